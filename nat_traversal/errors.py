@@ -1,0 +1,62 @@
+"""Every error that this package raises on purpose, as one tree.
+
+    NatTraversalError
+    ├── UsageError                  an argument is wrong; the text says what would be right
+    ├── WireError                   a received line or datagram is malformed
+    ├── LocalProtocolError          our own code asked for what the state does not allow
+    ├── ServerUnreachableError      no usable control connection to the rendezvous server
+    ├── RegistrationRefusedError    the server answered, and said no
+    ├── TraversalFailedError        both rounds of HELLOs ended without a path
+    └── ConnectionLostError         a path that stood has ended
+
+The text of each is one line meant for the person who has to act on it.
+"""
+
+from __future__ import annotations
+
+
+class NatTraversalError(Exception):
+    """Base of every documented error."""
+
+
+class UsageError(NatTraversalError, ValueError):
+    """An argument cannot be used. The text names it and gives a form that works."""
+
+
+class WireError(NatTraversalError):
+    """A received line or datagram breaks `docs/protocol.md`.
+
+    Received data is never trusted, so adapters count this error and drop the input; it does
+    not reach the user of the package.
+    """
+
+
+class LocalProtocolError(NatTraversalError):
+    """The caller did something that the current state does not allow: a bug on this side."""
+
+
+class ServerUnreachableError(NatTraversalError):
+    """The control connection could not be made, or broke before the registration was answered."""
+
+
+class RegistrationRefusedError(NatTraversalError):
+    """The server refused the registration.
+
+    `code` is one of the error codes of `docs/protocol.md`, for example ``id-in-use``.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TraversalFailedError(NatTraversalError):
+    """No path opened in either role. `code` is the machine-readable reason, the text the plain one."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class ConnectionLostError(NatTraversalError):
+    """The path to the peer stood and has ended: consent expired, the peer left, or it was closed."""

@@ -1,0 +1,243 @@
+"""Control messages on the wire: one JSON object a line over TCP.
+
+Unknown fields are ignored, so that later versions can add some. An unknown `type` becomes an
+`UnknownMessage`, which the receiver answers with the error `unknown-message`. Everything else that
+breaks the rules is a `WireError`, after which the connection is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import LocalProtocolError, UsageError, WireError
+from nat_traversal.wire import TOKEN_BYTES
+from nat_traversal.wire import messages as m
+
+MAX_LINE = 4096
+"""Octets in a line, the newline included."""
+MAX_ID = 64
+"""Characters in a host id."""
+MAX_TEXT = 1000
+"""Characters in a text meant for people; longer ones are cut when sent."""
+MAX_COUNTER = 65_535
+"""The largest transaction, generation and attempt number. Counters wrap to 1."""
+MAX_ROUND = 255
+_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ID - 1}}}")
+_HEX_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+
+
+def check_id(text: str) -> str:
+    """Return `text` if it can be a host id, else raise `UsageError` with the rule."""
+    if not _ID.fullmatch(text):
+        raise UsageError(
+            f"{text!r} cannot be an id: 1 to {MAX_ID} letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one field looks in JSON. `load` raises `WireError` with what the field must be."""
+
+    load: Callable[[Any], Any]
+    dump: Callable[[Any], Any] = lambda value: value
+
+
+def _integer(low: int, high: int) -> _Form:
+    def load(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise WireError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return _Form(load)
+
+
+def _text(most: int) -> _Form:
+    def load(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > most:
+            raise WireError(f"must be a string of at most {most} characters")
+        return value
+
+    return _Form(load, lambda value: value[:most])
+
+
+def _member(enum: type[StrEnum]) -> _Form:
+    def load(value: Any) -> StrEnum:
+        try:
+            return enum(value)
+        except ValueError:
+            raise WireError(f"must be one of {', '.join(enum)}") from None
+
+    return _Form(load, str)
+
+
+def _list_of(item: _Form, most: int) -> _Form:
+    def load(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise WireError(f"must be a list of 1 to {most} items")
+        return tuple(item.load(element) for element in value)
+
+    return _Form(load, lambda values: [item.dump(value) for value in values])
+
+
+def _load_id(value: Any) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise WireError(f"must be a host id of at most {MAX_ID} characters")
+    return value
+
+
+def _load_token(value: Any) -> bytes:
+    if not isinstance(value, str) or not _HEX_TOKEN.fullmatch(value):
+        raise WireError(f"must be {2 * TOKEN_BYTES} hexadecimal digits")
+    return bytes.fromhex(value)
+
+
+def _load_seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not 0.1 <= value <= 3600:
+        raise WireError("must be a number of seconds from 0.1 to 3600")
+    return float(value)
+
+
+def _load_candidate(value: Any) -> m.Candidate:
+    if not isinstance(value, dict):
+        raise WireError("must be objects")
+    kind, address = _text(16).load(value.get("kind")), _text(45).load(value.get("address"))
+    port = _integer(1, 65_535).load(value.get("port"))
+    try:
+        return m.Candidate(kind, Endpoint(address, port))
+    except UsageError as error:
+        raise WireError(f"must hold addresses: {error}") from None
+
+
+def _dump_candidate(candidate: m.Candidate) -> dict[str, Any]:
+    endpoint = candidate.endpoint
+    return {"kind": candidate.kind, "address": endpoint.address, "port": endpoint.port}
+
+
+_TRANSACTION = _integer(0, MAX_COUNTER)
+_GENERATION = _integer(1, MAX_COUNTER)
+_ATTEMPT = _integer(1, MAX_COUNTER)
+_ROUND = _integer(1, MAX_ROUND)
+_HOST_ID = _Form(_load_id)
+_TOKEN = _Form(_load_token, bytes.hex)
+_CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
+
+# The whole control protocol: type on the wire, class, fields.
+_MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
+    (
+        "register",
+        m.Register,
+        {
+            "transaction": _TRANSACTION,
+            "versions": _list_of(_integer(1, 255), most=32),
+            "id": _HOST_ID,
+            "peer": _HOST_ID,
+            "token": _TOKEN,
+            "generation": _integer(0, MAX_COUNTER),
+        },
+    ),
+    (
+        "registered",
+        m.Registered,
+        {
+            "transaction": _TRANSACTION,
+            "version": _integer(1, 255),
+            "heartbeat": _Form(_load_seconds),
+        },
+    ),
+    ("error", m.Refused, {"code": _text(32), "text": _text(MAX_TEXT)}),
+    ("peer", m.PeerStatus, {"state": _member(m.PeerState)}),
+    ("open", m.OpenSocket, {"generation": _GENERATION}),
+    (
+        "start",
+        m.StartRound,
+        {
+            "attempt": _ATTEMPT,
+            "round": _ROUND,
+            "role": _member(m.Role),
+            "token": _TOKEN,
+            "candidates": _CANDIDATES,
+        },
+    ),
+    (
+        "hello",
+        m.SendHello,
+        {
+            "transaction": _TRANSACTION,
+            "attempt": _ATTEMPT,
+            "round": _ROUND,
+            "step": _integer(1, 3),
+        },
+    ),
+    ("sent", m.HelloSent, {"transaction": _TRANSACTION}),
+    ("established", m.Established, {"attempt": _ATTEMPT, "round": _ROUND}),
+    ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
+    ("retry", m.Retry, {"generation": _GENERATION}),
+    ("ping", m.Heartbeat, {"transaction": _TRANSACTION}),
+    ("pong", m.HeartbeatAnswer, {"transaction": _TRANSACTION}),
+)
+_BY_TYPE = {type_: (class_, forms) for type_, class_, forms in _MESSAGES}
+_BY_CLASS = {class_: (type_, forms) for type_, class_, forms in _MESSAGES}
+
+
+def encode(message: m.Message) -> bytes:
+    """One line, newline included. Raises `LocalProtocolError` for a value that has no encoding."""
+    type_, forms = _BY_CLASS[type(message)]
+    fields = {name: form.dump(getattr(message, name)) for name, form in forms.items()}
+    line = json.dumps({"type": type_, **fields}, separators=(",", ":")).encode() + b"\n"
+    if len(line) > MAX_LINE:
+        raise LocalProtocolError(f"a {type_} line of {len(line)} octets: at most {MAX_LINE}")
+    return line
+
+
+def decode(line: bytes) -> m.Message | m.UnknownMessage:
+    """Parse one line, without its newline. Raises `WireError`, and nothing else."""
+    try:
+        fields = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise WireError("a line must be one JSON object in UTF-8") from None
+    if not isinstance(fields, dict):
+        raise WireError("a line must be one JSON object")
+    type_ = fields.get("type")
+    if not isinstance(type_, str):
+        raise WireError("a message must have a type")
+    if type_ not in _BY_TYPE:
+        return m.UnknownMessage(type_[:MAX_ID])
+    class_, forms = _BY_TYPE[type_]
+    values = {}
+    for name, form in forms.items():
+        try:
+            values[name] = form.load(fields.get(name))
+        except WireError as error:
+            raise WireError(f"{type_}: {name} {error}") from None
+    message: m.Message = class_(**values)
+    return message
+
+
+class LineDecoder:
+    """Turns the octets of a TCP stream into messages, wherever the segments' borders fall.
+
+    After a `WireError` the stream is of no more use: close it.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[m.Message | m.UnknownMessage]:
+        """The messages that `data` completes, in order. Raises `WireError` at the first bad line."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            if end >= MAX_LINE:
+                raise WireError(f"a line is longer than {MAX_LINE} octets")
+            yield decode(line)
+        if len(self._buffer) >= MAX_LINE:
+            raise WireError(f"a line is longer than {MAX_LINE} octets")

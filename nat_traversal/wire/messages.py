@@ -1,0 +1,185 @@
+"""What the two ends of a control connection say to each other, as values.
+
+`control` gives them their form on the wire; `docs/protocol.md` tells when each is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nat_traversal.endpoint import Endpoint
+
+
+class Role(StrEnum):
+    """Who sends HELLO 1 and 3 (A), who sends HELLO 2 (B)."""
+
+    A = "a"
+    B = "b"
+
+
+class ErrorCode(StrEnum):
+    """Why the server says no. All but `UNKNOWN_MESSAGE` end the connection."""
+
+    ID_IN_USE = "id-in-use"
+    BAD_ID = "bad-id"
+    BAD_MESSAGE = "bad-message"
+    UNSUPPORTED_VERSION = "unsupported-version"
+    SERVER_FULL = "server-full"
+    TOO_SLOW = "too-slow"
+    REPLACED = "replaced"
+    UNKNOWN_MESSAGE = "unknown-message"
+
+
+class PeerState(StrEnum):
+    """What the server knows of the other host."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One address at which a host may be reached (RFC 8445 section 4). Today always server-reflexive."""
+
+    kind: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Client to server, first line: who I am, whom I want."""
+
+    transaction: int
+    versions: tuple[int, ...]
+    id: str
+    peer: str
+    token: bytes
+    """Chosen by the client once a process: authenticates its announces and its own reconnects."""
+    generation: int
+    """The socket that is being announced, or 0: connected already, no attempt wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Server to client: the registration stands."""
+
+    transaction: int
+    version: int
+    heartbeat: float
+    """Seconds between pings from either side; two missed end the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Server to client: no, and why. The wire's name is ``error``."""
+
+    code: str
+    """One of `ErrorCode`, or one that a later server knows."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """Server to client: the other host came, left, or is not here yet."""
+
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """Server to client, step 1 of a round: open a fresh UDP socket and announce it."""
+
+    generation: int
+    """The announce must carry this number or a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartRound:
+    """Server to both clients, step 3: the peer's addresses, the role, the round's token."""
+
+    attempt: int
+    round: int
+    role: Role
+    token: bytes
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendHello:
+    """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3)."""
+
+    transaction: int
+    attempt: int
+    round: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class HelloSent:
+    """Client to server: the answer to one `SendHello`, same transaction."""
+
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """Client to server: this side has proof that the path works both ways."""
+
+    attempt: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Server to both clients: neither role worked."""
+
+    attempt: int
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Client to server: I have no path (any more) and want a new attempt with this socket."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Either way: are you there? The wire's name is ``ping``."""
+
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatAnswer:
+    """The answer to one `Heartbeat`. The wire's name is ``pong``."""
+
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMessage:
+    """A well-formed line whose type this version does not know."""
+
+    type: str
+
+
+Message = (
+    Register
+    | Registered
+    | Refused
+    | PeerStatus
+    | OpenSocket
+    | StartRound
+    | SendHello
+    | HelloSent
+    | Established
+    | Failed
+    | Retry
+    | Heartbeat
+    | HeartbeatAnswer
+)
