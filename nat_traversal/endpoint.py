@@ -44,7 +44,9 @@ class Endpoint:
         return (self.address, self.port)
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if self.family == 6 else f"{self.address}:{self.port}"
+        return (
+            f"[{self.address}]:{self.port}" if self.family == 6 else f"{self.address}:{self.port}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -56,7 +57,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """"I hear you": ends the handshake. `answer_wanted` until the sender knows that it is heard too."""
+    """ "I hear you": ends the handshake. `answer_wanted` until the sender knows that it is heard too."""
 
     token: bytes
     round: int
@@ -138,7 +139,7 @@ Datagram = Hello | Confirm | Announce | Announced | Ping | Pong | Bye | Data | F
 
 _HELLO = struct.Struct(f"!5sBBBBB{TOKEN_BYTES}s")
 _CONFIRM = struct.Struct(f"!BBBB{TOKEN_BYTES}s")
-_ANNOUNCE = struct.Struct(f"!BBH{TRANSACTION_BYTES}s{TOKEN_BYTES}s40x")
+_ANNOUNCE = struct.Struct(f"!BBH{TRANSACTION_BYTES}s{TOKEN_BYTES}s44x")
 _ANNOUNCED = struct.Struct(f"!BBH{TRANSACTION_BYTES}s")
 _PROBE = struct.Struct(f"!BBxx{TRANSACTION_BYTES}s{TOKEN_BYTES}s")
 _BYE = struct.Struct(f"!BBxx{TOKEN_BYTES}s")
@@ -285,7 +286,7 @@ def _decode_fragment(data: bytes) -> Fragment:
     return Fragment(tag, flow, bool(flags & FLAG), number, bool(flags & FLAG_LAST), payload)
 
 
-_DECODERS = {
+_DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.HELLO: _decode_hello,
     Kind.CONFIRM: _decode_confirm,
     Kind.ANNOUNCE: _decode_announce,
