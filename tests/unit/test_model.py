@@ -1,0 +1,159 @@
+"""The NAT model: RFC 4787's axes one by one, and the order-sensitive quirk."""
+
+import random
+
+import pytest
+
+from lab.model import Fate, ModelNat, Verdict
+from nat_traversal.behavior import PRESETS, Filtering, Mapping, NatBehavior
+from nat_traversal.endpoint import Endpoint
+
+INSIDE = Endpoint("10.0.1.2", 5000)
+OTHER_INSIDE = Endpoint("10.0.1.3", 5000)
+PUBLIC = "203.0.113.2"
+REMOTE = Endpoint("198.51.100.2", 7000)
+SAME_HOST = Endpoint("198.51.100.2", 7001)
+STRANGER = Endpoint("192.0.2.2", 7000)
+
+
+def model(name: str, **options: float) -> ModelNat:
+    return ModelNat(PRESETS[name].behavior, PUBLIC, random.Random(1), **options)
+
+
+def test_public_host_is_left_alone_in_both_directions() -> None:
+    nat = model("none")
+    assert nat.outbound(INSIDE, REMOTE) == INSIDE
+    assert nat.judge(STRANGER, INSIDE) == Verdict(Fate.DELIVERED, INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "same_host", "same_stranger"),
+    [
+        (Mapping.ENDPOINT_INDEPENDENT, True, True),
+        (Mapping.ADDRESS_DEPENDENT, True, False),
+        (Mapping.ADDRESS_AND_PORT_DEPENDENT, False, False),
+    ],
+)
+def test_mapping_is_reused_as_far_as_its_behavior_says(
+    mapping: Mapping, same_host: bool, same_stranger: bool
+) -> None:
+    nat = ModelNat(NatBehavior(mapping, Filtering.ENDPOINT_INDEPENDENT), PUBLIC, random.Random(1))
+    first = nat.outbound(INSIDE, REMOTE)
+    assert nat.outbound(INSIDE, REMOTE) == first
+    assert (nat.outbound(INSIDE, SAME_HOST) == first) is same_host
+    assert (nat.outbound(INSIDE, STRANGER) == first) is same_stranger
+
+
+@pytest.mark.parametrize(
+    ("name", "same_host", "stranger"),
+    [
+        ("full-cone", Fate.DELIVERED, Fate.DELIVERED),
+        ("restricted-cone", Fate.DELIVERED, Fate.FILTERED),
+        ("port-restricted-cone", Fate.FILTERED, Fate.FILTERED),
+        ("symmetric", Fate.FILTERED, Fate.FILTERED),
+        ("linux-masquerade", Fate.TAKEN_BY_ROUTER, Fate.TAKEN_BY_ROUTER),
+    ],
+)
+def test_filter_lets_in_as_far_as_its_behavior_says(
+    name: str, same_host: Fate, stranger: Fate
+) -> None:
+    nat = model(name)
+    outside = nat.outbound(INSIDE, REMOTE)
+    assert nat.inbound(REMOTE, outside) == INSIDE
+    assert nat.judge(SAME_HOST, outside).fate is same_host
+    assert nat.judge(STRANGER, outside).fate is stranger
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
+def test_internal_endpoint_is_closed_until_it_has_sent(name: str) -> None:
+    assert model(name).inbound(REMOTE, Endpoint(PUBLIC, INSIDE.port)) is None
+
+
+def test_symmetric_keeps_each_filter_with_its_own_mapping() -> None:
+    nat = model("symmetric")
+    announced = nat.outbound(INSIDE, STRANGER)
+    nat.outbound(INSIDE, REMOTE)
+    assert nat.judge(REMOTE, announced).fate is Fate.FILTERED
+
+
+def test_cone_preserves_the_port_unless_another_host_holds_it() -> None:
+    nat = model("full-cone")
+    first, second = nat.outbound(INSIDE, REMOTE), nat.outbound(OTHER_INSIDE, REMOTE)
+    assert first == Endpoint(PUBLIC, INSIDE.port)
+    assert second.address == PUBLIC
+    assert second.port != INSIDE.port
+    assert nat.inbound(REMOTE, first) == INSIDE
+    assert nat.inbound(REMOTE, second) == OTHER_INSIDE
+
+
+def test_symmetric_ports_come_from_the_seed() -> None:
+    assert model("symmetric").outbound(INSIDE, REMOTE) == model("symmetric").outbound(
+        INSIDE, REMOTE
+    )
+
+
+def test_booked_tuple_moves_the_inside_hosts_flow_and_no_other() -> None:
+    nat = model("linux-masquerade")
+    announced = nat.outbound(INSIDE, STRANGER)
+    assert nat.judge(REMOTE, announced).fate is Fate.TAKEN_BY_ROUTER
+
+    moved = nat.outbound(INSIDE, REMOTE)
+    assert moved.port != announced.port
+    assert nat.outbound(INSIDE, REMOTE) == moved
+    assert nat.judge(REMOTE, announced).fate is Fate.TAKEN_BY_ROUTER
+    assert nat.inbound(REMOTE, moved) == INSIDE
+    assert nat.outbound(INSIDE, STRANGER) == announced
+    assert nat.inbound(STRANGER, announced) == INSIDE
+
+
+def test_packet_before_any_mapping_books_too() -> None:
+    nat = model("linux-masquerade")
+    nat.inbound(REMOTE, Endpoint(PUBLIC, INSIDE.port))
+    assert nat.outbound(INSIDE, STRANGER).port == INSIDE.port
+    assert nat.outbound(INSIDE, REMOTE).port != INSIDE.port
+
+
+def test_inside_host_that_sends_first_is_not_moved() -> None:
+    nat = model("linux-masquerade")
+    outside = nat.outbound(INSIDE, REMOTE)
+    assert nat.inbound(REMOTE, outside) == INSIDE
+    assert nat.outbound(INSIDE, REMOTE) == outside
+
+
+def test_silent_nat_forgets_an_unsolicited_packet() -> None:
+    nat = model("port-restricted-cone")
+    announced = nat.outbound(INSIDE, STRANGER)
+    nat.inbound(REMOTE, announced)
+    assert nat.outbound(INSIDE, REMOTE) == announced
+
+
+def test_mapping_and_booking_end_after_the_timeout() -> None:
+    nat = model("linux-masquerade", timeout=5.0)
+    announced = nat.outbound(INSIDE, STRANGER, 0.0)
+    nat.inbound(REMOTE, announced, 1.0)
+    assert nat.outbound(INSIDE, REMOTE, 2.0) != announced
+    assert nat.inbound(STRANGER, announced, 5.0) == INSIDE
+    assert nat.inbound(STRANGER, announced, 10.1) is None
+    assert nat.outbound(INSIDE, REMOTE, 20.0) == announced
+
+
+def test_traffic_of_either_direction_keeps_a_mapping() -> None:
+    nat = model("port-restricted-cone", timeout=5.0)
+    outside = nat.outbound(INSIDE, REMOTE, 0.0)
+    assert nat.inbound(REMOTE, outside, 4.0) == INSIDE
+    assert nat.inbound(REMOTE, outside, 8.0) == INSIDE
+
+
+def test_filter_ends_while_its_mapping_lives() -> None:
+    nat = model("port-restricted-cone", timeout=5.0)
+    outside = nat.outbound(INSIDE, REMOTE, 0.0)
+    nat.outbound(INSIDE, STRANGER, 4.0)
+    assert nat.judge(REMOTE, outside, 6.0).fate is Fate.FILTERED
+    assert nat.inbound(STRANGER, outside, 6.0) == INSIDE
+
+
+def test_packet_to_another_address_is_nobodys() -> None:
+    nat = model("linux-masquerade")
+    nat.outbound(INSIDE, REMOTE)
+    elsewhere = Endpoint("203.0.113.9", INSIDE.port)
+    assert nat.judge(REMOTE, elsewhere).fate is Fate.NO_MAPPING
