@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_VERSION = "unsupported-version"
     SERVER_FULL = "server-full"
     TOO_SLOW = "too-slow"
+    TOO_FAST = "too-fast"
     REPLACED = "replaced"
     UNKNOWN_MESSAGE = "unknown-message"
 

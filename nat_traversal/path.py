@@ -1,0 +1,75 @@
+"""An established path between the hosts: keepalive and consent (RFC 7675) until it ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire import TRANSACTION_BYTES
+from nat_traversal.wire.datagrams import Bye, Datagram, Ping, Pong
+
+PING_INTERVAL = 5.0
+"""Seconds between pings (RFC 7675 section 5.1), each jittered by a fifth. Far below the shortest
+mapping timeout that RFC 4787 section 4.3 allows (120 s) and the 30 s of stock Linux."""
+CONSENT_TIMEOUT = 30.0
+"""Seconds without a PONG after which the path has ended (RFC 7675 section 5.1)."""
+DOUBT_INTERVAL = 0.5
+DOUBT_TIMEOUT = 3.0
+"""Seconds between pings, and until the end, once the server says that the peer has left."""
+
+
+class Path:
+    """Answers and sends pings on one established path. Only a PONG renews consent: it alone proves
+    that the peer hears this side."""
+
+    def __init__(self, token: bytes, remote: Endpoint, rng: random.Random, now: float) -> None:
+        self.remote = remote
+        self._token = token
+        self._rng = rng
+        self._transactions: list[bytes] = []
+        self._consent_until = now + CONSENT_TIMEOUT
+        self._doubted = False
+        self._ping_at = now + self._interval()
+
+    @property
+    def deadline(self) -> float:
+        return min(self._ping_at, self._consent_until)
+
+    def has_ended(self, now: float) -> bool:
+        """Consent has expired."""
+        return now >= self._consent_until
+
+    def doubt(self, now: float) -> None:
+        """The server says that the peer left: find out quickly whether the path still works."""
+        self._doubted = True
+        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT)
+        self._ping_at = now
+
+    def ping_if_due(self, now: float) -> Iterator[Datagram]:
+        if now < self._ping_at:
+            return
+        transaction = self._rng.randbytes(TRANSACTION_BYTES)
+        self._transactions = [*self._transactions[-7:], transaction]
+        self._ping_at = now + self._interval()
+        yield Ping(self._token, transaction)
+
+    def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> Iterator[Datagram]:
+        """A ping is answered, a pong that answers one of the last pings renews consent."""
+        if source != self.remote or datagram.token != self._token:
+            return
+        if isinstance(datagram, Ping):
+            yield Pong(self._token, datagram.transaction)
+        elif datagram.transaction in self._transactions:
+            self._transactions.remove(datagram.transaction)
+            self._doubted = False
+            self._consent_until = now + CONSENT_TIMEOUT
+
+    def is_farewell(self, datagram: Bye, source: Endpoint) -> bool:
+        return source == self.remote and datagram.token == self._token
+
+    def farewell(self) -> Bye:
+        return Bye(self._token)
+
+    def _interval(self) -> float:
+        return DOUBT_INTERVAL if self._doubted else PING_INTERVAL * self._rng.uniform(0.8, 1.2)

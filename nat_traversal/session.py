@@ -1,0 +1,261 @@
+"""One pair of hosts at the server: the order of the steps, the rounds, the verdict."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from nat_traversal import events as e
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.timers import Timers
+from nat_traversal.transitions import StateMachine
+from nat_traversal.wire import TOKEN_BYTES
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
+
+ROUNDS = 2
+"""Rounds in an attempt: the contract's order, then with A and B swapped."""
+GATHER_WITHIN = 6.0
+"""Seconds for both hosts to show their sockets once both are registered (several announces long)."""
+STEP_WITHIN = 3.0
+"""Seconds for a host to say that it sent the HELLO it was ordered to send."""
+VERDICT_WITHIN = 3.0
+"""Seconds from the order of HELLO 3 until both sides have proof: ten repetitions of each HELLO."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One host of a pair, as the server knows it."""
+
+    id: str
+    connection: e.ConnectionId
+    generation: int
+    """The socket announced last, or to be announced; 0: the host wants no attempt."""
+    mapped: Endpoint | None = None
+    fresh: bool = False
+    """The socket `generation` has been seen, and no round has used it."""
+    established: bool = False
+
+    def announced(self, generation: int, mapped: Endpoint) -> bool:
+        """An announce came. True if it is news; a late one of an older socket changes nothing."""
+        if generation < self.generation or self.generation == 0:
+            return False
+        news = generation > self.generation or self.mapped is None
+        self.fresh = self.fresh or news
+        self.generation, self.mapped = generation, mapped
+        return True
+
+    def expect(self, generation: int) -> None:
+        """The host will announce the socket `generation`."""
+        self.generation, self.mapped, self.fresh = generation, None, False
+
+
+class SessionState(Enum):
+    """Named by what the server waits for."""
+
+    GATHERING = auto()  # both announces
+    CALLING = auto()  # A says that HELLO 1 is out
+    OPENING = auto()  # B says that HELLO 2 is out
+    ANSWERING = auto()  # both sides' proof, after the order of HELLO 3
+    CONNECTED = auto()  # nothing: it works
+    FAILED = auto()  # a host that asks for another attempt
+
+
+class SessionTrigger(Enum):
+    GATHERED = auto()
+    SENT = auto()
+    PROVEN = auto()
+    NEXT_ROUND = auto()
+    FAIL = auto()
+    AGAIN = auto()
+
+
+_S, _T = SessionState, SessionTrigger
+TABLE = {
+    (_S.GATHERING, _T.GATHERED): _S.CALLING,
+    (_S.GATHERING, _T.FAIL): _S.FAILED,
+    (_S.GATHERING, _T.AGAIN): _S.GATHERING,
+    (_S.CALLING, _T.SENT): _S.OPENING,
+    (_S.OPENING, _T.SENT): _S.ANSWERING,
+    (_S.ANSWERING, _T.SENT): _S.ANSWERING,
+    (_S.ANSWERING, _T.PROVEN): _S.CONNECTED,
+    (_S.CALLING, _T.NEXT_ROUND): _S.GATHERING,
+    (_S.OPENING, _T.NEXT_ROUND): _S.GATHERING,
+    (_S.ANSWERING, _T.NEXT_ROUND): _S.GATHERING,
+    (_S.CALLING, _T.FAIL): _S.FAILED,
+    (_S.OPENING, _T.FAIL): _S.FAILED,
+    (_S.ANSWERING, _T.FAIL): _S.FAILED,
+    (_S.CALLING, _T.AGAIN): _S.GATHERING,
+    (_S.OPENING, _T.AGAIN): _S.GATHERING,
+    (_S.ANSWERING, _T.AGAIN): _S.GATHERING,
+    (_S.CONNECTED, _T.AGAIN): _S.GATHERING,
+    (_S.FAILED, _T.AGAIN): _S.GATHERING,
+}
+_ORDER_OF_STATE = {
+    _S.CALLING: (m.Role.A, 1),
+    _S.OPENING: (m.Role.B, 2),
+    _S.ANSWERING: (m.Role.A, 3),
+}
+
+
+class Session:
+    """Drives two registered hosts. The one whose id sorts first is A in round 1.
+
+    Sets one timer in `timers`, under the name `self`. Takes attempt numbers from `attempts`, which
+    all sessions share: a late report of an earlier session must not fit this one.
+    """
+
+    def __init__(
+        self,
+        members: tuple[Member, Member],
+        attempts: Iterator[int],
+        timers: Timers,
+        rng: random.Random,
+    ) -> None:
+        self.members: tuple[Member, Member] = (
+            min(members, key=lambda member: member.id),
+            max(members, key=lambda member: member.id),
+        )
+        self._timers = timers
+        self._rng = rng
+        self._machine = StateMachine(
+            " and ".join(member.id for member in self.members), _S.GATHERING, TABLE
+        )
+        self._attempts = attempts
+        self._attempt = 0
+        self._round = 0
+        self._transaction = 0
+
+    @property
+    def state(self) -> SessionState:
+        return self._machine.state
+
+    def begin(self, now: float) -> Iterator[e.Action]:
+        """Both hosts have just become present. Without a wish for an attempt, they are connected."""
+        if not any(member.generation for member in self.members):
+            self._machine = StateMachine("reunited", _S.CONNECTED, TABLE)
+            return
+        yield from self._new_attempt(now)
+
+    def retry(self, member: Member, generation: int, now: float) -> Iterator[e.Action]:
+        """`member` has no path and is announcing the fresh socket `generation`."""
+        member.expect(generation)
+        if self.state is _S.GATHERING:
+            return
+        yield from self._new_attempt(now)
+
+    def gathered_more(self, now: float) -> Iterator[e.Action]:
+        """A member's socket was seen: begin the round if that was the last thing missing."""
+        if self.state is not _S.GATHERING or not all(member.fresh for member in self.members):
+            return
+        self._round += 1
+        self._machine.fire(_T.GATHERED)
+        token = self._rng.randbytes(TOKEN_BYTES)
+        for member, other, role in self._by_role():
+            member.fresh = member.established = False
+            assert other.mapped is not None
+            candidates = (m.Candidate("srflx", other.mapped),)
+            yield e.SendMessage(
+                m.StartRound(self._attempt, self._round, role, token, candidates),
+                member.connection,
+            )
+        yield self._order(now, STEP_WITHIN)
+
+    def hello_sent(self, member: Member, transaction: int, now: float) -> Iterator[e.Action]:
+        """`member` obeyed the order `transaction`: give the next one."""
+        if self.state not in _ORDER_OF_STATE or transaction != self._transaction:
+            return
+        if member is not self._in_role(_ORDER_OF_STATE[self.state][0]):
+            return
+        last = self.state is _S.ANSWERING
+        self._machine.fire(_T.SENT)
+        if not last:
+            within = VERDICT_WITHIN if self.state is _S.ANSWERING else STEP_WITHIN
+            yield self._order(now, within)
+
+    def established(self, member: Member, attempt: int, round_: int) -> None:
+        """`member` has proof. A report about another round is late, and ignored."""
+        if (attempt, round_) != (self._attempt, self._round):
+            return
+        member.established = True
+        if self._machine.allows(_T.PROVEN) and all(each.established for each in self.members):
+            self._machine.fire(_T.PROVEN)
+            self._timers.cancel(self)
+
+    def timed_out(self, now: float) -> Iterator[e.Action]:
+        """The timer is due: the swapped round, or the end of the attempt."""
+        if self.state is _S.GATHERING:
+            yield from self._fail(*self._not_gathered())
+        elif self.state in (_S.CALLING, _S.OPENING):
+            role, step = _ORDER_OF_STATE[self.state]
+            silent = self._in_role(role).id
+            yield from self._fail(
+                "peer-silent", f"{silent} did not obey the order to send HELLO {step}"
+            )
+        elif self._round < ROUNDS:
+            self._machine.fire(_T.NEXT_ROUND)
+            yield from self._gather(now)
+        else:
+            yield from self._fail(*self._no_path())
+
+    def member_left(self) -> None:
+        """The session is over."""
+        self._timers.cancel(self)
+
+    def _new_attempt(self, now: float) -> Iterator[e.Action]:
+        self._machine.fire(_T.AGAIN)
+        self._attempt = next(self._attempts)
+        self._round = 0
+        yield from self._gather(now)
+
+    def _gather(self, now: float) -> Iterator[e.Action]:
+        """Step 1: both need a socket that no round has used."""
+        self._timers.set(self, now + GATHER_WITHIN)
+        for member in self.members:
+            used = not member.fresh and (member.mapped is not None or member.generation == 0)
+            if used:
+                member.expect(member.generation % MAX_COUNTER + 1)
+                yield e.SendMessage(m.OpenSocket(member.generation), member.connection)
+        yield from self.gathered_more(now)
+
+    def _order(self, now: float, within: float) -> e.Action:
+        role, step = _ORDER_OF_STATE[self.state]
+        self._transaction = self._transaction % MAX_COUNTER + 1
+        self._timers.set(self, now + within)
+        order = m.SendHello(self._transaction, self._attempt, self._round, step)
+        return e.SendMessage(order, self._in_role(role).connection)
+
+    def _fail(self, code: str, text: str) -> Iterator[e.Action]:
+        self._machine.fire(_T.FAIL)
+        self._timers.cancel(self)
+        for member in self.members:
+            yield e.SendMessage(m.Failed(self._attempt, code, text), member.connection)
+
+    def _not_gathered(self) -> tuple[str, str]:
+        silent = " and ".join(member.id for member in self.members if not member.fresh)
+        return (
+            "udp-blocked",
+            f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
+        )
+
+    def _no_path(self) -> tuple[str, str]:
+        first, second = self.members
+        return (
+            "no-path",
+            f"no HELLO got through between {first.id} ({first.mapped}) and {second.id} "
+            f"({second.mapped}), with either side first: their NATs forbid a direct path. So it "
+            "is when one gives every destination a port of its own (symmetric) and the other "
+            "filters by port; a port forwarding or a more open NAT on one side helps",
+        )
+
+    def _by_role(self) -> Iterator[tuple[Member, Member, m.Role]]:
+        a, b = self._in_role(m.Role.A), self._in_role(m.Role.B)
+        yield a, b, m.Role.A
+        yield b, a, m.Role.B
+
+    def _in_role(self, role: m.Role) -> Member:
+        first, second = self.members
+        swapped = self._round % 2 == 0
+        return first if (role is m.Role.A) != swapped else second

@@ -1,0 +1,69 @@
+"""Deadlines without a clock: whoever owns the machine passes `now`, in seconds of any monotonic clock."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Hashable, Iterator
+
+
+class Timers:
+    """Named deadlines. Setting a name again moves it; thousands are fine (a heap, lazily cleaned)."""
+
+    def __init__(self) -> None:
+        self._at: dict[Hashable, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._order = itertools.count()
+
+    def set(self, name: Hashable, at: float) -> None:
+        """Fire `name` at time `at`, and at no other time that was set before."""
+        entry = (at, next(self._order))
+        self._at[name] = entry
+        heapq.heappush(self._heap, (*entry, name))
+        if len(self._heap) > 64 + 4 * len(self._at):
+            self._heap = [(*live, key) for key, live in self._at.items()]
+            heapq.heapify(self._heap)
+
+    def cancel(self, name: Hashable) -> None:
+        """Forget `name`; it need not be set."""
+        self._at.pop(name, None)
+
+    def deadline(self) -> float | None:
+        """When the next timer is due, or None."""
+        while self._heap:
+            at, order, name = self._heap[0]
+            if self._at.get(name) == (at, order):
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def due(self, now: float) -> Iterator[Hashable]:
+        """Take out the names due at `now`, earliest first; a handler may set or cancel others meanwhile."""
+        while (at := self.deadline()) is not None and at <= now:
+            name = heapq.heappop(self._heap)[2]
+            del self._at[name]
+            yield name
+
+
+class Backoff:
+    """Pauses in seconds that double from `first` to at most `most`, each shortened by up to half.
+
+    The jitter keeps many clients from coming back at the same moment.
+    """
+
+    def __init__(self, rng: random.Random, first: float, most: float) -> None:
+        self._rng = rng
+        self._first = first
+        self._most = most
+        self._failures = 0
+
+    def next(self) -> float:
+        """The pause after one more failure."""
+        pause = min(self._most, self._first * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        return pause * self._rng.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Begin with `first` again: it worked."""
+        self._failures = 0
