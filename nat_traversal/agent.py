@@ -262,12 +262,13 @@ class Agent:
         return e.SendDatagram(announce, None, self._generation)
 
     def _announced(self, answer: datagrams.Announced, now: float) -> Iterator[e.Action]:
-        if answer.transaction not in self._transactions or self.state is not _S.ANNOUNCING:
+        if answer.transaction not in self._transactions:
             return
         self._transactions.remove(answer.transaction)
-        self._silent_since = None
-        self._announce_pause = ANNOUNCE_FIRST
-        self._timers.set("announce", now + ANNOUNCE_KEEPALIVE)
+        if self.state is _S.ANNOUNCING:  # the order to start may have overtaken the answer
+            self._silent_since = None
+            self._announce_pause = ANNOUNCE_FIRST
+            self._timers.set("announce", now + ANNOUNCE_KEEPALIVE)
         if answer.mapped != self._mapped:
             self._mapped = answer.mapped
             yield e.Tell(e.MappingLearned(answer.mapped, self._generation))

@@ -187,7 +187,8 @@ class Rendezvous:
         if register is None or self._by_id.get(register.id) is not client:
             return
         del self._by_id[register.id]
-        del self._by_token[register.token]
+        if self._by_token.get(register.token) is client:
+            del self._by_token[register.token]
         if session is not None:
             session.member_left()
             other = self._by_id[register.peer]

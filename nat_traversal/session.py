@@ -242,13 +242,13 @@ class Session:
 
     def _no_path(self) -> tuple[str, str]:
         first, second = self.members
-        return (
-            "no-path",
+        text = (
             f"no HELLO got through between {first.id} ({first.mapped}) and {second.id} "
             f"({second.mapped}), with either side first: their NATs forbid a direct path. So it "
             "is when one gives every destination a port of its own (symmetric) and the other "
-            "filters by port; a port forwarding or a more open NAT on one side helps",
+            "filters by port; a port forwarding or a more open NAT on one side helps"
         )
+        return "no-path", text
 
     def _by_role(self) -> Iterator[tuple[Member, Member, m.Role]]:
         a, b = self._in_role(m.Role.A), self._in_role(m.Role.B)

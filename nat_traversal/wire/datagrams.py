@@ -116,7 +116,7 @@ class Data:
     tag: bytes
     """The first 4 octets of the round's token."""
     flow: int
-    """Which local program: 0 to 65,535. Numbered by the side that listens."""
+    """Which local program: 32 bits, numbered by the side that listens and not used again soon."""
     from_listener: bool
     """The direction: listening side to connecting side, or back."""
     payload: bytes
@@ -144,15 +144,17 @@ _ANNOUNCED = struct.Struct(f"!BBH{TRANSACTION_BYTES}s")
 _PROBE = struct.Struct(f"!BBxx{TRANSACTION_BYTES}s{TOKEN_BYTES}s")
 _BYE = struct.Struct(f"!BBxx{TOKEN_BYTES}s")
 _ENDPOINT = struct.Struct("!BxH16s")
-DATA_HEADER = struct.Struct("!BBH4s")
-"""kind, flags, flow, tag. The forwarder reads it in place."""
-FRAGMENT_HEADER = struct.Struct("!BBH4sH")
+DATA_HEADER = struct.Struct("!BB4sI")
+"""kind, flags, tag, flow. The forwarder reads it in place."""
+FRAGMENT_HEADER = struct.Struct("!BB4sIH")
+"""The same and the number."""
 TAG_BYTES = 4
 FLAG = 0x01
 """HELLO: heard. CONFIRM: answer wanted. DATA, FRAGMENT: from the listening side."""
 FLAG_LAST = 0x02
 """FRAGMENT: the second half."""
 MAX_DATA_PAYLOAD = MAX_UDP_PAYLOAD - DATA_HEADER.size
+"""Octets that fit into one DATA; a user's datagram may have a few more, and goes as two FRAGMENTs."""
 
 
 def tag_of(token: bytes) -> bytes:
@@ -191,10 +193,10 @@ def _encode(datagram: Datagram) -> bytes:
         case Bye(token):
             return _BYE.pack(Kind.BYE, version, _token(token))
         case Data(tag, flow, from_listener, payload):
-            return DATA_HEADER.pack(Kind.DATA, int(from_listener), flow, tag) + payload
+            return DATA_HEADER.pack(Kind.DATA, int(from_listener), tag, flow) + payload
         case Fragment(tag, flow, from_listener, number, last, payload):
             flags = int(from_listener) | (FLAG_LAST if last else 0)
-            return FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags, flow, tag, number) + payload
+            return FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags, tag, flow, number) + payload
 
 
 def decode(data: bytes) -> Datagram:
@@ -276,12 +278,12 @@ def _decode_bye(data: bytes) -> Bye:
 
 
 def _decode_data(data: bytes) -> Data:
-    _, flags, flow, tag = DATA_HEADER.unpack_from(data)
+    _, flags, tag, flow = DATA_HEADER.unpack_from(data)
     return Data(tag, flow, bool(flags & FLAG), data[DATA_HEADER.size :])
 
 
 def _decode_fragment(data: bytes) -> Fragment:
-    _, flags, flow, tag, number = FRAGMENT_HEADER.unpack_from(data)
+    _, flags, tag, flow, number = FRAGMENT_HEADER.unpack_from(data)
     payload = data[FRAGMENT_HEADER.size :]
     return Fragment(tag, flow, bool(flags & FLAG), number, bool(flags & FLAG_LAST), payload)
 
