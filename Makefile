@@ -1,0 +1,51 @@
+# Every target first installs what it needs and this machine lacks (scripts/setup.sh).
+SHELL := /bin/bash
+python := .venv/bin/python
+# Debian keeps iptables and dnsmasq where a user's PATH does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test check bench doctor lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything that any target needs
+	@scripts/setup.sh all
+
+lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmetric --nat none" picks
+	@scripts/setup.sh lab
+	@$(python) -m lab matrix $(LAB_ARGS)
+
+test: ## all tests, with the coverage gate; PYTEST_ARGS="-k swap --no-cov" picks
+	@scripts/setup.sh test
+	@$(python) -m pytest -n auto --cov=nat_traversal --cov-branch $(PYTEST_ARGS)
+
+check: ## lint, format and types
+	@scripts/setup.sh check
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	$(python) -m mypy
+
+bench: ## forwarding side by side with socat
+	@scripts/setup.sh bench
+	@$(python) -m lab bench $(BENCH_ARGS)
+
+doctor: ## what this machine has and lacks for the lab, and what is used instead
+	@scripts/setup.sh check
+	@$(python) -m lab doctor
+
+lock: ## pin constraints.txt to the newest releases that pyproject.toml admits
+	@scripts/setup.sh check
+	rm -rf .make
+	$(python) -m venv .make/lock
+	.make/lock/bin/python -m pip install --quiet setuptools
+	.make/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	{ head -1 constraints.txt; .make/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; } >.make/constraints.txt
+	mv .make/constraints.txt constraints.txt
+	rm -rf .make
+
+clean: ## remove everything that the other targets made here
+	rm -rf .venv .make lab-report build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Installs what a make target needs and this machine lacks: Debian packages, then .venv.
+#   scripts/setup.sh check|lab|test|bench|all     once set up, it only looks (no apt, no pip)
+#   scripts/setup.sh --install PACKAGE...         the part that needs root; called by the first form
+# PYTHON names the interpreter to make .venv with; by default the first one that is new enough.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps iptables and dnsmasq, but no user's PATH
+
+# program              its Debian package    the targets that start it
+programs='
+  unshare              util-linux            lab test bench
+  ps                   procps                lab test bench
+  ip                   iproute2              lab test bench
+  mnexec               mininet               lab test bench
+  iptables-restore     iptables              lab test bench
+  ipset                ipset                 lab test bench
+  ethtool              ethtool               lab test bench
+  dnsmasq              dnsmasq-base          lab test
+  dig                  bind9-dnsutils        lab test
+  turnserver           coturn                test
+  turnutils_natdiscovery coturn              test
+  stun                 stun-client           test
+  tshark               tshark                test
+  socat                socat                 test bench
+'
+# mininet: only its mnexec binary is used (PyPI's package has no source of it). Without Recommends,
+# so without Open vSwitch and its daemons, it is 0.9 MB to fetch and starts nothing.
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+# Runs as root. coturn's package would start a public TURN server now and at every boot.
+install_packages() {
+  local coturn_is_new=
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    # Debian asks this file before it starts a service. Should a kill leave it behind, it says yes.
+    printf '#!/bin/sh\n[ -d /proc/%d ] && exit 101\nexit 0\n' $$ >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT HUP TERM
+  fi
+  [ -e /lib/systemd/system/coturn.service ] || [ -e /etc/init.d/coturn ] || coturn_is_new=yes
+  export DEBIAN_FRONTEND=noninteractive # tshark would ask who may capture; its default is root only
+  apt-get update -qq || say "apt-get update failed: going on with the package lists there are"
+  apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+  if [ -n "$coturn_is_new" ] && [ -e /etc/init.d/coturn ]; then
+    update-rc.d coturn disable
+  fi
+}
+
+get_packages() {
+  local as_root=() manual="sudo apt-get install --no-install-recommends $*"
+  case " $* " in *" coturn "*) manual+=" && sudo systemctl disable --now coturn" ;; esac
+  command -v apt-get >/dev/null || die "this machine has no apt-get: install what Debian calls $*"
+  if [ "$(id -u)" != 0 ]; then
+    # sudo may ask for a password only where somebody can answer
+    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+      as_root=(sudo)
+    else
+      die "run this, then make again: $manual"
+    fi
+  fi
+  say "installing $*"
+  "${as_root[@]}" bash scripts/setup.sh --install "$@" >&2 || die "apt-get failed; by hand: $manual"
+}
+
+missing_packages() {
+  local program package targets
+  while read -r program package targets; do
+    [ -n "$program" ] || continue
+    [ "$target" = all ] || [[ " $targets " == *" $target "* ]] || continue
+    command -v "$program" >/dev/null || echo "$package"
+  done <<<"$programs" | sort -u
+}
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    if new_enough "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+# Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.
+venv_package() {
+  local python
+  python=$(find_python)
+  if [ -z "$python" ]; then
+    if [ -n "${PYTHON:-}" ] || command -v python3 >/dev/null; then
+      die "Python 3.11 or newer is needed, but ${PYTHON:-python3} is $("${PYTHON:-python3}" -V 2>&1 | tail -1): install a newer one and name it, as in: make PYTHON=/path/to/python3.13"
+    fi
+    echo python3-venv
+  elif ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
+  fi
+}
+
+make_venv() {
+  local python pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+  if [ -n "${PYTHON:-}" ] || ! new_enough .venv/bin/python; then
+    python=$(find_python)
+    say "making .venv with $("$python" -V)"
+    "$python" -m venv --clear .venv
+  fi
+  say "installing the pinned Python packages"
+  # setuptools by itself and no build isolation: else pip would build with an unpinned one
+  "${pip[@]}" install --constraint constraints.txt setuptools
+  "${pip[@]}" install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+  echo "$key" >.venv/set-up
+}
+
+ready() { [ "$(cat .venv/set-up 2>/dev/null)" = "$key" ] && new_enough .venv/bin/python; }
+
+if [ "${1:-}" = --install ]; then
+  shift
+  install_packages "$@"
+  exit
+fi
+target=${1:-}
+case $target in check | lab | test | bench | all) ;; *) die "usage: scripts/setup.sh check|lab|test|bench|all" ;; esac
+
+# A moved checkout needs a new .venv too: the paths in it are absolute.
+key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${PYTHON:-}" | sha256sum)
+wanted=$(missing_packages)
+ready || wanted+=" $(venv_package)"
+read -ra packages <<<"${wanted//$'\n'/ }"
+if [ "${#packages[@]}" != 0 ]; then
+  get_packages "${packages[@]}"
+  wanted=$(missing_packages)
+  [ -z "$wanted" ] || die "installed, but its programs are not on PATH: ${wanted//$'\n'/ }"
+fi
+ready || make_venv
