@@ -133,7 +133,7 @@ class SendDatagram:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Tell the user of an agent."""
+    """Tell the user of an agent, or the operator of a server."""
 
     notice: Notice
 
@@ -248,6 +248,51 @@ class ServerRefused:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class HostRegistered:
+    """Server: a host has come."""
+
+    id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLeft:
+    """Server: a registered host has gone."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefused:
+    """Server: a connection was ended with an error. `id` is None before a registration."""
+
+    id: str | None
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairConnected:
+    """Server: both hosts have reported that the path stands."""
+
+    first: str
+    second: str
+    attempt: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairFailed:
+    """Server: an attempt has ended without a path."""
+
+    first: str
+    second: str
+    attempt: int
+    code: str
+    text: str
+
+
 Notice = (
     ServerLost
     | RegisteredAtServer
@@ -261,4 +306,9 @@ Notice = (
     | AttemptFailed
     | PathLost
     | ServerRefused
+    | HostRegistered
+    | HostLeft
+    | HostRefused
+    | PairConnected
+    | PairFailed
 )

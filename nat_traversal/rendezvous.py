@@ -174,6 +174,8 @@ class Rendezvous:
         self.counters.refused[code] = self.counters.refused.get(code, 0) + 1
         yield e.SendMessage(m.Refused(code, text), client.connection)
         yield e.CloseControl(client.connection)
+        host_id = client.register.id if client.register else None
+        yield e.Tell(e.HostRefused(host_id, code, text))
         yield from self._forget(client, now)
 
     def _forget(self, client: _Client, now: float) -> Iterator[e.Action]:
@@ -189,6 +191,7 @@ class Rendezvous:
         del self._by_id[register.id]
         if self._by_token.get(register.token) is client:
             del self._by_token[register.token]
+        yield e.Tell(e.HostLeft(register.id))
         if session is not None:
             session.member_left()
             other = self._by_id[register.peer]
@@ -235,7 +238,7 @@ class Rendezvous:
             case m.HelloSent(transaction):
                 yield from session.hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
-                session.established(member, attempt, round_)
+                yield from session.established(member, attempt, round_)
             case m.Retry(generation):
                 yield from session.retry(member, generation, now)
             case _:
@@ -298,6 +301,7 @@ class Rendezvous:
         client.member = member
         self._by_id[register.id] = client
         self._by_token[register.token] = client
+        yield e.Tell(e.HostRegistered(register.id, register.peer))
         yield e.SendMessage(
             m.Registered(register.transaction, PROTOCOL_VERSION, self._limits.heartbeat),
             client.connection,

@@ -175,7 +175,7 @@ class Session:
             within = VERDICT_WITHIN if self.state is _S.ANSWERING else STEP_WITHIN
             yield self._order(now, within)
 
-    def established(self, member: Member, attempt: int, round_: int) -> None:
+    def established(self, member: Member, attempt: int, round_: int) -> Iterator[e.Action]:
         """`member` has proof. A report about another round is late, and ignored."""
         if (attempt, round_) != (self._attempt, self._round):
             return
@@ -183,6 +183,8 @@ class Session:
         if self._machine.allows(_T.PROVEN) and all(each.established for each in self.members):
             self._machine.fire(_T.PROVEN)
             self._timers.cancel(self)
+            first, second = self.members
+            yield e.Tell(e.PairConnected(first.id, second.id, attempt, round_))
 
     def timed_out(self, now: float) -> Iterator[e.Action]:
         """The timer is due: the swapped round, or the end of the attempt."""
@@ -232,6 +234,8 @@ class Session:
         self._timers.cancel(self)
         for member in self.members:
             yield e.SendMessage(m.Failed(self._attempt, code, text), member.connection)
+        first, second = self.members
+        yield e.Tell(e.PairFailed(first.id, second.id, self._attempt, code, text))
 
     def _not_gathered(self) -> tuple[str, str]:
         silent = " and ".join(member.id for member in self.members if not member.fresh)

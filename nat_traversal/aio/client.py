@@ -1,0 +1,205 @@
+"""A client on asyncio: an `Agent`, its control connection, its UDP sockets, its path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nat_traversal import events as e
+from nat_traversal.agent import Agent
+from nat_traversal.aio.control import ControlProtocol
+from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
+from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.udp import endpoint_of, open_udp
+from nat_traversal.endpoint import Endpoint, HostPort
+from nat_traversal.errors import WireError
+from nat_traversal.wire.datagrams import Kind, decode, encode
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """Who connects to whom, through which server. `once`: one attempt, no return."""
+
+    server: HostPort
+    local_id: str
+    remote_id: str
+    once: bool = False
+
+
+class Client(Driver):
+    """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`."""
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        forwarder: Forwarder,
+        on_notice: Callable[[e.Notice], None],
+        *,
+        counters: Counters | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._agent = Agent(
+            config.local_id,
+            config.remote_id,
+            rng=rng or random.SystemRandom(),
+            once=config.once,
+        )
+        super().__init__(self._agent)
+        self.counters = counters or Counters()
+        self._config = config
+        self._forwarder = forwarder
+        self._on_notice = on_notice
+        self._control: ControlProtocol | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._server_udp: tuple[str, int] | None = None
+        self._sock: socket.socket | None = None
+        self._generation = 0
+        self._path: DataPath | None = None
+
+    def start(self) -> None:
+        """Begin. Progress is told by notices."""
+        self._run(self._agent.start(self._loop.time()))
+        self._arm()
+
+    async def close(self) -> None:
+        """Say goodbye to the peer and the server, free everything."""
+        self.feed(e.StopRequested())
+        self._disarm()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        await asyncio.sleep(0)  # one turn of the loop, in which the transport closes
+
+    def _carry_out(self, action: e.Action) -> None:
+        match action:
+            case e.OpenControl():
+                self._connecting = self._loop.create_task(self._connect())
+            case e.CloseControl():
+                self._close_control()
+            case e.SendMessage(message):
+                if self._control is not None:
+                    self._control.send(message)
+            case e.OpenUdp(generation):
+                self._sock = open_udp()
+                self._generation = generation
+                self._loop.add_reader(self._sock, self._readable)
+            case e.CloseUdp():
+                self._close_udp()
+            case e.SendDatagram(datagram, destination):
+                self._send(encode(datagram), destination)
+            case e.Tell(notice):
+                self._told(notice)
+
+    # The control connection
+
+    async def _connect(self) -> None:
+        server = self._config.server
+        try:
+            await self._loop.create_connection(
+                self._new_control, server.host, server.port, family=socket.AF_INET
+            )
+        except OSError as error:
+            self.feed(e.ControlBroken(_connect_problem(server, error)))
+
+    def _new_control(self) -> ControlProtocol:
+        self._control = ControlProtocol(0, self._control_event)
+        return self._control
+
+    def _control_event(self, event: e.Event) -> None:
+        if isinstance(event, e.ControlOpened) and self._control is not None:
+            # UDP goes to the very address that answered: a name may stand for several servers.
+            self._server_udp = self._control.transport.get_extra_info("peername")[:2]
+        self.feed(event)
+
+    def _close_control(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    # UDP
+
+    def _send(self, data: bytes, destination: Endpoint | None) -> None:
+        address = self._server_udp if destination is None else destination.sockaddr
+        if self._sock is None or address is None:
+            return
+        try:
+            if self._path is not None:
+                self._sock.send(data)
+            else:
+                self._sock.sendto(data, address)
+        except OSError as error:
+            self.counters.unsendable += 1
+            log.debug("not sent to %s: %s", address, error)
+
+    def _readable(self) -> None:
+        """Drain the socket until it is empty, a path takes it over, or it is replaced."""
+        sock = self._sock
+        assert sock is not None
+        for _ in range(DRAIN):
+            try:
+                data, source = sock.recvfrom(65_536)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error for something sent earlier
+                log.debug("UDP: %s", error)
+                continue
+            path = self._arrived_before_path(data, endpoint_of(source))
+            if path is not None or self._sock is not sock:
+                return
+
+    def _arrived_before_path(self, data: bytes, source: Endpoint) -> DataPath | None:
+        """Feed one datagram; the path, if that was the proof for it."""
+        self._arrived(data, source)
+        if self._path is not None and data[0] in (Kind.DATA, Kind.FRAGMENT):
+            self._path.arrived(memoryview(data))  # a program's datagram that overtook the CONFIRM
+        return self._path
+
+    def _arrived(self, data: bytes, source: Endpoint) -> None:
+        try:
+            datagram = decode(data)
+        except WireError as error:
+            self.counters.malformed += 1
+            log.debug("dropped a datagram from %s: %s", source, error)
+            return
+        self.feed(e.DatagramArrived(datagram, source, self._generation))
+
+    def _close_udp(self) -> None:
+        if self._path is not None:
+            self._path.close()
+            self._path = None
+            self._forwarder.path_down()
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+            self._sock = None
+
+    def _told(self, notice: e.Notice) -> None:
+        if isinstance(notice, e.PathEstablished):
+            assert self._sock is not None
+            remote = notice.remote
+            self._path = DataPath(
+                self._sock,
+                remote,
+                notice.token,
+                forwarder=self._forwarder,
+                counters=self.counters,
+                on_other=lambda data: self._arrived(data, remote),
+            )
+            self._loop.remove_reader(self._sock)
+            self._loop.add_reader(self._sock, self._path.readable)
+            self._forwarder.path_up(self._path)
+        self._on_notice(notice)
+
+
+def _connect_problem(server: HostPort, error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the name {server.host!r} has no IPv4 address: check --server"
+    return f"cannot connect to {server}: {error.strerror or error}"

@@ -1,0 +1,148 @@
+"""`nat_traversal.connect`: a datagram connection to a peer behind NATs, for programs in Python."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nat_traversal import events as e
+from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.datapath import Counters, DataPath
+from nat_traversal.endpoint import Endpoint, parse_host_port
+from nat_traversal.errors import (
+    ConnectionLostError,
+    NatTraversalError,
+    RegistrationRefusedError,
+    ServerUnreachableError,
+    TraversalFailedError,
+    UsageError,
+)
+from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.control import check_id
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+
+QUEUE = 1024
+"""Datagrams that wait for `receive`; when it is full, those that come are dropped and counted."""
+FLOW = 0
+"""The API has one flow. To a `--connect` side it looks like one local program."""
+
+
+class Connection:
+    """A path to the peer that carries datagrams: unordered, unacknowledged, as UDP does."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE + 1)
+        self._path: DataPath | None = None
+        self._established: asyncio.Future[e.PathEstablished] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._end: NatTraversalError | None = None
+
+    @property
+    def remote(self) -> Endpoint:
+        """The peer's external endpoint."""
+        return self._established.result().remote
+
+    @property
+    def method(self) -> str:
+        """The rung of the ladder that opened the path."""
+        return self._established.result().method
+
+    def send(self, payload: bytes | memoryview) -> None:
+        """Send one datagram of 0 to 65,507 octets.
+
+        What the network refuses is counted in `counters`, as UDP would lose it too. Raises
+        `UsageError` for a longer payload, `ConnectionLostError` once the path has ended.
+        """
+        if len(payload) > MAX_UDP_PAYLOAD:
+            raise UsageError(
+                f"a datagram holds at most {MAX_UDP_PAYLOAD} octets, not {len(payload)}"
+            )
+        if self._path is None:
+            raise self._end or ConnectionLostError("the path has ended")
+        self._path.send(FLOW, True, payload)
+
+    async def receive(self) -> bytes:
+        """The next datagram. Raises `ConnectionLostError` when the path has ended and all is read."""
+        payload = await self._queue.get()
+        if payload is None:
+            self._queue.put_nowait(None)  # for the next caller
+            raise self._end or ConnectionLostError("the path has ended")
+        return payload
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._datagrams()
+
+    async def _datagrams(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                yield await self.receive()
+            except ConnectionLostError:
+                return
+
+    async def wait_established(self) -> None:
+        await self._established
+
+    # The `Forwarder` interface
+
+    def path_up(self, path: DataPath) -> None:
+        self._path = path
+
+    def path_down(self) -> None:
+        self._path = None
+        self._queue.put_nowait(None)
+
+    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
+        del flow, from_listener
+        if self._queue.qsize() >= QUEUE:
+            self.counters.unclaimed += 1
+        else:
+            self._queue.put_nowait(bytes(payload))
+
+    def told(self, notice: e.Notice) -> None:
+        match notice:
+            case e.PathEstablished():
+                self._established.set_result(notice)
+            case e.ServerLost(reason, None):
+                self._fail(ServerUnreachableError(reason))
+            case e.ServerRefused(code, text):
+                self._fail(RegistrationRefusedError(code, text))
+            case e.AttemptFailed(code, text, _):
+                self._fail(TraversalFailedError(code, text))
+            case e.PathLost(reason):
+                self._fail(ConnectionLostError(reason))
+            case _:
+                pass
+
+    def _fail(self, error: NatTraversalError) -> None:
+        self._end = self._end or error
+        if not self._established.done():
+            self._established.set_exception(error)
+
+
+@asynccontextmanager
+async def connect(server: str, *, local_id: str, remote_id: str) -> AsyncIterator[Connection]:
+    """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
+
+    `server` is ``host`` or ``host:port`` (port 6545 by default). Waits for the peer without limit:
+    wrap it in `asyncio.timeout` to bound that. Leaving the block closes the path and tells the peer.
+
+    Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
+    `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
+    """
+    config = ClientConfig(
+        parse_host_port(server, default_port=DEFAULT_PORT),
+        check_id(local_id),
+        check_id(remote_id),
+        once=True,
+    )
+    connection = Connection()
+    client = Client(config, connection, connection.told, counters=connection.counters)
+    client.start()
+    try:
+        await connection.wait_established()
+        yield connection
+    finally:
+        await client.close()

@@ -1,0 +1,333 @@
+"""Programs' sockets on either side of a path, one flow for each local program.
+
+The side with `--listen` numbers the flows: one for each address that sends to its port. The side with
+`--connect` has a connected socket for each flow, so every program gets its own replies. One client
+may do both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nat_traversal.aio.datapath import DRAIN, HEADROOM, Counters, DataPath
+from nat_traversal.aio.udp import AnsweringSocket, Local, open_udp
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
+
+log = logging.getLogger(__name__)
+
+IDLE = 120.0
+"""Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
+MAX_FLOWS = 4096
+"""Flows at a time in each direction; the least recently used makes room."""
+SPARE_FILES = 64
+"""File descriptors kept for everything that is not a flow."""
+Problem = Callable[[str], None]
+"""Tells the user of datagrams that could not be delivered, once for each kind of trouble."""
+
+
+@dataclass(slots=True)
+class _ListenFlow:
+    number: int
+    source: tuple[str, int]
+    local: Local
+    used_at: float
+    header: bytes = b""
+
+
+@dataclass(slots=True)
+class _ConnectFlow:
+    number: int
+    sock: socket.socket
+    target: int
+    used_at: float
+
+
+class Listener:
+    """The `--listen` side: one socket, a flow for each program that sends to it."""
+
+    def __init__(self, host: str, port: int, counters: Counters, problem: Problem) -> None:
+        self._socket = AnsweringSocket(host, port)
+        self._counters = counters
+        self._problem = problem
+        self._loop = asyncio.get_running_loop()
+        self._flows: OrderedDict[tuple[tuple[str, int], bytes], _ListenFlow] = OrderedDict()
+        self._by_number: dict[int, _ListenFlow] = {}
+        self._next_number = 0
+        self._path: DataPath | None = None
+        self._buffer = bytearray(65_536 + HEADROOM)
+        self._view = memoryview(self._buffer)
+        self._loop.add_reader(self._socket.sock, self._readable)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._socket.endpoint
+
+    @property
+    def flows(self) -> int:
+        return len(self._flows)
+
+    def attach(self, path: DataPath | None) -> None:
+        self._path = path
+        for flow in self._flows.values():
+            flow.header = path.header(flow.number, from_listener=True) if path else b""
+
+    def deliver(self, number: int, payload: memoryview) -> None:
+        flow = self._by_number.get(number)
+        if flow is None:
+            self._counters.unclaimed += 1
+            return
+        flow.used_at = self._loop.time()
+        try:
+            self._socket.answer(payload, flow.source, flow.local)
+        except OSError as error:
+            self._counters.unsendable += 1
+            self._problem(f"a reply to {flow.source[0]}:{flow.source[1]} was not sent: {error}")
+
+    def expire(self, before: float) -> None:
+        for flow in [flow for flow in self._flows.values() if flow.used_at < before]:
+            self._drop(flow)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket.sock)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        now = self._loop.time()
+        buffer, body, receive = self._buffer, self._view[HEADROOM:], self._socket.receive_into
+        for _ in range(DRAIN):
+            try:
+                length, source, local = receive(body)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error for an earlier reply: that program is gone
+                self._note_icmp(error)
+                continue
+            path = self._path
+            if path is None:
+                self._counters.unsendable += 1
+                self._problem("datagrams from local programs are dropped until a path stands")
+                continue
+            flow = self._flow(source, local, now)
+            if length <= MAX_DATA_PAYLOAD:
+                buffer[:HEADROOM] = flow.header
+                path.send_framed(self._view[: HEADROOM + length])
+            else:
+                path.send(flow.number, True, body[:length])
+
+    def _note_icmp(self, error: OSError) -> None:
+        self._counters.refused += 1
+        log.debug("listening side: %s", error)
+
+    def _flow(self, source: tuple[str, int], local: Local, now: float) -> _ListenFlow:
+        key = (source, local[0][2] if local else b"")
+        flow = self._flows.get(key)
+        if flow is None:
+            if len(self._flows) >= MAX_FLOWS:
+                self._drop(next(iter(self._flows.values())))
+            self._next_number = (self._next_number + 1) % 2**32
+            flow = _ListenFlow(self._next_number, source, local, now)
+            if self._path is not None:
+                flow.header = self._path.header(flow.number, from_listener=True)
+            self._flows[key] = self._by_number[flow.number] = flow
+        self._flows.move_to_end(key)
+        flow.used_at = now
+        return flow
+
+    def _drop(self, flow: _ListenFlow) -> None:
+        del self._flows[flow.source, flow.local[0][2] if flow.local else b""]
+        del self._by_number[flow.number]
+
+
+class Connector:
+    """The `--connect` side: a connected socket for each flow that the other side has numbered.
+
+    `targets` are the addresses of one service; a refused one makes a flow try the next.
+    """
+
+    def __init__(self, targets: Sequence[Endpoint], counters: Counters, problem: Problem) -> None:
+        self._targets = targets
+        self._counters = counters
+        self._problem = problem
+        self._loop = asyncio.get_running_loop()
+        self._flows: OrderedDict[int, _ConnectFlow] = OrderedDict()
+        self._path: DataPath | None = None
+        self._buffer = bytearray(65_536 + HEADROOM)
+        self._view = memoryview(self._buffer)
+        self._most = min(MAX_FLOWS, max(1, file_limit() - SPARE_FILES))
+
+    @property
+    def flows(self) -> int:
+        return len(self._flows)
+
+    def attach(self, path: DataPath | None) -> None:
+        """Another path: the other side may number its flows anew."""
+        self._path = path
+        for flow in list(self._flows.values()):
+            self._drop(flow)
+
+    def deliver(self, number: int, payload: memoryview) -> None:
+        flow = self._flows.get(number)
+        if flow is None:
+            flow = self._open(number, target=0)
+            if flow is None:
+                return
+        self._flows.move_to_end(number)
+        flow.used_at = self._loop.time()
+        try:
+            flow.sock.send(payload)
+        except OSError as error:
+            if error.errno != errno.ECONNREFUSED:
+                self._failed(flow, error)
+                return
+            # It is the answer to an earlier datagram: this one still has its chance.
+            flow = self._refused(flow)
+            if flow is not None:
+                try:
+                    flow.sock.send(payload)
+                except OSError as again:
+                    self._failed(flow, again)
+
+    def expire(self, before: float) -> None:
+        for flow in [flow for flow in self._flows.values() if flow.used_at < before]:
+            self._drop(flow)
+
+    def close(self) -> None:
+        for flow in list(self._flows.values()):
+            self._drop(flow)
+
+    def _open(self, number: int, target: int) -> _ConnectFlow | None:
+        if len(self._flows) >= self._most:
+            self._drop(next(iter(self._flows.values())))
+        endpoint = self._targets[target % len(self._targets)]
+        try:
+            sock = open_udp("::" if endpoint.family == 6 else "0.0.0.0")  # noqa: S104
+        except (OSError, UsageError) as error:
+            self._counters.unsendable += 1
+            self._problem(f"no socket for another local flow: {error}")
+            return None
+        try:
+            sock.connect(endpoint.sockaddr)
+        except OSError as error:
+            sock.close()
+            self._counters.unsendable += 1
+            self._problem(f"{endpoint} cannot be reached: {error.strerror}")
+            return None
+        flow = self._flows[number] = _ConnectFlow(number, sock, target, self._loop.time())
+        self._loop.add_reader(sock, self._readable, flow)
+        return flow
+
+    def _readable(self, flow: _ConnectFlow) -> None:
+        flow.used_at = self._loop.time()
+        body, buffer, path = self._view[HEADROOM:], self._buffer, self._path
+        if path is None:
+            self._drop(flow)
+            return
+        header = path.header(flow.number, from_listener=False)
+        for _ in range(DRAIN):
+            try:
+                length = flow.sock.recv_into(body)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.ECONNREFUSED:
+                    self._refused(flow)
+                else:
+                    self._failed(flow, error)
+                return
+            if length <= MAX_DATA_PAYLOAD:
+                buffer[:HEADROOM] = header
+                path.send_framed(self._view[: HEADROOM + length])
+            else:
+                path.send(flow.number, False, body[:length])
+
+    def _refused(self, flow: _ConnectFlow) -> _ConnectFlow | None:
+        """Nobody listens at the target: count it, and let the flow try the service's next address."""
+        self._counters.refused += 1
+        endpoint = self._targets[flow.target % len(self._targets)]
+        self._problem(f"nothing listens on {endpoint}: start the service or correct --connect")
+        if len(self._targets) == 1:
+            return flow
+        self._drop(flow)
+        return self._open(flow.number, flow.target + 1)
+
+    def _failed(self, flow: _ConnectFlow, error: OSError) -> None:
+        self._counters.unsendable += 1
+        endpoint = self._targets[flow.target % len(self._targets)]
+        self._problem(f"a datagram to {endpoint} was not sent: {error.strerror}")
+
+    def _drop(self, flow: _ConnectFlow) -> None:
+        del self._flows[flow.number]
+        self._loop.remove_reader(flow.sock)
+        flow.sock.close()
+
+
+class ProgramForwarder:
+    """The `Forwarder` of the command line client: a `Listener`, a `Connector`, or both."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        listener: Listener | None,
+        connector: Connector | None,
+        problem: Problem,
+        idle: float = IDLE,
+    ) -> None:
+        self._counters = counters
+        self._listener = listener
+        self._connector = connector
+        self._problem = problem
+        self._idle = idle
+        self._loop = asyncio.get_running_loop()
+        self._sweep = self._loop.call_later(idle / 4, self._expire)
+
+    def path_up(self, path: DataPath) -> None:
+        self._attach(path)
+
+    def path_down(self) -> None:
+        self._attach(None)
+
+    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
+        side = self._connector if from_listener else self._listener
+        if side is not None:
+            side.deliver(flow, payload)
+            return
+        self._counters.unclaimed += 1
+        option = "--connect" if from_listener else "--listen"
+        self._problem(f"the other side sends datagrams, but this side has no {option}")
+
+    def close(self) -> None:
+        self._sweep.cancel()
+        for side in (self._listener, self._connector):
+            if side is not None:
+                side.close()
+
+    def _attach(self, path: DataPath | None) -> None:
+        for side in (self._listener, self._connector):
+            if side is not None:
+                side.attach(path)
+
+    def _expire(self) -> None:
+        before = self._loop.time() - self._idle
+        for side in (self._listener, self._connector):
+            if side is not None:
+                side.expire(before)
+        self._sweep = self._loop.call_later(self._idle / 4, self._expire)
+
+
+def file_limit() -> int:
+    """Open files this process may have, after raising the soft limit to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, MAX_FLOWS + SPARE_FILES) if hard != resource.RLIM_INFINITY else 8192
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft

@@ -1,0 +1,162 @@
+"""The rendezvous server on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import socket
+from collections.abc import Callable
+
+from nat_traversal import events as e
+from nat_traversal.aio.control import ControlProtocol
+from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.udp import AnsweringSocket, bind_problem, endpoint_of
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import UsageError, WireError
+from nat_traversal.rendezvous import Rendezvous, ServerLimits
+from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.datagrams import decode, encode
+
+log = logging.getLogger(__name__)
+
+DRAIN = 64
+"""Datagrams read before the event loop looks after the others again."""
+LISTEN_BACKLOG = 1024
+
+
+class Server(Driver):
+    """A running server. Use `serve` to make one, `async with` or `close` to end it."""
+
+    def __init__(
+        self,
+        rendezvous: Rendezvous,
+        udp: AnsweringSocket,
+        on_notice: Callable[[e.Notice], None],
+    ) -> None:
+        super().__init__(rendezvous)
+        self._on_notice = on_notice
+        self._udp = udp
+        self._buffer = memoryview(bytearray(65_536))
+        self._connections: dict[e.ConnectionId, ControlProtocol] = {}
+        self._numbers = itertools.count(1)
+        self._tcp: asyncio.Server | None = None
+        self.dropped_datagrams = 0
+        self.rendezvous = rendezvous
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens, over TCP and UDP."""
+        return self._udp.endpoint
+
+    async def start(self, tcp: socket.socket) -> None:
+        """Take connections on the bound socket `tcp`."""
+        self._tcp = await self._loop.create_server(self._accept, sock=tcp, backlog=LISTEN_BACKLOG)
+        self._loop.add_reader(self._udp.sock, self._readable)
+
+    async def close(self) -> None:
+        """End every connection and free the ports."""
+        self._loop.remove_reader(self._udp.sock)
+        if self._tcp is not None:
+            self._tcp.close()
+        self.feed(e.StopRequested())
+        self._disarm()
+        for protocol in list(self._connections.values()):
+            protocol.close()
+        self._udp.close()
+        await asyncio.sleep(0)  # one turn of the loop, in which the transports close
+
+    async def __aenter__(self) -> Server:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _accept(self) -> ControlProtocol:
+        number = next(self._numbers)
+        protocol = self._connections[number] = ControlProtocol(number, self.feed)
+        return protocol
+
+    def _carry_out(self, action: e.Action) -> None:
+        match action:
+            case e.SendMessage(message, connection):
+                if (protocol := self._connections.get(connection)) is not None:
+                    protocol.send(message)
+            case e.CloseControl(connection):
+                if (protocol := self._connections.pop(connection, None)) is not None:
+                    protocol.close()
+            case e.SendDatagram(datagram, destination, _, local) if destination is not None:
+                try:
+                    self._udp.answer(encode(datagram), destination.sockaddr, local)
+                except OSError as error:
+                    self.dropped_datagrams += 1
+                    log.debug("no answer to %s: %s", destination, error)
+            case e.Tell(notice):
+                self._on_notice(notice)
+
+    def feed(self, event: e.Event) -> None:
+        super().feed(event)
+        if isinstance(event, e.ControlBroken):
+            self._connections.pop(event.connection, None)
+
+    def _readable(self) -> None:
+        for _ in range(DRAIN):
+            try:
+                length, source, local = self._udp.receive_into(self._buffer)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error for an earlier answer: no news
+                log.debug("UDP: %s", error)
+                continue
+            try:
+                datagram = decode(bytes(self._buffer[:length]))
+            except WireError as error:
+                self.dropped_datagrams += 1
+                log.debug("dropped a datagram from %s: %s", source, error)
+                continue
+            self.feed(e.DatagramArrived(datagram, endpoint_of(source), local=local))
+
+
+async def serve(
+    host: str = "0.0.0.0",  # noqa: S104
+    port: int = DEFAULT_PORT,
+    *,
+    limits: ServerLimits | None = None,
+    on_notice: Callable[[e.Notice], None] | None = None,
+    rng: random.Random | None = None,
+) -> Server:
+    """Start a rendezvous server on TCP and UDP `port` of the IP address `host` (0: any free port).
+
+    `on_notice` is told who comes, goes and connects. Returns at once; the server runs on the current event loop until its `close`. Raises
+    `UsageError` if a port cannot be had.
+    """
+    tcp, udp = _bind_both(host, port)
+    server = Server(
+        Rendezvous(rng=rng or random.SystemRandom(), limits=limits), udp, on_notice or _ignore
+    )
+    await server.start(tcp)
+    return server
+
+
+def _ignore(notice: e.Notice) -> None:
+    log.debug("%s", notice)
+
+
+def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
+    """The same port number for TCP and UDP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for attempts_left in reversed(range(20)):
+        tcp = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((host, port))
+            return tcp, AnsweringSocket(host, tcp.getsockname()[1])
+        except UsageError:
+            tcp.close()
+            if port or not attempts_left:  # a free TCP port may be taken for UDP: try another
+                raise
+        except OSError as error:
+            tcp.close()
+            raise UsageError(bind_problem("TCP", host, port, error)) from error
+    raise AssertionError

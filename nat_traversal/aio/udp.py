@@ -1,0 +1,93 @@
+"""Non-blocking UDP sockets: opened in one way, and answering from the address that was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import socket
+import struct
+
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import UsageError
+
+SOCKET_BUFFER = 4 << 20
+"""Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
+IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+_PKTINFO = struct.Struct("=I4s4s")
+_ANCILLARY = socket.CMSG_SPACE(_PKTINFO.size)
+
+Local = list[tuple[int, int, bytes]] | None
+"""Ancillary data that makes an answer leave from the address that was asked; None: no need."""
+
+
+def open_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:  # noqa: S104
+    """A non-blocking UDP socket bound to an IP address and port. Raises `UsageError` if it cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise UsageError(bind_problem("UDP", host, port, error)) from error
+    return sock
+
+
+def bind_problem(transport: str, host: str, port: int, error: OSError) -> str:
+    """Why a port cannot be had, and what to do."""
+    remedy = {
+        errno.EADDRINUSE: "another program has it: stop that, or choose another port",
+        errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        errno.EADDRNOTAVAIL: "this host has no such address",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot use {transport} {host}:{port}: {remedy}"
+
+
+class AnsweringSocket:
+    """A UDP socket for serving: on a wildcard address it remembers where each datagram was sent to."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.sock = open_udp(host, port)
+        self._wildcard = host == "0.0.0.0"  # noqa: S104
+        if self._wildcard:
+            self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return endpoint_of(self.sock.getsockname())
+
+    def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
+        """One datagram: its length, source and `Local`. Raises what `recvmsg` raises."""
+        if not self._wildcard:
+            length, source = self.sock.recvfrom_into(view)
+            return length, source, None
+        length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+                _, _, asked = _PKTINFO.unpack(data[: _PKTINFO.size])
+                return length, source, [(level, kind, _PKTINFO.pack(0, asked, bytes(4)))]
+        return length, source, None
+
+    def answer(self, data: memoryview | bytes, destination: tuple[str, int], local: Local) -> None:
+        """Send from the address in `local`. Raises what `sendmsg` raises."""
+        if local is None:
+            self.sock.sendto(data, destination)
+        else:
+            self.sock.sendmsg([data], local, 0, destination)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+    """The endpoint in a Python socket address."""
+    host = address[0].partition("%")[0]
+    return Endpoint(str(ipaddress.ip_address(host)), address[1])
+
+
+def close_quietly(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.close()
