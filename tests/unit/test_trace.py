@@ -1,0 +1,505 @@
+"""The evidence: datagrams followed through synthetic captures, and every check both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab import checks
+from lab.explain import explain
+from lab.outcome import Outcome
+from lab.packet import Icmp, Packet, Protocol, Refused
+from lab.passage import SERVER_LINK, TWO_NATS, Fate, Side, decode
+from lab.predict import predict
+from lab.trace import Trace, reconstruct
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire import control, messages
+from nat_traversal.wire.datagrams import Announce, Confirm, Data, Datagram, Hello, encode, tag_of
+
+A, B = TWO_NATS
+SIDES = {side.host: side for side in TWO_NATS}
+SERVER = Endpoint("192.0.2.2", 6545)
+TOKENS = {1: b"1" * 16, 2: b"2" * 16}
+INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
+OUTSIDE = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
+HOP = 0.0001
+
+
+def port_of(host: str, round_: int) -> int:
+    return {"host_a": 40_000, "host_b": 50_000}[host] + round_
+
+
+def inside(host: str, round_: int) -> Endpoint:
+    return Endpoint(INSIDE[host], port_of(host, round_))
+
+
+def outside(host: str, round_: int) -> Endpoint:
+    return Endpoint(OUTSIDE[host], port_of(host, round_))
+
+
+def other(host: str) -> str:
+    return "host_b" if host == "host_a" else "host_a"
+
+
+def roles(round_: int) -> tuple[str, str]:
+    return ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
+
+
+@dataclass
+class Scene:
+    """Writes the packets that a capture of the story would hold. The clock moves with each hop."""
+
+    clock: float = 100.0
+    packets: list[Packet] = field(default_factory=list)
+
+    def see(
+        self,
+        point: str,
+        outgoing: bool,
+        source: Endpoint,
+        destination: Endpoint,
+        *,
+        payload: bytes = b"",
+        protocol: Protocol = Protocol.UDP,
+        refused: Refused | None = None,
+    ) -> None:
+        self.clock += HOP
+        self.packets.append(
+            Packet(self.clock, point, outgoing, protocol, source, destination, payload, refused)
+        )
+
+    def leave(
+        self, side: Side, source: Endpoint, destination: Endpoint, payload: bytes, to: Endpoint
+    ) -> None:
+        """From the host through its NAT, which shows `to` as the source."""
+        self.see(side.host_link, True, source, destination, payload=payload)
+        self.see(side.lan, False, source, destination, payload=payload)
+        self.see(side.wan, True, to, destination, payload=payload)
+
+    def send(
+        self,
+        sender: str,
+        datagram: Datagram,
+        round_: int,
+        fate: Fate = Fate.DELIVERED,
+        *,
+        destination: Endpoint | None = None,
+        translated: Endpoint | None = None,
+    ) -> None:
+        """One datagram from host to host that ends as `fate` says."""
+        own, peer = SIDES[sender], SIDES[other(sender)]
+        source = inside(sender, round_)
+        target = destination or outside(peer.host, round_)
+        shown = translated or outside(sender, round_)
+        payload = encode(datagram)
+        if fate is Fate.BLOCKED:
+            self.see(own.host_link, True, source, target, payload=payload)
+            self.see(own.lan, False, source, target, payload=payload)
+            return
+        self.leave(own, source, target, payload, shown)
+        if fate is Fate.LOST:
+            return
+        if fate is Fate.EXPIRED:
+            self.refuse(own.wan, False, Refused(Icmp.TIME_EXCEEDED, shown, target, payload))
+            return
+        self.see(peer.wan, False, shown, target, payload=payload)
+        if fate is Fate.DROPPED:
+            return
+        if fate is Fate.TAKEN_BY_ROUTER:
+            self.refuse(peer.wan, True, Refused(Icmp.UNREACHABLE, shown, target, payload))
+            return
+        private = inside(peer.host, round_)
+        self.see(peer.lan, True, shown, private, payload=payload)
+        self.see(peer.host_link, False, shown, private, payload=payload)
+        if fate is Fate.PORT_CLOSED:
+            self.refuse(peer.host_link, True, Refused(Icmp.UNREACHABLE, shown, private, payload))
+
+    def refuse(self, point: str, outgoing: bool, quoted: Refused) -> None:
+        router = Endpoint("203.0.113.1", 0)
+        complains_to = Endpoint(quoted.source.address, 0)
+        self.see(point, outgoing, router, complains_to, protocol=Protocol.ICMP, refused=quoted)
+
+    def announce(self, host: str, round_: int) -> None:
+        side, payload = SIDES[host], encode(Announce(b"r" * 16, bytes([round_] * 8), round_))
+        self.leave(side, inside(host, round_), SERVER, payload, outside(host, round_))
+        self.see(SERVER_LINK, False, outside(host, round_), SERVER, payload=payload)
+
+    def say(self, host: str, message: messages.Message) -> None:
+        side = SIDES[host]
+        self.see(
+            side.host_link,
+            True,
+            Endpoint(INSIDE[host], 33_000),
+            SERVER,
+            payload=control.encode(message),
+            protocol=Protocol.TCP,
+        )
+
+    def register(self) -> None:
+        for host in SIDES:
+            self.say(host, messages.Register(1, (1,), host, other(host), b"r" * 16, 1))
+
+    def hello(
+        self,
+        round_: int,
+        step: int,
+        fate: Fate = Fate.DELIVERED,
+        *,
+        sender: str | None = None,
+        copy: int = 0,
+        token: bytes | None = None,
+        destination: Endpoint | None = None,
+        translated: Endpoint | None = None,
+    ) -> None:
+        hello = Hello(token or TOKENS[round_], round_, step, step == 3, copy)
+        self.send(
+            sender or roles(round_)[(step + 1) % 2],
+            hello,
+            round_,
+            fate,
+            destination=destination,
+            translated=translated,
+        )
+
+    def conclude(self, round_: int, *, established: bool = True) -> None:
+        """CONFIRM, the word to the server, and data both ways."""
+        first, second = roles(round_)
+        self.send(second, Confirm(TOKENS[round_], round_, False), round_)
+        if established:
+            self.say(first, messages.Established(1, round_))
+            self.say(second, messages.Established(1, round_))
+        self.data(first, round_)
+        self.data(second, round_)
+
+    def data(self, sender: str, round_: int, fate: Fate = Fate.DELIVERED) -> None:
+        payload = b"question" if sender == "host_a" else b"answer"
+        self.send(
+            sender, Data(tag_of(TOKENS[round_]), 7, sender == "host_a", payload), round_, fate
+        )
+
+    def trace(self) -> Trace:
+        return reconstruct(self.packets)
+
+
+def opened(*rounds: int) -> Scene:
+    scene = Scene()
+    scene.register()
+    for round_ in rounds:
+        for host in SIDES:
+            scene.announce(host, round_)
+    return scene
+
+
+def connected() -> Scene:
+    """Two port-restricted cones: round 1 opens the hole."""
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(1, 2)
+    scene.hello(1, 3)
+    scene.conclude(1)
+    return scene
+
+
+def swapped() -> Scene:
+    """A port-restricted cone and an order-sensitive NAT: round 1 fails, the swapped one opens."""
+    scene = opened(1, 2)
+    scene.hello(1, 1, Fate.TAKEN_BY_ROUTER)
+    scene.hello(1, 2, Fate.DROPPED, translated=Endpoint(OUTSIDE["host_b"], 2527))
+    scene.hello(1, 3, Fate.TAKEN_BY_ROUTER)
+    scene.hello(2, 1, Fate.DROPPED)
+    scene.hello(2, 2)
+    scene.hello(2, 3)
+    scene.conclude(2)
+    return scene
+
+
+def failed() -> Scene:
+    scene = opened(1, 2)
+    for round_ in (1, 2):
+        for step in (1, 2, 3):
+            scene.hello(round_, step, Fate.DROPPED)
+    return scene
+
+
+@pytest.mark.parametrize("fate", list(Fate))
+def test_fate_is_read_from_where_the_datagram_was_seen_last(fate: Fate) -> None:
+    scene = Scene()
+    scene.hello(1, 1, fate)
+    (hello,) = scene.trace().rounds[0].hellos
+    assert hello.fate is fate
+    assert (hello.sender, hello.receiver) == ("host_a", "host_b")
+    assert hello.translated == (None if fate is Fate.BLOCKED else outside("host_a", 1))
+    assert (hello.reached is not None) == (
+        fate in {Fate.DELIVERED, Fate.PORT_CLOSED, Fate.DROPPED, Fate.TAKEN_BY_ROUTER}
+    )
+    assert (hello.arrived is not None) == (fate in {Fate.DELIVERED, Fate.PORT_CLOSED})
+
+
+def test_identical_octets_sent_again_are_told_apart_by_time() -> None:
+    scene = Scene()
+    scene.hello(1, 2, Fate.DROPPED)
+    scene.hello(1, 2, Fate.DELIVERED)
+    scene.hello(1, 2, Fate.DROPPED)
+    fates = [hello.fate for hello in scene.trace().rounds[0].hellos]
+    assert fates == [Fate.DROPPED, Fate.DELIVERED, Fate.DROPPED]
+
+
+def test_unanswered_copy_on_a_tuple_that_was_answered_once_is_the_routers_too() -> None:
+    scene = Scene()
+    scene.hello(1, 1, Fate.TAKEN_BY_ROUTER)
+    scene.hello(1, 1, Fate.DROPPED, copy=1)
+    assert [h.fate for h in scene.trace().rounds[0].hellos] == [Fate.TAKEN_BY_ROUTER] * 2
+
+
+def test_socket_that_closed_later_had_received_before() -> None:
+    scene = Scene()
+    scene.hello(1, 2)
+    scene.hello(1, 2, Fate.PORT_CLOSED, copy=1)
+    scene.hello(1, 2, copy=2)  # the ICMP for this one fell to the rate limit
+    fates = [hello.fate for hello in scene.trace().rounds[0].hellos]
+    assert fates == [Fate.DELIVERED, Fate.PORT_CLOSED, Fate.PORT_CLOSED]
+
+
+def test_one_hello_to_two_addresses_is_two_passages() -> None:
+    scene = Scene()
+    elsewhere = Endpoint("198.51.100.99", 9)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(1, 1, Fate.LOST, destination=elsewhere)
+    first, second = scene.trace().rounds[0].hellos
+    assert (first.destination, first.fate) == (outside("host_b", 1), Fate.DROPPED)
+    assert (second.destination, second.fate) == (elsewhere, Fate.LOST)
+
+
+def test_foreign_udp_is_no_passage() -> None:
+    scene = Scene()
+    scene.see(A.host_link, True, inside("host_a", 1), SERVER, payload=b"\x00\x01not ours")
+    assert scene.trace() == Trace((), (), (), ())
+
+
+def test_connected_round_is_timed_from_the_later_registration_to_the_last_proof() -> None:
+    trace = connected().trace()
+    assert trace.outcome is Outcome.CONNECTED
+    registered = max(
+        said.time for said in trace.said if isinstance(said.message, messages.Register)
+    )
+    (confirm,) = trace.rounds[0].confirms
+    assert confirm.arrived is not None
+    assert trace.connect_seconds == confirm.arrived - registered
+
+
+def test_confirm_that_wants_an_answer_concludes_with_the_answer() -> None:
+    scene = opened(1)
+    scene.hello(1, 3)
+    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1)
+    assert scene.trace().rounds[0].conclusion is None
+    scene.send("host_a", Confirm(TOKENS[1], 1, False), 1)
+    conclusion = scene.trace().rounds[0].conclusion
+    assert conclusion is not None
+    assert conclusion.receiver == "host_b"
+
+
+def test_later_attempt_counts_its_rounds_anew() -> None:
+    scene = failed()
+    scene.hello(1, 1, Fate.DROPPED, token=b"3" * 16)
+    assert [(r.attempt, r.number) for r in scene.trace().rounds] == [(1, 1), (1, 2), (2, 1)]
+
+
+PREDICTIONS = {
+    connected: predict("port-restricted-cone", "port-restricted-cone"),
+    swapped: predict("port-restricted-cone", "linux-masquerade"),
+    failed: predict("symmetric", "symmetric"),
+}
+
+
+@pytest.mark.parametrize("story", list(PREDICTIONS), ids=lambda story: story.__name__)
+def test_every_check_holds_for_a_story_as_it_should_be(story: Callable[[], Scene]) -> None:
+    results = checks.run_checks(story().trace(), PREDICTIONS[story])
+    assert [check for check in results if not check.ok] == []
+    assert len({check.name for check in results}) == 9
+
+
+def without(scene: Scene, *kinds: type[Datagram]) -> Scene:
+    scene.packets = [p for p in scene.packets if not isinstance(decode(p), kinds)]
+    return scene
+
+
+def half_connected() -> Scene:
+    scene = opened(1)
+    scene.hello(1, 3)
+    return scene
+
+
+def one_way_data() -> Scene:
+    scene = opened(1)
+    scene.hello(1, 3)
+    scene.send("host_b", Confirm(TOKENS[1], 1, False), 1)
+    scene.data("host_a", 1)
+    scene.data("host_b", 1, Fate.DROPPED)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "seen"),
+    [
+        (half_connected(), "HELLO 3 arrived"),
+        (one_way_data(), "data reached host_b"),
+        (without(connected(), Confirm), "data reached host_a"),
+        (without(connected(), Data), "CONFIRM arrived"),
+        (Scene(), "no HELLO was sent"),
+    ],
+)
+def test_half_an_outcome_is_none(scene: Scene, seen: str) -> None:
+    check = checks.outcome_is_proven(scene.trace())
+    assert not check.ok
+    assert seen in check.why
+
+
+def test_outcome_and_round_must_be_the_predicted_ones() -> None:
+    trace = connected().trace()
+    wrong_round = checks.outcome_is_predicted(trace, PREDICTIONS[swapped])
+    assert not wrong_round.ok
+    assert wrong_round.why == "observed connected in round 1, predicted connected in round 2"
+    assert not checks.outcome_is_predicted(trace, PREDICTIONS[failed]).ok
+
+
+def test_hello_that_fared_otherwise_is_told() -> None:
+    check = checks.hellos_fared_as_predicted(swapped().trace(), PREDICTIONS[connected])
+    assert not check.ok
+    assert "round 1 HELLO 1 taken-by-router, predicted filtered" in check.why
+    assert not checks.hellos_fared_as_predicted(Scene().trace(), PREDICTIONS[connected]).ok
+
+
+def order(*steps: tuple[int, str]) -> Trace:
+    scene = opened(1)
+    for step, sender in steps:
+        scene.hello(1, step, Fate.DROPPED, sender=sender)
+    return scene.trace()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ((2, "host_b"), (1, "host_a"), (3, "host_a")),
+        ((1, "host_a"), (3, "host_a"), (2, "host_b")),
+        ((1, "host_a"), (2, "host_b")),
+        ((1, "host_b"), (2, "host_a"), (3, "host_b")),
+        ((1, "host_a"), (2, "host_b"), (3, "host_a"), (1, "host_b")),
+    ],
+    ids=["2-1-3", "1-3-2", "no 3", "roles swapped", "both send 1"],
+)
+def test_round_in_another_order_is_told(steps: tuple[tuple[int, str], ...]) -> None:
+    check = checks.round_ran_in_order(order(*steps), 1)
+    assert not check.ok
+    assert check.name == "round 1 went A, B, A"
+
+
+def test_second_round_must_take_place_after_a_failed_first() -> None:
+    scene = opened(1)
+    for step in (1, 2, 3):
+        scene.hello(1, step, Fate.DROPPED)
+    check = checks.round_ran_in_order(scene.trace(), 2)
+    assert (check.ok, check.name) == (False, "round 2 went B, A, B")
+    assert checks.round_ran_in_order(connected().trace(), 2).ok
+
+
+def test_second_round_with_the_roles_of_the_first_is_told() -> None:
+    scene = opened(1, 2)
+    for step, sender in ((1, "host_a"), (2, "host_b"), (3, "host_a")):
+        scene.hello(2, step, Fate.DROPPED, sender=sender)
+    assert not checks.round_ran_in_order(scene.trace(), 2).ok
+
+
+def test_socket_of_an_earlier_round_is_told() -> None:
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.send("host_a", Hello(TOKENS[2], 2, 2, False), 1, Fate.DROPPED)
+    check = checks.sockets_were_fresh(scene.trace())
+    assert not check.ok
+    assert "10.0.1.2:40001" in check.why
+
+
+def test_external_endpoint_of_an_earlier_round_is_told() -> None:
+    scene = opened(1, 2)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(2, 2, Fate.DROPPED, translated=outside("host_a", 1))
+    check = checks.sockets_were_fresh(scene.trace())
+    assert not check.ok
+    assert "203.0.113.2:40001" in check.why
+
+
+def test_token_of_an_earlier_round_is_told() -> None:
+    scene = opened(1, 2)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(2, 1, Fate.DROPPED, token=TOKENS[1])
+    assert not checks.tokens_were_fresh(scene.trace()).ok
+
+
+def late_copy() -> Iterator[tuple[str, Scene]]:
+    scene = connected()
+    scene.hello(1, 2, copy=1)
+    yield "host_b sent HELLO 2 of round 1", scene
+    scene = connected()
+    scene.hello(2, 1, Fate.DROPPED)
+    yield "host_b sent HELLO 1 of round 2", scene
+
+
+@pytest.mark.parametrize(("told", "scene"), list(late_copy()))
+def test_hello_after_success_is_told(told: str, scene: Scene) -> None:
+    check = checks.nothing_went_on_after_success(scene.trace())
+    assert not check.ok
+    assert told in check.why
+
+
+def test_copy_sent_before_its_sender_knew_is_no_fault() -> None:
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(1, 2)
+    scene.hello(1, 3)
+    scene.hello(1, 2, copy=1)
+    scene.conclude(1)
+    assert checks.nothing_went_on_after_success(scene.trace()).ok
+
+
+def test_address_that_nobody_announced_or_observed_is_told() -> None:
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED, destination=Endpoint(OUTSIDE["host_b"], 50_999))
+    check = checks.only_known_addresses_were_used(scene.trace())
+    assert not check.ok
+    assert "198.51.100.2:50999" in check.why
+
+
+def test_address_is_known_only_once_it_has_been_announced() -> None:
+    scene = Scene()
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.announce("host_b", 1)
+    assert not checks.only_known_addresses_were_used(scene.trace()).ok
+
+
+def test_observed_source_may_be_answered() -> None:
+    scene = opened(1)
+    moved = Endpoint(OUTSIDE["host_b"], 61_000)
+    scene.hello(1, 2, translated=moved)
+    scene.hello(1, 3, destination=moved)
+    assert checks.only_known_addresses_were_used(scene.trace()).ok
+
+
+def test_strangers_hello_is_told() -> None:
+    scene = opened(1)
+    payload = encode(Hello(TOKENS[1], 1, 2, False))
+    scene.see(A.host_link, False, Endpoint("192.0.2.3", 1), inside("host_a", 1), payload=payload)
+    check = checks.only_known_addresses_were_used(scene.trace())
+    assert not check.ok
+    assert "192.0.2.3:1" in check.why
+
+
+def test_explanation_tells_each_round_from_its_packets() -> None:
+    assert explain(swapped().trace()) == (
+        "Round 1 failed: HELLO 1 was taken by nat_b for itself (ICMP port unreachable); "
+        "HELLO 2 left nat_b from port 2527 instead of the announced 50001 and was dropped by nat_a; "
+        "HELLO 3 was taken by nat_b for itself (ICMP port unreachable). "
+        "Round 2 connected: HELLO 1 was dropped by nat_a; HELLO 2 arrived at host_b; "
+        "HELLO 3 arrived at host_a; CONFIRM came back to host_b; data crossed both ways."
+    )
+    assert explain(Scene().trace()) == "No HELLO was sent: the hosts were never told to start."
