@@ -1,0 +1,86 @@
+"""Enter a node's network namespace from this process, to open sockets there (setns(2))."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.errors import NetworkError
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def in_namespace(pid: int) -> Iterator[None]:
+    """Run the block in the network namespace of process `pid`; this thread alone, and only until then.
+
+    A socket stays in the namespace in which it was opened, and a child process starts in that of the
+    thread which started it. Nothing in the block may switch threads or suspend a coroutine.
+
+    Raises `NetworkError` if `pid` has ended or this process may not enter its namespace.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            target = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _setns(target)
+            finally:
+                os.close(target)
+        except OSError as error:
+            raise NetworkError(
+                f"cannot enter the network namespace of process {pid}: {error.strerror}"
+                " (it must be alive, and a node of this sandbox)"
+            ) from None
+        try:
+            yield
+        finally:
+            _setns(home)
+    finally:
+        os.close(home)
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+def udp_socket(pid: int, address: str, port: int = 0) -> socket.socket:
+    """A UDP socket in the namespace of process `pid`, bound to `address` and `port` (0: any)."""
+    with in_namespace(pid):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.bind((address, port))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def packet_socket(pid: int, interface: str, ethertype: int) -> socket.socket:
+    """An AF_PACKET socket for frames of one `ethertype` on `interface`, in the namespace of `pid`."""
+    with in_namespace(pid):
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
+        try:
+            opened.bind((interface, ethertype))
+        except OSError:
+            opened.close()
+            raise
+    return opened
+
+
+def set_sysctl(name: str, value: int) -> None:
+    """Set ``net.*`` setting `name` in the namespace that this thread is in.
+
+    Raises `NetworkError` if the kernel has no such setting or refuses the value.
+    """
+    try:
+        Path("/proc/sys", *name.split(".")).write_text(f"{value}\n", encoding="ascii")
+    except OSError as error:
+        raise NetworkError(f"cannot set {name} to {value}: {error.strerror}") from None
