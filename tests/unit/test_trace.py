@@ -16,7 +16,16 @@ from lab.predict import predict
 from lab.trace import Trace, reconstruct
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire import control, messages
-from nat_traversal.wire.datagrams import Announce, Confirm, Data, Datagram, Hello, encode, tag_of
+from nat_traversal.wire.datagrams import (
+    Announce,
+    Announced,
+    Confirm,
+    Data,
+    Datagram,
+    Hello,
+    encode,
+    tag_of,
+)
 
 A, B = TWO_NATS
 SIDES = {side.host: side for side in TWO_NATS}
@@ -275,7 +284,7 @@ def test_one_hello_to_two_addresses_is_two_passages() -> None:
 def test_foreign_udp_is_no_passage() -> None:
     scene = Scene()
     scene.see(A.host_link, True, inside("host_a", 1), SERVER, payload=b"\x00\x01not ours")
-    assert scene.trace() == Trace((), (), (), ())
+    assert scene.trace() == Trace((), (), (), (), None)
 
 
 def test_connected_round_is_timed_from_the_later_registration_to_the_last_proof() -> None:
@@ -287,6 +296,21 @@ def test_connected_round_is_timed_from_the_later_registration_to_the_last_proof(
     (confirm,) = trace.rounds[0].confirms
     assert confirm.arrived is not None
     assert trace.connect_seconds == confirm.arrived - registered
+
+
+def test_bound_is_made_of_the_captures_own_round_trips() -> None:
+    scene = connected()
+    asked = next(p for p in scene.packets if isinstance(decode(p), Announce))
+    answer = encode(Announced(bytes([1] * 8), outside("host_a", 1)))
+    assert scene.trace().bound_seconds is None
+    scene.clock = asked.time + 0.0099
+    scene.see(A.host_link, False, SERVER, inside("host_a", 1), payload=answer)
+    trace = scene.trace()
+    hello_3, (confirm,) = trace.rounds[0].arrival, trace.rounds[0].confirms
+    assert hello_3 is not None
+    assert confirm.arrived is not None
+    peer_round_trip = confirm.arrived - hello_3.sent
+    assert trace.bound_seconds == pytest.approx(2 * 0.01 + 1.5 * peer_round_trip)
 
 
 def test_confirm_that_wants_an_answer_concludes_with_the_answer() -> None:
