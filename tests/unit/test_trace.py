@@ -52,6 +52,10 @@ def other(host: str) -> str:
     return "host_b" if host == "host_a" else "host_a"
 
 
+def transaction(host: str, round_: int) -> bytes:
+    return f"{host} {round_}".encode()
+
+
 def roles(round_: int) -> tuple[str, str]:
     return ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
 
@@ -131,7 +135,7 @@ class Scene:
         self.see(point, outgoing, router, complains_to, protocol=Protocol.ICMP, refused=quoted)
 
     def announce(self, host: str, round_: int) -> None:
-        side, payload = SIDES[host], encode(Announce(b"r" * 16, bytes([round_] * 8), round_))
+        side, payload = SIDES[host], encode(Announce(b"r" * 16, transaction(host, round_), round_))
         self.leave(side, inside(host, round_), SERVER, payload, outside(host, round_))
         self.see(SERVER_LINK, False, outside(host, round_), SERVER, payload=payload)
 
@@ -301,7 +305,7 @@ def test_connected_round_is_timed_from_the_later_registration_to_the_last_proof(
 def test_bound_is_made_of_the_captures_own_round_trips() -> None:
     scene = connected()
     asked = next(p for p in scene.packets if isinstance(decode(p), Announce))
-    answer = encode(Announced(bytes([1] * 8), outside("host_a", 1)))
+    answer = encode(Announced(transaction("host_a", 1), outside("host_a", 1)))
     assert scene.trace().bound_seconds is None
     scene.clock = asked.time + 0.0099
     scene.see(A.host_link, False, SERVER, inside("host_a", 1), payload=answer)
