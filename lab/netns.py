@@ -1,12 +1,14 @@
-"""Enter a node's network namespace from this process, to open sockets there (setns(2))."""
+"""Work in a node's network namespace from this process: sockets, settings, commands (setns(2))."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import NetworkError
@@ -84,3 +86,49 @@ def set_sysctl(name: str, value: int) -> None:
         Path("/proc/sys", *name.split(".")).write_text(f"{value}\n", encoding="ascii")
     except OSError as error:
         raise NetworkError(f"cannot set {name} to {value}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program, what it reads, and the process in whose network namespace it runs (None: ours)."""
+
+    argv: tuple[str, ...]
+    stdin: str
+    pid: int | None = None
+
+
+def run_together(commands: Iterable[Command]) -> None:
+    """Run all `commands` side by side, and wait for each.
+
+    Raises `NetworkError` with the words of the first that cannot start or whose exit status is not
+    zero, once all have ended.
+    """
+    started = []
+    failures = []
+    for command in commands:
+        try:
+            with ExitStack() as stack:
+                if command.pid is not None:
+                    stack.enter_context(in_namespace(command.pid))
+                process = subprocess.Popen(
+                    command.argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+        except OSError as error:
+            failures.append(f"cannot start {command.argv[0]}: {error.strerror}")
+            continue
+        started.append((command, process))
+        assert process.stdin is not None
+        process.stdin.write(command.stdin)
+        process.stdin.close()
+        process.stdin = None
+    for command, process in started:
+        _, words = process.communicate()
+        if process.returncode != 0:
+            said = " / ".join(words.split("\n")[:3]).strip(" /")
+            failures.append(f"{' '.join(command.argv)}: exit status {process.returncode}: {said}")
+    if failures:
+        raise NetworkError("; ".join(failures))

@@ -1,0 +1,157 @@
+"""Build the topology `two_nats` in the current sandbox, and take it down."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from mininet.net import Mininet
+
+from lab import addressing
+from lab.addressing import Side
+from lab.errors import NetworkError
+from lab.netns import Command, in_namespace, run_together, set_sysctl
+from lab.rules import RuleSet
+from nat_traversal.behavior import preset
+from topologies.nodes import LabNode
+from topologies.two_nats import TwoNats
+
+_LINK_TIMEOUT = 10.0
+# Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
+Mininet.inited = True
+_IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A standing network. `rules` has what was loaded into each NAT, by node name."""
+
+    side_a: Side
+    side_b: Side
+    rules: Mapping[str, RuleSet]
+    mininet: Any
+    """Mininet's own object, for its command line (`mininet.cli.CLI`)."""
+
+    def pid(self, node: str) -> int:
+        """The process that holds the namespaces of `node`, for `in_namespace` and ``mnexec -a``."""
+        return int(self.mininet[node].pid)
+
+    def forget(self, side: Side) -> None:
+        """Clear everything that the NAT of `side` remembers, as a reboot does.
+
+        Raises `NetworkError` if the kernel refuses.
+        """
+        rules = self.rules[side.nat_node]
+        if rules.iptables:
+            with in_namespace(self.pid(side.nat_node)):
+                _flush_connections()
+        if rules.ipset:
+            run_together([Command(("ipset", "flush"), "", self.pid(side.nat_node))])
+
+
+@contextmanager
+def two_nats_network(nat_a: str, nat_b: str) -> Iterator[Network]:
+    """The network of two presets by name, up and carrying traffic; down at the end of the block.
+
+    To be used inside `lab.sandbox.call`. Raises `UsageError` for an unknown preset and
+    `NetworkError` if a part cannot be made or a link does not come up.
+    """
+    sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
+    net = _LabNet(topo=TwoNats(nat_a=nat_a, nat_b=nat_b), build=False, controller=None)
+    try:
+        net.build()
+        rules = {side.nat_node: net[side.nat_node].rules for side in sides}
+        yield Network(sides[0], sides[1], MappingProxyType(rules), net)
+    finally:
+        net.stop()
+
+
+class _LabNet(Mininet):  # type: ignore[misc]
+    """Mininet that configures all nodes at once instead of one by one."""
+
+    def addLink(self, node1: object, node2: object, **params: object) -> object:  # noqa: N802
+        return super().addLink(node1, node2, batch=self.batch, **params)
+
+    def build(self) -> None:
+        self.batch: list[str] = []
+        self.buildFromTopo(self.topo)
+        nodes: list[LabNode] = self.hosts
+        for node in nodes:
+            node.wait_until_held()
+            with in_namespace(node.pid):
+                set_sysctl(_IPV6_SWITCH, 1)
+        links = Command(("ip", "-batch", "-"), "".join(self.batch))
+        run_together([links, *(command for node in nodes for command in node.early_commands())])
+        run_together(command for node in nodes for command in node.late_commands())
+        deadline = time.monotonic() + _LINK_TIMEOUT
+        for node in nodes:
+            node.apply_sysctls()
+            with in_namespace(node.pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+                for interface in node.addresses:
+                    _wait_until_running(handle, interface, deadline)
+                    _compute_checksums(handle, interface)
+        self.built = True
+
+    def stop(self) -> None:
+        for node in self.hosts:  # all first, and then Mininet waits for each
+            node.holder.kill()
+        super().stop()
+
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCETHTOOL = 0x8946
+_IFF_RUNNING = 0x40
+_ETHTOOL_STXCSUM = 0x17
+
+
+def _wait_until_running(handle: socket.socket, interface: str, deadline: float) -> None:
+    """Wait until the kernel has noticed that both ends of the link are up.
+
+    Until then it silently drops what is sent. It notices on its own time, mostly at once, at worst
+    a second later (`docs/lab.md`).
+    """
+    request = struct.pack("16s24x", interface.encode())
+    while True:
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(handle, _SIOCGIFFLAGS, request), 16)
+        if flags & _IFF_RUNNING:
+            return
+        if time.monotonic() > deadline:
+            raise NetworkError(f"{interface} was not running after {_LINK_TIMEOUT:g} s")
+        time.sleep(0.001)
+
+
+def _compute_checksums(handle: socket.socket, interface: str) -> None:
+    """Turn transmit checksum offload off, so that captures at the other end show real checksums.
+
+    The kernel marks an interface running and starts its queue under one lock, which this request
+    also takes: when it returns, an interface that was seen running does send.
+    """
+    value = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
+    request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
+    try:
+        fcntl.ioctl(handle, _SIOCETHTOOL, request)
+    except OSError as error:
+        raise NetworkError(
+            f"cannot turn off checksum offload on {interface}: {error.strerror}"
+        ) from None
+
+
+def _flush_connections() -> None:
+    """Delete every connection tracking entry of the namespace that this thread is in.
+
+    One netlink message, IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK without a tuple, and its
+    acknowledgement (linux/netfilter/nfnetlink_conntrack.h).
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
+        netlink.send(struct.pack("=IHHIIBBH", 20, (1 << 8) | 2, 0x5, 1, 0, 0, 0, 0))
+        (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
+    if error:
+        raise NetworkError(f"cannot clear connection tracking: error {-error}")

@@ -1,0 +1,178 @@
+"""Mininet nodes and links that configure themselves, and do without what a lab cell has no use for.
+
+A stock Mininet node is an interactive bash, and every address costs a conversation with it. Here a
+node's namespaces are held by a `cat` that ends when this process does, all of a node's settings are
+one ``ip -batch``, and bash starts when somebody asks for `cmd()` or uses the `mn` prompt.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+from mininet.link import Intf, Link
+from mininet.node import Node
+
+from lab.errors import NetworkError
+from lab.netns import Command, in_namespace, run_together, set_sysctl
+from lab.rules import RuleSet
+
+_indices = count(100)
+
+
+class LabNode(Node):  # type: ignore[misc]
+    """A host or router. `rules` makes it a router, and a NAT where they say so.
+
+    `addresses` are CIDR texts by interface name, `routes` what ``ip route add`` takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        addresses: Mapping[str, Sequence[str]],
+        routes: Sequence[str] = (),
+        rules: RuleSet | None = None,
+        **params: object,
+    ) -> None:
+        self.addresses = addresses
+        self.routes = routes
+        self.rules = rules
+        self.holder: subprocess.Popen[bytes] | None = None
+        super().__init__(name, **params)
+
+    @classmethod
+    def setup(cls) -> None:
+        """Mininet asks for ifconfig here; these nodes only need mnexec, which says so itself."""
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
+        """First the namespaces; bash joins them when it is wanted."""
+        if self.holder is None:
+            try:
+                self.holder = subprocess.Popen(
+                    ["mnexec", "-cdnp", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            except OSError as error:
+                raise NetworkError(
+                    f"cannot start mnexec: {error.strerror}; install Debian's mininet package"
+                ) from None
+            self.pid = self.holder.pid
+            return
+        self.inNamespace = False  # else Mininet would give bash a namespace of its own
+        super().startShell(mnopts or f"-cda{self.holder.pid}")
+        self.inNamespace = True
+        self.pid = self.holder.pid
+
+    def wait_until_held(self) -> None:
+        """Return when the namespaces exist. Raises `NetworkError` if they could not be made."""
+        assert self.holder is not None
+        assert self.holder.stdout is not None
+        # mnexec -p tells its pid after it has left the old namespaces (-n).
+        if not self.holder.stdout.closed:
+            told = self.holder.stdout.readline()
+            self.holder.stdout.close()
+            if not told:
+                raise NetworkError(f"mnexec could not make the namespaces of {self.name}")
+
+    def cmd(self, *args: object, **kwargs: object) -> object:
+        if self.shell is None:
+            self.startShell()
+        return super().cmd(*args, **kwargs)
+
+    def sendCmd(self, *args: object, **kwargs: object) -> None:  # noqa: N802
+        if self.shell is None:
+            self.startShell()
+        super().sendCmd(*args, **kwargs)
+
+    def early_commands(self) -> list[Command]:
+        """What can run before the node has interfaces."""
+        text = self.rules.ipset if self.rules else ""
+        return [Command(("ipset", "restore"), text, self.pid)] if text else []
+
+    def late_commands(self) -> list[Command]:
+        """What has to wait for the early commands and for the links."""
+        lines = ["link set dev lo up"]
+        for interface, addresses in self.addresses.items():
+            lines += [f"address add {address} dev {interface}" for address in addresses]
+            lines.append(f"link set dev {interface} up")
+        lines += [f"route add {route}" for route in self.routes]
+        commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
+        if self.rules and self.rules.iptables:
+            commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
+        return commands
+
+    def apply_sysctls(self) -> None:
+        with in_namespace(self.pid):
+            for name, value in self.rules.sysctls if self.rules else ():
+                set_sysctl(name, value)
+
+    def config(self, **_params: object) -> dict[str, object]:
+        """Mininet's hook, node by node, after the links are made."""
+        run_together(self.early_commands())
+        run_together(self.late_commands())
+        self.apply_sysctls()
+        return {}
+
+    def terminate(self) -> None:
+        super().terminate()
+        self.end()
+
+    def end(self) -> None:
+        """Give up the namespaces. The kernel removes their interfaces when the last process left."""
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.wait()
+            for pipe in (self.holder.stdin, self.holder.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self.holder = None
+
+
+class LabIntf(Intf):  # type: ignore[misc]
+    """An interface whose node configures it."""
+
+    def config(self, **_params: object) -> dict[str, object]:
+        first = next(iter(self.node.addresses[self.name]))
+        self.ip, self.prefixLen = first.split("/")
+        return {}
+
+
+class LabLink(Link):  # type: ignore[misc]
+    """A veth pair made directly in its nodes' namespaces, which end it when they end.
+
+    With `batch` the ``ip`` command is added to that list instead of being run.
+    """
+
+    def __init__(
+        self, node1: LabNode, node2: LabNode, *, batch: list[str] | None = None, **params: object
+    ) -> None:
+        self.batch = batch
+        super().__init__(node1, node2, **{**params, "intf": LabIntf})
+
+    def makeIntfPair(  # noqa: N802, PLR0917 - Mininet's signature
+        self,
+        name1: str,
+        name2: str,
+        address1: str,
+        address2: str,
+        node1: LabNode,
+        node2: LabNode,
+        **_params: object,
+    ) -> None:
+        # With equal indices at both ends, as they are by default, the kernel puts off noticing that
+        # the link is up, by as much as a second (linkwatch_urgent_event in net/core/link_watch.c).
+        line = (
+            f"link add name {name1} netns {node1.pid} address {address1} index {next(_indices)}"
+            f" type veth peer name {name2} netns {node2.pid} address {address2}"
+            f" index {next(_indices)}\n"
+        )
+        if self.batch is not None:
+            self.batch.append(line)
+            return
+        node1.wait_until_held()
+        node2.wait_until_held()
+        run_together([Command(("ip", "-batch", "-"), line)])
+
+    def stop(self) -> None:
+        pass
