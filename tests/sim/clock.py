@@ -1,0 +1,45 @@
+"""A clock that only moves when the next thing happens."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+
+MAX_STEPS = 300_000
+"""Things that may happen in one test: more means that two machines chase each other."""
+
+
+class Clock:
+    """Runs callbacks in order of their time, and of their registration where times are equal."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._steps = 0
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Call `action` at `when`, or now if that has passed."""
+        heapq.heappush(self._heap, (max(when, self.now), next(self._order), action))
+
+    def run_to(self, end: float) -> None:
+        """Everything that happens up to and including `end`."""
+        while self._heap and self._heap[0][0] <= end:
+            self._step()
+        self.now = max(self.now, end)
+
+    def run_until(self, condition: Callable[[], bool], within: float) -> float:
+        """Until `condition` holds; returns when it came to hold. Fails after `within` seconds."""
+        end = self.now + within
+        while not condition():
+            if not self._heap or self._heap[0][0] > end:
+                raise AssertionError(f"it did not happen within {within:g} virtual seconds")
+            self._step()
+        return self.now
+
+    def _step(self) -> None:
+        self._steps += 1
+        assert self._steps <= MAX_STEPS, f"more than {MAX_STEPS} steps by {self.now:g} s"
+        self.now, _, action = heapq.heappop(self._heap)
+        action()

@@ -1,0 +1,153 @@
+"""UDP between hosts behind model NATs: real octets, delay, and weather."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.model import Fate, ModelNat
+from nat_traversal.behavior import preset
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire.datagrams import Datagram, decode
+from tests.sim.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """Probabilities from 0 to 1, and seconds. Hits UDP only, on the way between the NATs."""
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    reordering: float = 0.0
+    """Of a datagram that is held back for a quarter of a second."""
+    jitter: float = 0.0
+    """Most seconds that are added to any way."""
+    segments: bool = False
+    """TCP segments are cut anywhere, and jittered."""
+
+
+CALM = Weather()
+
+
+@dataclass(eq=False, slots=True)
+class Packet:
+    """One datagram as it was sent, and what became of it (twice, if the network doubled it)."""
+
+    sent_at: float
+    sender: str
+    socket: Endpoint
+    """The sending socket, inside."""
+    source: Endpoint
+    """The same as its NAT shows it."""
+    destination: Endpoint
+    datagram: Datagram
+    arrivals: list[tuple[float, str, Fate]] = field(default_factory=list)
+    """When, at whose NAT, with which fate."""
+    receivers: list[tuple[float, Endpoint]] = field(default_factory=list)
+    """When, at which open socket, inside."""
+
+
+Receive = Callable[[bytes, Endpoint], None]
+"""Octets and their source."""
+
+
+class Host:
+    """A host behind its NAT (or, with the preset `none`, on the public network)."""
+
+    def __init__(self, name: str, nat: str, public: str, inside: str, rng: random.Random) -> None:
+        behavior = preset(nat).behavior
+        self.name = name
+        self.nat = ModelNat(behavior, public, rng)
+        self.address = inside if behavior else public
+        self.udp_blocked = False
+        self.sockets: dict[Endpoint, Receive] = {}
+        self._ports = iter(range(40_000, 65_000))
+
+    def open(self, receive: Receive) -> Endpoint:
+        socket = Endpoint(self.address, next(self._ports))
+        self.sockets[socket] = receive
+        return socket
+
+
+class Network:
+    """Carries datagrams between `hosts` and the server; `log` is the ground truth."""
+
+    def __init__(
+        self, clock: Clock, rng: random.Random, r: float, p: float, weather: Weather
+    ) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.server_sockets: dict[Endpoint, Receive] = {}
+        self.log: list[Packet] = []
+        self.drops: list[Callable[[Packet], bool]] = []
+        """A packet for which one of these is true is lost on the way between the NATs."""
+        self.weather = weather
+        self._clock = clock
+        self._rng = rng
+        self._to_server = r / 2
+        self._to_peer = p / 2
+
+    def drop(self, matches: Callable[[Packet], bool], nth: int | None = None) -> None:
+        """Lose what matches: the `nth` such packet (from 1), or all of them."""
+        seen = 0
+
+        def is_hit(packet: Packet) -> bool:
+            nonlocal seen
+            if not matches(packet):
+                return False
+            seen += 1
+            return nth is None or seen == nth
+
+        self.drops.append(is_hit)
+
+    def send_from_host(
+        self, host: Host, socket: Endpoint, destination: Endpoint, data: bytes
+    ) -> None:
+        if host.udp_blocked:
+            return
+        source = host.nat.outbound(socket, destination, self._clock.now)
+        packet = Packet(self._clock.now, host.name, socket, source, destination, decode(data))
+        self._send(packet, data)
+
+    def send_from_server(self, socket: Endpoint, destination: Endpoint, data: bytes) -> None:
+        packet = Packet(self._clock.now, "server", socket, socket, destination, decode(data))
+        self._send(packet, data)
+
+    def _send(self, packet: Packet, data: bytes) -> None:
+        self.log.append(packet)
+        lost = sum(drop(packet) for drop in self.drops) > 0  # every counter has to count
+        weather, rng = self.weather, self._rng
+        copies = 1 + (rng.random() < weather.duplication)
+        for _ in range(copies):
+            if lost or rng.random() < weather.loss:
+                continue
+            at_server = "server" in (packet.sender, self._owner(packet.destination))
+            delay = self._to_server if at_server else self._to_peer
+            if weather.jitter:
+                delay += rng.uniform(0.0, weather.jitter)
+            if rng.random() < weather.reordering:
+                delay += 0.25
+            self._clock.at(self._clock.now + delay, lambda: self._arrive(packet, data))
+
+    def _owner(self, public: Endpoint) -> str | None:
+        if public in self.server_sockets:
+            return "server"
+        names = [h.name for h in self.hosts.values() if h.nat.public_address == public.address]
+        return names[0] if names else None
+
+    def _arrive(self, packet: Packet, data: bytes) -> None:
+        now, destination = self._clock.now, packet.destination
+        owner = self._owner(destination)
+        if owner == "server":
+            self._deliver(packet, destination, self.server_sockets[destination], data)
+        elif owner is not None and not self.hosts[owner].udp_blocked:
+            host = self.hosts[owner]
+            verdict = host.nat.judge(packet.source, destination, now)
+            packet.arrivals.append((now, owner, verdict.fate))
+            if verdict.internal in host.sockets:
+                inside = verdict.internal
+                self._deliver(packet, inside, host.sockets[inside], data)
+
+    def _deliver(self, packet: Packet, socket: Endpoint, receive: Receive, data: bytes) -> None:
+        packet.receivers.append((self._clock.now, socket))
+        receive(data, packet.source)

@@ -1,0 +1,140 @@
+"""What the ordered handshake costs: in round trips, exactly; in packets, not one more than needed.
+
+R and P are the round trips to the server and between the peers. The newcomer is the host whose
+registration comes last; the other one has been waiting. Which of them is A follows from their ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from nat_traversal import events as e
+from nat_traversal.wire import control
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello
+from tests.sim.stream import End
+from tests.sim.world import Client, World
+
+NEAR_PEERS = [(1 / 16, 1 / 32), (1 / 8, 1 / 64), (1 / 32, 1 / 32), (1 / 64, 1 / 128), (3 / 16, 1 / 8)]
+"""R and P with P < 2 R, and everything well below the interval of repetitions."""
+FAR_PEERS = [(1 / 64, 1 / 16), (1 / 128, 1 / 4)]
+"""P > 2 R: the order of HELLO 3 comes before HELLO 2 is heard."""
+
+
+def waiting_then_newcomer(newcomer: str, r: float, p: float, **nats: str) -> tuple[World, Client]:
+    """A world in which one host has waited for 40 s, and the other starts in this very moment."""
+    world = World(r=r, p=p, **nats)
+    waiter = "host_a" if newcomer == "host_b" else "host_b"
+    world.client(waiter, newcomer).start()
+    world.run(40.0)
+    assert world.clock.now == 40.0
+    return world, world.client(newcomer, waiter).start()
+
+
+def by_role(world: World) -> tuple[Client, Client]:
+    a, b = sorted(world.clients, key=lambda client: client.host.name)
+    return a, b
+
+
+def told_at(client: Client) -> float:
+    (at,) = (at for at, notice in client.notices if isinstance(notice, e.PathEstablished))
+    return at
+
+
+def said(end: End | None) -> list[m.Message | m.UnknownMessage]:
+    assert end is not None
+    return [control.decode(line) for line in b"".join(end.written).splitlines()]
+
+
+@pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
+@pytest.mark.parametrize(("r", "p"), NEAR_PEERS)
+def test_established_after_two_server_and_one_peer_round_trip(
+    newcomer: str, r: float, p: float
+) -> None:
+    world, client = waiting_then_newcomer(newcomer, r, p)
+    world.run(10.0)
+    a, b = by_role(world)
+    began = 40.0  # the TCP connect; the registration is sent one R later
+    assert client.control is not None
+    registration_sent = began + r
+    assert told_at(b) == registration_sent + 2 * r + p == began + 3 * r + p
+    assert told_at(a) == told_at(b) + p / 2
+
+
+@pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
+@pytest.mark.parametrize(("r", "p"), FAR_PEERS)
+def test_peers_far_from_each_other_keep_the_bound(newcomer: str, r: float, p: float) -> None:
+    """HELLO 3 goes out on order, before HELLO 2 is heard: A has its proof earlier than through B."""
+    world, _ = waiting_then_newcomer(newcomer, r, p)
+    world.run(10.0)
+    a, b = by_role(world)
+    assert told_at(b) == 40.0 + 3 * r + p
+    assert told_at(a) == 40.0 + 4 * r + p < told_at(b) + p / 2
+
+
+@pytest.mark.parametrize("nat", ["none", "full-cone", "restricted-cone", "port-restricted-cone"])
+def test_nats_of_the_same_round_cost_the_same(nat: str) -> None:
+    r, p = NEAR_PEERS[0]
+    world, _ = waiting_then_newcomer("host_b", r, p, nat_a=nat, nat_b=nat)
+    world.run(10.0)
+    _, b = by_role(world)
+    assert told_at(b) == 40.0 + 3 * r + p
+
+
+def test_both_cold_at_once_cost_no_more() -> None:
+    r, p = NEAR_PEERS[0]
+    world = World(r=r, p=p)
+    a, b = world.pair()
+    world.run(10.0)
+    assert (told_at(b), told_at(a)) == (3 * r + p, 3 * r + 1.5 * p)
+
+
+@pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
+@pytest.mark.parametrize(("r", "p"), NEAR_PEERS)
+def test_four_datagrams_between_the_peers(newcomer: str, r: float, p: float) -> None:
+    world, _ = waiting_then_newcomer(newcomer, r, p)
+    world.run(4.0)  # not yet a keepalive
+    sent = [(packet.sender, packet.datagram) for packet in world.between_peers()]
+    token = world.clients[0].path.token
+    assert sent == [
+        ("host_a", Hello(token, round=1, step=1, heard=False)),
+        ("host_b", Hello(token, round=1, step=2, heard=True)),
+        ("host_a", Hello(token, round=1, step=3, heard=True)),
+        ("host_b", Confirm(token, round=1, answer_wanted=False)),
+    ]
+
+
+def test_every_datagram_and_every_message_is_counted() -> None:
+    r, p = NEAR_PEERS[0]
+    world = World(r=r, p=p)
+    waiter = world.client("host_a", "host_b").start()
+    world.run(10.0)
+    newcomer = world.client("host_b", "host_a").start()
+    world.run(4.0)
+    datagrams = Counter(type(packet.datagram) for packet in world.net.log)
+    assert datagrams == {Announce: 2, Announced: 2, Hello: 3, Confirm: 1}
+
+    assert [type(message) for message in said(waiter.control)] == [
+        m.Register, m.HelloSent, m.Established, m.HelloSent,
+    ]  # fmt: skip
+    assert [type(message) for message in said(newcomer.control)] == [
+        m.Register, m.HelloSent, m.Established,
+    ]  # fmt: skip
+    to_waiter, to_newcomer = (said(end) for end in world.server.ends.values())
+    assert [type(message) for message in to_waiter] == [
+        m.Registered, m.PeerStatus, m.PeerStatus, m.StartRound, m.SendHello, m.SendHello,
+    ]  # fmt: skip
+    assert [type(message) for message in to_newcomer] == [
+        m.Registered, m.PeerStatus, m.StartRound, m.SendHello,
+    ]  # fmt: skip
+
+
+def test_waiting_costs_one_announce_in_fifteen_seconds() -> None:
+    world = World()
+    world.client("host_a", "host_b").start()
+    world.run(61.0)
+    announces = [packet for packet in world.net.log if isinstance(packet.datagram, Announce)]
+    assert [packet.sent_at for packet in announces[:2]] == [world.r, 2 * world.r + 15.0]
+    assert len(announces) == 1 + 4

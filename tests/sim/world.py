@@ -1,0 +1,358 @@
+"""The real agents and the real rendezvous server in a seeded world without wires or a wall clock.
+
+Every octet that they exchange is encoded and decoded as on a real network. Whenever an agent says
+that a path is established, the world's own record of what arrived where is asked whether that is so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from nat_traversal import events as e
+from nat_traversal.agent import Agent, PathState
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import WireError
+from nat_traversal.rendezvous import Rendezvous, ServerLimits
+from nat_traversal.wire import control, datagrams
+from nat_traversal.wire import messages as m
+from tests.sim.clock import Clock
+from tests.sim.network import CALM, Host, Network, Packet, Weather
+from tests.sim.stream import End, attach, connection
+
+SERVER = Endpoint("192.0.2.2", 6545)
+SECOND_SERVER_ADDRESS = Endpoint("192.0.2.3", 6545)
+_ADDRESSES = {
+    "host_a": ("203.0.113.2", "10.0.1.2"),
+    "host_b": ("198.51.100.2", "10.0.2.2"),
+    "host_c": ("203.0.113.200", "10.0.3.2"),
+}
+_Notice = TypeVar("_Notice", bound=e.Notice)
+
+
+class _Machine(Protocol):
+    def handle(self, event: e.Event, now: float) -> list[e.Action]: ...
+
+    def deadline(self) -> float | None: ...
+
+
+class _Driver:
+    """What the adapters' driver does: feed, carry out, re-arm one timer."""
+
+    def __init__(self, world: World, machine: _Machine) -> None:
+        self.world = world
+        self.is_dead = False
+        self.notices: list[tuple[float, e.Notice]] = []
+        self._machine = machine
+        self._armed: float | None = None
+
+    def feed(self, event: e.Event) -> None:
+        if not self.is_dead:
+            self.run(self._machine.handle(event, self.world.clock.now))
+
+    def run(self, actions: list[e.Action]) -> None:
+        for action in actions:
+            self.carry_out(action)
+        deadline = self._machine.deadline()
+        if deadline is not None and deadline != self._armed:
+            self.world.clock.at(deadline, lambda: self._fire(deadline))
+        self._armed = deadline
+
+    def carry_out(self, action: e.Action) -> None:
+        raise NotImplementedError
+
+    def told(self, kind: type[_Notice]) -> list[_Notice]:
+        """The notices of one kind, in order."""
+        return [notice for _, notice in self.notices if isinstance(notice, kind)]
+
+    def time_of(self, kind: type[e.Notice]) -> float:
+        """When the last notice of this kind was told."""
+        return next(at for at, notice in reversed(self.notices) if isinstance(notice, kind))
+
+    def _fire(self, deadline: float) -> None:
+        if self._armed == deadline:
+            self._armed = None
+            self.feed(e.TimerFired())
+
+
+class Client(_Driver):
+    """One client process on a host."""
+
+    def __init__(self, world: World, host: Host, agent: Agent) -> None:
+        super().__init__(world, agent)
+        self.host = host
+        self.agent = agent
+        self.control: End | None = None
+        self.sockets: dict[int, Endpoint] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        return not self.is_dead and self.agent.state is PathState.ESTABLISHED
+
+    @property
+    def path(self) -> e.PathEstablished:
+        """The path told last."""
+        return self.told(e.PathEstablished)[-1]
+
+    def start(self) -> Client:
+        self.run(self.agent.start(self.world.clock.now))
+        return self
+
+    def stop(self) -> None:
+        """As Ctrl-C."""
+        self.feed(e.StopRequested())
+
+    def vanish(self) -> None:
+        """As a power cut: silence, on TCP and on UDP."""
+        self.is_dead = True
+        for socket in self.sockets.values():
+            del self.host.sockets[socket]
+        self.sockets.clear()
+        if self.control is not None:
+            self.control.is_cut = self.control.is_gone = True
+
+    def crash(self) -> None:
+        """As kill -9: the kernel resets the TCP connection, the sockets are gone."""
+        control = self.control
+        self.vanish()
+        if control is not None:
+            control.is_cut = False
+            control.reset()
+
+    def carry_out(self, action: e.Action) -> None:
+        match action:
+            case e.OpenControl():
+                self.control = self.world.server.connect(self)
+            case e.CloseControl():
+                if self.control is not None:
+                    self.control.close()
+                    self.control = None
+            case e.SendMessage(message):
+                if self.control is not None and not self.control.is_gone:
+                    self.control.write(control.encode(message))
+            case e.OpenUdp(generation):
+                assert not self.sockets, "one socket at a time"
+                self.sockets[generation] = self.host.open(
+                    lambda data, source: self._datagram(data, source, generation)
+                )
+            case e.CloseUdp(generation):
+                del self.host.sockets[self.sockets.pop(generation)]
+            case e.SendDatagram(datagram, destination, generation):
+                self.world.net.send_from_host(
+                    self.host,
+                    self.sockets[generation],
+                    destination or self.world.server_address,
+                    datagrams.encode(datagram),
+                )
+            case e.Tell(notice):
+                self.notices.append((self.world.clock.now, notice))
+                if isinstance(notice, e.PathEstablished):
+                    self.world.check_claim(self, notice)
+
+    def send_raw(self, data: bytes, destination: Endpoint | None = None) -> None:
+        """Octets from the present socket that the agent knows nothing of."""
+        (socket,) = self.sockets.values()
+        self.world.net.send_from_host(
+            self.host, socket, destination or self.world.server_address, data
+        )
+
+    def _datagram(self, data: bytes, source: Endpoint, generation: int) -> None:
+        try:
+            datagram = datagrams.decode(data)
+        except WireError:
+            return
+        self.feed(e.DatagramArrived(datagram, source, generation))
+
+
+class Server(_Driver):
+    """The server's process. `restart` and `stop` are its only faults."""
+
+    def __init__(self, world: World, limits: ServerLimits | None, rng: random.Random) -> None:
+        self._limits, self._rng = limits, rng
+        self.rendezvous = Rendezvous(rng=rng, limits=limits)
+        super().__init__(world, self.rendezvous)
+        self.ends: dict[e.ConnectionId, End] = {}
+        self._last = 0
+        self.is_up = True
+        self.listen()
+
+    def listen(self) -> None:
+        for address in (SERVER, SECOND_SERVER_ADDRESS):
+            self.world.net.server_sockets[address] = self._receiver(address)
+
+    def connect(self, client: Client) -> End:
+        """The client's end of a new connection: usable one R later, seen here another half R on."""
+        world = self.world
+        theirs, ours = connection(world.clock, world.r / 2, world.stream_rng)
+        attach(theirs, 0, lambda event: client.feed(event) if client.control is theirs else None)
+
+        def answered() -> None:
+            if client.control is not theirs or theirs.is_gone:
+                return
+            if not self.is_up:
+                client.feed(e.ControlBroken("connection refused"))
+                return
+            self.accept(ours)
+            client.feed(e.ControlOpened())
+
+        world.clock.at(world.clock.now + world.r, answered)
+        return theirs
+
+    def accept(self, ours: End) -> None:
+        """The handshake's last segment arrives half an R later, before what is written after it."""
+        clock = self.world.clock
+
+        def accepted() -> None:
+            if not self.is_up:
+                ours.reset()
+                return
+            self._last += 1
+            number = self._last
+            self.ends[number] = ours
+            attach(ours, number, self.feed)
+            self.feed(e.ControlOpened(number))
+
+        clock.at(clock.now + self.world.r / 2, accepted)
+
+    def stop(self, *, tell: bool = True) -> None:
+        """The process ends. `tell`: its connections are reset at once, not when they are used."""
+        self.is_up = False
+        self.world.net.server_sockets.clear()
+        for end in self.ends.values():
+            if tell:
+                end.reset()
+            else:
+                end.forget()
+        self.ends.clear()
+        self._armed = None
+
+    def restart(self) -> None:
+        """A new process, which knows nothing."""
+        self.is_up = True
+        self._machine = self.rendezvous = Rendezvous(rng=self._rng, limits=self._limits)
+        self.listen()
+
+    def carry_out(self, action: e.Action) -> None:
+        match action:
+            case e.SendMessage(message, number):
+                if not self.ends[number].is_gone:
+                    self.ends[number].write(control.encode(message))
+            case e.CloseControl(number):
+                self.ends[number].close()
+            case e.SendDatagram(datagram, destination, _, local):
+                assert destination is not None
+                self.world.net.send_from_server(local, destination, datagrams.encode(datagram))
+            case e.Tell(notice):
+                self.notices.append((self.world.clock.now, notice))
+
+    def _receiver(self, local: Endpoint) -> Callable[[bytes, Endpoint], None]:
+        def receive(data: bytes, source: Endpoint) -> None:
+            try:
+                datagram = datagrams.decode(data)
+            except WireError:
+                return
+            self.feed(e.DatagramArrived(datagram, source, local=local))
+
+        return receive
+
+
+class Raw:
+    """A TCP connection to the server with no agent behind it: send octets, read messages."""
+
+    def __init__(self, world: World) -> None:
+        self.end, ours = connection(world.clock, world.r / 2, world.stream_rng)
+        self.received: list[m.Message | m.UnknownMessage] = []
+        self.is_ended = False
+        attach(self.end, 0, self._feed)
+        world.server.accept(ours)
+
+    def send(self, message: m.Message | bytes) -> None:
+        self.end.write(message if isinstance(message, bytes) else control.encode(message))
+
+    def refusals(self) -> list[str]:
+        """The codes of the errors that came."""
+        return [each.code for each in self.received if isinstance(each, m.Refused)]
+
+    def _feed(self, event: e.Event) -> None:
+        if isinstance(event, e.ControlReceived):
+            self.received.append(event.message)
+        else:
+            self.is_ended = True
+
+
+class World:
+    """Two hosts (and a third, public one) and a server. `r` and `p` are round trips in seconds:
+    binary fractions add up without error, so that times compare exactly."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        r: float = 0.0625,
+        p: float = 0.03125,
+        nat_a: str = "none",
+        nat_b: str = "none",
+        weather: Weather = CALM,
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.r, self.p = r, p
+        self.clock = Clock()
+        self.net = Network(self.clock, self._derived(), r, p, weather)
+        self.stream_rng = self._derived() if weather.segments else None
+        self.server_address = SERVER
+        for name, nat in (("host_a", nat_a), ("host_b", nat_b), ("host_c", "none")):
+            public, inside = _ADDRESSES[name]
+            self.net.hosts[name] = Host(name, nat, public, inside, self._derived())
+        self.server = Server(self, limits, self._derived())
+        self.clients: list[Client] = []
+
+    def client(
+        self, host_id: str, peer_id: str, *, host: str | None = None, once: bool = False
+    ) -> Client:
+        """A new process on `host` (by default the host called `host_id`), not started."""
+        agent = Agent(host_id, peer_id, rng=self._derived(), once=once)
+        client = Client(self, self.net.hosts[host or host_id], agent)
+        self.clients.append(client)
+        return client
+
+    def pair(self) -> tuple[Client, Client]:
+        """A client on each host, started at the same moment."""
+        return self.client("host_a", "host_b").start(), self.client("host_b", "host_a").start()
+
+    def run(self, seconds: float) -> None:
+        self.clock.run_to(self.clock.now + seconds)
+
+    def until(self, condition: Callable[[], bool], within: float = 60.0) -> float:
+        return self.clock.run_until(condition, within)
+
+    def connect(self, *clients: Client, within: float = 60.0) -> None:
+        """Run until all these are connected."""
+        self.until(lambda: all(client.is_connected for client in clients), within)
+
+    def between_peers(self) -> list[Packet]:
+        """Every datagram that one host sent to the other, in order."""
+        return [
+            packet
+            for packet in self.net.log
+            if packet.sender != "server"
+            and packet.destination not in (SERVER, SECOND_SERVER_ADDRESS)
+        ]
+
+    def check_claim(self, client: Client, claim: e.PathEstablished) -> None:
+        """The peer's packets of this very round have reached this socket, and its own the peer's."""
+        mine = client.sockets[claim.generation]
+        others = {s for c in self.clients if c is not client for s in c.sockets.values()}
+        heard = spoken = False
+        for packet in self.net.log:
+            if getattr(packet.datagram, "token", None) != claim.token:
+                continue
+            reached = {socket for _, socket in packet.receivers}
+            heard = heard or (packet.socket in others and mine in reached)
+            spoken = spoken or (packet.socket == mine and bool(reached & others))
+        assert heard, f"{client.host.name} claims a path, but has heard nothing"
+        assert spoken, f"{client.host.name} claims a path, but nobody has heard it"
+
+    def _derived(self) -> random.Random:
+        return random.Random(self.rng.getrandbits(64))
