@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from nat_traversal import events as e
@@ -25,6 +25,14 @@ VERDICT_WITHIN = 3.0
 """Seconds from the order of HELLO 3 until both sides have proof: ten repetitions of each HELLO."""
 
 
+class SocketState(Enum):
+    """What the server knows of a host's newest socket."""
+
+    AWAITED = auto()  # its announce is to come
+    FRESH = auto()  # announced, and no round has used it
+    USED = auto()  # a round has, or the host has closed it: the next round needs another
+
+
 @dataclass(slots=True)
 class Member:
     """One host of a pair, as the server knows it."""
@@ -32,24 +40,30 @@ class Member:
     id: str
     connection: e.ConnectionId
     generation: int
-    """The socket announced last, or to be announced; 0: the host wants no attempt."""
+    """The newest socket; 0: the host is connected already and wants no attempt."""
+    socket: SocketState = field(init=False)
+    established: bool = field(init=False)
+    """The host has a path, as far as it has told."""
     mapped: Endpoint | None = None
-    fresh: bool = False
-    """The socket `generation` has been seen, and no round has used it."""
-    established: bool = False
+
+    def __post_init__(self) -> None:
+        self.established = self.generation == 0
+        self.socket = SocketState.USED if self.established else SocketState.AWAITED
 
     def announced(self, generation: int, mapped: Endpoint) -> bool:
-        """An announce came. True if it is news; a late one of an older socket changes nothing."""
+        """An announce came. False if it is a late one of an older socket, and changes nothing."""
         if generation < self.generation or self.generation == 0:
             return False
-        news = generation > self.generation or self.mapped is None
-        self.fresh = self.fresh or news
+        if generation > self.generation or self.socket is SocketState.AWAITED:
+            self.socket = SocketState.FRESH
         self.generation, self.mapped = generation, mapped
         return True
 
     def expect(self, generation: int) -> None:
-        """The host will announce the socket `generation`."""
-        self.generation, self.mapped, self.fresh = generation, None, False
+        """The host has no path, and announces the socket `generation`: perhaps it already has."""
+        self.established = False
+        if generation != self.generation or self.socket is not SocketState.FRESH:
+            self.generation, self.mapped, self.socket = generation, None, SocketState.AWAITED
 
 
 class SessionState(Enum):
@@ -64,6 +78,7 @@ class SessionState(Enum):
 
 
 class SessionTrigger(Enum):
+    REUNITED = auto()
     GATHERED = auto()
     SENT = auto()
     PROVEN = auto()
@@ -74,6 +89,7 @@ class SessionTrigger(Enum):
 
 _S, _T = SessionState, SessionTrigger
 TABLE = {
+    (_S.GATHERING, _T.REUNITED): _S.CONNECTED,
     (_S.GATHERING, _T.GATHERED): _S.CALLING,
     (_S.GATHERING, _T.FAIL): _S.FAILED,
     (_S.GATHERING, _T.AGAIN): _S.GATHERING,
@@ -133,28 +149,31 @@ class Session:
         return self._machine.state
 
     def begin(self, now: float) -> Iterator[e.Action]:
-        """Both hosts have just become present. Without a wish for an attempt, they are connected."""
-        if not any(member.generation for member in self.members):
-            self._machine = StateMachine("reunited", _S.CONNECTED, TABLE)
-            return
-        yield from self._new_attempt(now)
+        """Both hosts have just become present. If both still have their path, that is all."""
+        if all(member.established for member in self.members):
+            self._machine.fire(_T.REUNITED)
+        else:
+            yield from self._new_attempt(now)
 
     def retry(self, member: Member, generation: int, now: float) -> Iterator[e.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""
+        if generation == member.generation and member.socket is SocketState.USED:
+            return  # the announce came first, and a round has begun with that socket
         member.expect(generation)
-        if self.state is _S.GATHERING:
-            return
-        yield from self._new_attempt(now)
+        if self.state is not _S.GATHERING:
+            yield from self._new_attempt(now)
 
     def gathered_more(self, now: float) -> Iterator[e.Action]:
         """A member's socket was seen: begin the round if that was the last thing missing."""
-        if self.state is not _S.GATHERING or not all(member.fresh for member in self.members):
+        if self.state is not _S.GATHERING:
+            return
+        if any(member.socket is not SocketState.FRESH for member in self.members):
             return
         self._round += 1
         self._machine.fire(_T.GATHERED)
         token = self._rng.randbytes(TOKEN_BYTES)
         for member, other, role in self._by_role():
-            member.fresh = member.established = False
+            member.socket, member.established = SocketState.USED, False
             assert other.mapped is not None
             candidates = (m.Candidate("srflx", other.mapped),)
             yield e.SendMessage(
@@ -177,7 +196,7 @@ class Session:
 
     def established(self, member: Member, attempt: int, round_: int) -> Iterator[e.Action]:
         """`member` has proof. A report about another round is late, and ignored."""
-        if (attempt, round_) != (self._attempt, self._round):
+        if (attempt, round_) != (self._attempt, self._round) or self.state not in _ORDER_OF_STATE:
             return
         member.established = True
         if self._machine.allows(_T.PROVEN) and all(each.established for each in self.members):
@@ -216,8 +235,7 @@ class Session:
         """Step 1: both need a socket that no round has used."""
         self._timers.set(self, now + GATHER_WITHIN)
         for member in self.members:
-            used = not member.fresh and (member.mapped is not None or member.generation == 0)
-            if used:
+            if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 yield e.SendMessage(m.OpenSocket(member.generation), member.connection)
         yield from self.gathered_more(now)
@@ -233,12 +251,15 @@ class Session:
         self._machine.fire(_T.FAIL)
         self._timers.cancel(self)
         for member in self.members:
+            member.socket, member.established = SocketState.USED, False
             yield e.SendMessage(m.Failed(self._attempt, code, text), member.connection)
         first, second = self.members
         yield e.Tell(e.PairFailed(first.id, second.id, self._attempt, code, text))
 
     def _not_gathered(self) -> tuple[str, str]:
-        silent = " and ".join(member.id for member in self.members if not member.fresh)
+        silent = " and ".join(
+            member.id for member in self.members if member.socket is not SocketState.FRESH
+        )
         return (
             "udp-blocked",
             f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
