@@ -1,0 +1,188 @@
+"""`make bench`: forwarding 1200-octet datagrams through two clients, beside two socats, on loopback.
+
+A program sends to hop one, that to hop two, that to a sink. The sink tells the program how much has
+come, and the program keeps a window of datagrams on the way, so that nothing is lost and the slowest
+part sets the pace. The two chains run in turn; the ratio is taken pair by pair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from lab.errors import ProgramError
+
+PAYLOAD = 1200
+"""Octets of a datagram: what QUIC and WireGuard dare to send everywhere."""
+WINDOW = 64
+"""Datagrams on the way."""
+READY_WITHIN = 15.0
+STALLED_AFTER = 2.0
+"""Seconds without a datagram after which the window counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Datagrams a second through each chain, pair by pair."""
+
+    ours: tuple[float, ...]
+    socat: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median of ours over socat's."""
+        return statistics.median(a / b for a, b in zip(self.ours, self.socat, strict=True))
+
+
+def measure_forwarding(datagrams: int = 60_000, pairs: int = 5) -> Rates:
+    """Run both chains `pairs` times in turn. Raises `ProgramError` if one of them does not work."""
+    ours: list[float] = []
+    socat: list[float] = []
+    with ExitStack() as stack:
+        to_us, to_socat = _udp(), _udp()
+        for sink in (to_us, to_socat):
+            stack.enter_context(contextlib.closing(sink))
+        our_port = stack.enter_context(_our_chain(to_us.getsockname()[1]))
+        socat_port = stack.enter_context(_socat_chain(to_socat.getsockname()[1]))
+        for port, sink in ((our_port, to_us), (socat_port, to_socat)):
+            _transfer(port, sink, 1000)  # warm: flows made, caches filled
+        for _ in range(pairs):
+            ours.append(_transfer(our_port, to_us, datagrams))
+            socat.append(_transfer(socat_port, to_socat, datagrams))
+    return Rates(tuple(ours), tuple(socat))
+
+
+def forwarding_table(rates: Rates) -> Table:
+    """The rates as a table for people."""
+    table = Table(title=f"Forwarding {PAYLOAD}-octet datagrams over two hops, datagrams a second")
+    for heading in ("chain", "min", "median", "max"):
+        table.add_column(heading, justify="left" if heading == "chain" else "right")
+    for name, values in (("nat_traversal", rates.ours), ("socat", rates.socat)):
+        row = (min(values), statistics.median(values), max(values))
+        table.add_row(name, *(f"{value:,.0f}" for value in row))
+    table.add_row("ratio, pair by pair", "", f"{rates.ratio:.2f}", "")
+    return table
+
+
+def _transfer(port: int, sink: socket.socket, datagrams: int) -> float:
+    """Datagrams a second from a new program socket through `port` into `sink`."""
+    source = _udp()
+    source.connect(("127.0.0.1", port))
+    payload = bytes(PAYLOAD)
+    sent = received = 0
+    buffer = bytearray(2048)
+    started = time.monotonic()
+    with contextlib.closing(source):
+        while received < datagrams:
+            while sent - received < WINDOW:
+                source.send(payload)
+                sent += 1
+            if not select.select([sink], [], [], STALLED_AFTER)[0]:
+                if received == 0:
+                    raise ProgramError(f"nothing comes out of the chain at port {port}")
+                sent = received  # all that was on the way is lost: fill the window again
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sink.recv_into(buffer)
+                    received += 1
+    return received / (time.monotonic() - started)
+
+
+@contextmanager
+def _our_chain(target: int) -> Iterator[int]:
+    """A server and two clients; the port of the listening one."""
+    with ExitStack() as stack:
+        server = stack.enter_context(_program(["server", "--host", "127.0.0.1", "--port", "0"]))
+        endpoint = _event(server, "listening")["endpoint"]
+        listen = _free_port()
+        common = ["client", "--server", endpoint]
+        a = [*common, "--id", "a", "-r", "b", "--listen", str(listen)]
+        b = [*common, "--id", "b", "-r", "a", "--connect", f"127.0.0.1:{target}"]
+        clients = [stack.enter_context(_program(arguments)) for arguments in (a, b)]
+        for client in clients:
+            _event(client, "path-established")
+        yield listen
+
+
+@contextmanager
+def _socat_chain(target: int) -> Iterator[int]:
+    """Two socats that do the same hops; the port of the first."""
+    second, first = _free_port(), _free_port()
+    with ExitStack() as stack:
+        for listen, to in ((second, target), (first, second)):
+            arguments = [
+                "socat",
+                f"UDP4-LISTEN:{listen},bind=127.0.0.1,fork",
+                f"UDP4:127.0.0.1:{to}",
+            ]
+            try:
+                process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+            except FileNotFoundError:
+                raise ProgramError("socat is missing: sudo apt-get install socat") from None
+            stack.callback(_end, process)
+            _wait_for_listener(listen)
+        yield first
+
+
+@contextmanager
+def _program(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "nat_traversal", *arguments, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _event(process: subprocess.Popen[str], name: str) -> dict[str, str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        event: dict[str, str] = json.loads(line)
+        if event["event"] == name:
+            return event
+    raise ProgramError(f"a program of the benchmark ended before it was ready ({name})")
+
+
+def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _wait_for_listener(port: int) -> None:
+    """Until the kernel lists the UDP port: bound by somebody."""
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with contextlib.closing(probe):
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return
+        time.sleep(0.01)
+    raise ProgramError(f"socat does not listen on port {port}")
+
+
+def _udp() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    return sock
+
+
+def _free_port() -> int:
+    with contextlib.closing(_udp()) as sock:
+        port: int = sock.getsockname()[1]
+        return port
