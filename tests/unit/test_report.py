@@ -1,0 +1,297 @@
+"""The result on disk and in front of people: JSON, terminal table, ladder diagram, HTML."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from lab.checks import Check
+from lab.errors import LabError
+from lab.outcome import Outcome
+from lab.packet import Packet, Protocol
+from lab.passage import TWO_NATS, Fate
+from lab.report.html import write_html
+from lab.report.ladder import ladder, rows_of
+from lab.report.table import faults, print_table, summary
+from lab.result import CellResult, PacketRecord, Report, broken, observe, read_report, write_report
+from nat_traversal.behavior import PRESETS
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire.datagrams import Hello, encode
+
+NASTY = "<script>alert('&')</script>"
+
+
+def hello(step: int, fate: Fate, *, copy: int = 0, t: float = 0.0) -> PacketRecord:
+    sender, receiver = ("host_b", "host_a") if step == 2 else ("host_a", "host_b")
+    return PacketRecord(
+        t,
+        sender,
+        receiver,
+        1,
+        fate,
+        "HELLO",
+        "10.0.1.2:40001",
+        None if fate is Fate.BLOCKED else "203.0.113.2:61234",
+        "198.51.100.2:50001",
+        None,
+        t + 0.001 if fate is Fate.DELIVERED else None,
+        step=step,
+        copy=copy,
+        heard=step == 3,
+    )
+
+
+def cell(nat_a: str = "none", nat_b: str = "none", **changes: object) -> CellResult:
+    good = CellResult(
+        nat_a,
+        nat_b,
+        "two_nats",
+        Outcome.CONNECTED,
+        1,
+        Outcome.CONNECTED,
+        1,
+        12.345,
+        9.0,
+        "ordered-hello",
+        "Round 1 connected.",
+        (
+            hello(1, Fate.DROPPED),
+            hello(2, Fate.DELIVERED, t=0.1),
+            hello(3, Fate.DELIVERED, t=0.2),
+        ),
+        (
+            PacketRecord(
+                0, "host_a", "server", None, Fate.DELIVERED, "ANNOUNCE", "a", "b", "c", 1, 1
+            ),
+        ),
+        (Check("the outcome is proven", True, "seen"),),
+        {"nat_a": "EIM"},
+        {"nat_a": "*nat"},
+        {"dig": "answer"},
+        "pcap/none--none.pcapng",
+        1.5,
+    )
+    return replace(good, **changes)  # type: ignore[arg-type]
+
+
+WRONG_OUTCOME = cell("none", "symmetric", observed=Outcome.FAILED, round=None, connect_ms=None)
+WRONG_CHECK = cell("none", "full-cone", checks=(Check("tokens differ", False, NASTY),))
+BROKEN = broken("symmetric", "none", "two_nats", f"nat_a is not symmetric {NASTY}")
+
+
+def test_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    report = Report({"date": "2026-01-01"}, (cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN))
+    write_report(report, tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json") == report
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_json_has_the_names_that_readers_rely_on(tmp_path: Path) -> None:
+    write_report(Report({}, (cell(),)), tmp_path / "report.json")
+    (values,) = json.loads((tmp_path / "report.json").read_text())["cells"]
+    assert {name: values[name] for name in ("nat_a", "nat_b", "topology")} == {
+        "nat_a": "none",
+        "nat_b": "none",
+        "topology": "two_nats",
+    }
+    assert (values["predicted"], values["observed"]) == ("connected", "connected")
+    assert (values["method"], values["round"]) == ("ordered-hello", 1)
+    assert (values["connect_ms"], values["pcap"]) == (12.345, "pcap/none--none.pcapng")
+    assert values["rules"] == {"nat_a": "*nat"}
+    first, *_ = values["hellos"]
+    assert {name: first[name] for name in ("t", "from", "to", "attempt", "fate", "step")} == {
+        "t": 0.0,
+        "from": "host_a",
+        "to": "host_b",
+        "attempt": 1,
+        "fate": "dropped",
+        "step": 1,
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"header": {}, "cells": [{"nat_a": "none"}]}'])
+def test_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(LabError, match="is no report"):
+        read_report(path)
+
+
+def test_cell_is_ok_only_if_all_of_it_is() -> None:
+    assert cell().ok
+    assert not WRONG_OUTCOME.ok
+    assert not WRONG_CHECK.ok
+    assert not BROKEN.ok
+    assert Report({}, (cell(),)).ok
+    assert not Report({}, (cell(), BROKEN)).ok
+    assert not Report({}, ()).ok
+
+
+def test_cell_is_observed_from_its_packets() -> None:
+    payload = encode(Hello(b"t" * 16, 1, 1, False))
+    source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
+    sent = Packet(5.0, TWO_NATS[0].host_link, True, Protocol.UDP, source, target, payload)
+    result = observe("symmetric", "symmetric", "two_nats", [sent])
+    assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
+    (record,) = result.hellos
+    assert (record.t, record.fate, record.step, record.round) == (0.0, Fate.BLOCKED, 1, 1)
+    assert "HELLO 1 never left nat_a" in result.explanation
+    assert not result.ok
+
+
+def printed(report: Report) -> str:
+    out = io.StringIO()
+    print_table(report, Console(file=out))
+    return out.getvalue()
+
+
+def test_table_shows_outcome_round_and_time() -> None:
+    text = printed(Report({}, (cell(),)))
+    for word in ("connected", "round 1", "12.3 ms", "1 of 1 cells as predicted"):
+        assert word in text
+
+
+def test_table_is_loud_about_what_is_not_as_predicted() -> None:
+    text = printed(Report({}, (cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN)))
+    for words in ("NOT connected", "CHECK FAILED", "BROKEN", "1 of 4 cells as predicted"):
+        assert words in text
+    assert "symmetric × none: nat_a is not symmetric" in text
+    assert "not so: tokens differ" in text
+
+
+def test_all_presets_fit_a_hundred_and_twenty_columns() -> None:
+    cells = tuple(cell(nat_a, nat_b) for nat_a in PRESETS for nat_b in PRESETS)
+    lines = printed(Report({}, cells)).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum(line.count("connected") for line in lines[:-1]) == 36
+
+
+def test_summary_counts_each_kind() -> None:
+    cells = (cell(), cell(round=2), WRONG_OUTCOME, BROKEN)
+    assert summary(Report({}, cells)) == (
+        "2 of 4 cells as predicted: 2 connected (1 of them in round 2), 1 failed, 1 broken"
+    )
+    assert faults(cell()) == []
+
+
+def elements(shown: CellResult, class_: str) -> list[ElementTree.Element]:
+    # No namespace is declared: HTML gives an inline svg element its own.
+    root = ElementTree.fromstring(ladder(shown))
+    return [element for element in root.iter() if element.get("class") == class_]
+
+
+def test_ladder_has_an_arrow_for_each_packet_and_a_cross_where_one_ended() -> None:
+    assert [text.text for text in elements(cell(), "name")] == [
+        "ANNOUNCE",
+        "HELLO 1",
+        "HELLO 2",
+        "HELLO 3 · heard",
+    ]
+    assert len(elements(cell(), "tip")) == 3
+    assert len(elements(cell(), "cross")) == 1
+    assert [text.text for text in elements(cell(), "fate")] == ["dropped"]
+    assert "as 203.0.113.2:61234" in [text.text for text in elements(cell(), "from")]
+
+
+@pytest.mark.parametrize(
+    ("fate", "column"),
+    [
+        (Fate.DELIVERED, "host_b"),
+        (Fate.PORT_CLOSED, "host_b"),
+        (Fate.DROPPED, "nat_b"),
+        (Fate.TAKEN_BY_ROUTER, "nat_b"),
+        (Fate.EXPIRED, "internet"),
+        (Fate.LOST, "internet"),
+        (Fate.BLOCKED, "nat_a"),
+    ],
+)
+def test_arrow_ends_where_the_packet_did(fate: Fate, column: str) -> None:
+    shown = cell(hellos=(hello(1, fate),), packets=())
+    (path,) = elements(shown, "path")
+    at = {text.text: text.get("x") for text in elements(shown, "node")}
+    assert (path.get("x1"), path.get("x2")) == (at["host_a"], at[column])
+
+
+def test_repetitions_of_one_fate_share_a_row() -> None:
+    copies = [hello(1, Fate.DROPPED, copy=copy, t=copy * 0.3) for copy in range(5)]
+    other = hello(1, Fate.DELIVERED, copy=5, t=1.5)
+    rows = rows_of(cell(hellos=(*copies, other), packets=()))
+    assert [(row.times, row.until) for row in rows] == [(1, 0.0), (4, 1.2), (1, 1.5)]
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.ids.update({values["id"]} if "id" in values else ())
+        self.loads += [values[name] for name in ("src", "srcset", "data") if name in values]
+        if tag == "a":
+            self.links.append(values["href"])
+        elif "href" in values:
+            self.loads.append(values["href"])
+
+
+def page(tmp_path: Path, *cells: CellResult) -> tuple[Page, str]:
+    path = tmp_path / "index.html"
+    write_html(Report({"machine": NASTY}, cells), path)
+    text = path.read_text()
+    return Page(text), text
+
+
+def test_every_cell_links_to_its_own_evidence(tmp_path: Path) -> None:
+    cells = [cell(nat_a, nat_b) for nat_a in PRESETS for nat_b in PRESETS]
+    shown, _ = page(tmp_path, *cells)
+    anchors = [link.removeprefix("#") for link in shown.links if link.startswith("#")]
+    assert set(anchors) <= shown.ids
+    assert len(set(anchors) - {"matrix"}) == 36
+    assert shown.tags.count("svg") == 36
+    assert "pcap/none--none.pcapng" in shown.links
+
+
+def test_page_is_one_file_without_script_or_outside_reference(tmp_path: Path) -> None:
+    shown, text = page(tmp_path, cell())
+    assert "script" not in shown.tags
+    assert shown.loads == []
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_whatever_was_measured_is_text_and_never_markup(tmp_path: Path) -> None:
+    nasty = cell(
+        explanation=NASTY,
+        probes={NASTY: NASTY},
+        rules={"nat_a": NASTY},
+        programs={"dig": NASTY},
+        pcap=f'"{NASTY}',
+        method=NASTY,
+        hellos=(replace(hello(1, Fate.DROPPED), destination=NASTY, translated=NASTY),),
+    )
+    shown, text = page(tmp_path, nasty, WRONG_CHECK, BROKEN)
+    assert "script" not in shown.tags
+    assert text.count("&lt;script&gt;") >= 10
+
+
+def test_page_is_loud_about_what_is_not_as_predicted(tmp_path: Path) -> None:
+    _, good = page(tmp_path, cell())
+    _, bad = page(tmp_path, cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN)
+    assert '<td class="wrong">' not in good
+    assert bad.count('<td class="wrong">') == 3
+    assert "not connected" in bad
+    assert "1 of 4 cells as predicted" in bad
