@@ -49,34 +49,31 @@ def hello(step: int, fate: Fate, *, copy: int = 0, t: float = 0.0) -> PacketReco
 
 
 def cell(nat_a: str = "none", nat_b: str = "none", **changes: object) -> CellResult:
+    announce = replace(hello(1, Fate.DELIVERED, t=-1.0), kind="ANNOUNCE", receiver="server")
     good = CellResult(
         nat_a,
         nat_b,
         "two_nats",
-        Outcome.CONNECTED,
-        1,
-        Outcome.CONNECTED,
-        1,
-        12.345,
-        9.0,
-        "ordered-hello",
-        "Round 1 connected.",
-        (
+        predicted=Outcome.CONNECTED,
+        predicted_round=1,
+        observed=Outcome.CONNECTED,
+        round=1,
+        connect_ms=12.345,
+        bound_ms=9.0,
+        method="ordered-hello",
+        explanation="Round 1 connected.",
+        hellos=(
             hello(1, Fate.DROPPED),
             hello(2, Fate.DELIVERED, t=0.1),
             hello(3, Fate.DELIVERED, t=0.2),
         ),
-        (
-            PacketRecord(
-                0, "host_a", "server", None, Fate.DELIVERED, "ANNOUNCE", "a", "b", "c", 1, 1
-            ),
-        ),
-        (Check("the outcome is proven", True, "seen"),),
-        {"nat_a": "EIM"},
-        {"nat_a": "*nat"},
-        {"dig": "answer"},
-        "pcap/none--none.pcapng",
-        1.5,
+        packets=(replace(announce, round=None, step=None, copy=None, heard=None),),
+        checks=(Check("the outcome is proven", True, "seen"),),
+        probes={"nat_a": "EIM"},
+        rules={"nat_a": "*nat"},
+        programs={"dig": "answer"},
+        pcap="pcap/none--none.pcapng",
+        seconds=1.5,
     )
     return replace(good, **changes)  # type: ignore[arg-type]
 
