@@ -116,7 +116,7 @@ class Rendezvous:
             case e.ControlBroken(_, connection):
                 if (client := self._clients.get(connection)) is not None:
                     yield from self._forget(client, now)
-            case e.DatagramArrived(Announce() as announce, source, _, local):
+            case e.DatagramArrived(Announce() as announce, source, _, local) if source.port:
                 yield from self._announce_arrived(announce, source, local, now)
             case e.DatagramArrived():
                 self.counters.ignored_datagrams += 1
@@ -182,11 +182,13 @@ class Rendezvous:
         del self._clients[client.connection]
         self._timers.cancel(client.connection)
         self._timers.cancel(("challenge", client.connection))
-        for holder in self._clients.values():
-            if holder.contender is client:
-                holder.contender = None
         register, session = client.register, client.session
-        if register is None or self._by_id.get(register.id) is not client:
+        if register is None:
+            return
+        holder = self._by_id.get(register.id)
+        if holder is not client:
+            if holder is not None and holder.contender is client:
+                self._end_challenge(holder)
             return
         del self._by_id[register.id]
         if self._by_token.get(register.token) is client:
@@ -269,6 +271,7 @@ class Rendezvous:
             yield from self._admit(client, now)
         elif holder.register is not None and holder.register.token == register.token:
             # The same process again: its old connection is dead, whatever TCP thinks.
+            yield from self._challenge_answered(holder, now)
             holder.contender = client
             text = "this client has connected again"
             yield from self._refuse(holder, m.ErrorCode.REPLACED, text, now)
@@ -280,10 +283,14 @@ class Rendezvous:
             yield self._ping(holder)
 
     def _challenge_answered(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        contender, holder.contender = holder.contender, None
-        self._timers.cancel(("challenge", holder.connection))
+        contender = holder.contender
+        self._end_challenge(holder)
         if contender is not None:
             yield from self._refuse_id(contender, now)
+
+    def _end_challenge(self, holder: _Client) -> None:
+        holder.contender = None
+        self._timers.cancel(("challenge", holder.connection))
 
     def _challenge_unanswered(self, holder: _Client, now: float) -> Iterator[e.Action]:
         text = f"no answer within {CHALLENGE_WITHIN:g} s, and another client has come with this id"
