@@ -184,8 +184,10 @@ def _encode(datagram: Datagram) -> bytes:
                 Kind.ANNOUNCE, version, generation, _transaction(transaction), _token(token)
             )
         case Announced(transaction, mapped, peer):
+            if len(peer) > MAX_CANDIDATES:
+                raise LocalProtocolError(f"{len(peer)} peer endpoints: at most {MAX_CANDIDATES}")
             head = _ANNOUNCED.pack(Kind.ANNOUNCED, version, len(peer), _transaction(transaction))
-            return head + b"".join(map(_pack_endpoint, (mapped, *peer[:MAX_CANDIDATES])))
+            return head + b"".join(map(_pack_endpoint, (mapped, *peer)))
         case Ping(token, transaction):
             return _PROBE.pack(Kind.PING, version, _transaction(transaction), _token(token))
         case Pong(token, transaction):
@@ -193,10 +195,10 @@ def _encode(datagram: Datagram) -> bytes:
         case Bye(token):
             return _BYE.pack(Kind.BYE, version, _token(token))
         case Data(tag, flow, from_listener, payload):
-            return DATA_HEADER.pack(Kind.DATA, int(from_listener), tag, flow) + payload
+            return DATA_HEADER.pack(Kind.DATA, int(from_listener), _tag(tag), flow) + payload
         case Fragment(tag, flow, from_listener, number, last, payload):
             flags = int(from_listener) | (FLAG_LAST if last else 0)
-            return FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags, tag, flow, number) + payload
+            return FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags, _tag(tag), flow, number) + payload
 
 
 def decode(data: bytes) -> Datagram:
@@ -318,6 +320,12 @@ def _transaction(transaction: bytes) -> bytes:
             f"a transaction id has {TRANSACTION_BYTES} octets, not {len(transaction)}"
         )
     return transaction
+
+
+def _tag(tag: bytes) -> bytes:
+    if len(tag) != TAG_BYTES:
+        raise LocalProtocolError(f"a tag has {TAG_BYTES} octets, not {len(tag)}")
+    return tag
 
 
 def _pack_endpoint(endpoint: Endpoint) -> bytes:
