@@ -103,7 +103,7 @@ def parse_host_port(
 
 
 def _parse_port(port_text: str, whole: str, wanted: str) -> int:
-    if not (port_text.isascii() and port_text.isdecimal()) or not 1 <= int(port_text) <= MAX_PORT:
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= MAX_PORT:
         raise UsageError(
             f"{whole!r}: the port must be a number from 1 to {MAX_PORT}: write {wanted}"
         )
