@@ -15,13 +15,14 @@ from enum import Enum, auto
 from nat_traversal import events as e
 from nat_traversal.control_link import ControlLink, Identity
 from nat_traversal.endpoint import Endpoint
+from nat_traversal.errors import UsageError
 from nat_traversal.handshake import Handshake, HandshakeState, Output
 from nat_traversal.path import Path
 from nat_traversal.timers import Backoff, Timers
 from nat_traversal.transitions import StateMachine
-from nat_traversal.wire import TRANSACTION_BYTES, datagrams
+from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, TRANSACTION_BYTES, datagrams
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.control import MAX_COUNTER, check_id
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,9 @@ RETRY_FIRST = 5.0
 RETRY_MOST = 300.0
 """Seconds: pause after the first failed attempt, and the longest; jittered by `Backoff`."""
 
-FINAL_REFUSALS = frozenset({m.ErrorCode.ID_IN_USE, m.ErrorCode.UNSUPPORTED_VERSION})
+FINAL_REFUSALS = frozenset(
+    {m.ErrorCode.BAD_ID, m.ErrorCode.ID_IN_USE, m.ErrorCode.UNSUPPORTED_VERSION}
+)
 """Trying again would not help: the user has to change something."""
 
 
@@ -83,13 +86,16 @@ TABLE = {
 class Agent:
     """One client. `once`: give up for good after the first failed attempt.
 
-    `rng` must be a `random.SystemRandom` outside tests: tokens come from it.
+    `rng` must be a `random.SystemRandom` outside tests: tokens come from it. Raises `UsageError`
+    for ids that the server would refuse.
     """
 
     def __init__(
         self, host_id: str, peer_id: str, *, rng: random.Random, once: bool = False
     ) -> None:
-        self._identity = Identity(host_id, peer_id, rng.randbytes(16))
+        if host_id == peer_id:
+            raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
+        self._identity = Identity(check_id(host_id), check_id(peer_id), rng.randbytes(TOKEN_BYTES))
         self._rng = rng
         self._once = once
         self._timers = Timers()
@@ -132,7 +138,10 @@ class Agent:
             case e.ControlReceived(message):
                 self._link.heard(now)
                 yield from self._message_arrived(message, now)
-            case e.ControlBroken(reason) | e.ControlGarbled(reason):
+            case e.ControlGarbled(reason):
+                yield e.CloseControl()
+                yield from self._control_lost(reason, now)
+            case e.ControlBroken(reason):
                 yield from self._control_lost(reason, now)
             case e.DatagramArrived(datagram, source, generation):
                 if generation == self._generation:
@@ -167,6 +176,9 @@ class Agent:
         self, message: m.Message | m.UnknownMessage, now: float
     ) -> Iterator[e.Action]:
         match message:
+            case m.Registered(version=version) if version != PROTOCOL_VERSION:
+                text = f"the server chose version {version}, this client speaks {PROTOCOL_VERSION}"
+                yield from self._refused(m.ErrorCode.UNSUPPORTED_VERSION, text, now)
             case m.Registered():
                 yield from self._link.accepted(message, now)
                 if self.state is _S.IDLE:  # the path was lost while the answer was on its way
@@ -230,7 +242,6 @@ class Agent:
 
     def _open_socket(self, generation: int) -> Iterator[e.Action]:
         yield from self._drop_socket()
-        self._timers.cancel("retry")
         self._machine.fire(_T.OPEN)
         self._generation = (generation - 1) % MAX_COUNTER + 1
         self._announce_pause = ANNOUNCE_FIRST
@@ -243,12 +254,12 @@ class Agent:
         self._mapped = None
         self._transactions = []
         self._timers.cancel("announce")
+        self._timers.cancel("retry")
         if self.state is not _S.IDLE:
             yield e.CloseUdp(self._generation)
 
     def _give_up(self) -> Iterator[e.Action]:
         yield from self._drop_socket()
-        self._timers.cancel("retry")
         self._machine.fire(_T.GIVE_UP)
 
     def _announce(self, now: float) -> e.Action:
@@ -358,7 +369,7 @@ class Agent:
     def _hello_arrived(
         self, handshake: Handshake, hello: datagrams.Hello, source: Endpoint, now: float
     ) -> Iterator[e.Action]:
-        news = hello.copy == 0 or handshake.remote is None
+        news = hello.step not in handshake.heard_steps
         outputs = handshake.hello_arrived(hello, source, now)
         if outputs is not None and news:
             yield e.Tell(e.HelloCameIn(hello.round, hello.step, source))

@@ -96,6 +96,8 @@ class Handshake:
         )
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
         self._heard_from: Endpoint | None = None
+        self.heard_steps: set[int] = set()
+        """The HELLOs of the peer that came in."""
         self._copies = {1: 0, 2: 0, 3: 0}
         self._repeats = 0
         self._deadline: float | None = None
@@ -141,6 +143,7 @@ class Handshake:
             return None
         news = self._heard_from is None and source not in self._announced
         self._heard_from = source
+        self.heard_steps.add(hello.step)
         if trigger is _T.HELLO_1 and not news:
             self._machine.fire(trigger)
             return []
