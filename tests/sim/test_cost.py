@@ -17,15 +17,23 @@ from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello
 from tests.sim.stream import End
 from tests.sim.world import Client, World
 
-NEAR_PEERS = [(1 / 16, 1 / 32), (1 / 8, 1 / 64), (1 / 32, 1 / 32), (1 / 64, 1 / 128), (3 / 16, 1 / 8)]
+NEAR_PEERS = [
+    (1 / 16, 1 / 32),
+    (1 / 8, 1 / 64),
+    (1 / 32, 1 / 32),
+    (1 / 64, 1 / 128),
+    (3 / 16, 1 / 8),
+]
 """R and P with P < 2 R, and everything well below the interval of repetitions."""
 FAR_PEERS = [(1 / 64, 1 / 16), (1 / 128, 1 / 4)]
 """P > 2 R: the order of HELLO 3 comes before HELLO 2 is heard."""
 
 
-def waiting_then_newcomer(newcomer: str, r: float, p: float, **nats: str) -> tuple[World, Client]:
+def waiting_then_newcomer(
+    newcomer: str, r: float, p: float, nat: str = "none"
+) -> tuple[World, Client]:
     """A world in which one host has waited for 40 s, and the other starts in this very moment."""
-    world = World(r=r, p=p, **nats)
+    world = World(r=r, p=p, nat_a=nat, nat_b=nat)
     waiter = "host_a" if newcomer == "host_b" else "host_b"
     world.client(waiter, newcomer).start()
     world.run(40.0)
@@ -77,7 +85,7 @@ def test_peers_far_from_each_other_keep_the_bound(newcomer: str, r: float, p: fl
 @pytest.mark.parametrize("nat", ["none", "full-cone", "restricted-cone", "port-restricted-cone"])
 def test_nats_of_the_same_round_cost_the_same(nat: str) -> None:
     r, p = NEAR_PEERS[0]
-    world, _ = waiting_then_newcomer("host_b", r, p, nat_a=nat, nat_b=nat)
+    world, _ = waiting_then_newcomer("host_b", r, p, nat)
     world.run(10.0)
     _, b = by_role(world)
     assert told_at(b) == 40.0 + 3 * r + p

@@ -1,0 +1,137 @@
+"""All 36 ordered pairs of NATs, on a calm network and on a bad one."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lab.model import Fate
+from lab.outcome import Outcome
+from lab.predict import predict
+from nat_traversal import events as e
+from nat_traversal.behavior import PRESETS
+from nat_traversal.wire.datagrams import Confirm, Hello
+from tests.sim.network import Weather
+from tests.sim.world import Client, World
+
+PAIRS = list(itertools.product(PRESETS, repeat=2))
+BAD_WEATHER = Weather(loss=0.2, duplication=0.1, reordering=0.1, jitter=0.05, segments=True)
+SEEDS = range(12)
+FORBIDDEN = [
+    pair
+    for pair in PAIRS
+    if predict(*pair).outcome is Outcome.FAILED and pair != ("linux-masquerade",) * 2
+]
+"""Pairs that no loss can help: one side's port for the other cannot be known."""
+ONE_ATTEMPT = 15.0
+"""Seconds in which a client has to know how an attempt ends."""
+
+
+def assert_agreed(a: Client, b: Client) -> None:
+    """Connected by the same round over the two ends of one path, or neither."""
+    assert a.is_connected == b.is_connected
+    if a.is_connected:
+        assert (a.path.attempt, a.path.round, a.path.token) == (
+            b.path.attempt,
+            b.path.round,
+            b.path.token,
+        )
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
+def test_calm_network_shows_what_the_model_predicts(nat_a: str, nat_b: str) -> None:
+    prediction = predict(nat_a, nat_b)
+    world = World(nat_a=nat_a, nat_b=nat_b)
+    a, b = world.pair()
+    world.run(ONE_ATTEMPT)
+    assert_agreed(a, b)
+    if prediction.outcome is Outcome.CONNECTED:
+        assert a.is_connected
+        assert a.path.round == prediction.round
+        assert not a.told(e.AttemptFailed)
+    else:
+        assert not a.told(e.PathEstablished)
+        assert not b.told(e.PathEstablished)
+        assert a.told(e.AttemptFailed)[0].code == "no-path"
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
+def test_calm_network_sends_what_the_model_predicts(nat_a: str, nat_b: str) -> None:
+    """The first transmission of every step, from whom, and what the other NAT did with it.
+
+    The model leaves out A's answer to a CONFIRM, which A owes when it had not heard HELLO 2.
+    """
+    prediction = predict(nat_a, nat_b)
+    world = World(nat_a=nat_a, nat_b=nat_b)
+    world.pair()
+    world.run(8.0)  # one attempt; the first pause before another is longer than 2.5 s
+    role_b = {1: "host_b", 2: "host_a"}
+    seen: dict[tuple[int, str, str], Fate] = {}
+    for packet in world.between_peers():
+        datagram = packet.datagram
+        if isinstance(datagram, Hello):
+            name = f"HELLO {datagram.step}"
+        elif isinstance(datagram, Confirm) and packet.sender == role_b[datagram.round]:
+            name = "CONFIRM"
+        else:
+            continue
+        fate = packet.arrivals[0][2]
+        seen.setdefault((datagram.round, name, packet.sender), fate)
+    predicted = {(step.round, step.name, step.sender): step.fate for step in prediction.steps}
+    assert seen == predicted
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("nat_a", "nat_b"), [pair for pair in PAIRS if predict(*pair).outcome is Outcome.CONNECTED]
+)
+def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed: int) -> None:
+    """In one attempt, without a retry. A lost HELLO 1 may let round 1 succeed that else fails."""
+    world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=BAD_WEATHER)
+    a, b = world.pair()
+    world.connect(a, b, within=ONE_ATTEMPT)
+    assert_agreed(a, b)
+    expected = predict(nat_a, nat_b).round
+    assert expected is not None
+    assert a.path.round <= expected
+    world.run(60.0)
+    assert_agreed(a, b)
+    for client in (a, b):
+        assert len(client.told(e.PathEstablished)) == 1
+        assert not client.told(e.PathLost)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("nat_a", "nat_b"), FORBIDDEN)
+def test_bad_network_makes_no_impossible_pair_claim_a_path(
+    nat_a: str, nat_b: str, seed: int
+) -> None:
+    world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=BAD_WEATHER)
+    a, b = world.pair()
+    world.run(60.0)
+    for client in (a, b):
+        assert not client.told(e.PathEstablished)
+        assert client.told(e.AttemptFailed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_order_sensitive_nats_may_only_agree(seed: int) -> None:
+    """Predicted to fail; but where every HELLO 1 is lost behind A's NAT, HELLO 2 is the first to
+    come through, and the path is real: `World.check_claim` asks the record for every claim."""
+    nat = "linux-masquerade"
+    world = World(nat_a=nat, nat_b=nat, seed=seed, weather=BAD_WEATHER)
+    a, b = world.pair()
+    world.run(60.0)
+    world.net.weather = Weather()
+    world.run(40.0)
+    assert_agreed(a, b)
+
+
+def test_some_lost_hello_does_connect_two_order_sensitive_nats() -> None:
+    nat = "linux-masquerade"
+    world = World(nat_a=nat, nat_b=nat)
+    world.net.drop(lambda packet: isinstance(packet.datagram, Hello) and packet.datagram.step == 1)
+    a, b = world.pair()
+    world.connect(a, b, within=5.0)
+    assert a.path.round == 1
