@@ -1,0 +1,276 @@
+"""Run ordinary programs in the nodes of the lab, and keep what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, Literal, Self
+
+from lab.errors import ProgramError
+
+Stream = Literal["stdout", "stderr"]
+_GRACE = 5.0
+_POLL = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a program wrote. `at` is when it came, in seconds since 1970."""
+
+    at: float
+    stream: Stream
+    text: str
+
+
+class Program:
+    """A program that runs, or has run, in a node. Made by `Programs.start`."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        node_pid: int,
+        directory: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.argv = tuple(argv)
+        self.node_pid = node_pid
+        self.paths: Mapping[Stream, Path] = {
+            "stdout": directory / f"{name}.stdout",
+            "stderr": directory / f"{name}.stderr",
+        }
+        if shutil.which(argv[0]) is None:
+            raise ProgramError(f"{name}: there is no program {argv[0]} here; install it")
+        try:
+            self._process = subprocess.Popen(
+                ["mnexec", "-da", str(node_pid), *argv],
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
+        self._lines: list[Line] = []
+        self._status: int | None = None
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name=f"read {name}")
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative if a signal ended it."""
+        with self._changed:
+            return self._status
+
+    def lines(self, stream: Stream | None = None) -> list[Line]:
+        """Every line so far, of one stream or of both in the order in which they came."""
+        with self._changed:
+            return [line for line in self._lines if stream in {None, line.stream}]
+
+    def wait_for_line(
+        self, pattern: str, *, timeout: float, stream: Stream | None = None
+    ) -> re.Match[str]:
+        """The first match of the regular expression `pattern` in a line, past or to come.
+
+        Raises `ProgramError` if the program ends without such a line or takes over `timeout` s.
+        """
+        wanted = re.compile(pattern)
+        seen = 0
+
+        def look() -> re.Match[str] | None:
+            nonlocal seen
+            for line in self._lines[seen:]:
+                if stream in {None, line.stream} and (match := wanted.search(line.text)):
+                    return match
+            seen = len(self._lines)
+            return None
+
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while (match := look()) is None:
+                left = deadline - time.monotonic()
+                if self._status is not None or left <= 0:
+                    raise self._error(f"a line like {pattern!r}", timeout)
+                self._changed.wait(left)
+        return match
+
+    def wait_until(self, condition: Callable[[], bool], what: str, *, timeout: float) -> None:
+        """Wait until `condition()` holds, asking often; `what` names it in the error.
+
+        Raises `ProgramError` if the program ends first, or it takes over `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            with self._changed:
+                if self._status is not None or time.monotonic() > deadline:
+                    raise self._error(what, timeout)
+                self._changed.wait(_POLL)
+
+    def wait_until_bound(
+        self, protocol: Literal["udp", "tcp"], port: int, *, timeout: float
+    ) -> None:
+        """Wait until a socket in the program's node is bound to (UDP) or listens on (TCP) `port`."""
+        self.wait_until(
+            lambda: _is_bound(self.node_pid, protocol, port),
+            f"{protocol} port {port} in use",
+            timeout=timeout,
+        )
+
+    def wait(self, *, timeout: float) -> int:
+        """The exit status, once it has ended and all it wrote is read.
+
+        Raises `ProgramError` if it still runs after `timeout` seconds.
+        """
+        self._reader.join(timeout)
+        if self._status is None:
+            raise self._error("its end", timeout)
+        return self._status
+
+    def terminate(self, *, grace: float = _GRACE) -> int:
+        """SIGTERM, and SIGKILL if it still runs `grace` seconds later. Returns the exit status."""
+        self._process.terminate()
+        self._reader.join(grace)
+        if self._reader.is_alive():
+            self._process.kill()
+            self._reader.join()
+        assert self._status is not None
+        return self._status
+
+    def _error(self, awaited: str, timeout: float) -> ProgramError:
+        if self._status is None:
+            fate = f"waited {timeout:g} s in vain for {awaited}"
+        else:
+            fate = f"ended with exit status {self._status} before {awaited}"
+        said = "".join(f"\n  {line.text}" for line in self._lines[-5:])
+        return ProgramError(f"{self.name}: {fate}; its last lines:{said or ' none'}")
+
+    def _read(self) -> None:
+        """Thread: copy both streams to their files and to lines, until the program has ended."""
+        process = self._process
+        with ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            end = os.pidfd_open(process.pid)
+            stack.callback(os.close, end)
+            selector.register(end, selectors.EVENT_READ)
+            outputs = []
+            pipes: dict[Stream, IO[bytes] | None] = {
+                "stdout": process.stdout,
+                "stderr": process.stderr,
+            }
+            for stream, pipe in pipes.items():
+                assert pipe is not None
+                stack.enter_context(pipe)
+                file = stack.enter_context(self.paths[stream].open("wb"))
+                os.set_blocking(pipe.fileno(), False)
+                outputs.append(_Output(stream, pipe.fileno(), file))
+                selector.register(pipe, selectors.EVENT_READ, outputs[-1])
+            ended = False
+            while not ended:
+                for key, _ in selector.select():
+                    if key.data is None:
+                        ended = True
+                    elif not self._drain(key.data):
+                        selector.unregister(key.fileobj)
+            for output in outputs:  # what it wrote last may still be in the pipe
+                self._drain(output)
+                self._add(output.stream, [output.tail] if output.tail else [])
+        status = process.wait()
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
+    def _drain(self, output: _Output) -> bool:
+        """Take what there is. Returns False at the end of the stream."""
+        while True:
+            try:
+                data = os.read(output.pipe, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            output.file.write(data)
+            output.file.flush()
+            *whole, output.tail = (output.tail + data).split(b"\n")
+            self._add(output.stream, whole)
+
+    def _add(self, stream: Stream, whole: list[bytes]) -> None:
+        now = time.time()
+        with self._changed:
+            self._lines += [Line(now, stream, raw.decode(errors="replace")) for raw in whole]
+            self._changed.notify_all()
+
+
+@dataclass(slots=True)
+class _Output:
+    stream: Stream
+    pipe: int
+    file: BinaryIO
+    tail: bytes = b""
+
+
+class Programs:
+    """The programs of one cell. Leaving the ``with`` block ends those that still run, last first.
+
+    Their output goes to ``NAME.stdout`` and ``NAME.stderr`` in `directory`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started: dict[str, Program] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for program in reversed(self._started.values()):
+            program.terminate()
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        node_pid: int,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
+        """Start `argv` in the node whose namespaces process `node_pid` holds, stdin empty.
+
+        `environment` is added to this process's. `name` is the program's in errors and file names,
+        once per cell. Raises `ProgramError` if there is no such program here.
+        """
+        if name in self._started:
+            raise ProgramError(f"{name}: started already; give the second one another name")
+        program = Program(name, argv, node_pid, self._directory, environment or {})
+        self._started[name] = program
+        return program
+
+
+_BOUND_STATES = {"udp": "07", "tcp": "0A"}  # TCP_CLOSE and TCP_LISTEN of include/net/tcp_states.h
+
+
+def _is_bound(pid: int, protocol: Literal["udp", "tcp"], port: int) -> bool:
+    for table in (f"/proc/{pid}/net/{protocol}", f"/proc/{pid}/net/{protocol}6"):
+        try:
+            rows = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except FileNotFoundError:  # no IPv6 here
+            continue
+        for row in rows:
+            _, local, _, state, *_ = row.split()
+            if state == _BOUND_STATES[protocol] and int(local.rpartition(":")[2], 16) == port:
+                return True
+    return False
