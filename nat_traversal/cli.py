@@ -236,6 +236,7 @@ def _summary(console: Console, counters: Counters) -> None:
         refused=counters.refused,
         unclaimed=counters.unclaimed,
         malformed=counters.malformed,
+        incomplete=counters.incomplete,
     )
     lost = [
         f"{number} {what}"
@@ -244,6 +245,7 @@ def _summary(console: Console, counters: Counters) -> None:
             (counters.refused, "found nobody listening"),
             (counters.unclaimed, "had no taker"),
             (counters.malformed, "malformed"),
+            (counters.incomplete, "incomplete"),
         )
         if number
     ]

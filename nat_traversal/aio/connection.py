@@ -101,6 +101,9 @@ class Connection:
         else:
             self._queue.put_nowait(bytes(payload))
 
+    def not_sent(self, error: OSError) -> None:
+        """`counters` have it."""
+
     def told(self, notice: e.Notice) -> None:
         match notice:
             case e.PathEstablished():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,7 +31,8 @@ DRAIN = 128
 HEADROOM = DATA_HEADER.size
 """Octets to leave free before a payload, so that the header goes in without a copy."""
 PENDING_FRAGMENTS = 16
-"""First halves that wait for their second; the oldest makes room."""
+"""How many later datagrams may overtake a half before it is given up. Numbers wrap: a half that
+waited on would one day meet a stranger."""
 
 
 @dataclass(slots=True)
@@ -48,6 +48,8 @@ class Counters:
     unclaimed: int = 0
     """Came for a flow or a direction that this side does not serve."""
     malformed: int = 0
+    incomplete: int = 0
+    """One half came, the other did not."""
 
 
 class Forwarder(Protocol):
@@ -61,6 +63,9 @@ class Forwarder(Protocol):
 
     def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
         """A datagram came. `payload` is only valid during the call."""
+
+    def not_sent(self, error: OSError) -> None:
+        """This host's network stack refused a datagram for the peer. It has been counted."""
 
 
 class DataPath:
@@ -76,7 +81,10 @@ class DataPath:
         counters: Counters,
         on_other: Callable[[bytes], None],
     ) -> None:
-        sock.connect(remote.sockaddr)  # the kernel now drops what others send
+        try:
+            sock.connect(remote.sockaddr)  # the kernel now drops what others send
+        except OSError as error:  # nothing can be sent, so that consent will expire
+            log.warning("no way to %s: %s", remote, error)
         self._sock = sock
         self._tag = tag_of(token)
         self._forwarder = forwarder
@@ -86,7 +94,7 @@ class DataPath:
         self._view = memoryview(self._buffer)
         self._closed = False
         self._next_fragment = 0
-        self._halves: OrderedDict[tuple[int, int, bool], bytes] = OrderedDict()
+        self._halves: dict[tuple[int, bool, bool], bytes] = {}
 
     def header(self, flow: int, *, from_listener: bool) -> bytes:
         """The header of a flow's datagrams, to be kept and given to `send_framed`."""
@@ -97,9 +105,9 @@ class DataPath:
         try:
             self._sock.send(frame)
         except OSError as error:
-            self._count_error(error)
-        else:
-            self._counters.sent += 1
+            if not self._sent_after(error, frame):
+                return
+        self._counters.sent += 1
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram of 0 to 65,507 octets; a longer one than `MAX_DATA_PAYLOAD` as halves."""
@@ -110,11 +118,13 @@ class DataPath:
         number = self._next_fragment = (self._next_fragment + 1) % 65_536
         flags = FLAG if from_listener else 0
         middle = len(payload) // 2
-        for last, half in enumerate((payload[:middle], payload[middle:])):
-            head = FRAGMENT_HEADER.pack(
-                Kind.FRAGMENT, flags | (FLAG_LAST if last else 0), self._tag, flow, number
-            )
-            self.send_framed(memoryview(head + bytes(half)))
+        heads = (
+            FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags | last, self._tag, flow, number)
+            for last in (0, FLAG_LAST)
+        )
+        halves = (payload[:middle], payload[middle:])
+        if all(self._sent(head + bytes(half)) for head, half in zip(heads, halves, strict=True)):
+            self._counters.sent += 1
 
     def readable(self) -> None:
         """Drain the socket."""
@@ -168,16 +178,41 @@ class DataPath:
         other = self._halves.pop((number, not last, from_listener), None)
         if other is None:
             self._halves[number, last, from_listener] = half
-            if len(self._halves) > PENDING_FRAGMENTS:
-                self._halves.popitem(last=False)
+            for old in [key for key in self._halves if _apart(key[0], number) > PENDING_FRAGMENTS]:
+                del self._halves[old]
+                self._counters.incomplete += 1
             return
         self._counters.received += 1
         whole = other + half if last else half + other
         self._forwarder.deliver(flow, from_listener, memoryview(whole))
+
+    def _sent(self, frame: bytes) -> bool:
+        try:
+            self._sock.send(frame)
+        except OSError as error:
+            return self._sent_after(error, frame)
+        return True
+
+    def _sent_after(self, error: OSError, frame: memoryview | bytes) -> bool:
+        """An ICMP answer to an earlier datagram took this one's turn: send it again."""
+        self._count_error(error)
+        if error.errno != errno.ECONNREFUSED:
+            return False
+        try:
+            self._sock.send(frame)
+        except OSError as another:
+            self._count_error(another)
+            return False
+        return True
 
     def _count_error(self, error: OSError) -> None:
         if error.errno == errno.ECONNREFUSED:
             self._counters.refused += 1
         else:
             self._counters.unsendable += 1
-            log.debug("not sent to the peer: %s", error)
+            self._forwarder.not_sent(error)
+
+
+def _apart(one: int, other: int) -> int:
+    """How far two 16-bit numbers are from each other, across the wrap."""
+    return min((one - other) % 65_536, (other - one) % 65_536)

@@ -8,7 +8,6 @@ may do both.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import resource
 import socket
@@ -36,6 +35,7 @@ Problem = Callable[[str], None]
 
 @dataclass(slots=True)
 class _ListenFlow:
+    key: tuple[tuple[str, int], bytes]
     number: int
     source: tuple[str, int]
     local: Local
@@ -49,6 +49,12 @@ class _ConnectFlow:
     sock: socket.socket
     target: int
     used_at: float
+    tries: int = 1
+    """How many of the service's addresses have been tried for the latest datagram."""
+    proven: bool = False
+    """This address has answered, or there is no other."""
+    unanswered: bytes | None = None
+    """The latest datagram, for the next address; kept while this one is not proven."""
 
 
 class Listener:
@@ -85,6 +91,7 @@ class Listener:
         if flow is None:
             self._counters.unclaimed += 1
             return
+        self._flows.move_to_end(flow.key)
         flow.used_at = self._loop.time()
         try:
             self._socket.answer(payload, flow.source, flow.local)
@@ -134,7 +141,7 @@ class Listener:
             if len(self._flows) >= MAX_FLOWS:
                 self._drop(next(iter(self._flows.values())))
             self._next_number = (self._next_number + 1) % 2**32
-            flow = _ListenFlow(self._next_number, source, local, now)
+            flow = _ListenFlow(key, self._next_number, source, local, now)
             if self._path is not None:
                 flow.header = self._path.header(flow.number, from_listener=True)
             self._flows[key] = self._by_number[flow.number] = flow
@@ -143,18 +150,21 @@ class Listener:
         return flow
 
     def _drop(self, flow: _ListenFlow) -> None:
-        del self._flows[flow.source, flow.local[0][2] if flow.local else b""]
+        del self._flows[flow.key]
         del self._by_number[flow.number]
 
 
 class Connector:
     """The `--connect` side: a connected socket for each flow that the other side has numbered.
 
-    `targets` are the addresses of one service; a refused one makes a flow try the next.
+    `targets` are the addresses of one service. A datagram that one of them refuses goes to the next,
+    so that none is lost where a service listens on one address of its name only.
     """
 
     def __init__(self, targets: Sequence[Endpoint], counters: Counters, problem: Problem) -> None:
         self._targets = targets
+        self._service = " or ".join(map(str, targets))
+        self._preferred = 0
         self._counters = counters
         self._problem = problem
         self._loop = asyncio.get_running_loop()
@@ -175,26 +185,22 @@ class Connector:
             self._drop(flow)
 
     def deliver(self, number: int, payload: memoryview) -> None:
-        flow = self._flows.get(number)
+        flow = self._flows.get(number) or self._open(number, self._preferred)
         if flow is None:
-            flow = self._open(number, target=0)
-            if flow is None:
-                return
+            return
         self._flows.move_to_end(number)
         flow.used_at = self._loop.time()
+        flow.tries = 1
         try:
             flow.sock.send(payload)
-        except OSError as error:
-            if error.errno != errno.ECONNREFUSED:
-                self._failed(flow, error)
-                return
-            # It is the answer to an earlier datagram: this one still has its chance.
+        except ConnectionRefusedError:  # it answers an earlier datagram: this one has its chance
             flow = self._refused(flow)
             if flow is not None:
-                try:
-                    flow.sock.send(payload)
-                except OSError as again:
-                    self._failed(flow, again)
+                self._send(flow, payload)
+        except OSError as error:
+            self._failed(error)
+        if flow is not None and not flow.proven:
+            flow.unanswered = bytes(payload)
 
     def expire(self, before: float) -> None:
         for flow in [flow for flow in self._flows.values() if flow.used_at < before]:
@@ -204,45 +210,52 @@ class Connector:
         for flow in list(self._flows.values()):
             self._drop(flow)
 
-    def _open(self, number: int, target: int) -> _ConnectFlow | None:
+    def _open(self, number: int, first: int) -> _ConnectFlow | None:
+        """A flow to the address number `first` of the service, or the next that can be reached."""
         if len(self._flows) >= self._most:
             self._drop(next(iter(self._flows.values())))
-        endpoint = self._targets[target % len(self._targets)]
-        try:
-            sock = open_udp("::" if endpoint.family == 6 else "0.0.0.0")  # noqa: S104
-        except (OSError, UsageError) as error:
-            self._counters.unsendable += 1
-            self._problem(f"no socket for another local flow: {error}")
-            return None
-        try:
-            sock.connect(endpoint.sockaddr)
-        except OSError as error:
-            sock.close()
-            self._counters.unsendable += 1
-            self._problem(f"{endpoint} cannot be reached: {error.strerror}")
-            return None
-        flow = self._flows[number] = _ConnectFlow(number, sock, target, self._loop.time())
-        self._loop.add_reader(sock, self._readable, flow)
-        return flow
+        count = len(self._targets)
+        problem: Exception | None = None
+        for target in range(first, first + count):
+            endpoint = self._targets[target % count]
+            try:
+                sock = open_udp("::" if endpoint.family == 6 else "0.0.0.0")  # noqa: S104
+            except (OSError, UsageError) as error:
+                problem = error
+                continue
+            try:
+                sock.connect(endpoint.sockaddr)
+            except OSError as error:
+                sock.close()
+                problem = error
+                continue
+            flow = _ConnectFlow(number, sock, target % count, self._loop.time(), proven=count == 1)
+            self._flows[number] = flow
+            self._loop.add_reader(sock, self._readable, flow)
+            return flow
+        self._counters.unsendable += 1
+        self._problem(f"no way to {self._service}: {problem}")
+        return None
 
     def _readable(self, flow: _ConnectFlow) -> None:
         flow.used_at = self._loop.time()
+        self._flows.move_to_end(flow.number)
         body, buffer, path = self._view[HEADROOM:], self._buffer, self._path
-        if path is None:
-            self._drop(flow)
-            return
+        assert path is not None  # without a path there are no flows
         header = path.header(flow.number, from_listener=False)
         for _ in range(DRAIN):
             try:
                 length = flow.sock.recv_into(body)
             except BlockingIOError:
                 return
-            except OSError as error:
-                if error.errno == errno.ECONNREFUSED:
-                    self._refused(flow)
-                else:
-                    self._failed(flow, error)
+            except ConnectionRefusedError:
+                self._refused(flow)
                 return
+            except OSError as error:
+                self._failed(error)
+                return
+            if not flow.proven:
+                flow.proven, flow.unanswered, self._preferred = True, None, flow.target
             if length <= MAX_DATA_PAYLOAD:
                 buffer[:HEADROOM] = header
                 path.send_framed(self._view[: HEADROOM + length])
@@ -250,19 +263,31 @@ class Connector:
                 path.send(flow.number, False, body[:length])
 
     def _refused(self, flow: _ConnectFlow) -> _ConnectFlow | None:
-        """Nobody listens at the target: count it, and let the flow try the service's next address."""
-        self._counters.refused += 1
-        endpoint = self._targets[flow.target % len(self._targets)]
-        self._problem(f"nothing listens on {endpoint}: start the service or correct --connect")
-        if len(self._targets) == 1:
+        """Nobody listens at the target: on to the service's next address, or tell the user."""
+        if flow.tries >= len(self._targets):
+            self._counters.refused += 1
+            self._problem(
+                f"nothing listens on {self._service}: start the service or correct --connect"
+            )
             return flow
         self._drop(flow)
-        return self._open(flow.number, flow.target + 1)
+        other = self._open(flow.number, flow.target + 1)
+        if other is not None:
+            other.tries = flow.tries + 1
+            other.unanswered = flow.unanswered
+            if flow.unanswered is not None:
+                self._send(other, flow.unanswered)
+        return other
 
-    def _failed(self, flow: _ConnectFlow, error: OSError) -> None:
+    def _send(self, flow: _ConnectFlow, payload: bytes | memoryview) -> None:
+        try:
+            flow.sock.send(payload)
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
         self._counters.unsendable += 1
-        endpoint = self._targets[flow.target % len(self._targets)]
-        self._problem(f"a datagram to {endpoint} was not sent: {error.strerror}")
+        self._problem(f"a datagram to {self._service} was not sent: {error.strerror}")
 
     def _drop(self, flow: _ConnectFlow) -> None:
         del self._flows[flow.number]
@@ -303,6 +328,9 @@ class ProgramForwarder:
         self._counters.unclaimed += 1
         option = "--connect" if from_listener else "--listen"
         self._problem(f"the other side sends datagrams, but this side has no {option}")
+
+    def not_sent(self, error: OSError) -> None:
+        self._problem(f"a datagram to the other side was not sent: {error.strerror}")
 
     def close(self) -> None:
         self._sweep.cancel()

@@ -1,0 +1,386 @@
+"""Real sockets on 127.0.0.0/8: local programs, services, clients, commands, scripted ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from nat_traversal import Endpoint, Server, ServerLimits, serve
+from nat_traversal import events as e
+from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.connection import Connection
+from nat_traversal.aio.datapath import Counters, DataPath
+from nat_traversal.aio.forwarder import IDLE, Connector, Listener, ProgramForwarder
+from nat_traversal.aio.udp import endpoint_of
+from nat_traversal.endpoint import HostPort
+from nat_traversal.wire import control, datagrams
+from nat_traversal.wire import messages as m
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEADLINE = 20.0
+"""Seconds until a test stops waiting for something. It says nothing about how long that takes."""
+N = TypeVar("N")
+
+
+async def eventually(condition: Callable[[], object], what: str) -> None:
+    """Return once `condition` holds."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + DEADLINE
+    while not condition():
+        assert loop.time() < give_up, f"in vain: {what}"
+        await asyncio.sleep(0.002)
+
+
+def unused_address() -> str:
+    """A loopback address that nobody else uses, so that every port of it is free."""
+    numbers = random.SystemRandom()
+    return f"127.{numbers.randint(1, 254)}.{numbers.randint(0, 255)}.{numbers.randint(1, 254)}"
+
+
+def closed_endpoint(address: str = "127.0.0.1") -> Endpoint:
+    """A UDP port where nobody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, 0))
+        return endpoint_of(sock.getsockname())
+
+
+class Program:
+    """A local program with one UDP socket."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_DGRAM)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
+        self.sock.bind((address, port))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return endpoint_of(self.sock.getsockname())
+
+    def send(self, payload: bytes, to: Endpoint) -> None:
+        self.sock.sendto(payload, to.sockaddr)
+
+    async def receive(self) -> tuple[bytes, Endpoint]:
+        async with asyncio.timeout(DEADLINE):
+            data, source = await asyncio.get_running_loop().sock_recvfrom(self.sock, 65_536)
+        return data, endpoint_of(source)
+
+    async def ask(self, payload: bytes, to: Endpoint) -> bytes:
+        """Send, and return the first answer."""
+        self.send(payload, to)
+        return (await self.receive())[0]
+
+    def has_received(self) -> bool:
+        """Whether something is there to be read."""
+        try:
+            self.sock.recv(0, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class Service(Program):
+    """A program that answers each datagram with the same octets."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(address, port)
+        self.asked: list[tuple[bytes, Endpoint]] = []
+        asyncio.get_running_loop().add_reader(self.sock, self._answer)
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self.sock)
+        super().__exit__()
+
+    def _answer(self) -> None:
+        data, source = self.sock.recvfrom(65_536)
+        self.asked.append((data, endpoint_of(source)))
+        self.sock.sendto(data, source)
+
+
+class Notices(list[e.Notice]):
+    """What a client or server has told."""
+
+    def of(self, kind: type[N]) -> list[N]:
+        return [notice for notice in self if isinstance(notice, kind)]
+
+    async def wait(self, kind: type[N], count: int = 1) -> N:
+        """The notice number `count` of its kind."""
+        await eventually(lambda: len(self.of(kind)) >= count, f"{kind.__name__} number {count}")
+        return self.of(kind)[count - 1]
+
+
+class Host:
+    """One client in this process, put together as the command line does it."""
+
+    def __init__(
+        self,
+        server: Endpoint,
+        local_id: str,
+        remote_id: str,
+        *,
+        listen: str | None = None,
+        connect: Sequence[Endpoint] = (),
+        once: bool = False,
+        idle: float = IDLE,
+    ) -> None:
+        self.notices = Notices()
+        self.problems: list[str] = []
+        self.counters = Counters()
+        tell = self.problems.append
+        self.listener = Listener(listen, 0, self.counters, tell) if listen else None
+        self.connector = Connector(connect, self.counters, tell) if connect else None
+        self.forwarder = ProgramForwarder(
+            self.counters, self.listener, self.connector, tell, idle
+        )
+        config = ClientConfig(HostPort(*server.sockaddr), local_id, remote_id, once)
+        self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
+
+    async def __aenter__(self) -> Self:
+        self.client.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+        self.forwarder.close()
+
+    @property
+    def port(self) -> Endpoint:
+        """Where local programs send to."""
+        assert self.listener is not None
+        return self.listener.endpoint
+
+    @property
+    def path(self) -> DataPath:
+        assert self.client._path is not None
+        return self.client._path
+
+    async def connected(self, count: int = 1) -> e.PathEstablished:
+        return await self.notices.wait(e.PathEstablished, count)
+
+
+@asynccontextmanager
+async def a_server(
+    host: str = "127.0.0.1", limits: ServerLimits | None = None
+) -> AsyncIterator[tuple[Server, Notices]]:
+    """A server on any free port, and what it tells."""
+    notices = Notices()
+    async with await serve(host, 0, limits=limits, on_notice=notices.append) as server:
+        yield server, notices
+
+
+@asynccontextmanager
+async def two_hosts(
+    *,
+    connect: Sequence[Endpoint] = (),
+    a_connect: Sequence[Endpoint] = (),
+    listen: str = "127.0.0.1",
+    b_listen: str | None = None,
+    idle: float = IDLE,
+) -> AsyncIterator[tuple[Host, Host]]:
+    """A path between host_a, who listens, and host_b, who connects to a service."""
+    async with (
+        a_server() as (server, _),
+        Host(
+            server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, idle=idle
+        ) as a,
+        Host(
+            server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, idle=idle
+        ) as b,
+    ):
+        await a.connected()
+        await b.connected()
+        yield a, b
+
+
+class Wire:
+    """A scripted end of the control connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._lines = control.LineDecoder()
+        self._read: list[m.Message | m.UnknownMessage] = []
+
+    @classmethod
+    async def to(cls, server: Endpoint) -> Wire:
+        return cls(*await asyncio.open_connection(*server.sockaddr))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+        await eventually(self.writer.transport.is_closing, "the transport is closed")
+        await asyncio.sleep(0)
+
+    def send(self, *messages: m.Message) -> None:
+        """All in one segment."""
+        self.writer.write(b"".join(map(control.encode, messages)))
+
+    async def next(self) -> m.Message | m.UnknownMessage | None:
+        """The next message; None at the end of the stream."""
+        async with asyncio.timeout(DEADLINE):
+            while not self._read:
+                data = await self.reader.read(65_536)
+                if not data:
+                    return None
+                self._read += self._lines.feed(data)
+        return self._read.pop(0)
+
+    async def until(self, kind: type[N]) -> N:
+        """The next message of a kind; others are passed over."""
+        while True:
+            message = await self.next()
+            assert message is not None, f"the connection ended before {kind.__name__}"
+            if isinstance(message, kind):
+                return message
+
+    async def ended(self) -> None:
+        """Read on until the other end closes."""
+        while await self.next() is not None:
+            pass
+
+
+def register(host_id: str, peer_id: str, token: bytes = b"t" * 16, generation: int = 1) -> m.Register:
+    return m.Register(1, (1,), host_id, peer_id, token, generation)
+
+
+def announce(token: bytes = b"t" * 16, generation: int = 1) -> bytes:
+    return datagrams.encode(datagrams.Announce(token, os.urandom(8), generation))
+
+
+class ScriptedServer:
+    """Accepts one client after the other and leaves every word to the test."""
+
+    def __init__(self, server: asyncio.Server, accepted: asyncio.Queue[Wire]) -> None:
+        self._server = server
+        self._accepted = accepted
+        self.endpoint = endpoint_of(server.sockets[0].getsockname())
+
+    @classmethod
+    @asynccontextmanager
+    async def run(cls) -> AsyncIterator[ScriptedServer]:
+        accepted: asyncio.Queue[Wire] = asyncio.Queue()
+        wires: list[Wire] = []
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            wires.append(Wire(reader, writer))
+            accepted.put_nowait(wires[-1])
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        try:
+            yield cls(server, accepted)
+        finally:
+            server.close()
+            for wire in wires:
+                await wire.__aexit__()
+
+    async def client(self) -> Wire:
+        """The next client, registered."""
+        async with asyncio.timeout(DEADLINE):
+            wire = await self._accepted.get()
+        hello = await wire.until(m.Register)
+        wire.send(m.Registered(hello.transaction, 1, 20.0), m.PeerStatus(m.PeerState.PRESENT))
+        return wire
+
+
+class Command:
+    """One command of this package as a process of its own. Use it as a context manager."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.told: list[str] = []
+        self.events: list[dict[str, Any]] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def run(
+        cls, *words: str, stdout: int | None = asyncio.subprocess.PIPE, **environment: str
+    ) -> AsyncIterator[Command]:
+        """Run `words` in the checkout, where `python3` is the interpreter of the tests."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            cwd=CHECKOUT,
+            env={**os.environ, "PATH": path, **environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        command = cls(process)
+        try:
+            yield command
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await command.end()
+
+    async def line(self, text: str) -> str:
+        """The next line on stderr with `text` in it."""
+        stream = self.process.stderr
+        assert stream is not None
+        async with asyncio.timeout(DEADLINE):
+            while raw := await stream.readline():
+                self.told.append(raw.decode().rstrip("\n"))
+                if text in self.told[-1]:
+                    return self.told[-1]
+        raise AssertionError(f"ended without {text!r}: {self.told}")
+
+    async def event(self, name: str) -> dict[str, Any]:
+        """The next JSON event of that name."""
+        stream = self.process.stdout
+        assert stream is not None
+        async with asyncio.timeout(DEADLINE):
+            while raw := await stream.readline():
+                self.events.append(json.loads(raw))
+                if self.events[-1]["event"] == name:
+                    return self.events[-1]
+        raise AssertionError(f"ended without {name!r}: {self.events}")
+
+    async def end(self, number: signal.Signals | None = None) -> int:
+        """Send a signal, if one is given, and return the exit status once all output is read."""
+        if number is not None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(DEADLINE):
+            out, err = await self.process.communicate()
+        self.events += [json.loads(line) for line in (out or b"").splitlines()]
+        self.told += err.decode().splitlines()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+__all__ = [
+    "CHECKOUT",
+    "DEADLINE",
+    "Command",
+    "Connection",
+    "Host",
+    "Notices",
+    "Program",
+    "ScriptedServer",
+    "Service",
+    "Wire",
+    "a_server",
+    "announce",
+    "closed_endpoint",
+    "eventually",
+    "register",
+    "two_hosts",
+    "unused_address",
+]
