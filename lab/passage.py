@@ -121,6 +121,7 @@ class _Sightings:
     def __init__(self, packets: list[Packet]) -> None:
         self._seen: dict[tuple[str, bool, bytes], list[Packet]] = defaultdict(list)
         self._refused: dict[tuple[str, Icmp, Endpoint, Endpoint], list[Packet]] = defaultdict(list)
+        self._quoted: dict[tuple[str, bool], set[bytes]] = defaultdict(set)
         for packet in packets:
             if packet.protocol is Protocol.UDP:
                 self._seen[packet.point, packet.outgoing, packet.payload].append(packet)
@@ -128,6 +129,7 @@ class _Sightings:
                 error = packet.refused
                 key = (packet.point, error.type, error.source, error.destination)
                 self._refused[key].append(packet)
+                self._quoted[packet.point, packet.outgoing].add(error.payload)
 
     def follow(
         self, sent: Packet, datagram: datagrams.Datagram, own: Side, peer: Side, until: float
@@ -206,7 +208,12 @@ class _Sightings:
             expired = self._errors(own.wan, Icmp.TIME_EXCEEDED, left)
             return Fate.EXPIRED if expired else Fate.LOST
         if arrived is None:
-            refused = self._errors(peer.wan, Icmp.UNREACHABLE, reached)
+            # What the host itself refuses passes here too, translated; it came in from the LAN.
+            from_host = self._quoted[peer.lan, False]
+            refused = any(
+                error.refused and error.refused.payload not in from_host
+                for error in self._errors(peer.wan, Icmp.UNREACHABLE, reached)
+            )
             return Fate.TAKEN_BY_ROUTER if refused else Fate.DROPPED
         for error in self._errors(peer.host_link, Icmp.UNREACHABLE, arrived):
             # A closed socket stays closed, so an earlier answer counts; a later one only if it

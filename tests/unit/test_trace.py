@@ -127,7 +127,10 @@ class Scene:
         self.see(peer.lan, True, shown, private, payload=payload)
         self.see(peer.host_link, False, shown, private, payload=payload)
         if fate is Fate.PORT_CLOSED:
-            self.refuse(peer.host_link, True, Refused(Icmp.UNREACHABLE, shown, private, payload))
+            by_host = Refused(Icmp.UNREACHABLE, shown, private, payload)
+            self.refuse(peer.host_link, True, by_host)
+            self.refuse(peer.lan, False, by_host)
+            self.refuse(peer.wan, True, Refused(Icmp.UNREACHABLE, shown, target, payload))
 
     def refuse(self, point: str, outgoing: bool, quoted: Refused) -> None:
         router = Endpoint("203.0.113.1", 0)
@@ -273,6 +276,13 @@ def test_socket_that_closed_later_had_received_before() -> None:
     scene.hello(1, 2, copy=2)  # the ICMP for this one fell to the rate limit
     fates = [hello.fate for hello in scene.trace().rounds[0].hellos]
     assert fates == [Fate.DELIVERED, Fate.PORT_CLOSED, Fate.PORT_CLOSED]
+
+
+def test_hosts_own_refusal_that_its_nat_passes_on_is_not_the_routers() -> None:
+    scene = Scene()
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(1, 3, Fate.PORT_CLOSED)
+    assert [h.fate for h in scene.trace().rounds[0].hellos] == [Fate.DROPPED, Fate.PORT_CLOSED]
 
 
 def test_one_hello_to_two_addresses_is_two_passages() -> None:
