@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from mininet.cli import CLI
 from mininet.net import Mininet
 
 from lab import addressing
@@ -43,6 +44,10 @@ class Network:
     def pid(self, node: str) -> int:
         """The process that holds the namespaces of `node`, for `in_namespace` and ``mnexec -a``."""
         return int(self.mininet[node].pid)
+
+    def prompt(self) -> None:
+        """Mininet's own command line on the standing network, until the user leaves it."""
+        CLI(self.mininet)
 
     def forget(self, side: Side) -> None:
         """Clear everything that the NAT of `side` remembers, as a reboot does.

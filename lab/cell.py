@@ -1,0 +1,232 @@
+"""One cell: a pair of NATs, the real server and clients, a real DNS service, and the evidence.
+
+Both hosts serve a zone with dnsmasq and ask for the other's with dig, through the tunnel: each client
+has `--listen` and `--connect`. What the programs say only tells the lab when to go on; the verdict
+comes from the packets, and the programs' word is checked against it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab import addressing
+from lab.capture import Capture, Tap
+from lab.checks import Check
+from lab.errors import LabError
+from lab.network import Network, two_nats_network
+from lab.outcome import Outcome
+from lab.passage import CAPTURE_POINTS
+from lab.probe import Observation, check, probe_nat
+from lab.programs import Program, Programs
+from lab.result import CellResult, broken, observe
+from nat_traversal.wire import DEFAULT_PORT
+
+TOPOLOGY = "two_nats"
+CAPTURE_FILE = "capture.pcapng"
+SIDES = ("a", "b")
+DNS_PORT = 53
+LISTEN_PORT = 5300
+ZONE_NAME = "where.lab"
+READY_WITHIN = 20.0
+VERDICT_WITHIN = 15.0
+"""Seconds in which the clients must have connected, or have said that they cannot and why."""
+STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
+"""The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
+CELL_TIMEOUT = 90.0
+"""Seconds for a whole cell; far more than one takes on a slow machine."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CellJob:
+    """What to run and where its files go. `directory` is made; `verbose` tells each stage on stderr,
+    `keep_open` ends with a prompt on the standing lab."""
+
+    nat_a: str
+    nat_b: str
+    directory: Path
+    verbose: bool = False
+    keep_open: bool = False
+
+
+def run_cell(job: CellJob) -> CellResult:
+    """Run one cell, inside `lab.sandbox.call`. What goes wrong with it is told in its `error`."""
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        if job.verbose:
+            print(f"{time.monotonic() - started:7.3f} s  {text}", file=sys.stderr, flush=True)
+
+    try:
+        result = _run(job, say)
+    except LabError as error:
+        result = broken(job.nat_a, job.nat_b, TOPOLOGY, str(error))
+    return replace(result, seconds=round(time.monotonic() - started, 3))
+
+
+def _run(job: CellJob, say: Say) -> CellResult:
+    job.directory.mkdir(parents=True, exist_ok=True)
+    with two_nats_network(job.nat_a, job.nat_b) as network:
+        say("the network stands")
+        probes = {side.nat_node: _probe(network, side) for side in (network.side_a, network.side_b)}
+        for node, observed in probes.items():
+            say(f"{node} is probed: {observed}")
+        taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]
+        with Capture(taps) as capture:
+            conversation = _converse(network, job.directory, say)
+        capture.write(job.directory / CAPTURE_FILE)
+        result = observe(job.nat_a, job.nat_b, TOPOLOGY, capture.packets)
+        result = replace(
+            result,
+            method=conversation.method,
+            checks=(*result.checks, *_programs_agree(conversation, result.observed)),
+            probes={node: _evidence(observed) for node, observed in probes.items()},
+            rules={node: str(rules) for node, rules in network.rules.items()},
+            programs=conversation.said,
+            pcap=str(Path(job.directory.name) / CAPTURE_FILE),
+        )
+        say(result.explanation)
+        if job.keep_open:
+            network.prompt()
+        return result
+
+
+def _probe(network: Network, side: addressing.Side) -> Observation:
+    observed = probe_nat(network, side)
+    check(side.preset, observed)
+    return observed
+
+
+def _evidence(observed: Observation) -> str:
+    return "\n".join([str(observed), *map(str, observed.probes)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    """What the programs said and how they ended."""
+
+    events: dict[str, list[dict[str, object]]]
+    statuses: dict[str, int]
+    answers: dict[str, str]
+    """What dig printed on each host; empty where it was not asked to run."""
+    said: dict[str, str]
+
+    @property
+    def method(self) -> str | None:
+        found = self.find("client_a", "path-established")
+        return str(found["method"]) if found else None
+
+    def find(self, program: str, event: str) -> dict[str, object] | None:
+        return next((each for each in self.events[program] if each["event"] == event), None)
+
+
+def _converse(network: Network, directory: Path, say: Say) -> _Conversation:
+    """Server, services, clients; dig both ways if they connect; an orderly end."""
+    python = [sys.executable, "-m", "nat_traversal"]
+    with Programs(directory) as programs:
+        server_pid = network.pid("server")
+        server = programs.start("server", [*python, "server", "--json"], server_pid)
+        services = [
+            programs.start(f"dnsmasq_{x}", _dnsmasq(f"host_{x}"), network.pid(f"host_{x}"))
+            for x in SIDES
+        ]
+        server.wait_for_line('"event": "listening"', timeout=READY_WITHIN, stream="stdout")
+        for service in services:
+            service.wait_until_bound("udp", DNS_PORT, timeout=READY_WITHIN)
+        say("server and DNS services are ready")
+
+        clients = {
+            x: programs.start(f"client_{x}", [*python, *_client(x, y)], network.pid(f"host_{x}"))
+            for x, y in (SIDES, SIDES[::-1])
+        }
+        verdict = '"event": "(path-established|attempt-failed)"'
+        verdicts = {
+            client.wait_for_line(verdict, timeout=VERDICT_WITHIN, stream="stdout").group(1)
+            for client in clients.values()
+        }
+        say(f"the clients say: {', '.join(sorted(verdicts))}")
+
+        answers = dict.fromkeys(SIDES, "")
+        if verdicts == {"path-established"}:
+            digs = {x: programs.start(f"dig_{x}", _DIG, network.pid(f"host_{x}")) for x in SIDES}
+            for x, dig in digs.items():
+                dig.wait(timeout=READY_WITHIN)
+                answers[x] = "\n".join(line.text for line in dig.lines("stdout"))
+                say(f"dig on host_{x}: {answers[x] or 'no answer'}")
+            clients["a"].terminate()  # and b is told by a's farewell
+        statuses = {x: client.wait(timeout=READY_WITHIN) for x, client in clients.items()}
+        statuses["server"] = server.terminate()
+        all_programs = [server, *services, *clients.values()]
+        return _Conversation(
+            {program.name: list(_events(program)) for program in (server, *clients.values())},
+            statuses,
+            answers,
+            {program.name: _transcript(program) for program in all_programs},
+        )
+
+
+def _dnsmasq(owner: str) -> list[str]:
+    """A zone of one record that tells who served it.
+
+    `--no-daemon` also keeps dnsmasq from becoming another user: a sandbox has none but root.
+    """
+    options = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
+    options += ["--bind-interfaces", "--listen-address=127.0.0.1", f"--port={DNS_PORT}"]
+    return ["dnsmasq", *options, f"--txt-record={ZONE_NAME},{owner}"]
+
+
+def _client(own: str, other: str) -> list[str]:
+    ids = ["--id", f"host_{own}", "-r", f"host_{other}"]
+    forward = ["--listen", str(LISTEN_PORT), "--connect", f"127.0.0.1:{DNS_PORT}"]
+    server = f"{addressing.SERVER.ip}:{DEFAULT_PORT}"
+    return ["client", "--server", server, *ids, *forward, "--once", "--json"]
+
+
+_DIG = ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", "+tries=3", "+time=2", ZONE_NAME]
+_DIG += ["TXT"]
+
+
+def _programs_agree(conversation: _Conversation, observed: Outcome | None) -> Iterator[Check]:
+    """The programs' word against the packets'."""
+    connected = observed is Outcome.CONNECTED
+    expected = {
+        "server": STOPPED,
+        "a": STOPPED if connected else TRAVERSAL_FAILED,
+        "b": CONNECTION_LOST if connected else TRAVERSAL_FAILED,
+    }
+    yield Check(
+        "the programs say what the packets say",
+        conversation.statuses == expected,
+        f"exit statuses {_in_words(conversation.statuses)}, expected {_in_words(expected)}",
+    )
+    if connected:
+        for x, y in (SIDES, SIDES[::-1]):
+            answer = conversation.answers[x]
+            name = f"dig on host_{x} is answered by the service on host_{y}"
+            yield Check(name, answer == f'"host_{y}"', answer or "no answer")
+        return
+    for x in SIDES:
+        failure = conversation.find(f"client_{x}", "attempt-failed") or {}
+        reason = str(failure.get("text", ""))
+        name = f"the client on host_{x} says that it failed, and why"
+        yield Check(name, failure.get("code") == "no-path", reason or "it did not say so")
+
+
+def _in_words(statuses: dict[str, int]) -> str:
+    return ", ".join(f"{name} {status}" for name, status in sorted(statuses.items()))
+
+
+def _events(program: Program) -> Iterator[dict[str, object]]:
+    for line in program.lines("stdout"):
+        yield json.loads(line.text)
+
+
+def _transcript(program: Program) -> str:
+    words = [" ".join(program.argv), f"exit status: {program.exit_status}"]
+    return "\n".join([*words, *(line.text for line in program.lines("stderr"))])

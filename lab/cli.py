@@ -1,0 +1,199 @@
+"""The lab's command line: arguments in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from itertools import product
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from lab import doctor, sandbox
+from lab.addressing import side
+from lab.bench_forwarding import forwarding_table, measure_forwarding
+from lab.cell import CELL_TIMEOUT, CellJob, run_cell
+from lab.errors import LabError
+from lab.matrix import Plan, default_jobs, progress_bar, run_matrix
+from lab.report.table import faults, print_table
+from lab.rules import rules_for
+from nat_traversal.behavior import PRESETS, preset
+from nat_traversal.errors import NatTraversalError, UsageError
+
+A_DAY = 86_400.0
+
+
+class Exit(IntEnum):
+    """Exit statuses."""
+
+    OK = 0
+    NOT_AS_PREDICTED = 1
+    """A cell observed something else than predicted, or a check failed."""
+    USAGE = 2
+    UNAVAILABLE = 3
+    """This machine cannot run the lab; the text says what would help."""
+    INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not argparse's whole usage."""
+        self.exit(Exit.USAGE, f"error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command of the lab."""
+    parser = _options()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except UsageError as error:
+        return _complain(str(error), Exit.USAGE)
+    except (LabError, NatTraversalError) as error:
+        return _complain(str(error), Exit.UNAVAILABLE)
+    except KeyboardInterrupt:
+        # Worker threads may wait for their cells; the kernel ends these with this process.
+        _complain("interrupted: no report was written", Exit.INTERRUPTED)
+        sys.stdout.flush()
+        os._exit(Exit.INTERRUPTED)
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = _Parser("python -m lab", description="A lab of real Linux NATs in Mininet.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    matrix = commands.add_parser("matrix", help="run pairs of NATs and report")
+    for option, which in (
+        ("--nat", "every pair of these"),
+        ("--nat-a", "only these on host_a's side"),
+        ("--nat-b", "only these on host_b's side"),
+    ):
+        matrix.add_argument(
+            option,
+            action="append",
+            metavar="NAT",
+            type=_argument(lambda name: preset(name).name),
+            help=f"{which} (repeat it; default: all)",
+        )
+    matrix.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_argument(_positive),
+        default=default_jobs(),
+        help="cells at a time (default: %(default)s)",
+    )
+    matrix.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=Path("lab-report"),
+        help="where the report goes (default: %(default)s)",
+    )
+    matrix.set_defaults(run=_matrix)
+
+    run = commands.add_parser("run", help="run one pair of NATs, and tell every stage")
+    for letter in "ab":
+        run.add_argument(
+            f"--nat-{letter}",
+            required=True,
+            metavar="NAT",
+            type=_argument(lambda name: preset(name).name),
+            help=f"host_{letter}'s NAT: {', '.join(PRESETS)}",
+        )
+    run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
+    run.add_argument(
+        "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
+    )
+    run.set_defaults(run=_run)
+
+    rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
+    rules.add_argument("preset", metavar="NAT", type=_argument(preset))
+    rules.set_defaults(run=_rules)
+
+    examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
+    examine.set_defaults(run=_doctor)
+
+    bench = commands.add_parser("bench", help="forwarding beside socat; a cell beside ip -batch")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _matrix(options: argparse.Namespace) -> Exit:
+    names = options.nat or list(PRESETS)
+    pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
+    console = Console(stderr=True)
+    progress, done = progress_bar(console, len(pairs))
+    with progress:
+        report = run_matrix(Plan(pairs, options.jobs, options.report), done)
+    print_table(report)
+    print(f"report: {options.report / 'index.html'}")
+    return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    job = CellJob(
+        options.nat_a, options.nat_b, options.report, verbose=True, keep_open=options.keep_open
+    )
+    timeout = A_DAY if options.keep_open else CELL_TIMEOUT
+    cell = sandbox.call(timeout, run_cell, job)
+    console = Console()
+    for check in cell.checks:
+        mark = "ok    " if check.ok else "NOT SO"
+        console.print(Text(f"{mark} {check.name}: {check.why}"))
+    outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
+    console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
+    for fault in faults(cell):
+        console.print(Text(fault, style="bold red"))
+    if cell.pcap is not None:
+        console.print(Text(f"capture: {options.report.parent / cell.pcap}"))
+    return Exit.OK if cell.ok else Exit.NOT_AS_PREDICTED
+
+
+def _rules(options: argparse.Namespace) -> Exit:
+    chosen = options.preset
+    print(
+        f"# {chosen.name}: {chosen.summary}\n{rules_for(chosen, side('a', chosen).ports)}", end=""
+    )
+    return Exit.OK
+
+
+def _doctor(options: argparse.Namespace) -> Exit:
+    del options
+    findings = doctor.examine()
+    Console().print(doctor.table(findings))
+    return Exit.OK if doctor.is_ok(findings) else Exit.UNAVAILABLE
+
+
+def _bench(options: argparse.Namespace) -> Exit:
+    del options
+    console = Console()
+    console.print(forwarding_table(measure_forwarding()))
+    return Exit.OK
+
+
+def _complain(text: str, status: Exit) -> Exit:
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise UsageError(f"{text!r} must be a whole number from 1")
+    return int(text)
+
+
+def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Lets argparse show our own one-line error."""
+
+    def parse_argument(text: str) -> object:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument

@@ -1,0 +1,136 @@
+"""Many cells, several at a time, each in a sandbox of its own; then the report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lab import sandbox
+from lab.cell import CELL_TIMEOUT, TOPOLOGY, CellJob, run_cell
+from lab.errors import LabError, SandboxUnavailableError
+from lab.report.html import write_html
+from lab.result import CellResult, Report, broken, write_report
+
+Done = Callable[[CellResult], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which pairs to run, how many at a time, where the report goes (replaced if there is one)."""
+
+    pairs: Sequence[tuple[str, str]]
+    jobs: int
+    directory: Path
+
+
+def default_jobs() -> int:
+    """Twice the processors: most of a cell's time is waiting."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def run_matrix(plan: Plan, done: Done) -> Report:
+    """Run every pair, write `report.json` and `index.html`, and return the report.
+
+    `done` is called as each cell ends. A cell that breaks is a result with an `error`. Raises
+    `SandboxUnavailableError` if this machine cannot run cells at all, `LabError` if `directory`
+    cannot be written or is no report of an earlier run.
+    """
+    started = time.monotonic()
+    _prepare(plan.directory)
+    results: dict[tuple[str, str], CellResult] = {}
+    pool = ThreadPoolExecutor(plan.jobs)
+    try:
+        futures = {pool.submit(_run_one, pair, plan.directory): pair for pair in plan.pairs}
+        waiting: set[Future[CellResult]] = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                results[futures[future]] = future.result()
+                done(future.result())
+    except BaseException:
+        # The sandboxes end with this process; nothing waits for them.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    cells = tuple(results[pair] for pair in plan.pairs)
+    report = Report(_header(plan, time.monotonic() - started), cells)
+    write_report(report, plan.directory / "report.json")
+    write_html(report, plan.directory / "index.html")
+    return report
+
+
+def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
+    """A bar on a terminal, a line a cell elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    task = progress.add_task("cells", total=total)
+
+    def done(cell: CellResult) -> None:
+        progress.advance(task)
+        outcome = cell.observed or "broken"
+        where = f" in round {cell.round}" if cell.round else ""
+        verdict = "" if cell.ok else "  NOT AS PREDICTED"
+        text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}, {cell.seconds:.1f} s{verdict}"
+        progress.console.print(text, highlight=False, style=None if cell.ok else "bold red")
+
+    return progress, done
+
+
+def _run_one(pair: tuple[str, str], directory: Path) -> CellResult:
+    job = CellJob(*pair, directory / cell_name(*pair))
+    try:
+        return sandbox.call(CELL_TIMEOUT, run_cell, job)
+    except SandboxUnavailableError:
+        raise
+    except LabError as error:
+        return broken(*pair, TOPOLOGY, str(error))
+
+
+def cell_name(nat_a: str, nat_b: str) -> str:
+    """The directory of a cell's files in the report."""
+    return f"{nat_a}--{nat_b}"
+
+
+MARK = ".nat-lab-report"
+"""Says that a directory is ours to replace."""
+
+
+def _prepare(directory: Path) -> None:
+    """Make `directory` empty. What is in it is removed only if it is an earlier report."""
+    try:
+        if directory.is_dir() and any(directory.iterdir()):
+            if not (directory / MARK).exists():
+                raise LabError(f"{directory} holds other files: name an empty one with --report")
+            shutil.rmtree(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MARK).touch()
+    except OSError as error:
+        raise LabError(f"cannot write the report to {directory}: {error.strerror}") from error
+
+
+def _header(plan: Plan, seconds: float) -> dict[str, str]:
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "nat_traversal": version("nat-traversal"),
+        "mininet": version("mininet"),
+        "scapy": version("scapy"),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "processors": str(os.cpu_count()),
+        "jobs": str(plan.jobs),
+        "seconds": f"{seconds:.1f}",
+        "links": "virtual Ethernet without added delay or loss",
+        "command": " ".join(sys.argv),
+    }
