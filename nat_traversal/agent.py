@@ -204,7 +204,7 @@ class Agent:
     def _refused(self, code: str, text: str, now: float) -> Iterator[e.Action]:
         if code == m.ErrorCode.UNKNOWN_MESSAGE:
             log.warning("the server does not know a message of ours: %s", text)
-        elif code in FINAL_REFUSALS:
+        elif code in FINAL_REFUSALS or (self._once and self.state is not _S.ESTABLISHED):
             yield e.Tell(e.ServerRefused(code, text))
             yield from self._close()
         else:
@@ -228,6 +228,9 @@ class Agent:
             return
         if self.state is _S.ESTABLISHED:
             yield e.Tell(e.PathLost("the other side asked for a new path"))
+            if self._once:
+                yield from self._close()
+                return
         yield from self._open_socket(max(generation, self._generation + 1))
         yield self._announce(now)
 

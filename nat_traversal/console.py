@@ -16,7 +16,7 @@ from nat_traversal.wire.messages import Candidate, PeerState
 
 
 class Console:
-    """Prose to stderr; with `as_json` also events to stdout. A reader who is gone is not an error."""
+    """Prose to stderr; with `as_json` also events to stdout. A stream that takes no more is not an error."""
 
     def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
         self._json = as_json
@@ -54,7 +54,7 @@ class Console:
     def _write(self, stream: Any, line: str) -> None:
         try:
             print(line, file=stream, flush=True)
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):  # a closed pipe, a full disk, a terminal that is gone
             if stream is sys.stdout:
                 self._json = False
             else:

@@ -69,12 +69,14 @@ class Client(Driver):
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
+        control = self._control
         self.feed(e.StopRequested())
         self._disarm()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
-        await asyncio.sleep(0)  # one turn of the loop, in which the transport closes
+        if control is not None:
+            await control.closed()
 
     def _carry_out(self, action: e.Action) -> None:
         match action:

@@ -106,7 +106,7 @@ class Connection:
 
     def told(self, notice: e.Notice) -> None:
         match notice:
-            case e.PathEstablished():
+            case e.PathEstablished() if not self._established.done():
                 self._established.set_result(notice)
             case e.ServerLost(reason, None):
                 self._fail(ServerUnreachableError(reason))

@@ -32,6 +32,7 @@ class ControlProtocol(asyncio.Protocol):
         self._lines = LineDecoder()
         self._transport: asyncio.Transport | None = None
         self._over = False
+        self._cut: asyncio.TimerHandle | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -58,6 +59,9 @@ class ControlProtocol(asyncio.Protocol):
                 self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._cut is not None:
+            self._cut.cancel()
         if not self._over:
             self._over = True
             reason = str(exc) if exc else "the other end closed the connection"
@@ -75,4 +79,16 @@ class ControlProtocol(asyncio.Protocol):
         self._over = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-            asyncio.get_running_loop().call_later(CLOSE_WITHIN, self._transport.abort)
+            self._cut = asyncio.get_running_loop().call_later(CLOSE_WITHIN, self.abort)
+
+    def abort(self) -> None:
+        """Close now, whatever the other end has not read yet."""
+        self._over = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        """Two turns of the loop: in the first everything goes out that can, in the second the rest is cut."""
+        await asyncio.sleep(0)
+        self.abort()
+        await asyncio.sleep(0)

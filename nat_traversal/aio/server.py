@@ -60,12 +60,13 @@ class Server(Driver):
         self._loop.remove_reader(self._udp.sock)
         if self._tcp is not None:
             self._tcp.close()
+        connections = list(self._connections.values())
         self.feed(e.StopRequested())
         self._disarm()
-        for protocol in list(self._connections.values()):
-            protocol.close()
         self._udp.close()
-        await asyncio.sleep(0)  # one turn of the loop, in which the transports close
+        for connection in connections:
+            connection.close()
+        await asyncio.gather(*(connection.closed() for connection in connections))
 
     async def __aenter__(self) -> Server:
         return self
