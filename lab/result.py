@@ -63,7 +63,7 @@ class CellResult:
     connect_ms: float | None = None
     """From the later host's registration until both have proof."""
     bound_ms: float | None = None
-    """What that takes at least by this cell's own round trips (`Trace.bound_seconds`)."""
+    """What that takes at least on this cell's wires (`Trace.bound_seconds`)."""
     method: str | None = None
     """The rung of the ladder, as the programs name it."""
     explanation: str = ""

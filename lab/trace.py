@@ -83,8 +83,6 @@ class Trace:
     said: tuple[Said, ...]
     strangers: tuple[Packet, ...]
     """Peer datagrams that came to a host though its peer did not send them."""
-    server_round_trip: float | None
-    """The shortest from an ANNOUNCE to its answer, at the host, in seconds."""
 
     @property
     def connected_round(self) -> Round | None:
@@ -116,19 +114,17 @@ class Trace:
 
     @property
     def bound_seconds(self) -> float | None:
-        """The least that `connect_seconds` can be in round 1, from this capture's own round trips.
+        """The least that `connect_seconds` can be in round 1 on this cell's wires, programs aside.
 
-        2 R + 1 P until B has proof, half a P more until A has: R from ANNOUNCE to its answer, P from
-        HELLO 3 to CONFIRM, both as the hosts saw them, that is with the programs' own time.
+        2 R + 1 P until B has proof, half a P more until A has. R and P are twice the shortest way
+        of an ANNOUNCE and of a datagram between the hosts, from link to link.
         """
         round_ = self.connected_round
-        if round_ is None or round_.number != 1 or self.server_round_trip is None:
+        if round_ is None or round_.number != 1:
             return None
-        arrival, conclusion = round_.arrival, round_.conclusion
-        assert arrival is not None
-        assert conclusion is not None
-        assert conclusion.arrived is not None
-        return 2 * self.server_round_trip + 1.5 * (conclusion.arrived - arrival.sent)
+        to_server = _shortest(self.announces)
+        to_peer = _shortest((*round_.hellos, *round_.confirms, *round_.data))
+        return 4 * to_server + 3 * to_peer if to_server and to_peer else None
 
     def passages(self) -> tuple[Passage, ...]:
         """Every transmission between the hosts and to the server, in order."""
@@ -147,7 +143,6 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
         announces=tuple(p for p in passages if isinstance(p.datagram, datagrams.Announce)),
         said=tuple(_said(ordered)),
         strangers=tuple(_strangers(ordered, passages)),
-        server_round_trip=_server_round_trip(ordered, passages),
     )
 
 
@@ -231,19 +226,6 @@ def _strangers(packets: list[Packet], passages: Iterable[Passage]) -> Iterator[P
             yield packet
 
 
-def _server_round_trip(packets: Iterable[Packet], passages: Iterable[Passage]) -> float | None:
-    asked = {
-        passage.datagram.transaction: passage.sent
-        for passage in passages
-        if isinstance(passage.datagram, datagrams.Announce)
-    }
-    links = {side.host_link for side in TWO_NATS}
-    times = [
-        packet.time - asked[answer.transaction]
-        for packet in packets
-        if packet.point in links
-        and not packet.outgoing
-        and isinstance(answer := decode(packet), datagrams.Announced)
-        and answer.transaction in asked
-    ]
-    return min(times, default=None)
+def _shortest(passages: Iterable[Passage]) -> float | None:
+    ways = [passage.arrived - passage.sent for passage in passages if passage.arrived is not None]
+    return min(ways, default=None)
