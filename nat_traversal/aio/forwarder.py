@@ -8,6 +8,7 @@ may do both.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 import socket
@@ -352,10 +353,12 @@ class ProgramForwarder:
 
 
 def file_limit() -> int:
-    """Open files this process may have, after raising the soft limit to the hard one."""
+    """Open files this process may have, after raising the soft limit if that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, MAX_FLOWS + SPARE_FILES) if hard != resource.RLIM_INFINITY else 8192
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return soft
+    most = MAX_FLOWS + SPARE_FILES
+    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    if 0 <= soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a service manager may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft if soft >= 0 else most
