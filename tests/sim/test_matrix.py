@@ -98,6 +98,7 @@ def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed
     world.run(60.0)
     assert_agreed(a, b)
     for client in (a, b):
+        assert not client.told(e.AttemptFailed)
         assert len(client.told(e.PathEstablished)) == 1
         assert not client.told(e.PathLost)
 

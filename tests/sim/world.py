@@ -85,6 +85,8 @@ class Client(_Driver):
         self.agent = agent
         self.control: End | None = None
         self.sockets: dict[int, Endpoint] = {}
+        self.all_sockets: set[Endpoint] = set()
+        """Closed ones too."""
 
     @property
     def is_connected(self) -> bool:
@@ -136,6 +138,7 @@ class Client(_Driver):
                 self.sockets[generation] = self.host.open(
                     lambda data, source: self._datagram(data, source, generation)
                 )
+                self.all_sockets.add(self.sockets[generation])
             case e.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
             case e.SendDatagram(datagram, destination, generation):
@@ -343,7 +346,7 @@ class World:
     def check_claim(self, client: Client, claim: e.PathEstablished) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""
         mine = client.sockets[claim.generation]
-        others = {s for c in self.clients if c is not client for s in c.sockets.values()}
+        others = {s for each in self.clients if each is not client for s in each.all_sockets}
         heard = spoken = False
         for packet in self.net.log:
             if getattr(packet.datagram, "token", None) != claim.token:

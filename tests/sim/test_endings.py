@@ -1,0 +1,279 @@
+"""How a path, a peer or a server ends, and what the ones who are left do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nat_traversal import events as e
+from nat_traversal.path import CONSENT_TIMEOUT, DOUBT_TIMEOUT
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
+from tests.sim.world import Client, World
+
+Kill = Callable[[Client], None]
+
+
+def connected(**nats: str) -> tuple[World, Client, Client]:
+    world = World(nat_a=nats.get("nat_a", "none"), nat_b=nats.get("nat_b", "none"))
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(1.0)
+    return world, a, b
+
+
+# The peer vanishes between the steps
+
+MOMENTS = [
+    ("host_a", e.RegisteredAtServer, None),
+    ("host_b", e.RegisteredAtServer, None),
+    ("host_b", e.RoundStarted, None),
+    ("host_a", e.HelloWentOut, 1),
+    ("host_b", e.HelloCameIn, 1),
+    ("host_b", e.HelloWentOut, 2),
+    ("host_a", e.HelloWentOut, 3),
+    ("host_b", e.PathEstablished, None),
+    ("host_a", e.PathEstablished, None),
+]
+
+
+@pytest.mark.parametrize("kill", [Client.vanish, Client.crash])
+@pytest.mark.parametrize(("victim_id", "notice", "step"), MOMENTS)
+def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
+    victim_id: str, notice: type[e.Notice], step: int | None, kill: Kill
+) -> None:
+    world = World(nat_a="restricted-cone", nat_b="full-cone")
+    clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
+    victim = clients.pop(victim_id)
+    (survivor,) = clients.values()
+    world.until(
+        lambda: any(step in (None, getattr(told, "step", None)) for told in victim.told(notice)),
+        within=5.0,
+    )
+    kill(victim)
+    world.run(CONSENT_TIMEOUT + 10.0)
+    assert not survivor.is_connected
+    returned = world.client(victim_id, survivor.host.name).start()
+    world.connect(returned, survivor, within=10.0)
+
+
+def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
+    world = World()
+    a, b = world.pair()
+    world.until(lambda: bool(b.told(e.RoundStarted)), within=5.0)
+    b.vanish()
+    world.run(5.0)
+    (failed,) = a.told(e.AttemptFailed)
+    assert (failed.code, failed.text) == (
+        "peer-silent",
+        "host_b did not obey the order to send HELLO 2",
+    )
+
+
+# Bye
+
+
+def test_bye_ends_the_path_at_once() -> None:
+    world, a, b = connected()
+    a.stop()
+    world.run(world.p)
+    (lost,) = b.told(e.PathLost)
+    assert lost.reason == "the other side closed it"
+    assert a.agent.deadline() is None
+    world.run(5.0)
+    assert not a.sockets
+    assert [notice.state for notice in b.told(e.PeerSeen)][-1] is m.PeerState.LEFT
+
+
+def test_stopped_peer_returns_to_a_waiting_one() -> None:
+    world, a, b = connected()
+    a.stop()
+    world.run(50.0)
+    assert not b.is_connected
+    world.connect(world.client("host_a", "host_b").start(), b, within=1.0)
+
+
+# Consent
+
+
+def test_consent_expires_when_the_path_falls_silent() -> None:
+    world, a, b = connected()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
+    began = world.clock.now
+    world.until(lambda: not (a.is_connected or b.is_connected), within=CONSENT_TIMEOUT + 1.0)
+    first_lost = min(a.time_of(e.PathLost), b.time_of(e.PathLost))
+    assert first_lost <= began + CONSENT_TIMEOUT
+    reasons = {notice.reason for client in (a, b) for notice in client.told(e.PathLost)}
+    assert "the other side has stopped answering" in reasons
+
+
+def test_path_lost_by_silence_is_opened_again() -> None:
+    world, a, b = connected()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
+    world.until(lambda: not (a.is_connected or b.is_connected), within=CONSENT_TIMEOUT + 1.0)
+    world.net.drops.clear()
+    world.connect(a, b, within=5.0)
+    assert a.path.token == b.path.token
+    assert a.path.attempt > 1
+
+
+def test_one_way_silence_ends_the_path_on_both_sides() -> None:
+    world, a, b = connected()
+    world.net.drop(
+        lambda packet: packet.sender == "host_a" and packet.destination.address != "192.0.2.2"
+    )
+    world.until(lambda: not a.is_connected and not b.is_connected, within=CONSENT_TIMEOUT + 2.0)
+
+
+def test_standing_path_survives_hours_of_silence_behind_nats() -> None:
+    """The pings keep the mappings, whose timeout is 30 s in the model."""
+    world, a, b = connected(nat_a="port-restricted-cone", nat_b="linux-masquerade")
+    world.run(7200.0)
+    assert a.is_connected
+    assert b.is_connected
+    assert not a.told(e.PathLost)
+    assert len(a.told(e.PathEstablished)) == 1
+
+
+def test_pings_cost_two_datagrams_each_and_are_rare() -> None:
+    world, _, _ = connected()
+    before = len(world.net.log)
+    world.run(600.0)
+    probes = [packet for packet in world.net.log[before:] if packet.sender != "server"]
+    assert {type(packet.datagram) for packet in probes} == {Ping, Pong}
+    assert 2 * 2 * 100 <= len(probes) <= 2 * 2 * 150
+
+
+# Doubt: the server says that the peer left
+
+
+def test_doubted_path_that_lives_stays() -> None:
+    world, a, b = connected()
+    assert b.control is not None
+    b.control.reset()
+    world.run(10.0)
+    assert m.PeerState.LEFT in [notice.state for notice in a.told(e.PeerSeen)]
+    assert a.is_connected
+    assert b.is_connected
+    assert not a.told(e.PathLost)
+
+
+def test_doubted_path_that_is_dead_is_lost_within_seconds() -> None:
+    world, a, b = connected()
+    b.crash()
+    world.run(DOUBT_TIMEOUT + 2 * world.r)
+    assert [notice.reason for notice in a.told(e.PathLost)] == [
+        "the other side has stopped answering"
+    ]
+
+
+def test_late_pong_does_not_settle_a_doubt() -> None:
+    """The peer answered, died, and its answer is overtaken by the news of its death."""
+    world = World(r=1 / 64, p=1.0)
+    a, b = world.pair()
+    world.connect(a, b)
+    world.until(
+        lambda: any(
+            isinstance(packet.datagram, Pong) and packet.sender == "host_b"
+            for packet in world.net.log
+        ),
+        within=10.0,
+    )
+    b.crash()
+    world.run(DOUBT_TIMEOUT + 0.5)
+    assert not a.is_connected
+
+
+# A new process, a new server
+
+
+@pytest.mark.parametrize("restarted", ["host_a", "host_b"])
+def test_restarted_peer_gets_a_new_path_and_the_old_one_ends(restarted: str) -> None:
+    world, a, b = connected(nat_a="full-cone", nat_b="port-restricted-cone")
+    old, other = (a, b) if restarted == "host_a" else (b, a)
+    old_token = other.path.token
+    old.crash()
+    new = world.client(restarted, other.host.name).start()
+    world.connect(new, other, within=5.0)
+    assert new.path.token == other.path.token != old_token
+    assert [notice.reason for notice in other.told(e.PathLost)] == [
+        "the other side asked for a new path"
+    ]
+
+
+@pytest.mark.parametrize("tell", [True, False])
+def test_server_restart_leaves_the_path_standing(*, tell: bool) -> None:
+    """`tell` False: the clients' connections are half open until they write."""
+    world, a, b = connected(nat_a="linux-masquerade", nat_b="port-restricted-cone")
+    world.server.stop(tell=tell)
+    world.run(5.0)
+    world.server.restart()
+    world.run(120.0)
+    assert world.server.rendezvous.registered == {"host_a", "host_b"}
+    for client in (a, b):
+        assert client.is_connected
+        assert not client.told(e.PathLost)
+        assert len(client.told(e.RoundStarted)) == 1
+        assert len(client.told(e.RegisteredAtServer)) == 2
+
+
+def test_path_outlives_a_server_that_never_returns() -> None:
+    world, a, b = connected()
+    world.server.stop()
+    world.run(3600.0)
+    assert a.is_connected
+    assert b.is_connected
+    pauses = [notice.retry_in for notice in a.told(e.ServerLost)]
+    assert all(pause is not None and pause <= 60.0 for pause in pauses)
+    assert len(pauses) > 60
+    world.server.restart()
+    world.until(lambda: len(world.server.rendezvous.registered) == 2, within=62.0)
+
+
+def test_path_lost_without_a_server_is_opened_when_it_returns() -> None:
+    world, a, b = connected()
+    world.server.stop()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
+    world.run(CONSENT_TIMEOUT + 10.0)
+    assert not a.is_connected
+    assert not b.is_connected
+    world.net.drops.clear()
+    world.server.restart()
+    world.connect(a, b, within=65.0)
+
+
+@pytest.mark.parametrize("moment", [0.03, 0.1, 0.13, 0.17, 0.2, 0.22])
+def test_server_restart_in_the_middle_of_a_round_only_costs_time(moment: float) -> None:
+    world = World(nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    a, b = world.pair()
+    world.run(moment)
+    world.server.stop()
+    world.run(1.0)
+    world.server.restart()
+    world.connect(a, b, within=45.0)
+    world.run(40.0)
+    assert a.is_connected
+    assert a.path.token == b.path.token
+
+
+def test_unconnected_clients_wait_for_a_server_that_is_down() -> None:
+    world = World()
+    world.server.stop()
+    a, b = world.pair()
+    world.run(100.0)
+    assert not a.told(e.RegisteredAtServer)
+    assert {notice.reason for notice in a.told(e.ServerLost)} == {"connection refused"}
+    world.server.restart()
+    world.connect(a, b, within=62.0)
+
+
+def test_bye_from_a_stranger_ends_nothing() -> None:
+    world, a, b = connected()
+    stranger = world.client("host_c", "host_d").start()
+    world.run(1.0)
+    stranger.send_raw(encode(Bye(a.path.token)), b.path.remote)
+    stranger.send_raw(encode(Bye(bytes(16))), a.path.remote)
+    world.run(1.0)
+    assert a.is_connected
+    assert b.is_connected
