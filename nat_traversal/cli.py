@@ -18,6 +18,7 @@ from nat_traversal import events as e
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.forwarder import IDLE, Connector, Listener, ProgramForwarder
+from nat_traversal.aio.names import resolve
 from nat_traversal.aio.server import serve
 from nat_traversal.console import Console
 from nat_traversal.endpoint import Endpoint, HostPort, parse_host_port
@@ -48,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m nat_traversal server|client …`` and the console script ``nat-traversal``."""
     parser = _Parser("nat-traversal", description="UDP between two hosts behind NATs.")
-    parser.add_argument("--version", action="version", version=__version__)
+    _version_option(parser)
     commands = parser.add_subparsers(required=True, metavar="server|client")
     _server_options(commands.add_parser("server", help="introduce hosts to each other"))
     _client_options(commands.add_parser("client", help="connect to another host"))
@@ -140,7 +141,12 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def _version_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=__version__)
+
+
 def _common_options(parser: argparse.ArgumentParser) -> None:
+    _version_option(parser)
     parser.add_argument("--json", action="store_true", help="one JSON event a line on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
     parser.add_argument("-v", "--verbose", action="store_true", help="every state change on stderr")
@@ -193,7 +199,14 @@ async def _connect(options: argparse.Namespace, console: Console) -> Exit:
 
     counters = Counters()
     problem = _once_each(console)
-    targets = await _resolve(options.connect) if options.connect else []
+    targets: list[Endpoint] = []
+    if options.connect:
+        asking = asyncio.ensure_future(_targets(options.connect))
+        await asyncio.wait((asking, end), return_when=asyncio.FIRST_COMPLETED)
+        if end.done():
+            asking.cancel()
+            return Exit.OK
+        targets = asking.result()
     listener = (
         Listener(options.listen.host, options.listen.port, counters, problem)
         if options.listen
@@ -282,16 +295,11 @@ def _once_each(console: Console) -> Callable[[str], None]:
     return tell
 
 
-async def _resolve(target: HostPort) -> list[Endpoint]:
-    """The addresses of a service, IPv4 first: most services that listen on one listen on that."""
+async def _targets(connect: HostPort) -> list[Endpoint]:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            target.host, target.port, type=socket.SOCK_DGRAM
-        )
+        return await resolve(connect)
     except socket.gaierror:
-        raise UsageError(f"--connect {target}: the name cannot be resolved") from None
-    endpoints = [Endpoint(str(address[0]).partition("%")[0], target.port) for *_, address in found]
-    return sorted(dict.fromkeys(endpoints), key=lambda endpoint: endpoint.family)
+        raise UsageError(f"--connect {connect}: the name cannot be resolved") from None
 
 
 def _address(text: str) -> str:

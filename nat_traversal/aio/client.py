@@ -14,6 +14,7 @@ from nat_traversal.agent import Agent
 from nat_traversal.aio.control import ControlProtocol
 from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
 from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.names import resolve
 from nat_traversal.aio.udp import endpoint_of, open_udp
 from nat_traversal.endpoint import Endpoint, HostPort
 from nat_traversal.errors import WireError
@@ -103,11 +104,19 @@ class Client(Driver):
     async def _connect(self) -> None:
         server = self._config.server
         try:
-            await self._loop.create_connection(
-                self._new_control, server.host, server.port, family=socket.AF_INET
-            )
+            await self._connect_to_one_of(await resolve(server, family=socket.AF_INET))
         except OSError as error:
             self.feed(e.ControlBroken(_connect_problem(server, error)))
+
+    async def _connect_to_one_of(self, addresses: list[Endpoint]) -> None:
+        for address in addresses:
+            try:
+                await self._loop.create_connection(self._new_control, *address.sockaddr)
+            except OSError:
+                if address is addresses[-1]:
+                    raise
+            else:
+                return
 
     def _new_control(self) -> ControlProtocol:
         self._control = ControlProtocol(0, self._control_event)

@@ -8,16 +8,14 @@ may do both.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nat_traversal.aio.datapath import DRAIN, HEADROOM, Counters, DataPath
-from nat_traversal.aio.udp import AnsweringSocket, Local, open_udp
+from nat_traversal.aio.udp import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
@@ -28,8 +26,6 @@ IDLE = 120.0
 """Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
 MAX_FLOWS = 4096
 """Flows at a time in each direction; the least recently used makes room."""
-SPARE_FILES = 64
-"""File descriptors kept for everything that is not a flow."""
 Problem = Callable[[str], None]
 """Tells the user of datagrams that could not be delivered, once for each kind of trouble."""
 
@@ -173,7 +169,7 @@ class Connector:
         self._path: DataPath | None = None
         self._buffer = bytearray(65_536 + HEADROOM)
         self._view = memoryview(self._buffer)
-        self._most = min(MAX_FLOWS, max(1, file_limit() - SPARE_FILES))
+        self._most = max(1, file_limit(MAX_FLOWS + SPARE_FILES) - SPARE_FILES)
 
     @property
     def flows(self) -> int:
@@ -350,15 +346,3 @@ class ProgramForwarder:
             if side is not None:
                 side.expire(before)
         self._sweep = self._loop.call_later(self._idle / 4, self._expire)
-
-
-def file_limit() -> int:
-    """Open files this process may have, after raising the soft limit if that is allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_FLOWS + SPARE_FILES
-    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
-    if 0 <= soft < wanted:
-        with contextlib.suppress(OSError, ValueError):  # a service manager may forbid it
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            return wanted
-    return soft if soft >= 0 else most

@@ -8,11 +8,18 @@ import logging
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 from nat_traversal import events as e
 from nat_traversal.aio.control import ControlProtocol
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.udp import AnsweringSocket, bind_problem, endpoint_of
+from nat_traversal.aio.udp import (
+    SPARE_FILES,
+    AnsweringSocket,
+    bind_problem,
+    endpoint_of,
+    file_limit,
+)
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.rendezvous import Rendezvous, ServerLimits
@@ -127,11 +134,14 @@ async def serve(
     on_notice: Callable[[e.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
-    """Start a rendezvous server on TCP and UDP `port` of the IP address `host` (0: any free port).
+    """Start a rendezvous server on TCP and UDP `port` of the IPv4 address `host` (0: any free port).
 
-    `on_notice` is told who comes, goes and connects. Returns at once; the server runs on the current event loop until its `close`. Raises
-    `UsageError` if a port cannot be had.
+    `on_notice` is told who comes, goes and connects. Returns at once; the server runs on the
+    current event loop until its `close`. Raises `UsageError` if a port cannot be had.
     """
+    if ":" in host:
+        raise UsageError(f"{host!r} is no IPv4 address: the clients reach the server by IPv4 only")
+    limits = _affordable(limits or ServerLimits())
     tcp, udp = _bind_both(host, port)
     server = Server(
         Rendezvous(rng=rng or random.SystemRandom(), limits=limits), udp, on_notice or _ignore
@@ -140,15 +150,22 @@ async def serve(
     return server
 
 
+def _affordable(limits: ServerLimits) -> ServerLimits:
+    """No more connections than open files: asyncio stops accepting for a while when those run out."""
+    connections = max(1, file_limit(limits.connections + SPARE_FILES) - SPARE_FILES)
+    if connections < limits.connections:
+        log.warning("room for %d connections only: raise `ulimit -n`", connections)
+    return replace(limits, connections=connections)
+
+
 def _ignore(notice: e.Notice) -> None:
     log.debug("%s", notice)
 
 
 def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
     """The same port number for TCP and UDP."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for attempts_left in reversed(range(20)):
-        tcp = socket.socket(family, socket.SOCK_STREAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tcp.bind((host, port))

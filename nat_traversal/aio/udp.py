@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
+import resource
 import socket
 import struct
 
@@ -15,7 +15,10 @@ SOCKET_BUFFER = 4 << 20
 """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO = struct.Struct("=I4s4s")
-_ANCILLARY = socket.CMSG_SPACE(_PKTINFO.size)
+_PKTINFO_6 = struct.Struct("=16sI")
+_ANCILLARY = socket.CMSG_SPACE(_PKTINFO_6.size)
+SPARE_FILES = 64
+"""File descriptors kept for everything that comes and goes without being counted."""
 
 Local = list[tuple[int, int, bytes]] | None
 """Ancillary data that makes an answer leave from the address that was asked; None: no need."""
@@ -51,9 +54,11 @@ class AnsweringSocket:
 
     def __init__(self, host: str, port: int) -> None:
         self.sock = open_udp(host, port)
-        self._wildcard = host == "0.0.0.0"  # noqa: S104
-        if self._wildcard:
+        self._wildcard = self.sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104
+        if self._wildcard and self.sock.family == socket.AF_INET:
             self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        elif self._wildcard:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -67,8 +72,12 @@ class AnsweringSocket:
         length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)
         for level, kind, data in ancillary:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                _, _, asked = _PKTINFO.unpack(data[: _PKTINFO.size])
-                return length, source, [(level, kind, _PKTINFO.pack(0, asked, bytes(4)))]
+                # ipi_spec_dst: an address of this host even where a broadcast address was asked
+                _, here, _ = _PKTINFO.unpack(data)
+                return length, source, [(level, kind, _PKTINFO.pack(0, here, bytes(4)))]
+            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                here, _ = _PKTINFO_6.unpack(data)
+                return length, source, [(level, kind, _PKTINFO_6.pack(here, 0))]
         return length, source, None
 
     def answer(self, data: memoryview | bytes, destination: tuple[str, int], local: Local) -> None:
@@ -88,6 +97,14 @@ def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoin
     return Endpoint(str(ipaddress.ip_address(host)), address[1])
 
 
-def close_quietly(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.close()
+def file_limit(wanted: int) -> int:
+    """How many of `wanted` open files this process may have; raises its soft limit for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    except (OSError, ValueError):  # a service manager may forbid it
+        return soft
+    return granted
