@@ -15,13 +15,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lab.addressing import SERVER, SERVER_SECOND, Side
 from lab.errors import NatMismatchError, NetworkError
 from lab.netns import in_namespace, udp_socket
-from lab.network import Network
 from nat_traversal.behavior import Filtering, Mapping, NatBehavior, Preset, Unsolicited
 from nat_traversal.endpoint import Endpoint
+
+if TYPE_CHECKING:  # so that an observation can be read where Mininet is not installed
+    from lab.network import Network
 
 _TIMEOUT = 10.0
 """Seconds after which a datagram that has to arrive means a broken network."""

@@ -1,0 +1,35 @@
+"""The one option of the test suite, and the repository on the import path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+_TESTS = Path(__file__).parent
+_LAB = _TESTS / "lab"
+
+# A sandbox calls functions of test modules by the names under which pytest imported them.
+sys.path.insert(0, str(_TESTS.parent))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-lab", action="store_true", help="leave out tests/lab, which needs rootless namespaces"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--no-lab"):
+        return
+    left_out = [item for item in items if _LAB in item.path.parents]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _LAB not in item.path.parents]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.getoption("--no-lab"):
+        terminalreporter.write_line("tests/lab was left out, as --no-lab asked", yellow=True)

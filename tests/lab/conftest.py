@@ -1,0 +1,23 @@
+"""Lab tests are never skipped: where the lab cannot work they fail with the reason and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import doctor
+from lab.doctor import Need
+
+
+@pytest.fixture(scope="session")
+def what_is_missing() -> str:
+    return "".join(
+        f"\n  {finding.subject}: {finding.detail}. {finding.remedy}"
+        for finding in doctor.examine()
+        if not finding.has and finding.need in {Need.LAB, Need.TESTS}
+    )
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_lab(what_is_missing: str) -> None:
+    if what_is_missing:
+        pytest.fail(f"the lab cannot work here (--no-lab leaves it out):{what_is_missing}", False)

@@ -1,0 +1,168 @@
+"""Sandboxes on this machine's kernel: what is inside, what comes back, and that nothing stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import sandbox
+from lab.errors import NatMismatchError, SandboxError
+
+_ENTRY = "from tests.lab import test_sandbox as t; from lab import sandbox; "
+
+
+def _describe() -> tuple[int, int, list[str], list[str], str]:
+    interfaces = sorted(line.split(":")[0].strip() for line in _lines("/proc/net/dev")[2:])
+    bridge = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    bridged = bridge.read_text(encoding="ascii").strip() if bridge.exists() else "0"
+    return os.getuid(), os.getpid(), interfaces, os.listdir("/run"), bridged  # noqa: PTH208
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="ascii").splitlines()
+
+
+def _add(left: int, right: int) -> int:
+    return left + right
+
+
+def _mismatch() -> None:
+    raise NatMismatchError("not what it says")
+
+
+class _TwoArgumentsError(Exception):
+    def __init__(self, left: str, right: str) -> None:
+        super().__init__(left + right)
+
+
+def _raise_without_copy() -> None:
+    raise _TwoArgumentsError("no ", "copy")
+
+
+def _return_without_copy() -> object:
+    return threading.Lock()
+
+
+def _die() -> None:
+    os._exit(3)
+
+
+def _sleep(marker: str) -> None:
+    subprocess.run(["sleep", marker], check=True)
+
+
+def _is_running(marker: str) -> bool:
+    wanted = f"sleep\0{marker}\0".encode()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == wanted:
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
+def _becomes(wanted: bool, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while condition() is not wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition() is wanted
+
+
+def test_inside_we_are_root_and_alone_with_a_loopback_interface() -> None:
+    assert sandbox.call(20, _describe) == (0, 1, ["lo"], [], "0")
+
+
+def test_it_returns_what_the_function_returns() -> None:
+    assert sandbox.call(20, _add, 2, right=3) == 5
+
+
+def test_it_raises_what_the_function_raises_with_its_traceback() -> None:
+    with pytest.raises(NatMismatchError, match="not what it says") as caught:
+        sandbox.call(20, _mismatch)
+    assert "in _mismatch" in caught.value.__notes__[0]
+
+
+def test_an_error_that_cannot_be_copied_keeps_its_text() -> None:
+    with pytest.raises(SandboxError, match="_TwoArgumentsError: no copy"):
+        sandbox.call(20, _raise_without_copy)
+
+
+def test_an_answer_that_cannot_be_copied_is_an_error() -> None:
+    with pytest.raises(SandboxError, match="_return_without_copy returned what has no copy"):
+        sandbox.call(20, _return_without_copy)
+
+
+def test_a_sandbox_that_dies_is_an_error_with_its_status() -> None:
+    with pytest.raises(SandboxError, match="ended before _die did, with exit status 3"):
+        sandbox.call(20, _die)
+
+
+def test_a_call_that_takes_too_long_ends_with_everything_it_started() -> None:
+    marker = f"9{os.getpid()}.1"
+    with pytest.raises(SandboxError, match="_sleep gave no answer in"):
+        sandbox.call(1.0, _sleep, marker)
+    assert _becomes(False, lambda: _is_running(marker))
+
+
+def test_killing_the_caller_leaves_no_process() -> None:
+    marker = f"9{os.getpid()}.2"
+    code = f"{_ENTRY} sandbox.call(600, t._sleep, {marker!r})"
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    try:
+        assert _becomes(True, lambda: _is_running(marker))
+    finally:
+        caller.send_signal(signal.SIGKILL)
+        caller.wait()
+    assert _becomes(False, lambda: _is_running(marker))
+
+
+def test_an_ordinary_user_gets_the_same_sandbox() -> None:
+    """From a copy of the lab, since a checkout under /root is closed to that user."""
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    python = [*(user if os.getuid() == 0 else []), str(Path(sys.executable).resolve())]
+    code = (
+        "import os, subprocess; from lab import sandbox; print(os.getuid() != 0,"
+        " sandbox.call(20, os.getuid), sandbox.call(20, subprocess.getoutput, 'ip -br link'))"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        for package in ("lab", "nat_traversal"):
+            source = Path(sandbox.__file__).parents[1] / package
+            shutil.copytree(source, Path(directory, package))
+        done = subprocess.run(
+            [*python, "-c", code],
+            env=os.environ | {"PYTHONPATH": directory},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=40,
+        )
+    assert done.stdout.startswith("True 0 lo "), done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_several_threads_have_a_sandbox_each() -> None:
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(sandbox.call(20, _add, n, n)))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [0, 2, 4, 6]
