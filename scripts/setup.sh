@@ -10,19 +10,16 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps iptables and dns
 # program              its Debian package    the targets that start it
 programs='
   unshare              util-linux            lab test bench
-  ps                   procps                lab test bench
+  setpriv              util-linux            lab test bench
   ip                   iproute2              lab test bench
   mnexec               mininet               lab test bench
   iptables-restore     iptables              lab test bench
   ipset                ipset                 lab test bench
-  ethtool              ethtool               lab test bench
-  dnsmasq              dnsmasq-base          lab test
-  dig                  bind9-dnsutils        lab test
+  dnsmasq              dnsmasq-base          lab test bench
+  dig                  bind9-dnsutils        lab test bench
   turnserver           coturn                test
   turnutils_natdiscovery coturn              test
-  stun                 stun-client           test
-  tshark               tshark                test
-  socat                socat                 test bench
+  socat                socat                 bench
 '
 # mininet: only its mnexec binary is used (PyPI's package has no source of it). Without Recommends,
 # so without Open vSwitch and its daemons, it is 0.9 MB to fetch and starts nothing.

@@ -19,6 +19,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lab import doctor
+from lab.doctor import Need
 from nat_traversal.behavior import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +33,12 @@ SUPPORTED = [
 ]
 
 
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
 def pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    lines = read("constraints.txt").splitlines()
     pairs = (line.split("==") for line in lines if not line.startswith("#"))
     return {canonicalize_name(name): version for name, version in pairs}
 
@@ -116,13 +122,34 @@ def test_every_tool_checks_for_the_oldest_supported_python() -> None:
     assert PROJECT["requires-python"] == f">={oldest}"
     assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
-    setup = (ROOT / "scripts/setup.sh").read_text()
+    setup = read("scripts/setup.sh")
     assert f"sys.version_info < ({oldest.replace('.', ', ')})" in setup
     assert f"Python {oldest} or newer is needed" in setup
 
 
+def test_setup_installs_what_the_doctor_looks_for_and_no_more() -> None:
+    targets = {
+        Need.LAB: {"lab", "test", "bench"},
+        Need.TESTS: {"test"},
+        Need.BENCH: {"bench"},
+    }
+    (table,) = re.findall(
+        r"^programs='\n(.*?)^'", read("scripts/setup.sh"), re.DOTALL | re.MULTILINE
+    )
+    installed = {}
+    for row in table.splitlines():
+        program, package, *wanted_by = row.split()
+        installed[program] = (package, set(wanted_by))
+    looked_for = {
+        finding.subject: (finding.remedy.split()[-1], targets[finding.need])
+        for finding in doctor.programs(which=lambda _: None)
+        if finding.need is not Need.NOTHING
+    }
+    assert installed == looked_for
+
+
 def workflow_list(key: str) -> Any:
-    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    text = read(".github/workflows/ci.yml")
     (line,) = re.findall(rf"^ +{key}: (\[.*\])$", text, flags=re.MULTILINE)
     return json.loads(line)
 
@@ -137,9 +164,9 @@ def test_the_workflow_runs_every_supported_python() -> None:
 
 @pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "scripts/provision.sh"])
 def test_every_make_target_that_ci_calls_exists(path: str) -> None:
-    targets = set(re.findall(r"\bmake ([a-z]+)", (ROOT / path).read_text()))
+    targets = set(re.findall(r"\bmake ([a-z]+)", read(path)))
     assert targets
-    known = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    known = set(re.findall(r"^([a-z]+):.*## ", read("Makefile"), flags=re.MULTILINE))
     assert targets <= known
 
 
