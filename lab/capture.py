@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Self
 
 from scapy.arch.linux import L2ListenSocket
 from scapy.data import DLT_EN10MB, SO_TIMESTAMPNS, SOL_PACKET
+from scapy.interfaces import InterfaceProvider, NetworkInterface
 from scapy.layers import l2  # noqa: F401 - makes Ethernet known to scapy's sockets
 from scapy.sendrecv import AsyncSniffer
 from scapy.utils import PcapNgWriter
@@ -26,12 +28,14 @@ from lab.errors import LabError
 from lab.netns import in_namespace
 from lab.packet import Packet, dissect
 
-_PACKET_STATISTICS = 6  # <linux/if_packet.h>; neither Python nor scapy has a name for it
+# From <linux/if_packet.h> and <asm-generic/socket.h>; neither Python nor scapy has names for them.
+_PACKET_STATISTICS = 6
+_SO_RCVBUFFORCE = 33
 _TIMESPEC = struct.Struct("@qq")
 _STATISTICS = struct.Struct("@II")
 _FRAME_BYTES = 65_536
 _BUFFER_BYTES = 8 << 20
-"""The kernel may grant less (`net.core.rmem_max`). Frames lost for it are counted and reported."""
+"""An older kernel grants less (`net.core.rmem_max`). Frames lost for it are counted and reported."""
 _DIRECTION_IN, _DIRECTION_OUT = 1, 2  # pcapng's epb_flags
 
 
@@ -64,18 +68,20 @@ class Capture:
     """
 
     def __init__(self, taps: Iterable[Tap]) -> None:
-        """Raises `OSError` if an interface does not exist or packet sockets are not permitted."""
+        """Raises `OSError` if an interface does not exist, is down, or may not be listened on."""
         self._frames: tuple[Frame, ...] | None = None
-        self._sockets: dict[L2ListenSocket, str] = {}
-        try:
-            for tap in taps:
-                with in_namespace(tap.pid):
-                    listener = L2ListenSocket(iface=tap.interface, promisc=False)
-                self._sockets[listener] = tap.interface
-                _enlarge_buffer(listener.ins)
-        except OSError:
+        wanted = list(taps)
+        # One after the other they would take 0.1 s, in which the kernel waits for its CPUs.
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            opening = [pool.submit(_listen, tap) for tap in wanted]
+        self._sockets: dict[L2ListenSocket, str] = {
+            future.result(): tap.interface
+            for future, tap in zip(opening, wanted, strict=True)
+            if future.exception() is None
+        }
+        for error in filter(None, (future.exception() for future in opening)):
             self._close()
-            raise
+            raise error
         # scapy asks the session for frames whenever a socket is readable, and labels what it gets.
         started = threading.Event()
         self._sniffer = AsyncSniffer(
@@ -177,8 +183,17 @@ def _timestamp(ancillary: list[tuple[int, int, bytes]]) -> float:
     raise CaptureError("the kernel gave a frame no time")
 
 
-def _enlarge_buffer(listener: socket.socket) -> None:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+def _listen(tap: Tap) -> L2ListenSocket:
+    # By its name alone, scapy would look for the interface in this process's own namespace.
+    interface = NetworkInterface(InterfaceProvider())
+    interface.network_name = tap.interface
+    with in_namespace(tap.pid):
+        listener = L2ListenSocket(iface=interface, promisc=False)
+    try:
+        listener.ins.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    except PermissionError:  # a kernel that grants it to the machine's own root only
+        listener.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    return listener
 
 
 def _lost(listener: socket.socket) -> int:

@@ -1,0 +1,135 @@
+"""Capturing in real namespaces: one timeline, nothing lost, and a file that Wireshark's tools read."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+from lab import capture, sandbox
+from lab.capture import Capture, CaptureError, Tap
+from lab.netns import in_namespace, udp_socket
+from lab.network import Network, two_nats_network
+from lab.packet import Packet
+from lab.passage import CAPTURE_POINTS
+
+SERVER = "192.0.2.2"
+DATAGRAMS = 2000
+PATH = [("host_a-eth0", True), ("nat_a-lan", False), ("nat_a-wan", True), ("server-eth0", False)]
+
+
+def taps(network: Network) -> list[Tap]:
+    return [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
+
+
+def send_to_server(network: Network, count: int) -> None:
+    """`count` datagrams from host_a; returns when the server has the last."""
+    with (
+        udp_socket(network.pid("server"), SERVER, 7000) as server,
+        udp_socket(network.pid("host_a"), "10.0.1.2", 6000) as host,
+    ):
+        server.settimeout(10)
+        for number in range(count):
+            host.sendto(b"HELLO %d" % number, (SERVER, 7000))
+            assert server.recv(100) == b"HELLO %d" % number
+
+
+def numbered(packets: tuple[Packet, ...]) -> list[Packet]:
+    return [packet for packet in packets if packet.payload.startswith(b"HELLO ")]
+
+
+def capture_burst(path: str) -> tuple[Packet, ...]:
+    with two_nats_network("symmetric", "none") as network:
+        recorded = Capture(taps(network))
+        send_to_server(network, DATAGRAMS)
+        recorded.stop()
+        recorded.stop()
+        recorded.write(Path(path))
+    return recorded.packets
+
+
+def test_every_packet_is_seen_at_every_point_in_order_and_read_by_tshark(tmp_path: Path) -> None:
+    path = tmp_path / "cell.pcapng"
+    packets = numbered(sandbox.call(50, capture_burst, str(path)))
+
+    assert len(packets) == DATAGRAMS * len(PATH)
+    by_number: dict[bytes, list[Packet]] = {}
+    for packet in packets:
+        by_number.setdefault(packet.payload, []).append(packet)
+    assert len(by_number) == DATAGRAMS
+    for seen in by_number.values():
+        assert [(packet.point, packet.outgoing) for packet in seen] == PATH
+        sources = [str(packet.source) for packet in seen]
+        assert sources[:2] == ["10.0.1.2:6000"] * 2
+        assert sources[2] == sources[3] != "203.0.113.2:6000"
+    times = [packet.time for packet in packets]
+    assert times == sorted(times)
+
+    fields = [
+        "frame.interface_name",
+        "frame.packet_flags_direction",
+        "ip.src",
+        "udp.checksum.status",
+    ]
+    command = ["tshark", "-r", str(path), "-o", "udp.check_checksum:TRUE"]
+    command += ["-Y", "udp.dstport == 7000", "-T", "fields"]
+    command += [part for field in fields for part in ("-e", field)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    inwards, outwards, good = "0x00000001", "0x00000002", "1"
+    assert shown.count("\t".join(("host_a-eth0", outwards, "10.0.1.2", good))) == DATAGRAMS
+    assert shown.count("\t".join(("server-eth0", inwards, "203.0.113.2", good))) == DATAGRAMS
+    assert len(shown) == len(packets)
+
+
+def capture_nothing_useful() -> tuple[str, str, str]:
+    with two_nats_network("none", "none") as network:
+        try:
+            Capture([*taps(network), Tap(network.pid("server"), "eth9")])
+        except OSError as error:
+            unknown = str(error)
+
+        with Capture(taps(network)) as recorded:
+            try:
+                _ = recorded.frames
+            except CaptureError as error:
+                early = str(error)
+
+        recorded = Capture(taps(network))
+        with in_namespace(network.pid("server")):
+            subprocess.run(["ip", "link", "delete", "server-eth0"], check=True)
+        try:
+            recorded.stop()
+        except CaptureError as error:
+            cut = str(error)
+    return unknown, early, cut
+
+
+def test_capture_that_cannot_be_evidence_says_so() -> None:
+    unknown, early, cut = sandbox.call(50, capture_nothing_useful)
+    assert "No such device" in unknown
+    assert "still running" in early
+    assert "server-eth0" in cut
+
+
+def overflow() -> tuple[int, int]:
+    with two_nats_network("none", "none") as network:
+        listener = capture._listen(Tap(network.pid("server"), "server-eth0"))
+        before = capture._lost(listener.ins)
+        listener.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        with (
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+            udp_socket(network.pid("host_a"), "203.0.113.130") as host,
+        ):
+            server.settimeout(10)
+            for number in range(200):
+                host.sendto(b"%d" % number, (SERVER, 7000))
+                server.recv(100)
+        lost = capture._lost(listener.ins)
+        listener.close()
+    return before, lost
+
+
+def test_frames_that_the_kernel_dropped_are_counted() -> None:
+    before, lost = sandbox.call(50, overflow)
+    assert before == 0
+    assert 0 < lost <= 200
