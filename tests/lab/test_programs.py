@@ -1,0 +1,164 @@
+"""Programs in nodes: where they run, what is kept of them, and how their failures read."""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import sandbox
+from lab.errors import ProgramError
+from lab.programs import Program, Programs
+
+_TIMEOUT = 40.0
+
+
+def _run(directory: Path, *argv: str) -> tuple[int, list[str], list[str]]:
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", argv, node)
+        status = program.wait(timeout=10)
+        out, err = ([line.text for line in program.lines(s)] for s in ("stdout", "stderr"))
+        return status, out, err
+
+
+class _Node:
+    """One namespace, and programs to run in it."""
+
+    def __init__(self, directory: Path) -> None:
+        from topologies.nodes import LabNode
+
+        self.node = LabNode("node", addresses={})
+        self.programs = Programs(directory)
+
+    def __enter__(self) -> tuple[int, Programs]:
+        self.node.wait_until_held()
+        return self.node.pid, self.programs.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self.programs.__exit__(*exc)
+        self.node.end()
+
+
+def shell(script: str) -> tuple[str, str, str]:
+    return ("sh", "-c", script)
+
+
+def test_both_streams_are_kept_as_lines_and_as_files(tmp_path: Path) -> None:
+    script = "echo one; echo two >&2; printf 'no newline'"
+    assert sandbox.call(_TIMEOUT, _run, tmp_path, *shell(script)) == (
+        0,
+        ["one", "no newline"],
+        ["two"],
+    )
+    assert (tmp_path / "program.stdout").read_bytes() == b"one\nno newline"
+    assert (tmp_path / "program.stderr").read_bytes() == b"two\n"
+
+
+def test_more_output_than_a_pipe_holds_is_kept(tmp_path: Path) -> None:
+    code = "for n in range(100_000): print(n)"
+    status, out, _ = sandbox.call(_TIMEOUT, _run, tmp_path, sys.executable, "-c", code)
+    assert (status, out) == (0, [str(n) for n in range(100_000)])
+
+
+def test_an_exit_status_is_told(tmp_path: Path) -> None:
+    assert sandbox.call(_TIMEOUT, _run, tmp_path, *shell("exit 7"))[0] == 7
+
+
+def test_a_program_runs_in_the_node_not_in_the_sandbox(tmp_path: Path) -> None:
+    _, out, _ = sandbox.call(_TIMEOUT, _run, tmp_path, "readlink", "/proc/self/ns/net")
+    _, ours, _ = sandbox.call(_TIMEOUT, _run, tmp_path, *shell("readlink /proc/1/ns/net"))
+    assert out[0].startswith("net:[")
+    assert out != ours
+
+
+def test_a_program_that_does_not_exist_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="program: there is no program no-such-thing here"):
+        sandbox.call(_TIMEOUT, _run, tmp_path, "no-such-thing")
+
+
+def _wait_for_line(directory: Path, script: str, pattern: str, timeout: float) -> str:
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", shell(script), node)
+        return program.wait_for_line(pattern, timeout=timeout)[1]
+
+
+def test_a_ready_line_is_awaited(tmp_path: Path) -> None:
+    script = "echo not yet; echo ready on port 53 >&2; sleep 100"
+    found = sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, script, r"port (\d+)", 20)
+    assert found == "53"
+
+
+def test_an_early_end_is_told_with_the_last_lines(tmp_path: Path) -> None:
+    script = "echo cannot open the door >&2; exit 3"
+    with pytest.raises(ProgramError) as caught:
+        sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, script, "ready", 20)
+    assert str(caught.value) == (
+        "program: ended with exit status 3 before a line like 'ready'; its last lines:"
+        "\n  cannot open the door"
+    )
+
+
+def test_a_line_that_does_not_come_in_time_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"waited 0\.3 s in vain for a line like 'ready'"):
+        sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, "sleep 100", "ready", 0.3)
+
+
+def _bound(directory: Path) -> tuple[bool, bool]:
+    code = (
+        "import socket, time; u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+        "u.bind(('127.0.0.1', 5300)); t = socket.create_server(('127.0.0.1', 5301)); time.sleep(99)"
+    )
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", (sys.executable, "-c", code), node)
+        program.wait_until_bound("udp", 5300, timeout=20)
+        program.wait_until_bound("tcp", 5301, timeout=20)
+        return _is_refused(program, "tcp", 5300), _is_refused(program, "udp", 5301)
+
+
+def _is_refused(program: Program, protocol: str, port: int) -> bool:
+    try:
+        program.wait_until_bound(protocol, port, timeout=0.1)  # type: ignore[arg-type]
+    except ProgramError:
+        return True
+    return False
+
+
+def test_a_bound_port_is_awaited_by_protocol(tmp_path: Path) -> None:
+    assert sandbox.call(_TIMEOUT, _bound, tmp_path) == (True, True)
+
+
+def _leave_running(directory: Path) -> list[int | None]:
+    stubborn = shell("trap '' TERM; echo ready; while :; do sleep 0.1; done")
+    with _Node(directory) as (node, programs):
+        obedient = programs.start("obedient", ("sleep", "100"), node)
+        last = programs.start("stubborn", stubborn, node)
+        last.wait_for_line("ready", timeout=20)
+        last.terminate(grace=0.2)
+        statuses = [obedient.exit_status]
+    return [*statuses, obedient.exit_status, last.exit_status]
+
+
+def test_leaving_the_block_ends_every_program_even_a_stubborn_one(tmp_path: Path) -> None:
+    assert sandbox.call(_TIMEOUT, _leave_running, tmp_path) == [
+        None,
+        -signal.SIGTERM,
+        -signal.SIGKILL,
+    ]
+
+
+def _timestamps(directory: Path) -> tuple[float, list[float], float]:
+    with _Node(directory) as (node, programs):
+        before = time.time()
+        program = programs.start("program", shell("echo a; sleep 0.05; echo b"), node)
+        program.wait(timeout=10)
+        return before, [line.at for line in program.lines()], time.time()
+
+
+def test_lines_carry_the_time_at_which_they_came(tmp_path: Path) -> None:
+    before, (first, second), after = sandbox.call(_TIMEOUT, _timestamps, tmp_path)
+    assert before <= first < second <= after
