@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import re
 import secrets
 import signal
 import socket
@@ -307,7 +308,7 @@ def _address(text: str) -> str:
 
 
 def _number(text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise UsageError(f"{text!r} must be a whole number from {low} to {high}")
     return int(text)
 

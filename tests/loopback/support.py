@@ -145,9 +145,7 @@ class Host:
         tell = self.problems.append
         self.listener = Listener(listen, 0, self.counters, tell) if listen else None
         self.connector = Connector(connect, self.counters, tell) if connect else None
-        self.forwarder = ProgramForwarder(
-            self.counters, self.listener, self.connector, tell, idle
-        )
+        self.forwarder = ProgramForwarder(self.counters, self.listener, self.connector, tell, idle)
         config = ClientConfig(HostPort(*server.sockaddr), local_id, remote_id, once)
         self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
 
@@ -196,12 +194,8 @@ async def two_hosts(
     """A path between host_a, who listens, and host_b, who connects to a service."""
     async with (
         a_server() as (server, _),
-        Host(
-            server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, idle=idle
-        ) as a,
-        Host(
-            server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, idle=idle
-        ) as b,
+        Host(server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, idle=idle) as a,
+        Host(server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, idle=idle) as b,
     ):
         await a.connected()
         await b.connected()
@@ -257,7 +251,9 @@ class Wire:
             pass
 
 
-def register(host_id: str, peer_id: str, token: bytes = b"t" * 16, generation: int = 1) -> m.Register:
+def register(
+    host_id: str, peer_id: str, token: bytes = b"t" * 16, generation: int = 1
+) -> m.Register:
     return m.Register(1, (1,), host_id, peer_id, token, generation)
 
 

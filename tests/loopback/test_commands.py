@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
-import sys
-from pathlib import Path
 
 import pytest
 
-from nat_traversal import Endpoint, __version__
-from tests.loopback.support import Command, Program, Service, a_server, eventually, unused_address
+from nat_traversal import Endpoint
+from tests.loopback.support import Command, Program, Service, unused_address
 
 SERVERS = (
     ("python3", "traversal_server.py"),
