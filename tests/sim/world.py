@@ -357,5 +357,9 @@ class World:
         assert heard, f"{client.host.name} claims a path, but has heard nothing"
         assert spoken, f"{client.host.name} claims a path, but nobody has heard it"
 
+    def dead_end(self) -> End:
+        """A connection that nobody ever answers."""
+        return connection(self.clock, self.r, None)[0]
+
     def _derived(self) -> random.Random:
         return random.Random(self.rng.getrandbits(64))

@@ -1,0 +1,220 @@
+"""Attempts: why they fail, what is told, when they are made again."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from nat_traversal import events as e
+from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, UDP_SILENCE, PathState
+from nat_traversal.wire.datagrams import Hello
+from tests.sim.network import Weather
+from tests.sim.world import Client, World
+
+
+def impossible() -> World:
+    return World(nat_a="symmetric", nat_b="symmetric")
+
+
+def is_closed(client: Client) -> bool:
+    return client.agent.state is PathState.CLOSED
+
+
+def attempts(client: Client) -> list[float]:
+    """When the first round of each attempt began."""
+    return [
+        at
+        for at, notice in client.notices
+        if isinstance(notice, e.RoundStarted) and notice.round == 1
+    ]
+
+
+def test_failure_is_told_with_its_reason_within_fifteen_seconds() -> None:
+    world = impossible()
+    a, b = world.pair()
+    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=15.0)
+    for client in (a, b):
+        (failed,) = client.told(e.AttemptFailed)
+        assert failed.code == "no-path"
+        assert "symmetric" in failed.text
+        assert "host_a (203.0.113.2:" in failed.text
+        assert "host_b (198.51.100.2:" in failed.text
+
+
+def test_failed_pair_tries_again_with_growing_pauses() -> None:
+    world = impossible()
+    a, b = world.pair()
+    world.run(3600.0)
+    for client in (a, b):
+        pauses = [notice.retry_in for notice in client.told(e.AttemptFailed)]
+        for index, pause in enumerate(pauses):
+            full = min(RETRY_MOST, RETRY_FIRST * 2**index)
+            assert pause is not None
+            assert full / 2 <= pause <= full
+    began = attempts(a)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(began)]
+    assert len(gaps) >= 12
+    assert min(gaps[-5:]) > 10 * gaps[0]
+
+
+def test_pauses_begin_small_again_after_a_success() -> None:
+    world = impossible()
+    a, b = world.pair()
+    world.run(600.0)
+    for name in ("host_a", "host_b"):
+        world.net.hosts[name].nat.behavior = None
+        world.net.hosts[name].nat.public_address = world.net.hosts[name].address
+    world.connect(a, b, within=2 * RETRY_MOST)
+    world.net.drop(lambda packet: packet.destination.address != "192.0.2.2")
+    already = len(a.told(e.AttemptFailed)), len(b.told(e.AttemptFailed))
+    world.run(60.0)
+    pauses = [
+        notice.retry_in
+        for client, count in zip((a, b), already, strict=True)
+        for notice in client.told(e.AttemptFailed)[count : count + 1]
+    ]
+    assert len(pauses) == 2
+    assert all(pause is not None and pause <= RETRY_FIRST for pause in pauses)
+
+
+def test_each_round_has_fresh_sockets_and_swapped_roles() -> None:
+    world = impossible()
+    a, b = world.pair()
+    world.run(8.0)
+    assert [(n.round, n.role) for n in a.told(e.RoundStarted)] == [(1, "a"), (2, "b")]
+    assert [(n.round, n.role) for n in b.told(e.RoundStarted)] == [(1, "b"), (2, "a")]
+    for client in (a, b):
+        sockets = {
+            (packet.datagram.round, packet.socket)
+            for packet in world.between_peers()
+            if isinstance(packet.datagram, Hello) and packet.sender == client.host.name
+        }
+        assert len(sockets) == len({socket for _, socket in sockets}) == 2
+
+
+def test_nothing_is_sent_between_failed_attempts() -> None:
+    world = impossible()
+    a, b = world.pair()
+    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=15.0)
+    assert (a.sockets, b.sockets) == ({}, {})
+    before = len(world.net.log)
+    world.run(RETRY_FIRST / 2 - 0.1)
+    assert len(world.net.log) == before
+
+
+def test_once_gives_up_after_the_first_failure() -> None:
+    world = impossible()
+    a = world.client("host_a", "host_b", once=True).start()
+    b = world.client("host_b", "host_a").start()
+    world.run(20.0)
+    (failed,) = a.told(e.AttemptFailed)
+    assert failed.retry_in is None
+    assert is_closed(a)
+    assert a.agent.deadline() is None
+    assert not a.sockets
+    assert "host_a" not in world.server.rendezvous.registered
+    assert not is_closed(b)
+
+
+def test_once_gives_up_when_the_server_cannot_be_reached() -> None:
+    world = World()
+    world.server.stop()
+    client = world.client("host_a", "host_b", once=True).start()
+    world.run(5.0)
+    assert client.told(e.ServerLost) == [e.ServerLost("connection refused", None)]
+    assert client.agent.deadline() is None
+
+
+def test_once_gives_up_when_the_path_ends_but_waits_for_the_peer() -> None:
+    world = World()
+    a = world.client("host_a", "host_b", once=True).start()
+    world.run(300.0)
+    assert not is_closed(a)
+    b = world.client("host_b", "host_a").start()
+    world.connect(a, b)
+    b.stop()
+    world.run(1.0)
+    assert a.told(e.PathLost)
+    assert is_closed(a)
+
+
+def test_connected_once_client_outlives_the_server() -> None:
+    world = World()
+    a = world.client("host_a", "host_b", once=True).start()
+    b = world.client("host_b", "host_a", once=True).start()
+    world.connect(a, b)
+    world.server.stop()
+    world.run(100.0)
+    assert a.is_connected
+    assert b.is_connected
+
+
+# UDP is blocked
+
+
+def test_blocked_udp_is_told_to_the_waiting_client() -> None:
+    world = World()
+    world.net.hosts["host_a"].udp_blocked = True
+    a = world.client("host_a", "host_b").start()
+    world.run(UDP_SILENCE + 4.0)
+    (told,) = a.told(e.AnnounceUnanswered)
+    assert told.seconds >= UDP_SILENCE
+    assert a.told(e.RegisteredAtServer)
+
+
+def test_blocked_udp_fails_the_attempt_with_the_host_by_name() -> None:
+    world = World()
+    world.net.hosts["host_b"].udp_blocked = True
+    a, b = world.pair()
+    world.run(8.0)
+    for client in (a, b):
+        (failed,) = client.told(e.AttemptFailed)
+        assert failed.code == "udp-blocked"
+        assert failed.text.startswith("no UDP packet from host_b reached the server")
+
+
+@pytest.mark.parametrize("first_to_retry", ["host_a", "host_b"])
+def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None:
+    """Whoever asks for it: the other one's socket is closed, or was never seen."""
+    world = World()
+    world.net.hosts["host_b"].udp_blocked = True
+    a, b = world.pair()
+    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=8.0)
+    world.net.hosts["host_b"].udp_blocked = False
+    silent = b if first_to_retry == "host_a" else a
+    silent.agent._timers.cancel("retry")
+    world.connect(a, b, within=RETRY_FIRST + 1.0)
+    assert len(a.told(e.AttemptFailed)) == 1
+
+
+def test_client_behind_a_dead_route_keeps_trying() -> None:
+    """Not even a refusal comes back: each try ends after its own patience."""
+    world = World()
+    world.server.connect = lambda client: world.dead_end()  # type: ignore[method-assign]
+    client = world.client("host_a", "host_b").start()
+    world.run(100.0)
+    reasons = [notice.reason for notice in client.told(e.ServerLost)]
+    assert set(reasons) == {"no answer within 10 s"}
+    assert len(reasons) >= 3
+
+
+# Both ask at once
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_crossing_retries_make_one_attempt(seed: int) -> None:
+    """Both lose the path at the same moment; their announces may overtake their messages."""
+    world = World(seed=seed, weather=Weather(jitter=0.05, segments=True))
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(2.0)
+    assert a.control is not None
+    assert b.control is not None
+    for client in (a, b):
+        client.run(list(client.agent._path_lost("the test says so", world.clock.now)))
+    world.connect(a, b, within=1.5)
+    world.run(20.0)
+    assert a.path.token == b.path.token
+    assert not a.told(e.AttemptFailed)
+    assert not b.told(e.AttemptFailed)

@@ -1,0 +1,354 @@
+"""Datagrams that are lost, late, doubled, foreign or noise, at agents and at the server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nat_traversal import events as e
+from nat_traversal.endpoint import Endpoint
+from nat_traversal.handshake import HELLO_INTERVAL
+from nat_traversal.wire.datagrams import (
+    Announce,
+    Announced,
+    Confirm,
+    Data,
+    Datagram,
+    Fragment,
+    Hello,
+    Kind,
+    Ping,
+    Pong,
+    encode,
+    tag_of,
+)
+from tests.sim.network import Packet, Weather
+from tests.sim.world import SECOND_SERVER_ADDRESS, SERVER, Client, World
+
+
+def is_hello(step: int, copy: int | None = None) -> Callable[[Packet], bool]:
+    def matches(packet: Packet) -> bool:
+        hello = packet.datagram
+        return isinstance(hello, Hello) and hello.step == step and copy in (None, hello.copy)
+
+    return matches
+
+
+def hellos(world: World) -> list[tuple[int, int, bool]]:
+    """Step, copy and heard flag of every HELLO, in order."""
+    return [
+        (p.datagram.step, p.datagram.copy, p.datagram.heard)
+        for p in world.between_peers()
+        if isinstance(p.datagram, Hello)
+    ]
+
+
+def inject(world: World, client: Client, datagram: Datagram, source: Endpoint) -> None:
+    """Something from `source` reaches the client's present socket."""
+    (generation,) = client.sockets
+    client.feed(e.DatagramArrived(datagram, source, generation))
+
+
+# Lost
+
+
+def test_each_lost_datagram_is_made_good_within_its_step() -> None:
+    for matches in (is_hello(1), is_hello(2), is_hello(3)):
+        world = World(nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+        world.net.drop(matches, nth=1)
+        a, b = world.pair()
+        world.connect(a, b, within=1.0)
+        assert (a.path.round, b.path.round) == (1, 1)
+
+
+@pytest.mark.parametrize("announces", [1, 2, 3])
+def test_lost_announces_are_sent_again(announces: int) -> None:
+    world = World()
+    for nth in range(1, announces + 1):
+        world.net.drop(lambda p: isinstance(p.datagram, Announce) and p.sender == "host_a", nth=nth)
+    a, b = world.pair()
+    world.connect(a, b, within=5.0)
+    assert not a.told(e.AttemptFailed)
+
+
+def test_lost_answers_to_announces_delay_nothing() -> None:
+    """The server has seen the socket; the answer is only news to the client."""
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Announced))
+    a, b = world.pair()
+    world.connect(a, b, within=0.5)
+    assert not a.told(e.MappingLearned)
+
+
+def test_a_heard_b_but_b_missed_hello_3() -> None:
+    """Neither side may claim a path before HELLO 3 has come through."""
+    world = World()
+    world.net.drop(is_hello(3))
+    a, b = world.pair()
+    world.run(2.0)
+    assert (2, 0, True) in hellos(world)
+    assert not a.told(e.PathEstablished)
+    assert not b.told(e.PathEstablished)
+    world.net.drops.clear()
+    world.connect(a, b, within=2 * HELLO_INTERVAL)
+
+
+def test_b_missed_hello_3_for_good_in_both_rounds() -> None:
+    world = World()
+    world.net.drop(is_hello(3))
+    a, b = world.pair()
+    world.run(10.0)
+    for client in (a, b):
+        assert not client.told(e.PathEstablished)
+        assert client.told(e.AttemptFailed)[0].code == "no-path"
+
+
+def test_lost_confirm_is_said_again_when_hello_3_is_repeated() -> None:
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Confirm), nth=1)
+    a, b = world.pair()
+    world.until(lambda: b.is_connected, within=1.0)
+    assert not a.is_connected
+    world.connect(a, b, within=HELLO_INTERVAL + world.p)
+    assert hellos(world)[-1] == (3, 1, True)
+
+
+@pytest.mark.parametrize("kind", [Data, Fragment, Ping])
+def test_program_data_that_overtakes_the_confirm_is_proof_for_a(kind: type[Datagram]) -> None:
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Confirm))
+    a, b = world.pair()
+    world.until(lambda: b.is_connected, within=1.0)
+    token = b.path.token
+    early: dict[type[Datagram], Datagram] = {
+        Data: Data(tag_of(token), 1, True, b"query"),
+        Fragment: Fragment(tag_of(token), 1, True, 0, False, b"query"),
+        Ping: Ping(token, bytes(8)),
+    }
+    b.send_raw(encode(early[kind]), b.path.remote)
+    world.run(world.p)
+    assert a.is_connected
+    world.run(10.0)
+    assert a.path.token == token
+    assert not b.told(e.PathLost)
+
+
+def test_data_with_another_tag_is_no_proof() -> None:
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Confirm))
+    a, b = world.pair()
+    world.until(lambda: b.is_connected, within=1.0)
+    b.send_raw(encode(Data(b"\0\0\0\0", 1, True, b"query")), b.path.remote)
+    world.run(0.1)
+    assert not a.is_connected
+
+
+def test_hello_2_lost_until_hello_3_went_out_deaf() -> None:
+    """B hears a HELLO 3 that does not say `heard`: it asks for an answer before it claims a path."""
+    world = World()
+    world.net.drop(lambda p: is_hello(2)(p) and world.clock.now < 0.6)
+    a, b = world.pair()
+    world.until(lambda: (3, 0, False) in hellos(world), within=1.0)
+    world.run(world.p / 2)
+    assert not b.is_connected
+    wanted = [p.datagram for p in world.between_peers() if isinstance(p.datagram, Confirm)]
+    assert wanted == [Confirm(wanted[0].token, 1, answer_wanted=True)]
+    world.connect(a, b, within=1.0)
+    assert a.path.round == 1
+
+
+def test_lost_answer_to_a_wanted_confirm_is_asked_for_again() -> None:
+    world = World()
+    world.net.drop(is_hello(2))
+    world.net.drop(lambda p: isinstance(p.datagram, Confirm) and p.sender == "host_a", nth=1)
+    a, b = world.pair()
+    world.connect(a, b, within=2.0)
+    assert a.path.round == 1
+
+
+# Late and doubled
+
+
+def test_doubled_announce_answer_is_not_the_answer_to_the_next() -> None:
+    """It may carry an outdated mapping: only an open transaction counts."""
+    world = World()
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    (answer,) = [p.datagram for p in world.net.log if isinstance(p.datagram, Announced)]
+    world.run(14.15)  # the keepalive is on its way
+    assert sum(isinstance(p.datagram, Announce) for p in world.net.log) == 2
+    inject(world, client, replace(answer, mapped=Endpoint("203.0.113.77", 7)), SERVER)
+    world.run(5.0)
+    assert [notice.mapped.port for notice in client.told(e.MappingLearned)] == [40_000]
+
+
+def test_late_hellos_of_round_1_are_ignored_in_round_2() -> None:
+    world = World()
+    world.net.drop(lambda p: isinstance(p.datagram, Hello) and p.datagram.round == 1)
+    a, b = world.pair()
+    world.until(lambda: bool(b.told(e.RoundStarted)), within=1.0)
+    world.until(lambda: len(b.told(e.RoundStarted)) == 2, within=10.0)
+    late = [
+        packet
+        for packet in world.between_peers()
+        if isinstance(packet.datagram, Hello) and packet.datagram.round == 1
+    ]
+    assert {packet.sender for packet in late} == {"host_a", "host_b"}
+    for packet in late:
+        target = b if packet.sender == "host_a" else a
+        inject(world, target, packet.datagram, packet.source)
+    assert not [n for client in (a, b) for n in client.told(e.HelloCameIn)]
+    world.connect(a, b, within=2.0)
+    assert {n.round for n in b.told(e.HelloCameIn)} == {2}
+
+
+def test_hello_of_this_round_with_another_token_is_ignored() -> None:
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Hello))
+    _, b = world.pair()
+    world.until(lambda: bool(b.told(e.HelloWentOut)), within=1.0)
+    for step in (1, 2, 3):
+        inject(world, b, Hello(bytes(16), 1, step, True), Endpoint("203.0.113.9", 9))
+    inject(world, b, Confirm(bytes(16), 1, answer_wanted=True), Endpoint("203.0.113.9", 9))
+    assert not b.told(e.HelloCameIn)
+    assert not b.is_connected
+
+
+def test_hello_out_of_its_role_is_ignored() -> None:
+    world = World()
+    world.net.drop(lambda packet: isinstance(packet.datagram, Hello))
+    a, b = world.pair()
+    world.until(lambda: bool(b.told(e.HelloWentOut)), within=1.0)
+    token = next(p.datagram.token for p in world.between_peers())  # type: ignore[union-attr]
+    sent = len(world.net.log)
+    for step in (1, 3):
+        inject(world, a, Hello(token, 1, step, True), SERVER)
+    inject(world, b, Hello(token, 1, 2, True), SERVER)
+    assert not a.told(e.HelloCameIn)
+    assert not b.told(e.HelloCameIn)
+    assert len(world.net.log) == sent
+
+
+def test_everything_doubled_is_told_once() -> None:
+    world = World(weather=Weather(duplication=1.0))
+    a, b = world.pair()
+    world.connect(a, b, within=1.0)
+    world.run(60.0)
+    for client in (a, b):
+        assert len(client.told(e.PathEstablished)) == 1
+        steps = [notice.step for notice in client.told(e.HelloCameIn)]
+        assert len(steps) == len(set(steps))
+        assert not client.told(e.PathLost)
+
+
+def test_hello_whose_first_copy_was_lost_is_told_all_the_same() -> None:
+    world = World()
+    world.net.drop(is_hello(3, copy=0))
+    a, b = world.pair()
+    world.connect(a, b, within=1.0)
+    assert [notice.step for notice in b.told(e.HelloCameIn)] == [1, 3]
+
+
+def test_hello_1_from_an_unannounced_source_redirects_hello_2_at_once() -> None:
+    """A is symmetric, B is open, and HELLO 1 is late: HELLO 2 went to a port that nobody holds."""
+    world = World(r=1.0, nat_a="symmetric", nat_b="full-cone")
+    world.net.drop(lambda packet: is_hello(1)(packet) and world.clock.now < 3.0)
+    a, b = world.pair()
+    world.until(lambda: bool(b.told(e.HelloWentOut)), within=5.0)
+    sent_to = b.told(e.HelloWentOut)[0].destination
+    world.until(lambda: bool(b.told(e.HelloCameIn)), within=1.0)
+    second = [p for p in world.between_peers() if is_hello(2)(p)][-1]
+    assert second.sent_at == world.clock.now
+    assert second.destination == b.told(e.HelloCameIn)[0].source != sent_to
+    world.connect(a, b, within=1.5 * world.p)
+
+
+# Foreign, and noise
+
+
+@pytest.mark.parametrize("kind", [None, *Kind])
+def test_noise_of_every_length_hurts_nobody(kind: Kind | None) -> None:
+    """Sent to the server and to both agents, before, during and after the handshake."""
+    rng = random.Random(str(kind))
+    world = World()
+    a, b = world.pair()
+    head = b"" if kind is None else bytes([kind])
+    lengths = iter(rng.sample(range(2000), 400))
+    for _ in range(40):
+        for length in (next(lengths) for _ in range(10)):
+            for client in (a, b):
+                for socket in client.sockets.values():
+                    client.host.sockets[socket](head + rng.randbytes(length), SERVER)
+            world.net.server_sockets[SERVER](head + rng.randbytes(length), SERVER)
+        world.run(1 / 128)
+    world.connect(a, b, within=1.0)
+    world.run(60.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert len(client.told(e.PathEstablished)) == 1
+        assert not client.told(e.ServerLost)
+
+
+def test_server_ignores_what_is_meant_for_a_peer() -> None:
+    world = World()
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    before = len(world.net.log)
+    for datagram in (
+        Hello(bytes(16), 1, 1, False),
+        Ping(bytes(16), bytes(8)),
+        Confirm(bytes(16), 1, True),
+    ):
+        client.send_raw(encode(datagram))
+    world.run(1.0)
+    assert world.server.rendezvous.counters.ignored_datagrams == 3
+    assert len(world.net.log) == before + 3
+
+
+def test_server_answers_no_announce_of_a_stranger() -> None:
+    """It would answer to a source that may be forged, and tell an address to whoever asks."""
+    world = World()
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    before = len(world.net.log)
+    client.send_raw(encode(Announce(bytes(16), bytes(8), 1)))
+    world.run(1.0)
+    assert world.server.rendezvous.counters.unknown_announces == 1
+    assert len(world.net.log) == before + 1
+
+
+def test_answer_leaves_from_the_address_that_was_asked() -> None:
+    world = World(nat_a="port-restricted-cone")
+    world.server_address = SECOND_SERVER_ADDRESS
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    assert client.told(e.MappingLearned)
+    (answer,) = [p for p in world.net.log if p.sender == "server"]
+    assert answer.source == SECOND_SERVER_ADDRESS
+
+
+def test_pings_and_pongs_count_only_from_the_peer_and_for_this_path() -> None:
+    world = World()
+    a, b = world.pair()
+    world.connect(a, b)
+    token, stranger = a.path.token, Endpoint("192.0.2.99", 9)
+    before = len(world.net.log)
+    inject(world, a, Ping(token, bytes(8)), stranger)
+    inject(world, a, Ping(bytes(16), bytes(8)), a.path.remote)
+    inject(world, a, Pong(token, bytes(8)), a.path.remote)
+    assert len(world.net.log) == before
+    inject(world, a, Ping(token, bytes(8)), a.path.remote)
+    assert world.net.log[-1].datagram == Pong(token, bytes(8))
+
+
+def test_datagrams_for_a_closed_socket_are_ignored() -> None:
+    world = World()
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    (answer,) = [p.datagram for p in world.net.log if isinstance(p.datagram, Announced)]
+    client.feed(e.DatagramArrived(answer, SERVER, generation=7))
+    client.feed(e.DatagramArrived(Hello(bytes(16), 1, 1, False), SERVER, generation=1))
+    assert len(client.told(e.MappingLearned)) == 1
