@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from lab import sandbox
@@ -59,7 +60,8 @@ def table(findings: Sequence[Finding]) -> Table:
         mark = "[green]has[/]" if finding.has else "[red]lacks[/]"
         if not finding.has and finding.need is Need.NOTHING:
             mark = "[yellow]lacks[/]"
-        drawn.add_row(mark, finding.subject, finding.need, finding.detail, finding.remedy)
+        words = (finding.subject, finding.need, finding.detail, finding.remedy)
+        drawn.add_row(mark, *map(escape, words))
     return drawn
 
 
