@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from lab.packet import Packet, dissect
 _PACKET_STATISTICS = 6  # <linux/if_packet.h>; neither Python nor scapy has a name for it
 _TIMESPEC = struct.Struct("@qq")
 _STATISTICS = struct.Struct("@II")
+_START_TIMEOUT = 10.0
 _FRAME_BYTES = 65_536
 _BUFFER_BYTES = 8 << 20
 """Asked for. The kernel grants at most twice the machine's `net.core.rmem_max`, and not even root in
@@ -67,8 +69,10 @@ class Capture:
     """
 
     def __init__(self, taps: Iterable[Tap]) -> None:
-        """Raises `OSError` if an interface does not exist, is down, or may not be listened on."""
+        """Raises `OSError` if an interface does not exist, is down, or may not be listened on, and
+        `CaptureError` if the reading thread does not come up."""
         self._frames: tuple[Frame, ...] | None = None
+        self._stopped = False
         wanted = list(taps)
         # One after the other they would take 0.1 s, in which the kernel waits for its CPUs.
         with ThreadPoolExecutor(len(wanted)) as pool:
@@ -87,16 +91,22 @@ class Capture:
             opened_socket=self._sockets, session=_Reader, started_callback=started.set
         )
         self._sniffer.start()
-        started.wait()
+        if not started.wait(_START_TIMEOUT):
+            self._close()
+            raise CaptureError(f"the capture did not start within {_START_TIMEOUT:g} s")
 
     def stop(self) -> None:
         """Read what the kernel still holds, then close. A second call does nothing.
 
         Raises `CaptureError` if frames were lost: the evidence would have holes.
         """
-        if self._frames is not None:
+        if self._stopped:
             return
-        frames: list[Frame] = [*self._sniffer.stop()]
+        self._stopped = True
+        if self._sniffer.running:  # it ends by itself when every link is gone
+            self._sniffer.stop()
+        self._sniffer.join()
+        frames: list[Frame] = [*self._sniffer.results]
         try:
             for listener, interface in self._sockets.items():
                 if listener.closed:
@@ -115,7 +125,9 @@ class Capture:
     def frames(self) -> tuple[Frame, ...]:
         """Every frame, in order of time. Only after `stop`."""
         if self._frames is None:
-            raise CaptureError("the capture is still running: stop it first")
+            raise CaptureError(
+                "there is nothing yet: first stop the capture, and that must succeed"
+            )
         return self._frames
 
     @property
@@ -149,7 +161,8 @@ class Capture:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        with suppress(CaptureError) if error else nullcontext():  # the first error counts
+            self.stop()
 
     def _close(self) -> None:
         for listener in self._sockets:

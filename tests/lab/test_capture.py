@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from lab import capture, sandbox
 from lab.capture import Capture, CaptureError, Tap
@@ -81,34 +84,48 @@ def test_every_packet_is_seen_at_every_point_in_order_and_read_by_tshark(tmp_pat
     assert len(shown) == len(packets)
 
 
-def capture_nothing_useful() -> tuple[str, str, str]:
+def unlink(network: Network, node: str) -> None:
+    with in_namespace(network.pid(node)):
+        subprocess.run(["ip", "link", "delete", f"{node}-eth0"], check=True)
+
+
+def captures_that_fail() -> list[str]:
+    """What each of them says."""
+    told = []
     with two_nats_network("none", "none") as network:
-        try:
-            Capture([*taps(network), Tap(network.pid("server"), "eth9")])
-        except OSError as error:
-            unknown = str(error)
 
-        with Capture(taps(network)) as recorded:
-            try:
-                _ = recorded.frames
-            except CaptureError as error:
-                early = str(error)
+        def fails(kind: type[Exception], action: Callable[[], object]) -> None:
+            with pytest.raises(kind) as error:
+                action()
+            told.append(str(error.value))
 
-        recorded = Capture(taps(network))
-        with in_namespace(network.pid("server")):
-            subprocess.run(["ip", "link", "delete", "server-eth0"], check=True)
-        try:
-            recorded.stop()
-        except CaptureError as error:
-            cut = str(error)
-    return unknown, early, cut
+        fails(OSError, lambda: Capture([*taps(network), Tap(network.pid("server"), "eth9")]))
+
+        with Capture(taps(network)) as running:
+            fails(CaptureError, lambda: running.frames)
+
+        cut = Capture(taps(network))
+        unlink(network, "server")
+        fails(CaptureError, cut.stop)
+        cut.stop()
+        fails(CaptureError, lambda: cut.frames)
+
+        def body_fails() -> None:
+            with Capture([Tap(network.pid("host_a"), "host_a-eth0")]):
+                unlink(network, "host_a")
+                raise KeyError("body")
+
+        fails(KeyError, body_fails)
+    return told
 
 
 def test_capture_that_cannot_be_evidence_says_so() -> None:
-    unknown, early, cut = sandbox.call(50, capture_nothing_useful)
+    unknown, running, cut, nothing, body = sandbox.call(50, captures_that_fail)
     assert "No such device" in unknown
-    assert "still running" in early
-    assert "server-eth0" in cut
+    assert "first stop the capture" in running
+    assert "capture on server-eth0 ended early" in cut
+    assert nothing == running
+    assert body == "'body'"
 
 
 def overflow() -> tuple[int, int]:
