@@ -403,6 +403,16 @@ def test_hello_that_fared_otherwise_is_told() -> None:
     assert not checks.hellos_fared_as_predicted(Scene().trace(), PREDICTIONS[connected]).ok
 
 
+def test_repetition_stands_for_a_hello_that_the_model_lets_through_and_for_no_other() -> None:
+    scene = opened(1)
+    scene.hello(1, 1)  # a filter predicted; what a repetition meets does not excuse this one
+    scene.hello(1, 1, Fate.DROPPED, copy=1)
+    scene.hello(1, 2, Fate.DROPPED)  # passage predicted; its repetition has it
+    scene.hello(1, 2, copy=1)
+    check = checks.hellos_fared_as_predicted(scene.trace(), PREDICTIONS[connected])
+    assert check.why == "round 1 HELLO 1 delivered, predicted filtered"
+
+
 def order(*steps: tuple[int, str]) -> Trace:
     scene = opened(1)
     for step, sender in steps:
