@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import select
 import signal
 import socket
 import sys
@@ -88,19 +89,25 @@ class Program:
 
     def has_received(self) -> bool:
         """Whether something is there to be read."""
-        try:
-            self.sock.recv(0, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        return True
+        return bool(select.select([self.sock], [], [], 0)[0])
+
+
+Answer = Callable[[bytes, Endpoint], bytes]
 
 
 class Service(Program):
-    """A program that answers each datagram with the same octets."""
+    """A program that answers each datagram, with the same octets unless told otherwise."""
 
-    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        answer: Answer = lambda payload, _: payload,
+    ) -> None:
         super().__init__(address, port)
         self.asked: list[tuple[bytes, Endpoint]] = []
+        self._compose = answer
         asyncio.get_running_loop().add_reader(self.sock, self._answer)
 
     def __exit__(self, *_: object) -> None:
@@ -110,7 +117,7 @@ class Service(Program):
     def _answer(self) -> None:
         data, source = self.sock.recvfrom(65_536)
         self.asked.append((data, endpoint_of(source)))
-        self.sock.sendto(data, source)
+        self.sock.sendto(self._compose(data, self.asked[-1][1]), source)
 
 
 class Notices(list[e.Notice]):
