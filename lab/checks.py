@@ -5,7 +5,7 @@ Every check returns a `Check` that says what it saw, whether it holds or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from math import inf
 
@@ -151,7 +151,7 @@ def sockets_were_fresh(trace: Trace) -> Check:
                 earlier = used.setdefault((hello.sender, endpoint), position)
                 if earlier != position:
                     return Check(name, False, f"{hello.sender} used {endpoint} in two rounds")
-    return Check(name, True, f"{len(trace.rounds)} round(s), no endpoint used twice")
+    return Check(name, True, f"{_count(trace.rounds, 'round')}, no endpoint used twice")
 
 
 def tokens_were_fresh(trace: Trace) -> Check:
@@ -161,7 +161,7 @@ def tokens_were_fresh(trace: Trace) -> Check:
     return Check(
         "every round had a fresh token",
         ok,
-        f"{len(tokens)} token(s) in {len(trace.rounds)} round(s)",
+        f"{_count(tokens, 'token')} in {_count(trace.rounds, 'round')}",
     )
 
 
@@ -250,6 +250,10 @@ def _senders(round_: Round, step: int) -> set[str]:
 
 def _both(steps: set[int]) -> str:
     return "".join(f"; both hosts sent HELLO {step}" for step in sorted(steps))
+
+
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}" if len(things) == 1 else f"{len(things)} {word}s"
 
 
 def _in_words(outcome: Outcome, round_: int | None) -> str:
