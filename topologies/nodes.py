@@ -50,8 +50,9 @@ class LabNode(Node):  # type: ignore[misc]
         """First the namespaces; bash joins them when it is wanted."""
         if self.holder is None:
             try:
+                # Without Mininet's -c: it closes each number that a file may have, one by one.
                 self.holder = subprocess.Popen(
-                    ["mnexec", "-cdnp", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                    ["mnexec", "-dnp", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
                 )
             except OSError as error:
                 raise NetworkError(
@@ -60,7 +61,7 @@ class LabNode(Node):  # type: ignore[misc]
             self.pid = self.holder.pid
             return
         self.inNamespace = False  # else Mininet would give bash a namespace of its own
-        super().startShell(mnopts or f"-cda{self.holder.pid}")
+        super().startShell(mnopts or f"-da{self.holder.pid}")
         self.inNamespace = True
         self.pid = self.holder.pid
 
