@@ -45,7 +45,7 @@ class ServerLimits:
     heartbeat: float = 20.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Client:
     connection: e.ConnectionId
     heard_at: float
@@ -54,8 +54,8 @@ class _Client:
     register: m.Register | None = None
     member: Member | None = None
     session: Session | None = None
-    contender: _Client | None = None
-    """Who wants this client's id, while this client is challenged to show that it is alive."""
+    contenders: list[_Client] = field(default_factory=list)
+    """Who want this client's id, while this client is challenged to show that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +187,10 @@ class Rendezvous:
             return
         holder = self._by_id.get(register.id)
         if holder is not client:
-            if holder is not None and holder.contender is client:
-                self._end_challenge(holder)
+            if holder is not None and client in holder.contenders:
+                holder.contenders.remove(client)
+                if not holder.contenders:
+                    self._timers.cancel(("challenge", holder.connection))
             return
         del self._by_id[register.id]
         if self._by_token.get(register.token) is client:
@@ -199,8 +201,11 @@ class Rendezvous:
             other = self._by_id[register.peer]
             other.session = None
             yield e.SendMessage(m.PeerStatus(m.PeerState.LEFT), other.connection)
-        if client.contender is not None:
-            yield from self._admit(client.contender, now)
+        if client.contenders:
+            first, *first.contenders = client.contenders
+            yield from self._admit(first, now)
+            if first.contenders:
+                yield from self._challenge(first, now)
 
     # Messages
 
@@ -214,7 +219,7 @@ class Rendezvous:
             text = f"more than {RATE:g} messages a second"
             yield from self._refuse(client, m.ErrorCode.TOO_FAST, text, now)
             return
-        if client.contender is not None:  # challenged, and alive
+        if client.contenders:  # challenged, and alive
             yield from self._challenge_answered(client, now)
         match message:
             case m.Register():
@@ -272,25 +277,23 @@ class Rendezvous:
         elif holder.register is not None and holder.register.token == register.token:
             # The same process again: its old connection is dead, whatever TCP thinks.
             yield from self._challenge_answered(holder, now)
-            holder.contender = client
+            holder.contenders = [client]
             text = "this client has connected again"
             yield from self._refuse(holder, m.ErrorCode.REPLACED, text, now)
-        elif holder.contender is not None:
-            yield from self._refuse_id(client, now)
         else:
-            holder.contender = client
-            self._timers.set(("challenge", holder.connection), now + CHALLENGE_WITHIN)
-            yield self._ping(holder)
+            holder.contenders.append(client)
+            if len(holder.contenders) == 1:
+                yield from self._challenge(holder, now)
+
+    def _challenge(self, holder: _Client, now: float) -> Iterator[e.Action]:
+        self._timers.set(("challenge", holder.connection), now + CHALLENGE_WITHIN)
+        yield self._ping(holder)
 
     def _challenge_answered(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        contender = holder.contender
-        self._end_challenge(holder)
-        if contender is not None:
-            yield from self._refuse_id(contender, now)
-
-    def _end_challenge(self, holder: _Client) -> None:
-        holder.contender = None
+        contenders, holder.contenders = holder.contenders, []
         self._timers.cancel(("challenge", holder.connection))
+        for contender in contenders:
+            yield from self._refuse_id(contender, now)
 
     def _challenge_unanswered(self, holder: _Client, now: float) -> Iterator[e.Action]:
         text = f"no answer within {CHALLENGE_WITHIN:g} s, and another client has come with this id"
