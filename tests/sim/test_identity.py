@@ -102,18 +102,41 @@ def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
     assert world.server.rendezvous.registered == {"host_a"}
 
 
-def test_third_process_is_refused_while_the_second_waits() -> None:
+def test_contenders_are_refused_together_when_the_holder_answers() -> None:
+    world = World()
+    first = holder(world)
+    contenders = [Raw(world) for _ in range(3)]
+    for raw in contenders:
+        raw.send(SAME_ID)
+    world.run(2 * world.r)
+    assert [raw.refusals() for raw in contenders] == [[m.ErrorCode.ID_IN_USE]] * 3
+    assert not first.told(e.ServerLost)
+
+
+def test_contender_that_dies_waiting_is_challenged_in_its_turn() -> None:
+    """Power cut, reboot, power cut, reboot: the last process must not be refused for good."""
     world = World()
     first = holder(world)
     first.vanish()
-    second, third = Raw(world), Raw(world)
-    second.send(SAME_ID)
+    second = contender(world)
     world.run(0.5)
-    third.send(SAME_ID)
+    second.vanish()
+    third = contender(world)
+    world.run(2 * CHALLENGE_WITHIN + 1.0)
+    assert third.told(e.RegisteredAtServer)
+    assert world.server.rendezvous.registered == {"host_a"}
+
+
+def test_living_contender_keeps_the_id_from_the_next_one() -> None:
+    world = World()
+    first = holder(world)
+    first.vanish()
+    second = contender(world)
     world.run(0.5)
-    assert third.refusals() == [m.ErrorCode.ID_IN_USE]
-    world.run(CHALLENGE_WITHIN)
-    assert isinstance(second.received[0], m.Registered)
+    third = contender(world)
+    world.run(2 * CHALLENGE_WITHIN + 1.0)
+    assert second.told(e.RegisteredAtServer)
+    assert third.told(e.ServerRefused)[0].code == m.ErrorCode.ID_IN_USE
 
 
 def test_same_process_replaces_its_own_dead_connection_at_once() -> None:
