@@ -19,6 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import nat_traversal
 from lab import doctor
 from lab.doctor import Need
 from nat_traversal.behavior import PRESETS
@@ -110,6 +111,12 @@ def test_every_data_file_of_the_tree_is_in_the_wheel() -> None:
     tops = ("nat_traversal", "lab", "topologies")
     files = {path for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
     assert declared == {path for path in files if path.suffix not in {".py", ".pyc"}}
+
+
+def test_the_changelog_begins_with_the_version_of_the_package() -> None:
+    newest = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == nat_traversal.__version__
 
 
 @pytest.mark.parametrize("target", PROJECT["scripts"].values())
