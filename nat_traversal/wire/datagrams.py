@@ -253,7 +253,7 @@ def _decode_announced(data: bytes) -> Announced:
     if peers > MAX_CANDIDATES:
         raise WireError(f"ANNOUNCED with {peers} peer endpoints: at most {MAX_CANDIDATES}")
     if len(data) != _ANNOUNCED.size + (1 + peers) * _ENDPOINT.size:
-        raise WireError(f"ANNOUNCED of {len(data)} octets: wrong length for {peers} endpoints")
+        raise WireError(f"ANNOUNCED of {len(data)} octets: wrong length for {peers} peer endpoints")
     mapped, *rest = (
         _unpack_endpoint(data, _ANNOUNCED.size + index * _ENDPOINT.size)
         for index in range(1 + peers)
