@@ -24,6 +24,7 @@ from lab.result import CellResult, PacketRecord, Report, broken, observe, read_r
 from nat_traversal.behavior import PRESETS
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire.datagrams import Hello, encode
+from tests.unit.scenes import swapped
 
 NASTY = "<script>alert('&')</script>"
 
@@ -141,6 +142,33 @@ def test_cell_is_observed_from_its_packets() -> None:
     assert (record.t, record.fate, record.step, record.round) == (0.0, Fate.BLOCKED, 1, 1)
     assert "HELLO 1 never left nat_a" in result.explanation
     assert not result.ok
+
+
+def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> None:
+    scene = swapped()
+    scene.data("host_a", 2)
+    scene.data("host_b", 2)
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", scene.packets)
+    assert result.ok
+    assert (result.round, result.bound_ms) == (2, None)
+    assert [(hello.round, hello.step, hello.sender[-1]) for hello in result.hellos] == [
+        *[(1, 1, "a"), (1, 2, "b"), (1, 3, "a")],
+        *[(2, 1, "b"), (2, 2, "a"), (2, 3, "b")],
+    ]
+    assert [hello.heard for hello in result.hellos] == [False, False, True] * 2
+    assert [(other.kind, other.round) for other in result.packets] == [
+        *[("ANNOUNCE", None)] * 4,
+        *[("CONFIRM", 2), ("DATA", 2), ("DATA", 2)],
+    ]
+    assert result.hellos[1].translated == "198.51.100.2:2527"
+
+
+def test_ladder_names_each_round_and_its_roles() -> None:
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().packets)
+    assert [text.text for text in elements(result, "band-text")] == [
+        "Round 1: A = host_a, B = host_b",
+        "Round 2: A = host_b, B = host_a",
+    ]
 
 
 def printed(report: Report) -> str:
