@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lab import doctor, sandbox
 from lab.addressing import side
+from lab.bench import bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
 from lab.cell import CELL_TIMEOUT, CellJob, run_cell
 from lab.errors import LabError
@@ -172,6 +173,7 @@ def _doctor(options: argparse.Namespace) -> Exit:
 def _bench(options: argparse.Namespace) -> Exit:
     del options
     console = Console()
+    console.print(bring_up_table(measure_bring_up()))
     console.print(forwarding_table(measure_forwarding()))
     return Exit.OK
 
