@@ -132,7 +132,7 @@ class Handshake:
 
     def hello_arrived(self, hello: Hello, source: Endpoint, now: float) -> list[Output] | None:
         """A HELLO came in. None: not of this round, or not for this role and state."""
-        if hello.token != self._start.token or hello.round != self._start.round:
+        if not self._is_of_this_round(hello):
             return None
         trigger = {
             1: _T.HELLO_1,
@@ -152,7 +152,7 @@ class Handshake:
 
     def confirm_arrived(self, confirm: Confirm, source: Endpoint) -> list[Output] | None:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
-        if confirm.token != self._start.token or not self._machine.allows(_T.CONFIRM):
+        if not self._is_of_this_round(confirm) or not self._machine.allows(_T.CONFIRM):
             return None
         self._heard_from = source
         self._machine.fire(_T.CONFIRM)
@@ -182,6 +182,9 @@ class Handshake:
             self._deadline = None
             return []
         return self._say(now)
+
+    def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
+        return (datagram.token, datagram.round) == (self._start.token, self._start.round)
 
     def _enter(self, trigger: HandshakeTrigger, now: float) -> list[Output]:
         before = self.state
