@@ -30,7 +30,7 @@ check: ## lint, format and types
 
 bench: ## forwarding side by side with socat
 	@scripts/setup.sh bench
-	@$(python) -m lab bench $(BENCH_ARGS)
+	@$(python) -m lab bench
 
 doctor: ## what this machine has and lacks for the lab, and what is used instead
 	@scripts/setup.sh check
@@ -40,7 +40,7 @@ lock: ## pin constraints.txt to the newest releases that pyproject.toml admits
 	@scripts/setup.sh check
 	rm -rf .make
 	$(python) -m venv .make/lock
-	.make/lock/bin/python -m pip install --quiet setuptools
+	.make/lock/bin/python -m pip install --quiet --upgrade setuptools
 	.make/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	{ head -1 constraints.txt; .make/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; } >.make/constraints.txt
 	mv .make/constraints.txt constraints.txt
