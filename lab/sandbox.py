@@ -50,6 +50,11 @@ def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P
     `SandboxUnavailableError` if this machine does not let us make the namespaces, and
     `SandboxError` if the sandbox gave no answer, in time or at all.
     """
+    if function.__module__ == "__main__" or "<" in function.__qualname__:
+        raise SandboxError(
+            f"a sandbox cannot import {function.__qualname__} of {function.__module__}:"
+            " call a function at the top of a module that can be imported"
+        )
     ours, theirs = Pipe()
     stderr = os.dup(2)
     code = f"from lab.sandbox import _serve; _serve({theirs.fileno()}, {stderr})"
@@ -129,6 +134,9 @@ def _serve(connection_fd: int, stderr_fd: int) -> None:
         try:
             function, args, kwargs = connection.recv()
         except EOFError:  # the caller has gone
+            return
+        except (ImportError, AttributeError) as error:
+            connection.send(_Raised(SandboxError(f"the sandbox cannot import the call: {error}")))
             return
         try:
             answer = function(*args, **kwargs)

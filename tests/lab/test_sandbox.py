@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -101,6 +102,14 @@ def test_an_error_that_cannot_be_copied_keeps_its_text() -> None:
 def test_an_answer_that_cannot_be_copied_is_an_error() -> None:
     with pytest.raises(SandboxError, match="_return_without_copy returned what has no copy"):
         sandbox.call(20, _return_without_copy)
+
+
+def test_a_module_that_cannot_be_imported_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("only_here")
+    exec("def function(): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    with pytest.raises(SandboxError, match="cannot import the call: No module named 'only_here'"):
+        sandbox.call(20, module.function)
 
 
 def test_a_sandbox_that_dies_is_an_error_with_its_status() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import sandbox
-from lab.errors import SandboxUnavailableError
+from lab.errors import SandboxError, SandboxUnavailableError
 
 
 def write(settings: Path, name: str, value: str) -> None:
@@ -61,6 +61,14 @@ def test_a_refused_namespace_is_one_error_with_reason_and_remedy(
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(SandboxUnavailableError, match=r"failed: Not permitted\. Remedy: \w"):
         sandbox.call(5, os.getpid)
+
+
+def test_a_function_that_cannot_be_imported_is_refused() -> None:
+    def local() -> None: ...
+
+    for function in (local, lambda: None):
+        with pytest.raises(SandboxError, match="call a function at the top of a module"):
+            sandbox.call(5, function)
 
 
 def test_without_util_linux_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
