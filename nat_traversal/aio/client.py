@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import socket
 from collections.abc import Callable
@@ -213,4 +214,5 @@ class Client(Driver):
 def _connect_problem(server: HostPort, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {server.host!r} has no IPv4 address: check --server"
-    return f"cannot connect to {server}: {error.strerror or error}"
+    # asyncio's own text shows a Python tuple
+    return f"cannot connect to {server}: {os.strerror(error.errno) if error.errno else error}"
