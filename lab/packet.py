@@ -64,6 +64,7 @@ class Packet:
 
 _ETHERTYPE_IPV4 = b"\x08\x00"
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_UDP = struct.Struct("!HHHH")
 _PORTS = struct.Struct("!HH")
 _FRAGMENT_OFFSET = 0x1FFF
 
@@ -82,7 +83,8 @@ def dissect(frame: bytes, *, time: float, point: str, outgoing: bool) -> Packet 
         payload = b""
         match protocol:
             case Protocol.UDP:
-                source_port, destination_port, payload = _udp(body)
+                source_port, destination_port, _, _ = _UDP.unpack_from(body)
+                payload = body[_UDP.size :]
             case Protocol.TCP:
                 source_port, destination_port = _PORTS.unpack_from(body)
                 payload = body[(body[12] >> 4) * 4 :]
@@ -115,11 +117,6 @@ def _ipv4(data: bytes) -> tuple[int, bytes, bytes, bytes]:
     return protocol, source, destination, data[(head & 0x0F) * 4 : length]
 
 
-def _udp(body: bytes) -> tuple[int, int, bytes]:
-    source_port, destination_port, length = struct.unpack_from("!HHH", body)
-    return source_port, destination_port, body[8:length]
-
-
 def _quoted(kind: Icmp, data: bytes) -> Refused:
     _, source, destination, body = _ipv4(data)
     source_port, destination_port = _PORTS.unpack_from(body)
@@ -127,7 +124,7 @@ def _quoted(kind: Icmp, data: bytes) -> Refused:
         kind,
         _endpoint(source, source_port),
         _endpoint(destination, destination_port),
-        body[8:],
+        body[_UDP.size :],
     )
 
 

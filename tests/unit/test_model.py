@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lab.model import Fate, ModelNat, Verdict
-from nat_traversal.behavior import PRESETS, Filtering, Mapping, NatBehavior
+from nat_traversal.behavior import PRESETS, Filtering, Mapping, NatBehavior, Unsolicited
 from nat_traversal.endpoint import Endpoint
 
 INSIDE = Endpoint("10.0.1.2", 5000)
@@ -111,6 +111,30 @@ def test_packet_before_any_mapping_books_too() -> None:
     nat.inbound(REMOTE, Endpoint(PUBLIC, INSIDE.port))
     assert nat.outbound(INSIDE, STRANGER).port == INSIDE.port
     assert nat.outbound(INSIDE, REMOTE).port != INSIDE.port
+
+
+def test_booked_tuple_stays_the_routers_though_the_filter_would_let_it_in() -> None:
+    behavior = NatBehavior(
+        Mapping.ENDPOINT_INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT, Unsolicited.ORDER_SENSITIVE
+    )
+    nat = ModelNat(behavior, PUBLIC, random.Random(1))
+    nat.inbound(STRANGER, Endpoint(PUBLIC, INSIDE.port))
+    outside = nat.outbound(INSIDE, REMOTE)
+    assert nat.judge(STRANGER, outside).fate is Fate.TAKEN_BY_ROUTER
+    assert nat.inbound(SAME_HOST, outside) == INSIDE
+
+
+class Always2000(random.Random):
+    def randrange(self, *_: object) -> int:
+        return 2000 - 1024
+
+
+def test_moved_flow_avoids_ports_that_are_held_or_booked() -> None:
+    nat = ModelNat(PRESETS["linux-masquerade"].behavior, PUBLIC, Always2000())
+    nat.outbound(Endpoint(INSIDE.address, 2000), STRANGER)
+    for port in (2001, INSIDE.port):
+        nat.inbound(REMOTE, Endpoint(PUBLIC, port))
+    assert nat.outbound(INSIDE, REMOTE) == Endpoint(PUBLIC, 2002)
 
 
 def test_inside_host_that_sends_first_is_not_moved() -> None:

@@ -64,7 +64,7 @@ def test_ip_options_and_ethernet_padding_are_no_payload() -> None:
 
 def test_tcp_payload_begins_after_the_options() -> None:
     header = struct.pack("!HHIIBBHHH", HOST.port, PEER.port, 1, 2, 6 << 4, 0x18, 99, 0, 0)
-    packet = read(frame(ipv4(6, header + b"\x01" * 4 + b'{"type":"ping"}')))
+    packet = read(frame(ipv4(6, header + b"\x01" * 4 + b'{"type":"ping"}', pad=b"\0" * 6)))
     assert packet is not None
     assert (packet.protocol, packet.payload) == (Protocol.TCP, b'{"type":"ping"}')
 

@@ -27,6 +27,7 @@ from tests.unit.scenes import (
     SERVER,
     TOKENS,
     A,
+    B,
     Scene,
     connected,
     failed,
@@ -83,14 +84,23 @@ def test_hosts_own_refusal_that_its_nat_passes_on_is_not_the_routers() -> None:
     assert [h.fate for h in scene.trace().rounds[0].hellos] == [Fate.DROPPED, Fate.PORT_CLOSED]
 
 
-def test_one_hello_to_two_addresses_is_two_passages() -> None:
+def test_one_hello_to_two_addresses_is_two_passages_though_they_cross_on_the_way() -> None:
     scene = Scene()
-    elsewhere = Endpoint("198.51.100.99", 9)
-    scene.hello(1, 1, Fate.DROPPED)
-    scene.hello(1, 1, Fate.LOST, destination=elsewhere)
+    payload = encode(Hello(TOKENS[1], 1, 1, False))
+    socket, wanted = inside("host_a", 1), inside("host_b", 1)
+    here, there = outside("host_b", 1), Endpoint(OUTSIDE["host_b"], 9)
+    as_here, as_there = outside("host_a", 1), Endpoint(OUTSIDE["host_a"], 8)
+    for target in (here, there):
+        scene.see(A.host_link, True, socket, target, payload=payload)
+    for shown, target in ((as_there, there), (as_here, here)):
+        scene.see(A.wan, True, shown, target, payload=payload)
+    for shown, target in ((as_there, there), (as_here, here)):
+        scene.see(B.wan, False, shown, target, payload=payload)
+    scene.see(B.lan, True, as_here, wanted, payload=payload)
+    scene.see(B.host_link, False, as_here, wanted, payload=payload)
     first, second = scene.trace().rounds[0].hellos
-    assert (first.destination, first.fate) == (outside("host_b", 1), Fate.DROPPED)
-    assert (second.destination, second.fate) == (elsewhere, Fate.LOST)
+    assert (first.translated, first.fate) == (as_here, Fate.DELIVERED)
+    assert (second.translated, second.fate) == (as_there, Fate.DROPPED)
 
 
 def test_foreign_udp_is_no_passage() -> None:
@@ -108,6 +118,13 @@ def test_connected_round_is_timed_from_the_later_registration_to_the_last_proof(
     (confirm,) = trace.rounds[0].confirms
     assert confirm.arrived is not None
     assert trace.connect_seconds == confirm.arrived - registered
+
+
+def test_registering_again_does_not_move_the_start() -> None:
+    scene = connected()
+    before = scene.trace().connect_seconds
+    scene.register()
+    assert scene.trace().connect_seconds == before
 
 
 def test_bound_is_made_of_the_shortest_ways_between_links() -> None:
@@ -299,6 +316,15 @@ def test_copy_sent_before_its_sender_knew_is_no_fault() -> None:
     scene.hello(1, 2)
     scene.hello(1, 3)
     scene.hello(1, 2, copy=1)
+    scene.conclude(1)
+    assert checks.nothing_went_on_after_success(scene.trace()).ok
+
+
+def test_host_may_repeat_itself_until_it_knows_whatever_its_peer_knows() -> None:
+    scene = opened(1)
+    scene.hello(1, 3)
+    scene.say("host_b", messages.Established(1, 1))
+    scene.hello(1, 3, copy=1)
     scene.conclude(1)
     assert checks.nothing_went_on_after_success(scene.trace()).ok
 
