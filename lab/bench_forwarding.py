@@ -137,7 +137,7 @@ def _socat_chain(target: int) -> Iterator[int]:
 
 @contextmanager
 def _program(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "nat_traversal", *arguments, "--json"]
+    command = [sys.executable, "-m", "nat_traversal", *arguments, "--json", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process
