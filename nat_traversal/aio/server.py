@@ -63,10 +63,12 @@ class Server(Driver):
         self._loop.add_reader(self._udp.sock, self._readable)
 
     async def close(self) -> None:
-        """End every connection and free the ports."""
+        """End every connection and free the ports. A second time does nothing."""
+        tcp, self._tcp = self._tcp, None
+        if tcp is None:
+            return
+        tcp.close()
         self._loop.remove_reader(self._udp.sock)
-        if self._tcp is not None:
-            self._tcp.close()
         connections = list(self._connections.values())
         self.feed(e.StopRequested())
         self._disarm()
