@@ -421,8 +421,9 @@ class Agent:
             else:
                 yield from self._link.timer_fired(name, now)
         elif name == "announce":
-            if self._silent_since is not None and now - self._silent_since >= UDP_SILENCE:
-                yield e.Tell(e.AnnounceUnanswered(now - self._silent_since))
+            silence = 0.0 if self._silent_since is None else now - self._silent_since
+            if silence >= UDP_SILENCE and self._link.is_registered:
+                yield e.Tell(e.AnnounceUnanswered(silence))
                 self._silent_since = now
             yield self._announce(now)
         elif name == "retry":
