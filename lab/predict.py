@@ -16,7 +16,7 @@ from nat_traversal.endpoint import Endpoint
 
 ROUNDS = (1, 2)
 _SERVER = Endpoint("192.0.2.2", 6545)
-_NAT_ADDRESS = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
+NAT_ADDRESS = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
 _INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
 _FIRST_PORT = {"host_a": 40_000, "host_b": 50_000}
 
@@ -55,8 +55,8 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
     hosts = {
         name: _Host(
             name,
-            ModelNat(behavior, _NAT_ADDRESS[name], rng),
-            _INSIDE[name] if behavior else _NAT_ADDRESS[name],
+            ModelNat(behavior, NAT_ADDRESS[name], rng),
+            _INSIDE[name] if behavior else NAT_ADDRESS[name],
         )
         for name, behavior in behaviors.items()
     }

@@ -123,7 +123,7 @@ def observe(nat_a: str, nat_b: str, topology: str, packets: Iterable[Packet]) ->
         explanation=explain(trace),
         hellos=tuple(record for record in records if record.kind == "HELLO"),
         packets=tuple(record for record in records if record.kind != "HELLO"),
-        checks=run_checks(trace, prediction),
+        checks=run_checks(trace, nat_a, nat_b),
     )
 
 

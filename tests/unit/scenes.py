@@ -216,8 +216,11 @@ def swapped() -> Scene:
 
 
 def failed() -> Scene:
+    """Two symmetric NATs: each shows its peer another port than it showed the server."""
     scene = opened(1, 2)
     for round_ in (1, 2):
         for step in (1, 2, 3):
-            scene.hello(round_, step, Fate.DROPPED)
+            sender = roles(round_)[(step + 1) % 2]
+            moved = Endpoint(OUTSIDE[sender], 60_000 + round_)
+            scene.hello(round_, step, Fate.DROPPED, translated=moved)
     return scene
