@@ -102,6 +102,19 @@ def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
     assert world.server.rendezvous.registered == {"host_a"}
 
 
+def test_one_of_two_contenders_leaves_the_challenge_to_the_other() -> None:
+    world = World()
+    first = holder(world)
+    first.vanish()
+    leaves, stays = Raw(world), Raw(world)
+    for raw in (leaves, stays):
+        raw.send(SAME_ID)
+    world.run(0.5)
+    leaves.end.close()
+    world.run(CHALLENGE_WITHIN)
+    assert isinstance(stays.received[0], m.Registered)
+
+
 def test_contenders_are_refused_together_when_the_holder_answers() -> None:
     world = World()
     first = holder(world)

@@ -14,7 +14,7 @@ from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.path import CONSENT_TIMEOUT
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello
+from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
 
 ROUND = bytes(range(16))
 PEER = Endpoint("198.51.100.2", 40_000)
@@ -380,6 +380,12 @@ def test_answer_that_the_start_overtook_is_still_news() -> None:
     sent = len(rig.done(e.SendDatagram))
     rig.wait(20.0)
     assert len(rig.done(e.SendDatagram)) == sent, "no announces in a round"
+
+
+def test_peers_ping_without_a_path_is_not_answered() -> None:
+    rig = Rig().punching()
+    for datagram in (Ping(ROUND, bytes(8)), Pong(ROUND, bytes(8)), Bye(ROUND)):
+        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
 
 
 def test_timer_that_fires_early_does_no_harm() -> None:
