@@ -35,9 +35,9 @@ from tests.loopback.support import (
     Wire,
     a_server,
     announce,
-    closed_endpoint,
     eventually,
     register,
+    unused,
 )
 
 
@@ -239,7 +239,7 @@ class TestErrors:
                 pass
 
     async def test_a_server_that_is_not_there(self) -> None:
-        error = await fails(closed_endpoint())
+        error = await fails(unused())
         assert isinstance(error, ServerUnreachableError)
         assert "Connection refused" in str(error)
 

@@ -33,7 +33,7 @@ from tests.loopback.support import (
     a_server,
     eventually,
     two_hosts,
-    unused_address,
+    unused,
 )
 
 DISCARD = [Endpoint("127.0.0.1", 9)]
@@ -97,7 +97,7 @@ class TestServerAddress:
     ) -> None:
         monkeypatch.setattr(control_link, "RECONNECT_FIRST", 0.01)
         monkeypatch.setattr(control_link, "RECONNECT_MOST", 0.02)
-        endpoint = Endpoint(unused_address(), 6545)
+        endpoint = unused()
         async with Host(endpoint, "host_a", "host_b", connect=DISCARD) as a:
             lost = await a.notices.wait(e.ServerLost, count=3)
             assert lost.reason == f"cannot connect to {endpoint}: Connection refused"
@@ -112,7 +112,7 @@ class TestServerAddress:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with a_server() as (server, _):
-            closed = Endpoint(unused_address(), server.endpoint.port)
+            closed = unused()
 
             async def resolve(name: HostPort, *, family: int) -> list[Endpoint]:
                 assert (name.port, family) == (server.endpoint.port, socket.AF_INET)
@@ -126,7 +126,7 @@ class TestServerAddress:
     async def test_the_last_address_that_fails_is_told(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        endpoints = [Endpoint(unused_address(), 6545) for _ in range(2)]
+        endpoints = [unused() for _ in range(2)]
 
         async def resolve(name: HostPort, *, family: int) -> list[Endpoint]:
             return endpoints
@@ -198,7 +198,7 @@ class TestControl:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(control_link, "RECONNECT_FIRST", 0.01)
-        endpoint = Endpoint(unused_address(), 6545)
+        endpoint = unused()
         with Service() as service, Program() as program:
             server = await serve(*endpoint.sockaddr)
             async with (

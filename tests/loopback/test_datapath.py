@@ -15,7 +15,7 @@ from nat_traversal import Endpoint
 from nat_traversal.aio.datapath import DRAIN, PENDING_FRAGMENTS, Counters, DataPath
 from nat_traversal.aio.udp import endpoint_of, open_udp
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye, Data, Fragment, decode, encode
-from tests.loopback.support import Program, closed_endpoint, eventually
+from tests.loopback.support import Program, eventually, unused
 
 TOKEN = bytes(range(16))
 TAG = TOKEN[:4]
@@ -204,20 +204,20 @@ async def test_a_long_datagram_leaves_as_two_halves_and_counts_as_one() -> None:
 
 async def test_an_icmp_answer_does_not_cost_the_next_datagram() -> None:
     """The peer's port was closed for a moment: the kernel reports that to the send after it."""
-    closed = closed_endpoint()
+    closed = unused()
     with End(closed) as end:
         end.path.send(1, True, b"early")
-        with Program(port=closed.port) as peer:
+        with Program(*closed.sockaddr) as peer:
             end.path.send(1, True, b"late")
             assert decode((await peer.receive())[0]) == Data(TAG, 1, True, b"late")
         assert end.counters == Counters(sent=2, refused=1)
 
 
 async def test_an_icmp_answer_does_not_cost_half_a_datagram() -> None:
-    closed = closed_endpoint()
+    closed = unused()
     with End(closed) as end:
         end.path.send(1, True, b"early")
-        with Program(port=closed.port) as peer:
+        with Program(*closed.sockaddr) as peer:
             end.path.send(1, True, bytes(MAX_UDP_PAYLOAD))
             for _ in range(2):
                 assert isinstance(decode((await peer.receive())[0]), Fragment)
@@ -225,12 +225,12 @@ async def test_an_icmp_answer_does_not_cost_half_a_datagram() -> None:
 
 
 async def test_a_peer_whose_port_stays_closed_is_counted_until_it_opens() -> None:
-    closed = closed_endpoint()
+    closed = unused()
     with End(closed) as end:
         for count in (1, 2, 3):
             end.path.send(1, True, b"x")
             await end.counted(sent=count, refused=count)
-        with Program(port=closed.port) as peer:
+        with Program(*closed.sockaddr) as peer:
             peer.send(encode(Data(TAG, 7, True, b"here")), end.endpoint)
             await end.counted(sent=3, refused=3, received=1)
 

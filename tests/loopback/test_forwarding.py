@@ -21,9 +21,9 @@ from tests.loopback.support import (
     Host,
     Program,
     Service,
-    closed_endpoint,
     eventually,
     two_hosts,
+    unused,
 )
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ async def _refused(host: Host, count: int) -> None:
 class TestNames:
     """`--connect` with a name of several addresses, of which the service listens on one."""
 
-    @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
+    @pytest.mark.parametrize("position", [0, 1, 2])
     async def test_no_datagram_is_lost_whichever_address_the_service_listens_on(
-        self, address: str
+        self, position: int
     ) -> None:
-        with Service(address) as service:
-            port = service.endpoint.port
-            targets = [Endpoint(each, port) for each in ("127.0.0.1", "127.0.0.2", "::1")]
+        targets = [unused(), unused(), Endpoint("::1", 16_545)]
+        with Service("::1") if position == 2 else Service(*targets[position].sockaddr) as service:
+            targets[position] = service.endpoint
             async with two_hosts(connect=targets) as (a, b):
                 for number in range(3):
                     with Program() as program:
@@ -104,18 +104,16 @@ class TestNames:
                 assert (b.counters.refused, b.problems) == (0, [])
 
     async def test_the_address_that_answered_is_asked_first_by_the_next_program(self) -> None:
-        with Service("127.0.0.2") as service, Program() as one, Program() as other:
-            port = service.endpoint.port
-            targets = [Endpoint("127.0.0.1", port), service.endpoint]
-            async with two_hosts(connect=targets) as (a, _):
+        first, second = unused(), unused()
+        with Service(*second.sockaddr), Program() as one, Program() as other:
+            async with two_hosts(connect=[first, second]) as (a, _):
                 await one.ask(b"x", a.port)
-                with Service("127.0.0.1", port) as late:
+                with Service(*first.sockaddr) as late:
                     await other.ask(b"x", a.port)
                     assert late.asked == []
 
     async def test_a_service_that_listens_nowhere_is_told_with_all_its_addresses(self) -> None:
-        first = closed_endpoint()
-        second = Endpoint("127.0.0.2", first.port)
+        first, second = unused(), unused()
         with Program() as program:
             async with two_hosts(connect=[first, second]) as (a, b):
                 for count in (1, 2, 3):
@@ -128,8 +126,8 @@ class TestNames:
                     ]
                     * 3
                 )
-                for address in ("127.0.0.2", "127.0.0.1"):  # it starts, and moves
-                    with Service(address, first.port):
+                for endpoint in (second, first):  # it starts, and moves
+                    with Service(*endpoint.sockaddr):
                         assert await program.ask(b"now", a.port) == b"now"
                     await self._gone(program, a, b)
 
@@ -155,7 +153,7 @@ class TestTrouble:
     """What cannot be delivered is counted and told, and stops nothing else."""
 
     async def test_a_closed_target_port_works_as_soon_as_the_service_starts(self) -> None:
-        target = closed_endpoint()
+        target = unused()
         with Program() as program:
             async with two_hosts(connect=[target]) as (a, b):
                 for count in (1, 2, 3):
@@ -166,17 +164,17 @@ class TestTrouble:
                 }
                 assert b.connector is not None
                 assert b.connector.flows == 1
-                with Service(port=target.port):
+                with Service(*target.sockaddr):
                     assert await program.ask(b"late", a.port) == b"late"
                 assert b.connector.flows == 1
 
     async def test_the_answer_to_an_earlier_datagram_does_not_cost_the_next_one(self) -> None:
         """Without a turn of the loop between: the kernel reports the ICMP error to the next send."""
-        target = closed_endpoint()
+        target = unused()
         async with two_hosts(connect=[target]) as (_, b):
             assert b.connector is not None
             b.connector.deliver(1, memoryview(b"early"))
-            with Service(port=target.port) as service:
+            with Service(*target.sockaddr) as service:
                 b.connector.deliver(1, memoryview(b"late"))
                 await eventually(lambda: service.asked, "the service is asked")
                 assert service.asked[0][0] == b"late"
@@ -233,7 +231,7 @@ class TestTrouble:
                 assert (await program.receive())[0] == b"still alive"
 
     async def test_datagrams_are_dropped_and_told_until_a_path_stands(self) -> None:
-        async with Host(closed_endpoint(), "host_a", "host_b", listen="127.0.0.1") as a:
+        async with Host(unused(), "host_a", "host_b", listen="127.0.0.1") as a:
             with Program() as program:
                 program.send(b"x", a.port)
                 program.send(b"y", a.port)
@@ -388,7 +386,7 @@ class TestFlows:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(forwarder_module, "file_limit", lambda _: 66)
-        connector = Connector([closed_endpoint()], Counters(), print)
+        connector = Connector([unused()], Counters(), print)
         for number in range(5):
             connector.deliver(number, memoryview(b""))
         assert connector.flows == 2
