@@ -9,7 +9,6 @@ import re
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NoReturn
@@ -323,7 +322,3 @@ def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse_argument
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -37,7 +37,7 @@ class _ListenFlow:
     source: tuple[str, int]
     local: Local
     used_at: float
-    header: bytes = b""
+    header: bytes
 
 
 @dataclass(slots=True)
@@ -112,35 +112,32 @@ class Listener:
                 length, source, local = receive(body)
             except BlockingIOError:
                 return
-            except OSError as error:  # an ICMP error for an earlier reply: that program is gone
-                self._note_icmp(error)
+            except OSError as error:  # an unconnected socket has hardly any
+                log.debug("listening side: %s", error)
                 continue
             path = self._path
             if path is None:
                 self._counters.unsendable += 1
                 self._problem("datagrams from local programs are dropped until a path stands")
                 continue
-            flow = self._flow(source, local, now)
+            flow = self._flow(path, source, local, now)
             if length <= MAX_DATA_PAYLOAD:
                 buffer[:HEADROOM] = flow.header
                 path.send_framed(self._view[: HEADROOM + length])
             else:
                 path.send(flow.number, True, body[:length])
 
-    def _note_icmp(self, error: OSError) -> None:
-        self._counters.refused += 1
-        log.debug("listening side: %s", error)
-
-    def _flow(self, source: tuple[str, int], local: Local, now: float) -> _ListenFlow:
+    def _flow(
+        self, path: DataPath, source: tuple[str, int], local: Local, now: float
+    ) -> _ListenFlow:
         key = (source, local[0][2] if local else b"")
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= MAX_FLOWS:
                 self._drop(next(iter(self._flows.values())))
             self._next_number = (self._next_number + 1) % 2**32
-            flow = _ListenFlow(key, self._next_number, source, local, now)
-            if self._path is not None:
-                flow.header = self._path.header(flow.number, from_listener=True)
+            header = path.header(self._next_number, from_listener=True)
+            flow = _ListenFlow(key, self._next_number, source, local, now, header)
             self._flows[key] = self._by_number[flow.number] = flow
         self._flows.move_to_end(key)
         flow.used_at = now

@@ -70,15 +70,16 @@ class AnsweringSocket:
             length, source = self.sock.recvfrom_into(view)
             return length, source, None
         length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)
+        local: Local = None
         for level, kind, data in ancillary:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
                 # ipi_spec_dst: an address of this host even where a broadcast address was asked
                 _, here, _ = _PKTINFO.unpack(data)
-                return length, source, [(level, kind, _PKTINFO.pack(0, here, bytes(4)))]
-            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                local = [(level, kind, _PKTINFO.pack(0, here, bytes(4)))]
+            elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
                 here, _ = _PKTINFO_6.unpack(data)
-                return length, source, [(level, kind, _PKTINFO_6.pack(here, 0))]
-        return length, source, None
+                local = [(level, kind, _PKTINFO_6.pack(here, 0))]
+        return length, source, local
 
     def answer(self, data: memoryview | bytes, destination: tuple[str, int], local: Local) -> None:
         """Send from the address in `local`. Raises what `sendmsg` raises."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -16,6 +18,9 @@ from nat_traversal.aio.datapath import DRAIN, PENDING_FRAGMENTS, Counters, DataP
 from nat_traversal.aio.udp import endpoint_of, open_udp
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye, Data, Fragment, decode, encode
 from tests.loopback.support import Program, eventually, unused
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TOKEN = bytes(range(16))
 TAG = TOKEN[:4]
@@ -262,3 +267,26 @@ async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
         assert end.counters == Counters(unsendable=1)
         assert len(end.taker.troubles) == 1
         assert "no way to 255.255.255.255:9" in caplog.text
+
+
+class _Failing(socket.socket):
+    """A socket that fails to send for one reason after the other."""
+
+    def __init__(self, *numbers: int) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        self.numbers = list(numbers)
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        raise OSError(self.numbers.pop(0), "for a reason")
+
+
+@pytest.mark.parametrize("size", [10, MAX_UDP_PAYLOAD])
+async def test_a_second_try_that_fails_is_counted_too(size: int) -> None:
+    async with an_end() as (end, _):
+        with _Failing(errno.ECONNREFUSED, errno.ENOBUFS) as failing:
+            end.path._sock = failing
+            end.path.send(1, True, bytes(size))
+            assert failing.numbers == []
+            end.path._sock = end.sock
+        assert end.counters == Counters(refused=1, unsendable=1)
+        assert [error.errno for error in end.taker.troubles] == [errno.ENOBUFS]

@@ -271,6 +271,51 @@ class TestTrouble:
                 assert b.problems == [f"no way to {service.endpoint}: [Errno 24] No file left"]
                 assert await program.ask(b"y", a.port) == b"y"
 
+    async def test_a_flow_whose_other_addresses_get_no_socket_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = unused(), unused()
+        async with two_hosts(connect=[first, second]) as (_, b):
+            assert b.connector is not None
+            b.connector.deliver(1, memoryview(b"early"))
+            with monkeypatch.context() as patch:
+                patch.setattr(forwarder_module, "open_udp", _no_file)
+                b.connector.deliver(1, memoryview(b"late"))
+            assert b.connector.flows == 0
+            assert b.problems == [f"no way to {first} or {second}: [Errno 24] No file left"]
+            with Service(*second.sockaddr) as service:
+                b.connector.deliver(1, memoryview(b"again"))
+                await eventually(lambda: service.asked, "the service is asked")
+
+    async def test_a_second_try_that_fails_for_another_reason_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(forwarder_module, "open_udp", _refusing_udp)
+        target = unused()
+        async with two_hosts(connect=[target]) as (_, b):
+            assert b.connector is not None
+            b.connector.deliver(1, memoryview(b"x"))
+            assert (b.counters.refused, b.counters.unsendable) == (1, 1)
+            assert b.problems[-1] == f"a datagram to {target} was not sent: No buffer space"
+
+    async def test_an_error_of_the_listening_socket_is_no_news(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, _):
+                assert a.listener is not None
+                receive = a.listener._socket.receive_into
+                errors = [OSError(errno.ENETDOWN, "Network is down")]
+
+                def stumble(view: memoryview) -> object:
+                    if errors:
+                        raise errors.pop()
+                    return receive(view)
+
+                monkeypatch.setattr(a.listener._socket, "receive_into", stumble)
+                assert await program.ask(b"x", a.port) == b"x"
+                assert errors == []
+
     async def test_an_error_of_a_service_s_socket_ends_neither_flow_nor_client(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -305,12 +350,28 @@ class _Stumbling(socket.socket):
         return super().recv_into(buffer, nbytes, flags)
 
 
+class _Refusing(socket.socket):
+    """A socket that reports an ICMP error, and has no buffer for the second try."""
+
+    refused = False
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        if self.refused:
+            raise OSError(errno.ENOBUFS, "No buffer space")
+        self.refused = True
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
 def _narrow_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:
     return _as(_Narrow, open_udp(host, port))
 
 
 def _stumbling_udp(host: str) -> socket.socket:
     return _as(_Stumbling, open_udp(host))
+
+
+def _refusing_udp(host: str) -> socket.socket:
+    return _as(_Refusing, open_udp(host))
 
 
 def _no_file(host: str) -> socket.socket:
