@@ -10,8 +10,10 @@ the interfaces, routes, rules and settings.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from lab.errors import SandboxError, SandboxUnavailableError
 from lab.netns import set_sysctl
@@ -42,48 +44,139 @@ _UNSHARE = (
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """What ``function(*args, **kwargs)`` returns or raises, called in a sandbox of its own.
 
-    `function` must be importable by its module and name; the arguments and the answer are pickled.
-    It has `timeout` seconds from the moment the sandbox stands. Its stdin, stdout and stderr are this
-    process's. Several threads may call at once; the sandbox also ends with the calling thread.
-
-    Raises what `function` raised (as `SandboxError` where that cannot be pickled),
-    `SandboxUnavailableError` if this machine does not let us make the namespaces, and
-    `SandboxError` if the sandbox gave no answer, in time or at all.
+    `Sandbox.call` says how, and what it raises. Several threads may call at once.
     """
-    if function.__module__ == "__main__" or "<" in function.__qualname__:
-        raise SandboxError(
-            f"a sandbox cannot import {function.__qualname__} of {function.__module__}:"
-            " call a function at the top of a module that can be imported"
-        )
-    ours, theirs = Pipe()
-    stderr = os.dup(2)
-    code = f"from lab.sandbox import _serve; _serve({theirs.fileno()}, {stderr})"
-    try:
-        process = subprocess.Popen(
-            [*_UNSHARE, sys.executable, "-c", code],
-            pass_fds=(theirs.fileno(), stderr),
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": search_path()},
-        )
-    except OSError as error:
-        ours.close()
-        raise SandboxUnavailableError(
-            f"cannot start {error.filename}: {error.strerror}; install Debian's util-linux"
-        ) from None
-    finally:
-        theirs.close()
-        os.close(stderr)
-    with ours, process:
+    _refuse_what_has_no_name(function)
+    with Sandbox() as sandbox:
+        return sandbox.call(timeout, function, *args, **kwargs)
+
+
+class Sandbox:
+    """A standing sandbox, for several calls. It ends with the thread that made it, at the latest.
+
+    Modules of the sandbox keep their state from call to call. Its stdin, stdout and stderr are this
+    process's. As a context manager it is closed, after an error killed.
+    """
+
+    def __init__(self) -> None:
+        """Raises `SandboxUnavailableError` if this machine does not let us make the namespaces."""
+        ours, theirs = Pipe()
+        stderr = os.dup(2)
+        code = f"from lab.sandbox import _serve; _serve({theirs.fileno()}, {stderr})"
         try:
-            answer = _converse(ours, process, timeout, (function, args, kwargs))
-            process.wait(_EXIT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise SandboxError(f"{function.__name__} answered but left threads running") from None
+            self._process = subprocess.Popen(
+                [*_UNSHARE, sys.executable, "-c", code],
+                pass_fds=(theirs.fileno(), stderr),
+                stderr=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": search_path()},
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxUnavailableError(
+                f"cannot start {error.filename}: {error.strerror}; install Debian's util-linux"
+            ) from None
         finally:
-            process.kill()
-    if isinstance(answer, _Raised):
-        raise answer.error
-    return cast(T, answer)
+            theirs.close()
+            os.close(stderr)
+        self._connection: Connection[Any, Any] = ours
+        self._turn = threading.Lock()
+        self._unanswered: str | None = None
+        self._last = ""
+        try:
+            self._await_furniture()
+        except BaseException:
+            self.kill()
+            raise
+
+    def call(
+        self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What ``function(*args, **kwargs)`` returns or raises, called in the sandbox.
+
+        `function` must be importable by its module and name; the arguments and the answer are
+        pickled. It has `timeout` seconds. Calls take turns; one that was given up (after its timeout,
+        or an exception in the waiting thread, as by Ctrl-C) goes on, and the next waits for its end.
+
+        Raises what `function` raised (as `SandboxError` where that cannot be pickled), and
+        `SandboxError` if the sandbox gave no answer, in time or at all.
+        """
+        _refuse_what_has_no_name(function)
+        with self._turn:
+            if self._connection.closed:
+                raise SandboxError(f"cannot call {function.__name__}: the sandbox is closed")
+            if self._unanswered is not None:
+                self._receive(self._unanswered, timeout)
+            self._last = function.__name__
+            try:
+                self._connection.send((function, args, kwargs))
+            except (BrokenPipeError, ConnectionResetError):
+                raise self._ended(self._last) from None
+            answer = self._receive(self._last, timeout)
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return cast(T, answer)
+
+    def close(self) -> None:
+        """End the sandbox, and wait for its end. A second call does nothing.
+
+        Raises `SandboxError` if threads were left running in it. They end with it all the same.
+        """
+        self._connection.close()
+        try:
+            if self._unanswered is None:
+                self._process.wait(_EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise SandboxError(f"{self._last} answered but left threads running") from None
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the sandbox at once, whatever it does."""
+        self._connection.close()
+        with self._process:
+            self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.kill()
+
+    def _await_furniture(self) -> None:
+        try:
+            if not self._connection.poll(_SETUP_TIMEOUT):
+                raise SandboxUnavailableError(
+                    _unavailable(f"no sandbox after {_SETUP_TIMEOUT:g} s")
+                )
+            trouble = self._connection.recv()
+        except EOFError:
+            assert self._process.stderr is not None
+            words = self._process.stderr.read().decode(errors="replace").split("\n")
+            if not any(words):  # it had come as far as our own stderr
+                status = self._process.wait()
+                raise SandboxError(f"the sandbox ended, exit status {status}") from None
+            raise SandboxUnavailableError(_unavailable(" / ".join(filter(None, words)))) from None
+        if trouble is not None:
+            raise SandboxUnavailableError(_unavailable(trouble))
+
+    def _receive(self, name: str, timeout: float) -> object:
+        self._unanswered = name
+        try:
+            if not self._connection.poll(timeout):
+                raise SandboxError(f"{name} gave no answer in {timeout:g} s")
+            answer = self._connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise self._ended(name) from None
+        self._unanswered = None
+        return answer
+
+    def _ended(self, name: str) -> SandboxError:
+        return SandboxError(
+            f"the sandbox ended before {name} did, with exit status {self._process.wait()}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,63 +184,59 @@ class _Raised:
     error: Exception
 
 
-def _converse(
-    connection: Connection[Any, Any],
-    process: subprocess.Popen[bytes],
-    timeout: float,
-    request: tuple[Callable[..., object], object, object],
-) -> object:
-    try:
-        if not connection.poll(_SETUP_TIMEOUT):
-            raise SandboxUnavailableError(_unavailable(f"no sandbox after {_SETUP_TIMEOUT:g} s"))
-        trouble = connection.recv()
-    except EOFError:
-        assert process.stderr is not None
-        words = process.stderr.read().decode(errors="replace").split("\n")
-        if not any(words):  # it had come as far as our own stderr
-            raise SandboxError(f"the sandbox ended, exit status {process.wait()}") from None
-        raise SandboxUnavailableError(_unavailable(" / ".join(filter(None, words)))) from None
-    if trouble is not None:
-        raise SandboxUnavailableError(_unavailable(trouble))
-
-    name = request[0].__name__
-    try:
-        connection.send(request)
-        if not connection.poll(timeout):
-            raise SandboxError(f"{name} gave no answer in {timeout:g} s")
-        return connection.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+def _refuse_what_has_no_name(function: Callable[..., object]) -> None:
+    if function.__module__ == "__main__" or "<" in function.__qualname__:
         raise SandboxError(
-            f"the sandbox ended before {name} did, with exit status {process.wait()}"
-        ) from None
+            f"a sandbox cannot import {function.__qualname__} of {function.__module__}:"
+            " call a function at the top of a module that can be imported"
+        )
 
 
 def _serve(connection_fd: int, stderr_fd: int) -> None:
-    """Process 1 of the sandbox: furnish it, then answer one call."""
+    """Process 1 of the sandbox: furnish it, then answer calls until the caller has gone."""
     os.dup2(stderr_fd, 2)
     os.close(stderr_fd)
     # Handed to no child of ours, so that the caller sees our end when we end.
     os.set_inheritable(connection_fd, False)
     connection: Connection[Any, Any] = Connection(connection_fd)
+    calling = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        """A terminal's Ctrl-C comes to the sandbox too. It ends a call, not the sandbox."""
+        if calling:
+            raise KeyboardInterrupt
+
     with connection:
+        signal.signal(signal.SIGINT, interrupt)
         connection.send(_furnish())
-        try:
-            function, args, kwargs = connection.recv()
-        except EOFError:  # the caller has gone
-            return
-        except (ImportError, AttributeError) as error:
-            connection.send(_Raised(SandboxError(f"the sandbox cannot import the call: {error}")))
-            return
-        try:
-            answer = function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - raised again by the caller
-            answer = _Raised(_portable(error))
-        try:
-            connection.send(answer)
-        except (TypeError, AttributeError, PicklingError) as error:
-            connection.send(
-                _Raised(SandboxError(f"{function.__name__} returned what has no copy: {error}"))
-            )
+        while True:
+            try:
+                function, args, kwargs = connection.recv()
+            except (EOFError, ConnectionResetError):  # the caller has gone
+                return
+            except (ImportError, AttributeError) as error:
+                words = f"the sandbox cannot import the call: {error}"
+                connection.send(_Raised(SandboxError(words)))
+                continue
+            try:
+                calling = True
+                answer = function(*args, **kwargs)
+                calling = False
+            except Exception as error:  # noqa: BLE001 - raised again by the caller
+                answer = _Raised(_portable(error))
+            except KeyboardInterrupt:
+                answer = _Raised(SandboxError(f"{function.__name__} was interrupted"))
+            calling = False
+            _answer(connection, function.__name__, answer)
+
+
+def _answer(connection: Connection[Any, Any], name: str, answer: object) -> None:
+    try:
+        connection.send(answer)
+    except (BrokenPipeError, ConnectionResetError):  # nobody waits any more
+        return
+    except (TypeError, AttributeError, PicklingError) as error:
+        connection.send(_Raised(SandboxError(f"{name} returned what has no copy: {error}")))
 
 
 def _furnish() -> str | None:

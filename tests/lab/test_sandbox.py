@@ -175,3 +175,61 @@ def test_several_threads_have_a_sandbox_each() -> None:
     for thread in threads:
         thread.join()
     assert sorted(answers) == [0, 2, 4, 6]
+
+
+_kept: list[int] = []
+
+
+def _keep(number: int) -> list[int]:
+    _kept.append(number)
+    return _kept
+
+
+def _interrupt_myself() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+def _touch_later(path: Path) -> None:
+    subprocess.run(["sleep", "0.5"], check=True)
+    path.touch()
+
+
+def test_a_standing_sandbox_remembers_from_call_to_call() -> None:
+    with sandbox.Sandbox() as box:
+        assert [box.call(20, _keep, 1), box.call(20, _keep, 2)] == [[1], [1, 2]]
+        with pytest.raises(NatMismatchError):
+            box.call(20, _mismatch)
+        assert box.call(20, _keep, 3) == [1, 2, 3]
+
+
+def test_an_interrupted_call_ends_and_the_sandbox_stays() -> None:
+    with sandbox.Sandbox() as box:
+        with pytest.raises(SandboxError, match="_interrupt_myself was interrupted"):
+            box.call(20, _interrupt_myself)
+        assert box.call(20, _add, 1, 1) == 2
+
+
+def test_the_call_after_one_that_was_given_up_gets_its_own_answer(tmp_path: Path) -> None:
+    with sandbox.Sandbox() as box:
+        with pytest.raises(SandboxError, match="_touch_later gave no answer in"):
+            box.call(0.05, _touch_later, tmp_path / "late")
+        assert box.call(20, _add, 2, 2) == 4
+        assert (tmp_path / "late").exists()
+
+
+def test_closing_a_busy_sandbox_does_not_wait_for_it() -> None:
+    marker = f"9{os.getpid()}.3"
+    box = sandbox.Sandbox()
+    with pytest.raises(SandboxError, match="gave no answer"):
+        box.call(0.05, _sleep, marker)
+    box.close()
+    box.close()
+    assert _becomes(False, lambda: _is_running(marker))
+
+
+def test_a_closed_sandbox_refuses_calls() -> None:
+    with sandbox.Sandbox() as box:
+        pass
+    with pytest.raises(SandboxError, match="is closed"):
+        box.call(20, _add, 1, 1)
