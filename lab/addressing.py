@@ -1,4 +1,4 @@
-"""The addresses and interface names of the topology `two_nats`. Pure: no Mininet, no sockets.
+"""The lab's addresses, and the names of `two_nats`. Pure: no Mininet, no sockets.
 
 Outside are the TEST-NET blocks of RFC 5737, inside is RFC 1918 space. Where a side has no NAT its
 host lives in the upper half of the side's public block, behind a plain router.
@@ -7,6 +7,7 @@ host lives in the upper half of the side's public block, behind a plain router.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Interface
 
 from lab.rules import RouterPorts
@@ -16,6 +17,20 @@ SERVER = IPv4Interface("192.0.2.2/24")
 SERVER_SECOND = IPv4Interface("192.0.2.3/24")
 """The server's other address: NAT behaviour shows only towards two of them (RFC 5780 section 3)."""
 SERVER_ROUTER = IPv4Interface("192.0.2.1/24")
+
+
+class Role(StrEnum):
+    """What a node of a topology is for."""
+
+    HOST = "host"
+    """Runs programs."""
+    NAT = "nat"
+    """Translates or filters for what is inside it; `none` is a NAT node that only forwards."""
+    ROUTER = "router"
+    """Forwards, and nothing else."""
+    SERVER = "server"
+    """Runs the public service: reachable by every host."""
+
 
 NODES = ("host_a", "nat_a", "internet", "nat_b", "host_b", "server")
 

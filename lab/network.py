@@ -1,4 +1,4 @@
-"""Build the topology `two_nats` in the current sandbox, and take it down."""
+"""Build a topology of the lab in the current sandbox, and take it down."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
 from mininet.cli import CLI
 from mininet.net import Mininet
+from mininet.topo import Topo
 
 from lab import addressing
-from lab.addressing import Side
+from lab.addressing import Role, Side
 from lab.errors import NetworkError
 from lab.netns import Command, in_namespace, run_together, set_sysctl
 from lab.rules import RuleSet
 from nat_traversal.behavior import preset
-from topologies.nodes import LabNode
+from nat_traversal.errors import UsageError
+from topologies.nodes import LabNode, Nat
 from topologies.two_nats import TwoNats
 
 _LINK_TIMEOUT = 10.0
@@ -30,51 +32,122 @@ _LINK_TIMEOUT = 10.0
 Mininet.inited = True
 _IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
 
+Address = IPv4Interface | IPv6Interface
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A standing network. `rules` has what was loaded into each NAT, by node name."""
+    """A standing network of `LabNode`s, each known by its name. An unknown one is a `UsageError`."""
 
-    side_a: Side
-    side_b: Side
-    rules: Mapping[str, RuleSet]
     mininet: Any
     """Mininet's own object, for its command line (`mininet.cli.CLI`)."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every node, in the order of Mininet's list."""
+        return tuple(node.name for node in self.mininet.hosts)
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """The nodes that are this, in the same order."""
+        return tuple(node.name for node in self.mininet.hosts if node.role is role)
+
+    def node(self, name: str) -> LabNode:
+        """The node called `name`."""
+        if name not in self.names:
+            raise UsageError(f"there is no node {name!r}: choose from {', '.join(self.names)}")
+        found: LabNode = self.mininet[name]
+        return found
+
     def pid(self, node: str) -> int:
         """The process that holds the namespaces of `node`, for `in_namespace` and ``mnexec -a``."""
-        return int(self.mininet[node].pid)
+        return int(self.node(node).pid)
+
+    def addresses(self, node: str) -> Mapping[str, tuple[Address, ...]]:
+        """What each interface of `node` was given, in the order of its topology."""
+        return {
+            interface: tuple(map(ip_interface, texts))
+            for interface, texts in self.node(node).addresses.items()
+        }
+
+    def address(self, node: str) -> str:
+        """The first address of `node`, without its network."""
+        found = (each for group in self.addresses(node).values() for each in group)
+        return str(next(found).ip)
+
+    @property
+    def server(self) -> str:
+        """The first node that is a server. Raises `UsageError` if the topology has none."""
+        for name in self.with_role(Role.SERVER):
+            return name
+        raise UsageError("this topology has no server: give one node the role `server`")
+
+    @property
+    def rules(self) -> Mapping[str, RuleSet]:
+        """What is now loaded into each NAT, by node name."""
+        nats = (self.node(name) for name in self.with_role(Role.NAT))
+        return {node.name: node.rules for node in nats if node.rules}
+
+    def nat(self, node: str) -> Nat:
+        """What the NAT called `node` now is. Raises `UsageError` if it is none."""
+        found: Nat | None = self.node(node).nat
+        if found is None:
+            raise UsageError(
+                f"{node} is no NAT: choose from {', '.join(self.with_role(Role.NAT)) or 'none'}"
+            )
+        return found
 
     def prompt(self) -> None:
         """Mininet's own command line on the standing network, until the user leaves it."""
         CLI(self.mininet)
 
-    def forget(self, side: Side) -> None:
-        """Clear everything that the NAT of `side` remembers, as a reboot does.
+    def forget(self, nat: str | Side) -> None:
+        """Clear everything that `nat` remembers, as a reboot does.
 
         Raises `NetworkError` if the kernel refuses.
         """
-        rules = self.rules[side.nat_node]
-        if rules.iptables:
-            with in_namespace(self.pid(side.nat_node)):
-                _flush_connections()
-        if rules.ipset:
-            run_together([Command(("ipset", "flush"), "", self.pid(side.nat_node))])
+        node = self.node(nat if isinstance(nat, str) else nat.nat_node)
+        if node.rules is None:
+            return
+        if node.rules.iptables:
+            with in_namespace(node.pid):
+                flush_connections()
+        if node.rules.ipset:
+            run_together([Command(("ipset", "flush"), "", node.pid)])
+
+
+@dataclass(frozen=True, slots=True)
+class TwoNatsNetwork(Network):
+    """The standing `two_nats`, with its two sides."""
+
+    side_a: Side
+    side_b: Side
 
 
 @contextmanager
-def two_nats_network(nat_a: str, nat_b: str) -> Iterator[Network]:
-    """The network of two presets by name, up and carrying traffic; down at the end of the block.
+def standing(topology: Topo) -> Iterator[Network]:
+    """The network of a topology of `LabNode`s, up and carrying traffic; down at the end of the block.
 
-    To be used inside `lab.sandbox.call`. Raises `UsageError` for an unknown preset and
-    `NetworkError` if a part cannot be made or a link does not come up.
+    To be used inside `lab.sandbox.call`. Raises `NetworkError` if a part cannot be made or a link
+    does not come up.
     """
+    with _up(topology) as net:
+        yield Network(net)
+
+
+@contextmanager
+def two_nats_network(nat_a: str, nat_b: str) -> Iterator[TwoNatsNetwork]:
+    """`standing` for `two_nats` with two presets by name. Raises `UsageError` for an unknown one."""
     sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
-    net = _LabNet(topo=TwoNats(nat_a=nat_a, nat_b=nat_b), build=False, controller=None)
+    with _up(TwoNats(nat_a=nat_a, nat_b=nat_b)) as net:
+        yield TwoNatsNetwork(net, *sides)
+
+
+@contextmanager
+def _up(topology: Topo) -> Iterator[Mininet]:
+    net = _LabNet(topo=topology, build=False, controller=None)
     try:
         net.build()
-        rules = {side.nat_node: net[side.nat_node].rules for side in sides}
-        yield Network(sides[0], sides[1], MappingProxyType(rules), net)
+        yield net
     finally:
         net.stop()
 
@@ -91,8 +164,9 @@ class _LabNet(Mininet):  # type: ignore[misc]
         nodes: list[LabNode] = self.hosts
         for node in nodes:
             node.wait_until_held()
-            with in_namespace(node.pid):
-                set_sysctl(_IPV6_SWITCH, 1)
+            if not node.has_ipv6:
+                with in_namespace(node.pid):
+                    set_sysctl(_IPV6_SWITCH, 1)
         links = Command(("ip", "-batch", "-"), "".join(self.batch))
         run_together([links, *(command for node in nodes for command in node.early_commands())])
         run_together(command for node in nodes for command in node.late_commands())
@@ -149,7 +223,7 @@ def _compute_checksums(handle: socket.socket, interface: str) -> None:
         ) from None
 
 
-def _flush_connections() -> None:
+def flush_connections() -> None:
     """Delete every connection tracking entry of the namespace that this thread is in.
 
     One netlink message, IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK without a tuple, and its

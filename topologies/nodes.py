@@ -9,22 +9,43 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 
 from mininet.link import Intf, Link
 from mininet.node import Node
 
+from lab.addressing import Role
 from lab.errors import NetworkError
 from lab.netns import Command, in_namespace, run_together, set_sysctl
-from lab.rules import RuleSet
+from lab.rules import RouterPorts, RuleSet, rules_for
+from nat_traversal.behavior import Preset
 
 _indices = count(100)
+_BRIDGE_SETTINGS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
+FORWARDING = RuleSet(ipset="", iptables="", sysctls=(("net.ipv4.ip_forward", 1),))
+"""Loaded into a router: it forwards, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nat:
+    """What a NAT is, and all that is needed to make it another one."""
+
+    preset: Preset
+    ports: RouterPorts
+
+    @property
+    def rules(self) -> RuleSet:
+        return rules_for(self.preset, self.ports)
 
 
 class LabNode(Node):  # type: ignore[misc]
-    """A host or router. `rules` makes it a router, and a NAT where they say so.
+    """A host, NAT, router or server. `rules` is what makes it forward or translate.
 
-    `addresses` are CIDR texts by interface name, `routes` what ``ip route add`` takes.
+    `addresses` are CIDR texts by interface name; `routes` what ``ip route replace`` takes; `bridges`
+    are names of bridges of its own, each with the interfaces that it joins (a home router's LAN
+    side). An IPv6 address or route makes it dual-stack; without any it has no IPv6 at all.
     """
 
     def __init__(
@@ -34,11 +55,17 @@ class LabNode(Node):  # type: ignore[misc]
         addresses: Mapping[str, Sequence[str]],
         routes: Sequence[str] = (),
         rules: RuleSet | None = None,
+        role: Role = Role.HOST,
+        nat: Nat | None = None,
+        bridges: Mapping[str, Sequence[str]] = MappingProxyType({}),
         **params: object,
     ) -> None:
-        self.addresses = addresses
+        self.addresses = dict(addresses)
         self.routes = routes
         self.rules = rules
+        self.role = role
+        self.nat = nat
+        self.bridges = bridges
         self.holder: subprocess.Popen[bytes] | None = None
         super().__init__(name, **params)
 
@@ -94,17 +121,32 @@ class LabNode(Node):  # type: ignore[misc]
     def late_commands(self) -> list[Command]:
         """What has to wait for the early commands and for the links."""
         lines = ["link set dev lo up"]
+        for bridge, members in self.bridges.items():
+            lines.append(f"link add name {bridge} type bridge forward_delay 0")
+            lines += [f"link set dev {member} master {bridge}" for member in members]
         for interface, addresses in self.addresses.items():
-            lines += [f"address add {address} dev {interface}" for address in addresses]
+            lines += [_address_line(address, interface) for address in addresses]
             lines.append(f"link set dev {interface} up")
-        lines += [f"route add {route}" for route in self.routes]
+        lines += self.route_lines()
         commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
         if self.rules and self.rules.iptables:
             commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
         return commands
 
+    def route_lines(self) -> list[str]:
+        """The routes as lines of ``ip -batch``; to be repeated after a link was down."""
+        return [f"route replace {route}" for route in self.routes]
+
+    @property
+    def has_ipv6(self) -> bool:
+        return any(":" in text for group in self.addresses.values() for text in group)
+
     def apply_sysctls(self) -> None:
         with in_namespace(self.pid):
+            if self.bridges:
+                # 1 in a new namespace: frames between LAN hosts would pass through the NAT's rules.
+                for setting in _BRIDGE_SETTINGS:
+                    set_sysctl(setting, 0)
             for name, value in self.rules.sysctls if self.rules else ():
                 set_sysctl(name, value)
 
@@ -130,12 +172,17 @@ class LabNode(Node):  # type: ignore[misc]
             self.holder = None
 
 
+def _address_line(address: str, interface: str) -> str:
+    # Without nodad the kernel looks for an owner of an IPv6 address for a second before it is used.
+    return f"address replace {address} dev {interface}" + (" nodad" if ":" in address else "")
+
+
 class LabIntf(Intf):  # type: ignore[misc]
     """An interface whose node configures it."""
 
     def config(self, **_params: object) -> dict[str, object]:
-        first = next(iter(self.node.addresses[self.name]))
-        self.ip, self.prefixLen = first.split("/")
+        for first in self.node.addresses.get(self.name, ())[:1]:  # a bridge's member has none
+            self.ip, self.prefixLen = first.split("/")
         return {}
 
 
