@@ -80,6 +80,8 @@ def test_peers_far_from_each_other_keep_the_bound(newcomer: str, r: float, p: fl
     a, b = by_role(world)
     assert told_at(b) == 40.0 + 3 * r + p
     assert told_at(a) == 40.0 + 4 * r + p < told_at(b) + p / 2
+    sent = Counter(type(packet.datagram) for packet in world.between_peers())
+    assert (sent[Hello], sent[Confirm]) == (4, 3)
 
 
 @pytest.mark.parametrize("nat", ["none", "full-cone", "restricted-cone", "port-restricted-cone"])

@@ -342,13 +342,3 @@ def test_pings_and_pongs_count_only_from_the_peer_and_for_this_path() -> None:
     assert len(world.net.log) == before
     inject(world, a, Ping(token, bytes(8)), a.path.remote)
     assert world.net.log[-1].datagram == Pong(token, bytes(8))
-
-
-def test_datagrams_for_a_closed_socket_are_ignored() -> None:
-    world = World()
-    client = world.client("host_a", "host_b").start()
-    world.run(1.0)
-    (answer,) = [p.datagram for p in world.net.log if isinstance(p.datagram, Announced)]
-    client.feed(e.DatagramArrived(answer, SERVER, generation=7))
-    client.feed(e.DatagramArrived(Hello(bytes(16), 1, 1, False), SERVER, generation=1))
-    assert len(client.told(e.MappingLearned)) == 1

@@ -257,6 +257,26 @@ def test_server_restart_in_the_middle_of_a_round_only_costs_time(moment: float) 
     assert a.path.token == b.path.token
 
 
+def test_pauses_begin_small_again_once_registered() -> None:
+    world = World()
+    client = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    for down in (100.0, 0.5):
+        world.server.stop()
+        world.run(down)
+        world.server.restart()
+        world.run(100.0)
+    pauses = [notice.retry_in for notice in client.told(e.ServerLost)]
+    assert max(pause for pause in pauses if pause is not None) > 15.0
+    last = [
+        notice.retry_in
+        for at, notice in client.notices
+        if isinstance(notice, e.ServerLost) and at > 201.0
+    ]
+    assert last
+    assert all(pause is not None and pause <= 2.0 for pause in last)
+
+
 def test_unconnected_clients_wait_for_a_server_that_is_down() -> None:
     world = World()
     world.server.stop()

@@ -388,6 +388,15 @@ def test_peers_ping_without_a_path_is_not_answered() -> None:
         assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
 
 
+def test_answer_that_came_in_by_a_closed_socket_is_ignored() -> None:
+    rig = Rig().registered()
+    announce = rig.done(e.SendDatagram)[-1].datagram
+    assert isinstance(announce, Announce)
+    answer = Announced(announce.transaction, Endpoint("203.0.113.2", 1))
+    assert rig.feed(e.DatagramArrived(answer, SERVER, generation=2)) == []
+    assert rig.feed(e.DatagramArrived(answer, SERVER, generation=1)) != []
+
+
 def test_timer_that_fires_early_does_no_harm() -> None:
     rig = Rig().established()
     assert rig.feed(e.TimerFired()) == []
