@@ -35,6 +35,8 @@ ANNOUNCE_KEEPALIVE = 15.0
 """Seconds between announces while waiting for the peer (RFC 8445 section 11): keeps the mapping."""
 UDP_SILENCE = 5.0
 """Seconds of unanswered announces after which the user is told that UDP seems blocked."""
+MAX_EARLY = 4
+"""HELLOs that are kept until the round starts; the oldest makes room."""
 RETRY_FIRST = 5.0
 RETRY_MOST = 300.0
 """Seconds: pause after the first failed attempt, and the longest; jittered by `Backoff`."""
@@ -108,6 +110,7 @@ class Agent:
         self._announce_pause = ANNOUNCE_FIRST
         self._silent_since: float | None = None
         self._handshake: Handshake | None = None
+        self._early: list[tuple[datagrams.Hello, Endpoint]] = []
         self._path: Path | None = None
 
     @property
@@ -190,7 +193,7 @@ class Agent:
             case m.OpenSocket(generation):
                 yield from self._fresh_socket_ordered(generation, now)
             case m.StartRound():
-                yield from self._round_started(message)
+                yield from self._round_started(message, now)
             case m.SendHello():
                 yield from self._hello_ordered(message, now)
             case m.Failed(attempt, code, text):
@@ -253,6 +256,7 @@ class Agent:
 
     def _drop_socket(self) -> Iterator[e.Action]:
         self._handshake = None
+        self._early = []
         self._path = None
         self._mapped = None
         self._transactions = []
@@ -289,13 +293,15 @@ class Agent:
 
     # The round: steps 4 to 6
 
-    def _round_started(self, start: m.StartRound) -> Iterator[e.Action]:
+    def _round_started(self, start: m.StartRound, now: float) -> Iterator[e.Action]:
         if self.state is not _S.ANNOUNCING:
             return
         self._machine.fire(_T.START)
         self._timers.cancel("announce")
         self._handshake = Handshake(start)
         yield e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
+        for hello, source in self._early:
+            yield from self._hello_arrived(self._handshake, hello, source, now)
 
     def _hello_ordered(self, order: m.SendHello, now: float) -> Iterator[e.Action]:
         handshake = self._handshake
@@ -358,6 +364,9 @@ class Agent:
                 yield from self._announced(datagram, now)
             case datagrams.Hello() if self._handshake is not None:
                 yield from self._hello_arrived(self._handshake, datagram, source, now)
+            case datagrams.Hello() if self.state is _S.ANNOUNCING:
+                # It may have overtaken the word of the server that tells its token.
+                self._early = [*self._early[1 - MAX_EARLY :], (datagram, source)]
             case datagrams.Confirm() if self._handshake is not None:
                 outputs = self._handshake.confirm_arrived(datagram, source)
                 yield from self._handshake_progress(outputs, now)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.agent import FINAL_REFUSALS, Agent, PathState
+from nat_traversal.agent import FINAL_REFUSALS, MAX_EARLY, Agent, PathState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.path import CONSENT_TIMEOUT
@@ -400,3 +400,36 @@ def test_answer_that_came_in_by_a_closed_socket_is_ignored() -> None:
 def test_timer_that_fires_early_does_no_harm() -> None:
     rig = Rig().established()
     assert rig.feed(e.TimerFired()) == []
+
+
+# A HELLO that overtakes the server's word
+
+
+def test_hello_that_overtook_the_start_of_its_round_counts() -> None:
+    elsewhere = Endpoint("198.51.100.2", 41_111)
+    rig = Rig().registered()
+    for token in (bytes(16), ROUND):
+        hello = Hello(token, 1, 1, False)
+        assert not rig.feed(e.DatagramArrived(hello, elsewhere, rig.generation()))
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    heard = [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+    assert heard == [e.HelloCameIn(1, 1, elsewhere)]
+    sent, _, _ = rig.receive(m.SendHello(1, 1, 1, 2))
+    assert isinstance(sent, e.SendDatagram)
+    assert sent.destination == elsewhere
+    assert isinstance(sent.datagram, Hello)
+    assert sent.datagram.heard
+
+
+def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> None:
+    rig = Rig().registered()
+    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * MAX_EARLY]:
+        rig.hear(hello)
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+
+    rig = Rig().registered()
+    rig.hear(Hello(ROUND, 1, 1, False))
+    rig.receive(m.OpenSocket(2))
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
