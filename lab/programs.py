@@ -10,10 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, Self
+from typing import IO, Literal, Self
 
 from lab.errors import ProgramError
 
@@ -41,6 +42,9 @@ class Program:
         node_pid: int,
         directory: Path,
         environment: Mapping[str, str],
+        *,
+        interactive: bool = False,
+        tell: Tell | None = None,
     ) -> None:
         self.name = name
         self.argv = tuple(argv)
@@ -52,15 +56,25 @@ class Program:
         if shutil.which(argv[0]) is None:
             raise ProgramError(f"{name}: there is no program {argv[0]} here; install it")
         try:
+            self._files: dict[Stream, RawIOBase] = {
+                stream: path.open("wb", 0) for stream, path in self.paths.items()
+            }
+        except OSError as error:
+            raise ProgramError(
+                f"{name}: cannot keep its output in {error.filename}: {error.strerror}"
+            ) from None
+        try:
             self._process = subprocess.Popen(
                 ["mnexec", "-da", str(node_pid), *argv],
                 env=os.environ | environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except OSError as error:
             raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
+        self._tell = tell
+        self._trouble = ""
         self._lines: list[Line] = []
         self._status: int | None = None
         self._changed = threading.Condition()
@@ -134,15 +148,42 @@ class Program:
     def wait(self, *, timeout: float) -> int:
         """The exit status, once it has ended and all it wrote is read.
 
-        Raises `ProgramError` if it still runs after `timeout` seconds.
+        Raises `ProgramError` if it still runs after `timeout` seconds, or its output could not be kept.
         """
         self._reader.join(timeout)
-        if self._status is None:
+        if self._status is None or self._trouble:
             raise self._error("its end", timeout)
         return self._status
 
+    def send(self, text: str) -> None:
+        """Write `text` to its stdin; it must have been started `interactive`.
+
+        Raises `ProgramError` if it has no stdin, or does not read it any more.
+        """
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            raise ProgramError(
+                f"{self.name}: has no stdin: start it interactive, and do not close it"
+            )
+        try:
+            pipe.write(text.encode())
+            pipe.flush()
+        except OSError as error:
+            raise ProgramError(f"{self.name}: cannot write to it: {error.strerror}") from None
+
+    def close_stdin(self) -> None:
+        """Let it read the end of its stdin. A second call does nothing."""
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def signal(self, number: int) -> None:
+        """Send it signal `number`; nothing happens if it has ended."""
+        self._process.send_signal(number)
+
     def terminate(self, *, grace: float = _GRACE) -> int:
         """SIGTERM, and SIGKILL if it still runs `grace` seconds later. Returns the exit status."""
+        self.close_stdin()
         self._process.terminate()
         self._reader.join(grace)
         if self._reader.is_alive():
@@ -152,7 +193,9 @@ class Program:
         return self._status
 
     def _error(self, awaited: str, timeout: float) -> ProgramError:
-        if self._status is None:
+        if self._trouble:
+            fate = f"{self._trouble}; it was killed"
+        elif self._status is None:
             fate = f"waited {timeout:g} s in vain for {awaited}"
         else:
             fate = f"ended with exit status {self._status} before {awaited}"
@@ -175,7 +218,7 @@ class Program:
             for stream, pipe in pipes.items():
                 assert pipe is not None
                 stack.enter_context(pipe)
-                file = stack.enter_context(self.paths[stream].open("wb"))
+                file = stack.enter_context(self._files[stream])
                 os.set_blocking(pipe.fileno(), False)
                 outputs.append(_Output(stream, pipe.fileno(), file))
                 selector.register(pipe, selectors.EVENT_READ, outputs[-1])
@@ -203,23 +246,40 @@ class Program:
                 return True
             if not data:
                 return False
-            output.file.write(data)
-            output.file.flush()
+            self._keep(output, data)
             *whole, output.tail = (output.tail + data).split(b"\n")
             self._add(output.stream, whole)
+
+    def _keep(self, output: _Output, data: bytes) -> None:
+        """A disk that is full ends the program: its output would be no evidence."""
+        if self._trouble:
+            return
+        try:
+            while data:
+                data = data[output.file.write(data) :]
+        except OSError as error:
+            self._trouble = f"cannot keep its {output.stream}: {error.strerror}"
+            self._process.kill()
 
     def _add(self, stream: Stream, whole: list[bytes]) -> None:
         now = time.time()
         with self._changed:
-            self._lines += [Line(now, stream, raw.decode(errors="replace")) for raw in whole]
+            added = [Line(now, stream, raw.decode(errors="replace")) for raw in whole]
+            self._lines += added
             self._changed.notify_all()
+        for line in added:
+            if self._tell is not None:
+                self._tell(line)
+
+
+Tell = Callable[[Line], None]
 
 
 @dataclass(slots=True)
 class _Output:
     stream: Stream
     pipe: int
-    file: BinaryIO
+    file: RawIOBase
     tail: bytes = b""
 
 
@@ -247,15 +307,26 @@ class Programs:
         node_pid: int,
         *,
         environment: Mapping[str, str] | None = None,
+        interactive: bool = False,
+        tell: Tell | None = None,
     ) -> Program:
-        """Start `argv` in the node whose namespaces process `node_pid` holds, stdin empty.
+        """Start `argv` in the node whose namespaces process `node_pid` holds.
 
         `environment` is added to this process's. `name` is the program's in errors and file names,
-        once per cell. Raises `ProgramError` if there is no such program here.
+        once per cell. Its stdin is empty unless it is `interactive` (`Program.send`). `tell` is called
+        with each line as it comes, from another thread. Raises `ProgramError` if there is no such program here.
         """
         if name in self._started:
             raise ProgramError(f"{name}: started already; give the second one another name")
-        program = Program(name, argv, node_pid, self._directory, environment or {})
+        program = Program(
+            name,
+            argv,
+            node_pid,
+            self._directory,
+            environment or {},
+            interactive=interactive,
+            tell=tell,
+        )
         self._started[name] = program
         return program
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -162,3 +163,62 @@ def _timestamps(directory: Path) -> tuple[float, list[float], float]:
 def test_lines_carry_the_time_at_which_they_came(tmp_path: Path) -> None:
     before, (first, second), after = sandbox.call(_TIMEOUT, _timestamps, tmp_path)
     assert before <= first < second <= after
+
+
+def _talk(directory: Path) -> tuple[str, str, int]:
+    with _Node(directory) as (node, programs):
+        told: list[str] = []
+        program = programs.start(
+            "program", ("cat",), node, interactive=True, tell=lambda line: told.append(line.text)
+        )
+        program.send("one\ntwo\n")
+        heard = program.wait_for_line("two", timeout=20)[0]
+        program.close_stdin()
+        status = program.wait(timeout=20)
+        return heard, " ".join(told), status
+
+
+def test_an_interactive_program_hears_what_it_is_sent(tmp_path: Path) -> None:
+    assert sandbox.call(_TIMEOUT, _talk, tmp_path) == ("two", "one two", 0)
+
+
+def _send_without_stdin(directory: Path) -> None:
+    with _Node(directory) as (node, programs):
+        programs.start("program", ("sleep", "9"), node).send("hello")
+
+
+def test_a_program_that_is_not_interactive_cannot_be_sent_anything(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="program: has no stdin: start it interactive"):
+        sandbox.call(_TIMEOUT, _send_without_stdin, tmp_path)
+
+
+def _send_to_the_dead(directory: Path) -> None:
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", ("true",), node, interactive=True)
+        program.wait(timeout=20)
+        program.send("hello")
+
+
+def test_sending_to_a_program_that_has_ended_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="program: cannot write to it: Broken pipe"):
+        sandbox.call(_TIMEOUT, _send_to_the_dead, tmp_path)
+
+
+def _on_a_full_disk(directory: Path, room: str, script: str) -> None:
+    """In a file system of `room` octets, which the sandbox mounts for itself alone."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room},nr_inodes=4", "tmpfs", str(directory)]
+    subprocess.run(mount, check=True)
+    with _Node(directory) as (node, programs):
+        programs.start("program", shell(script), node).wait(timeout=20)
+
+
+def test_output_that_the_disk_has_no_room_for_ends_the_program(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="program: cannot keep its stdout: No space left on dev"):
+        sandbox.call(_TIMEOUT, _on_a_full_disk, tmp_path, "64k", "while :; do echo more; done")
+
+
+def test_a_directory_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(
+        ProgramError, match=r"cannot keep its output in .*/gone/program\.stdout: No such"
+    ):
+        sandbox.call(_TIMEOUT, _run, tmp_path / "gone", "true")
