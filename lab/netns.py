@@ -13,6 +13,8 @@ from pathlib import Path
 
 from lab.errors import NetworkError
 
+NODE_MARK = "NAT_LAB_NODE"
+"""Environment variable in which the process that holds a node's namespaces has the node's name."""
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -7,6 +7,7 @@ one ``ip -batch``, and bash starts when somebody asks for `cmd()` or uses the `m
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from mininet.node import Node
 
 from lab.addressing import Role
 from lab.errors import NetworkError
-from lab.netns import Command, in_namespace, run_together, set_sysctl
+from lab.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
 from lab.rules import RouterPorts, RuleSet, rules_for
 from nat_traversal.behavior import Preset
 
@@ -79,7 +80,10 @@ class LabNode(Node):  # type: ignore[misc]
             try:
                 # Without Mininet's -c: it closes each number that a file may have, one by one.
                 self.holder = subprocess.Popen(
-                    ["mnexec", "-dnp", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                    ["mnexec", "-dnp", "cat"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=os.environ | {NODE_MARK: self.name},  # by which `lab shell` finds it
                 )
             except OSError as error:
                 raise NetworkError(
