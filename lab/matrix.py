@@ -82,7 +82,8 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
         outcome = cell.observed or "broken"
         where = f" in round {cell.round}" if cell.round else ""
         verdict = "" if cell.ok else "  NOT AS PREDICTED"
-        text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}, {cell.seconds:.1f} s{verdict}"
+        took = "" if cell.seconds is None else f", {cell.seconds:.1f} s"
+        text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}{took}{verdict}"
         progress.console.print(text, highlight=False, style=None if cell.ok else "bold red")
 
     return progress, done
