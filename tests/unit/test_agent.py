@@ -397,6 +397,12 @@ def test_answer_that_came_in_by_a_closed_socket_is_ignored() -> None:
     assert rig.feed(e.DatagramArrived(answer, SERVER, generation=1)) != []
 
 
+def test_datagrams_without_meaning_for_a_waiting_client_are_ignored() -> None:
+    rig = Rig().registered()
+    for datagram in (Announce(ROUND, bytes(8), 1), Confirm(ROUND, 1, True), Bye(ROUND)):
+        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
+
+
 def test_timer_that_fires_early_does_no_harm() -> None:
     rig = Rig().established()
     assert rig.feed(e.TimerFired()) == []
