@@ -49,7 +49,7 @@ class Network:
 
     def with_role(self, role: Role) -> tuple[str, ...]:
         """The nodes that are this, in the same order."""
-        return tuple(node.name for node in self.mininet.hosts if node.role is role)
+        return tuple(node.name for node in self.mininet.hosts if node.role == role)
 
     def node(self, name: str) -> LabNode:
         """The node called `name`."""

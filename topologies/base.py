@@ -8,14 +8,15 @@ most; their addresses are given with the node, and `join` links two of them by n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv4Interface, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, ip_interface
 
 from mininet.topo import Topo
 
 from lab import addressing
 from lab.addressing import Role
-from lab.rules import RouterPorts, RuleSet
+from lab.rules import RouterPorts
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 from topologies.nodes import FORWARDING, LabLink, LabNode, Nat
@@ -23,6 +24,40 @@ from topologies.nodes import FORWARDING, LabLink, LabNode, Nat
 Addresses = Mapping[str, Sequence[str]]
 """CIDR texts by interface name. An interface that a bridge joins has an empty list."""
 _MOST_NAME = 15  # IFNAMSIZ - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A NAT and the hosts behind it. `number` (0 to 255) tells its LAN from those of others."""
+
+    nat: str
+    hosts: Sequence[str]
+    number: int
+    wan: str
+    """The NAT's outer address with its network, ``203.0.113.2/25``."""
+    gateway: str
+
+    def lan_network(self, nat: str) -> IPv4Network:
+        """RFC 1918 space behind a NAT, RFC 2544's behind `none`: nothing translates that."""
+        block = "198.19" if preset(nat).behavior is None else "10.0"
+        return IPv4Network(f"{block}.{self.number}.0/24")
+
+    def public_route(self, nat: str) -> list[str]:
+        """The route that the next router needs to the hosts behind `none`; none for a NAT."""
+        if preset(nat).behavior is not None:
+            return []
+        return [f"{self.lan_network(nat)} via {IPv4Interface(self.wan).ip}"]
+
+
+HOME_A = Home("nat_a", ["host_a"], 1, "203.0.113.2/25", "203.0.113.1")
+HOME_B = Home("nat_b", ["host_b"], 2, "198.51.100.2/25", "198.51.100.1")
+"""The two homes of most topologies, as in `two_nats`."""
+
+
+def router_ports(lan: str, wan: str, wan_address: str, inside: Sequence[str]) -> RouterPorts:
+    """What the rule generator has to know of a NAT with the hosts `inside` it."""
+    address = str(IPv4Interface(wan_address).ip)
+    return RouterPorts(lan=lan, wan=wan, wan_address=address, lan_host=inside[0])
 
 
 class LabTopo(Topo):  # type: ignore[misc]
@@ -44,10 +79,10 @@ class LabTopo(Topo):  # type: ignore[misc]
         addresses: Addresses,
         routes: Sequence[str] = (),
         *,
-        rules: RuleSet = FORWARDING,
+        firewall: str = "",
     ) -> None:
-        """A router: forwards, and nothing else."""
-        self._add(name, Role.ROUTER, addresses, routes=routes, rules=rules)
+        """A router: forwards what its IPv6 `firewall` (for ``ip6tables-restore``) lets through."""
+        self._add(name, Role.ROUTER, addresses, routes=routes, rules=FORWARDING, firewall=firewall)
 
     def add_nat(
         self,
@@ -58,8 +93,12 @@ class LabTopo(Topo):  # type: ignore[misc]
         routes: Sequence[str],
         *,
         bridges: Addresses | None = None,
+        firewall: str = "",
     ) -> None:
-        """A NAT of the preset called `nat` between the interfaces that `ports` names."""
+        """A NAT of the preset called `nat` between the interfaces that `ports` names.
+
+        `firewall` is what ``ip6tables-restore`` loads into it, where it has IPv6.
+        """
         for interface in (ports.lan, ports.wan):
             if interface not in addresses:
                 raise UsageError(f"{name} has no interface {interface}: give its addresses")
@@ -72,6 +111,7 @@ class LabTopo(Topo):  # type: ignore[misc]
             nat=made,
             rules=made.rules,
             bridges=bridges or {},
+            firewall=firewall,
         )
 
     def add_internet(self, addresses: Addresses, routes: Sequence[str] = ()) -> None:
@@ -83,6 +123,66 @@ class LabTopo(Topo):  # type: ignore[misc]
             [f"default via {addressing.SERVER_ROUTER.ip}"],
         )
         self.join("server-eth0", "internet-s")
+
+    def add_route(self, node: str, route: str) -> None:
+        """One more route for a node that exists."""
+        info = self.nodeInfo(node)
+        info["routes"] = [*info.get("routes", ()), route]
+
+    def add_home(self, home: Home, nat: str) -> None:
+        """A NAT of the preset called `nat` with its hosts: one on a link, several on a bridge.
+
+        Its WAN interface waits for a `join`. With `none` the hosts have addresses of their own, to
+        which `add_route` on the next router has to lead: `Home.public_route`.
+        """
+        lan, wan = f"{home.nat}-lan", f"{home.nat}-wan"
+        network = home.lan_network(nat)
+        hosts = list(zip(home.hosts, list(network.hosts())[1:], strict=False))
+        members = [f"{lan}{number}" for number in range(1, len(hosts) + 1)]
+        bridged = len(hosts) > 1
+        addresses: dict[str, Sequence[str]] = {
+            lan: [f"{network[1]}/{network.prefixlen}"],
+            wan: [home.wan],
+        }
+        self.add_nat(
+            home.nat,
+            nat,
+            router_ports(lan, wan, home.wan, [str(address) for _, address in hosts]),
+            # A bridge comes up after what it joins.
+            {**dict.fromkeys(members if bridged else (), ()), **addresses},
+            [f"default via {home.gateway}"],
+            bridges={lan: members} if bridged else None,
+        )
+        for (host, address), member in zip(hosts, members, strict=True):
+            self.add_host(
+                host,
+                {f"{host}-eth0": [f"{address}/{network.prefixlen}"]},
+                [f"default via {network[1]}"],
+            )
+            self.join(f"{host}-eth0", member if bridged else lan)
+
+    def add_carrier(
+        self, name: str, nat: str, lan: str, homes: Sequence[Home], outside: Home
+    ) -> None:
+        """A carrier-grade NAT for `homes`, whose WAN interfaces are to be joined to its LAN side:
+        ``NAME-lan`` for one home, ``NAME-lan1``, ``NAME-lan2`` and so on for several.
+
+        It is where `outside` would be on the internet. Raises `UsageError` for `none`.
+        """
+        if preset(nat).behavior is None:
+            raise UsageError(f"{name} has to translate: a carrier's NAT cannot be `none`")
+        interface, wan = f"{name}-lan", f"{name}-wan"
+        members = [f"{interface}{number}" for number in range(1, len(homes) + 1)]
+        bridged = len(homes) > 1
+        inside = [str(IPv4Interface(home.wan).ip) for home in homes]
+        self.add_nat(
+            name,
+            nat,
+            router_ports(interface, wan, outside.wan, inside),
+            {**dict.fromkeys(members if bridged else (), ()), interface: [lan], wan: [outside.wan]},
+            [f"default via {outside.gateway}"],
+            bridges={interface: members} if bridged else None,
+        )
 
     def join(self, one: str, other: str) -> None:
         """A link between two interfaces of two nodes, which have to exist."""

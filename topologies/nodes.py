@@ -46,7 +46,8 @@ class LabNode(Node):  # type: ignore[misc]
 
     `addresses` are CIDR texts by interface name; `routes` what ``ip route replace`` takes; `bridges`
     are names of bridges of its own, each with the interfaces that it joins (a home router's LAN
-    side). An IPv6 address or route makes it dual-stack; without any it has no IPv6 at all.
+    side). An IPv6 address makes it dual-stack, without one it has no IPv6 at all; `firewall` is for
+    ``ip6tables-restore``.
     """
 
     def __init__(
@@ -59,14 +60,16 @@ class LabNode(Node):  # type: ignore[misc]
         role: Role = Role.HOST,
         nat: Nat | None = None,
         bridges: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        firewall: str = "",
         **params: object,
     ) -> None:
         self.addresses = dict(addresses)
         self.routes = routes
         self.rules = rules
-        self.role = role
+        self.role = Role(role)
         self.nat = nat
         self.bridges = bridges
+        self.firewall = firewall
         self.holder: subprocess.Popen[bytes] | None = None
         super().__init__(name, **params)
 
@@ -135,6 +138,8 @@ class LabNode(Node):  # type: ignore[misc]
         commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
         if self.rules and self.rules.iptables:
             commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
+        if self.firewall:
+            commands.append(Command(("ip6tables-restore",), self.firewall, self.pid))
         return commands
 
     def route_lines(self) -> list[str]:
@@ -147,6 +152,8 @@ class LabNode(Node):  # type: ignore[misc]
 
     def apply_sysctls(self) -> None:
         with in_namespace(self.pid):
+            if self.has_ipv6 and self.rules:
+                set_sysctl("net.ipv6.conf.all.forwarding", 1)
             if self.bridges:
                 # 1 in a new namespace: frames between LAN hosts would pass through the NAT's rules.
                 for setting in _BRIDGE_SETTINGS:
