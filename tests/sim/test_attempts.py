@@ -150,6 +150,19 @@ def test_connected_once_client_outlives_the_server() -> None:
     assert b.is_connected
 
 
+@pytest.mark.parametrize("r", [0.0, 0.5, 2.5])
+@pytest.mark.parametrize("p", [0.0, 0.7, 1.5])
+def test_slow_links_connect_in_the_first_round(r: float, p: float) -> None:
+    world = World(r=r, p=p, nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    a, b = world.pair()
+    world.connect(a, b, within=3 * r + 2 * p + 0.5)
+    world.run(30.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert client.path.round == 1
+        assert not client.told(e.PathLost)
+
+
 # UDP is blocked
 
 

@@ -169,6 +169,16 @@ def test_lost_answer_to_a_wanted_confirm_is_asked_for_again() -> None:
     assert a.path.round == 1
 
 
+def test_announces_that_overtake_their_registration_cost_no_second_one() -> None:
+    """UDP is faster than TCP in each of these worlds."""
+    for seed in range(20):
+        world = World(seed=seed, weather=Weather(segments=True))
+        a, b = world.pair()
+        world.connect(a, b, within=1.0)
+        assert world.server.rendezvous.counters.unknown_announces == 2
+        assert sum(isinstance(packet.datagram, Announce) for packet in world.net.log) == 2
+
+
 # Late and doubled
 
 

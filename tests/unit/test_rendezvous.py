@@ -334,6 +334,17 @@ def test_announce_that_overtook_its_retry_counts() -> None:
     assert rig.sent(A, m.StartRound)[-1].attempt == 2
 
 
+def test_announces_that_both_overtook_their_retries_begin_the_round() -> None:
+    rig = Rig().connected()
+    for connection in (A, B):
+        rig.announce(connection, generation=2)
+    assert len(rig.sent(A, m.StartRound)) == 1
+    rig.receive(A, m.Retry(2))
+    assert rig.sent(A, m.StartRound)[-1].attempt == 2
+    rig.receive(B, m.Retry(2))
+    assert rig.sent(B, m.StartRound)[-1].attempt == 2
+
+
 def test_retry_that_comes_after_its_round_has_begun_is_late() -> None:
     """Both asked at once; A's came first, and B's announce overtook B's message."""
     rig = Rig().connected()
