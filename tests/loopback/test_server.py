@@ -198,7 +198,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() 
             await asyncio.sleep(0)
             assert protocol._transport is None or backlog() <= control_module.MAX_BACKLOG
             await a_pair_connects(server.endpoint)
-        assert not server._connections
+        await eventually(lambda: not server._connections, "the server forgets it")
 
 
 async def test_a_flood_of_messages_ends_the_connection_that_sends_it() -> None:
