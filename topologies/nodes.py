@@ -109,6 +109,11 @@ class LabNode(Node):  # type: ignore[misc]
             self.holder.stdout.close()
             if not told:
                 raise NetworkError(f"mnexec could not make the namespaces of {self.name}")
+            if self.has_ipv6:
+                # Else each link-local address is on probation for a second, and a router whose is
+                # cannot ask for the neighbours to which it forwards.
+                with in_namespace(self.pid):
+                    set_sysctl("net.ipv6.conf.default.accept_dad", 0)
 
     def cmd(self, *args: object, **kwargs: object) -> object:
         if self.shell is None:
