@@ -175,8 +175,8 @@ class _LabNet(Mininet):  # type: ignore[misc]
             node.apply_sysctls()
             with in_namespace(node.pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
                 for interface in node.addresses:
-                    _wait_until_running(handle, interface, deadline)
-                    _compute_checksums(handle, interface)
+                    wait_until_running(handle, interface, deadline)
+                    compute_checksums(handle, interface)
         self.built = True
 
     def stop(self) -> None:
@@ -191,7 +191,7 @@ _IFF_RUNNING = 0x40
 _ETHTOOL_STXCSUM = 0x17
 
 
-def _wait_until_running(handle: socket.socket, interface: str, deadline: float) -> None:
+def wait_until_running(handle: socket.socket, interface: str, deadline: float) -> None:
     """Wait until the kernel has noticed that both ends of the link are up.
 
     Until then it silently drops what is sent. It notices on its own time, mostly at once, at worst
@@ -207,7 +207,7 @@ def _wait_until_running(handle: socket.socket, interface: str, deadline: float) 
         time.sleep(0.001)
 
 
-def _compute_checksums(handle: socket.socket, interface: str) -> None:
+def compute_checksums(handle: socket.socket, interface: str) -> None:
     """Turn transmit checksum offload off, so that captures at the other end show real checksums.
 
     The kernel marks an interface running and starts its queue under one lock, which this request
