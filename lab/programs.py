@@ -296,6 +296,12 @@ class Programs:
     def __enter__(self) -> Self:
         return self
 
+    def __getitem__(self, name: str) -> Program:
+        """The program that was started under `name`. Raises `ProgramError` if none was."""
+        if name not in self._started:
+            raise ProgramError(f"{name}: no program of that name was started")
+        return self._started[name]
+
     def __exit__(self, *_exc: object) -> None:
         for program in reversed(self._started.values()):
             program.terminate()

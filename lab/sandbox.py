@@ -46,7 +46,7 @@ def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P
 
     `Sandbox.call` says how, and what it raises. Several threads may call at once.
     """
-    _refuse_what_has_no_name(function)
+    require_importable(function)
     with Sandbox() as sandbox:
         return sandbox.call(timeout, function, *args, **kwargs)
 
@@ -100,7 +100,7 @@ class Sandbox:
         Raises what `function` raised (as `SandboxError` where that cannot be pickled), and
         `SandboxError` if the sandbox gave no answer, in time or at all.
         """
-        _refuse_what_has_no_name(function)
+        require_importable(function)
         with self._turn:
             if self._connection.closed:
                 raise SandboxError(f"cannot call {function.__name__}: the sandbox is closed")
@@ -111,6 +111,8 @@ class Sandbox:
                 self._connection.send((function, args, kwargs))
             except (BrokenPipeError, ConnectionResetError):
                 raise self._ended(self._last) from None
+            except (TypeError, AttributeError, PicklingError) as error:
+                raise SandboxError(f"an argument of {self._last} has no copy: {error}") from None
             answer = self._receive(self._last, timeout)
         if isinstance(answer, _Raised):
             raise answer.error
@@ -184,7 +186,8 @@ class _Raised:
     error: Exception
 
 
-def _refuse_what_has_no_name(function: Callable[..., object]) -> None:
+def require_importable(function: Callable[..., object]) -> None:
+    """Raises `SandboxError` for a function that has no name by which a sandbox could import it."""
     if function.__module__ == "__main__" or "<" in function.__qualname__:
         raise SandboxError(
             f"a sandbox cannot import {function.__qualname__} of {function.__module__}:"
