@@ -6,6 +6,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -178,16 +179,19 @@ class Program:
                 self._process.stdin.close()
 
     def signal(self, number: int) -> None:
-        """Send it signal `number`; nothing happens if it has ended."""
-        self._process.send_signal(number)
+        """Send signal `number` to it and its children; nothing happens if they have ended."""
+        try:
+            os.killpg(self._process.pid, number)  # mnexec -d made it the leader of a group
+        except ProcessLookupError:
+            self._process.send_signal(number)
 
     def terminate(self, *, grace: float = _GRACE) -> int:
         """SIGTERM, and SIGKILL if it still runs `grace` seconds later. Returns the exit status."""
         self.close_stdin()
-        self._process.terminate()
+        self.signal(signal.SIGTERM)
         self._reader.join(grace)
         if self._reader.is_alive():
-            self._process.kill()
+            self.signal(signal.SIGKILL)
             self._reader.join()
         assert self._status is not None
         return self._status
@@ -259,7 +263,7 @@ class Program:
                 data = data[output.file.write(data) :]
         except OSError as error:
             self._trouble = f"cannot keep its {output.stream}: {error.strerror}"
-            self._process.kill()
+            self.signal(signal.SIGKILL)
 
     def _add(self, stream: Stream, whole: list[bytes]) -> None:
         now = time.time()

@@ -222,3 +222,19 @@ def test_a_directory_that_is_not_there_is_told_before_anything_starts(tmp_path: 
         ProgramError, match=r"cannot keep its output in .*/gone/program\.stdout: No such"
     ):
         sandbox.call(_TIMEOUT, _run, tmp_path / "gone", "true")
+
+
+def _children_after_terminating(directory: Path) -> list[bool]:
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", shell("sleep 77 & echo $!; wait"), node)
+        child = Path("/proc", program.wait_for_line(r"\d+", timeout=20)[0], "stat")
+        seen = [child.exists()]
+        program.terminate()
+        deadline = time.monotonic() + 20
+        while child.exists() and " Z " not in child.read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return [*seen, child.exists() and " Z " not in child.read_text()]
+
+
+def test_a_program_is_terminated_with_its_children(tmp_path: Path) -> None:
+    assert sandbox.call(_TIMEOUT, _children_after_terminating, tmp_path) == [True, False]

@@ -1,0 +1,123 @@
+"""Captured packets of any program as a ladder diagram in plain text. Pure.
+
+A row is one packet on one link: from the node that sent it there to the node that received it. What
+a NAT takes in and does not send on ends there, and the row says so. In order of time, not to scale.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lab.packet import Packet, Protocol
+from lab.passage import CAPTURE_POINTS
+
+LANES = ("host_a", "nat_a", "server", "nat_b", "host_b")
+"""Left to right. The internet router is between the three in the middle, and has no lane."""
+_WIDTH = 12
+_SHOWN_OCTETS = 16
+_MOST_ROWS = 2000
+
+
+@dataclass(slots=True)
+class Hop:
+    """One packet on one link."""
+
+    packet: Packet
+    """As the sender sent it."""
+    sender: str
+    receiver: str | None = None
+    """None: it came to no node."""
+    goes_on: bool = False
+    """Its receiver is no NAT, or sent it on."""
+
+
+def hops(packets: Iterable[Packet]) -> list[Hop]:
+    """What was sent on each link, in order of time, and what became of it there.
+
+    Of equal packets, which retransmission makes, the latest is taken for the one that goes on.
+    """
+    found = []
+    on_the_way: dict[tuple[object, ...], list[Hop]] = defaultdict(list)
+    taken_in: dict[tuple[object, ...], list[Hop]] = defaultdict(list)
+    for packet in sorted(packets, key=lambda packet: packet.time):
+        node = CAPTURE_POINTS[packet.point]
+        inside = taken_in[node, packet.protocol, _content(packet)]
+        if packet.outgoing:
+            if inside:
+                inside.pop().goes_on = True
+            found.append(Hop(packet, node))
+            on_the_way[_identity(packet)].append(found[-1])
+        elif on_the_way[_identity(packet)]:
+            hop = on_the_way[_identity(packet)].pop()
+            hop.receiver = node
+            hop.goes_on = not node.startswith("nat_")
+            inside.append(hop)
+    return found
+
+
+def _identity(packet: Packet) -> tuple[object, ...]:
+    """What stays the same on a link."""
+    return (packet.protocol, packet.source, packet.destination, _content(packet))
+
+
+def _content(packet: Packet) -> object:
+    """What a NAT does not touch. Of an ICMP error it translates even the quotation's addresses."""
+    return packet.payload if packet.refused is None else packet.refused.payload
+
+
+def draw(packets: Iterable[Packet]) -> str:
+    """The diagram; times in seconds since the first packet."""
+    rows = hops(packets)
+    if not rows:
+        return "No packet was captured.\n"
+    start = rows[0].packet.time
+    head = " " * 11 + "".join(f"{lane:^{_WIDTH}}" for lane in LANES)
+    drawn = [head.rstrip()]
+    drawn += (
+        f"{hop.packet.time - start:10.6f} {_arrow(hop)} {_words(hop)}" for hop in rows[:_MOST_ROWS]
+    )
+    if len(rows) > _MOST_ROWS:
+        drawn.append(f"... and {len(rows) - _MOST_ROWS} more, in the capture")
+    return "\n".join(drawn) + "\n"
+
+
+def _arrow(hop: Hop) -> str:
+    centre = {lane: index * _WIDTH + _WIDTH // 2 for index, lane in enumerate(LANES)}
+    row = [" "] * (_WIDTH * len(LANES))
+    for column in centre.values():
+        row[column] = "|"
+    begin = centre[hop.sender]
+    if hop.receiver is None:
+        towards_left = begin > centre["server"]
+        end = begin - 4 if towards_left else begin + 4
+    else:
+        end = centre[hop.receiver]
+        towards_left = end < begin
+    step = -1 if towards_left else 1
+    for column in range(begin + step, end, step):
+        row[column] = "-"
+    row[begin] = "o"
+    if hop.receiver is None or not hop.goes_on:
+        row[end] = "x"
+    else:
+        row[end - step] = "<" if towards_left else ">"
+    return "".join(row)
+
+
+def _words(hop: Hop) -> str:
+    packet = hop.packet
+    if packet.refused is not None:
+        about = f"{packet.refused.source} > {packet.refused.destination}"
+        kind = packet.refused.type.name.lower().replace("_", " ")
+        text = f"ICMP {kind} from {packet.source.address} about {about}"
+    else:
+        name = Protocol(packet.protocol).name
+        text = f"{name} {packet.source} > {packet.destination}, {len(packet.payload)} octets"
+        shown = packet.payload[:_SHOWN_OCTETS]
+        if shown:
+            text += " " + "".join(chr(octet) if 32 < octet < 127 else "." for octet in shown)
+    if hop.receiver is None:
+        return f"{text}: reached nobody"
+    return text if hop.goes_on else f"{text}: ended at {hop.receiver}"

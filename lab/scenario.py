@@ -1,0 +1,338 @@
+"""A standing lab, used from outside its sandbox: start programs on its hosts, wait, look, end.
+
+    with NatLab("full-cone", "symmetric", directory) as lab:
+        lab.start("server", "turnserver -n -L $LAB_SELF --no-auth", ready="udp:3478")
+        assert "NAT with" in lab.run("host_a", "turnutils_natdiscovery -m $LAB_SERVER").stdout
+
+The network lives in a sandbox (`lab.standing`); what is here asks it over the sandbox's pipe, so that
+neither Mininet nor scapy is imported into the caller's process. Every method may raise
+`SandboxError` when the sandbox is gone.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
+
+from lab import sandbox, standing
+from lab.errors import LabError, ProgramError
+from lab.sandbox import Sandbox
+from lab.standing import CAPTURE_FILE
+from nat_traversal.errors import UsageError
+
+if TYPE_CHECKING:
+    from lab.packet import Packet
+    from lab.programs import Line, Stream
+    from lab.trace import Trace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Command = str | Sequence[str]
+"""A command line or its words. `command_words` says what becomes of it."""
+LADDER_FILE = "ladder.txt"
+_BUILD_TIMEOUT = 60.0
+_MARGIN = 15.0
+"""Seconds that the sandbox has for an answer beyond those that it was told to wait."""
+_END_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended and what it said."""
+
+    status: int
+    """Its exit status; negative if a signal ended it."""
+    stdout: str
+    stderr: str
+
+
+class LabProgram:
+    """A program on a host of a standing lab. Made by `NatLab.start`. Times are in seconds."""
+
+    def __init__(self, box: Sandbox, name: str, node: str, directory: Path) -> None:
+        self._box = box
+        self.name = name
+        self.node = node
+        self.paths: Mapping[Stream, Path] = {
+            "stdout": directory / f"{name}.stdout",
+            "stderr": directory / f"{name}.stderr",
+        }
+        """The files in which its output is kept."""
+
+    def wait_for_line(
+        self, pattern: str, *, timeout: float = 20.0, stream: Stream | None = None
+    ) -> re.Match[str]:
+        """The first match of the regular expression `pattern` in a line, past or to come.
+
+        Raises `ProgramError` if it ends without such a line, or it takes over `timeout`.
+        """
+        found = self._ask(timeout, standing.wait_for_line, self.name, pattern, timeout, stream)
+        match = re.search(pattern, found)
+        assert match is not None
+        return match
+
+    def wait_until_ready(self, ready: str, *, timeout: float = 20.0) -> None:
+        """Wait until ``udp:PORT`` is bound or ``tcp:PORT`` listened on, or else for a line like `ready`.
+
+        Raises `ProgramError` if it ends before, or it takes over `timeout`.
+        """
+        port = re.fullmatch(r"(udp|tcp):(\d{1,5})", ready)
+        if port is None:
+            self.wait_for_line(ready, timeout=timeout)
+            return
+        protocol = cast(Literal["udp", "tcp"], port[1])
+        asked = (self.name, protocol, int(port[2]), timeout)
+        self._ask(timeout, standing.wait_until_bound, *asked)
+
+    def wait(self, *, timeout: float = 20.0) -> int:
+        """Its exit status, negative if a signal ended it. Raises `ProgramError` if it goes on."""
+        return self._ask(timeout, standing.wait_for_end, self.name, timeout)
+
+    def status_within(self, timeout: float) -> int | None:
+        """Its exit status, or None if it still runs after `timeout`."""
+        return self._ask(timeout, standing.status_within, self.name, timeout)
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._ask(0, standing.exit_status, self.name)
+
+    def lines(self, stream: Stream | None = None) -> list[Line]:
+        """Every line so far, of one stream or of both in the order in which they came."""
+        return self._ask(0, standing.lines, self.name, stream)
+
+    def send(self, text: str) -> None:
+        """Write to its stdin. Raises `ProgramError` if it was not started `interactive`, or is gone."""
+        self._ask(0, standing.send, self.name, text)
+
+    def close_stdin(self) -> None:
+        """Let it read the end of its stdin."""
+        self._ask(0, standing.close_stdin, self.name)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, as SIGKILL or SIGSTOP; nothing happens if it has ended."""
+        self._ask(0, standing.send_signal, self.name, number)
+
+    def terminate(self) -> int:
+        """SIGTERM, and SIGKILL if that does not help. Returns the exit status."""
+        return self._ask(0, standing.terminate, self.name)
+
+    def _ask(
+        self, timeout: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return self._box.call(timeout + _MARGIN, function, *args, **kwargs)
+
+
+class NatLab:
+    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, standing.
+
+    Ends with the ``with`` block, or `close`, or the thread that made it. Times are in seconds.
+    """
+
+    def __init__(self, nat_a: str, nat_b: str, directory: Path) -> None:
+        """Two presets by name; `directory` is made, and keeps output, rules, probes and packets.
+
+        Raises `UsageError` for an unknown preset, `SandboxUnavailableError` with reason and remedy
+        where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
+        """
+        self.nat_a = nat_a
+        self.nat_b = nat_b
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / CAPTURE_FILE).unlink(missing_ok=True)
+        except OSError as error:
+            raise LabError(f"cannot write to {directory}: {error.strerror}") from None
+        self._names: Counter[str] = Counter()
+        self._box = Sandbox()
+        try:
+            facts = self._box.call(_BUILD_TIMEOUT, standing.build, nat_a, nat_b, directory)
+        except BaseException:
+            self._box.kill()
+            raise
+        self._environment = facts.environment
+        self.rules = facts.rules
+        """What makes each NAT, by node name."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """``host_a``, ``nat_a``, ``internet``, ``nat_b``, ``host_b``, ``server``."""
+        return tuple(self._environment)
+
+    def environment(self, node: str) -> Mapping[str, str]:
+        """The ``LAB_`` variables of `node`; `docs/lab.md` lists them."""
+        if node not in self._environment:
+            raise UsageError(f"there is no node {node!r}: choose from {', '.join(self.nodes)}")
+        return self._environment[node]
+
+    def start(
+        self,
+        node: str,
+        command: Command,
+        *,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        ready: str | None = None,
+        timeout: float = 20.0,
+        interactive: bool = False,
+        tell: bool = False,
+    ) -> LabProgram:
+        """Start a program on `node`; with `ready` wait for that (`LabProgram.wait_until_ready`).
+
+        `name` is its name in errors and file names (default: of node and program). `interactive`: it
+        has a stdin to `LabProgram.send` to. `tell`: print what it says, line by line.
+        Raises `UsageError` for an unknown node or an empty command, `ProgramError` if there is no
+        such program here, or it does not become ready within `timeout`.
+        """
+        variables = self.environment(node)
+        words = command_words(command, variables)
+        chosen = name or self._free_name(f"{node}-{Path(words[0]).name}")
+        self._box.call(
+            _MARGIN,
+            standing.start,
+            chosen,
+            node,
+            words,
+            {**variables, **(environment or {})},
+            interactive=interactive,
+            tell=tell,
+        )
+        program = LabProgram(self._box, chosen, node, self.directory)
+        if ready is not None:
+            program.wait_until_ready(ready, timeout=timeout)
+        return program
+
+    def run(
+        self,
+        node: str,
+        command: Command,
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Finished:
+        """Start a program on `node` and wait for its end. Raises as `start` and `LabProgram.wait`."""
+        program = self.start(node, command, environment=environment)
+        status = program.wait(timeout=timeout)
+        texts = [path.read_text(errors="replace") for path in program.paths.values()]
+        return Finished(status, *texts)
+
+    def call(
+        self,
+        node: str,
+        function: Callable[P, T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """What `function` returns or raises, called in a process that is on `node`; within a minute.
+
+        It must stand at the top of a module that can be imported; arguments and answer are pickled.
+        Other calls of this lab wait for its end; programs go on meanwhile.
+        """
+        self.environment(node)
+        sandbox.require_importable(function)
+        return self._box.call(60.0, standing.call_on, node, function, args, kwargs)
+
+    def forget(self, nat: str) -> None:
+        """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
+        self._box.call(_MARGIN, standing.forget, nat)
+
+    def stop_capture(self) -> Path:
+        """End the capture, and name its file. Packets that come later are in no capture.
+
+        Raises `CaptureError` if packets were lost.
+        """
+        self._box.call(_END_TIMEOUT, standing.stop_capture)
+        return self.directory / CAPTURE_FILE
+
+    def packets(self) -> tuple[Packet, ...]:
+        """Everything that was sent, at each interface that it passed, in order. Ends the capture."""
+        self.stop_capture()
+        return self._box.call(_END_TIMEOUT, standing.packets)
+
+    def trace(self) -> Trace:
+        """What this project's own client and server did, from the packets. Ends the capture."""
+        from lab.trace import reconstruct  # noqa: PLC0415 - only for those who ask
+
+        return reconstruct(self.packets())
+
+    def ladder(self) -> str:
+        """Every packet as a row of a diagram, and what each NAT made of it. Ends the capture."""
+        from lab.ladder import draw  # noqa: PLC0415
+
+        return draw(self.packets())
+
+    def prompt(self) -> None:
+        """Mininet's command line on this process's terminal, until the user leaves it."""
+        self._box.call(86_400.0, standing.prompt)
+
+    def finish(self) -> list[str]:
+        """End programs and capture, write `capture.pcapng` and `ladder.txt`; what went wrong, if anything.
+
+        Nothing is raised, so that what can be kept is kept. The lab still has to be closed.
+        """
+        troubles = []
+        for step in (self._end_programs, self.stop_capture, self._write_ladder):
+            try:
+                step()
+            except LabError as error:
+                troubles.append(str(error))
+        return troubles
+
+    def close(self) -> None:
+        """End everything that runs in the lab, and the lab, at once. A second call does nothing."""
+        self._box.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _end_programs(self) -> None:
+        self._box.call(_END_TIMEOUT, standing.end_programs)
+
+    def _write_ladder(self) -> None:
+        path = self.directory / LADDER_FILE
+        try:
+            path.write_text(self.ladder(), encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"cannot write {path}: {error.strerror}") from None
+
+    def _free_name(self, wanted: str) -> str:
+        self._names[wanted] += 1
+        times = self._names[wanted]
+        return wanted if times == 1 else f"{wanted}-{times}"
+
+
+def command_words(command: Command, variables: Mapping[str, str]) -> list[str]:
+    """The words of `command`, split as a shell would and with ``$LAB_...`` filled in.
+
+    No shell is started: pipes and the like need ``sh -c '...'``. Words given one by one are taken as
+    they are. Raises `UsageError` if there are none, or a quote is open.
+    """
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"cannot read the command {command!r}: {error}") from None
+        words = [Template(word).safe_substitute(variables) for word in words]
+    else:
+        words = list(command)
+    if not words:
+        raise UsageError("an empty command: name a program")
+    return words
+
+
+def require_program(words: Sequence[str], whose: str) -> None:
+    """Raises `ProgramError` if the program that `words` begin with is not here."""
+    if shutil.which(words[0], path=sandbox.search_path()) is None:
+        raise ProgramError(f"{whose}: there is no program {words[0]} here; install it")

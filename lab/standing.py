@@ -1,0 +1,258 @@
+"""The sandbox's half of `lab.scenario`: one network, its programs and its capture, call after call.
+
+Every function here is called through `lab.sandbox.Sandbox`, after `build`. The network itself needs
+no end: the kernel takes it down with the sandbox.
+"""
+
+# ruff: noqa: PLC0415 - the caller's process imports this module for its names, not for Mininet
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+
+from lab.addressing import SERVER, SERVER_SECOND, Side
+from lab.errors import LabError, ProgramError
+from lab.netns import in_namespace
+from lab.packet import Packet
+from lab.passage import CAPTURE_POINTS
+from lab.programs import Line, Program, Programs, Stream
+
+if TYPE_CHECKING:
+    from lab.capture import Capture
+    from lab.network import TwoNatsNetwork
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CAPTURE_FILE = "capture.pcapng"
+PROBES_FILE = "probes.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the caller has to know of the network that stands."""
+
+    environment: Mapping[str, Mapping[str, str]]
+    """The ``LAB_`` variables of each node."""
+    rules: Mapping[str, str]
+    """What was loaded into each NAT."""
+
+
+@dataclass(slots=True)
+class _Lab:
+    stack: ExitStack
+    """Never left: what is in it ends with the sandbox."""
+    network: TwoNatsNetwork
+    programs: Programs
+    capture: Capture
+    directory: Path
+
+
+_labs: list[_Lab] = []
+
+
+def build(nat_a: str, nat_b: str, directory: Path) -> Facts:
+    """Make the network, probe its NATs, keep rules and probes in `directory`, start to capture.
+
+    Raises `UsageError` for an unknown preset, `NetworkError`, `NatMismatchError`, and `LabError` if
+    `directory` cannot be written.
+    """
+    from lab.capture import Capture, Tap
+    from lab.network import two_nats_network
+    from lab.probe import check, probe_nat
+
+    stack = ExitStack()
+    network = stack.enter_context(two_nats_network(nat_a, nat_b))
+    rules = {node: str(rules) for node, rules in network.rules.items()}
+    for node, text in rules.items():
+        _write(directory / f"{node}.rules", text)
+    probed = []
+    for side in (network.side_a, network.side_b):
+        observed = probe_nat(network, side)
+        probed += [f"{side.nat_node}: {observed}", *map(str, observed.probes)]
+        _write(directory / PROBES_FILE, "\n".join(probed) + "\n")
+        check(side.preset, observed)
+    capture = Capture([Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()])
+    _labs.append(_Lab(stack, network, Programs(directory), capture, directory))
+    sides = (network.side_a, network.side_b)
+    return Facts({name: _variables(name, sides, directory) for name in network.names}, rules)
+
+
+def _variables(node: str, sides: Sequence[Side], directory: Path) -> dict[str, str]:
+    outside = {
+        side.letter: str(side.wan.ip if side.preset.behavior else side.host.ip) for side in sides
+    }
+    common = {
+        "LAB_NODE": node,
+        "LAB_SERVER": str(SERVER.ip),
+        "LAB_SERVER_SECOND": str(SERVER_SECOND.ip),
+        "LAB_A": outside["a"],
+        "LAB_B": outside["b"],
+        "LAB_DIR": str(directory.resolve()),
+    }
+    for own, peer in (tuple(sides), tuple(sides)[::-1]):
+        if node in {own.host_node, own.nat_node}:
+            address = own.host if node == own.host_node else own.lan
+            return common | {
+                "LAB_SELF": str(address.ip),
+                "LAB_PUBLIC": outside[own.letter],
+                "LAB_PEER": outside[peer.letter],
+                "LAB_NAT": own.preset.name,
+            }
+    return common | ({"LAB_SELF": str(SERVER.ip)} if node == "server" else {})
+
+
+def start(
+    name: str,
+    node: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    interactive: bool,
+    tell: bool,
+) -> None:
+    """`Programs.start`. With `tell` every line is printed too, after the name."""
+    lab = _lab()
+    lab.programs.start(
+        name,
+        argv,
+        lab.network.pid(node),
+        environment=environment,
+        interactive=interactive,
+        tell=_teller(name) if tell else None,
+    )
+
+
+def wait_for_line(name: str, pattern: str, timeout: float, stream: Stream | None) -> str:
+    """The line that `Program.wait_for_line` found."""
+    return _program(name).wait_for_line(pattern, timeout=timeout, stream=stream).string
+
+
+def wait_until_bound(name: str, protocol: Literal["udp", "tcp"], port: int, timeout: float) -> None:
+    """`Program.wait_until_bound`."""
+    _program(name).wait_until_bound(protocol, port, timeout=timeout)
+
+
+def wait_for_end(name: str, timeout: float) -> int:
+    """`Program.wait`."""
+    return _program(name).wait(timeout=timeout)
+
+
+def status_within(name: str, timeout: float) -> int | None:
+    """The exit status, or None if it still runs after `timeout` seconds."""
+    program = _program(name)
+    try:
+        return program.wait(timeout=timeout)
+    except ProgramError:
+        if program.exit_status is None:
+            return None
+        raise
+
+
+def exit_status(name: str) -> int | None:
+    """`Program.exit_status`."""
+    return _program(name).exit_status
+
+
+def lines(name: str, stream: Stream | None) -> list[Line]:
+    """`Program.lines`."""
+    return _program(name).lines(stream)
+
+
+def send(name: str, text: str) -> None:
+    """`Program.send`."""
+    _program(name).send(text)
+
+
+def close_stdin(name: str) -> None:
+    """`Program.close_stdin`."""
+    _program(name).close_stdin()
+
+
+def send_signal(name: str, number: int) -> None:
+    """`Program.signal`."""
+    _program(name).signal(number)
+
+
+def terminate(name: str) -> int:
+    """`Program.terminate`."""
+    return _program(name).terminate()
+
+
+def call_on(
+    node: str, function: Callable[..., T], args: Sequence[object], kwargs: Mapping[str, object]
+) -> T:
+    """`function` called in the network namespace of `node`."""
+    with in_namespace(_lab().network.pid(node)):
+        return function(*args, **kwargs)
+
+
+def forget(nat: str) -> None:
+    """`Network.forget`."""
+    _lab().network.forget(nat)
+
+
+def end_programs() -> None:
+    """End those that still run, the last first."""
+    _lab().programs.__exit__()
+
+
+def stop_capture() -> None:
+    """Stop the capture and write it to the lab's directory. A second call does nothing.
+
+    Raises `CaptureError` if frames were lost, `LabError` if there is no room for it.
+    """
+    lab = _lab()
+    path = lab.directory / CAPTURE_FILE
+    if path.exists():
+        return
+    lab.capture.stop()
+    try:
+        lab.capture.write(path)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise LabError(f"cannot write {path}: {error.strerror}") from None
+
+
+def packets() -> tuple[Packet, ...]:
+    """All that was captured. The capture has to be stopped before."""
+    return _lab().capture.packets
+
+
+def prompt() -> None:
+    """Mininet's own command line, until the user leaves it."""
+    _lab().network.prompt()
+
+
+def _lab() -> _Lab:
+    if not _labs:
+        raise LabError("no lab stands in this sandbox: build one first")
+    return _labs[-1]
+
+
+def _program(name: str) -> Program:
+    return _lab().programs[name]
+
+
+def _teller(name: str) -> Callable[[Line], None]:
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+
+    def tell(line: Line) -> None:
+        # Whoever read our output may have gone (`| head`); the programs go on.
+        with suppress(OSError):
+            print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
+
+    return tell
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LabError(f"cannot write {path}: {error.strerror}") from None
