@@ -21,11 +21,11 @@ from lab.addressing import Role
 from lab.errors import NetworkError
 from lab.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
 from lab.rules import RouterPorts, RuleSet, rules_for
-from nat_traversal.behavior import Preset
+from nat_traversal.behavior import Preset, preset
 
 _indices = count(100)
 _BRIDGE_SETTINGS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
-FORWARDING = RuleSet(ipset="", iptables="", sysctls=(("net.ipv4.ip_forward", 1),))
+FORWARDING = rules_for(preset("none"), RouterPorts("", "", "", ""))
 """Loaded into a router: it forwards, and nothing else."""
 
 
@@ -127,8 +127,8 @@ class LabNode(Node):  # type: ignore[misc]
 
     def early_commands(self) -> list[Command]:
         """What can run before the node has interfaces."""
-        text = self.rules.ipset if self.rules else ""
-        return [Command(("ipset", "restore"), text, self.pid)] if text else []
+        text = self.rules.nft if self.rules else ""
+        return [Command(("nft", "-f", "-"), text, self.pid)] if text else []
 
     def late_commands(self) -> list[Command]:
         """What has to wait for the early commands and for the links."""

@@ -9,7 +9,7 @@
        |           |          |
      host_1      host_2     host_K  10.0.K.2
 
-mn --custom topologies/star.py --topo star,peers=4,nats=symmetric+full-cone
+mn --custom topologies/star.py --topo star,peers=4,nats=symmetric/full-cone
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from topologies.base import Home, LabTopo  # noqa: E402
 
 
 class Star(LabTopo):
-    """`peers` (1 to 250) hosts. `nats` are preset names with ``+`` between them, taken in turn."""
+    """`peers` (1 to 250) hosts. `nats` are preset names with ``/`` between them, taken in turn."""
 
     def build(self, peers: int = 3, nats: str = "port-restricted-cone") -> None:
         if not (isinstance(peers, int) and 1 <= peers <= 250):
             raise UsageError(f"{peers!r} peers cannot be around one router: give 1 to 250")
-        names = nats.split("+")
+        names = nats.split("/")
         homes = [
             Home(f"nat_{k}", [f"host_{k}"], k, f"198.18.{k}.2/24", f"198.18.{k}.1")
             for k in range(1, peers + 1)

@@ -1,0 +1,117 @@
+"""The reference server and clients in any topology, and datagrams through their tunnels."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.netns import udp_socket
+
+if TYPE_CHECKING:
+    from lab.network import Network
+    from lab.programs import Program, Programs
+
+READY_WITHIN = 20.0
+PYTHON = (sys.executable, "-m", "nat_traversal")
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two hosts that want each other. `first` takes a program's datagrams, `second` has the service."""
+
+    first: str
+    second: str
+
+    @property
+    def clients(self) -> tuple[str, str]:
+        return f"{self.first}-{self.second}", f"{self.second}-{self.first}"
+
+
+def start_server(network: Network, programs: Programs) -> Program:
+    server = programs.start("server", [*PYTHON, "server", "--json"], network.pid("server"))
+    server.wait_for_line('"event": "listening"', timeout=READY_WITHIN)
+    return server
+
+
+class Tunnel:
+    """Both clients of a pair, a program's socket on one host and a service's on the other."""
+
+    def __init__(
+        self, network: Network, programs: Programs, pair: Pair, stack: ExitStack, *, once: bool
+    ) -> None:
+        def local(host: str) -> socket.socket:
+            opened = stack.enter_context(udp_socket(network.pid(host), LOCAL))
+            opened.settimeout(READY_WITHIN)
+            return opened
+
+        self._program = local(pair.first)
+        self._service = local(pair.second)
+        with udp_socket(network.pid(pair.first), LOCAL) as finder:
+            self._entrance = finder.getsockname()
+        options = (
+            ["--listen", f"{LOCAL}:{self._entrance[1]}"],
+            ["--connect", f"{LOCAL}:{self._service.getsockname()[1]}"],
+        )
+        hosts = (pair.first, pair.second)
+        self.clients: dict[str, Program] = {}
+        for name, peer, host, forward in zip(
+            pair.clients, pair.clients[::-1], hosts, options, strict=True
+        ):
+            argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
+            argv += ["--json", *(["--once"] if once else [])]
+            self.clients[host] = programs.start(name, argv, network.pid(host))
+
+    def verdicts(self) -> set[str]:
+        """What the clients say first: that a path stands, or that there is none."""
+        wanted = '"event": "(path-established|attempt-failed)"'
+        return {
+            client.wait_for_line(wanted, timeout=READY_WITHIN, stream="stdout").group(1)
+            for client in self.clients.values()
+        }
+
+    def carries(self, text: bytes, *, tries: int = 1, timeout: float = READY_WITHIN) -> bool:
+        """A datagram goes through to the service and its answer comes back, within some tries."""
+        self._program.settimeout(timeout)
+        self._service.settimeout(timeout)
+        for number in range(tries):
+            question = text + b"?" + bytes([number])
+            self._program.sendto(question, self._entrance)
+            asker = _receive(self._service, question)
+            if asker is None:
+                continue
+            answer = text + b"!" + bytes([number])
+            self._service.sendto(answer, asker)
+            if _receive(self._program, answer) is not None:
+                return True
+        return False
+
+
+def _receive(opened: socket.socket, wanted: bytes) -> tuple[str, int] | None:
+    """Where the datagram `wanted` came from, past older ones; None if it does not come in time."""
+    try:
+        while True:
+            data, source = opened.recvfrom(2048)
+            if data == wanted:
+                return str(source[0]), int(source[1])
+    except TimeoutError:
+        return None
+
+
+def events(program: Program) -> Iterator[dict[str, object]]:
+    for line in program.lines("stdout"):
+        yield json.loads(line.text)
+
+
+@contextmanager
+def tunnels(
+    network: Network, programs: Programs, *pairs: Pair, once: bool = True
+) -> Iterator[dict[Pair, Tunnel]]:
+    """The tunnels of all `pairs`, begun at the same time."""
+    with ExitStack() as stack:
+        yield {pair: Tunnel(network, programs, pair, stack, once=once) for pair in pairs}
