@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from nat_traversal import __version__
 from nat_traversal import events as e
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client, ClientConfig, parse_server
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.forwarder import IDLE, Connector, Listener, ProgramForwarder
 from nat_traversal.aio.names import resolve
@@ -100,7 +100,7 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--server",
         required=True,
         metavar="HOST[:PORT]",
-        type=_argument(lambda text: parse_host_port(text, default_port=DEFAULT_PORT)),
+        type=_argument(parse_server),
         help=f"the traversal server's name or address (port {DEFAULT_PORT} by default)",
     )
     parser.add_argument(

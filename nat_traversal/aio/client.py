@@ -17,8 +17,9 @@ from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.names import resolve
 from nat_traversal.aio.udp import endpoint_of, open_udp
-from nat_traversal.endpoint import Endpoint, HostPort
-from nat_traversal.errors import WireError
+from nat_traversal.endpoint import Endpoint, HostPort, parse_host_port
+from nat_traversal.errors import UsageError, WireError
+from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import Kind, decode, encode
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,19 @@ class ClientConfig:
     once: bool = False
 
 
+def parse_server(text: str) -> HostPort:
+    """A server as users write it: ``host`` or ``host:port``. Raises `UsageError`."""
+    server = parse_host_port(text, default_port=DEFAULT_PORT)
+    if ":" in server.host:
+        raise UsageError(f"{text!r} is an IPv6 address, but servers are reached by IPv4 only")
+    return server
+
+
 class Client(Driver):
-    """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`."""
+    """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`.
+
+    Raises `UsageError` for ids that cannot be used.
+    """
 
     def __init__(
         self,
@@ -139,14 +151,14 @@ class Client(Driver):
     # UDP
 
     def _send(self, data: bytes, destination: Endpoint | None) -> None:
+        if self._path is not None:
+            self._path.transmit(data)
+            return
         address = self._server_udp if destination is None else destination.sockaddr
         if self._sock is None or address is None:
             return
         try:
-            if self._path is not None:
-                self._sock.send(data)
-            else:
-                self._sock.sendto(data, address)
+            self._sock.sendto(data, address)
         except OSError as error:
             self.counters.unsendable += 1
             log.debug("not sent to %s: %s", address, error)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nat_traversal import events as e
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client, ClientConfig, parse_server
 from nat_traversal.aio.datapath import Counters, DataPath
-from nat_traversal.endpoint import Endpoint, parse_host_port
+from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import (
     ConnectionLostError,
     NatTraversalError,
@@ -18,7 +18,6 @@ from nat_traversal.errors import (
     TraversalFailedError,
     UsageError,
 )
-from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.control import check_id
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 
@@ -136,7 +135,7 @@ async def connect(server: str, *, local_id: str, remote_id: str) -> AsyncIterato
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
     """
     config = ClientConfig(
-        parse_host_port(server, default_port=DEFAULT_PORT),
+        parse_server(server),
         check_id(local_id),
         check_id(remote_id),
         once=True,

@@ -123,8 +123,16 @@ class DataPath:
             for last in (0, FLAG_LAST)
         )
         halves = (payload[:middle], payload[middle:])
-        if all(self._sent(head + bytes(half)) for head, half in zip(heads, halves, strict=True)):
+        if all(self.transmit(head + bytes(half)) for head, half in zip(heads, halves, strict=True)):
             self._counters.sent += 1
+
+    def transmit(self, frame: bytes) -> bool:
+        """Send octets as they are. True if they left."""
+        try:
+            self._sock.send(frame)
+        except OSError as error:
+            return self._sent_after(error, frame)
+        return True
 
     def readable(self) -> None:
         """Drain the socket."""
@@ -185,13 +193,6 @@ class DataPath:
         self._counters.received += 1
         whole = other + half if last else half + other
         self._forwarder.deliver(flow, from_listener, memoryview(whole))
-
-    def _sent(self, frame: bytes) -> bool:
-        try:
-            self._sock.send(frame)
-        except OSError as error:
-            return self._sent_after(error, frame)
-        return True
 
     def _sent_after(self, error: OSError, frame: memoryview | bytes) -> bool:
         """An ICMP answer to an earlier datagram took this one's turn: send it again."""

@@ -328,6 +328,19 @@ class TestPunchSocket:
                 await a.connected()
             await peer.hears(d.Bye(TOKEN))
 
+    async def test_the_goodbye_is_not_lost_to_an_earlier_datagram_s_icmp_answer(self) -> None:
+        with Program() as program:
+            async with a_scripted_server() as (a, wire):
+                peer = ScriptedPeer(wire, program, a)
+                await peer.up_to_hello_3()
+                peer.sends(d.Confirm(TOKEN, 1, False))
+                remote = (await a.connected()).remote
+                program.sock.close()
+                a.path.send(1, True, b"nobody listens")
+                program = peer.program = Program(*remote.sockaddr)  # noqa: PLW2901
+            await peer.hears(d.Bye(TOKEN))
+            program.sock.close()
+
     async def test_a_hello_that_cannot_be_sent_is_counted(self) -> None:
         nowhere = m.Candidate("srflx", Endpoint("255.255.255.255", 9))
         async with a_scripted_server() as (a, wire):

@@ -41,7 +41,6 @@ def server(*arguments: str) -> argparse.Namespace:
         ("192.0.2.2:7000", HostPort("192.0.2.2", 7000)),
         ("example.org", HostPort("example.org", 6545)),
         ("example.org:7000", HostPort("example.org", 7000)),
-        ("[2001:db8::1]:7000", HostPort("2001:db8::1", 7000)),
     ],
 )
 def test_the_server_is_a_name_or_an_address_with_an_optional_port(
@@ -97,6 +96,7 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.client_main, (*CLIENT, "--server", "host:https"), "number from 1 to 65535"),
     (cli.client_main, (*CLIENT, "--server", "192.0.2"), "'192.0.2' has no usable host"),
     (cli.client_main, (*CLIENT, "--server", ""), "'' has no usable host"),
+    (cli.client_main, (*CLIENT, "--server", "[::1]:6545"), "servers are reached by IPv4 only"),
     (cli.client_main, (*CLIENT, "--server", "a b"), "'a b' has no usable host"),
     (cli.client_main, (*CLIENT, "--id", "host a"), "'host a' cannot be an id: 1 to 64 letters"),
     (cli.client_main, (*CLIENT, "--id", "x" * 65), "cannot be an id"),
