@@ -247,7 +247,6 @@ class Session:
 
     def _fail(self, code: str, text: str) -> Iterator[e.Action]:
         self._machine.fire(_T.FAIL)
-        self._timers.cancel(self)
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
             yield e.SendMessage(m.Failed(self._attempt, code, text), member.connection)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.rendezvous import CHALLENGE_WITHIN
+from nat_traversal.rendezvous import CHALLENGE_WITHIN, ServerLimits
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
 from tests.sim.world import Client, Raw, World
@@ -92,6 +92,8 @@ def test_holder_that_crashes_while_challenged_makes_room_at_once() -> None:
     world.server.ends[1].on_end("connection reset")
     world.run(world.r)
     assert second.told(e.RegisteredAtServer)
+    world.run(CHALLENGE_WITHIN)
+    assert not second.told(e.ServerLost)
 
 
 def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
@@ -208,6 +210,16 @@ def test_silently_dead_tcp_is_noticed_on_both_ends(cut_client: bool, cut_server:
     world.until(lambda: "host_a" not in world.server.rendezvous.registered, within=3 * heartbeat)
     world.until(lambda: bool(client.told(e.ServerLost)), within=3 * heartbeat)
     world.until(lambda: len(client.told(e.RegisteredAtServer)) == 2, within=2.0)
+
+
+def test_server_notices_sooner_with_a_shorter_heartbeat() -> None:
+    world = World(limits=ServerLimits(heartbeat=1.0))
+    raw = Raw(world)
+    raw.send(SAME_ID)
+    world.run(1.25)
+    assert [type(each) for each in raw.received] == [m.Registered, m.PeerStatus, m.Heartbeat]
+    world.run(1.5)
+    assert raw.refusals() == [m.ErrorCode.TOO_SLOW]
 
 
 def test_idle_but_living_tcp_stays_for_a_day() -> None:

@@ -313,6 +313,27 @@ def test_report_about_another_round_is_late() -> None:
     assert not any(isinstance(notice, e.PairConnected) for notice in rig.notices)
 
 
+def test_connection_of_a_pair_is_told_once() -> None:
+    rig = Rig().connected()
+    for connection in (A, B):
+        rig.receive(connection, m.Established(1, 1))
+    told = [notice for notice in rig.notices if isinstance(notice, e.PairConnected)]
+    assert told == [e.PairConnected("host_a", "host_b", 1, 1)]
+
+
+def test_operator_is_told_who_comes_and_goes() -> None:
+    rig = Rig()
+    rig.register(A)
+    rig.feed(e.ControlBroken("reset", A))
+    rig.feed(e.ControlOpened(7))
+    rig.feed(e.ControlGarbled("noise", 7))
+    assert rig.notices == [
+        e.HostRegistered("host_a", "host_b"),
+        e.HostLeft("host_a"),
+        e.HostRefused(None, "bad-message", "noise"),
+    ]
+
+
 # Retries
 
 
