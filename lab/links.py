@@ -1,0 +1,260 @@
+"""Give links of a standing network delay, jitter, loss, reordering, duplication, rate and MTU.
+
+By the kernel's netem where there is one (and, if chance is involved, one that takes a seed), else by
+a delay line of the lab's own, a process between the two ends.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from lab.errors import NetworkError
+from lab.link_conditions import LinkConditions, Way
+from lab.link_netem import netem, redirect, try_out
+from lab.link_splice import End, mtu_of, set_mtu, splice
+from lab.netns import Command, run_together
+from lab.network import Network
+from nat_traversal.errors import UsageError
+
+Link = tuple[str, str]
+"""Two neighbouring nodes. `LinkConditions.out` is what the first sends."""
+
+_ANSWER_WITHIN = 20.0
+_TC = ("tc", "-batch", "-")
+
+
+class Method(StrEnum):
+    """What makes the conditions."""
+
+    PLAIN = "plain veth"
+    NETEM = "netem"
+    DELAY_LINE = "delay line"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the delay line did in one direction, in frames, and how late it was."""
+
+    link: Link
+    """From the first to the second."""
+    received: int
+    lost: int
+    overflowed: int
+    reordered: int
+    duplicated: int
+    released: int
+    refused: int
+    """The kernel would not send them: the interface was going down, or its MTU had been lowered."""
+    missed: int
+    """Dropped by the kernel, because this machine did not run the delay line in time."""
+    late_median_us: int
+    """How long after their time frames were sent, by steps of 10 µs."""
+    late_worst_us: int
+
+
+@dataclass(slots=True)
+class Conditioned:
+    """The links of one `conditioned` block."""
+
+    conditions: Mapping[Link, LinkConditions]
+    method: Method
+    carried: list[Carried] = field(default_factory=list)
+    """One for each direction that a delay line made; filled at the end of the block."""
+
+    def __str__(self) -> str:
+        links = (f"{a}-{b}: {each}" for (a, b), each in self.conditions.items())
+        return f"by {self.method}: {'; '.join(links)}"
+
+
+@contextmanager
+def conditioned(
+    network: Network, conditions: Mapping[Link, LinkConditions], *, method: Method | None = None
+) -> Iterator[Conditioned]:
+    """Put `conditions` on links of `network` for the block, and make them what they were after it.
+
+    To be entered after the probes, which need plain links, and before captures: the interface of one
+    end is made anew, with its name, index, addresses and routes. Each end knows the other's hardware
+    address, so that no ARP is delayed. Taking an end down stops the link; the other end does not lose
+    its carrier.
+
+    `method` is chosen by what the machine has. Raises `UsageError` if there is no such link and
+    `NetworkError` if the kernel refuses, or the delay line broke.
+    """
+    ends = {link: _ends(network, link) for link in conditions}
+    used = Conditioned(conditions, method or _choose(list(conditions.values())))
+    with ExitStack() as stack:
+        if used.method is Method.PLAIN:
+            for link, pair in ends.items():
+                _set_mtu(pair, conditions[link].mtu, stack)
+            yield used
+            return
+        # It takes a while to start; meanwhile the links are opened.
+        relay = stack.enter_context(_Relay()) if used.method is Method.DELAY_LINE else None
+        directions = []
+        for link, pair in ends.items():
+            directions += _opened(network, link, pair, conditions[link], stack)
+        if relay is None:
+            lines = (
+                redirect(each.source, each.target)
+                + netem(each.target, each.way, zlib.crc32(each.seed.encode()))
+                for each in directions
+            )
+            run_together([Command(_TC, "".join(lines))])
+            yield used
+            return
+        relay.begin(directions)
+        yield used
+        used.carried = relay.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """One direction of an open link, by its inner interfaces."""
+
+    link: Link
+    source: str
+    target: str
+    way: Way
+    seed: str
+
+
+def _choose(conditions: Sequence[LinkConditions]) -> Method:
+    ways = [way for each in conditions for way in (each.out, each.back)]
+    if all(way.is_plain for way in ways):
+        return Method.PLAIN
+    try:
+        run_together([Command(_TC, try_out(any(way.is_random for way in ways)))])
+    except NetworkError:
+        return Method.DELAY_LINE
+    run_together([Command(("tc", "qdisc", "del", "dev", "lo", "root"), "")])
+    return Method.NETEM
+
+
+def _ends(network: Network, link: Link) -> tuple[End, End]:
+    first, second = map(network.node, link)
+    found = network.mininet.linksBetween(first, second)
+    if len(found) != 1:
+        many = "no link" if not found else f"{len(found)} links"
+        raise UsageError(f"{many} between {link[0]} and {link[1]}: name two neighbours")
+    interfaces = {each.node: each.name for each in (found[0].intf1, found[0].intf2)}
+    return End(first.pid, interfaces[first]), End(second.pid, interfaces[second])
+
+
+def _opened(
+    network: Network,
+    link: Link,
+    ends: tuple[End, End],
+    conditions: LinkConditions,
+    stack: ExitStack,
+) -> list[_Direction]:
+    """Open a link until `stack` closes, and say what has to cross it in each direction."""
+    first, second = ends
+    # A NAT's interface stays: connection tracking knows it.
+    rules = network.rules.get(link[1])
+    if rules is not None and rules.iptables:
+        opened = splice(second, first)
+        at_first, at_second = opened.at_renewed, opened.at_kept
+    else:
+        opened = splice(first, second)
+        at_first, at_second = opened.at_kept, opened.at_renewed
+    stack.callback(opened.close)
+    if conditions.mtu is not None:
+        opened.set_mtu(conditions.mtu)
+    return [
+        _Direction(way_link, source, target, way, f"{conditions.seed}/{'>'.join(way_link)}")
+        for way_link, source, target, way in (
+            (link, at_first, at_second, conditions.out),
+            (link[::-1], at_second, at_first, conditions.back),
+        )
+    ]
+
+
+def _set_mtu(ends: Sequence[End], mtu: int | None, stack: ExitStack) -> None:
+    if mtu is None:
+        return
+    for end in ends:
+        stack.callback(set_mtu, end, mtu_of(end))
+        set_mtu(end, mtu)
+
+
+class _Relay:
+    """The process that holds the frames of all delay lines of one `conditioned` block."""
+
+    def __init__(self) -> None:
+        self._directions: Sequence[_Direction] = ()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lab.link_relay"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def begin(self, directions: Sequence[_Direction]) -> None:
+        """Returns when frames cross. Raises `NetworkError` if it broke."""
+        self._directions = directions
+        assert self._process.stdin is not None
+        work = [
+            {
+                "source": each.source,
+                "target": each.target,
+                "way": asdict(each.way),
+                "seed": each.seed,
+            }
+            for each in directions
+        ]
+        with suppress(BrokenPipeError):  # what it said is told below
+            self._process.stdin.write(json.dumps(work).encode() + b"\n")
+            self._process.stdin.flush()
+        if self._line() != "ready":
+            raise self._error()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._end_stdin()
+        self._process.kill()
+        self._process.communicate()
+
+    def finish(self) -> list[Carried]:
+        """Stop it, and return what it did. Raises `NetworkError` if it broke."""
+        self._end_stdin()
+        said = self._line()
+        if not said:
+            raise self._error()
+        return [
+            Carried(direction.link, **summary)
+            for direction, summary in zip(self._directions, json.loads(said), strict=True)
+        ]
+
+    def _end_stdin(self) -> None:
+        """Its sign to stop."""
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+            self._process.stdin = None
+
+    def _line(self) -> str:
+        """The next line that it says; empty at its end."""
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], _ANSWER_WITHIN)
+        if not readable:
+            raise NetworkError(f"the delay line did not answer within {_ANSWER_WITHIN:g} s")
+        return self._process.stdout.readline().decode().strip()
+
+    def _error(self) -> NetworkError:
+        self._end_stdin()
+        _, words = self._process.communicate()
+        last = words.decode(errors="replace").strip().rpartition("\n")[2]
+        return NetworkError(
+            f"the delay line ended with exit status {self._process.returncode}: {last}"
+        )
