@@ -50,6 +50,7 @@ class Program:
         self.name = name
         self.argv = tuple(argv)
         self.node_pid = node_pid
+        self.environment = environment
         self.paths: Mapping[Stream, Path] = {
             "stdout": directory / f"{name}.stdout",
             "stderr": directory / f"{name}.stderr",
