@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -52,6 +52,10 @@ class Tap:
     interface: str
 
 
+Sighting = tuple[str, float]
+"""An interface and the time at which a packet was there."""
+
+
 class Frame(bytes):
     """The octets of one frame, with the attributes under which scapy's writer looks for the rest."""
 
@@ -59,6 +63,7 @@ class Frame(bytes):
     """Seconds since 1970, from the kernel."""
     sniffed_on: str
     direction: int
+    comments: list[bytes]
 
 
 class Capture:
@@ -144,12 +149,14 @@ class Capture:
         )
         return tuple(packet for packet in packets if packet is not None)
 
-    def write(self, path: Path) -> None:
-        """Write all frames to one pcapng file, each with its interface and direction."""
+    def write(self, path: Path, comments: Mapping[Sighting, str] | None = None) -> None:
+        """Write all frames to one pcapng file, each with its interface, direction and comment."""
         with PcapNgWriter(str(path)) as writer:
             writer.linktype = DLT_EN10MB
             writer.write_header(None)
             for frame in self.frames:
+                comment = (comments or {}).get((frame.sniffed_on, frame.time))
+                frame.comments = [] if comment is None else [comment.encode()]
                 writer.write_packet(frame)
 
     def __enter__(self) -> Self:

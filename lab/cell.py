@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import addressing
+from lab.captions import comments
 from lab.capture import Capture, Tap
 from lab.checks import Check
 from lab.errors import LabError
@@ -24,6 +25,7 @@ from lab.passage import CAPTURE_POINTS
 from lab.probe import Observation, check, probe_nat
 from lab.programs import Program, Programs
 from lab.result import CellResult, broken, observe
+from lab.trace import reconstruct
 from nat_traversal.wire import DEFAULT_PORT
 
 TOPOLOGY = "two_nats"
@@ -80,8 +82,9 @@ def _run(job: CellJob, say: Say) -> CellResult:
         taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]
         with Capture(taps) as capture:
             conversation = _converse(network, job.directory, say)
-        capture.write(job.directory / CAPTURE_FILE)
-        result = observe(job.nat_a, job.nat_b, TOPOLOGY, capture.packets)
+        trace = reconstruct(capture.packets)
+        capture.write(job.directory / CAPTURE_FILE, comments(trace))
+        result = observe(job.nat_a, job.nat_b, TOPOLOGY, trace)
         result = replace(
             result,
             method=conversation.method,

@@ -17,6 +17,8 @@ from lab.trace import Round, Trace, confirm_of, hello_of
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire import messages
 
+MODELLED = "every packet fared as in the model"
+"""The name of the check that says whether kernel and model agree."""
 _HOSTS = tuple(side.host for side in TWO_NATS)
 
 
@@ -87,7 +89,7 @@ def packets_fared_as_modelled(trace: Trace, nat_a: str, nat_b: str) -> Check:
     found = list(differences(trace, nat_a, nat_b))
     count = len(trace.passages())
     why = f"{count} packets" if not found else f"{len(found)} of {count} otherwise: {found[0]}"
-    return Check("every packet fared as in the model", count > 0 and not found, why)
+    return Check(MODELLED, count > 0 and not found, why)
 
 
 def round_ran_in_order(trace: Trace, number: int) -> Check:

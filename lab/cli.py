@@ -21,7 +21,8 @@ from lab.bench_forwarding import forwarding_table, measure_forwarding
 from lab.cell import CELL_TIMEOUT, CellJob, run_cell
 from lab.errors import LabError
 from lab.matrix import Plan, default_jobs, progress_bar, run_matrix
-from lab.report.table import faults, print_table
+from lab.report.table import print_table
+from lab.report.words import faults
 from lab.rules import rules_for
 from nat_traversal.behavior import PRESETS, preset
 from nat_traversal.errors import NatTraversalError, UsageError
@@ -95,6 +96,13 @@ def _options() -> argparse.ArgumentParser:
         default=Path("lab-report"),
         help="where the report goes (default: %(default)s)",
     )
+    matrix.add_argument(
+        "--repeat",
+        metavar="N",
+        type=_argument(_positive),
+        default=1,
+        help="run every pair N times, and tell when runs disagree",
+    )
     matrix.set_defaults(run=_matrix)
 
     run = commands.add_parser("run", help="run one pair of NATs, and tell every stage")
@@ -128,9 +136,9 @@ def _matrix(options: argparse.Namespace) -> Exit:
     names = options.nat or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     console = Console(stderr=True)
-    progress, done = progress_bar(console, len(pairs))
+    progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
-        report = run_matrix(Plan(pairs, options.jobs, options.report), done)
+        report = run_matrix(Plan(pairs, options.jobs, options.report, options.repeat), done)
     print_table(report)
     print(f"report: {options.report / 'index.html'}")
     return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED

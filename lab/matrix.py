@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -20,19 +21,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lab import sandbox
 from lab.cell import CELL_TIMEOUT, TOPOLOGY, CellJob, run_cell
 from lab.errors import LabError, SandboxUnavailableError
-from lab.report.html import write_html
-from lab.result import CellResult, Report, broken, write_report
+from lab.report.files import write_files
+from lab.result import CellResult, Report, broken, merge
 
 Done = Callable[[CellResult], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which pairs to run, how many at a time, where the report goes (replaced if there is one)."""
+    """Which pairs to run, how many at a time, where the report goes (replaced if there is one), and
+    how many times to run each pair."""
 
     pairs: Sequence[tuple[str, str]]
     jobs: int
     directory: Path
+    repeat: int = 1
 
 
 def default_jobs() -> int:
@@ -41,18 +44,20 @@ def default_jobs() -> int:
 
 
 def run_matrix(plan: Plan, done: Done) -> Report:
-    """Run every pair, write `report.json` and `index.html`, and return the report.
+    """Run every pair, write the report's files, and return the report.
 
-    `done` is called as each cell ends. A cell that breaks is a result with an `error`. Raises
+    `done` is called as each run ends. A cell that breaks is a result with an `error`. Raises
     `SandboxUnavailableError` if this machine cannot run cells at all, `LabError` if `directory`
     cannot be written or is no report of an earlier run.
     """
     started = time.monotonic()
     _prepare(plan.directory)
-    results: dict[tuple[str, str], CellResult] = {}
+    results: dict[tuple[tuple[str, str], int], CellResult] = {}
     pool = ThreadPoolExecutor(plan.jobs)
     try:
-        futures = {pool.submit(_run_one, pair, plan.directory): pair for pair in plan.pairs}
+        # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
+        runs = [(pair, number) for number in range(plan.repeat) for pair in plan.pairs]
+        futures = {pool.submit(_run_one, *run, plan.directory): run for run in runs}
         waiting: set[Future[CellResult]] = set(futures)
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -64,10 +69,11 @@ def run_matrix(plan: Plan, done: Done) -> Report:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-    cells = tuple(results[pair] for pair in plan.pairs)
+    cells = tuple(
+        merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
+    )
     report = Report(_header(plan, time.monotonic() - started), cells)
-    write_report(report, plan.directory / "report.json")
-    write_html(report, plan.directory / "index.html")
+    write_files(report, plan.directory)
     return report
 
 
@@ -89,8 +95,9 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
     return progress, done
 
 
-def _run_one(pair: tuple[str, str], directory: Path) -> CellResult:
-    job = CellJob(*pair, directory / cell_name(*pair))
+def _run_one(pair: tuple[str, str], number: int, directory: Path) -> CellResult:
+    name = cell_name(*pair) + (f"--{number + 1}" if number else "")
+    job = CellJob(*pair, directory / name)
     try:
         return sandbox.call(CELL_TIMEOUT, run_cell, job)
     except SandboxUnavailableError:
@@ -131,7 +138,8 @@ def _header(plan: Plan, seconds: float) -> dict[str, str]:
         "kernel": platform.release(),
         "processors": str(os.cpu_count()),
         "jobs": str(plan.jobs),
+        "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": "virtual Ethernet without added delay or loss",
-        "command": " ".join(sys.argv),
+        "command": shlex.join(["python", "-m", "lab", *sys.argv[1:]]),
     }

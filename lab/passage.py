@@ -81,6 +81,8 @@ class Passage:
     arrived: float | None
     """When it came to the receiver itself."""
     fate: Fate
+    seen: tuple[tuple[str, float], ...] = ()
+    """Every capture point that it passed, with the time, in order."""
 
     @property
     def is_delivered(self) -> bool:
@@ -135,6 +137,7 @@ class _Sightings:
         self, sent: Packet, datagram: datagrams.Datagram, own: Side, peer: Side, until: float
     ) -> Passage:
         """From host to host. `until`: when the sender next sent the same octets to the same place."""
+        entered = self._next(sent, own.lan, False, until, source=sent.source)
         left = self._next(sent, own.wan, True, until, destination=sent.destination)
         reached = left and self._next(left, peer.wan, False, until, source=left.source)
         inside = reached and self._next(reached, peer.lan, True, until, source=reached.source)
@@ -150,12 +153,14 @@ class _Sightings:
             reached.time if reached else None,
             arrived.time if arrived else None,
             self._fate(left, reached, arrived, own, peer),
+            _seen(sent, entered, left, reached, inside, arrived),
         )
 
     def follow_to_server(
         self, sent: Packet, datagram: datagrams.Datagram, own: Side, until: float
     ) -> Passage:
         """From host to server. What the server sees as source is what it announces to the peer."""
+        entered = self._next(sent, own.lan, False, until, source=sent.source)
         left = self._next(sent, own.wan, True, until, destination=sent.destination)
         arrived = left and self._next(left, SERVER_LINK, False, until, source=left.source)
         time = arrived.time if arrived else None
@@ -172,6 +177,7 @@ class _Sightings:
             time,
             time,
             fate,
+            _seen(sent, entered, left, arrived),
         )
 
     def _next(
@@ -226,6 +232,10 @@ class _Sightings:
 
     def _errors(self, point: str, kind: Icmp, packet: Packet) -> list[Packet]:
         return self._refused.get((point, kind, packet.source, packet.destination), [])
+
+
+def _seen(*packets: Packet | None) -> tuple[tuple[str, float], ...]:
+    return tuple((packet.point, packet.time) for packet in packets if packet is not None)
 
 
 def _transmissions(

@@ -27,24 +27,27 @@ _SAME = {
 }
 _LIFETIME = 120.0
 """Seconds: the least that RFC 4787 REQ-5 allows a mapping to live, and what the lab's NATs give it."""
-_HOSTS = tuple(side.host for side in TWO_NATS)
+HOSTS = tuple(side.host for side in TWO_NATS)
+
+
+def model_nats(nat_a: str, nat_b: str) -> dict[str, ModelNat]:
+    """A fresh model NAT in front of each host."""
+    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
+    return {
+        host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng, _LIFETIME)
+        for host, name in zip(HOSTS, (nat_a, nat_b), strict=True)
+    }
 
 
 def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:
     """Where the capture and the model of the two presets part, in words; nothing if they never do."""
-    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
-    replay = _Replay(
-        {
-            host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng, _LIFETIME)
-            for host, name in zip(_HOSTS, (nat_a, nat_b), strict=True)
-        }
-    )
+    replay = _Replay(model_nats(nat_a, nat_b))
     # At one instant a packet leaves before it arrives.
     events = [(p.sent, 0, index, p) for index, p in enumerate(trace.passages())]
     events += [
         (p.reached, 1, index, p)
         for _, _, index, p in events
-        if p.reached is not None and p.receiver in _HOSTS
+        if p.reached is not None and p.receiver in HOSTS
     ]
     for time, arrives, index, passage in sorted(events, key=lambda event: event[:3]):
         difference = (

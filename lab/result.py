@@ -1,21 +1,19 @@
-"""What a cell gives, as a value; `report.json` is its form on disk. `docs/lab.md` lists the fields."""
+"""What a cell gives, as a value. `docs/lab.md` lists the fields, `lab.report.files` writes them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median, median_low
 
-from lab.checks import Check, run_checks
-from lab.errors import LabError
-from lab.explain import explain
+from lab.category import Category, categorize
+from lab.checks import MODELLED, Check, run_checks
+from lab.explain import explain, reason
 from lab.outcome import Outcome
-from lab.packet import Packet
 from lab.passage import Fate, Passage
 from lab.predict import predict
-from lab.trace import Trace, reconstruct
+from lab.trace import Trace
 from nat_traversal.wire import datagrams
 
 
@@ -47,6 +45,41 @@ class PacketRecord:
     """1, 2 or 3 for a HELLO; so are `copy` and `heard` set."""
     copy: int | None = None
     heard: bool | None = None
+    seen: Mapping[str, float] = field(default_factory=dict)
+    """Every capture point (interface) that it passed, with the time, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The distribution of `connect_ms` over the runs that connected, in milliseconds."""
+
+    min: float
+    median: float
+    max: float
+    values: tuple[float, ...]
+    """In the order of the runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of several runs of a pair; the names mean what they mean in `CellResult`."""
+
+    observed: Outcome | None
+    round: int | None
+    category: Category
+    connect_ms: float | None
+    ok: bool
+    reason: str
+    pcap: str | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words: ``connected in round 1``, ``failed`` or ``broken``."""
+        if self.error is not None or self.observed is None:
+            return "broken"
+        return f"{self.observed} in round {self.round}" if self.round else str(self.observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +99,10 @@ class CellResult:
     """What that takes at least on this cell's wires (`Trace.bound_seconds`)."""
     method: str | None = None
     """The rung of the ladder, as the programs name it."""
+    reason: str = ""
+    """One sentence: which packet decided each round, when, and why it fared so."""
     explanation: str = ""
+    """The same of every HELLO."""
     hellos: tuple[PacketRecord, ...] = ()
     packets: tuple[PacketRecord, ...] = ()
     """The others that the ladder diagram shows: announces, CONFIRMs, the first data each way."""
@@ -82,15 +118,41 @@ class CellResult:
     seconds: float | None = None
     """How long the cell took, wall clock."""
     error: str | None = None
+    category: Category = Category.LAB_WRONG
+    runs: tuple[Run, ...] = ()
+    """Every run, if there were several; the rest of this result then shows one of them."""
 
     @property
     def ok(self) -> bool:
-        """The cell worked, observed what was predicted, and passed every check."""
+        """The cell worked, observed what was predicted, and passed every check, in every run."""
         return (
             self.error is None
             and self.observed is self.predicted
             and all(check.ok for check in self.checks)
+            and all(run.ok for run in self.runs)
+            and not self.disagree
         )
+
+    @property
+    def every_run(self) -> tuple[Run, ...]:
+        """All runs, be there several or one."""
+        return self.runs or (_run(self),)
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """How the runs ended, and how many of them so."""
+        return Counter(run.end for run in self.every_run)
+
+    @property
+    def disagree(self) -> bool:
+        """Not all runs ended alike."""
+        return len({run.end for run in self.runs}) > 1
+
+    @property
+    def timing(self) -> Timing | None:
+        """None if no run connected."""
+        times = tuple(run.connect_ms for run in self.every_run if run.connect_ms is not None)
+        return Timing(min(times), median(times), max(times), times) if times else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +167,13 @@ class Report:
         return bool(self.cells) and all(cell.ok for cell in self.cells)
 
 
-def observe(nat_a: str, nat_b: str, topology: str, packets: Iterable[Packet]) -> CellResult:
-    """The result of a cell from its capture; the caller adds the rest with `dataclasses.replace`."""
-    trace, prediction = reconstruct(packets), predict(nat_a, nat_b)
+def observe(nat_a: str, nat_b: str, topology: str, trace: Trace) -> CellResult:
+    """The result of a cell from its trace; the caller adds the rest with `dataclasses.replace`."""
+    prediction = predict(nat_a, nat_b)
     connected = trace.connected_round
+    round_ = connected.number if connected else None
     records = _records(trace)
+    checks = run_checks(trace, nat_a, nat_b)
     return CellResult(
         nat_a,
         nat_b,
@@ -117,13 +181,21 @@ def observe(nat_a: str, nat_b: str, topology: str, packets: Iterable[Packet]) ->
         prediction.outcome,
         prediction.round,
         trace.outcome,
-        connected.number if connected else None,
+        round_,
         _milliseconds(trace.connect_seconds),
         _milliseconds(trace.bound_seconds),
-        explanation=explain(trace),
+        reason=reason(trace, nat_a, nat_b),
+        explanation=explain(trace, nat_a, nat_b),
         hellos=tuple(record for record in records if record.kind == "HELLO"),
         packets=tuple(record for record in records if record.kind != "HELLO"),
-        checks=run_checks(trace, nat_a, nat_b),
+        checks=checks,
+        category=categorize(
+            nat_a,
+            nat_b,
+            prediction,
+            (trace.outcome, round_),
+            packets_as_modelled=all(check.ok for check in checks if check.name == MODELLED),
+        ),
     )
 
 
@@ -133,21 +205,35 @@ def broken(nat_a: str, nat_b: str, topology: str, error: str) -> CellResult:
     return CellResult(nat_a, nat_b, topology, prediction.outcome, prediction.round, error=error)
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write `report.json`. Replaces the file only when the new one is complete."""
-    content = {"header": dict(report.header), "cells": [_cell_to_json(c) for c in report.cells]}
-    unfinished = path.with_suffix(".json.part")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+def merge(results: Sequence[CellResult]) -> CellResult:
+    """One result of several runs of one pair.
+
+    It shows the first run that is not `ok`, else the first with the (lower) median connect time, and
+    tells of every run in `runs`.
+    """
+    if len(results) == 1:
+        return results[0]
+    times = [result.connect_ms for result in results if result.connect_ms is not None]
+    typical = median_low(times) if times else None
+    shown = next(
+        (result for result in results if not result.ok),
+        next(result for result in results if result.connect_ms == typical or not times),
+    )
+    return replace(shown, runs=tuple(map(_run, results)))
 
 
-def read_report(path: Path) -> Report:
-    """Read what `write_report` wrote. Raises `LabError` if `path` holds no such report."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Report(content["header"], tuple(map(_cell_from_json, content["cells"])))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise LabError(f"{path} is no report of this lab: {error!r}") from error
+def _run(cell: CellResult) -> Run:
+    return Run(
+        cell.observed,
+        cell.round,
+        cell.category,
+        cell.connect_ms,
+        cell.ok,
+        cell.reason,
+        cell.pcap,
+        cell.seconds,
+        cell.error,
+    )
 
 
 def _milliseconds(seconds: float | None) -> float | None:
@@ -156,8 +242,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 def _records(trace: Trace) -> list[PacketRecord]:
     passages = trace.passages()
-    times = [passage.sent for passage in passages] + [said.time for said in trace.said]
-    zero = min(times, default=0.0)
+    zero = trace.zero
     numbers = {datagrams.tag_of(round_.token): round_.number for round_ in trace.rounds}
     records = []
     data_shown: set[tuple[str, bytes]] = set()
@@ -206,48 +291,5 @@ def _record(
         step=step,
         copy=copy,
         heard=heard,
+        seen={point: round(time - zero, 6) for point, time in passage.seen},
     )
-
-
-_JSON_NAMES = {"sender": "from", "receiver": "to", "round": "attempt"}
-
-
-def _record_to_json(record: PacketRecord) -> dict[str, Any]:
-    values = {_JSON_NAMES.get(name, name): value for name, value in asdict(record).items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _record_from_json(values: Mapping[str, Any]) -> PacketRecord:
-    known: dict[str, Any] = {
-        name: values.get(_JSON_NAMES.get(name, name)) for name in _names(PacketRecord)
-    }
-    return PacketRecord(**{**known, "fate": Fate(values["fate"])})
-
-
-def _cell_to_json(cell: CellResult) -> dict[str, Any]:
-    return {
-        **{name: getattr(cell, name) for name in _names(CellResult)},
-        "hellos": [_record_to_json(record) for record in cell.hellos],
-        "packets": [_record_to_json(record) for record in cell.packets],
-        "checks": [asdict(check) for check in cell.checks],
-        "ok": cell.ok,
-    }
-
-
-def _cell_from_json(values: Mapping[str, Any]) -> CellResult:
-    known = {name: values[name] for name in _names(CellResult)}
-    observed = values["observed"]
-    return CellResult(
-        **{
-            **known,
-            "predicted": Outcome(values["predicted"]),
-            "observed": None if observed is None else Outcome(observed),
-            "hellos": tuple(map(_record_from_json, values["hellos"])),
-            "packets": tuple(map(_record_from_json, values["packets"])),
-            "checks": tuple(Check(**check) for check in values["checks"]),
-        }
-    )
-
-
-def _names(class_: type[PacketRecord] | type[CellResult]) -> list[str]:
-    return [field.name for field in fields(class_)]

@@ -85,6 +85,12 @@ class Trace:
     """Peer datagrams that came to a host though its peer did not send them."""
 
     @property
+    def zero(self) -> float:
+        """When the first of the packets was sent; times for people count from here."""
+        times = [passage.sent for passage in self.passages()] + [said.time for said in self.said]
+        return min(times, default=0.0)
+
+    @property
     def connected_round(self) -> Round | None:
         return next((round_ for round_ in self.rounds if round_.is_connected), None)
 

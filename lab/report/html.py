@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lab.outcome import Outcome
 from lab.report.ladder import ladder
-from lab.report.table import faults, summary
+from lab.report.words import faults, summary
 from lab.result import CellResult, Report
 
 _SHADES = 4

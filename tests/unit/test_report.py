@@ -12,15 +12,19 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from lab.category import Category
 from lab.checks import Check
 from lab.errors import LabError
 from lab.outcome import Outcome
 from lab.packet import Packet, Protocol
 from lab.passage import TWO_NATS, Fate
+from lab.report.files import read_report, write_report
 from lab.report.html import write_html
 from lab.report.ladder import ladder, rows_of
-from lab.report.table import faults, print_table, summary
-from lab.result import CellResult, PacketRecord, Report, broken, observe, read_report, write_report
+from lab.report.table import print_table
+from lab.report.words import faults, summary
+from lab.result import CellResult, PacketRecord, Report, broken, observe
+from lab.trace import reconstruct
 from nat_traversal.behavior import PRESETS
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire.datagrams import Hello, encode
@@ -75,6 +79,7 @@ def cell(nat_a: str = "none", nat_b: str = "none", **changes: object) -> CellRes
         programs={"dig": "answer"},
         pcap="pcap/none--none.pcapng",
         seconds=1.5,
+        category=Category.AS_PREDICTED,
     )
     return replace(good, **changes)  # type: ignore[arg-type]
 
@@ -114,7 +119,7 @@ def test_json_has_the_names_that_readers_rely_on(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"header": {}, "cells": [{"nat_a": "none"}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "header": {}, "cells": [{"nat_a": "none"}]}'])
 def test_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
@@ -136,11 +141,11 @@ def test_cell_is_observed_from_its_packets() -> None:
     payload = encode(Hello(b"t" * 16, 1, 1, False))
     source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
     sent = Packet(5.0, TWO_NATS[0].host_link, True, Protocol.UDP, source, target, payload)
-    result = observe("symmetric", "symmetric", "two_nats", [sent])
+    result = observe("symmetric", "symmetric", "two_nats", reconstruct([sent]))
     assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
     (record,) = result.hellos
     assert (record.t, record.fate, record.step, record.round) == (0.0, Fate.BLOCKED, 1, 1)
-    assert "HELLO 1 never left nat_a" in result.explanation
+    assert "host_a's HELLO 1 never left nat_a at 0.000 s" in result.explanation
     assert not result.ok
 
 
@@ -148,7 +153,7 @@ def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> Non
     scene = swapped()
     scene.data("host_a", 2)
     scene.data("host_b", 2)
-    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", scene.packets)
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", scene.trace())
     assert result.ok
     assert (result.round, result.bound_ms) == (2, None)
     assert [(hello.round, hello.step, hello.sender[-1]) for hello in result.hellos] == [
@@ -164,7 +169,7 @@ def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> Non
 
 
 def test_ladder_names_each_round_and_its_roles() -> None:
-    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().packets)
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().trace())
     assert [text.text for text in elements(result, "band-text")] == [
         "Round 1: A = host_a, B = host_b",
         "Round 2: A = host_b, B = host_a",

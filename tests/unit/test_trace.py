@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lab import checks
-from lab.explain import explain
 from lab.outcome import Outcome
 from lab.passage import Fate, decode
 from lab.predict import predict
@@ -387,14 +386,3 @@ def test_strangers_hello_is_told() -> None:
     check = checks.only_known_addresses_were_used(scene.trace())
     assert not check.ok
     assert "192.0.2.3:1" in check.why
-
-
-def test_explanation_tells_each_round_from_its_packets() -> None:
-    assert explain(swapped().trace()) == (
-        "Round 1 failed: HELLO 1 was taken by nat_b for itself (ICMP port unreachable); "
-        "HELLO 2 left nat_b from port 2527 instead of the announced 50001 and was dropped by nat_a; "
-        "HELLO 3 was taken by nat_b for itself (ICMP port unreachable). "
-        "Round 2 connected: HELLO 1 was dropped by nat_a; HELLO 2 arrived at host_b; "
-        "HELLO 3 arrived at host_a; CONFIRM came back to host_b; data crossed both ways."
-    )
-    assert explain(Scene().trace()) == "No HELLO was sent: the hosts were never told to start."
