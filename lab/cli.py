@@ -24,6 +24,7 @@ from lab.matrix import Plan, default_jobs, progress_bar, run_matrix
 from lab.report.table import print_table
 from lab.report.words import faults
 from lab.rules import rules_for
+from lab.run import add_options, run_commands, run_from
 from nat_traversal.behavior import PRESETS, preset
 from nat_traversal.errors import NatTraversalError, UsageError
 
@@ -118,6 +119,7 @@ def _options() -> argparse.ArgumentParser:
     run.add_argument(
         "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
     )
+    add_options(run, _argument)
     run.set_defaults(run=_run)
 
     rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
@@ -144,7 +146,10 @@ def _matrix(options: argparse.Namespace) -> Exit:
     return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED
 
 
-def _run(options: argparse.Namespace) -> Exit:
+def _run(options: argparse.Namespace) -> int:
+    commands = run_from(options)
+    if commands is not None:
+        return run_commands(commands)
     job = CellJob(
         options.nat_a, options.nat_b, options.report, verbose=True, keep_open=options.keep_open
     )

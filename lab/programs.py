@@ -152,10 +152,10 @@ class Program:
 
         Raises `ProgramError` if it still runs after `timeout` seconds, or its output could not be kept.
         """
-        self._reader.join(timeout)
-        if self._status is None or self._trouble:
+        status = self._ended_within(timeout)
+        if status is None or self._trouble:
             raise self._error("its end", timeout)
-        return self._status
+        return status
 
     def send(self, text: str) -> None:
         """Write `text` to its stdin; it must have been started `interactive`.
@@ -190,12 +190,18 @@ class Program:
         """SIGTERM, and SIGKILL if it still runs `grace` seconds later. Returns the exit status."""
         self.close_stdin()
         self.signal(signal.SIGTERM)
-        self._reader.join(grace)
-        if self._reader.is_alive():
+        status = self._ended_within(grace)
+        if status is None:
             self.signal(signal.SIGKILL)
-            self._reader.join()
-        assert self._status is not None
-        return self._status
+            status = self._ended_within(None)
+        assert status is not None
+        return status
+
+    def _ended_within(self, timeout: float | None) -> int | None:
+        """Not by joining the thread that reads: an interrupted join takes it for ended ever after."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._status is not None, timeout)
+            return self._status
 
     def _error(self, awaited: str, timeout: float) -> ProgramError:
         if self._trouble:

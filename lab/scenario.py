@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from lab import sandbox, standing
@@ -148,7 +147,8 @@ class NatLab:
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            (directory / CAPTURE_FILE).unlink(missing_ok=True)
+            for old in (CAPTURE_FILE, LADDER_FILE):
+                (directory / old).unlink(missing_ok=True)
         except OSError as error:
             raise LabError(f"cannot write to {directory}: {error.strerror}") from None
         self._names: Counter[str] = Counter()
@@ -313,23 +313,34 @@ class NatLab:
         return wanted if times == 1 else f"{wanted}-{times}"
 
 
-def command_words(command: Command, variables: Mapping[str, str]) -> list[str]:
-    """The words of `command`, split as a shell would and with ``$LAB_...`` filled in.
+def command_words(command: Command, variables: Mapping[str, str] | None = None) -> list[str]:
+    """The words of `command`, split as a shell would, and with `variables` ``$LAB_...`` filled in.
 
     No shell is started: pipes and the like need ``sh -c '...'``. Words given one by one are taken as
-    they are. Raises `UsageError` if there are none, or a quote is open.
+    they are. Raises `UsageError` if there are none, a quote is open, or a variable is not there.
     """
     if isinstance(command, str):
         try:
             words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"cannot read the command {command!r}: {error}") from None
-        words = [Template(word).safe_substitute(variables) for word in words]
+        if variables is not None:
+            words = [_VARIABLE.sub(lambda found: _value(found, variables), word) for word in words]
     else:
         words = list(command)
     if not words:
         raise UsageError("an empty command: name a program")
     return words
+
+
+_VARIABLE = re.compile(r"\$(?:\{(LAB_\w+)\}|(LAB_\w+))")
+
+
+def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
+    name = found[1] or found[2]
+    if name not in variables:
+        raise UsageError(f"there is no ${name} here: there are {', '.join(sorted(variables))}")
+    return variables[name]
 
 
 def require_program(words: Sequence[str], whose: str) -> None:
