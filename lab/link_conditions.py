@@ -102,8 +102,20 @@ class LinkConditions:
 
     @property
     def slowest(self) -> float:
-        """The longest that delay and jitter keep a frame, in seconds."""
-        return max(way.delay + way.jitter for way in (self.out, self.back))
+        """The longest that a frame of 1500 octets, alone on the link, takes in either direction, s."""
+        return max(
+            way.delay + way.jitter + (1500 * 8 / way.rate if way.rate else 0.0)
+            for way in (self.out, self.back)
+        )
+
+    @property
+    def patience(self) -> float:
+        """By how many seconds a conversation over two such links may be longer than over plain ones.
+
+        Forty crossings; and where frames may get lost, TCP's first four retransmissions
+        (1, 2, 4 and 8 s, RFC 6298 section 5.5).
+        """
+        return 40 * self.slowest + (15.0 if self.is_lossy else 0.0)
 
     @property
     def is_lossy(self) -> bool:

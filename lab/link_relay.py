@@ -1,7 +1,7 @@
 """The process between the two ends of a link: `python -m lab.link_relay`, started by `lab.links`.
 
-It is told its work in one JSON line on stdin, answers ``ready`` when frames cross, and ends with its
-stdin; its last line is a JSON object of what it did. It owns the sockets and the clock; `DelayLine`
+It is told its work in one JSON line on stdin, answers ``ready`` when frames cross, answers whatever
+else comes there with a JSON line of what it has done so far, and ends with its stdin. It owns the sockets and the clock; `DelayLine`
 decides.
 """
 
@@ -11,6 +11,7 @@ import ctypes
 import errno
 import gc
 import json
+import os
 import select
 import socket
 import struct
@@ -46,6 +47,8 @@ class _Direction:
     line: DelayLine
     refused: int = 0
     """The kernel would not send them: the interface is going down, or its MTU was lowered."""
+    missed: int = 0
+    """The kernel had no room for them."""
     late: Counter[int] = field(default_factory=Counter)
     """How many batches came out so long after they were due, in whole 10 µs."""
 
@@ -82,11 +85,13 @@ class _Direction:
                 self.refused += 1
 
     def summary(self) -> dict[str, int]:
+        # The kernel counts from one reading to the next.
         statistics = self.source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        self.missed += struct.unpack("@II", statistics)[1]
         return {
             **asdict(self.line.counts),
             "refused": self.refused,
-            "missed": struct.unpack("@II", statistics)[1],
+            "missed": self.missed,
             "late_median_us": _median(self.late) * _LATE_UNIT // 1000,
             "late_worst_us": max(self.late, default=0) * _LATE_UNIT // 1000,
         }
@@ -118,22 +123,24 @@ def main() -> None:
     gc.disable()
     print("ready", flush=True)
     _relay(directions, sys.stdin.fileno())
-    print(json.dumps([direction.summary() for direction in directions]), flush=True)
 
 
-def _relay(directions: list[_Direction], end: int) -> None:
-    """Until `end` is readable, which is when whoever holds the other end has gone or wants us to."""
+def _relay(directions: list[_Direction], requests: int) -> None:
+    """Until `requests` ends, which is when whoever holds its other end has gone or wants us to."""
     by_socket = {direction.source.fileno(): direction for direction in directions}
-    wanted = [end, *by_socket]
+    wanted = [requests, *by_socket]
     while True:
         dues = [d.line.next_due for d in directions if d.line.next_due is not None]
         # select(2) takes microseconds, where epoll_wait(2) would take milliseconds.
         timeout = max(0, min(dues) - time.monotonic_ns()) / _SECOND if dues else None
         readable, _, _ = select.select(wanted, [], [], timeout)
         for each in readable:
-            if each == end:
+            if each != requests:
+                by_socket[each].take()
+            elif not os.read(requests, 100):
                 return
-            by_socket[each].take()
+            else:
+                print(json.dumps([direction.summary() for direction in directions]), flush=True)
         now = time.monotonic_ns()
         for direction in directions:
             direction.give(now)

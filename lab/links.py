@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -61,18 +61,41 @@ class Carried:
     late_worst_us: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Conditioned:
     """The links of one `conditioned` block."""
 
     conditions: Mapping[Link, LinkConditions]
     method: Method
-    carried: list[Carried] = field(default_factory=list)
-    """One for each direction that a delay line made; filled at the end of the block."""
+    relay: _Relay | None = None
 
     def __str__(self) -> str:
         links = (f"{a}-{b}: {each}" for (a, b), each in self.conditions.items())
-        return f"by {self.method}: {'; '.join(links)}"
+        return f"{self.method}: {'; '.join(links)}"
+
+    def carried(self) -> list[Carried]:
+        """What the delay line has done so far, one for each direction; empty where it is none.
+
+        Raises `NetworkError` if it broke.
+        """
+        return self.relay.carried() if self.relay else []
+
+    def untruths(self) -> list[str]:
+        """Where the delay line was not what was asked for, in words. Raises `NetworkError`.
+
+        It must not miss a frame, and at the median be late by less than 1 ms, or 2 % of the delay.
+        """
+        found = []
+        for each in self.carried():
+            forth = self.conditions.get(each.link)
+            way = forth.out if forth else self.conditions[each.link[::-1]].back
+            name = "-".join(each.link)
+            if each.missed:
+                found.append(f"{name}: {each.missed} frames came faster than this machine can")
+            if each.late_median_us > max(1000, 20_000 * way.delay):
+                late = each.late_median_us / 1000
+                found.append(f"{name}: frames were {late:g} ms late at the median")
+        return found
 
 
 @contextmanager
@@ -90,15 +113,15 @@ def conditioned(
     `NetworkError` if the kernel refuses, or the delay line broke.
     """
     ends = {link: _ends(network, link) for link in conditions}
-    used = Conditioned(conditions, method or _choose(list(conditions.values())))
+    chosen = method or choose(list(conditions.values()))
     with ExitStack() as stack:
-        if used.method is Method.PLAIN:
+        if chosen is Method.PLAIN:
             for link, pair in ends.items():
                 _set_mtu(pair, conditions[link].mtu, stack)
-            yield used
+            yield Conditioned(conditions, chosen)
             return
         # It takes a while to start; meanwhile the links are opened.
-        relay = stack.enter_context(_Relay()) if used.method is Method.DELAY_LINE else None
+        relay = stack.enter_context(_Relay()) if chosen is Method.DELAY_LINE else None
         directions = []
         for link, pair in ends.items():
             directions += _opened(network, link, pair, conditions[link], stack)
@@ -109,11 +132,11 @@ def conditioned(
                 for each in directions
             )
             run_together([Command(_TC, "".join(lines))])
-            yield used
+            yield Conditioned(conditions, chosen)
             return
         relay.begin(directions)
-        yield used
-        used.carried = relay.finish()
+        yield Conditioned(conditions, chosen, relay)
+        relay.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,8 @@ class _Direction:
     seed: str
 
 
-def _choose(conditions: Sequence[LinkConditions]) -> Method:
+def choose(conditions: Sequence[LinkConditions]) -> Method:
+    """What this machine has for these conditions. To be used inside `lab.sandbox.call`."""
     ways = [way for each in conditions for way in (each.out, each.back)]
     if all(way.is_plain for way in ways):
         return Method.PLAIN
@@ -204,7 +228,6 @@ class _Relay:
     def begin(self, directions: Sequence[_Direction]) -> None:
         """Returns when frames cross. Raises `NetworkError` if it broke."""
         self._directions = directions
-        assert self._process.stdin is not None
         work = [
             {
                 "source": each.source,
@@ -214,27 +237,39 @@ class _Relay:
             }
             for each in directions
         ]
-        with suppress(BrokenPipeError):  # what it said is told below
-            self._process.stdin.write(json.dumps(work).encode() + b"\n")
-            self._process.stdin.flush()
-        if self._line() != "ready":
-            raise self._error()
+        self._tell(json.dumps(work))
+        self._answer()
 
     def __exit__(self, *_exc: object) -> None:
         self._end_stdin()
         self._process.kill()
         self._process.communicate()
 
-    def finish(self) -> list[Carried]:
-        """Stop it, and return what it did. Raises `NetworkError` if it broke."""
-        self._end_stdin()
-        said = self._line()
-        if not said:
-            raise self._error()
+    def carried(self) -> list[Carried]:
+        """What it has done so far. Raises `NetworkError` if it broke."""
+        self._tell("")
         return [
             Carried(direction.link, **summary)
-            for direction, summary in zip(self._directions, json.loads(said), strict=True)
+            for direction, summary in zip(self._directions, json.loads(self._answer()), strict=True)
         ]
+
+    def finish(self) -> None:
+        """Stop it. Raises `NetworkError` if it broke."""
+        self._end_stdin()
+        if self._line() or self._process.wait(_ANSWER_WITHIN) != 0:
+            raise self._error()
+
+    def _tell(self, text: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # then it has ended, and there will be no answer
+            self._process.stdin.write(f"{text}\n".encode())
+            self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        answer = self._line()
+        if not answer:
+            raise self._error()
+        return answer
 
     def _end_stdin(self) -> None:
         """Its sign to stop."""

@@ -171,10 +171,13 @@ def _fates(way: Way, expected: int) -> tuple[list[int], list[Carried]]:
     from lab.links import conditioned
     from lab.network import two_nats_network
 
-    with two_nats_network("port-restricted-cone", "none") as network:
-        with conditioned(network, {_LINK: LinkConditions(way, seed=5)}) as used:
-            arrived = _send_and_wait(network, 400, 0.002, expected=expected)
-        return arrived, used.carried
+    with (
+        two_nats_network("port-restricted-cone", "none") as network,
+        conditioned(network, {_LINK: LinkConditions(way, seed=5)}) as used,
+    ):
+        arrived = _send_and_wait(network, 400, 0.002, expected=expected)
+        assert used.untruths() == []
+        return arrived, used.carried()
 
 
 def test_loss_duplication_and_order_are_those_of_the_seed() -> None:
@@ -332,7 +335,7 @@ def _down_and_up() -> list[bool]:
                 run_together([command])
             arrived = _send_and_wait(network, 3, 0.01, expected=expected)
             reached.append(arrived == [0, 1, 2])
-    assert used.carried[0].received == 9
+        assert used.carried()[0].received == 9
     return reached
 
 

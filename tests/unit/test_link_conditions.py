@@ -124,10 +124,15 @@ def test_only_chance_needs_a_seed() -> None:
     )
 
 
-def test_the_slowest_way_counts_delay_and_jitter() -> None:
-    assert LinkConditions(Way(delay=0.1), Way(delay=0.08, jitter=0.04)).slowest == pytest.approx(
-        0.12
-    )
+def test_the_slowest_way_counts_delay_jitter_and_rate() -> None:
+    way = Way(delay=0.08, jitter=0.04, rate=1_000_000)
+    assert LinkConditions(Way(delay=0.1), way).slowest == pytest.approx(0.132)
+
+
+def test_patience_grows_with_the_delay_and_with_loss() -> None:
+    assert LinkConditions().patience == 0
+    assert LinkConditions(Way(delay=0.1)).patience == pytest.approx(4)
+    assert LinkConditions(back=Way(loss=0.1)).patience == pytest.approx(15)
 
 
 @pytest.mark.parametrize(
