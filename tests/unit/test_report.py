@@ -1,9 +1,8 @@
-"""The result on disk and in front of people: JSON, terminal table, ladder diagram, HTML."""
+"""The result in front of people: terminal table, ladder diagram, HTML."""
 
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,119 +11,20 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from lab.category import Category
-from lab.checks import Check
-from lab.errors import LabError
 from lab.outcome import Outcome
 from lab.packet import Packet, Protocol
 from lab.passage import TWO_NATS, Fate
-from lab.report.files import read_report, write_report
 from lab.report.html import write_html
 from lab.report.ladder import ladder, rows_of
 from lab.report.table import print_table
 from lab.report.words import faults, summary
-from lab.result import CellResult, PacketRecord, Report, broken, observe
+from lab.result import CellResult, Report, observe
 from lab.trace import reconstruct
 from nat_traversal.behavior import PRESETS
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire.datagrams import Hello, encode
+from tests.unit.cells import BROKEN, NASTY, WRONG_CHECK, WRONG_OUTCOME, cell, hello
 from tests.unit.scenes import swapped
-
-NASTY = "<script>alert('&')</script>"
-
-
-def hello(step: int, fate: Fate, *, copy: int = 0, t: float = 0.0) -> PacketRecord:
-    sender, receiver = ("host_b", "host_a") if step == 2 else ("host_a", "host_b")
-    return PacketRecord(
-        t,
-        sender,
-        receiver,
-        1,
-        fate,
-        "HELLO",
-        "10.0.1.2:40001",
-        None if fate is Fate.BLOCKED else "203.0.113.2:61234",
-        "198.51.100.2:50001",
-        None,
-        t + 0.001 if fate is Fate.DELIVERED else None,
-        step=step,
-        copy=copy,
-        heard=step == 3,
-    )
-
-
-def cell(nat_a: str = "none", nat_b: str = "none", **changes: object) -> CellResult:
-    announce = replace(hello(1, Fate.DELIVERED, t=-1.0), kind="ANNOUNCE", receiver="server")
-    good = CellResult(
-        nat_a,
-        nat_b,
-        "two_nats",
-        predicted=Outcome.CONNECTED,
-        predicted_round=1,
-        observed=Outcome.CONNECTED,
-        round=1,
-        connect_ms=12.345,
-        bound_ms=9.0,
-        method="ordered-hello",
-        explanation="Round 1 connected.",
-        hellos=(
-            hello(1, Fate.DROPPED),
-            hello(2, Fate.DELIVERED, t=0.1),
-            hello(3, Fate.DELIVERED, t=0.2),
-        ),
-        packets=(replace(announce, round=None, step=None, copy=None, heard=None),),
-        checks=(Check("the outcome is proven", True, "seen"),),
-        probes={"nat_a": "EIM"},
-        rules={"nat_a": "*nat"},
-        programs={"dig": "answer"},
-        pcap="pcap/none--none.pcapng",
-        seconds=1.5,
-        category=Category.AS_PREDICTED,
-    )
-    return replace(good, **changes)  # type: ignore[arg-type]
-
-
-WRONG_OUTCOME = cell("none", "symmetric", observed=Outcome.FAILED, round=None, connect_ms=None)
-WRONG_CHECK = cell("none", "full-cone", checks=(Check("tokens differ", False, NASTY),))
-BROKEN = broken("symmetric", "none", "two_nats", f"nat_a is not symmetric {NASTY}")
-
-
-def test_report_is_read_as_it_was_written(tmp_path: Path) -> None:
-    report = Report({"date": "2026-01-01"}, (cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN))
-    write_report(report, tmp_path / "report.json")
-    assert read_report(tmp_path / "report.json") == report
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_json_has_the_names_that_readers_rely_on(tmp_path: Path) -> None:
-    write_report(Report({}, (cell(),)), tmp_path / "report.json")
-    (values,) = json.loads((tmp_path / "report.json").read_text())["cells"]
-    assert {name: values[name] for name in ("nat_a", "nat_b", "topology")} == {
-        "nat_a": "none",
-        "nat_b": "none",
-        "topology": "two_nats",
-    }
-    assert (values["predicted"], values["observed"]) == ("connected", "connected")
-    assert (values["method"], values["round"]) == ("ordered-hello", 1)
-    assert (values["connect_ms"], values["pcap"]) == (12.345, "pcap/none--none.pcapng")
-    assert values["rules"] == {"nat_a": "*nat"}
-    first, *_ = values["hellos"]
-    assert {name: first[name] for name in ("t", "from", "to", "attempt", "fate", "step")} == {
-        "t": 0.0,
-        "from": "host_a",
-        "to": "host_b",
-        "attempt": 1,
-        "fate": "dropped",
-        "step": 1,
-    }
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "header": {}, "cells": [{"nat_a": "none"}]}'])
-def test_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "report.json"
-    path.write_text(text)
-    with pytest.raises(LabError, match="is no report"):
-        read_report(path)
 
 
 def test_cell_is_ok_only_if_all_of_it_is() -> None:
