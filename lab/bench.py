@@ -1,7 +1,7 @@
 """`make bench`: one lab cell's network up and down, beside a shell script that makes the same.
 
 The script is what one would write by hand: one ``ip -batch`` for namespaces and links, one for each
-node's addresses and routes, ``ipset restore`` and ``iptables-restore``; down by deleting the
+node's addresses and routes, ``nft -f -`` or ``iptables-restore``; down by deleting the
 namespaces. It sets no MAC addresses, settings or checksum offload and does not wait for the links,
 which the lab does. The two run in turn in one sandbox; the ratio is taken pair by pair.
 """
@@ -131,7 +131,7 @@ def scripts(topology: TwoNats) -> tuple[str, str]:
         up.append(_fed(f"ip -n {name} -batch -", lines))
         rules = node.get("rules")
         for program, text in (
-            ("ipset restore", rules.ipset if rules else ""),
+            ("nft -f -", rules.nft if rules else ""),
             ("iptables-restore", rules.iptables if rules else ""),
         ):
             if text:

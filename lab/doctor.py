@@ -19,7 +19,7 @@ from lab.addressing import side
 from lab.errors import NetworkError, SandboxError, SandboxUnavailableError
 from lab.netns import Command, run_together
 from lab.rules import rules_for
-from nat_traversal.behavior import PRESETS
+from nat_traversal.behavior import PRESETS, REAL_WORLD, preset
 
 
 class Need(StrEnum):
@@ -71,7 +71,7 @@ _PROGRAMS = (
     ("ip", "iproute2", Need.LAB),
     ("mnexec", "mininet", Need.LAB),
     ("iptables-restore", "iptables", Need.LAB),
-    ("ipset", "ipset", Need.LAB),
+    ("nft", "nftables", Need.LAB),
     ("dnsmasq", "dnsmasq-base", Need.LAB),
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
@@ -83,7 +83,7 @@ _VERSION_FLAGS = {
     "unshare": "--version",
     "ip": "-V",
     "iptables-restore": "--version",  # it says nft or legacy
-    "ipset": "--version",
+    "nft": "--version",
     "dnsmasq": "--version",
     "dig": "-v",
 }
@@ -145,7 +145,7 @@ def _try_everything() -> list[Finding]:
     bridge = Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists()
     rules = [
         _attempt(f"rules of {name}", partial(_load, name), Need.LAB, "loaded", _RULES_REMEDY)
-        for name in PRESETS
+        for name in (*PRESETS, *REAL_WORLD)
     ]
     netem = _attempt("netem (delay, loss)", _netem, Need.NOTHING, "sch_netem", _NETEM_REMEDY)
     detail = "filters bridged frames; set to 0 in each sandbox" if bridge else "not loaded"
@@ -153,8 +153,8 @@ def _try_everything() -> list[Finding]:
 
 
 _RULES_REMEDY = (
-    "sudo modprobe -a nf_tables nft_compat nf_nat xt_nat xt_MASQUERADE xt_conntrack xt_set"
-    " ip_set_hash_ipport ip_set_hash_ipportip"
+    "sudo modprobe -a nf_tables nft_compat nft_ct nft_chain_nat nft_numgen nft_reject_ipv4"
+    " xt_MASQUERADE xt_conntrack"
 )
 _NETEM_REMEDY = (
     "nothing: the lab's links have neither delay nor loss. In topologies of your own, Mininet's"
@@ -173,11 +173,11 @@ def _attempt(
 
 
 def _load(name: str) -> None:
-    """Make one NAT as the lab does: mnexec, setns(2), ipset, iptables, the settings."""
+    """Make one NAT as the lab does: mnexec, setns(2), nft, iptables, the settings."""
     from topologies.nodes import LabNode  # noqa: PLC0415 - the doctor also works without Mininet
 
     node = LabNode(
-        "nat", addresses={}, rules=rules_for(PRESETS[name], side("a", PRESETS[name]).ports)
+        "nat", addresses={}, rules=rules_for(preset(name), side("a", preset(name)).ports)
     )
     try:
         node.wait_until_held()

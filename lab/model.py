@@ -9,14 +9,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
-from nat_traversal.behavior import Filtering, Mapping, NatBehavior, Unsolicited
+from nat_traversal.behavior import (
+    Filtering,
+    Hairpin,
+    Mapping,
+    NatBehavior,
+    PortAllocation,
+    Refresh,
+    Unsolicited,
+)
 from nat_traversal.endpoint import Endpoint
 
-UDP_TIMEOUT = 30.0
-"""Seconds: `nf_conntrack_udp_timeout` of stock Linux. RFC 4787 REQ-5 asks for at least 120."""
 _PORTS = range(1024, 65536)
 """Where stock Linux looks for a port when it cannot keep one above 1023."""
+_BLOCK = 1024
+"""Ports that `block-per-host` gives an internal address: those after this times its last number."""
 _Key = tuple[str, int]
 
 
@@ -30,6 +39,12 @@ class Fate(StrEnum):
     """Dropped: the internal endpoint has not sent to this source (RFC 4787 section 5)."""
     TAKEN_BY_ROUTER = "taken-by-router"
     """The order-sensitive NAT took it as its own, and answers with ICMP port unreachable."""
+    REJECTED = "rejected"
+    """As `no-mapping` and `filtered`, answered with ICMP port unreachable."""
+    BLOCKED = "blocked"
+    """This NAT lets no UDP through."""
+    NOT_HAIRPINNED = "not-hairpinned"
+    """Came from inside to an external endpoint of a NAT that does not hairpin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +60,15 @@ class _Mapping:
     internal: Endpoint
     port: int
     used: float
+    """When its time began anew, or it was made."""
     permitted: dict[_Key, float] = field(default_factory=dict)
 
 
 class ModelNat:
     """One NAT with one public address. `behavior` None is a public host: nothing is changed.
 
-    Endpoint-independent mappings preserve the port while it is free; the others take a random one
-    for each destination. Filters are kept per mapping, as every NAT with connection tracking does.
-    Mappings, filters and bookings end after `timeout` seconds without a packet that used them;
-    packets of both directions count. Hairpinning is not modelled.
+    Filters are kept per mapping. Mappings, filters and bookings end `timeout` seconds (None: the
+    behaviour's lifetime) after the last packet of a direction that refreshes them.
     """
 
     def __init__(
@@ -62,12 +76,14 @@ class ModelNat:
         behavior: NatBehavior | None,
         public_address: str,
         rng: random.Random,
-        timeout: float = UDP_TIMEOUT,
+        timeout: float | None = None,
     ) -> None:
         self.behavior = behavior
         self.public_address = public_address
         self._rng = rng
-        self._timeout = timeout
+        lifetime = behavior.lifetime if behavior else inf
+        self._timeout = lifetime if timeout is None else timeout
+        self._next_port = _PORTS[0]
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
         self._booked: dict[tuple[int, Endpoint], float] = {}
 
@@ -80,15 +96,14 @@ class ModelNat:
         exact = (source, _key(Mapping.ADDRESS_AND_PORT_DEPENDENT, destination))
         mapping = self._mappings.get(exact) or self._mappings.get(general)
         if mapping is None:
-            keep = self.behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
-            port = self._free_port(destination, source.port if keep else None)
+            port = self._allocate(self.behavior.allocation, source, destination)
             mapping = self._mappings[general] = _Mapping(source, port, now)
         if (mapping.port, destination) in self._booked:
             # The 5-tuple belongs to the router: this flow alone gets another port.
-            port = self._free_port(destination, None)
+            port = self._random_port(destination, _PORTS)
             mapping = self._mappings[exact] = _Mapping(source, port, now)
-        mapping.used = now
-        mapping.permitted[_key(self.behavior.filtering, destination)] = now
+        refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
+        _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
         return Endpoint(self.public_address, mapping.port)
 
     def inbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint | None:
@@ -99,17 +114,40 @@ class ModelNat:
         """As `inbound`, with what happened. It changes state: call one of the two, once a packet."""
         if self.behavior is None:
             return Verdict(Fate.DELIVERED, destination)
+        if self.behavior.blocks_udp:
+            return Verdict(Fate.BLOCKED)
         self._expire(now)
         mapping = self._at(destination.port) if self._is_mine(destination) else None
         key = _key(self.behavior.filtering, source)
         booking = (destination.port, source)
         if mapping is not None and key in mapping.permitted and booking not in self._booked:
-            mapping.used = mapping.permitted[key] = now
+            if self.behavior.refresh is Refresh.BOTH:
+                _touch(mapping, key, now, refreshes=True)
             return Verdict(Fate.DELIVERED, mapping.internal)
         if self.behavior.unsolicited is Unsolicited.ORDER_SENSITIVE and self._is_mine(destination):
             self._booked[booking] = now
             return Verdict(Fate.TAKEN_BY_ROUTER)
+        if self.behavior.unsolicited is Unsolicited.REJECT:
+            return Verdict(Fate.REJECTED)
         return Verdict(Fate.NO_MAPPING if mapping is None else Fate.FILTERED)
+
+    def hairpin(
+        self, source: Endpoint, destination: Endpoint, now: float = 0.0
+    ) -> tuple[Endpoint, Verdict]:
+        """What becomes of a packet from inside to this NAT's own address, and its source there.
+
+        With the internal source there is nothing to filter by: it reaches every mapping there is.
+        """
+        if self.behavior is None or self.behavior.hairpin is Hairpin.NONE:
+            return source, Verdict(Fate.NOT_HAIRPINNED)
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            shown = self.outbound(source, destination, now)
+            return shown, self.judge(shown, destination, now)
+        self._expire(now)
+        mapping = self._at(destination.port)
+        if mapping is None:
+            return source, Verdict(Fate.NO_MAPPING)
+        return source, Verdict(Fate.DELIVERED, mapping.internal)
 
     def _is_mine(self, destination: Endpoint) -> bool:
         return destination.address == self.public_address
@@ -117,14 +155,28 @@ class ModelNat:
     def _at(self, port: int) -> _Mapping | None:
         return next((held for held in self._mappings.values() if held.port == port), None)
 
-    def _free_port(self, destination: Endpoint, preferred: int | None) -> int:
-        """`preferred` unless another internal endpoint holds it, else a random free port."""
+    def _allocate(self, how: PortAllocation, source: Endpoint, destination: Endpoint) -> int:
+        """The port of a new mapping, which no other has."""
+        match how:
+            case PortAllocation.PRESERVING:
+                taken = self._at(source.port) is not None
+                return self._random_port(destination, _PORTS) if taken else source.port
+            case PortAllocation.RANDOM:
+                return self._random_port(destination, _PORTS)
+            case PortAllocation.SEQUENTIAL:
+                while self._at(self._next_port) is not None:
+                    self._next_port += 1
+                self._next_port += 1
+                return self._next_port - 1
+            case PortAllocation.BLOCK_PER_HOST:
+                first = _BLOCK * int(source.address.rpartition(".")[2])
+                return self._random_port(destination, range(first, first + _BLOCK))
+
+    def _random_port(self, destination: Endpoint, ports: range) -> int:
         taken = {held.port for held in self._mappings.values()}
-        if preferred is not None and preferred not in taken:
-            return preferred
-        start = self._rng.randrange(len(_PORTS))
-        for offset in range(len(_PORTS)):
-            port = _PORTS[(start + offset) % len(_PORTS)]
+        start = self._rng.randrange(len(ports))
+        for offset in range(len(ports)):
+            port = ports[(start + offset) % len(ports)]
             if port not in taken and (port, destination) not in self._booked:
                 return port
         raise RuntimeError(f"the NAT at {self.public_address} has no free port left")
@@ -135,6 +187,14 @@ class ModelNat:
         self._mappings = {key: held for key, held in self._mappings.items() if held.used >= oldest}
         for held in self._mappings.values():
             held.permitted = {key: used for key, used in held.permitted.items() if used >= oldest}
+
+
+def _touch(mapping: _Mapping, key: _Key, now: float, refreshes: bool) -> None:
+    """Let the filter in for `key`, and begin the times anew where that `refreshes` them."""
+    if refreshes:
+        mapping.used = mapping.permitted[key] = now
+    else:
+        mapping.permitted.setdefault(key, mapping.used)
 
 
 def _key(axis: Mapping | Filtering, remote: Endpoint) -> _Key:

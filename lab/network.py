@@ -108,11 +108,11 @@ class Network:
         node = self.node(nat if isinstance(nat, str) else nat.nat_node)
         if node.rules is None:
             return
-        if node.rules.iptables:
+        if node.rules.nft or node.rules.iptables:
             with in_namespace(node.pid):
                 flush_connections()
-        if node.rules.ipset:
-            run_together([Command(("ipset", "flush"), "", node.pid)])
+        if node.rules.nft:
+            run_together([Command(("nft", "-f", "-"), node.rules.nft, node.pid)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
         for name, behavior in behaviors.items()
     }
     steps: list[Step] = []
+    if any(behavior and behavior.blocks_udp for behavior in behaviors.values()):
+        # No announcement reaches the server, so no round begins.
+        return Prediction(Outcome.FAILED, None, ())
     for round_ in ROUNDS:
         first, second = ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
         if _run_round(round_, hosts[first], hosts[second], steps):

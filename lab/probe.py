@@ -14,13 +14,13 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lab.addressing import SERVER, SERVER_SECOND, Side
 from lab.errors import NatMismatchError, NetworkError
 from lab.netns import in_namespace, udp_socket
-from nat_traversal.behavior import Filtering, Mapping, NatBehavior, Preset, Unsolicited
+from nat_traversal.behavior import Filtering, Mapping, Preset, Unsolicited, usual_behavior
 from nat_traversal.endpoint import Endpoint
 
 if TYPE_CHECKING:  # so that an observation can be read where Mininet is not installed
@@ -69,12 +69,12 @@ class Observation:
         if not self.translated and not self.closed_until_sent:
             return "no NAT"
         parts = [
-            str(NatBehavior(self.mapping, self.filtering, self.unsolicited))
+            str(replace(usual_behavior(self.mapping, self.filtering), unsolicited=self.unsolicited))
             if self.filtering
             else f"{self.mapping} mapping with a filter that RFC 4787 has no name for",
             "" if self.translated else "without translation",
             "" if self.closed_until_sent else "open before sending",
-            "" if self.silent else "answering with ICMP",
+            "" if self.silent or self.unsolicited is Unsolicited.REJECT else "answering with ICMP",
         ]
         return ", ".join(filter(None, parts))
 
@@ -90,8 +90,6 @@ def check(preset: Preset, observed: Observation) -> None:
             and observed.closed_until_sent
             and (observed.mapping, observed.filtering) == (behavior.mapping, behavior.filtering)
             and observed.unsolicited is behavior.unsolicited
-            # A dropping NAT is silent; the other answers, as fast as the kernel's limit allows.
-            and (observed.silent or behavior.unsolicited is not Unsolicited.DROP)
         )
     if not agrees:
         wanted = str(behavior) if behavior else "no NAT"
@@ -164,14 +162,18 @@ class _Prober:
             raise NetworkError(f"an answer was not let in: {self._probes[-len(let_in)]}")
         mapping = _mapping(mapped)
         moved = self._moves_after_a_stranger()
-        order_sensitive = moved and mapping is Mapping.ENDPOINT_INDEPENDENT
+        silent = not self._heard_icmp_error()
+        if moved and mapping is Mapping.ENDPOINT_INDEPENDENT:
+            unsolicited = Unsolicited.ORDER_SENSITIVE
+        else:
+            unsolicited = Unsolicited.DROP if silent else Unsolicited.REJECT
         return Observation(
             translated=mapped[0] != _endpoint(inside),
             closed_until_sent=not any(unsent_let_in),
             mapping=mapping,
             filtering=_filtering(let_in),
-            unsolicited=Unsolicited.ORDER_SENSITIVE if order_sensitive else Unsolicited.DROP,
-            silent=not self._heard_icmp_error(),
+            unsolicited=unsolicited,
+            silent=silent,
             probes=tuple(self._probes),
         )
 

@@ -14,7 +14,7 @@ programs='
   ip                   iproute2              lab test bench
   mnexec               mininet               lab test bench
   iptables-restore     iptables              lab test bench
-  ipset                ipset                 lab test bench
+  nft                  nftables              lab test bench
   dnsmasq              dnsmasq-base          lab test bench
   dig                  bind9-dnsutils        lab test bench
   turnserver           coturn                test

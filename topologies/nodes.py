@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
 from itertools import count
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ from lab.errors import NetworkError
 from lab.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
 from lab.rules import RouterPorts, RuleSet, rules_for
 from nat_traversal.behavior import Preset, preset
+from nat_traversal.errors import UsageError
 
 _indices = count(100)
 _BRIDGE_SETTINGS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
@@ -136,10 +138,7 @@ class LabNode(Node):  # type: ignore[misc]
         for bridge, members in self.bridges.items():
             lines.append(f"link add name {bridge} type bridge forward_delay 0")
             lines += [f"link set dev {member} master {bridge}" for member in members]
-        for interface, addresses in self.addresses.items():
-            lines += [_address_line(address, interface) for address in addresses]
-            lines.append(f"link set dev {interface} up")
-        lines += self.route_lines()
+        lines += self.interface_lines(self.addresses) + self.route_lines(self.addresses)
         commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
         if self.rules and self.rules.iptables:
             commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
@@ -147,9 +146,29 @@ class LabNode(Node):  # type: ignore[misc]
             commands.append(Command(("ip6tables-restore",), self.firewall, self.pid))
         return commands
 
-    def route_lines(self) -> list[str]:
-        """The routes as lines of ``ip -batch``; to be repeated after a link was down."""
-        return [f"route replace {route}" for route in self.routes]
+    def interface_lines(self, interfaces: Iterable[str]) -> list[str]:
+        """Addresses, and up, as lines of ``ip -batch``."""
+        lines = []
+        for interface in interfaces:
+            lines += [_address_line(address, interface) for address in self.addresses[interface]]
+            lines.append(f"link set dev {interface} up")
+        return lines
+
+    def route_lines(self, interfaces: Iterable[str]) -> list[str]:
+        """The routes over these interfaces, which go when they are down, for ``ip -batch``."""
+        wanted = set(interfaces)
+        return [f"route replace {each}" for each in self.routes if self._interface(each) in wanted]
+
+    def _interface(self, route: str) -> str | None:
+        """Where `route` leads: ``dev`` says it, or whose network the gateway is in."""
+        words = route.split()
+        if "dev" in words:
+            return words[words.index("dev") + 1]
+        gateway = ip_address(words[words.index("via") + 1])
+        for interface, addresses in self.addresses.items():
+            if any(gateway in ip_interface(text).network for text in addresses):
+                return interface
+        raise UsageError(f"{self.name}: no interface is in the network of the route {route!r}")
 
     @property
     def has_ipv6(self) -> bool:

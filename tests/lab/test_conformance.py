@@ -11,7 +11,7 @@ import pytest
 from lab import sandbox
 from lab.errors import NatMismatchError
 from lab.probe import Observation, check
-from nat_traversal.behavior import PRESETS, Filtering, Mapping, Unsolicited, preset
+from nat_traversal.behavior import NINE, PRESETS, Filtering, Mapping, Unsolicited, preset
 
 _TIMEOUT = 40.0
 
@@ -25,7 +25,7 @@ def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
 
 
 def _observe_impostor(name: str, iptables: str) -> Observation:
-    """NAT a is called `name`, has its sets, a second address, and these rules for its own."""
+    """NAT a is called `name`, has a second address, and these rules instead of its own."""
     from lab.netns import Command, run_together
     from lab.network import two_nats_network
     from lab.probe import probe_nat
@@ -33,7 +33,8 @@ def _observe_impostor(name: str, iptables: str) -> Observation:
     address = ("ip", "address", "add", "203.0.113.9/25", "dev", "nat_a-wan")
     with two_nats_network(name, "none") as network:
         pid = network.pid("nat_a")
-        run_together([Command(address, "", pid), Command(("iptables-restore",), iptables, pid)])
+        run_together([Command(("nft", "flush", "ruleset"), "", pid), Command(address, "", pid)])
+        run_together([Command(("iptables-restore",), iptables, pid)])
         return probe_nat(network, network.side_a)
 
 
@@ -50,7 +51,7 @@ DNAT = "-A PREROUTING -i nat_a-wan -p udp -j DNAT --to-destination 10.0.1.2\n"
 DROP_INPUT = "-A INPUT -i nat_a-wan -j DROP\n"
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *NINE])
 def test_each_preset_is_what_it_is_called_on_either_side(name: str) -> None:
     for observed in sandbox.call(_TIMEOUT, _observe, name, name):
         check(preset(name), observed)
@@ -149,7 +150,7 @@ def observations() -> Observations:
             impostor(
                 filter_rules="-A INPUT -i nat_a-wan -p udp -j REJECT\n", nat_rules=f"{SNAT}\n"
             ),
-            "EIM+APDF, answering with ICMP",
+            "EIM+APDF+reject",
             id="unsolicited packets are refused aloud",
         ),
         pytest.param(

@@ -12,7 +12,7 @@ import pytest
 
 from lab import sandbox
 from lab.addressing import SERVER, SERVER_SECOND
-from nat_traversal.behavior import PRESETS, preset
+from nat_traversal.behavior import NINE, PRESETS, preset
 
 _STUN_PORT = 3478
 _TURNSERVER = (
@@ -71,7 +71,7 @@ def _in_coturns_words(term: str) -> str:
     return term.replace("-", " ").title().replace("And", "and")
 
 
-NAMES = tuple(PRESETS)
+NAMES = (*PRESETS, *NINE, "home-router")
 
 
 @pytest.mark.parametrize("pair", list(zip(NAMES[::2], NAMES[1::2], strict=True)), ids=" and ".join)

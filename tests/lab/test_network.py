@@ -192,7 +192,7 @@ def _plain_mininet() -> str:
             *("--topo", "two_nats,nat_a=symmetric,nat_b=full-cone", "--controller", "none"),
         ],
         cwd=_ROOT,
-        input="host_a ping -c 1 -W 5 server\nnat_a iptables -t nat -S\nnat_b ipset list -n\n",
+        input="host_a ping -c 1 -W 5 server\nnat_a nft list chain ip nat_lab source\nnat_b nft list sets\n",
         capture_output=True,
         text=True,
         check=True,
@@ -203,5 +203,5 @@ def _plain_mininet() -> str:
 def test_the_topology_configures_itself_under_plain_mn() -> None:
     said = sandbox.call(_TIMEOUT, _plain_mininet)
     assert "1 packets transmitted, 1 received" in said
-    assert "-A POSTROUTING -o nat_a-wan -j SNAT --to-source 203.0.113.2 --random-fully" in said
-    assert "\nsent\n" in said
+    assert 'oifname "nat_a-wan" snat to 203.0.113.2' in said
+    assert "set permitted {" in said

@@ -5,7 +5,14 @@ import random
 import pytest
 
 from lab.model import Fate, ModelNat, Verdict
-from nat_traversal.behavior import PRESETS, Filtering, Mapping, NatBehavior, Unsolicited
+from nat_traversal.behavior import (
+    PRESETS,
+    Filtering,
+    Mapping,
+    NatBehavior,
+    Unsolicited,
+    parse_behavior,
+)
 from nat_traversal.endpoint import Endpoint
 
 INSIDE = Endpoint("10.0.1.2", 5000)
@@ -161,11 +168,104 @@ def test_mapping_and_booking_end_after_the_timeout() -> None:
     assert nat.outbound(INSIDE, REMOTE, 20.0) == announced
 
 
-def test_traffic_of_either_direction_keeps_a_mapping() -> None:
-    nat = model("port-restricted-cone", timeout=5.0)
+def made(text: str) -> ModelNat:
+    return ModelNat(parse_behavior(text), PUBLIC, random.Random(1))
+
+
+@pytest.mark.parametrize(
+    ("refresh", "after_outbound", "after_inbound"),
+    [
+        ("outbound-refresh", True, False),
+        ("inbound-refresh", True, True),
+        ("absolute", False, False),
+    ],
+)
+def test_a_mapping_lives_on_by_the_packets_that_refresh_it(
+    refresh: str, after_outbound: bool, after_inbound: bool
+) -> None:
+    nat = made(f"EIM+APDF+5s+{refresh}")
     outside = nat.outbound(INSIDE, REMOTE, 0.0)
-    assert nat.inbound(REMOTE, outside, 4.0) == INSIDE
-    assert nat.inbound(REMOTE, outside, 8.0) == INSIDE
+    nat.outbound(INSIDE, REMOTE, 4.0)
+    assert (nat.inbound(REMOTE, outside, 8.0) == INSIDE) is after_outbound
+    assert (nat.inbound(REMOTE, outside, 12.0) == INSIDE) is after_inbound
+
+
+def test_an_absolute_filter_ends_with_its_mapping() -> None:
+    nat = made("EIM+APDF+5s+absolute")
+    outside = nat.outbound(INSIDE, REMOTE, 0.0)
+    nat.outbound(INSIDE, STRANGER, 4.0)
+    assert nat.inbound(STRANGER, outside, 5.0) == INSIDE
+    assert nat.inbound(STRANGER, outside, 5.1) is None
+
+
+@pytest.mark.parametrize(
+    ("allocation", "ports"),
+    [
+        ("preserving", [5000, 6000]),
+        ("sequential", [1024, 1025]),
+    ],
+)
+def test_new_mappings_get_their_ports_as_told(allocation: str, ports: list[int]) -> None:
+    nat = made(f"EIM+EIF+{allocation}")
+    sources = [INSIDE, Endpoint(INSIDE.address, 6000)]
+    assert [nat.outbound(source, REMOTE).port for source in sources] == ports
+
+
+def test_every_host_has_a_block_of_ports() -> None:
+    nat = made("APDM+EIF+block-per-host")
+    for number in (2, 3):
+        for port in range(20):
+            source = Endpoint(f"10.0.1.{number}", 7000 + port)
+            assert nat.outbound(source, REMOTE).port // 1024 == number
+
+
+def test_a_preserving_dependent_mapping_keeps_the_port_for_one_destination_only() -> None:
+    nat = made("APDM+EIF+preserving")
+    assert nat.outbound(INSIDE, REMOTE).port == INSIDE.port
+    assert nat.outbound(INSIDE, STRANGER).port != INSIDE.port
+
+
+def test_a_rejecting_nat_says_so_and_forgets() -> None:
+    nat = made("EIM+APDF+reject")
+    announced = nat.outbound(INSIDE, STRANGER)
+    assert nat.judge(REMOTE, announced).fate is Fate.REJECTED
+    assert nat.outbound(INSIDE, REMOTE) == announced
+
+
+@pytest.mark.parametrize(
+    ("hairpin", "seen"),
+    [("hairpin-external-source", Endpoint(PUBLIC, 5000)), ("hairpin-internal-source", INSIDE)],
+)
+def test_hairpinning_shows_the_source_it_is_named_for(hairpin: str, seen: Endpoint) -> None:
+    nat = made(f"EIM+EIF+{hairpin}")
+    target = nat.outbound(OTHER_INSIDE, REMOTE)
+    assert target == Endpoint(PUBLIC, 5000)
+    second = Endpoint(PUBLIC, nat.outbound(INSIDE, REMOTE).port)
+    shown, verdict = nat.hairpin(INSIDE, target)
+    assert verdict == Verdict(Fate.DELIVERED, OTHER_INSIDE)
+    assert shown == (second if seen != INSIDE else INSIDE)
+
+
+def test_a_hairpinned_packet_meets_the_receivers_filter() -> None:
+    nat = made("EIM+APDF+hairpin-external-source")
+    target = nat.outbound(OTHER_INSIDE, REMOTE)
+    own, verdict = nat.hairpin(INSIDE, target)
+    assert verdict.fate is Fate.FILTERED
+    assert nat.hairpin(OTHER_INSIDE, own)[1].fate is Fate.DELIVERED
+    assert nat.hairpin(INSIDE, target)[1].fate is Fate.DELIVERED
+
+
+def test_nothing_is_hairpinned_unless_the_nat_does() -> None:
+    nat = made("EIM+EIF")
+    target = nat.outbound(OTHER_INSIDE, REMOTE)
+    assert nat.hairpin(INSIDE, target)[1].fate is Fate.NOT_HAIRPINNED
+    nobody = made("EIM+EIF+hairpin-internal-source")
+    assert nobody.hairpin(INSIDE, target)[1].fate is Fate.NO_MAPPING
+
+
+def test_a_nat_without_udp_lets_nothing_in() -> None:
+    nat = made("EIM+EIF+no-udp")
+    assert nat.judge(REMOTE, nat.outbound(INSIDE, REMOTE)).fate is Fate.BLOCKED
 
 
 def test_filter_ends_while_its_mapping_lives() -> None:

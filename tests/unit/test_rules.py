@@ -7,124 +7,180 @@ import re
 import pytest
 
 from lab.rules import RouterPorts, rules_for
-from nat_traversal.behavior import (
-    PRESETS,
-    Filtering,
-    Mapping,
-    NatBehavior,
-    Preset,
-    Unsolicited,
-    preset,
-)
+from nat_traversal.behavior import NINE, PRESETS, REAL_WORLD, preset
 from nat_traversal.errors import UsageError
 
 ROUTER = RouterPorts(lan="l0", wan="w0", wan_address="203.0.113.2", lan_host="10.0.1.2")
-NATS = [name for name, entry in PRESETS.items() if entry.behavior]
-DROPPING = [name for name in NATS if name != "linux-masquerade"]
-CONES = [name for name in NATS if name.endswith("-cone")]
+FLAGGED = (
+    "EIM+EIF+hairpin-external-source",
+    "EIM+ADF+hairpin-internal-source",
+    "EIM+APDF+absolute+3s",
+    "APDM+APDF+sequential+inbound-refresh",
+    "ADM+EIF+block-per-host+reject",
+)
+EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
+TRANSLATING = [name for name in EVERY if name not in {"none", "linux-masquerade", "udp-blocked"}]
 
 
-def rules(name: str, table: str = "filter") -> list[str]:
-    text = rules_for(preset(name), ROUTER).iptables
-    match = re.search(rf"\*{table}\n(.*?)COMMIT\n", text, re.DOTALL)
+def chain(name: str, called: str) -> list[str]:
+    """The rules of one chain of the NAT `name`, without the line that hooks it."""
+    text = rules_for(preset(name), ROUTER).nft
+    match = re.search(rf"\tchain {called} {{\n(.*?)\n\t}}", text, re.DOTALL)
     assert match, text
-    return [line[3:] for line in match[1].splitlines() if line.startswith("-A ")]
+    return [line.strip() for line in match[1].splitlines() if " hook " not in line]
+
+
+def kept(name: str, called: str) -> str:
+    """What a map or set is keyed by."""
+    match = re.search(rf" {called} {{\n\s*typeof (.*)\n", rules_for(preset(name), ROUTER).nft)
+    assert match
+    return match[1]
 
 
 def test_a_public_host_gets_forwarding_and_nothing_else() -> None:
     ruleset = rules_for(preset("none"), ROUTER)
-    assert (ruleset.ipset, ruleset.iptables) == ("", "")
+    assert (ruleset.nft, ruleset.iptables) == ("", "")
     assert ruleset.sysctls == (("net.ipv4.ip_forward", 1),)
 
 
-@pytest.mark.parametrize("name", DROPPING)
-def test_a_dropping_nat_never_takes_a_strangers_packet_for_itself(name: str) -> None:
-    assert "INPUT -i w0 -j DROP" in rules(name)
+def test_the_order_sensitive_nat_is_plain_iptables_masquerade_with_an_open_input() -> None:
+    ruleset = rules_for(preset("linux-masquerade"), ROUTER)
+    assert ruleset.nft == ""
+    assert [line for line in ruleset.iptables.splitlines() if line.startswith("-A")] == [
+        "-A FORWARD -i w0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+        "-A FORWARD -i w0 -j DROP",
+        "-A POSTROUTING -o w0 -j MASQUERADE",
+    ]
 
 
-def test_the_order_sensitive_nat_is_plain_masquerade_with_an_open_input() -> None:
-    assert rules("linux-masquerade", "nat") == ["POSTROUTING -o w0 -j MASQUERADE"]
-    assert not [rule for rule in rules("linux-masquerade") if rule.startswith("INPUT")]
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_every_rule_that_translates_is_scoped_to_an_interface(name: str) -> None:
+    for called in ("inbound", "destination", "source", "learn"):
+        assert all(re.match(r'(i|o)ifname "(w0|l0)" ', rule) for rule in chain(name, called))
 
 
-@pytest.mark.parametrize("name", NATS)
-def test_what_is_not_accepted_from_outside_is_dropped_last(name: str) -> None:
-    inbound = [rule for rule in rules(name) if rule.startswith("FORWARD -i w0")]
-    assert inbound[-1] == "FORWARD -i w0 -j DROP"
-    assert all(rule.endswith("-j ACCEPT") for rule in inbound[:-1])
+@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+def test_what_is_not_accepted_from_outside_is_dropped(name: str) -> None:
+    assert 'iifname "w0" drop' in chain(name, "forward")
+    assert chain(name, "input")[0] == 'iifname "w0" drop'
 
 
-@pytest.mark.parametrize("name", NATS)
-def test_every_protocol_is_translated(name: str) -> None:
-    outbound = [rule for rule in rules(name, "nat") if rule.startswith("POSTROUTING")]
-    assert len(outbound) == 1
-    assert " -p " not in outbound[0]
+@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+def test_every_other_protocol_is_translated(name: str) -> None:
+    assert chain(name, "source")[-1] == 'oifname "w0" snat ip to 203.0.113.2'
 
 
-@pytest.mark.parametrize("name", NATS)
-def test_only_the_symmetric_nat_picks_random_ports(name: str) -> None:
-    assert ("--random-fully" in rules_for(preset(name), ROUTER).iptables) == (name == "symmetric")
+def test_a_network_without_udp_drops_it_both_ways_before_all_else() -> None:
+    assert chain("udp-blocked", "forward")[0] == "meta l4proto udp drop"
 
 
 @pytest.mark.parametrize(
-    ("name", "created", "added", "matched"),
+    ("name", "key"),
     [
-        ("full-cone", "hash:ip,port", "src,src", "dst,dst"),
-        ("restricted-cone", "hash:ip,port,ip", "src,src,dst", "dst,dst,src"),
+        ("EIM+EIF", "ip saddr . udp sport : udp sport"),
+        ("ADM+EIF", "ip saddr . udp sport . ip daddr : udp sport"),
+        ("APDM+EIF", "ip saddr . udp sport . ip daddr . udp dport : udp sport"),
     ],
 )
-def test_a_wide_filter_is_a_set_keyed_by_the_internal_endpoint(
-    name: str, created: str, added: str, matched: str
+def test_the_mapping_table_is_keyed_by_what_the_mapping_depends_on(name: str, key: str) -> None:
+    assert kept(name, "mapped") == key
+
+
+@pytest.mark.parametrize("mapping", ["EIM", "ADM", "APDM"])
+def test_filters_are_keyed_by_the_mapped_port(mapping: str) -> None:
+    exact = "udp dport . ip saddr . udp sport @sent accept"
+    known = ["ip daddr != 203.0.113.2 goto refuse", "udp dport != @owner_address goto refuse"]
+    assert chain(f"{mapping}+EIF", "admit") == [*known, exact, "goto stranger", "goto refuse"]
+    assert chain(f"{mapping}+ADF", "admit") == [
+        *known,
+        exact,
+        "udp dport . ip saddr @permitted goto stranger",
+        "goto refuse",
+    ]
+    assert chain(f"{mapping}+APDF", "admit") == [*known, exact, "goto refuse"]
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_what_is_refused_is_rejected_only_where_the_nat_says_so(name: str) -> None:
+    behavior = preset(name).behavior
+    rejects = behavior is not None and behavior.unsolicited == "reject"
+    assert chain(name, "refuse") == ["reject with icmp port-unreachable" if rejects else "drop"]
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_hairpin_rules_are_there_only_where_the_nat_hairpins(name: str) -> None:
+    behavior = preset(name).behavior
+    assert behavior
+    inwards = [rule for rule in chain(name, "destination") if rule.startswith('iifname "l0"')]
+    rewritten = [rule for rule in chain(name, "source") if 'oifname "l0"' in rule]
+    assert len(inwards) == (behavior.hairpin != "no-hairpin")
+    assert all("ip daddr 203.0.113.2 " in rule for rule in inwards)
+    assert len(rewritten) == (behavior.hairpin == "hairpin-external-source")
+
+
+def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
+    keep = "udp sport != @owner_address meta l4proto udp snat ip to 203.0.113.2"
+    assert keep in chain("EIM+EIF", "translate")
+    for name in ("symmetric", "EIM+EIF+sequential", "cgnat"):
+        assert keep not in chain(name, "translate")
+
+
+def test_blocks_of_ports_do_not_overlap() -> None:
+    text = rules_for(preset("cgnat"), ROUTER).nft
+    blocks = re.findall(
+        r"chain block_\d+ {\n\s*udp sport set numgen random mod (\d+) offset (\d+)", text
+    )
+    starts = [int(start) for _, start in blocks]
+    assert {count for count, _ in blocks} == {"1024"}
+    assert starts == [1024 * host for host in range(2, 18)]
+
+
+@pytest.mark.parametrize(
+    ("refresh", "verb", "inbound"),
+    [("outbound-refresh", "update", 0), ("inbound-refresh", "update", 1), ("absolute", "add", 0)],
+)
+def test_memory_is_refreshed_by_the_directions_that_refresh(
+    refresh: str, verb: str, inbound: int
 ) -> None:
-    assert rules_for(preset(name), ROUTER).ipset == f"create sent {created} timeout 120\n"
-    assert f"FORWARD -o w0 -p udp -j SET --add-set sent {added} --exist" in rules(name)
-    assert f"FORWARD -i w0 -p udp -m set --match-set sent {matched} -j ACCEPT" in rules(name)
-    assert "PREROUTING -i w0 -p udp -j DNAT --to-destination 10.0.1.2" in rules(name, "nat")
-
-
-@pytest.mark.parametrize("name", ["port-restricted-cone", "symmetric", "linux-masquerade"])
-def test_a_narrow_filter_is_connection_tracking_alone(name: str) -> None:
-    ruleset = rules_for(preset(name), ROUTER)
-    assert ruleset.ipset == ""
-    assert "DNAT" not in ruleset.iptables
-    assert "--match-set" not in ruleset.iptables
-
-
-@pytest.mark.parametrize("name", NATS)
-def test_mappings_and_filters_expire_together(name: str) -> None:
-    ruleset = rules_for(preset(name), ROUTER, lifetime=7)
-    sysctls = dict(ruleset.sysctls)
-    assert sysctls["net.netfilter.nf_conntrack_udp_timeout"] == 7
-    assert sysctls["net.netfilter.nf_conntrack_udp_timeout_stream"] == 7
-    assert re.findall(r"timeout (\d+)", ruleset.ipset) in ([], ["7"])
-
-
-def test_a_lifetime_below_a_second_is_refused() -> None:
-    with pytest.raises(UsageError, match="0 seconds: give 1 or more"):
-        rules_for(preset("full-cone"), ROUTER, lifetime=0)
+    name = f"EIM+APDF+7s+{refresh}"
+    learnt = [rule for rule in chain(name, "note") if " @owner_port {" in rule]
+    assert len(learnt) == 2
+    assert all(f" {verb} @owner_port" in rule for rule in learnt)
+    text = rules_for(preset(name), ROUTER).nft
+    assert set(re.findall(r"timeout (\d+)s", text)) == {"7"}
+    assert text.count("update @sent { udp dport . ip saddr . udp sport }") == inbound
 
 
 @pytest.mark.parametrize(
-    "behavior",
+    ("name", "reason"),
     [
-        NatBehavior(Mapping.ADDRESS_DEPENDENT, Filtering.ADDRESS_DEPENDENT),
-        NatBehavior(Mapping.ADDRESS_AND_PORT_DEPENDENT, Filtering.ENDPOINT_INDEPENDENT),
-        NatBehavior(
-            Mapping.ENDPOINT_INDEPENDENT,
-            Filtering.ENDPOINT_INDEPENDENT,
-            Unsolicited.ORDER_SENSITIVE,
-        ),
+        ("EIM+EIF+order-sensitive", "order-sensitive is stock Linux"),
+        ("EIM+APDF+order-sensitive", "EIM+APDF+order-sensitive+inbound-refresh with a lifetime"),
+        ("ADM+EIF+hairpin-external-source", "hairpin goes with EIM only"),
+        ("APDM+APDF+absolute", "absolute goes with EIM and preserving only"),
+        ("EIM+APDF+random+absolute", "absolute goes with EIM and preserving only"),
+        ("APDM+ADF+inbound-refresh", "needs a filter no wider than the mapping"),
     ],
 )
-def test_a_behaviour_without_true_rules_is_refused(behavior: NatBehavior) -> None:
-    with pytest.raises(UsageError, match="no rules make"):
-        rules_for(Preset("other", behavior, ""), ROUTER)
+def test_a_behaviour_without_true_rules_is_refused_with_the_reason(name: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(reason)):
+        rules_for(preset(name), ROUTER)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_readable_text_holds_everything_that_is_loaded(name: str) -> None:
     ruleset = rules_for(preset(name), ROUTER)
     text = str(ruleset)
-    assert ruleset.ipset in text
+    assert ruleset.nft in text
     assert ruleset.iptables in text
     assert "net.ipv4.ip_forward = 1" in text
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_loading_replaces_the_table_that_was_loaded_before(name: str) -> None:
+    first, second, third = rules_for(preset(name), ROUTER).nft.splitlines()[:3]
+    assert (first, second, third) == (
+        "table ip nat_lab {}",
+        "delete table ip nat_lab",
+        "table ip nat_lab {",
+    )
