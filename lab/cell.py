@@ -8,9 +8,11 @@ comes from the packets, and the programs' word is checked against it.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from lab.captions import comments
 from lab.capture import Capture, Tap
 from lab.checks import Check
 from lab.errors import LabError
+from lab.link_conditions import PLAIN, LinkConditions
+from lab.links import WAN_LINKS, Conditioned, conditioned
 from lab.network import Network, two_nats_network
 from lab.outcome import Outcome
 from lab.passage import CAPTURE_POINTS
@@ -36,7 +40,8 @@ LISTEN_PORT = 5300
 ZONE_NAME = "where.lab"
 READY_WITHIN = 20.0
 VERDICT_WITHIN = 15.0
-"""Seconds in which the clients must have connected, or have said that they cannot and why."""
+"""Seconds in which the clients must have connected, or have said that they cannot and why. This and
+the others are for plain links; slow or lossy ones add their `LinkConditions.patience`."""
 STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
 """The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
 CELL_TIMEOUT = 90.0
@@ -55,6 +60,13 @@ class CellJob:
     directory: Path
     verbose: bool = False
     keep_open: bool = False
+    links: LinkConditions = PLAIN
+    """Of the link between each NAT and the internet."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that `run_cell` may take, without the prompt."""
+        return CELL_TIMEOUT + 5 * self.links.patience
 
 
 def run_cell(job: CellJob) -> CellResult:
@@ -79,25 +91,44 @@ def _run(job: CellJob, say: Say) -> CellResult:
         probes = {side.nat_node: _probe(network, side) for side in (network.side_a, network.side_b)}
         for node, observed in probes.items():
             say(f"{node} is probed: {observed}")
-        taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]
-        with Capture(taps) as capture:
-            conversation = _converse(network, job.directory, say)
-        trace = reconstruct(capture.packets)
-        capture.write(job.directory / CAPTURE_FILE, comments(trace))
-        result = observe(job.nat_a, job.nat_b, TOPOLOGY, trace)
-        result = replace(
-            result,
-            method=conversation.method,
-            checks=(*result.checks, *_programs_agree(conversation, result.observed)),
-            probes={node: _evidence(observed) for node, observed in probes.items()},
-            rules={node: str(rules) for node, rules in network.rules.items()},
-            programs=conversation.said,
-            pcap=str(Path(job.directory.name) / CAPTURE_FILE),
-        )
-        say(result.explanation)
-        if job.keep_open:
-            network.prompt()
+        with ExitStack() as stack:
+            links = None
+            if job.links != PLAIN:
+                links = stack.enter_context(
+                    conditioned(network, dict.fromkeys(WAN_LINKS, job.links))
+                )
+                say(f"links: {links}")
+            taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]
+            with Capture(taps) as capture:
+                conversation = _converse(network, job, say)
+            kept = list(_links_kept(links))
+            trace = reconstruct(capture.packets)
+            capture.write(job.directory / CAPTURE_FILE, comments(trace))
+            result = observe(job.nat_a, job.nat_b, TOPOLOGY, trace)
+            result = replace(
+                result,
+                method=conversation.method,
+                checks=(
+                    *result.checks,
+                    *_programs_agree(conversation, result.observed),
+                    *kept,
+                ),
+                probes={node: _evidence(observed) for node, observed in probes.items()},
+                rules={node: str(rules) for node, rules in network.rules.items()},
+                programs=conversation.said,
+                pcap=str(Path(job.directory.name) / CAPTURE_FILE),
+            )
+            say(result.explanation)
+            if job.keep_open:
+                network.prompt()
         return result
+
+
+def _links_kept(links: Conditioned | None) -> Iterator[Check]:
+    if links is not None:
+        untruths = links.untruths()
+        why = "; ".join([str(links), *untruths])
+        yield Check("the links kept their conditions", not untruths, why)
 
 
 def _probe(network: Network, side: addressing.Side) -> Observation:
@@ -129,10 +160,11 @@ class _Conversation:
         return next((each for each in self.events[program] if each["event"] == event), None)
 
 
-def _converse(network: Network, directory: Path, say: Say) -> _Conversation:
+def _converse(network: Network, job: CellJob, say: Say) -> _Conversation:
     """Server, services, clients; dig both ways if they connect; an orderly end."""
     python = [sys.executable, "-m", "nat_traversal"]
-    with Programs(directory) as programs:
+    patience = job.links.patience
+    with Programs(job.directory) as programs:
         server_pid = network.pid("server")
         server = programs.start("server", [*python, "server", "--json"], server_pid)
         services = [
@@ -150,20 +182,27 @@ def _converse(network: Network, directory: Path, say: Say) -> _Conversation:
         }
         verdict = '"event": "(path-established|attempt-failed)"'
         verdicts = {
-            client.wait_for_line(verdict, timeout=VERDICT_WITHIN, stream="stdout").group(1)
+            client.wait_for_line(verdict, timeout=VERDICT_WITHIN + patience, stream="stdout").group(
+                1
+            )
             for client in clients.values()
         }
         say(f"the clients say: {', '.join(sorted(verdicts))}")
 
         answers = dict.fromkeys(SIDES, "")
         if verdicts == {"path-established"}:
-            digs = {x: programs.start(f"dig_{x}", _DIG, network.pid(f"host_{x}")) for x in SIDES}
+            dig_argv = _dig(job.links)
+            digs = {
+                x: programs.start(f"dig_{x}", dig_argv, network.pid(f"host_{x}")) for x in SIDES
+            }
             for x, dig in digs.items():
-                dig.wait(timeout=READY_WITHIN)
+                dig.wait(timeout=READY_WITHIN + patience)
                 answers[x] = "\n".join(line.text for line in dig.lines("stdout"))
                 say(f"dig on host_{x}: {answers[x] or 'no answer'}")
             clients["a"].terminate()  # and b is told by a's farewell
-        statuses = {x: client.wait(timeout=READY_WITHIN) for x, client in clients.items()}
+        statuses = {
+            x: client.wait(timeout=READY_WITHIN + patience) for x, client in clients.items()
+        }
         statuses["server"] = server.terminate()
         all_programs = [server, *services, *clients.values()]
         return _Conversation(
@@ -191,8 +230,11 @@ def _client(own: str, other: str) -> list[str]:
     return ["client", "--server", server, *ids, *forward, "--once", "--json"]
 
 
-_DIG = ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", "+tries=3", "+time=2", ZONE_NAME]
-_DIG += ["TXT"]
+def _dig(links: LinkConditions) -> list[str]:
+    """It waits for its answer as long as the way to the peer and back takes, and 2 s."""
+    wait, tries = 2 + math.ceil(4 * links.slowest), 6 if links.is_lossy else 3
+    limits = [f"+tries={tries}", f"+time={wait}"]
+    return ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", *limits, ZONE_NAME, "TXT"]
 
 
 def _programs_agree(conversation: _Conversation, observed: Outcome | None) -> Iterator[Check]:

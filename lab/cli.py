@@ -18,9 +18,12 @@ from lab import doctor, sandbox
 from lab.addressing import side
 from lab.bench import bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
-from lab.cell import CELL_TIMEOUT, CellJob, run_cell
+from lab.cell import CellJob, run_cell
 from lab.errors import LabError
+from lab.link_options import add_link_options, link_conditions
 from lab.matrix import Plan, default_jobs, progress_bar, run_matrix
+from lab.report.compare import compare, print_comparison
+from lab.report.files import read_report
 from lab.report.table import print_table
 from lab.report.words import faults
 from lab.rules import rules_for
@@ -37,6 +40,8 @@ class Exit(IntEnum):
     OK = 0
     NOT_AS_PREDICTED = 1
     """A cell observed something else than predicted, or a check failed."""
+    WORSE = 1
+    """Of two reports, the new one has an outcome that is worse."""
     USAGE = 2
     UNAVAILABLE = 3
     """This machine cannot run the lab; the text says what would help."""
@@ -104,7 +109,15 @@ def _options() -> argparse.ArgumentParser:
         default=1,
         help="run every pair N times, and tell when runs disagree",
     )
+    add_link_options(matrix)
     matrix.set_defaults(run=_matrix)
+
+    comparison = commands.add_parser("compare", help="what changed between two reports")
+    for name in ("old", "new"):
+        comparison.add_argument(
+            name, metavar=name.upper(), type=Path, help="a report's directory or its report.json"
+        )
+    comparison.set_defaults(run=_compare)
 
     run = commands.add_parser("run", help="run one pair of NATs, and tell every stage")
     for letter in "ab":
@@ -120,6 +133,7 @@ def _options() -> argparse.ArgumentParser:
         "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
     )
     add_options(run, _argument)
+    add_link_options(run)
     run.set_defaults(run=_run)
 
     rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
@@ -137,13 +151,21 @@ def _options() -> argparse.ArgumentParser:
 def _matrix(options: argparse.Namespace) -> Exit:
     names = options.nat or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
+    links = link_conditions(options)
     console = Console(stderr=True)
     progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
-        report = run_matrix(Plan(pairs, options.jobs, options.report, options.repeat), done)
+        plan = Plan(pairs, options.jobs, options.report, options.repeat, links)
+        report = run_matrix(plan, done)
     print_table(report)
     print(f"report: {options.report / 'index.html'}")
     return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED
+
+
+def _compare(options: argparse.Namespace) -> Exit:
+    old, new = read_report(options.old), read_report(options.new)
+    print_comparison(old, new)
+    return Exit.WORSE if any(change.is_worse for change in compare(old, new)) else Exit.OK
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -151,9 +173,14 @@ def _run(options: argparse.Namespace) -> int:
     if commands is not None:
         return run_commands(commands)
     job = CellJob(
-        options.nat_a, options.nat_b, options.report, verbose=True, keep_open=options.keep_open
+        options.nat_a,
+        options.nat_b,
+        options.report,
+        verbose=True,
+        keep_open=options.keep_open,
+        links=link_conditions(options),
     )
-    timeout = A_DAY if options.keep_open else CELL_TIMEOUT
+    timeout = A_DAY if options.keep_open else job.timeout
     cell = sandbox.call(timeout, run_cell, job)
     console = Console()
     for check in cell.checks:

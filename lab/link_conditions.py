@@ -128,6 +128,10 @@ class LinkConditions:
         return f"{ways}{mtu}{seed}"
 
 
+PLAIN = LinkConditions()
+"""None at all."""
+
+
 def seconds(text: str) -> float:
     """``40ms``, ``0.5s`` or ``200us``, in seconds. Raises `UsageError`."""
     number, unit = _split(text, _SECONDS, "a time", "40ms, 0.5s or 200us")

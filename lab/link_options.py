@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lab.link_conditions import PARSERS, LinkConditions, parse_conditions
+from lab.link_conditions import PARSERS, PLAIN, LinkConditions, parse_conditions
 
 _HELP = {
     "delay": ("TIME", "one way, like 40ms"),
@@ -29,13 +29,13 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def link_conditions(options: argparse.Namespace) -> LinkConditions | None:
-    """What the options ask for; None if they ask for nothing. Raises `UsageError`."""
+def link_conditions(options: argparse.Namespace) -> LinkConditions:
+    """What the options ask for. Raises `UsageError`."""
     texts: dict[str, str] = {
         name: text for name in PARSERS if (text := getattr(options, name)) is not None
     }
     if not texts and options.mtu is None:
-        return None
+        return PLAIN  # a seed alone changes nothing
     return parse_conditions(texts, mtu=options.mtu, seed=options.seed)
 
 

@@ -19,8 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab import sandbox
-from lab.cell import CELL_TIMEOUT, TOPOLOGY, CellJob, run_cell
+from lab.cell import TOPOLOGY, CellJob, run_cell
 from lab.errors import LabError, SandboxUnavailableError
+from lab.link_conditions import PLAIN, LinkConditions
+from lab.links import choose
 from lab.report.files import write_files
 from lab.result import CellResult, Report, broken, merge
 
@@ -36,6 +38,7 @@ class Plan:
     jobs: int
     directory: Path
     repeat: int = 1
+    links: LinkConditions = PLAIN
 
 
 def default_jobs() -> int:
@@ -51,13 +54,14 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     cannot be written or is no report of an earlier run.
     """
     started = time.monotonic()
+    links = _links(plan.links)
     _prepare(plan.directory)
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     pool = ThreadPoolExecutor(plan.jobs)
     try:
         # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
         runs = [(pair, number) for number in range(plan.repeat) for pair in plan.pairs]
-        futures = {pool.submit(_run_one, *run, plan.directory): run for run in runs}
+        futures = {pool.submit(_run_one, *run, plan): run for run in runs}
         waiting: set[Future[CellResult]] = set(futures)
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -72,7 +76,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     cells = tuple(
         merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
     )
-    report = Report(_header(plan, time.monotonic() - started), cells)
+    report = Report(_header(plan, links, time.monotonic() - started), cells)
     write_files(report, plan.directory)
     return report
 
@@ -95,11 +99,11 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
     return progress, done
 
 
-def _run_one(pair: tuple[str, str], number: int, directory: Path) -> CellResult:
+def _run_one(pair: tuple[str, str], number: int, plan: Plan) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
-    job = CellJob(*pair, directory / name)
+    job = CellJob(*pair, plan.directory / name, links=plan.links)
     try:
-        return sandbox.call(CELL_TIMEOUT, run_cell, job)
+        return sandbox.call(job.timeout, run_cell, job)
     except SandboxUnavailableError:
         raise
     except LabError as error:
@@ -128,7 +132,15 @@ def _prepare(directory: Path) -> None:
         raise LabError(f"cannot write the report to {directory}: {error.strerror}") from error
 
 
-def _header(plan: Plan, seconds: float) -> dict[str, str]:
+def _links(conditions: LinkConditions) -> str:
+    """What is between NATs and the internet, for the report's reader."""
+    if conditions == PLAIN:
+        return "virtual Ethernet without added delay or loss"
+    method = sandbox.call(30.0, choose, [conditions])
+    return f"NATs to internet by {method}: {conditions}"
+
+
+def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "nat_traversal": version("nat-traversal"),
@@ -140,6 +152,6 @@ def _header(plan: Plan, seconds: float) -> dict[str, str]:
         "jobs": str(plan.jobs),
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
-        "links": "virtual Ethernet without added delay or loss",
+        "links": links,
         "command": shlex.join(["python", "-m", "lab", *sys.argv[1:]]),
     }

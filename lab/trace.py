@@ -219,15 +219,15 @@ def _said(packets: list[Packet]) -> Iterator[Said]:
 
 
 def _strangers(packets: list[Packet], passages: Iterable[Passage]) -> Iterator[Packet]:
-    known = {
-        (passage.receiver, passage.arrived) for passage in passages if passage.arrived is not None
-    }
+    # By what it is and where from, not by when: a link may deliver one packet twice.
+    known = {(passage.receiver, passage.translated, passage.datagram) for passage in passages}
     hosts = {side.host_link: side.host for side in TWO_NATS}
     for packet in packets:
         if packet.outgoing or packet.point not in hosts:
             continue
-        if (hosts[packet.point], packet.time) not in known and isinstance(
-            decode(packet), datagrams.Hello | datagrams.Confirm
+        datagram = decode(packet)
+        if (hosts[packet.point], packet.source, datagram) not in known and isinstance(
+            datagram, datagrams.Hello | datagrams.Confirm
         ):
             yield packet
 
