@@ -64,6 +64,13 @@ def cell(nat_a: str = "none", nat_b: str = "none", **changes: object) -> CellRes
     return replace(good, **changes)  # type: ignore[arg-type]
 
 
-WRONG_OUTCOME = cell("none", "symmetric", observed=Outcome.FAILED, round=None, connect_ms=None)
+WRONG_OUTCOME = cell(
+    "none",
+    "symmetric",
+    observed=Outcome.FAILED,
+    round=None,
+    connect_ms=None,
+    category=Category.MISSED,
+)
 WRONG_CHECK = cell("none", "full-cone", checks=(Check("tokens differ", False, NASTY),))
 BROKEN = broken("symmetric", "none", "two_nats", f"nat_a is not symmetric {NASTY}")
