@@ -1,0 +1,202 @@
+"""The pytest plugin, in pytest runs of its own, as somebody else would use it."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+_ROOT = Path(__file__).parents[2]
+_STRICT = ("--strict-markers", "-W", "error", "-p", "no:asyncio")
+
+
+@pytest.fixture(autouse=True)
+def _this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(_ROOT))
+
+
+def _run(
+    pytester: pytest.Pytester, source: str, *options: str
+) -> tuple[dict[str, int], pytest.RunResult]:
+    pytester.makepyfile(source)
+    result = pytester.runpytest_subprocess(*_STRICT, *options, timeout=100)
+    return result.parseoutcomes(), result
+
+
+def test_it_is_an_entry_point() -> None:
+    (found,) = metadata.entry_points(group="pytest11", name="nat_lab")
+    assert found.value == "lab.plugin"
+
+
+def test_it_imports_nothing_heavy_into_a_run_that_does_not_use_it(
+    pytester: pytest.Pytester,
+) -> None:
+    source = """
+        import sys
+        def test_modules(pytestconfig):
+            assert pytestconfig.pluginmanager.has_plugin("nat_lab")
+            heavy = ("mininet", "scapy", "rich", "jinja2", "nat_traversal", "lab.")
+            assert [name for name in sys.modules if name.startswith(heavy)] == ["lab.plugin"]
+    """
+    assert _run(pytester, source)[0] == {"passed": 1}
+
+
+_MANY = """
+    import os, socket, sys
+    import pytest
+
+    def our_address(port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            opened.connect(("192.0.2.2", port))
+            return opened.getsockname()[0]
+
+    def refuse(reason):
+        raise ValueError(reason)
+
+    @pytest.mark.nat_pairs(("none", "symmetric"), every=["full-cone"])
+    def test_functions_run_on_the_host(nat_lab, tmp_path):
+        expected = {"none": "203.0.113.130", "full-cone": "10.0.1.2"}[nat_lab.nat_a]
+        assert nat_lab.call("host_a", our_address, 53) == expected
+        assert nat_lab.environment("host_a")["LAB_SELF"] == expected
+        with pytest.raises(ValueError, match="as it wants"):
+            nat_lab.call("host_b", refuse, "as it wants")
+        assert "mininet" not in sys.modules and "scapy" not in sys.modules
+
+    def test_programs_packets_and_errors(nat_lab):
+        from lab.errors import ProgramError
+        from nat_traversal.errors import UsageError
+        assert (nat_lab.nat_a, nat_lab.nat_b) == ("port-restricted-cone", "port-restricted-cone")
+        cat = nat_lab.start("server", "socat -u UDP4-RECV:5000 -", ready="udp:5000")
+        talk = nat_lab.start("host_a", "socat -u - UDP4:$LAB_SERVER:5000", interactive=True)
+        talk.send("hello\\n")
+        assert cat.wait_for_line("h(el+)o", timeout=20)[1] == "ell"
+        talk.close_stdin()
+        assert talk.wait() == 0
+        assert cat.exit_status is None and cat.terminate() in (143, -15)
+        done = nat_lab.run("host_b", ["sh", "-c", "echo out; echo err >&2; exit 3"])
+        assert (done.status, done.stdout, done.stderr) == (3, "out\\n", "err\\n")
+        with pytest.raises(ProgramError, match="there is no program nonesuch"):
+            nat_lab.start("host_a", "nonesuch")
+        with pytest.raises(UsageError, match="no node 'host_c': choose from host_a"):
+            nat_lab.start("host_c", "true")
+        sent = [packet for packet in nat_lab.packets() if packet.payload == b"hello\\n"]
+        assert [packet.point for packet in sent] == [
+            "host_a-eth0", "nat_a-lan", "nat_a-wan", "server-eth0"
+        ]
+        assert str(sent[-1].source).startswith("203.0.113.2:")
+        assert nat_lab.trace().rounds == ()
+"""
+
+
+@pytest.mark.timeout(110)
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_run_that_passes_leaves_no_files(
+    options: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    kept = pytester.path / "kept"
+    outcomes, result = _run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", *options)
+    assert outcomes == {"passed": 3}
+    assert "test_functions_run_on_the_host[full-cone--full-cone]" in result.stdout.str()
+    assert not any(kept.iterdir())
+
+
+_FAILING = """
+    import pytest
+
+    @pytest.mark.nat_pairs(("full-cone", "symmetric"))
+    def test_it(nat_lab):
+        nat_lab.start("host_a", "sh -c 'echo about to fail'").wait()
+        nat_lab.run("host_a", "dig @$LAB_SERVER +tries=1 +time=1 lost.example")
+        assert False, "on purpose"
+"""
+
+
+@pytest.mark.timeout(110)
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_a_failure_keeps_its_files_and_names_them(
+    options: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    outcomes, result = _run(pytester, _FAILING, *options)
+    assert outcomes == {"failed": 1}
+    section = result.stdout.str().partition("NAT lab full-cone × symmetric")[2]
+    named = {
+        Path(found).name: Path(found) for found in re.findall(r"^/.*\S", section, re.MULTILINE)
+    }
+    assert named.keys() == {
+        "capture.pcapng", "ladder.txt", "nat_a.rules", "nat_b.rules", "probes.txt",
+        "host_a-sh.stdout", "host_a-dig.stdout",
+    }  # fmt: skip
+    assert named["host_a-sh.stdout"].read_text() == "about to fail\n"
+    assert "ICMP unreachable from 192.0.2.2" in named["ladder.txt"].read_text()
+    assert "203.0.113.2" in named["nat_a.rules"].read_text()
+
+
+def test_a_directory_for_the_files_can_be_named(pytester: pytest.Pytester) -> None:
+    assert _run(pytester, _FAILING, "--nat-lab-keep=kept")[0] == {"failed": 1}
+    (directory,) = (pytester.path / "kept").iterdir()
+    assert directory.name.endswith("test_it-full-cone-symmetric")
+    assert (directory / "capture.pcapng").stat().st_size > 1000
+
+
+_HUNG = """
+    import signal, time
+    import pytest
+    from lab.errors import LabError
+
+    def give_up(*_):
+        raise TimeoutError("given up")
+
+    def test_it(nat_lab):
+        signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        nat_lab.start("host_a", "sleep 1000").wait_for_line("never", timeout=3)
+"""
+
+
+def test_a_test_that_was_given_up_while_it_waited_keeps_its_files_too(
+    pytester: pytest.Pytester,
+) -> None:
+    outcomes, result = _run(pytester, _HUNG)
+    assert outcomes == {"failed": 1}
+    assert "TimeoutError: given up" in result.stdout.str()
+    assert re.search(r"^/.*/capture\.pcapng$", result.stdout.str(), re.MULTILINE)
+
+
+def test_without_namespaces_a_test_fails_with_the_reason(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "unshare"
+    fake.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2; exit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    outcomes, result = _run(pytester, "def test_it(nat_lab): pass")
+    assert outcomes == {"errors": 1}
+    result.stdout.fnmatch_lines(
+        ["*the NAT lab cannot work here: *unshare failed: Operation not permitted*Remedy: *"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("mark", "complaint"),
+    [
+        ("('cone', 'none')", "unknown NAT 'cone'"),
+        ("'none', 'none'", "not pairs of NATs"),
+        ("", "not pairs of NATs"),
+        ("every=['none'], except_for=[]", "not pairs of NATs"),
+    ],
+)
+def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(
+    mark: str, complaint: str, pytester: pytest.Pytester
+) -> None:
+    source = f"""
+        import pytest
+        @pytest.mark.nat_pairs({mark})
+        def test_it(nat_lab): pass
+    """
+    outcomes, result = _run(pytester, source)
+    assert outcomes == {"errors": 1}
+    assert complaint in result.stdout.str()
