@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 DRAIN = 64
 """Datagrams read before the event loop looks after the others again."""
 LISTEN_BACKLOG = 1024
+"""Connections that wait in the kernel."""
+ACCEPT = 8
+"""Connections taken before the event loop looks after the others again: taking all that wait would
+use up the open files before the cap on connections could act."""
 
 
 class Server(Driver):
@@ -59,7 +63,9 @@ class Server(Driver):
 
     async def start(self, tcp: socket.socket) -> None:
         """Take connections on the bound socket `tcp`."""
-        self._tcp = await self._loop.create_server(self._accept, sock=tcp, backlog=LISTEN_BACKLOG)
+        # asyncio's backlog is both: how many wait, and how many it takes at once
+        self._tcp = await self._loop.create_server(self._accept, sock=tcp, backlog=ACCEPT)
+        tcp.listen(LISTEN_BACKLOG)
         self._loop.add_reader(self._udp.sock, self._readable)
 
     async def close(self) -> None:
@@ -167,7 +173,8 @@ def _ignore(notice: e.Notice) -> None:
 def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
     """The same port number for TCP and UDP."""
     for attempts_left in reversed(range(20)):
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio turns Nagle's delay off, which costs a round trip, only where it is told the protocol.
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tcp.bind((host, port))
