@@ -159,11 +159,24 @@ def test_early_announce_is_kept_for_seconds_only() -> None:
 def test_early_announces_are_bounded_and_the_newest_are_kept() -> None:
     rig = Rig()
     rig.announce(A)
-    for number in range(EARLY_ANNOUNCES):
+    rig.announce(B)
+    for number in range(EARLY_ANNOUNCES - 1):
+        if number == 1000:
+            rig.announce(B)
         stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
-    rig.announce(B)
     assert len(rig.machine._early) == EARLY_ANNOUNCES
+    rig.registered_pair()
+    assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
+
+
+def test_repeated_early_announce_is_the_newest() -> None:
+    rig = Rig()
+    rig.announce(B)
+    for number in range(EARLY_ANNOUNCES):
+        rig.announce(B)
+        stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
+        rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
     rig.registered_pair()
     assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
 
