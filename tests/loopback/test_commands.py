@@ -408,3 +408,25 @@ async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_fil
             writer.transport.abort()
         assert await server.end(signal.SIGTERM) == 0
         assert not any("refused" in line or "Traceback" in line for line in server.told)
+
+
+async def test_a_burst_of_connections_does_not_use_up_the_open_files() -> None:
+    shell = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
+    async with Command.run(*shell, *SERVER, "--host", "127.0.0.1", "--port", "0") as server:
+        endpoint = await listening(server)
+        server.process.send_signal(signal.SIGSTOP)
+        burst = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(300)]
+        for sock in burst:  # the kernel completes them, and they wait
+            sock.setblocking(False)
+            sock.connect_ex(endpoint.sockaddr)
+        server.process.send_signal(signal.SIGCONT)
+        async with (
+            Host(endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
+            Host(endpoint, "host_b", "host_a", listen="127.0.0.1"),
+        ):
+            await a.connected()
+        for sock in burst:
+            sock.close()
+        assert await server.end(signal.SIGTERM) == 0
+        assert "room for 16 connections only: raise `ulimit -n`" in server.told[0]
+        assert not any("Traceback" in line for line in server.told)
