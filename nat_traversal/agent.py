@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 
 from nat_traversal import events as e
+from nat_traversal.announcer import Announcer
 from nat_traversal.control_link import ControlLink, Identity
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
@@ -20,7 +21,7 @@ from nat_traversal.handshake import Handshake, HandshakeState, Output
 from nat_traversal.path import Path
 from nat_traversal.timers import Backoff, Timers
 from nat_traversal.transitions import StateMachine
-from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, TRANSACTION_BYTES, datagrams
+from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER, check_id
 
@@ -28,13 +29,6 @@ log = logging.getLogger(__name__)
 
 METHOD = "ordered-hello"
 """The name of the contract's rung, for logs, results and reports."""
-ANNOUNCE_FIRST = 0.5
-ANNOUNCE_MOST = 4.0
-"""Seconds between announces while none is answered; doubling (RFC 8489 section 6.2.1)."""
-ANNOUNCE_KEEPALIVE = 15.0
-"""Seconds between announces while waiting for the peer (RFC 8445 section 11): keeps the mapping."""
-UDP_SILENCE = 5.0
-"""Seconds of unanswered announces after which the user is told that UDP seems blocked."""
 MAX_EARLY = 4
 """HELLOs that are kept until the round starts; the oldest makes room."""
 RETRY_FIRST = 5.0
@@ -105,10 +99,7 @@ class Agent:
         self._retry = Backoff(rng, RETRY_FIRST, RETRY_MOST)
         self._machine = StateMachine("path", _S.IDLE, TABLE)
         self._generation = 0
-        self._mapped: Endpoint | None = None
-        self._transactions: list[bytes] = []
-        self._announce_pause = ANNOUNCE_FIRST
-        self._silent_since: float | None = None
+        self._announcer: Announcer | None = None
         self._handshake: Handshake | None = None
         self._early: list[tuple[datagrams.Hello, Endpoint]] = []
         self._path: Path | None = None
@@ -130,6 +121,7 @@ class Agent:
         if self.state is _S.CLOSED:
             return []
         actions = list(self._dispatch(event, now))
+        self._arm("announce", self._announcer.deadline if self._announcer else None)
         self._arm("handshake", self._handshake.deadline if self._handshake else None)
         self._arm("path", self._path.deadline if self._path else None)
         return actions
@@ -250,17 +242,14 @@ class Agent:
         yield from self._drop_socket()
         self._machine.fire(_T.OPEN)
         self._generation = (generation - 1) % MAX_COUNTER + 1
-        self._announce_pause = ANNOUNCE_FIRST
-        self._silent_since = None
+        self._announcer = Announcer(self._identity.token, self._generation, self._rng)
         yield e.OpenUdp(self._generation)
 
     def _drop_socket(self) -> Iterator[e.Action]:
         self._handshake = None
         self._early = []
         self._path = None
-        self._mapped = None
-        self._transactions = []
-        self._timers.cancel("announce")
+        self._announcer = None
         self._timers.cancel("retry")
         if self.state is not _S.IDLE:
             yield e.CloseUdp(self._generation)
@@ -270,26 +259,8 @@ class Agent:
         self._machine.fire(_T.GIVE_UP)
 
     def _announce(self, now: float) -> e.Action:
-        transaction = self._rng.randbytes(TRANSACTION_BYTES)
-        self._transactions = [*self._transactions[-3:], transaction]
-        self._timers.set("announce", now + self._announce_pause)
-        self._announce_pause = min(ANNOUNCE_MOST, 2 * self._announce_pause)
-        if self._silent_since is None:
-            self._silent_since = now
-        announce = datagrams.Announce(self._identity.token, transaction, self._generation)
-        return e.SendDatagram(announce, None, self._generation)
-
-    def _announced(self, answer: datagrams.Announced, now: float) -> Iterator[e.Action]:
-        if answer.transaction not in self._transactions:
-            return
-        self._transactions.remove(answer.transaction)
-        if self.state is _S.ANNOUNCING:  # the order to start may have overtaken the answer
-            self._silent_since = None
-            self._announce_pause = ANNOUNCE_FIRST
-            self._timers.set("announce", now + ANNOUNCE_KEEPALIVE)
-        if answer.mapped != self._mapped:
-            self._mapped = answer.mapped
-            yield e.Tell(e.MappingLearned(answer.mapped, self._generation))
+        assert self._announcer is not None
+        return self._announcer.announce(now)
 
     # The round: steps 4 to 6
 
@@ -297,7 +268,8 @@ class Agent:
         if self.state is not _S.ANNOUNCING:
             return
         self._machine.fire(_T.START)
-        self._timers.cancel("announce")
+        if self._announcer is not None:
+            self._announcer.stop()
         self._handshake = Handshake(start)
         yield e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
         for hello, source in self._early:
@@ -360,8 +332,8 @@ class Agent:
         self, datagram: datagrams.Datagram, source: Endpoint, now: float
     ) -> Iterator[e.Action]:
         match datagram:
-            case datagrams.Announced():
-                yield from self._announced(datagram, now)
+            case datagrams.Announced() if self._announcer is not None:
+                yield from self._announcer.answered(datagram, now)
             case datagrams.Hello() if self._handshake is not None:
                 yield from self._hello_arrived(self._handshake, datagram, source, now)
             case datagrams.Hello() if self.state is _S.ANNOUNCING:
@@ -429,12 +401,8 @@ class Agent:
                 yield from self._control_lost(reason, now)
             else:
                 yield from self._link.timer_fired(name, now)
-        elif name == "announce":
-            silence = 0.0 if self._silent_since is None else now - self._silent_since
-            if silence >= UDP_SILENCE and self._link.is_registered:
-                yield e.Tell(e.AnnounceUnanswered(silence))
-                self._silent_since = now
-            yield self._announce(now)
+        elif name == "announce" and self._announcer is not None:
+            yield from self._announcer.due(now, server_answers=self._link.is_registered)
         elif name == "retry":
             yield from self._offer(now)
         elif name == "handshake" and self._handshake is not None:

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, UDP_SILENCE, PathState
+from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, PathState
+from nat_traversal.announcer import UDP_SILENCE
 from nat_traversal.wire.datagrams import Hello
 from tests.sim.network import Weather
 from tests.sim.world import Client, World

@@ -22,7 +22,7 @@ FORBIDDEN = {
 }  # fmt: skip
 """What brings I/O, a clock, threads or chance of its own."""
 LOWER = {"errors", "endpoint", "behavior", "wire", "timers", "transitions", "events"}
-CLIENT = {"agent", "control_link", "handshake", "path"}
+CLIENT = {"agent", "announcer", "control_link", "handshake", "path"}
 SERVER = {"rendezvous", "session"}
 LAB_MAY_USE = {"behavior", "endpoint", "errors", "wire"}
 

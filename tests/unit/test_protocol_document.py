@@ -25,7 +25,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "handshake.TABLE_B": handshake.TABLE_B,
 }
 MODULES = (
-    "agent", "control_link", "handshake", "path", "rendezvous", "session",
+    "agent", "announcer", "control_link", "handshake", "path", "rendezvous", "session",
     "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {
