@@ -187,10 +187,16 @@ def one_way_data() -> Scene:
     return scene
 
 
+def test_a_confirm_that_is_not_let_in_is_a_failure() -> None:
+    scene = half_connected()
+    scene.send("host_b", Confirm(TOKENS[1], 1, False), 1, Fate.DROPPED)
+    assert checks.outcome_is_proven(scene.trace()).ok
+
+
 @pytest.mark.parametrize(
     ("scene", "seen"),
     [
-        (half_connected(), "HELLO 3 arrived"),
+        (half_connected(), "HELLO 3 arrived and was not confirmed"),
         (one_way_data(), "data reached host_b"),
         (without(connected(), Confirm), "data reached host_a"),
         (without(connected(), Data), "CONFIRM arrived"),
