@@ -23,7 +23,7 @@ from topologies.nodes import FORWARDING, LabLink, LabNode, Nat
 
 Addresses = Mapping[str, Sequence[str]]
 """CIDR texts by interface name. An interface that a bridge joins has an empty list."""
-_MOST_NAME = 15  # IFNAMSIZ - 1
+MOST_NAME = 15  # IFNAMSIZ - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,8 @@ class LabTopo(Topo):  # type: ignore[misc]
             cls=LabLink,
             intfName1=one,
             intfName2=other,
-            addr1=_mac(one, owners[0][1]),
-            addr2=_mac(other, owners[1][1]),
+            addr1=mac_address(one, owners[0][1]),
+            addr2=mac_address(other, owners[1][1]),
         )
 
     def _owner(self, interface: str) -> tuple[str, Sequence[str]]:
@@ -207,9 +207,9 @@ class LabTopo(Topo):  # type: ignore[misc]
         if name in self.nodes(sort=False):
             raise UsageError(f"there are two nodes {name}: give each a name of its own")
         for interface, texts in addresses.items():
-            if not 0 < len(interface.encode()) <= _MOST_NAME:
+            if not 0 < len(interface.encode()) <= MOST_NAME:
                 raise UsageError(
-                    f"interface name {interface!r} of {name}: Linux takes 1 to {_MOST_NAME} bytes"
+                    f"interface name {interface!r} of {name}: Linux takes 1 to {MOST_NAME} bytes"
                 )
             for text in texts:
                 check_address(text)
@@ -226,7 +226,7 @@ def check_address(text: str) -> None:
         raise UsageError(f"{text} has no network length: give one like {text}/24")
 
 
-def _mac(interface: str, addresses: Sequence[str]) -> str:
+def mac_address(interface: str, addresses: Sequence[str]) -> str:
     """A locally administered MAC address that shows the IPv4 address in a capture.
 
     Without an IPv4 address it is made of the interface's name, so that it is the same every time.
