@@ -87,7 +87,6 @@ class Client(Driver):
         self.feed(e.StopRequested())
         self._disarm()
         if self._connecting is not None:
-            self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         if control is not None:
             await control.closed()

@@ -306,6 +306,15 @@ class TestErrors:
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
+    async def test_the_first_of_two_reasons_stays(self) -> None:
+        connection = Connection()
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathLost("the other side never confirmed the path"))
+        connection.path_down()
+        connection.told(e.AttemptFailed("no-path", "no path", None))
+        with pytest.raises(ConnectionLostError, match="never confirmed"):
+            await received(connection)
+
     async def test_an_error_of_the_caller_s_own_passes_through_and_says_goodbye(self) -> None:
         async with (
             a_server() as (server, _),

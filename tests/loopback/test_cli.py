@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import runpy
 import signal
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint, UsageError, __version__, cli
+from nat_traversal import Endpoint, UsageError, cli
 from nat_traversal import events as e
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.names import resolve
 from nat_traversal.console import Console
 from nat_traversal.endpoint import HostPort
+from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
 from tests.loopback.support import (
     DEADLINE,
@@ -182,15 +181,26 @@ class TestStatus:
                     async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
                         await b.connected()
 
-    async def test_the_first_reason_to_end_decides(self) -> None:
-        """The server goes with the peer's goodbye: the path is what was lost."""
-        async with a_server() as (server, _):
+    async def test_the_first_of_two_reasons_to_end_decides(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        token = bytes(range(16))
+        async with ScriptedServer.run() as server:
             words = host_a(server.endpoint, "--connect", "127.0.0.1:9", "--once")
             async with command(*words) as running:
-                async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
-                    await b.connected()
-                    await server.close()
-                assert await running == 6
+                wire = await server.client()
+                with Program() as peer:
+                    candidates = (m.Candidate("srflx", peer.endpoint),)
+                    wire.send(m.StartRound(1, 1, m.Role.B, token, candidates))
+                    wire.send(m.SendHello(1, 1, 1, 2))
+                    _, host = await peer.receive()
+                    peer.send(d.encode(d.Hello(token, 1, 3, heard=True)), host)
+                    await wire.until(m.Established)
+                    wire.send(m.Failed(1, "no-path", "the other side heard nothing"))
+                    assert await running == 6
+        told = capsys.readouterr().err
+        assert "connection lost: the other side never confirmed the path" in told
+        assert "no path: the other side heard nothing; giving up" in told
 
 
 class TestProcess:
@@ -220,15 +230,6 @@ class TestProcess:
         for words in ([], ["-v"]):
             cli.client_main([*host_a(unused(), "--connect", "127.0.0.1:9", "--once")[1:], *words])
         assert levels == [logging.WARNING, logging.DEBUG]
-
-    def test_the_package_runs_as_a_module(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setattr(sys, "argv", ["nat_traversal", "--version"])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_module("nat_traversal", run_name="__main__")
-        assert end.value.code == 0
-        assert capsys.readouterr().out == f"{__version__}\n"
 
 
 class TestNames:

@@ -228,6 +228,13 @@ class TestControl:
             assert lost.reason == "a line must be one JSON object in UTF-8"
             await wire.ended()
 
+    async def test_what_a_server_says_after_its_refusal_is_not_heard(self) -> None:
+        async with a_scripted_server() as (a, wire):
+            wire.send(m.Refused("server-full", "no room"), m.PeerStatus(m.PeerState.LEFT))
+            await a.notices.wait(e.ServerLost)
+            await wire.ended()
+            assert e.PeerSeen("host_b", m.PeerState.LEFT) not in a.notices
+
     async def test_a_server_that_does_not_read_is_left(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
