@@ -51,10 +51,22 @@ def test_hosts_that_share_a_nat_each_reach_a_host_elsewhere(tmp_path: Path) -> N
     assert attempt(tmp_path, "shared_nat", {"hosts": 3}, *pairs) == dict.fromkeys(pairs, CONNECTED)
 
 
-def test_hosts_that_share_a_nat_do_not_meet_where_it_does_not_hairpin(tmp_path: Path) -> None:
+HAIRPIN = [
+    ("port-restricted-cone", FAILED),
+    ("full-cone", FAILED),
+    ("EIM+APDF+hairpin-external-source", CONNECTED),
+    ("EIM+EIF+hairpin-external-source", CONNECTED),
+]
+"""NATs that two hosts share, and whether they meet there, told only each other's external endpoint."""
+
+
+@pytest.mark.parametrize(("nat", "outcome"), HAIRPIN)
+def test_hosts_that_share_a_nat_meet_where_it_hairpins(
+    tmp_path: Path, nat: str, outcome: set[str]
+) -> None:
     inside, outside = Pair("host_a1", "host_a2"), Pair("host_a1", "host_b")
-    assert attempt(tmp_path, "shared_nat", {}, inside, outside) == {
-        inside: FAILED,
+    assert attempt(tmp_path, "shared_nat", {"nat_a": nat}, inside, outside) == {
+        inside: outcome,
         outside: CONNECTED,
     }
 
@@ -77,15 +89,17 @@ def test_behind_two_nats_the_stricter_decides(
     assert attempt(tmp_path, "double_nat", kinds, pair) == {pair: outcome}
 
 
-def test_homes_behind_one_carrier_reach_others_but_not_each_other(tmp_path: Path) -> None:
-    """The carrier's NAT does not hairpin."""
+@pytest.mark.parametrize(("cgn", "outcome"), HAIRPIN)
+def test_homes_behind_one_carrier_meet_where_it_hairpins(
+    tmp_path: Path, cgn: str, outcome: set[str]
+) -> None:
     neighbours, first, second = (
         Pair("host_a", "host_b"),
         Pair("host_a", "host_c"),
         Pair("host_c", "host_b"),
     )
-    assert attempt(tmp_path, "shared_cgn", {}, neighbours, first, second) == {
-        neighbours: FAILED,
+    assert attempt(tmp_path, "shared_cgn", {"cgn": cgn}, neighbours, first, second) == {
+        neighbours: outcome,
         first: CONNECTED,
         second: CONNECTED,
     }
