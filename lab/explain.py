@@ -36,7 +36,7 @@ def reason(trace: Trace, nat_a: str, nat_b: str) -> str:
         hello = round_.arrival or round_.first(last)
         assert hello is not None
         clauses.append(f"round {round_.number}: {reasons.clause(last, hello)}")
-    return f"{'; '.join(clauses)}."
+    return f"{'; '.join(clauses)}.".replace("round", "Round", 1)
 
 
 def _explain_round(reasons: _Reasons, round_: Round) -> str:

@@ -1,8 +1,10 @@
 """A cell's captured packets as a ladder diagram: who sent what to whom, and where it ended. Pure.
 
-Rows are in order of time but not to scale: what matters happens within milliseconds, and a round
-that fails lasts seconds. Repetitions that fared alike share one row. The SVG takes its colours from
-the page around it (class names), so that it follows the reader's light or dark setting.
+Each NAT has its LAN and its WAN side, with what passed there when: the small figures are milliseconds
+after the sending. Rows are in order of time but not to scale: what matters happens within
+milliseconds, and a round that fails lasts seconds. Repetitions that fared alike share one row. The
+SVG takes its colours from the page around it (class names), so that it follows the reader's light or
+dark setting.
 """
 
 from __future__ import annotations
@@ -12,20 +14,31 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lab.passage import Fate
+from lab.passage import SERVER_LINK, TWO_NATS, Fate
 from lab.result import CellResult, PacketRecord
 
-_COLUMNS = ("host_a", "nat_a", "internet", "nat_b", "host_b")
-_X = {name: 150 + 205 * index for index, name in enumerate(_COLUMNS)}
+_A, _B = TWO_NATS
+_X = {
+    _A.host: 150,
+    _A.lan: 320,
+    _A.wan: 395,
+    "internet": 545,
+    _B.wan: 695,
+    _B.lan: 770,
+    _B.host: 940,
+}
+"""Every NAT has two lines of life: its LAN side and its WAN side."""
 _END_X = {**_X, "server": _X["internet"]}
 """The server hangs on the internet router: what goes to it ends in that column."""
-_NAT = {"host_a": "nat_a", "host_b": "nat_b"}
+_POINT_X = {_A.host_link: _X[_A.host], _B.host_link: _X[_B.host], SERVER_LINK: _X["internet"], **_X}
+_NAT_SIDES = (_A.lan, _A.wan, _B.wan, _B.lan)
+_SIDE = {side.host: side for side in TWO_NATS}
 _TIME_X = 84
 _HEAD = 58
 _ROW = 46
 _BAND = 34
 _SLANT = 12
-_WIDTH = _X["host_b"] + 75
+_WIDTH = _X[_B.host] + 75
 
 _ENDING = {
     Fate.DELIVERED: "",
@@ -89,13 +102,23 @@ def ladder(cell: CellResult) -> Markup:
 
 
 def _head(cell: CellResult, bottom: int) -> Iterator[Markup]:
-    below = {"nat_a": cell.nat_a, "internet": "and the server", "nat_b": cell.nat_b}
+    for side, preset in ((_A, cell.nat_a), (_B, cell.nat_b)):
+        left, right = sorted((_X[side.lan], _X[side.wan]))
+        middle = (left + right) // 2
+        yield Markup('<rect class="box" x="{}" y="{}" width="{}" height="{}"/>').format(
+            left, _HEAD - 8, right - left, bottom - _HEAD + 8
+        )
+        yield Markup('<text class="node" x="{}" y="16">{}</text>').format(middle, side.nat)
+        yield Markup('<text class="preset" x="{}" y="32">{}</text>').format(middle, preset)
     for name, x in _X.items():
         yield Markup('<line class="life" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>').format(
             x, _HEAD - 8, bottom
         )
-        yield Markup('<text class="node" x="{}" y="22">{}</text>').format(x, name)
-        yield Markup('<text class="preset" x="{}" y="40">{}</text>').format(x, below.get(name, ""))
+        side_name = name[-3:].upper() if name in _NAT_SIDES else None
+        yield Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
+            "preset" if side_name else "node", x, 46 if side_name else 16, side_name or name
+        )
+    yield Markup('<text class="preset" x="{}" y="32">and the server</text>').format(_X["internet"])
 
 
 def _band(round_: int, y: int) -> Markup:
@@ -124,6 +147,8 @@ def _arrow(row: Row, y: int) -> Iterator[Markup]:
     yield Markup('<line class="path" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
         start, y, end, y_end
     )
+    if row.times == 1:
+        yield from _hops(record, y, y_end, (start, end))
     yield _tip(end, y_end, forward) if record.fate is Fate.DELIVERED else _cross(end, y_end)
     side = 1 if forward else -1
     anchor = "start" if forward else "end"
@@ -137,13 +162,27 @@ def _arrow(row: Row, y: int) -> Iterator[Markup]:
     yield _text("name", start + 8 * side, y - 6, anchor, name)
     yield _text("to", start + 8 * side, y + 17, anchor, f"to {record.destination}")
     if record.translated and record.translated != record.source:
-        nat = _X[_NAT[record.sender]]
+        nat = _X[_SIDE[record.sender].wan]
         y_nat = y + round(_SLANT * abs(nat - start) / full)
         yield Markup('<circle class="nat" cx="{}" cy="{}" r="4"/>').format(nat, y_nat)
         yield _text("from", nat + 8 * side, y_nat + 17, anchor, f"as {record.translated}")
     if record.fate is not Fate.DELIVERED:
         yield _text("fate", end + 10 * side, y_end - 8, anchor, _ENDING[record.fate])
     yield Markup("</g>")
+
+
+def _hops(record: PacketRecord, y: int, y_end: int, ends: tuple[int, int]) -> Iterator[Markup]:
+    """When it passed each capture point on its way, after it was sent."""
+    start, end = ends
+    for point, time in list(record.seen.items())[1:]:
+        x = _POINT_X[point]
+        y_here = y + round((y_end - y) * (x - start) / (end - start))
+        yield Markup('<circle class="hop" cx="{}" cy="{}" r="2.5"/>').format(x, y_here)
+        text = f"+{(time - record.t) * 1000:.2f}"
+        if end > start:
+            yield _text("after", x - 5, y_here - 6, "end", text)
+        else:
+            yield _text("after", x + 5, y_here - 6, "start", text)
 
 
 def _end(record: PacketRecord) -> int:
@@ -153,11 +192,11 @@ def _end(record: PacketRecord) -> int:
         case Fate.DELIVERED | Fate.PORT_CLOSED:
             return _END_X[receiver]
         case Fate.DROPPED | Fate.TAKEN_BY_ROUTER:
-            return _X[_NAT[receiver]]
+            return _X[_SIDE[receiver].wan]
         case Fate.EXPIRED | Fate.LOST:
             return _X["internet"]
         case Fate.BLOCKED:
-            return _X[_NAT[sender]]
+            return _X[_SIDE[sender].lan]
 
 
 def _tip(x: int, y: int, forward: bool) -> Markup:

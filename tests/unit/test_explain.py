@@ -21,7 +21,7 @@ PORT_RESTRICTED, MASQUERADE, SYMMETRIC = "port-restricted-cone", "linux-masquera
 
 def test_deciding_packet_of_each_round_is_told_with_time_and_reason() -> None:
     assert reason(swapped().trace(), PORT_RESTRICTED, MASQUERADE) == (
-        "round 1: nat_b took for itself host_a's HELLO 3 at 0.003 s (ICMP port unreachable): host_b "
+        "Round 1: nat_b took for itself host_a's HELLO 3 at 0.003 s (ICMP port unreachable): host_b "
         "had sent from 198.51.100.2:50001 only to 192.0.2.2:6545; round 2: host_b's HELLO 3 arrived "
         "at host_a at 0.005 s: host_a had sent from 203.0.113.2:40002 to 198.51.100.2:50002."
     )

@@ -11,14 +11,16 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from lab.category import Category
 from lab.outcome import Outcome
 from lab.packet import Packet, Protocol
 from lab.passage import TWO_NATS, Fate
 from lab.report.html import write_html
 from lab.report.ladder import ladder, rows_of
+from lab.report.strip import Scale, strip
 from lab.report.table import print_table
 from lab.report.words import faults, summary
-from lab.result import CellResult, Report, observe
+from lab.result import CellResult, Report, merge, observe
 from lab.trace import reconstruct
 from nat_traversal.behavior import PRESETS
 from nat_traversal.endpoint import Endpoint
@@ -74,6 +76,15 @@ def test_ladder_names_each_round_and_its_roles() -> None:
         "Round 1: A = host_a, B = host_b",
         "Round 2: A = host_b, B = host_a",
     ]
+
+
+FORBIDDEN = replace(
+    cell("symmetric", "symmetric", predicted=Outcome.FAILED, predicted_round=None),
+    observed=Outcome.FAILED,
+    round=None,
+    connect_ms=None,
+    category=Category.FORBIDDEN,
+)
 
 
 def printed(report: Report) -> str:
@@ -135,18 +146,27 @@ def test_ladder_has_an_arrow_for_each_packet_and_a_cross_where_one_ended() -> No
     [
         (Fate.DELIVERED, "host_b"),
         (Fate.PORT_CLOSED, "host_b"),
-        (Fate.DROPPED, "nat_b"),
-        (Fate.TAKEN_BY_ROUTER, "nat_b"),
+        (Fate.DROPPED, "nat_b's WAN"),
+        (Fate.TAKEN_BY_ROUTER, "nat_b's WAN"),
         (Fate.EXPIRED, "internet"),
         (Fate.LOST, "internet"),
-        (Fate.BLOCKED, "nat_a"),
+        (Fate.BLOCKED, "nat_a's LAN"),
     ],
 )
 def test_arrow_ends_where_the_packet_did(fate: Fate, column: str) -> None:
     shown = cell(hellos=(hello(1, fate),), packets=())
     (path,) = elements(shown, "path")
     at = {text.text: text.get("x") for text in elements(shown, "node")}
+    lan_a, wan_a, wan_b, lan_b = [
+        text.get("x") for text in elements(shown, "preset") if text.text in ("LAN", "WAN")
+    ]
+    assert [text.text for text in elements(shown, "preset") if text.text in ("LAN", "WAN")] == [
+        *("LAN", "WAN"),
+        *("WAN", "LAN"),
+    ]
+    at |= {"nat_a's LAN": lan_a, "nat_b's WAN": wan_b}
     assert (path.get("x1"), path.get("x2")) == (at["host_a"], at[column])
+    assert None not in (wan_a, lan_b)
 
 
 def test_repetitions_of_one_fate_share_a_row() -> None:
@@ -187,11 +207,12 @@ def page(tmp_path: Path, *cells: CellResult) -> tuple[Page, str]:
 
 def test_every_cell_links_to_its_own_evidence(tmp_path: Path) -> None:
     cells = [cell(nat_a, nat_b) for nat_a in PRESETS for nat_b in PRESETS]
-    shown, _ = page(tmp_path, *cells)
+    shown, text = page(tmp_path, *cells)
     anchors = [link.removeprefix("#") for link in shown.links if link.startswith("#")]
     assert set(anchors) <= shown.ids
     assert len(set(anchors) - {"matrix"}) == 36
-    assert shown.tags.count("svg") == 36
+    assert text.count('class="ladder"') == 36
+    assert text.count('class="strip"') == 36
     assert "pcap/none--none.pcapng" in shown.links
 
 
@@ -221,7 +242,56 @@ def test_whatever_was_measured_is_text_and_never_markup(tmp_path: Path) -> None:
 def test_page_is_loud_about_what_is_not_as_predicted(tmp_path: Path) -> None:
     _, good = page(tmp_path, cell())
     _, bad = page(tmp_path, cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN)
-    assert '<td class="wrong">' not in good
-    assert bad.count('<td class="wrong">') == 3
+    assert '<td class="cell wrong' not in good
+    assert bad.count('<td class="cell wrong') == 3
     assert "not connected" in bad
     assert "1 of 4 cells as predicted" in bad
+
+
+def test_filters_need_no_script_and_every_cell_answers_to_them(tmp_path: Path) -> None:
+    shown, text = page(tmp_path, cell("none", "symmetric"), BROKEN, FORBIDDEN)
+    for kind in ("round-1", "failed", "wrong", "category-0", "category-1", "nat-0", "nat-1"):
+        assert f"only-{kind}" in shown.ids
+        assert text.count(f"body:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 2
+    assert {"any-outcome", "any-category", "any-nat"} <= shown.ids
+    good, forbidden, bad = (
+        line.split('"')[1].split()
+        for line in text.splitlines()
+        if line.startswith('<td class="cell')
+    )
+    assert {"is-round-1", "is-category-0", "is-nat-0", "is-nat-1"} <= set(good)
+    assert {"is-wrong", "is-category-3"} <= set(bad)
+    assert {"is-failed", "is-category-1"} <= set(forbidden)
+    assert not {"is-wrong", "is-failed"} & set(good)
+
+
+def test_cells_are_a_ring_that_one_can_step_through(tmp_path: Path) -> None:
+    shown, _ = page(tmp_path, cell("none", "none"), cell("none", "symmetric"), cell("symmetric"))
+    evidence = shown.links[shown.links.index("#matrix") - 2 :]
+    assert [link for link in evidence if link.startswith("#")] == [
+        *("#symmetric--none", "#none--symmetric", "#matrix"),
+        *("#none--none", "#symmetric--none", "#matrix"),
+        *("#none--symmetric", "#none--none", "#matrix"),
+    ]
+
+
+def test_runs_of_a_pair_are_shown_as_a_distribution(tmp_path: Path) -> None:
+    runs = merge([cell(connect_ms=time) for time in (1.0, 3.0, 100.0)])
+    _, text = page(tmp_path, runs)
+    assert "3 runs: connected in round 1 (3 of 3), 1.0 / 3.0 / 100.0 ms" in text
+    assert runs.timing is not None
+    drawn = ElementTree.fromstring(strip(runs.timing, Scale(1.0, 100.0)))
+    xs = [float(dot.get("cx", "")) for dot in drawn.iter("circle")]
+    assert xs == sorted(xs)
+    assert (xs[0], xs[-1]) == (5.0, 155.0)
+    assert Scale.of([]) is None
+    assert Scale(2.0, 2.0).x(2.0) == 80.0
+
+
+def test_ladder_shows_when_a_packet_passed_each_side_of_each_nat() -> None:
+    seen = {"host_a-eth0": 0.0, "nat_a-lan": 0.0001, "nat_a-wan": 0.0002, "nat_b-wan": 0.0004}
+    shown = cell(hellos=(replace(hello(1, Fate.DROPPED), seen=seen),), packets=())
+    assert [text.text for text in elements(shown, "after")] == ["+0.10", "+0.20", "+0.40"]
+    drawn = [dot.get("cx") for dot in elements(shown, "hop")]
+    sides = [text for text in elements(shown, "preset") if text.text in ("LAN", "WAN")]
+    assert drawn == [side.get("x") for side in sides[:3]]
