@@ -157,7 +157,7 @@ _RULES_REMEDY = (
     " xt_MASQUERADE xt_conntrack"
 )
 _NETEM_REMEDY = (
-    "nothing: the lab's links have neither delay nor loss. In topologies of your own, Mininet's"
+    "the lab's own delay line (docs/lab.md, Links). In topologies of your own, Mininet's"
     " TCLink(delay=, loss=) will not work here"
 )
 

@@ -17,6 +17,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from lab.errors import LabError, ProgramError
+from lab.link_conditions import PLAIN, LinkConditions
+from lab.link_options import link_conditions
 from lab.scenario import LADDER_FILE, LabProgram, NatLab, command_words, require_program
 from lab.standing import CAPTURE_FILE
 from nat_traversal.errors import UsageError
@@ -51,6 +53,7 @@ class Run:
     until: str | None = None
     """``a`` or ``b``: the run is over when that has ended. None: when both have."""
     keep_open: bool = False
+    links: LinkConditions = PLAIN
 
 
 def add_options(
@@ -101,6 +104,7 @@ def run_from(options: argparse.Namespace) -> Run | None:
         options.timeout,
         options.until,
         options.keep_open,
+        link_conditions(options),
     )
 
 
@@ -112,7 +116,7 @@ def run_commands(run: Run) -> int:
     except ProgramError as error:
         return _complain(str(error), RunStatus.NO_SUCH_PROGRAM)
     try:
-        with NatLab(run.nat_a, run.nat_b, run.directory) as lab:
+        with NatLab(run.nat_a, run.nat_b, run.directory, run.links) as lab:
             return _run_in(lab, run)
     except KeyboardInterrupt:
         return _complain("interrupted", RunStatus.INTERRUPTED)

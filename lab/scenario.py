@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from lab import sandbox, standing
 from lab.errors import LabError, ProgramError
+from lab.link_conditions import PLAIN, LinkConditions
 from lab.sandbox import Sandbox
 from lab.standing import CAPTURE_FILE
 from nat_traversal.errors import UsageError
@@ -136,8 +137,11 @@ class NatLab:
     Ends with the ``with`` block, or `close`, or the thread that made it. Times are in seconds.
     """
 
-    def __init__(self, nat_a: str, nat_b: str, directory: Path) -> None:
+    def __init__(
+        self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN
+    ) -> None:
         """Two presets by name; `directory` is made, and keeps output, rules, probes and packets.
+        `links` are the conditions between each NAT and the internet.
 
         Raises `UsageError` for an unknown preset, `SandboxUnavailableError` with reason and remedy
         where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
@@ -154,7 +158,7 @@ class NatLab:
         self._names: Counter[str] = Counter()
         self._box = Sandbox()
         try:
-            facts = self._box.call(_BUILD_TIMEOUT, standing.build, nat_a, nat_b, directory)
+            facts = self._box.call(_BUILD_TIMEOUT, standing.build, nat_a, nat_b, directory, links)
         except BaseException:
             self._box.kill()
             raise
@@ -280,7 +284,12 @@ class NatLab:
         Nothing is raised, so that what can be kept is kept. The lab still has to be closed.
         """
         troubles = []
-        for step in (self._end_programs, self.stop_capture, self._write_ladder):
+        for step in (
+            self._end_programs,
+            self.stop_capture,
+            self._write_ladder,
+            self._check_links,
+        ):
             try:
                 step()
             except LabError as error:
@@ -299,6 +308,9 @@ class NatLab:
 
     def _end_programs(self) -> None:
         self._box.call(_END_TIMEOUT, standing.end_programs)
+
+    def _check_links(self) -> None:
+        self._box.call(_END_TIMEOUT, standing.check_links)
 
     def _write_ladder(self) -> None:
         path = self.directory / LADDER_FILE

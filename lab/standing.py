@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from lab.addressing import SERVER, SERVER_SECOND, Side
-from lab.errors import LabError, ProgramError
+from lab.errors import LabError, NetworkError, ProgramError
+from lab.link_conditions import PLAIN, LinkConditions
 from lab.netns import in_namespace
 from lab.packet import Packet
 from lab.passage import CAPTURE_POINTS
@@ -24,6 +25,7 @@ from lab.programs import Line, Program, Programs, Stream
 
 if TYPE_CHECKING:
     from lab.capture import Capture
+    from lab.links import Conditioned
     from lab.network import TwoNatsNetwork
 
 P = ParamSpec("P")
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 CAPTURE_FILE = "capture.pcapng"
 PROBES_FILE = "probes.txt"
+LINKS_FILE = "links.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,21 @@ class _Lab:
     programs: Programs
     capture: Capture
     directory: Path
+    links: Conditioned | None
 
 
 _labs: list[_Lab] = []
 
 
-def build(nat_a: str, nat_b: str, directory: Path) -> Facts:
-    """Make the network, probe its NATs, keep rules and probes in `directory`, start to capture.
+def build(nat_a: str, nat_b: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
+    """Make the network, probe its NATs, keep rules and probes in `directory`, put `conditions` on the
+    links between NATs and internet (and what makes them into `directory`), start to capture.
 
     Raises `UsageError` for an unknown preset, `NetworkError`, `NatMismatchError`, and `LabError` if
     `directory` cannot be written.
     """
     from lab.capture import Capture, Tap
+    from lab.links import WAN_LINKS, conditioned
     from lab.network import two_nats_network
     from lab.probe import check, probe_nat
 
@@ -77,8 +83,13 @@ def build(nat_a: str, nat_b: str, directory: Path) -> Facts:
         probed += [f"{side.nat_node}: {observed}", *map(str, observed.probes)]
         _write(directory / PROBES_FILE, "\n".join(probed) + "\n")
         check(side.preset, observed)
+    links = None
+    if conditions != PLAIN:
+        wanted = dict.fromkeys(WAN_LINKS, conditions)
+        links = stack.enter_context(conditioned(network, wanted))
+        _write(directory / LINKS_FILE, f"{links}\n")
     capture = Capture([Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()])
-    _labs.append(_Lab(stack, network, Programs(directory), capture, directory))
+    _labs.append(_Lab(stack, network, Programs(directory), capture, directory, links))
     sides = (network.side_a, network.side_b)
     return Facts({name: _variables(name, sides, directory) for name in network.names}, rules)
 
@@ -200,6 +211,14 @@ def forget(nat: str) -> None:
 def end_programs() -> None:
     """End those that still run, the last first."""
     _lab().programs.__exit__()
+
+
+def check_links() -> None:
+    """Raises `NetworkError` if the links were not what was asked for."""
+    links = _lab().links
+    untruths = links.untruths() if links else []
+    if untruths:
+        raise NetworkError(f"the links did not keep their conditions: {'; '.join(untruths)}")
 
 
 def stop_capture() -> None:
