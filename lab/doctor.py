@@ -76,6 +76,9 @@ _PROGRAMS = (
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
     ("turnutils_natdiscovery", "coturn", Need.TESTS),
+    ("iperf3", "iperf3", Need.TESTS),
+    ("wireguard-go", "wireguard-go", Need.TESTS),
+    ("wg", "wireguard-tools", Need.TESTS),
     ("socat", "socat", Need.BENCH),
     ("tshark", "tshark", Need.NOTHING),
 )

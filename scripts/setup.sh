@@ -21,7 +21,10 @@ programs='
   turnutils_natdiscovery coturn              test
   tshark               tshark                test
   ping                 iputils-ping          test
-  socat                socat                 bench
+  iperf3               iperf3                test
+  wireguard-go         wireguard-go          test
+  wg                   wireguard-tools       test
+  socat                socat                 test bench
 '
 # mininet: only its mnexec binary is used; PyPI's package has no source of it. Without Recommends, so
 # without Open vSwitch and its daemons, it and what it depends on are 1.5 MB to fetch and start nothing.

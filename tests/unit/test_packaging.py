@@ -145,14 +145,17 @@ def test_setup_installs_for_each_target_what_the_doctor_says_it_needs() -> None:
     )
     installed = {}
     for row in table.splitlines():
-        program, package, *wanted_by = row.split()
-        installed[program] = (package, set(wanted_by))
+        program, package, *words = row.split()
+        installed[program] = (package, set(words))
     looked_for = {
         finding.subject: (finding.remedy.split()[-1], targets[finding.need])
         for finding in doctor.programs(which=lambda _: None)
         if finding.need is not Need.NOTHING
     }
-    assert looked_for.items() <= installed.items()
+    for program, (package, wanted) in looked_for.items():
+        found, wanted_by = installed[program]
+        assert found == package
+        assert wanted <= wanted_by
 
 
 def workflow_list(key: str) -> Any:

@@ -1,0 +1,66 @@
+"""The worked examples, with programs nobody here wrote."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples import ice, wireguard
+from lab.scenario import NatLab
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.nat_pairs(
+    ("full-cone", "port-restricted-cone"),
+    ("restricted-cone", "symmetric"),
+    ("symmetric", "symmetric"),
+)
+def test_aioice_with_stun_alone_connects_where_the_nats_allow_it(nat_lab: NatLab) -> None:
+    both_symmetric = nat_lab.nat_a == nat_lab.nat_b == "symmetric"
+    assert ice.run(nat_lab, "stun") == ("no path" if both_symmetric else "direct")
+
+
+@pytest.mark.nat_pairs(("symmetric", "symmetric"))
+def test_aioice_is_relayed_by_coturn_where_both_nats_are_symmetric(nat_lab: NatLab) -> None:
+    assert ice.run(nat_lab, "turn") == "relayed"
+
+
+@pytest.mark.nat_pairs(("port-restricted-cone", "full-cone"))
+def test_wireguard_between_two_homes_carries_ping_and_iperf3(nat_lab: NatLab) -> None:
+    result = wireguard.run(nat_lab)
+    assert result.method == "ordered-hello"
+    assert result.pings_answered == 3
+    assert result.megabits_per_second > 0
+    crossing = [
+        packet
+        for packet in nat_lab.packets()
+        if packet.point == "nat_b-wan" and str(packet.source).startswith("203.0.113.2:")
+    ]
+    assert len(crossing) > 100
+    assert {packet.destination.address for packet in crossing} == {"198.51.100.2"}
+
+
+def test_dig_asks_dnsmasq_from_behind_two_nats(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", str(_ROOT / "examples/dns.sh"), "symmetric", "restricted-cone"],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHON": sys.executable}
+        | {"REPORT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ['host_a | "server"', 'host_b | "server"']
+    asked = [line for line in done.stderr.splitlines() if "query[TXT] where.lab" in line]
+    assert sorted(line.rpartition(" ")[2] for line in asked) == ["198.51.100.2", "203.0.113.2"]
+
+
+def test_every_example_is_run_here() -> None:
+    named = Path(__file__).read_text(encoding="utf-8")
+    for path in (_ROOT / "examples").glob("[a-z]*.*"):
+        assert path.name in named or f"{path.stem.removesuffix('_peer')}.run(" in named
