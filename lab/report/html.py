@@ -141,7 +141,7 @@ def _words(cell: CellResult) -> Iterator[str]:
         yield " · ".join(parts)
     if cell.observed is Outcome.FAILED or cell.category is Category.MISSED:
         yield _SHORT[cell.category]
-    if not cell.ok and cell.error is None:
+    if not cell.ok and cell.error is None and not cell.disagree:
         same = cell.observed is cell.predicted
         yield "check failed" if same else f"not {cell.predicted}"
 
