@@ -14,7 +14,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from lab import doctor, sandbox
+from lab import conformance, conformance_table, doctor, sandbox
 from lab.addressing import side
 from lab.bench import bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
@@ -143,6 +143,27 @@ def _options() -> argparse.ArgumentParser:
     examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
     examine.set_defaults(run=_doctor)
 
+    conform = commands.add_parser("conformance", help="ask each NAT whether it is what it says")
+    conform.add_argument(
+        "nats",
+        metavar="NAT",
+        nargs="*",
+        type=_argument(lambda name: preset(name).name),
+        help="which NATs (default: all nine pairs, and every flag)",
+    )
+    conform.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_argument(_positive),
+        default=os.cpu_count() or 1,
+        help="NATs at a time (default: %(default)s)",
+    )
+    for form in ("markdown", "json"):
+        conform.add_argument(
+            f"--{form}", metavar="FILE", type=Path, help=f"write the findings as {form} as well"
+        )
+    conform.set_defaults(run=_conformance)
+
     bench = commands.add_parser("bench", help="forwarding beside socat; a cell beside ip -batch")
     bench.set_defaults(run=_bench)
     return parser
@@ -208,6 +229,28 @@ def _doctor(options: argparse.Namespace) -> Exit:
     findings = doctor.examine()
     Console().print(doctor.table(findings))
     return Exit.OK if doctor.is_ok(findings) else Exit.UNAVAILABLE
+
+
+def _conformance(options: argparse.Namespace) -> Exit:
+    progress = Console(stderr=True)
+
+    def done(one: conformance.Conformance) -> None:
+        progress.print(
+            f"{one.name}: {'as it says' if one.ok else 'NOT AS IT SAYS'}", highlight=False
+        )
+
+    found = conformance.examine_all(options.nats or conformance.EVERY, options.jobs, done)
+    Console().print(conformance_table.table(found))
+    for path, write in (
+        (options.markdown, conformance_table.markdown),
+        (options.json, conformance_table.as_json),
+    ):
+        if path is not None:
+            try:
+                path.write_text(write(found), encoding="utf-8")
+            except OSError as error:
+                raise LabError(f"cannot write {path}: {error.strerror}") from None
+    return Exit.OK if all(one.ok for one in found) else Exit.NOT_AS_PREDICTED
 
 
 def _bench(options: argparse.Namespace) -> Exit:
