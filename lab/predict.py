@@ -94,13 +94,22 @@ class _Host:
             peer.target = source
         return Step(round_, name, self.name, source, destination, verdict.fate)
 
+    def is_heard_by(self, peer: _Host) -> bool:
+        """Whether data reaches the peer from where that sends to: a path is one pair of endpoints.
+
+        Not so where every answer to an observed source makes a mapping of its own, for ever.
+        """
+        source = self.nat.outbound(self.socket, self.target)
+        verdict = peer.nat.judge(source, self.target)
+        return verdict.internal == peer.socket and source == peer.target
+
 
 def _run_round(round_: int, a: _Host, b: _Host, steps: list[Step]) -> bool:
-    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM arrived as well."""
+    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well."""
     b.target, a.target = a.open_socket(round_), b.open_socket(round_)
     for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
         steps.append(sender.send(round_, f"HELLO {number}", receiver))
     if steps[-1].fate is not Fate.DELIVERED:
         return False
     steps.append(b.send(round_, "CONFIRM", a))
-    return steps[-1].fate is Fate.DELIVERED
+    return steps[-1].fate is Fate.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)

@@ -7,7 +7,7 @@ import pytest
 from lab.model import Fate
 from lab.outcome import Outcome
 from lab.predict import predict
-from nat_traversal.behavior import PRESETS, Mapping
+from nat_traversal.behavior import NINE, PRESETS, Filtering, Mapping, NatBehavior, parse_behavior
 from nat_traversal.errors import UsageError
 
 PASSABLE_FOR_SYMMETRIC = {"none", "full-cone", "restricted-cone"}
@@ -75,3 +75,48 @@ def test_failed_pair_ran_both_rounds_from_fresh_sockets() -> None:
 def test_unknown_preset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(UsageError, match="choose from none, full-cone"):
         predict("none", "conical")
+
+
+def expected_of_nine(a: NatBehavior, b: NatBehavior) -> Outcome:
+    """Who can connect with whom, in words."""
+    independent = [nat.mapping is Mapping.ENDPOINT_INDEPENDENT for nat in (a, b)]
+    if all(independent):
+        return Outcome.CONNECTED
+    # What a dependent mapping sends comes from a port that nobody has seen: the other has to let it in.
+    lets_in_new_ports = [
+        nat.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT for nat in (a, b)
+    ]
+    if any(independent):
+        outcome = lets_in_new_ports[independent.index(True)]
+    else:
+        # One has to be open to whom it has not sent to, and one to keep its port for one address.
+        outcome = (
+            all(lets_in_new_ports)
+            and Filtering.ENDPOINT_INDEPENDENT in {a.filtering, b.filtering}
+            and Mapping.ADDRESS_DEPENDENT in {a.mapping, b.mapping}
+        )
+    return Outcome.CONNECTED if outcome else Outcome.FAILED
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), list(itertools.product(NINE, repeat=2)))
+def test_outcome_of_every_pair_of_the_nine_behaviours(nat_a: str, nat_b: str) -> None:
+    prediction = predict(nat_a, nat_b)
+    assert prediction.outcome is expected_of_nine(parse_behavior(nat_a), parse_behavior(nat_b))
+    assert prediction.round in {1, None}
+
+
+def test_ports_that_move_with_every_answer_make_no_path() -> None:
+    prediction = predict("APDM+EIF", "APDM+EIF")
+    assert prediction.outcome is Outcome.FAILED
+    assert {step.fate for step in prediction.steps} == {Fate.DELIVERED}
+    assert [step.name for step in prediction.steps[:4]] == [
+        "HELLO 1",
+        "HELLO 2",
+        "HELLO 3",
+        "CONFIRM",
+    ]
+
+
+def test_no_round_begins_where_no_udp_passes() -> None:
+    prediction = predict("none", "udp-blocked")
+    assert (prediction.outcome, prediction.steps) == (Outcome.FAILED, ())
