@@ -15,8 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -50,16 +50,12 @@ def measure_forwarding(datagrams: int = 60_000, pairs: int = 5) -> Rates:
     ours: list[float] = []
     socat: list[float] = []
     with ExitStack() as stack:
-        to_us, to_socat = _udp(), _udp()
-        for sink in (to_us, to_socat):
-            stack.enter_context(contextlib.closing(sink))
-        our_port = stack.enter_context(_our_chain(to_us.getsockname()[1]))
-        socat_port = stack.enter_context(_socat_chain(to_socat.getsockname()[1]))
-        for port, sink in ((our_port, to_us), (socat_port, to_socat)):
-            _transfer(port, sink, 1000)  # warm: flows made, caches filled
+        us, them = (stack.enter_context(_chain(hops)) for hops in (_our_hops, _socat_hops))
+        for chain in (us, them):
+            chain.transfer(1000)  # warm: flows made, caches filled
         for _ in range(pairs):
-            ours.append(_transfer(our_port, to_us, datagrams))
-            socat.append(_transfer(socat_port, to_socat, datagrams))
+            ours.append(us.transfer(datagrams))
+            socat.append(them.transfer(datagrams))
     return Rates(tuple(ours), tuple(socat))
 
 
@@ -75,32 +71,48 @@ def forwarding_table(rates: Rates) -> Table:
     return table
 
 
-def _transfer(port: int, sink: socket.socket, datagrams: int) -> float:
-    """Datagrams a second from a new program socket through `port` into `sink`."""
-    source = _udp()
-    source.connect(("127.0.0.1", port))
-    payload = bytes(PAYLOAD)
-    sent = received = 0
-    buffer = bytearray(2048)
-    started = time.monotonic()
-    with contextlib.closing(source):
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A program's socket at one end, the sink's at the other, two hops between them."""
+
+    source: socket.socket
+    sink: socket.socket
+
+    def transfer(self, datagrams: int) -> float:
+        """Send so many; how many a second came out."""
+        payload = bytes(PAYLOAD)
+        sent = received = 0
+        buffer = bytearray(2048)
+        started = time.monotonic()
         while received < datagrams:
             while sent - received < WINDOW:
-                source.send(payload)
+                self.source.send(payload)
                 sent += 1
-            if not select.select([sink], [], [], STALLED_AFTER)[0]:
+            if not select.select([self.sink], [], [], STALLED_AFTER)[0]:
                 if received == 0:
-                    raise ProgramError(f"nothing comes out of the chain at port {port}")
+                    raise ProgramError("a chain of the benchmark lets nothing through")
                 sent = received  # all that was on the way is lost: fill the window again
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    sink.recv_into(buffer)
+                    self.sink.recv_into(buffer)
                     received += 1
-    return received / (time.monotonic() - started)
+        return received / (time.monotonic() - started)
 
 
 @contextmanager
-def _our_chain(target: int) -> Iterator[int]:
+def _chain(hops: Callable[[int], AbstractContextManager[int]]) -> Iterator[_Chain]:
+    """`hops` takes the sink's port and gives the port to send to."""
+    with (
+        contextlib.closing(_udp()) as source,
+        contextlib.closing(_udp()) as sink,
+        hops(sink.getsockname()[1]) as port,
+    ):
+        source.connect(("127.0.0.1", port))
+        yield _Chain(source, sink)
+
+
+@contextmanager
+def _our_hops(target: int) -> Iterator[int]:
     """A server and two clients; the port of the listening one."""
     with ExitStack() as stack:
         server = stack.enter_context(_program(["server", "--host", "127.0.0.1", "--port", "0"]))
@@ -116,14 +128,14 @@ def _our_chain(target: int) -> Iterator[int]:
 
 
 @contextmanager
-def _socat_chain(target: int) -> Iterator[int]:
-    """Two socats that do the same hops; the port of the first."""
+def _socat_hops(target: int) -> Iterator[int]:
+    """Two socats that do the same hops, for one sender; the port of the first."""
     second, first = _free_port(), _free_port()
     with ExitStack() as stack:
         for listen, to in ((second, target), (first, second)):
             arguments = [
                 "socat",
-                f"UDP4-LISTEN:{listen},bind=127.0.0.1,fork",
+                f"UDP4-LISTEN:{listen},bind=127.0.0.1",
                 f"UDP4:127.0.0.1:{to}",
             ]
             try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import sys
 import time
@@ -59,6 +61,15 @@ class Console:
                 self._json = False
             else:
                 self._quiet = True
+            _discard(stream)
+
+
+def _discard(stream: Any) -> None:
+    """Let what is still buffered go nowhere: at its end Python would fail over it, with status 120."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def describe(notice: e.Notice) -> str:
