@@ -76,7 +76,7 @@ def outcome_is_proven(trace: Trace) -> Check:
     if seen:
         return Check(name, False, f"neither connected nor failed: {', '.join(seen)}, but not all")
     if not trace.rounds:
-        return Check(name, False, "no HELLO was sent at all")
+        return _no_round(trace, name, "no HELLO was sent at all")
     return Check(name, True, "no CONFIRM and no data arrived in any round")
 
 
@@ -105,6 +105,8 @@ def round_ran_in_order(trace: Trace, number: int) -> Check:
     wanted = [(1, first), (2, second), (3, first)]
     name = f"round {number} went {', '.join(host[-1].upper() for _, host in wanted)}"
     rounds = [round_ for round_ in trace.rounds if round_.number == number]
+    if not trace.rounds:
+        return _no_round(trace, name, "it did not take place")
     if not rounds:
         earlier = any(round_.number < number and round_.is_connected for round_ in trace.rounds)
         why = "not needed: an earlier round connected" if earlier else "it did not take place"
@@ -194,6 +196,14 @@ def only_known_addresses_were_used(trace: Trace) -> Check:
                 f"which was neither announced nor observed for {passage.receiver}",
             )
     return Check(name, True, f"{len(passages)} datagrams, all to such an address")
+
+
+def _no_round(trace: Trace, name: str, otherwise: str) -> Check:
+    """Right only if the server cannot have begun a round."""
+    if not trace.unheard:
+        return Check(name, False, otherwise)
+    hosts = " and of ".join(trace.unheard)
+    return Check(name, True, f"no round began: no ANNOUNCE of {hosts} reached the server")
 
 
 def _known_since(trace: Trace, passages: list[Passage]) -> dict[tuple[str, Endpoint], float]:

@@ -20,7 +20,7 @@ _WAN_OF = {side.host: side.wan for side in TWO_NATS}
 def explain(trace: Trace, nat_a: str, nat_b: str) -> str:
     """For each round a sentence: what became of HELLO 1, 2 and 3, and what that led to."""
     if not trace.rounds:
-        return "No HELLO was sent: the hosts were never told to start."
+        return _no_round(trace)
     reasons = _Reasons(trace, nat_a, nat_b)
     return " ".join(_explain_round(reasons, round_) for round_ in trace.rounds)
 
@@ -37,6 +37,19 @@ def reason(trace: Trace, nat_a: str, nat_b: str) -> str:
         assert hello is not None
         clauses.append(f"round {round_.number}: {reasons.clause(last, hello)}")
     return f"{'; '.join(clauses)}.".replace("round", "Round", 1)
+
+
+def _no_round(trace: Trace) -> str:
+    lost = [announce for announce in trace.announces if announce.sender in trace.unheard]
+    if not lost:
+        return "No HELLO was sent: the hosts were never told to start."
+    first = lost[0]
+    count = sum(announce.sender == first.sender for announce in lost)
+    where = f"never left {_NAT_OF[first.sender]}" if first.fate is Fate.BLOCKED else "were lost"
+    return (
+        f"No HELLO was sent: {first.sender}'s {count} ANNOUNCEs, the first at "
+        f"{first.sent - trace.zero:.3f} s, {where}, so the server knows no address of it."
+    )
 
 
 def _explain_round(reasons: _Reasons, round_: Round) -> str:

@@ -28,7 +28,8 @@ class Fate(StrEnum):
     DROPPED = "dropped"
     """Reached the peer's NAT and went no further, in silence."""
     TAKEN_BY_ROUTER = "taken-by-router"
-    """Reached the peer's NAT, which took it as its own and answered with ICMP port unreachable.
+    """Reached the peer's NAT, which answered with ICMP port unreachable: it took the packet as its
+    own, or rejects what its filter does not let in.
 
     That answer is rate-limited, so one for the same 5-tuple is enough."""
     EXPIRED = "expired"

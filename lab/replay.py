@@ -24,9 +24,12 @@ _SAME = {
     ModelFate.FILTERED: (Fate.DROPPED,),
     ModelFate.NO_MAPPING: (Fate.DROPPED,),
     ModelFate.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
+    # Answered as by a router that took it; the kernel limits how often it answers.
+    ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER, Fate.DROPPED),
+    ModelFate.BLOCKED: (Fate.DROPPED,),
+    ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
+    ModelFate.BLOCKED: (Fate.DROPPED,),
 }
-_LIFETIME = 120.0
-"""Seconds: the least that RFC 4787 REQ-5 allows a mapping to live, and what the lab's NATs give it."""
 HOSTS = tuple(side.host for side in TWO_NATS)
 
 
@@ -34,7 +37,7 @@ def model_nats(nat_a: str, nat_b: str) -> dict[str, ModelNat]:
     """A fresh model NAT in front of each host."""
     rng = random.Random(0)  # noqa: S311 - model ports, not secrets
     return {
-        host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng, _LIFETIME)
+        host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng)
         for host, name in zip(HOSTS, (nat_a, nat_b), strict=True)
     }
 
@@ -67,10 +70,11 @@ class _Replay:
     """External endpoints of the capture, and of the model, each with its counterpart."""
 
     def leave(self, index: int, passage: Passage, now: float) -> str | None:
+        nat, real = self.nats[passage.sender], passage.translated
         target = self._in_model(passage.destination)
-        source = self.nats[passage.sender].outbound(passage.source, target, now)
-        self.source_of[index] = source
-        real = passage.translated
+        source = self.source_of[index] = nat.outbound(passage.source, target, now)
+        if nat.behavior and nat.behavior.blocks_udp:
+            return "left its NAT, which lets no UDP through" if real else None
         if real is None:
             return "never left its NAT"
         same = self.modelled.setdefault(real, source) == source

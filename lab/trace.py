@@ -99,6 +99,13 @@ class Trace:
         return Outcome.FAILED if self.connected_round is None else Outcome.CONNECTED
 
     @property
+    def unheard(self) -> tuple[str, ...]:
+        """The hosts that sent ANNOUNCEs of which none reached the server: no round can begin."""
+        hosts = dict.fromkeys(announce.sender for announce in self.announces)
+        heard = {announce.sender for announce in self.announces if announce.is_delivered}
+        return tuple(sorted(host for host in hosts if host not in heard))
+
+    @property
     def both_registered(self) -> float | None:
         """When the later of the two hosts sent its first registration."""
         first: dict[str, float] = {}

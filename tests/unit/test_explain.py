@@ -8,13 +8,15 @@ import pytest
 
 from lab.captions import comments
 from lab.category import Category, categorize, path_can_open
+from lab.checks import MODELLED, run_checks
 from lab.explain import explain, reason
 from lab.outcome import Outcome
 from lab.passage import Fate
 from lab.predict import Prediction, predict
-from nat_traversal.behavior import PRESETS
+from nat_traversal.behavior import NINE, PRESETS, REAL_WORLD
 from nat_traversal.endpoint import Endpoint
-from tests.unit.scenes import Scene, connected, failed, opened, swapped
+from nat_traversal.wire.datagrams import Announce, encode
+from tests.unit.scenes import SERVER, A, Scene, connected, failed, inside, opened, swapped
 
 PORT_RESTRICTED, MASQUERADE, SYMMETRIC = "port-restricted-cone", "linux-masquerade", "symmetric"
 
@@ -48,6 +50,27 @@ def test_cell_without_a_hello_is_told_so() -> None:
     words = "No HELLO was sent: the hosts were never told to start."
     assert explain(Scene().trace(), "none", "none") == words
     assert reason(Scene().trace(), "none", "none") == words
+
+
+def test_host_whose_announces_are_blocked_is_named() -> None:
+    scene = Scene()
+    scene.register()
+    announce = encode(Announce(b"r" * 16, b"t" * 8, 1))
+    for _ in range(3):
+        scene.see(A.host_link, True, inside("host_a", 1), SERVER, payload=announce)
+    scene.announce("host_b", 1)
+    trace = scene.trace()
+    assert trace.unheard == ("host_a",)
+    assert reason(trace, "udp-blocked", "none") == (
+        "No HELLO was sent: host_a's 3 ANNOUNCEs, the first at 0.000 s, never left nat_a, "
+        "so the server knows no address of it."
+    )
+    results = {check.name: check for check in run_checks(trace, "udp-blocked", "none")}
+    for name in ("the outcome is proven", "round 1 went A, B, A", MODELLED):
+        assert results[name].ok, results[name]
+    assert not results["the outcome is proven"].why.startswith("no HELLO was sent at all")
+    wrong = {check.name: check for check in run_checks(trace, "none", "none")}
+    assert not wrong[MODELLED].ok
 
 
 @pytest.mark.parametrize(
@@ -89,8 +112,14 @@ def test_open_paths_are_those_that_a_low_ttl_opener_or_plain_hellos_open() -> No
     }
 
 
+@pytest.mark.parametrize("other", ["none", "full-cone", "udp-blocked"])
+def test_no_path_opens_where_no_udp_passes(other: str) -> None:
+    assert not path_can_open("udp-blocked", other)
+    assert not path_can_open(other, "udp-blocked")
+
+
 def test_whatever_the_ordered_hellos_open_can_open() -> None:
-    for pair in product(PRESETS, repeat=2):
+    for pair in product([*PRESETS, *REAL_WORLD, *NINE], repeat=2):
         assert path_can_open(*pair) or predict(*pair).outcome is Outcome.FAILED
 
 
