@@ -28,6 +28,7 @@ from lab.report.table import print_table
 from lab.report.words import faults
 from lab.rules import rules_for
 from lab.run import add_options, run_commands, run_from
+from lab.shell import add_shell
 from nat_traversal.behavior import PRESETS, preset
 from nat_traversal.errors import NatTraversalError, UsageError
 
@@ -163,6 +164,7 @@ def _options() -> argparse.ArgumentParser:
             f"--{form}", metavar="FILE", type=Path, help=f"write the findings as {form} as well"
         )
     conform.set_defaults(run=_conformance)
+    add_shell(commands)
 
     bench = commands.add_parser("bench", help="forwarding beside socat; a cell beside ip -batch")
     bench.set_defaults(run=_bench)
