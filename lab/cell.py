@@ -110,7 +110,7 @@ def _run(job: CellJob, say: Say) -> CellResult:
                 method=conversation.method,
                 checks=(
                     *result.checks,
-                    *_programs_agree(conversation, result.observed),
+                    *_programs_agree(conversation, result.observed, heard=not trace.unheard),
                     *kept,
                 ),
                 probes={node: _evidence(observed) for node, observed in probes.items()},
@@ -237,8 +237,10 @@ def _dig(links: LinkConditions) -> list[str]:
     return ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", *limits, ZONE_NAME, "TXT"]
 
 
-def _programs_agree(conversation: _Conversation, observed: Outcome | None) -> Iterator[Check]:
-    """The programs' word against the packets'."""
+def _programs_agree(
+    conversation: _Conversation, observed: Outcome | None, *, heard: bool
+) -> Iterator[Check]:
+    """The programs' word against the packets'. `heard`: each host's announcements came through."""
     connected = observed is Outcome.CONNECTED
     expected = {
         "server": STOPPED,
@@ -260,7 +262,8 @@ def _programs_agree(conversation: _Conversation, observed: Outcome | None) -> It
         failure = conversation.find(f"client_{x}", "attempt-failed") or {}
         reason = str(failure.get("text", ""))
         name = f"the client on host_{x} says that it failed, and why"
-        yield Check(name, failure.get("code") == "no-path", reason or "it did not say so")
+        right = failure.get("code") == ("no-path" if heard else "udp-blocked")
+        yield Check(name, right, reason or "it did not say so")
 
 
 def _in_words(statuses: dict[str, int]) -> str:
