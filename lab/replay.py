@@ -24,8 +24,6 @@ _SAME = {
     ModelFate.FILTERED: (Fate.DROPPED,),
     ModelFate.NO_MAPPING: (Fate.DROPPED,),
     ModelFate.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
-    # Answered as by a router that took it; the kernel limits how often it answers.
-    ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER, Fate.DROPPED),
     ModelFate.BLOCKED: (Fate.DROPPED,),
     ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
     ModelFate.BLOCKED: (Fate.DROPPED,),
