@@ -7,6 +7,7 @@ packets does not depend on when they are read. Parsing is left until the traffic
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
@@ -114,7 +115,9 @@ class Capture:
         frames: list[Frame] = [*self._sniffer.results]
         try:
             for listener, interface in self._sockets.items():
-                if listener.closed:
+                if (
+                    listener.closed or not listener.ins.getsockname()[0]
+                ):  # which names its interface
                     raise CaptureError(f"the capture on {interface} ended early: is the link gone?")
                 for frame in _Reader().recv(listener):
                     frame.sniffed_on = interface
@@ -187,6 +190,10 @@ class _Reader:
                 )
             except BlockingIOError:
                 return
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue  # told once; frames come again when the link is up
             frame = Frame(octets)
             frame.time = _timestamp(ancillary)
             outgoing = address[2] == socket.PACKET_OUTGOING

@@ -92,6 +92,23 @@ class Scheduled:
         return f"{self.when}:{self.fault}"
 
 
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault that has happened. `at` is when it had, in seconds since 1970."""
+
+    at: float
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsTold:
+    """What came of a schedule: what happened, in order; what was never due; what could not be."""
+
+    injected: tuple[Injected, ...]
+    missed: tuple[Scheduled, ...]
+    errors: tuple[str, ...]
+
+
 def parse_fault(text: str) -> Scheduled:
     """The fault that `text` describes. Raises `UsageError`, in one line, for anything else.
 

@@ -7,15 +7,16 @@ that could not be is an error, never a silence.
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from signal import SIGKILL
 
 from lab.addressing import Role
 from lab.errors import NetworkError, ProgramError
-from lab.faults import Action, Fault, host_and_port, signal_number
+from lab.faults import Action, Fault, Injected, host_and_port, signal_number
 from lab.mappings import forget_endpoint
 from lab.netns import Command, in_namespace, run_together, set_sysctl
 from lab.network import Network, flush_connections, wait_until_running
@@ -32,19 +33,8 @@ _NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
 _FORWARDING = "net.ipv4.ip_forward"
 
 
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A fault that has happened. `at` is when it had, in seconds since 1970."""
-
-    at: float
-    fault: Fault
-
-    def __str__(self) -> str:
-        return f"{self.at:.3f} {self.fault}"
-
-
 class Faults:
-    """What can be done to `network` and `programs`. Not for several threads at once.
+    """What can be done to `network` and `programs`. Several threads may `inject`, one after the other.
 
     Every method raises `UsageError` for a node, interface or program that is not there, and
     `NetworkError` where the kernel refuses.
@@ -55,6 +45,7 @@ class Faults:
         self._programs = programs
         self._restarted: dict[str, Program] = {}
         self._blocked: set[tuple[str, str]] = set()
+        self._injecting = threading.Lock()
         self._actions: Mapping[Action, Callable[..., object]] = {
             Action.LINK_DOWN: self.link_down,
             Action.LINK_UP: self.link_up,
@@ -70,8 +61,9 @@ class Faults:
 
     def inject(self, fault: Fault) -> Injected:
         """Make `fault` happen."""
-        self._actions[fault.action](*fault.arguments)
-        return Injected(time.time(), fault)
+        with self._injecting:
+            self._actions[fault.action](*fault.arguments)
+            return Injected(time.time(), fault)
 
     def check(self, fault: Fault) -> None:
         """Raise `UsageError` if `fault` names a node or interface that is not there.
@@ -196,7 +188,7 @@ class Faults:
             self.signal(program, SIGKILL)
         count = int(old.name.removeprefix(f"{program}-")) + 1 if old.name != program else 2
         new = self._programs.start(
-            f"{program}-{count}", old.argv, old.node_pid, environment=old.environment
+            f"{program}-{count}", old.argv, old.node_pid, environment=old.environment, tell=old.tell
         )
         self._restarted[program] = new
         return new

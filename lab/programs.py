@@ -75,7 +75,7 @@ class Program:
             )
         except OSError as error:
             raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
-        self._tell = tell
+        self.tell = tell
         self._trouble = ""
         self._lines: list[Line] = []
         self._status: int | None = None
@@ -279,8 +279,8 @@ class Program:
             self._lines += added
             self._changed.notify_all()
         for line in added:
-            if self._tell is not None:
-                self._tell(line)
+            if self.tell is not None:
+                self.tell(line)
 
 
 Tell = Callable[[Line], None]

@@ -11,12 +11,14 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 
 from lab.errors import LabError, ProgramError
+from lab.faults import Scheduled, parse_fault
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.link_options import link_conditions
 from lab.scenario import LADDER_FILE, LabProgram, NatLab, command_words, require_program
@@ -54,6 +56,8 @@ class Run:
     """``a`` or ``b``: the run is over when that has ended. None: when both have."""
     keep_open: bool = False
     links: LinkConditions = PLAIN
+    faults: Sequence[Scheduled] = ()
+    """Their times count from the start of the last command."""
 
 
 def add_options(
@@ -78,6 +82,14 @@ def add_options(
         "--timeout", metavar="S", type=argument(_seconds), help="end everything after S seconds"
     )
     group.add_argument(
+        "--fault",
+        metavar="FAULT",
+        action="append",
+        type=argument(parse_fault),
+        help="what goes wrong and when (repeat it), as at=2.5s:link-down host_a, after the start of"
+        " host_a's and host_b's commands, or on=host_a:TEXT:nat-reboot nat_a, after host_a said TEXT",
+    )
+    group.add_argument(
         "--until", choices=("a", "b"), help="end everything when this command has ended"
     )
 
@@ -87,7 +99,7 @@ def run_from(options: argparse.Namespace) -> Run | None:
     named = {letter: getattr(options, letter) for letter in NODES}
     commands = {letter: text for letter, text in named.items() if text is not None}
     if not commands:
-        for option in ("ready", "timeout", "until"):
+        for option in ("ready", "timeout", "until", "fault"):
             if getattr(options, option) is not None:
                 raise UsageError(f"--{option} is for commands: add --server, --a or --b")
         return None
@@ -105,6 +117,7 @@ def run_from(options: argparse.Namespace) -> Run | None:
         options.until,
         options.keep_open,
         link_conditions(options),
+        options.fault or (),
     )
 
 
@@ -133,6 +146,8 @@ def _run_in(lab: NatLab, run: Run) -> int:
         status = _complain("interrupted: ending what still runs", RunStatus.INTERRUPTED)
     except LabError as error:
         status = _complain(_first_line(error), RunStatus.LAB_FAILED)
+    if run.faults:
+        status = _tell_faults(lab, status)
     for trouble in lab.finish():
         status = _complain(trouble.partition("\n")[0], RunStatus.LAB_FAILED)
     if (lab.directory / CAPTURE_FILE).exists():
@@ -149,6 +164,8 @@ def _converse(lab: NatLab, run: Run) -> int:
         if letter == "server" and run.ready is not None:
             within = min(READY_WITHIN, run.timeout or READY_WITHIN)
             started[letter].wait_until_ready(run.ready, timeout=within)
+    if run.faults:
+        lab.begin_faults(run.faults)
     hosts = [run.until] if run.until else [x for x in ("a", "b") if x in started]
     statuses: list[int] = []
     for letter in hosts or ["server"]:
@@ -162,6 +179,23 @@ def _converse(lab: NatLab, run: Run) -> int:
         print(f"lab | the server ended early, with exit status {early}", file=sys.stderr)
     worst = next(filter(None, statuses), 0)
     return worst if worst >= 0 else 128 - worst  # as shells tell a signal
+
+
+def _tell_faults(lab: NatLab, status: int) -> int:
+    """Print what came of the faults. One that did not happen spoils the run."""
+    try:
+        told = lab.end_faults()
+    except LabError as error:
+        return _complain(_first_line(error), RunStatus.LAB_FAILED)
+    for each in told.injected:
+        clock = datetime.fromtimestamp(each.at).astimezone().strftime("%H:%M:%S.%f")
+        print(f"lab | {clock} {each.fault}", file=sys.stderr)
+    for text in told.errors:
+        status = _complain(f"fault: {text}", RunStatus.LAB_FAILED)
+    if told.missed and not told.errors:
+        missed = ", ".join(map(str, told.missed))
+        status = _complain(f"the run ended before these faults: {missed}", RunStatus.LAB_FAILED)
+    return status
 
 
 def _wait(program: LabProgram, deadline: float | None) -> int | None:

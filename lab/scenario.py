@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from lab import sandbox, standing
 from lab.errors import LabError, ProgramError
+from lab.faults import FaultsTold, Scheduled, parse_action
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.sandbox import Sandbox
 from lab.standing import CAPTURE_FILE
@@ -248,6 +249,26 @@ class NatLab:
     def forget(self, nat: str) -> None:
         """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
         self._box.call(_MARGIN, standing.forget, nat)
+
+    def inject(self, action: str) -> None:
+        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them.
+
+        Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
+        `ProgramError` if it could not be.
+        """
+        self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
+
+    def begin_faults(self, faults: Sequence[Scheduled]) -> None:
+        """Inject `faults` (`lab.faults.parse_fault`) when they are due; their times count from now.
+
+        Raises `UsageError` if one names a node or interface that is not there.
+        """
+        self._box.call(_MARGIN, standing.check_faults, faults)
+        self._box.call(_MARGIN, standing.begin_faults, faults)
+
+    def end_faults(self) -> FaultsTold:
+        """Inject no more. What came of those that were begun."""
+        return self._box.call(_END_TIMEOUT, standing.end_faults)
 
     def stop_capture(self) -> Path:
         """End the capture, and name its file. Packets that come later are in no capture.

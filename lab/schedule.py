@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from lab.errors import LabError, ProgramError
-from lab.faults import Scheduled
-from lab.injection import Faults, Injected
+from lab.faults import Injected, Scheduled
+from lab.injection import Faults
 from lab.programs import Program
 from nat_traversal.errors import NatTraversalError
 
@@ -64,6 +64,7 @@ class Schedule:
                 raise LabError(f"after {timeout:g} s still waiting for faults: {missed}")
 
     def __enter__(self) -> Self:
+        """Times count from now."""
         began = time.monotonic()
         for number, each in enumerate(self._scheduled):
             thread = threading.Thread(
@@ -79,11 +80,16 @@ class Schedule:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+        if self._errors and error is None:
+            raise self._errors[0]
+
+    def stop(self) -> tuple[Exception, ...]:
+        """Inject no more. Returns what those that failed have raised."""
         self._over.set()
         for thread in self._threads:
             thread.join()
-        if self._errors and error is None:
-            raise self._errors[0]
+        return tuple(self._errors)
 
     def _await(self, number: int, scheduled: Scheduled, began: float) -> None:
         when = scheduled.when

@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from lab.addressing import SERVER, SERVER_SECOND, Side
 from lab.errors import LabError, NetworkError, ProgramError
+from lab.faults import Fault, FaultsTold, Injected, Scheduled
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.netns import in_namespace
 from lab.packet import Packet
@@ -25,8 +26,10 @@ from lab.programs import Line, Program, Programs, Stream
 
 if TYPE_CHECKING:
     from lab.capture import Capture
+    from lab.injection import Faults
     from lab.links import Conditioned
     from lab.network import TwoNatsNetwork
+    from lab.schedule import Schedule
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,6 +58,8 @@ class _Lab:
     capture: Capture
     directory: Path
     links: Conditioned | None
+    faults: Faults
+    schedules: list[Schedule] = field(default_factory=list)
 
 
 _labs: list[_Lab] = []
@@ -68,6 +73,7 @@ def build(nat_a: str, nat_b: str, directory: Path, conditions: LinkConditions = 
     `directory` cannot be written.
     """
     from lab.capture import Capture, Tap
+    from lab.injection import Faults
     from lab.links import WAN_LINKS, conditioned
     from lab.network import two_nats_network
     from lab.probe import check, probe_nat
@@ -89,7 +95,9 @@ def build(nat_a: str, nat_b: str, directory: Path, conditions: LinkConditions = 
         links = stack.enter_context(conditioned(network, wanted))
         _write(directory / LINKS_FILE, f"{links}\n")
     capture = Capture([Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()])
-    _labs.append(_Lab(stack, network, Programs(directory), capture, directory, links))
+    programs = Programs(directory)
+    faults = Faults(network, programs)
+    _labs.append(_Lab(stack, network, programs, capture, directory, links, faults))
     sides = (network.side_a, network.side_b)
     return Facts({name: _variables(name, sides, directory) for name in network.names}, rules)
 
@@ -208,6 +216,34 @@ def forget(nat: str) -> None:
     _lab().network.forget(nat)
 
 
+def check_faults(faults: Sequence[Scheduled]) -> None:
+    """Raises `UsageError` if one names a node or interface that is not there."""
+    for each in faults:
+        _lab().faults.check(each.fault)
+
+
+def begin_faults(faults: Sequence[Scheduled]) -> None:
+    """Inject `faults` when they are due, beginning now (`lab.schedule`)."""
+    from lab.schedule import Schedule
+
+    lab = _lab()
+    lab.schedules.append(Schedule(lab.faults, faults).__enter__())
+
+
+def end_faults() -> FaultsTold:
+    """Inject no more; tell what came of those that were begun."""
+    schedules, _lab().schedules = _lab().schedules, []
+    errors = tuple(str(error) for schedule in schedules for error in schedule.stop())
+    injected = tuple(each for schedule in schedules for each in schedule.injected)
+    missed = tuple(each for schedule in schedules for each in schedule.missed)
+    return FaultsTold(injected, missed, errors)
+
+
+def inject(fault: Fault) -> Injected:
+    """Make `fault` happen now."""
+    return _lab().faults.inject(fault)
+
+
 def end_programs() -> None:
     """End those that still run, the last first."""
     _lab().programs.__exit__()
@@ -256,7 +292,7 @@ def _lab() -> _Lab:
 
 
 def _program(name: str) -> Program:
-    return _lab().programs[name]
+    return _lab().faults.program(name)
 
 
 def _teller(name: str) -> Callable[[Line], None]:

@@ -11,10 +11,12 @@ import pytest
 
 from lab import capture, sandbox
 from lab.capture import Capture, CaptureError, Tap
+from lab.injection import Faults
 from lab.netns import in_namespace, udp_socket
 from lab.network import Network, two_nats_network
-from lab.packet import Packet
+from lab.packet import Packet, Protocol
 from lab.passage import CAPTURE_POINTS
+from lab.programs import Programs
 
 SERVER = "192.0.2.2"
 DATAGRAMS = 2000
@@ -150,3 +152,29 @@ def test_frames_that_the_kernel_dropped_are_counted() -> None:
     before, lost = sandbox.call(50, overflow)
     assert before == 0
     assert 0 < lost <= 200
+
+
+def link_goes_down_and_up() -> list[bytes]:
+    """What a capture has of three datagrams, of which the second leaves while the link is down."""
+    with two_nats_network("none", "none") as network, Programs(Path("/run")) as programs:
+        faults = Faults(network, programs)
+        with (
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+            udp_socket(network.pid("host_a"), "203.0.113.130") as host,
+            Capture([Tap(network.pid("server"), "server-eth0")]) as running,
+        ):
+            server.settimeout(10)
+            for payload in (b"before", b"meanwhile", b"after"):
+                if payload == b"meanwhile":
+                    faults.link_down("server")
+                host.sendto(payload, (SERVER, 7000))
+                if payload == b"meanwhile":
+                    faults.link_up("server")
+                else:
+                    server.recv(100)
+        packets = [packet for packet in running.packets if packet.protocol is Protocol.UDP]
+        return [packet.payload for packet in packets]
+
+
+def test_a_capture_goes_on_after_a_link_was_down() -> None:
+    assert sandbox.call(50, link_goes_down_and_up) == [b"before", b"after"]

@@ -195,3 +195,42 @@ def test_a_full_disk_is_one_clear_line(room: str, error: str, tmp_path: Path) ->
     assert status == 125
     assert re.fullmatch(error, words.splitlines()[0])
     assert "Traceback" not in words
+
+
+_PATIENT = "sh -c 'echo began; until ip -br link show | grep -q DOWN; do :; done; echo down'"
+
+
+def test_faults_happen_at_their_moments_and_are_told(tmp_path: Path) -> None:
+    faults = (
+        "--fault",
+        "on=host_a:began:link-down host_a",
+        "--fault",
+        "on=host_a:down:signal host_b KILL",
+    )
+    done = _run(tmp_path, "--a", _PATIENT, "--b", "sleep 600", *faults)
+    assert done.returncode == 128 + signal.SIGKILL
+    told = re.findall(r"^lab \| [0-9:.]+ (.*)$", done.stderr, re.MULTILINE)
+    assert told == ["link-down host_a", "signal host_b KILL"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("at=1s:explode", 2, "argument --fault: fault 'at=1s:explode': unknown action 'explode'"),
+        ("at=1s:nat-reboot host_a", 2, "host_a is no NAT: choose from nat_a, nat_b"),
+        ("at=600s:nat-reboot nat_a", 125, "ended before these faults: at=600s:nat-reboot nat_a"),
+        ("at=0s:expire nat_a host_a", 125, "nat_a has no mapping of host_a that could expire"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_one_clear_line(
+    fault: str, status: int, words: str, tmp_path: Path
+) -> None:
+    command = "sleep 0.5" if "expire" in fault else "true"
+    done = _run(tmp_path, "--a", command, "--fault", fault)
+    (error,) = _errors(done)
+    assert (done.returncode, words in error) == (status, True), error
+
+
+def test_faults_are_for_commands(tmp_path: Path) -> None:
+    done = _run(tmp_path, "--fault", "at=1s:nat-reboot nat_a")
+    assert _errors(done) == ["error: --fault is for commands: add --server, --a or --b"]
