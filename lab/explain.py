@@ -33,9 +33,13 @@ def reason(trace: Trace, nat_a: str, nat_b: str) -> str:
     clauses = []
     for round_ in trace.rounds:
         last = max(hello_of(hello).step for hello in round_.hellos)
-        hello = round_.arrival or round_.first(last)
-        assert hello is not None
-        clauses.append(f"round {round_.number}: {reasons.clause(last, hello)}")
+        copies = [hello for hello in round_.hellos if hello_of(hello).step == last]
+        # What a link lost decides nothing if a later copy came to the NAT.
+        met = next((hello for hello in copies if hello.reached is not None), copies[0])
+        said = reasons.clause(last, round_.arrival or met)
+        if round_.arrival and not round_.conclusion and round_.confirms:
+            said += f", but {reasons.of_confirm(round_.confirms[0])}"
+        clauses.append(f"round {round_.number}: {said}")
     return f"{'; '.join(clauses)}.".replace("round", "Round", 1)
 
 
@@ -87,6 +91,10 @@ class _Reasons:
     def clause(self, step: int, hello: Passage) -> str:
         moved = "".join(f" ({text})" for text in self._moved(hello))
         return self._ending(hello, f"{hello.sender}'s HELLO {step}{moved}")
+
+    def of_confirm(self, confirm: Passage) -> str:
+        moved = "".join(f" ({text})" for text in self._moved(confirm))
+        return self._ending(confirm, f"{confirm.sender}'s CONFIRM{moved}")
 
     def _moved(self, hello: Passage) -> Iterator[str]:
         """Where the NAT gave this flow another port than the server had seen for the same socket."""

@@ -15,8 +15,8 @@ from lab.passage import Fate
 from lab.predict import Prediction, predict
 from nat_traversal.behavior import NINE, PRESETS, REAL_WORLD
 from nat_traversal.endpoint import Endpoint
-from nat_traversal.wire.datagrams import Announce, encode
-from tests.unit.scenes import SERVER, A, Scene, connected, failed, inside, opened, swapped
+from nat_traversal.wire.datagrams import Announce, Confirm, encode
+from tests.unit.scenes import SERVER, TOKENS, A, Scene, connected, failed, inside, opened, swapped
 
 PORT_RESTRICTED, MASQUERADE, SYMMETRIC = "port-restricted-cone", "linux-masquerade", "symmetric"
 
@@ -50,6 +50,27 @@ def test_cell_without_a_hello_is_told_so() -> None:
     words = "No HELLO was sent: the hosts were never told to start."
     assert explain(Scene().trace(), "none", "none") == words
     assert reason(Scene().trace(), "none", "none") == words
+
+
+def test_lost_copy_decides_nothing_if_a_later_one_met_the_nat() -> None:
+    scene = opened(1)
+    scene.hello(1, 1, Fate.LOST)
+    assert "HELLO 1 was lost" in reason(scene.trace(), "none", PORT_RESTRICTED)
+    scene.hello(1, 1, Fate.DROPPED, copy=1)
+    assert "nat_b dropped host_a's HELLO 1" in reason(scene.trace(), "none", PORT_RESTRICTED)
+
+
+def test_confirm_that_was_not_let_in_is_told() -> None:
+    scene = opened(1)
+    scene.hello(1, 3)
+    moved = Endpoint("198.51.100.2", 777)
+    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1, Fate.DROPPED, translated=moved)
+    said = reason(scene.trace(), PORT_RESTRICTED, "full-cone")
+    assert "host_a's HELLO 3 arrived at host_b" in said
+    assert (
+        ", but nat_a dropped host_b's CONFIRM (from port 777 of nat_b, not 50001) at 0.002 s: "
+        "filtering is address-and-port-dependent and host_a had sent"
+    ) in said
 
 
 def test_host_whose_announces_are_blocked_is_named() -> None:
