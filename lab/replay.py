@@ -24,7 +24,6 @@ _SAME = {
     ModelFate.FILTERED: (Fate.DROPPED,),
     ModelFate.NO_MAPPING: (Fate.DROPPED,),
     ModelFate.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
-    ModelFate.BLOCKED: (Fate.DROPPED,),
     ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
     ModelFate.BLOCKED: (Fate.DROPPED,),
 }
