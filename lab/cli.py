@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lab import conformance, conformance_table, doctor, sandbox
 from lab.addressing import side
+from lab.anywhere import add_topology
 from lab.bench import bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
 from lab.cell import CellJob, run_cell
@@ -165,6 +166,7 @@ def _options() -> argparse.ArgumentParser:
         )
     conform.set_defaults(run=_conformance)
     add_shell(commands)
+    add_topology(commands)
 
     bench = commands.add_parser("bench", help="forwarding beside socat; a cell beside ip -batch")
     bench.set_defaults(run=_bench)
