@@ -200,3 +200,13 @@ def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(
     outcomes, result = _run(pytester, source)
     assert outcomes == {"errors": 1}
     assert complaint in result.stdout.str()
+
+
+def test_the_twenty_lines_in_the_documentation_are_a_test_that_passes(
+    pytester: pytest.Pytester,
+) -> None:
+    document = (_ROOT / "docs/lab.md").read_text(encoding="utf-8")
+    section = document.partition("## Your own tests")[2].partition("\n## ")[0]
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert snippet.count("\n") == 20
+    assert _run(pytester, snippet)[0] == {"passed": 2}

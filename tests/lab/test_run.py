@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import sandbox
+from lab.run import RunStatus
 
 _ROOT = Path(__file__).parents[2]
 _RUN = (sys.executable, "-m", "lab", "run", "--nat-a", "full-cone", "--nat-b", "symmetric")
@@ -234,3 +235,13 @@ def test_a_fault_that_cannot_be_is_one_clear_line(
 def test_faults_are_for_commands(tmp_path: Path) -> None:
     done = _run(tmp_path, "--fault", "at=1s:nat-reboot nat_a")
     assert _errors(done) == ["error: --fault is for commands: add --server, --a or --b"]
+
+
+def test_the_documentation_lists_every_variable_and_every_status(tmp_path: Path) -> None:
+    document = (_ROOT / "docs/lab.md").read_text(encoding="utf-8")
+    section = document.partition("## Run anything")[2].partition("\n## ")[0]
+    done = _run(tmp_path, "--a", "env", "--server", "env")
+    found = set(re.findall(r"^\w+ \| (LAB_\w+)=", done.stdout, re.MULTILINE))
+    assert found == set(re.findall(r"`(LAB_\w+)`", section))
+    statuses = {int(found) for found in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
+    assert statuses == set(RunStatus)
