@@ -315,7 +315,7 @@ class NatLab:
                 step()
             except LabError as error:
                 troubles.append(str(error))
-        return troubles
+        return list(dict.fromkeys(troubles))
 
     def close(self) -> None:
         """End everything that runs in the lab, and the lab, at once. A second call does nothing."""

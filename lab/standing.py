@@ -60,6 +60,8 @@ class _Lab:
     links: Conditioned | None
     faults: Faults
     schedules: list[Schedule] = field(default_factory=list)
+    lost: LabError | None = None
+    """Why the capture is no evidence."""
 
 
 _labs: list[_Lab] = []
@@ -264,11 +266,16 @@ def stop_capture() -> None:
     """
     lab = _lab()
     path = lab.directory / CAPTURE_FILE
+    if lab.lost is not None:
+        raise lab.lost
     if path.exists():
         return
-    lab.capture.stop()
     try:
+        lab.capture.stop()
         lab.capture.write(path)
+    except LabError as error:
+        lab.lost = error
+        raise
     except OSError as error:
         with suppress(OSError):
             path.unlink()

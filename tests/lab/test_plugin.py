@@ -202,6 +202,22 @@ def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(
     assert complaint in result.stdout.str()
 
 
+_FLOOD = """
+    def test_it(nat_lab):
+        nat_lab.start("server", "iperf3 --server", ready="tcp:5201")
+        nat_lab.run("host_a", "iperf3 --time 2 --client $LAB_SERVER")
+        nat_lab.packets()
+"""
+
+
+def test_a_capture_that_lost_packets_is_told_once_and_not_kept(pytester: pytest.Pytester) -> None:
+    outcomes, result = _run(pytester, _FLOOD)
+    assert outcomes == {"failed": 1}
+    section = result.stdout.str().partition("NAT lab port-restricted-cone")[2]
+    assert section.count("not kept: the kernel dropped") == 1
+    assert "capture.pcapng" not in section
+
+
 def test_the_twenty_lines_in_the_documentation_are_a_test_that_passes(
     pytester: pytest.Pytester,
 ) -> None:
