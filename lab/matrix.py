@@ -7,6 +7,7 @@ import platform
 import shlex
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,13 +19,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab import sandbox
 from lab.cell import TOPOLOGY, CellJob, run_cell
-from lab.errors import LabError, SandboxUnavailableError
+from lab.errors import LabError, SandboxError, SandboxUnavailableError
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.links import choose
 from lab.report.files import write_files
 from lab.result import CellResult, Report, broken, merge
+from lab.sandbox import Sandbox, call
 
 Done = Callable[[CellResult], None]
 
@@ -58,10 +59,11 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     _prepare(plan.directory)
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     pool = ThreadPoolExecutor(plan.jobs)
+    workers = _Workers()
     try:
         # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
         runs = [(pair, number) for number in range(plan.repeat) for pair in plan.pairs]
-        futures = {pool.submit(_run_one, *run, plan): run for run in runs}
+        futures = {pool.submit(_run_one, *run, plan, workers): run for run in runs}
         waiting: set[Future[CellResult]] = set(futures)
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -72,6 +74,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
         # The sandboxes end with this process; nothing waits for them.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+    workers.close()
     pool.shutdown()
     cells = tuple(
         merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
@@ -99,11 +102,38 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
     return progress, done
 
 
-def _run_one(pair: tuple[str, str], number: int, plan: Plan) -> CellResult:
+class _Workers:
+    """A standing sandbox for each thread, inside which every cell has namespaces of its own.
+
+    The thousand modules that a cell needs are so imported once for each thread, not for each cell.
+    """
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._all: list[Sandbox] = []
+
+    def run(self, job: CellJob) -> CellResult:
+        standing: Sandbox | None = getattr(self._mine, "sandbox", None)
+        if standing is None:
+            standing = self._mine.sandbox = Sandbox()
+            self._all.append(standing)
+        try:
+            return standing.call_apart(job.timeout, run_cell, job)
+        except SandboxError:
+            standing.kill()  # whatever it does, the next cell must not meet it
+            self._mine.sandbox = None
+            raise
+
+    def close(self) -> None:
+        for standing in self._all:
+            standing.kill()
+
+
+def _run_one(pair: tuple[str, str], number: int, plan: Plan, workers: _Workers) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
     job = CellJob(*pair, plan.directory / name, links=plan.links)
     try:
-        return sandbox.call(job.timeout, run_cell, job)
+        return workers.run(job)
     except SandboxUnavailableError:
         raise
     except LabError as error:
@@ -136,7 +166,7 @@ def _links(conditions: LinkConditions) -> str:
     """What is between NATs and the internet, for the report's reader."""
     if conditions == PLAIN:
         return "virtual Ethernet without added delay or loss"
-    method = sandbox.call(30.0, choose, [conditions])
+    method = call(30.0, choose, [conditions])
     return f"NATs to internet by {method}: {conditions}"
 
 

@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -25,6 +26,7 @@ from pickle import PicklingError
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from lab.errors import SandboxError, SandboxUnavailableError
+from lab.nested import run_apart
 from lab.netns import set_sysctl
 
 P = ParamSpec("P")
@@ -88,6 +90,16 @@ class Sandbox:
             self.kill()
             raise
 
+    def call_apart(
+        self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like `call`, but in namespaces of its own inside this sandbox, which end with the call.
+
+        Much faster than a new sandbox: modules are imported once and for all. A call that was
+        given up must be ended with `kill`.
+        """
+        return self._call(timeout, True, function, args, kwargs)
+
     def call(
         self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -100,6 +112,16 @@ class Sandbox:
         Raises what `function` raised (as `SandboxError` where that cannot be pickled), and
         `SandboxError` if the sandbox gave no answer, in time or at all.
         """
+        return self._call(timeout, False, function, args, kwargs)
+
+    def _call(
+        self,
+        timeout: float,
+        apart: bool,
+        function: Callable[..., T],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> T:
         require_importable(function)
         with self._turn:
             if self._connection.closed:
@@ -108,7 +130,7 @@ class Sandbox:
                 self._receive(self._unanswered, timeout)
             self._last = function.__name__
             try:
-                self._connection.send((function, args, kwargs))
+                self._connection.send((apart, function, args, kwargs))
             except (BrokenPipeError, ConnectionResetError):
                 raise self._ended(self._last) from None
             except (TypeError, AttributeError, PicklingError) as error:
@@ -214,23 +236,45 @@ def _serve(connection_fd: int, stderr_fd: int) -> None:
         connection.send(_furnish())
         while True:
             try:
-                function, args, kwargs = connection.recv()
+                apart, function, args, kwargs = connection.recv()
             except (EOFError, ConnectionResetError):  # the caller has gone
                 return
             except (ImportError, AttributeError) as error:
                 words = f"the sandbox cannot import the call: {error}"
                 connection.send(_Raised(SandboxError(words)))
                 continue
+            work = partial(_work, connection, function, args, kwargs)
+            calling = not apart
             try:
-                calling = True
-                answer = function(*args, **kwargs)
+                if not apart:
+                    work()
+                elif (status := run_apart(partial(_furnished, work))) != 0:
+                    words = f"{function.__name__} ended without an answer, exit status {status}"
+                    connection.send(_Raised(SandboxError(words)))
+            finally:
                 calling = False
-            except Exception as error:  # noqa: BLE001 - raised again by the caller
-                answer = _Raised(_portable(error))
-            except KeyboardInterrupt:
-                answer = _Raised(SandboxError(f"{function.__name__} was interrupted"))
-            calling = False
-            _answer(connection, function.__name__, answer)
+
+
+def _furnished(work: Callable[[], None]) -> None:
+    trouble = _furnish()
+    if trouble is not None:
+        raise SandboxError(trouble)
+    work()
+
+
+def _work(
+    connection: Connection[Any, Any],
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> None:
+    try:
+        answer = function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - raised again by the caller
+        answer = _Raised(_portable(error))
+    except KeyboardInterrupt:
+        answer = _Raised(SandboxError(f"{function.__name__} was interrupted"))
+    _answer(connection, function.__name__, answer)
 
 
 def _answer(connection: Connection[Any, Any], name: str, answer: object) -> None:

@@ -233,3 +233,33 @@ def test_a_closed_sandbox_refuses_calls() -> None:
         pass
     with pytest.raises(SandboxError, match="is closed"):
         box.call(20, _add, 1, 1)
+
+
+def _start_and_describe(marker: str) -> tuple[int, str, int]:
+    subprocess.Popen(["sleep", marker])
+    return os.getpid(), str(Path("/proc/self/ns/net").readlink()), len(_kept)
+
+
+def test_a_call_apart_has_namespaces_of_its_own_that_end_with_it() -> None:
+    marker = f"{time.monotonic_ns()}"
+    with sandbox.Sandbox() as standing:
+        standing.call(10.0, _keep, 1)
+        first, second = (standing.call_apart(10.0, _start_and_describe, marker) for _ in range(2))
+        outside = standing.call(10.0, _start_and_describe, "0")
+        assert _becomes(False, lambda: _is_running(marker))
+    assert first[0] == second[0] == 1
+    assert outside[1] not in {first[1], second[1]}
+    assert first[2] == second[2] == outside[2] == 1  # forked: it knows what was done before
+
+
+def test_a_call_apart_gives_errors_and_leaves_no_state() -> None:
+    with sandbox.Sandbox() as standing:
+        assert standing.call_apart(10.0, _keep, 1) == [1]
+        assert standing.call_apart(10.0, _keep, 2) == [2]
+        with pytest.raises(NatMismatchError):
+            standing.call_apart(10.0, _mismatch)
+        with pytest.raises(SandboxError, match="_die ended without an answer, exit status"):
+            standing.call_apart(10.0, _die)
+        with pytest.raises(SandboxError, match="_interrupt_myself was interrupted"):
+            standing.call_apart(10.0, _interrupt_myself)
+        assert standing.call_apart(10.0, _add, 2, 3) == 5
