@@ -233,7 +233,7 @@ def _programs(directory: Path) -> list[object]:
     def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
 
-    script = "echo began; trap 'echo told; exit 7' TERM; while :; do read -t 0.01 x <> <(:); done"
+    script = "trap 'echo told; exit 7' TERM; echo began; while :; do read -t 0.01 x <> <(:); done"
     with two_nats_network("none", "none") as network, Programs(directory) as programs:
         faults = Faults(network, programs)
         first = programs.start("work", ["bash", "-c", script], network.pid("host_a"))
@@ -331,7 +331,7 @@ def _scheduled(directory: Path) -> tuple[list[str], list[str], list[bool]]:
         )
     ]
     with two_nats_network("full-cone", "none") as network, Programs(directory) as programs:
-        script = "echo it began; trap 'exit 7' TERM; while :; do read -t 0.01 x <> <(:); done"
+        script = "trap 'exit 7' TERM; echo it began; while :; do read -t 0.01 x <> <(:); done"
         work = programs.start("work", ["bash", "-c", script], network.pid("host_a"))
         work.wait_for_line("began", timeout=20)
         with Schedule(Faults(network, programs), plan) as schedule:
