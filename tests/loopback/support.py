@@ -27,7 +27,7 @@ from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DEADLINE = 20.0
+DEADLINE = 30.0
 """Seconds until a test stops waiting for something. It says nothing about how long that takes."""
 N = TypeVar("N")
 
@@ -333,25 +333,34 @@ class Command:
 
     async def line(self, text: str) -> str:
         """The next line on stderr with `text` in it."""
-        stream = self.process.stderr
-        assert stream is not None
-        async with asyncio.timeout(DEADLINE):
-            while raw := await stream.readline():
-                self.told.append(raw.decode().rstrip("\n"))
-                if text in self.told[-1]:
-                    return self.told[-1]
-        raise AssertionError(f"ended without {text!r}: {self.told}")
+        assert self.process.stderr is not None
+        await self._read(self.process.stderr, self.told, lambda line: text in line, str.rstrip)
+        return self.told[-1]
 
     async def event(self, name: str) -> dict[str, Any]:
         """The next JSON event of that name."""
-        stream = self.process.stdout
-        assert stream is not None
-        async with asyncio.timeout(DEADLINE):
-            while raw := await stream.readline():
-                self.events.append(json.loads(raw))
-                if self.events[-1]["event"] == name:
-                    return self.events[-1]
-        raise AssertionError(f"ended without {name!r}: {self.events}")
+        assert self.process.stdout is not None
+        await self._read(
+            self.process.stdout, self.events, lambda event: event["event"] == name, json.loads
+        )
+        return self.events[-1]
+
+    async def _read(
+        self,
+        stream: asyncio.StreamReader,
+        kept: list[N],
+        wanted: Callable[[N], bool],
+        parse: Callable[[str], N],
+    ) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while raw := await stream.readline():
+                    kept.append(parse(raw.decode()))
+                    if wanted(kept[-1]):
+                        return
+        except TimeoutError:
+            raise AssertionError(f"it runs, but has told only {kept}") from None
+        raise AssertionError(f"it has ended, and told only {kept}")
 
     async def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given, and return the exit status once all output is read."""
