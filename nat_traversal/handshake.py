@@ -7,13 +7,15 @@
     established           <----------------------  CONFIRM
 
 A answers HELLO 2 at once. If it hears none, order 3 makes it send HELLO 3 all the same; when that
-arrives, B cannot know yet whether A hears it, so its CONFIRM wants an answer (also a CONFIRM).
+arrives, B cannot know yet whether A hears it, so its CONFIRM wants an answer (also a CONFIRM). So it
+is when HELLO 3 comes from elsewhere than where HELLO 2 went. Proof is only what comes from where this
+side sends to: each of the two ports of a path has to be the one that the other side sees.
 Whoever waits for something repeats what it said last, every `HELLO_INTERVAL`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum, auto
 
 from nat_traversal.endpoint import Endpoint
@@ -49,8 +51,8 @@ class HandshakeTrigger(Enum):
     ORDER_3 = auto()
     HELLO_1 = auto()
     HELLO_2 = auto()
-    HELLO_3 = auto()  # and it says that HELLO 2 was heard
-    HELLO_3_DEAF = auto()  # and it does not
+    HELLO_3 = auto()  # it says that HELLO 2 was heard, and comes from where B sends to
+    HELLO_3_UNPROVEN = auto()  # it does not
     CONFIRM = auto()
 
 
@@ -71,12 +73,12 @@ TABLE_B = {
     (_S.WAITING, _T.ORDER_2): _S.OPENING,
     (_S.OPENING, _T.HELLO_1): _S.OPENING,
     (_S.OPENING, _T.HELLO_3): _S.ESTABLISHED,
-    (_S.OPENING, _T.HELLO_3_DEAF): _S.CONFIRMING,
+    (_S.OPENING, _T.HELLO_3_UNPROVEN): _S.CONFIRMING,
     (_S.CONFIRMING, _T.HELLO_3): _S.ESTABLISHED,
-    (_S.CONFIRMING, _T.HELLO_3_DEAF): _S.CONFIRMING,
+    (_S.CONFIRMING, _T.HELLO_3_UNPROVEN): _S.CONFIRMING,
     (_S.CONFIRMING, _T.CONFIRM): _S.ESTABLISHED,
     (_S.ESTABLISHED, _T.HELLO_3): _S.ESTABLISHED,
-    (_S.ESTABLISHED, _T.HELLO_3_DEAF): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.HELLO_3_UNPROVEN): _S.ESTABLISHED,
 }
 """Role B, likewise."""
 
@@ -96,6 +98,7 @@ class Handshake:
         )
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
         self._heard_from: Endpoint | None = None
+        self._spoken_to: tuple[Endpoint, ...] = ()
         self.heard_steps: set[int] = set()
         """The HELLOs of the peer that came in."""
         self._copies = {1: 0, 2: 0, 3: 0}
@@ -126,7 +129,6 @@ class Handshake:
         if not self._machine.allows(trigger):
             return None
         if self._copies[step]:  # A answered before it was told to: the order has been obeyed
-            self._machine.fire(trigger)
             return []
         return self._enter(trigger, now)
 
@@ -137,15 +139,16 @@ class Handshake:
         trigger = {
             1: _T.HELLO_1,
             2: _T.HELLO_2,
-            3: _T.HELLO_3 if hello.heard else _T.HELLO_3_DEAF,
+            3: _T.HELLO_3 if hello.heard and self._sends_to(source) else _T.HELLO_3_UNPROVEN,
         }[hello.step]
         if not self._machine.allows(trigger):
+            return None
+        if self.state is _S.ESTABLISHED and source != self._heard_from:
             return None
         news = self._heard_from is None and source not in self._announced
         self._heard_from = source
         self.heard_steps.add(hello.step)
         if trigger is _T.HELLO_1 and not news:
-            self._machine.fire(trigger)
             return []
         # A HELLO 1 from elsewhere than announced: HELLO 2 has to go there, at once if it is out.
         return self._enter(trigger, now)
@@ -154,9 +157,11 @@ class Handshake:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
         if not self._is_of_this_round(confirm) or not self._machine.allows(_T.CONFIRM):
             return None
-        self._heard_from = source
-        self._machine.fire(_T.CONFIRM)
-        self._deadline = None
+        if not self._sends_to(source):
+            if self.state is _S.ANSWERING:  # HELLO 3 has to go there, when it is repeated
+                self._heard_from = source
+            return None
+        self._prove(source)
         if confirm.answer_wanted:
             return [(self._confirm(answer_wanted=False), source)]
         return []
@@ -166,11 +171,9 @@ class Handshake:
 
         It stands for a CONFIRM that was lost or overtaken.
         """
-        if self.state is not _S.ANSWERING:
+        if self.state is not _S.ANSWERING or not self._sends_to(source):
             return False
-        self._heard_from = source
-        self._machine.fire(_T.CONFIRM)
-        self._deadline = None
+        self._prove(source)
         return True
 
     def repeat(self, now: float) -> list[Output]:
@@ -186,6 +189,19 @@ class Handshake:
     def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
         return (datagram.token, datagram.round) == (self._start.token, self._start.round)
 
+    def _sends_to(self, source: Endpoint) -> bool:
+        """Whether this side sends to where that came from.
+
+        If not, it may be heard, but not where the peer looks for it: two NATs that give every
+        destination a port of its own can let each packet in, and still no two ports stay.
+        """
+        return source in self._spoken_to
+
+    def _prove(self, source: Endpoint) -> None:
+        self._heard_from = source
+        self._machine.fire(_T.CONFIRM)
+        self._deadline = None
+
     def _enter(self, trigger: HandshakeTrigger, now: float) -> list[Output]:
         before = self.state
         if self._machine.fire(trigger) is not before:
@@ -198,10 +214,11 @@ class Handshake:
         if state is _S.WAITING:
             return []
         self._deadline = None if state is _S.ESTABLISHED else now + HELLO_INTERVAL
+        self._spoken_to = self._destinations()
         if state in _STEP_OF_STATE:
             return list(self._hellos(_STEP_OF_STATE[state]))
         confirm = self._confirm(answer_wanted=state is _S.CONFIRMING)
-        return [(confirm, destination) for destination in self._destinations()]
+        return [(confirm, destination) for destination in self._spoken_to]
 
     def _hellos(self, step: int) -> Iterator[Output]:
         copy = self._copies[step]
@@ -209,11 +226,11 @@ class Handshake:
         hello = Hello(
             self._start.token, self._start.round, step, self._heard_from is not None, copy
         )
-        for destination in self._destinations():
+        for destination in self._spoken_to:
             yield hello, destination
 
     def _confirm(self, *, answer_wanted: bool) -> Confirm:
         return Confirm(self._start.token, self._start.round, answer_wanted)
 
-    def _destinations(self) -> Iterable[Endpoint]:
+    def _destinations(self) -> tuple[Endpoint, ...]:
         return self._announced if self._heard_from is None else (self._heard_from,)

@@ -10,6 +10,7 @@ import pytest
 
 from nat_traversal import events as e
 from nat_traversal.agent import FINAL_REFUSALS, MAX_EARLY, Agent, PathState
+from nat_traversal.control_link import LinkState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.path import CONSENT_TIMEOUT
@@ -219,6 +220,7 @@ def test_stop_ends_everything_from_every_state(state: str) -> None:
     assert rig.agent.deadline() is None
     assert len(rig.done(e.OpenUdp)) == len(rig.done(e.CloseUdp))
     assert rig.done(e.CloseControl) == [e.CloseControl()]
+    assert rig.agent._link.state is LinkState.CLOSED
     before = len(rig.actions)
     for event in (e.TimerFired(), e.StopRequested(), e.ControlBroken("late"), e.ControlOpened()):
         assert rig.feed(event) == []

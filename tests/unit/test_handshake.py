@@ -126,6 +126,18 @@ def test_who_waits_says_it_again_but_not_for_ever(state: HandshakeState, role: R
     assert shake.state is state
 
 
+def test_repetitions_are_counted_anew_in_a_new_state_only() -> None:
+    shake = reach(S.CALLING, Role.A)
+    for _ in range(MAX_COPIES):
+        assert shake.repeat(shake.deadline or 0.0)
+    shake.hello_arrived(hello(2), PEER, 10.0)
+    said = 0
+    while shake.deadline is not None:
+        shake.hello_arrived(hello(2, copy=1), PEER, shake.deadline)
+        said += len(shake.repeat(shake.deadline))
+    assert said == MAX_COPIES
+
+
 @pytest.mark.parametrize(("state", "role"), [(S.WAITING, Role.A), (S.ESTABLISHED, Role.B)])
 def test_who_has_nothing_to_say_has_no_deadline(state: HandshakeState, role: Role) -> None:
     shake = reach(state, role)
@@ -190,7 +202,7 @@ TRIGGER_OF_HELLO = {
     (2, True): HandshakeTrigger.HELLO_2,
     (2, False): HandshakeTrigger.HELLO_2,
     (3, True): HandshakeTrigger.HELLO_3,
-    (3, False): HandshakeTrigger.HELLO_3_DEAF,
+    (3, False): HandshakeTrigger.HELLO_3_UNPROVEN,
 }
 TRIGGER_OF_ORDER = {
     1: HandshakeTrigger.ORDER_1,

@@ -68,6 +68,16 @@ def test_moving_one_timer_for_ever_does_not_pile_up() -> None:
     assert timers.deadline() == 9999.0
 
 
+def test_order_holds_however_often_timers_are_moved() -> None:
+    rng, timers = random.Random(0), Timers()
+    last: dict[str, float] = {}
+    for _ in range(5000):
+        name = f"timer {rng.randrange(30)}"
+        last[name] = rng.random()
+        timers.set(name, last[name])
+    assert list(timers.due(1.0)) == sorted(last, key=last.__getitem__)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abcde"), st.none() | st.floats(0, 100))), st.floats(0, 100)
 )
