@@ -51,7 +51,7 @@ class HandshakeTrigger(Enum):
     ORDER_3 = auto()
     HELLO_1 = auto()
     HELLO_2 = auto()
-    HELLO_3 = auto()  # it says that HELLO 2 was heard, and comes from where B sends to
+    HELLO_3 = auto()  # it says that HELLO 2 was heard, and comes from where that went
     HELLO_3_UNPROVEN = auto()  # it does not
     CONFIRM = auto()
 
@@ -96,9 +96,13 @@ class Handshake:
             _S.WAITING,
             TABLE_A if start.role is Role.A else TABLE_B,
         )
+        self._is_a = start.role is Role.A
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
         self._heard_from: Endpoint | None = None
         self._spoken_to: tuple[Endpoint, ...] = ()
+        self._hello_2_to: tuple[Endpoint, ...] = ()
+        self._hello_3_to: dict[int, tuple[Endpoint, ...]] = {}
+        self._answered_copy = 0
         self.heard_steps: set[int] = set()
         """The HELLOs of the peer that came in."""
         self._copies = {1: 0, 2: 0, 3: 0}
@@ -139,7 +143,7 @@ class Handshake:
         trigger = {
             1: _T.HELLO_1,
             2: _T.HELLO_2,
-            3: _T.HELLO_3 if hello.heard and self._sends_to(source) else _T.HELLO_3_UNPROVEN,
+            3: _T.HELLO_3 if self._is_proof(hello, source) else _T.HELLO_3_UNPROVEN,
         }[hello.step]
         if not self._machine.allows(trigger):
             return None
@@ -148,6 +152,8 @@ class Handshake:
         news = self._heard_from is None and source not in self._announced
         self._heard_from = source
         self.heard_steps.add(hello.step)
+        if hello.step == 3:
+            self._answered_copy = hello.copy
         if trigger is _T.HELLO_1 and not news:
             return []
         # A HELLO 1 from elsewhere than announced: HELLO 2 has to go there, at once if it is out.
@@ -157,7 +163,10 @@ class Handshake:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
         if not self._is_of_this_round(confirm) or not self._machine.allows(_T.CONFIRM):
             return None
-        if not self._sends_to(source):
+        if self.state is _S.ESTABLISHED and source != self._heard_from:
+            return None
+        asked = self._hello_3_to.get(confirm.copy, ()) if self._is_a else self._spoken_to
+        if source not in asked:
             if self.state is _S.ANSWERING:  # HELLO 3 has to go there, when it is repeated
                 self._heard_from = source
             return None
@@ -171,7 +180,7 @@ class Handshake:
 
         It stands for a CONFIRM that was lost or overtaken.
         """
-        if self.state is not _S.ANSWERING or not self._sends_to(source):
+        if self.state is not _S.ANSWERING or source not in self._spoken_to:
             return False
         self._prove(source)
         return True
@@ -189,13 +198,14 @@ class Handshake:
     def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
         return (datagram.token, datagram.round) == (self._start.token, self._start.round)
 
-    def _sends_to(self, source: Endpoint) -> bool:
-        """Whether this side sends to where that came from.
+    def _is_proof(self, hello: Hello, source: Endpoint) -> bool:
+        """Whether A heard HELLO 2 on the very path on which this HELLO 3 came.
 
-        If not, it may be heard, but not where the peer looks for it: two NATs that give every
-        destination a port of its own can let each packet in, and still no two ports stay.
+        It did if HELLO 3 comes from where HELLO 2 went. If not, this side may be heard, but not
+        where the peer looks for it: two NATs that give every destination a port of its own can
+        let each packet in, and still no two ports stay.
         """
-        return source in self._spoken_to
+        return hello.heard and source in self._hello_2_to
 
     def _prove(self, source: Endpoint) -> None:
         self._heard_from = source
@@ -223,6 +233,10 @@ class Handshake:
     def _hellos(self, step: int) -> Iterator[Output]:
         copy = self._copies[step]
         self._copies[step] += 1
+        if step == 2:
+            self._hello_2_to = self._spoken_to
+        if step == 3:
+            self._hello_3_to[copy] = self._spoken_to
         hello = Hello(
             self._start.token, self._start.round, step, self._heard_from is not None, copy
         )
@@ -230,7 +244,8 @@ class Handshake:
             yield hello, destination
 
     def _confirm(self, *, answer_wanted: bool) -> Confirm:
-        return Confirm(self._start.token, self._start.round, answer_wanted)
+        start = self._start
+        return Confirm(start.token, start.round, answer_wanted, self._answered_copy)
 
     def _destinations(self) -> tuple[Endpoint, ...]:
         return self._announced if self._heard_from is None else (self._heard_from,)

@@ -62,6 +62,8 @@ class Confirm:
     token: bytes
     round: int
     answer_wanted: bool
+    copy: int = 0
+    """The `Hello.copy` of the HELLO 3 that it answers: A then knows where it had sent that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Fragment:
 Datagram = Hello | Confirm | Announce | Announced | Ping | Pong | Bye | Data | Fragment
 
 _HELLO = struct.Struct(f"!5sBBBBB{TOKEN_BYTES}s")
-_CONFIRM = struct.Struct(f"!BBBB{TOKEN_BYTES}s")
+_CONFIRM = struct.Struct(f"!BBBBB{TOKEN_BYTES}s")
 _ANNOUNCE = struct.Struct(f"!BBH{TRANSACTION_BYTES}s{TOKEN_BYTES}s44x")
 _ANNOUNCED = struct.Struct(f"!BBH{TRANSACTION_BYTES}s")
 _PROBE = struct.Struct(f"!BBxx{TRANSACTION_BYTES}s{TOKEN_BYTES}s")
@@ -177,8 +179,10 @@ def _encode(datagram: Datagram) -> bytes:
             return _HELLO.pack(
                 HELLO_MAGIC, version, step, int(heard), round_, min(copy, 255), _token(token)
             )
-        case Confirm(token, round_, answer_wanted):
-            return _CONFIRM.pack(Kind.CONFIRM, version, int(answer_wanted), round_, _token(token))
+        case Confirm(token, round_, answer_wanted, copy):
+            return _CONFIRM.pack(
+                Kind.CONFIRM, version, int(answer_wanted), round_, min(copy, 255), _token(token)
+            )
         case Announce(token, transaction, generation):
             return _ANNOUNCE.pack(
                 Kind.ANNOUNCE, version, generation, _transaction(transaction), _token(token)
@@ -232,11 +236,11 @@ def _decode_hello(data: bytes) -> Hello:
 
 
 def _decode_confirm(data: bytes) -> Confirm:
-    _, version, flags, round_, token = _CONFIRM.unpack(data)
+    _, version, flags, round_, copy, token = _CONFIRM.unpack(data)
     _check_version(version)
     if round_ == 0:
         raise WireError("CONFIRM round 0: rounds count from 1")
-    return Confirm(token, round_, bool(flags & FLAG))
+    return Confirm(token, round_, bool(flags & FLAG), copy)
 
 
 def _decode_announce(data: bytes) -> Announce:

@@ -81,10 +81,38 @@ def test_deaf_a_answers_the_wanted_confirm() -> None:
     shake = begin(Role.A)
     shake.ordered(1, 0.0)
     assert shake.ordered(3, 0.1) == [(hello(3, heard=False), PEER)]
-    answer = shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED)
-    assert answer == [(Confirm(TOKEN, 1, False), OBSERVED)]
+    answer = shake.confirm_arrived(Confirm(TOKEN, 1, True), PEER)
+    assert answer == [(Confirm(TOKEN, 1, False), PEER)]
     assert shake.state is S.ESTABLISHED
-    assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) == answer
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True), PEER) == answer
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) is None
+    assert shake.remote == PEER
+
+
+def test_confirm_from_elsewhere_is_no_proof_and_hello_3_goes_there_when_repeated() -> None:
+    shake = reach(S.ANSWERING, Role.A)
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) is None
+    assert is_in(shake, S.ANSWERING)
+    assert shake.repeat(HELLO_INTERVAL) == [(hello(3, copy=1), OBSERVED)]
+    # An answer to the first copy, which went elsewhere, proves nothing about the second.
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) is None
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True, copy=1), OBSERVED) == [
+        (Confirm(TOKEN, 1, False), OBSERVED)
+    ]
+    assert is_in(shake, S.ESTABLISHED)
+
+
+def test_hello_3_from_elsewhere_than_hello_2_went_needs_an_answer() -> None:
+    shake = reach(S.OPENING, Role.B)
+    wanted = [(Confirm(TOKEN, 1, True), OBSERVED)]
+    assert shake.hello_arrived(hello(3), OBSERVED, 0.1) == wanted
+    assert is_in(shake, S.CONFIRMING)
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, False), PEER) is None
+    assert is_in(shake, S.CONFIRMING)
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, False), OBSERVED) == []
+    assert is_in(shake, S.ESTABLISHED)
+    assert shake.hello_arrived(hello(3, copy=1), PEER, 0.2) is None
+    assert shake.remote == OBSERVED
 
 
 def test_b_of_a_deaf_a_is_established_only_by_the_answer() -> None:
@@ -97,14 +125,20 @@ def test_b_of_a_deaf_a_is_established_only_by_the_answer() -> None:
     assert shake.confirm_arrived(Confirm(TOKEN, 1, False), OBSERVED) == []
     assert is_in(shake, S.ESTABLISHED)
     assert shake.hello_arrived(hello(3, heard=False, copy=1), OBSERVED, 1.0) == [
-        (Confirm(TOKEN, 1, False), OBSERVED)
+        (Confirm(TOKEN, 1, False, copy=1), OBSERVED)
     ]
 
 
-def test_b_that_hears_heard_while_confirming_is_established() -> None:
+def test_b_that_confirms_is_established_by_a_hello_3_from_where_hello_2_went() -> None:
     shake = reach(S.CONFIRMING, Role.B)
-    assert shake.hello_arrived(hello(3), PEER, 0.1) == [(Confirm(TOKEN, 1, False), PEER)]
-    assert shake.state is S.ESTABLISHED
+    assert shake.hello_arrived(hello(3, copy=1), OBSERVED, 0.1) == [
+        (Confirm(TOKEN, 1, True, copy=1), OBSERVED)
+    ]
+    assert is_in(shake, S.CONFIRMING)
+    assert shake.hello_arrived(hello(3, copy=2), PEER, 0.2) == [
+        (Confirm(TOKEN, 1, False, copy=2), PEER)
+    ]
+    assert is_in(shake, S.ESTABLISHED)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +222,9 @@ def test_traffic_is_proof_only_for_a_that_waits_for_confirm() -> None:
         assert not shake.traffic_arrived(PEER)
         assert shake.state is state
     shake = reach(S.ANSWERING, Role.A)
-    assert shake.traffic_arrived(OBSERVED)
-    assert (shake.state, shake.remote, shake.deadline) == (S.ESTABLISHED, OBSERVED, None)
+    assert not shake.traffic_arrived(OBSERVED)
+    assert shake.traffic_arrived(PEER)
+    assert (shake.state, shake.remote, shake.deadline) == (S.ESTABLISHED, PEER, None)
 
 
 STATES = [

@@ -37,7 +37,7 @@ EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.HELLO: (Hello(TOKEN, 1, 2, True, 3), 26),
     Kind.ANNOUNCE: (Announce(TOKEN, TRANSACTION, 7), 72),
     Kind.ANNOUNCED: (Announced(TRANSACTION, V4, (V4, V6)), 72),
-    Kind.CONFIRM: (Confirm(TOKEN, 1, True), 20),
+    Kind.CONFIRM: (Confirm(TOKEN, 1, True, 7), 21),
     Kind.PING: (Ping(TOKEN, TRANSACTION), 28),
     Kind.PONG: (Pong(TOKEN, TRANSACTION), 28),
     Kind.BYE: (Bye(TOKEN), 20),
@@ -61,7 +61,7 @@ datagrams = st.one_of(
     st.builds(Hello, tokens, rounds, st.integers(1, 3), st.booleans(), st.integers(0, 255)),
     st.builds(Announce, tokens, transactions, st.integers(1, 65_535)),
     announced,
-    st.builds(Confirm, tokens, rounds, st.booleans()),
+    st.builds(Confirm, tokens, rounds, st.booleans(), st.integers(0, 255)),
     st.builds(Ping, tokens, transactions),
     st.builds(Pong, tokens, transactions),
     st.builds(Bye, tokens),
@@ -127,7 +127,7 @@ def test_copies_saturate() -> None:
 
 def test_reserved_flags_and_padding_are_ignored() -> None:
     assert decode(altered(Kind.HELLO, 7, 0xFF)) == EXAMPLES[Kind.HELLO][0]
-    assert decode(altered(Kind.CONFIRM, 2, 0xFE)) == Confirm(TOKEN, 1, False)
+    assert decode(altered(Kind.CONFIRM, 2, 0xFE)) == Confirm(TOKEN, 1, False, 7)
     assert decode(altered(Kind.ANNOUNCE, 71, 0xFF)) == EXAMPLES[Kind.ANNOUNCE][0]
     assert decode(altered(Kind.BYE, 3, 0xFF)) == EXAMPLES[Kind.BYE][0]
 
