@@ -49,7 +49,8 @@ def run_checks(trace: Trace, nat_a: str, nat_b: str) -> tuple[Check, ...]:
 def outcome_is_proven(trace: Trace) -> Check:
     """Connected: HELLO 3 and CONFIRM arrived, data crossed both ways.
 
-    Failed: no CONFIRM and no data arrived; a HELLO 3 may have, if its CONFIRM did not.
+    Failed: no data arrived, and no CONFIRM from where its receiver had sent the HELLO 3 that it
+    answers; HELLOs may have, and CONFIRMs from ports that nobody sends to.
     """
     name = "the outcome is proven"
     connected = trace.connected_round
@@ -68,7 +69,7 @@ def outcome_is_proven(trace: Trace) -> Check:
                 round_.arrival is not None and not round_.confirms,
                 "HELLO 3 arrived and was not confirmed",
             ),
-            (any(confirm.is_delivered for confirm in round_.confirms), "CONFIRM arrived"),
+            (any(_proves(round_, confirm) for confirm in round_.confirms), "CONFIRM arrived"),
             *((True, f"data reached {host}") for host in sorted(round_.data_crossed)),
         )
         if there
@@ -77,7 +78,17 @@ def outcome_is_proven(trace: Trace) -> Check:
         return Check(name, False, f"neither connected nor failed: {', '.join(seen)}, but not all")
     if not trace.rounds:
         return _no_round(trace, name, "no HELLO was sent at all")
-    return Check(name, True, "no CONFIRM and no data arrived in any round")
+    return Check(name, True, "no CONFIRM that proves a path and no data arrived in any round")
+
+
+def _proves(round_: Round, confirm: Passage) -> bool:
+    """It arrived from where its receiver had sent the HELLO 3 that it answers."""
+    return confirm.is_delivered and any(
+        hello.sender == confirm.receiver
+        and (hello_of(hello).step, hello_of(hello).copy) == (3, confirm_of(confirm).copy)
+        and hello.destination == confirm.translated
+        for hello in round_.hellos
+    )
 
 
 def outcome_is_predicted(trace: Trace, prediction: Prediction) -> Check:
