@@ -76,6 +76,7 @@ _PROGRAMS = (
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
     ("turnutils_natdiscovery", "coturn", Need.TESTS),
+    ("conntrack", "conntrack", Need.TESTS),
     ("iperf3", "iperf3", Need.TESTS),
     ("wireguard-go", "wireguard-go", Need.TESTS),
     ("wg", "wireguard-tools", Need.TESTS),

@@ -21,6 +21,7 @@ programs='
   turnutils_natdiscovery coturn              test
   tshark               tshark                test
   ping                 iputils-ping          test
+  conntrack            conntrack             test
   iperf3               iperf3                test
   wireguard-go         wireguard-go          test
   wg                   wireguard-tools       test
