@@ -69,12 +69,12 @@ async def test_two_clients_forward_a_datagram_and_its_reply(
             ):
                 await a.line("connected to 127.0.0.1:")
                 await b.line("connected to 127.0.0.1:")
+                await server.line("host_a and host_b are connected (round 1)")
                 assert await program.ask(b"hello", local) == b"hello"
                 assert await a.end(signal.SIGTERM) == 0
                 await b.line("host_a has left")
                 assert await b.end(signal.SIGINT) == 0
                 assert a.told[-1] == "datagrams: 1 to the other side, 1 from it"
-            await server.line("host_a and host_b are connected (round 1)")
             assert await server.end(signal.SIGTERM) == 0
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, Program(port=port):
         with pytest.raises(ConnectionRefusedError):

@@ -343,6 +343,17 @@ class World:
             and packet.destination not in (SERVER, SECOND_SERVER_ADDRESS)
         ]
 
+    def carries_data(self, sender: Client, receiver: Client) -> bool:
+        """Whether a program's datagram arrives now, from where the receiver sends to."""
+        index = len(self.net.log)
+        probe = datagrams.Data(datagrams.tag_of(sender.path.token), 0, True, b"?")
+        sender.send_raw(datagrams.encode(probe), sender.path.remote)
+        self.run(self.p)
+        packet = self.net.log[index]
+        (socket,) = receiver.sockets.values()
+        arrived = socket in {inside for _, inside in packet.receivers}
+        return arrived and packet.source == receiver.path.remote
+
     def check_claim(self, client: Client, claim: e.PathEstablished) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""
         mine = client.sockets[claim.generation]

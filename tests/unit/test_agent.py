@@ -437,6 +437,12 @@ def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> 
     assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
 
     rig = Rig().registered()
+    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * (MAX_EARLY - 1)]:
+        rig.hear(hello)
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert rig.notices()[-1] == e.HelloCameIn(1, 1, PEER)
+
+    rig = Rig().registered()
     rig.hear(Hello(ROUND, 1, 1, False))
     rig.receive(m.OpenSocket(2))
     rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))

@@ -102,6 +102,15 @@ def test_confirm_from_elsewhere_is_no_proof_and_hello_3_goes_there_when_repeated
     assert is_in(shake, S.ESTABLISHED)
 
 
+def test_path_that_stands_is_not_moved_by_a_late_confirm_from_elsewhere() -> None:
+    """HELLO 3 had gone there first, so that its CONFIRM would have been proof."""
+    shake = reach(S.ANSWERING, Role.A)
+    shake.hello_arrived(hello(2, copy=1), OBSERVED, 0.1)
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, False, copy=1), OBSERVED) == []
+    assert shake.confirm_arrived(Confirm(TOKEN, 1, True, copy=0), PEER) is None
+    assert shake.remote == OBSERVED
+
+
 def test_hello_3_from_elsewhere_than_hello_2_went_needs_an_answer() -> None:
     shake = reach(S.OPENING, Role.B)
     wanted = [(Confirm(TOKEN, 1, True), OBSERVED)]
