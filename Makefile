@@ -6,10 +6,10 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check bench doctor lock clean
+.PHONY: help setup lab test check bench bench-lab doctor lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything that any target needs
 	@scripts/setup.sh all
@@ -28,9 +28,12 @@ check: ## lint, format and types
 	$(python) -m ruff format --check
 	$(python) -m mypy
 
-bench: ## forwarding side by side with socat
+bench: bench-lab ## bench-lab, and forwarding side by side with socat
+	@$(python) -m lab bench forwarding
+
+bench-lab: ## a cell's network up and down, side by side with ip -batch and others that make the same
 	@scripts/setup.sh bench
-	@$(python) -m lab bench
+	@$(python) -m lab bench lab
 
 doctor: ## what this machine has and lacks for the lab, and what is used instead
 	@scripts/setup.sh check

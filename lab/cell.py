@@ -26,6 +26,7 @@ from lab.links import WAN_LINKS, Conditioned, conditioned
 from lab.network import Network, two_nats_network
 from lab.outcome import Outcome
 from lab.passage import CAPTURE_POINTS
+from lab.prepared import Prepared, preload
 from lab.probe import Observation, check, probe_nat
 from lab.programs import Program, Programs
 from lab.result import CellResult, broken, observe
@@ -34,6 +35,7 @@ from nat_traversal.wire import DEFAULT_PORT
 
 TOPOLOGY = "two_nats"
 CAPTURE_FILE = "capture.pcapng"
+PYTHON_PROGRAM = "nat_traversal"
 SIDES = ("a", "b")
 DNS_PORT = 53
 LISTEN_PORT = 5300
@@ -86,7 +88,9 @@ def run_cell(job: CellJob) -> CellResult:
 
 def _run(job: CellJob, say: Say) -> CellResult:
     job.directory.mkdir(parents=True, exist_ok=True)
-    with two_nats_network(job.nat_a, job.nat_b) as network:
+    preload(f"{PYTHON_PROGRAM}.cli")
+    with ExitStack() as ready, two_nats_network(job.nat_a, job.nat_b) as network:
+        spares = [ready.enter_context(Prepared()) for _ in ("server", *SIDES)]
         say("the network stands")
         probes = {side.nat_node: _probe(network, side) for side in (network.side_a, network.side_b)}
         for node, observed in probes.items():
@@ -100,7 +104,7 @@ def _run(job: CellJob, say: Say) -> CellResult:
                 say(f"links: {links}")
             taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]
             with Capture(taps) as capture:
-                conversation = _converse(network, job, say)
+                conversation = _converse(network, job, spares, say)
             kept = list(_links_kept(links))
             trace = reconstruct(capture.packets)
             capture.write(job.directory / CAPTURE_FILE, comments(trace))
@@ -160,13 +164,15 @@ class _Conversation:
         return next((each for each in self.events[program] if each["event"] == event), None)
 
 
-def _converse(network: Network, job: CellJob, say: Say) -> _Conversation:
+def _converse(network: Network, job: CellJob, spares: list[Prepared], say: Say) -> _Conversation:
     """Server, services, clients; dig both ways if they connect; an orderly end."""
-    python = [sys.executable, "-m", "nat_traversal"]
+    python = [sys.executable, "-m", PYTHON_PROGRAM]
     patience = job.links.patience
     with Programs(job.directory) as programs:
         server_pid = network.pid("server")
-        server = programs.start("server", [*python, "server", "--json"], server_pid)
+        server = programs.start(
+            "server", [*python, "server", "--json"], server_pid, prepared=spares.pop()
+        )
         services = [
             programs.start(f"dnsmasq_{x}", _dnsmasq(f"host_{x}"), network.pid(f"host_{x}"))
             for x in SIDES
@@ -177,7 +183,12 @@ def _converse(network: Network, job: CellJob, say: Say) -> _Conversation:
         say("server and DNS services are ready")
 
         clients = {
-            x: programs.start(f"client_{x}", [*python, *_client(x, y)], network.pid(f"host_{x}"))
+            x: programs.start(
+                f"client_{x}",
+                [*python, *_client(x, y)],
+                network.pid(f"host_{x}"),
+                prepared=spares.pop(),
+            )
             for x, y in (SIDES, SIDES[::-1])
         }
         verdict = '"event": "(path-established|attempt-failed)"'

@@ -69,7 +69,7 @@ def outcome_is_proven(trace: Trace) -> Check:
                 round_.arrival is not None and not round_.confirms,
                 "HELLO 3 arrived and was not confirmed",
             ),
-            (any(_proves(round_, confirm) for confirm in round_.confirms), "CONFIRM arrived"),
+            (any(map(round_.proves, round_.confirms)), "CONFIRM arrived"),
             *((True, f"data reached {host}") for host in sorted(round_.data_crossed)),
         )
         if there
@@ -79,16 +79,6 @@ def outcome_is_proven(trace: Trace) -> Check:
     if not trace.rounds:
         return _no_round(trace, name, "no HELLO was sent at all")
     return Check(name, True, "no CONFIRM that proves a path and no data arrived in any round")
-
-
-def _proves(round_: Round, confirm: Passage) -> bool:
-    """It arrived from where its receiver had sent the HELLO 3 that it answers."""
-    return confirm.is_delivered and any(
-        hello.sender == confirm.receiver
-        and (hello_of(hello).step, hello_of(hello).copy) == (3, confirm_of(confirm).copy)
-        and hello.destination == confirm.translated
-        for hello in round_.hellos
-    )
 
 
 def outcome_is_predicted(trace: Trace, prediction: Prediction) -> Check:

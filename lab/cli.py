@@ -17,7 +17,7 @@ from rich.text import Text
 from lab import conformance, conformance_table, doctor, sandbox
 from lab.addressing import side
 from lab.anywhere import add_topology
-from lab.bench import bring_up_table, measure_bring_up
+from lab.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
 from lab.cell import CellJob, run_cell
 from lab.errors import LabError
@@ -44,6 +44,8 @@ class Exit(IntEnum):
     """A cell observed something else than predicted, or a check failed."""
     WORSE = 1
     """Of two reports, the new one has an outcome that is worse."""
+    SLOW = 1
+    """A network took longer beside the script that makes the same than `lab.bench.BOUND` allows."""
     USAGE = 2
     UNAVAILABLE = 3
     """This machine cannot run the lab; the text says what would help."""
@@ -168,7 +170,13 @@ def _options() -> argparse.ArgumentParser:
     add_shell(commands)
     add_topology(commands)
 
-    bench = commands.add_parser("bench", help="forwarding beside socat; a cell beside ip -batch")
+    bench = commands.add_parser("bench", help="a cell beside ip -batch; forwarding beside socat")
+    bench.add_argument(
+        "what",
+        nargs="?",
+        choices=("lab", "forwarding"),
+        help="only this: bringing a cell's network up and down, or forwarding datagrams",
+    )
     bench.set_defaults(run=_bench)
     return parser
 
@@ -258,11 +266,16 @@ def _conformance(options: argparse.Namespace) -> Exit:
 
 
 def _bench(options: argparse.Namespace) -> Exit:
-    del options
     console = Console()
-    console.print(bring_up_table(measure_bring_up()))
-    console.print(forwarding_table(measure_forwarding()))
-    return Exit.OK
+    slow = False
+    if options.what != "forwarding":
+        for pair in PAIRS:
+            measured = measure_bring_up(*pair)
+            console.print(bring_up_table(measured))
+            slow |= measured.ratio > BOUND
+    if options.what != "lab":
+        console.print(forwarding_table(measure_forwarding()))
+    return Exit.SLOW if slow else Exit.OK
 
 
 def _complain(text: str, status: Exit) -> Exit:

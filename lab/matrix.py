@@ -19,15 +19,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.cell import TOPOLOGY, CellJob, run_cell
+from lab.cell import PYTHON_PROGRAM, TOPOLOGY, CellJob, run_cell
 from lab.errors import LabError, SandboxError, SandboxUnavailableError
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.links import choose
+from lab.prepared import preload
 from lab.report.files import write_files
 from lab.result import CellResult, Report, broken, merge
 from lab.sandbox import Sandbox, call
 
 Done = Callable[[CellResult], None]
+_PRELOAD_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class _Workers:
         standing: Sandbox | None = getattr(self._mine, "sandbox", None)
         if standing is None:
             standing = self._mine.sandbox = Sandbox()
+            standing.call(_PRELOAD_TIMEOUT, preload, f"{PYTHON_PROGRAM}.cli")
             self._all.append(standing)
         try:
             return standing.call_apart(job.timeout, run_cell, job)

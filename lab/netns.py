@@ -15,7 +15,7 @@ from lab.errors import NetworkError
 
 NODE_MARK = "NAT_LAB_NODE"
 """Environment variable in which the process that holds a node's namespaces has the node's name."""
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x00020000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -49,8 +49,20 @@ def in_namespace(pid: int) -> Iterator[None]:
         os.close(home)
 
 
-def _setns(fd: int) -> None:
-    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+def enter_node(pid: int) -> None:
+    """Move this process, which must have a single thread, to the node of process `pid` for good.
+
+    Its network and mount namespaces, as ``mnexec -a``. Raises `OSError`.
+    """
+    spaces = (("net", _CLONE_NEWNET), ("mnt", _CLONE_NEWNS))
+    opened = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, _ in spaces]
+    for fd, (_, kind) in zip(opened, spaces, strict=True):
+        _setns(fd, kind)
+        os.close(fd)
+
+
+def _setns(fd: int, kind: int = _CLONE_NEWNET) -> None:
+    if _libc.setns(fd, kind) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal, Self
 
 from lab.errors import ProgramError
+from lab.prepared import Prepared
 
 Stream = Literal["stdout", "stderr"]
 _GRACE = 5.0
@@ -46,6 +47,7 @@ class Program:
         *,
         interactive: bool = False,
         tell: Tell | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         self.name = name
         self.argv = tuple(argv)
@@ -65,14 +67,18 @@ class Program:
             raise ProgramError(
                 f"{name}: cannot keep its output in {error.filename}: {error.strerror}"
             ) from None
+        self._process: subprocess.Popen[bytes] | Prepared
         try:
-            self._process = subprocess.Popen(
-                ["mnexec", "-da", str(node_pid), *argv],
-                env=os.environ | environment,
-                stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
+            if prepared is not None:
+                self._process = prepared.become(argv, node_pid, environment)
+            else:
+                self._process = subprocess.Popen(
+                    ["mnexec", "-da", str(node_pid), *argv],
+                    env=os.environ | environment,
+                    stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
         except OSError as error:
             raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
         self.tell = tell
@@ -326,12 +332,14 @@ class Programs:
         environment: Mapping[str, str] | None = None,
         interactive: bool = False,
         tell: Tell | None = None,
+        prepared: Prepared | None = None,
     ) -> Program:
         """Start `argv` in the node whose namespaces process `node_pid` holds.
 
         `environment` is added to this process's. `name` is the program's in errors and file names,
         once per cell. Its stdin is empty unless it is `interactive` (`Program.send`). `tell` is called
-        with each line as it comes, from another thread. Raises `ProgramError` if there is no such program here.
+        with each line as it comes, from another thread. A `prepared` process becomes it, where there is
+        one. Raises `ProgramError` if there is no such program here.
         """
         if name in self._started:
             raise ProgramError(f"{name}: started already; give the second one another name")
@@ -343,6 +351,7 @@ class Programs:
             environment or {},
             interactive=interactive,
             tell=tell,
+            prepared=prepared,
         )
         self._started[name] = program
         return program

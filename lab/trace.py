@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from lab.outcome import Outcome
 from lab.packet import Packet, Protocol
@@ -42,17 +43,31 @@ class Round:
 
     @property
     def conclusion(self) -> Passage | None:
-        """The CONFIRM whose arrival gave the second of the two hosts its proof.
+        """What gave the second of the two hosts its proof, by arriving; None until both have theirs."""
+        proofs: dict[str, Passage] = {}
+        for passage in sorted((*self.hellos, *self.confirms), key=lambda each: each.arrived or inf):
+            if self.proves(passage):
+                proofs.setdefault(passage.receiver, passage)
+        return list(proofs.values())[1] if len(proofs) == 2 else None
 
-        That is the first to reach the sender of HELLO 3; if it asked for an answer, then the answer.
+    def proves(self, passage: Passage) -> bool:
+        """It tells its receiver that it is heard, and came from where that had sent what was heard.
+
+        That is HELLO 2 for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
+        (`docs/protocol.md`).
         """
-        arrival = self.arrival
-        if arrival is None:
-            return None
-        back = _first_delivered(self.confirms, receiver=arrival.sender)
-        if back is None or not confirm_of(back).answer_wanted:
-            return back
-        return _first_delivered(self.confirms, receiver=arrival.receiver)
+        heard: list[Passage] = []
+        match passage.datagram:
+            case datagrams.Hello(step=3, heard=True):
+                heard = [hello for hello in self.hellos if hello_of(hello).step == 2]
+            case datagrams.Confirm(copy=copy):
+                asked = (3, copy)
+                heard = [h for h in self.hellos if (hello_of(h).step, hello_of(h).copy) == asked]
+                heard += self.confirms
+        return passage.is_delivered and any(
+            (each.sender, each.destination) == (passage.receiver, passage.translated)
+            for each in heard
+        )
 
     @property
     def data_crossed(self) -> frozenset[str]:
@@ -61,7 +76,7 @@ class Round:
 
     @property
     def is_connected(self) -> bool:
-        """HELLO 3 arrived, so did the CONFIRM, and application datagrams crossed both ways."""
+        """Both hosts have had proof, and application datagrams crossed both ways."""
         return self.conclusion is not None and len(self.data_crossed) == 2
 
 
@@ -201,10 +216,6 @@ def _rounds(passages: Iterable[Passage]) -> Iterator[Round]:
             tuple(confirms[token]),
             tuple(data[datagrams.tag_of(token)]),
         )
-
-
-def _first_delivered(passages: Iterable[Passage], *, receiver: str) -> Passage | None:
-    return next((p for p in passages if p.receiver == receiver and p.is_delivered), None)
 
 
 def _said(packets: list[Packet]) -> Iterator[Said]:

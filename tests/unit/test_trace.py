@@ -147,6 +147,41 @@ def test_confirm_that_wants_an_answer_concludes_with_the_answer() -> None:
     assert conclusion.receiver == "host_b"
 
 
+def test_hello_3_that_was_ordered_before_hello_2_came_proves_nothing_and_the_next_copy_does() -> (
+    None
+):
+    """B's NAT shows the peer another port than the server, so HELLO 3 goes to the wrong one first."""
+    seen_by_peer = Endpoint(OUTSIDE["host_b"], 62_246)
+    scene = opened(1)
+    scene.hello(1, 1)
+    scene.hello(1, 2, translated=seen_by_peer)
+    scene.send("host_a", Hello(TOKENS[1], 1, 3, False, 0), 1)
+    scene.send("host_b", Confirm(TOKENS[1], 1, True, 0), 1, translated=seen_by_peer)
+    assert scene.trace().rounds[0].conclusion is None
+    scene.hello(1, 3, copy=1, destination=seen_by_peer)
+    assert scene.trace().rounds[0].conclusion is None
+    scene.send("host_b", Confirm(TOKENS[1], 1, False, 1), 1, translated=seen_by_peer)
+    scene.data("host_a", 1)
+    scene.data("host_b", 1)
+    round_ = scene.trace().rounds[0]
+    assert round_.conclusion == round_.confirms[1]
+    assert round_.is_connected
+    assert checks.outcome_is_proven(scene.trace()).ok
+
+
+def test_confirm_from_where_nobody_sends_to_concludes_nothing_though_data_arrives() -> None:
+    scene = opened(1)
+    scene.hello(1, 2)
+    scene.hello(1, 3)
+    scene.send(
+        "host_b", Confirm(TOKENS[1], 1, False), 1, translated=Endpoint(OUTSIDE["host_b"], 62_246)
+    )
+    scene.data("host_a", 1)
+    scene.data("host_b", 1)
+    assert scene.trace().rounds[0].conclusion is None
+    assert scene.trace().outcome is Outcome.FAILED
+
+
 def test_later_attempt_counts_its_rounds_anew() -> None:
     scene = failed()
     scene.hello(1, 1, Fate.DROPPED, token=b"3" * 16)
