@@ -153,14 +153,23 @@ class Capture:
         return tuple(packet for packet in packets if packet is not None)
 
     def write(self, path: Path, comments: Mapping[Sighting, str] | None = None) -> None:
-        """Write all frames to one pcapng file, each with its interface, direction and comment."""
-        with PcapNgWriter(str(path)) as writer:
-            writer.linktype = DLT_EN10MB
-            writer.write_header(None)
-            for frame in self.frames:
-                comment = (comments or {}).get((frame.sniffed_on, frame.time))
-                frame.comments = [] if comment is None else [comment.encode()]
-                writer.write_packet(frame)
+        """Write all frames to one pcapng file, each with its interface, direction and comment.
+
+        Raises `LabError` if the file cannot be written; what there was of it is removed.
+        """
+        frames = self.frames
+        try:
+            with PcapNgWriter(str(path)) as writer:
+                writer.linktype = DLT_EN10MB
+                writer.write_header(None)
+                for frame in frames:
+                    comment = (comments or {}).get((frame.sniffed_on, frame.time))
+                    frame.comments = [] if comment is None else [comment.encode()]
+                    writer.write_packet(frame)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise LabError(f"cannot write {path}: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -87,7 +87,10 @@ def run_cell(job: CellJob) -> CellResult:
 
 
 def _run(job: CellJob, say: Say) -> CellResult:
-    job.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        job.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
     preload(f"{PYTHON_PROGRAM}.cli")
     with ExitStack() as ready, two_nats_network(job.nat_a, job.nat_b) as network:
         spares = [ready.enter_context(Prepared()) for _ in ("server", *SIDES)]

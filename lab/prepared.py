@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, NoReturn, Self
 
@@ -47,9 +47,12 @@ class Prepared:
         self._ended = False
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         _flush()
+        # A terminal's Ctrl-C is not for what waits, from its first moment on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.pid = os.fork()
         if self.pid == 0:
-            _live(lambda: _await_order(theirs))
+            _live(lambda: _await_order(theirs, before))
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def become(
@@ -114,7 +117,10 @@ def _status(code: object) -> int:
     return 1
 
 
-def _await_order(orders: socket.socket) -> None:
+def _await_order(orders: socket.socket, mask: Iterable[int]) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     # Nothing of the parent's may stay open: what waits for the end of another would not see it.
     os.closerange(3, orders.fileno())
     os.closerange(orders.fileno() + 1, _MOST_FILES)
@@ -123,7 +129,6 @@ def _await_order(orders: socket.socket) -> None:
     if not order:  # nobody needs it
         return
     words, node_pid, environment = json.loads(order)
-    os.setsid()
     enter_node(node_pid)
     _take_streams(*outputs)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -30,11 +30,14 @@ MARKDOWN_FILE = "summary.md"
 
 
 def write_files(report: Report, directory: Path) -> None:
-    """Write every form of `report` into `directory`."""
-    write_report(report, directory / JSON_FILE)
-    write_html(report, directory / HTML_FILE)
-    (directory / JUNIT_FILE).write_text(junit(report), encoding="utf-8")
-    (directory / MARKDOWN_FILE).write_text(markdown(report), encoding="utf-8")
+    """Write every form of `report` into `directory`. Raises `LabError` if that cannot be."""
+    try:
+        write_report(report, directory / JSON_FILE)
+        write_html(report, directory / HTML_FILE)
+        (directory / JUNIT_FILE).write_text(junit(report), encoding="utf-8")
+        (directory / MARKDOWN_FILE).write_text(markdown(report), encoding="utf-8")
+    except OSError as error:
+        raise LabError(f"cannot write the report to {directory}: {error.strerror}") from None
 
 
 def write_report(report: Report, path: Path) -> None:

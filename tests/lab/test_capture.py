@@ -11,6 +11,7 @@ import pytest
 
 from lab import capture, sandbox
 from lab.capture import Capture, CaptureError, Tap
+from lab.errors import LabError
 from lab.injection import Faults
 from lab.netns import in_namespace, udp_socket
 from lab.network import Network, two_nats_network
@@ -105,6 +106,7 @@ def captures_that_fail() -> list[str]:
 
         with Capture(taps(network)) as running:
             fails(CaptureError, lambda: running.frames)
+        fails(LabError, lambda: running.write(Path("/proc/no/room.pcapng")))
 
         cut = Capture(taps(network))
         unlink(network, "server")
@@ -122,9 +124,10 @@ def captures_that_fail() -> list[str]:
 
 
 def test_capture_that_cannot_be_evidence_says_so() -> None:
-    unknown, running, cut, nothing, body = sandbox.call(50, captures_that_fail)
+    unknown, running, unwritten, cut, nothing, body = sandbox.call(50, captures_that_fail)
     assert "No such device" in unknown
     assert "first stop the capture" in running
+    assert unwritten == "cannot write /proc/no/room.pcapng: No such file or directory"
     assert "capture on server-eth0 ended early" in cut
     assert nothing == running
     assert body == "'body'"
