@@ -7,7 +7,6 @@ import platform
 import shlex
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cell import PYTHON_PROGRAM, TOPOLOGY, CellJob, run_cell
-from lab.errors import LabError, SandboxError, SandboxUnavailableError
+from lab.errors import LabError
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.links import choose
 from lab.outcome import Outcome
@@ -62,25 +61,26 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     links = _links(plan.links)
     _prepare(plan.directory)
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
+    # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
+    # Those that will fail first: they take longest, and the others fit in between.
+    pairs = sorted(plan.pairs, key=lambda pair: predict(*pair).outcome is Outcome.CONNECTED)
+    runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
     pool = ThreadPoolExecutor(plan.jobs)
-    workers = _Workers()
-    try:
-        # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
-        # Those that will fail first: they take longest, and the others fit in between.
-        pairs = sorted(plan.pairs, key=lambda pair: predict(*pair).outcome is Outcome.CONNECTED)
-        runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
-        futures = {pool.submit(_run_one, *run, plan, workers): run for run in runs}
-        waiting: set[Future[CellResult]] = set(futures)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                results[futures[future]] = future.result()
-                done(future.result())
-    except BaseException:
-        # The sandboxes end with this process; nothing waits for them.
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    workers.close()
+    with Sandbox() as standing:
+        # The thousand modules that a cell needs are so imported once, not for each cell.
+        standing.call(_PRELOAD_TIMEOUT, preload, f"{PYTHON_PROGRAM}.cli")
+        try:
+            futures = {pool.submit(_run_one, *run, plan, standing): run for run in runs}
+            waiting: set[Future[CellResult]] = set(futures)
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    results[futures[future]] = future.result()
+                    done(future.result())
+        except BaseException:
+            # The cells end with the sandbox; nothing waits for them.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     pool.shutdown()
     cells = tuple(
         merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
@@ -114,41 +114,11 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
     return progress, done
 
 
-class _Workers:
-    """A standing sandbox for each thread, inside which every cell has namespaces of its own.
-
-    The thousand modules that a cell needs are so imported once for each thread, not for each cell.
-    """
-
-    def __init__(self) -> None:
-        self._mine = threading.local()
-        self._all: list[Sandbox] = []
-
-    def run(self, job: CellJob) -> CellResult:
-        standing: Sandbox | None = getattr(self._mine, "sandbox", None)
-        if standing is None:
-            standing = self._mine.sandbox = Sandbox()
-            standing.call(_PRELOAD_TIMEOUT, preload, f"{PYTHON_PROGRAM}.cli")
-            self._all.append(standing)
-        try:
-            return standing.call_apart(job.timeout, run_cell, job)
-        except SandboxError:
-            standing.kill()  # whatever it does, the next cell must not meet it
-            self._mine.sandbox = None
-            raise
-
-    def close(self) -> None:
-        for standing in self._all:
-            standing.kill()
-
-
-def _run_one(pair: tuple[str, str], number: int, plan: Plan, workers: _Workers) -> CellResult:
+def _run_one(pair: tuple[str, str], number: int, plan: Plan, standing: Sandbox) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
     job = CellJob(*pair, plan.directory / name, links=plan.links)
     try:
-        return workers.run(job)
-    except SandboxUnavailableError:
-        raise
+        return standing.call_apart(job.timeout, run_cell, job)
     except LabError as error:
         return broken(*pair, TOPOLOGY, str(error))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -20,19 +21,33 @@ _FAILED = 70
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run_apart(work: Callable[[], None]) -> int:
+def run_apart(work: Callable[[], None], caller: int) -> int:
     """Run `work` in network, mount and process namespaces of its own; wait for it to end.
 
-    `work` runs in a forked process, the first of its process namespace: when it returns or this
-    process dies, the kernel ends all that it started. Returns 0, or the exit status (negative: the
-    signal) of a `work` that did not come to its end. This process must have no other threads.
+    `work` runs in a forked process, the first of its process namespace: when it returns, this
+    process dies, or the other end of the socket `caller` is closed, the kernel ends all that it
+    started. Returns 0, or the exit status (negative: the signal) of a `work` that did not come to
+    its end. This process must have no other threads.
     """
+    child = forked(lambda: _in_namespaces(work))
+    end = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    poll.register(caller, 0)  # which tells of a hang-up all the same
+    if end not in dict(poll.poll()):
+        os.kill(child, signal.SIGKILL)
+    os.close(end)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def forked(body: Callable[[], int]) -> int:
+    """The process id of a fork of this process that calls `body` and ends with its status."""
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        os._exit(_guarded(lambda: _in_namespaces(work)))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(_guarded(body))
+    return child
 
 
 def _in_namespaces(work: Callable[[], None]) -> int:
@@ -42,9 +57,7 @@ def _in_namespaces(work: Callable[[], None]) -> int:
     if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, f"cannot make namespaces: {os.strerror(errno)}")
-    first = os.fork()
-    if first == 0:
-        os._exit(_guarded(lambda: _first_process(work)))
+    first = forked(lambda: _first_process(work))
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     return status if status >= 0 else 128 - status
 

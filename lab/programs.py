@@ -203,6 +203,11 @@ class Program:
         assert status is not None
         return status
 
+    def require_kept_output(self) -> None:
+        """Raises `ProgramError` if there was no room for what it wrote, and it was killed for that."""
+        if self._trouble:
+            raise self._error("", 0)
+
     def _ended_within(self, timeout: float | None) -> int | None:
         """Not by joining the thread that reads: an interrupted join takes it for ended ever after."""
         with self._changed:
@@ -319,9 +324,13 @@ class Programs:
             raise ProgramError(f"{name}: no program of that name was started")
         return self._started[name]
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, _kind: object = None, error: object = None, *_where: object) -> None:
         for program in reversed(self._started.values()):
             program.terminate()
+        if isinstance(error, ProgramError):
+            # Who waits in vain for one program may not know that another was killed.
+            for program in self._started.values():
+                program.require_kept_output()
 
     def start(
         self,

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from lab.errors import SandboxError, SandboxUnavailableError
-from lab.nested import run_apart
+from lab.nested import forked, run_apart
 from lab.netns import set_sysctl
 
 P = ParamSpec("P")
@@ -95,10 +95,21 @@ class Sandbox:
     ) -> T:
         """Like `call`, but in namespaces of its own inside this sandbox, which end with the call.
 
-        Much faster than a new sandbox: modules are imported once and for all. A call that was
-        given up must be ended with `kill`.
+        Much faster than a new sandbox: modules are imported once and for all. Calls of several
+        threads run side by side, and one that was given up is ended at once.
         """
-        return self._call(timeout, True, function, args, kwargs)
+        name = function.__name__
+        ours, theirs = Pipe()
+        with ours:
+            with theirs, self._turn:
+                self._order(function, args, kwargs, theirs)
+            try:
+                if not ours.poll(timeout):
+                    raise SandboxError(f"{name} gave no answer in {timeout:g} s")
+                answer = ours.recv()
+            except (EOFError, ConnectionResetError):
+                raise SandboxError(f"the sandbox ended before {name} did") from None
+        return cast(T, _unpacked(answer))
 
     def call(
         self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -112,33 +123,36 @@ class Sandbox:
         Raises what `function` raised (as `SandboxError` where that cannot be pickled), and
         `SandboxError` if the sandbox gave no answer, in time or at all.
         """
-        return self._call(timeout, False, function, args, kwargs)
+        with self._turn:
+            if self._unanswered is not None and not self._connection.closed:
+                self._receive(self._unanswered, timeout)
+            self._order(function, args, kwargs)
+            self._last = function.__name__
+            return cast(T, _unpacked(self._receive(self._last, timeout)))
 
-    def _call(
+    def _order(
         self,
-        timeout: float,
-        apart: bool,
-        function: Callable[..., T],
+        function: Callable[..., object],
         args: tuple[object, ...],
         kwargs: dict[str, object],
-    ) -> T:
+        reply: Connection[Any, Any] | None = None,
+    ) -> None:
+        """Tell the sandbox what to call; apart, and answering by `reply`, if there is one."""
         require_importable(function)
-        with self._turn:
-            if self._connection.closed:
-                raise SandboxError(f"cannot call {function.__name__}: the sandbox is closed")
-            if self._unanswered is not None:
-                self._receive(self._unanswered, timeout)
-            self._last = function.__name__
-            try:
-                self._connection.send((apart, function, args, kwargs))
-            except (BrokenPipeError, ConnectionResetError):
-                raise self._ended(self._last) from None
-            except (TypeError, AttributeError, PicklingError) as error:
-                raise SandboxError(f"an argument of {self._last} has no copy: {error}") from None
-            answer = self._receive(self._last, timeout)
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return cast(T, answer)
+        name = function.__name__
+        if self._connection.closed:
+            raise SandboxError(f"cannot call {name}: the sandbox is closed")
+        try:
+            order = ForkingPickler.dumps((function, args, kwargs))
+        except (TypeError, AttributeError, PicklingError) as error:
+            raise SandboxError(f"an argument of {name} has no copy: {error}") from None
+        try:
+            self._connection.send(reply is not None)
+            if reply is not None:
+                send_handle(self._connection, reply.fileno(), self._process.pid)
+            self._connection.send_bytes(order)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._ended(name) from None
 
     def close(self) -> None:
         """End the sandbox, and wait for its end. A second call does nothing.
@@ -208,6 +222,12 @@ class _Raised:
     error: Exception
 
 
+def _unpacked(answer: object) -> object:
+    if isinstance(answer, _Raised):
+        raise answer.error
+    return answer
+
+
 def require_importable(function: Callable[..., object]) -> None:
     """Raises `SandboxError` for a function that has no name by which a sandbox could import it."""
     if function.__module__ == "__main__" or "<" in function.__qualname__:
@@ -231,28 +251,43 @@ def _serve(connection_fd: int, stderr_fd: int) -> None:
         if calling:
             raise KeyboardInterrupt
 
+    apart: list[int] = []
     with connection:
         signal.signal(signal.SIGINT, interrupt)
         connection.send(_furnish())
         while True:
             try:
-                apart, function, args, kwargs = connection.recv()
+                is_apart = connection.recv()
+                reply = Connection(recv_handle(connection)) if is_apart else connection
+                order = connection.recv_bytes()
             except (EOFError, ConnectionResetError):  # the caller has gone
                 return
+            try:
+                function, args, kwargs = ForkingPickler.loads(order)
             except (ImportError, AttributeError) as error:
                 words = f"the sandbox cannot import the call: {error}"
-                connection.send(_Raised(SandboxError(words)))
+                reply.send(_Raised(SandboxError(words)))
                 continue
-            work = partial(_work, connection, function, args, kwargs)
-            calling = not apart
+            work = partial(_work, reply, function, args, kwargs)
+            if is_apart:
+                apart = [pid for pid in apart if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+                apart.append(forked(partial(_work_apart, reply, function.__name__, work)))
+                reply.close()
+                continue
+            calling = True
             try:
-                if not apart:
-                    work()
-                elif (status := run_apart(partial(_furnished, work))) != 0:
-                    words = f"{function.__name__} ended without an answer, exit status {status}"
-                    connection.send(_Raised(SandboxError(words)))
+                work()
             finally:
                 calling = False
+
+
+def _work_apart(reply: Connection[Any, Any], name: str, work: Callable[[], None]) -> int:
+    """A process that waits for the end of the call, or ends it when nobody waits any more."""
+    status = run_apart(partial(_furnished, work), reply.fileno())
+    if status != 0:
+        words = f"{name} ended without an answer, exit status {status}"
+        _answer(reply, name, _Raised(SandboxError(words)))
+    return 0
 
 
 def _furnished(work: Callable[[], None]) -> None:

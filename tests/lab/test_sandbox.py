@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
 from types import ModuleType
 
@@ -277,3 +279,40 @@ def test_a_call_apart_gives_errors_and_leaves_no_state() -> None:
         with pytest.raises(SandboxError, match="_interrupt_myself was interrupted"):
             standing.call_apart(10.0, _interrupt_myself)
         assert standing.call_apart(10.0, _add, 2, 3) == 5
+
+
+def _meet(mine: Path, other: Path) -> bool:
+    mine.touch()
+    return _becomes(True, other.exists)
+
+
+def test_calls_apart_of_several_threads_run_side_by_side(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "other")]
+    with sandbox.Sandbox() as standing, ThreadPoolExecutor(2) as pool:
+        met = [
+            pool.submit(standing.call_apart, 30.0, _meet, mine, other)
+            for mine, other in permutations(paths)
+        ]
+        assert [each.result() for each in met] == [True, True]
+
+
+def test_a_call_apart_that_was_given_up_is_ended_and_the_sandbox_goes_on(tmp_path: Path) -> None:
+    marker = f"{time.monotonic_ns()}"
+    with sandbox.Sandbox() as standing, ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(standing.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
+        with pytest.raises(SandboxError, match=r"_sleep gave no answer in 0\.5 s"):
+            standing.call_apart(0.5, _sleep, marker)
+        assert _becomes(False, lambda: _is_running(marker))
+        assert standing.call(10.0, _add, 1, 2) == 3
+        (tmp_path / "a").touch()
+        assert waiting.result()
+
+
+def test_calls_apart_end_with_the_sandbox(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        standing = sandbox.Sandbox()
+        waiting = pool.submit(standing.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
+        assert _becomes(True, (tmp_path / "b").exists)
+        standing.kill()
+        with pytest.raises(SandboxError, match="the sandbox ended before _meet did"):
+            waiting.result()
