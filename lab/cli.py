@@ -30,7 +30,7 @@ from lab.report.words import faults
 from lab.rules import rules_for
 from lab.run import add_options, run_commands, run_from
 from lab.shell import add_shell
-from nat_traversal.behavior import PRESETS, preset
+from nat_traversal.behavior import NINE, PRESETS, preset
 from nat_traversal.errors import NatTraversalError, UsageError
 
 A_DAY = 86_400.0
@@ -92,6 +92,13 @@ def _options() -> argparse.ArgumentParser:
             type=_argument(lambda name: preset(name).name),
             help=f"{which} (repeat it; default: all)",
         )
+    matrix.add_argument(
+        "--nine",
+        action="store_const",
+        const=NINE,
+        default=(),
+        help="every pair of the nine behaviours of RFC 4787: 81 cells",
+    )
     matrix.add_argument(
         "--jobs",
         metavar="N",
@@ -182,7 +189,7 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _matrix(options: argparse.Namespace) -> Exit:
-    names = options.nat or list(PRESETS)
+    names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     links = link_conditions(options)
     console = Console(stderr=True)
