@@ -18,19 +18,15 @@ from lab.addressing import Role
 from lab.errors import NetworkError, ProgramError
 from lab.faults import Action, Fault, Injected, host_and_port, signal_number
 from lab.mappings import forget_endpoint
-from lab.netns import Command, in_namespace, run_together, set_sysctl
-from lab.network import Network, flush_connections, wait_until_running
+from lab.netns import Command, in_namespace, run_together
+from lab.network import Network, load_rules, wait_until_running
 from lab.programs import Program, Programs
-from lab.rules import TABLE, RuleSet
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 from topologies.nodes import LabNode, Nat
 
 _LINK_TIMEOUT = 10.0
 _ENDED_WITHIN = 10.0
-_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
-_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
-_FORWARDING = "net.ipv4.ip_forward"
 
 
 class Faults:
@@ -234,20 +230,8 @@ class Faults:
         return before, after
 
     def _load(self, node: LabNode, nat: Nat) -> None:
-        """Make `node` the NAT `nat`, as just switched on. Meanwhile it forwards nothing."""
-        rules: RuleSet = nat.rules
-        with in_namespace(node.pid):
-            set_sysctl(_FORWARDING, 0)
-        run_together(
-            [
-                Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
-                Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
-            ]
-        )
-        with in_namespace(node.pid):
-            flush_connections()
-        node.nat, node.rules = nat, rules
-        node.apply_sysctls()  # and forwards
+        load_rules(node, nat.rules)
+        node.nat = nat
 
     def _block_rules(self, source: str, target: str) -> list[tuple[str, ...]]:
         if not self._network.with_role(Role.ROUTER):

@@ -78,19 +78,17 @@ def build(nat_a: str, nat_b: str, directory: Path, conditions: LinkConditions = 
     from lab.injection import Faults
     from lab.links import WAN_LINKS, conditioned
     from lab.network import two_nats_network
-    from lab.probe import check, probe_nat
+    from lab.probing import check_all, probe_all
 
     stack = ExitStack()
     network = stack.enter_context(two_nats_network(nat_a, nat_b))
     rules = {node: str(rules) for node, rules in network.rules.items()}
     for node, text in rules.items():
         _write(directory / f"{node}.rules", text)
-    probed = []
-    for side in (network.side_a, network.side_b):
-        observed = probe_nat(network, side)
-        probed += [f"{side.nat_node}: {observed}", *map(str, observed.probes)]
-        _write(directory / PROBES_FILE, "\n".join(probed) + "\n")
-        check(side.preset, observed)
+    observed = probe_all(network)
+    evidence = ([f"{nat}: {seen}", *map(str, seen.probes)] for nat, seen in observed.items())
+    _write(directory / PROBES_FILE, "".join(f"{line}\n" for lines in evidence for line in lines))
+    check_all(network, observed)
     links = None
     if conditions != PLAIN:
         wanted = dict.fromkeys(WAN_LINKS, conditions)

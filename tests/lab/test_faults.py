@@ -9,7 +9,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,14 +117,13 @@ def test_a_rebooted_nat_remembers_nothing(nat: str) -> None:
 
 
 def _swap(before: str, after: str) -> None:
-    from lab.probe import check, probe_nat
+    from lab.probe import check
+    from lab.probing import probe_nat
 
     with _faulty(before) as (network, faults):
-        side = network.side_a
-        check(preset(before), probe_nat(network, side))
+        check(preset(before), probe_nat(network, "nat_a"))
         faults.swap("nat_a", after)
-        side = replace(side, preset=preset(after))
-        check(preset(after), probe_nat(network, side))
+        check(preset(after), probe_nat(network, "nat_a"))
         assert network.nat("nat_a").preset.name == after
         assert str(network.rules["nat_a"]) == str(network.nat("nat_a").rules)
 
