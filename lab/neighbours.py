@@ -90,3 +90,10 @@ def way_out(network: Network, node: str) -> list[str]:
         if network.node(at).role is Role.NAT:
             found.append(at)
     return found
+
+
+def wan_links(network: Network) -> list[tuple[str, str]]:
+    """The link between each NAT and what is outside it, as the two nodes' names."""
+    far = far_ends(network)
+    ends = ((name, network.nat(name).ports.wan) for name in network.with_role(Role.NAT))
+    return [(end[0], far[end][0]) for end in ends if end in far]

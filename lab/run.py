@@ -17,11 +17,12 @@ from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 
+from lab.command_line import command_words, require_program
 from lab.errors import LabError, ProgramError
 from lab.faults import Scheduled, parse_fault
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.link_options import link_conditions
-from lab.scenario import LADDER_FILE, LabProgram, NatLab, command_words, require_program
+from lab.scenario import LADDER_FILE, LabProgram, NatLab
 from lab.standing import CAPTURE_FILE
 from nat_traversal.errors import UsageError
 
