@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
+from itertools import count
 from signal import SIGKILL
 
 from lab.addressing import Role
@@ -41,7 +42,7 @@ class Faults:
         self._programs = programs
         self._restarted: dict[str, Program] = {}
         self._blocked: set[tuple[str, str]] = set()
-        self._injecting = threading.Lock()
+        self._injecting = threading.RLock()
         self._actions: Mapping[Action, Callable[..., object]] = {
             Action.LINK_DOWN: self.link_down,
             Action.LINK_UP: self.link_up,
@@ -182,16 +183,29 @@ class Faults:
         old = self.program(program)
         if old.exit_status is None:
             self.signal(program, SIGKILL)
-        count = int(old.name.removeprefix(f"{program}-")) + 1 if old.name != program else 2
+        name = next(
+            name for name in (f"{program}-{n}" for n in count(2)) if not self._has_run(name)
+        )
         new = self._programs.start(
-            f"{program}-{count}", old.argv, old.node_pid, environment=old.environment, tell=old.tell
+            name, old.argv, old.node_pid, environment=old.environment, tell=old.tell
         )
         self._restarted[program] = new
         return new
 
     def program(self, name: str) -> Program:
-        """What now runs as `name`: the last that was restarted, or the first."""
-        return self._restarted.get(name) or self._programs[name]
+        """What now runs as `name`: the last that was restarted, or the first.
+
+        While a fault is being injected, its end is waited for.
+        """
+        with self._injecting:
+            return self._restarted.get(name) or self._programs[name]
+
+    def _has_run(self, name: str) -> bool:
+        try:
+            self._programs[name]
+        except ProgramError:
+            return False
+        return True
 
     def _interfaces(self, where: str) -> tuple[LabNode, list[str]]:
         names = self._network.names

@@ -153,14 +153,16 @@ def wait_for_end(name: str, timeout: float) -> int:
 
 
 def status_within(name: str, timeout: float) -> int | None:
-    """The exit status, or None if it still runs after `timeout` seconds."""
+    """The exit status, or None if it, or what a fault has started in its place, still runs after
+    `timeout` seconds."""
     program = _program(name)
     try:
-        return program.wait(timeout=timeout)
+        status = program.wait(timeout=timeout)
     except ProgramError:
         if program.exit_status is None:
             return None
         raise
+    return status if _program(name) is program else None
 
 
 def exit_status(name: str) -> int | None:
