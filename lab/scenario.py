@@ -22,7 +22,7 @@ from lab import sandbox, standing
 from lab.addressing import Role
 from lab.command_line import Command, command_words
 from lab.errors import LabError
-from lab.faults import FaultsTold, Scheduled, parse_action
+from lab.faults import FaultsTold, Injected, Scheduled, parse_action
 from lab.ladder import draw
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.sandbox import Sandbox
@@ -263,13 +263,13 @@ class TopologyLab:
         """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
         self._box.call(_MARGIN, standing.forget, nat)
 
-    def inject(self, action: str) -> None:
-        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them.
+    def inject(self, action: str) -> Injected:
+        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them. Says when it had.
 
         Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
         `ProgramError` if it could not be.
         """
-        self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
+        return self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
 
     def begin_faults(self, faults: Sequence[Scheduled]) -> None:
         """Inject `faults` (`lab.faults.parse_fault`) when they are due; their times count from now.
