@@ -76,19 +76,23 @@ def gateways(node: LabNode) -> list[IPv4Address | None]:
     return found
 
 
-def way_out(network: Network, node: str) -> list[str]:
-    """The NATs that packets of `node` cross by its first default route, the innermost first."""
+def ways_out(network: Network) -> dict[str, list[str]]:
+    """The NATs that packets of each node cross by its first default route, the innermost first."""
     owners = {address.ip: name for name in network.names for address in ipv4(network, name)}
-    found: list[str] = []
-    at, met = node, {node}
-    while (gateway := next(filter(None, gateways(network.node(at))), None)) in owners:
-        assert gateway is not None
-        at = owners[gateway]
-        if at in met:
-            break
-        met.add(at)
-        if network.node(at).role is Role.NAT:
-            found.append(at)
+    nats = set(network.with_role(Role.NAT))
+    next_hops = {
+        name: owners.get(gateway)
+        for name in network.names
+        if (gateway := next(filter(None, gateways(network.node(name))), None)) is not None
+    }
+    found: dict[str, list[str]] = {}
+    for name in network.names:
+        met = {name: None}
+        at = next_hops.get(name)
+        while at is not None and at not in met:
+            met[at] = None
+            at = next_hops.get(at)
+        found[name] = [each for each in met if each in nats and each != name]
     return found
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.addressing import Role
 from lab.ladder import Scene
-from lab.neighbours import far_ends, ipv4, way_out
+from lab.neighbours import far_ends, ipv4, ways_out
 from lab.network import Network
 
 
@@ -26,15 +26,17 @@ def scene(network: Network) -> Scene:
 
 def _lanes(network: Network) -> tuple[str, ...]:
     """Each host beside the NATs that it leaves by: half of the homes on the left, half on the right."""
+    ways = ways_out(network)
     homes: dict[str, dict[str, None]] = defaultdict(dict)
     for host in network.with_role(Role.HOST):
-        *inner, outermost = [host, *way_out(network, host)]
+        *inner, outermost = [host, *ways[host]]
         homes[outermost] |= dict.fromkeys(inner)
     blocks = [[*inner, outermost] for outermost, inner in homes.items()]
     half = (len(blocks) + 1) // 2
     left = [name for block in blocks[:half] for name in block]
     right = [name for block in blocks[half:] for name in block][::-1]
-    others = [name for name in network.with_role(Role.NAT) if name not in {*left, *right}]
+    placed = {*left, *right}
+    others = [name for name in network.with_role(Role.NAT) if name not in placed]
     return (*left, *others, *network.with_role(Role.SERVER), *right)
 
 
@@ -45,45 +47,44 @@ def environment(network: Network, directory: Path) -> dict[str, dict[str, str]]:
         words = ("LAB_SERVER", "LAB_SERVER_SECOND")
         addresses = (str(address.ip) for address in ipv4(network, server))
         common |= dict(zip(words, addresses, strict=False))
+    ways = ways_out(network)
     public = {
-        host: address
-        for host in network.with_role(Role.HOST)
-        if (address := _public(network, host)) is not None
+        name: address
+        for name, way in ways.items()
+        if (address := _public(network, [name, *way])) is not None
     }
-    seen = {f"LAB_{_word(host)}": address for host, address in public.items()}
-    return {
-        name: seen | common | {"LAB_NODE": name} | _own(network, name, public)
-        for name in network.names
-    }
-
-
-def _own(network: Network, name: str, public: Mapping[str, str]) -> dict[str, str]:
-    node = network.node(name)
-    if node.role is Role.ROUTER:
-        return {}
-    found = {"LAB_SELF": network.address(name)}
-    if node.role is Role.SERVER:
-        return found
-    way = way_out(network, name)
-    address = _public(network, name)
-    if address is not None:
-        found["LAB_PUBLIC"] = address
-    nearest = name if node.nat else next(iter(way), None)
-    found["LAB_NAT"] = network.nat(nearest).preset.name if nearest else "none"
     hosts = network.with_role(Role.HOST)
-    others = [host for host in hosts if name not in {host, *way_out(network, host)}]
-    if len(hosts) == 2 and len(others) == 1 and others[0] in public:
-        found["LAB_PEER"] = public[others[0]]
+    seen = {f"LAB_{_word(host)}": public[host] for host in hosts if host in public}
+    found = {}
+    for name in network.names:
+        found[name] = seen | common | {"LAB_NODE": name}
+        role = network.node(name).role
+        if role is not Role.ROUTER:
+            found[name]["LAB_SELF"] = network.address(name)
+        if role in {Role.HOST, Role.NAT}:
+            nearest = name if role is Role.NAT else next(iter(ways[name]), None)
+            found[name]["LAB_NAT"] = network.nat(nearest).preset.name if nearest else "none"
+            if name in public:
+                found[name]["LAB_PUBLIC"] = public[name]
+            peer = _peer(name, hosts, ways)
+            if peer in public:
+                found[name]["LAB_PEER"] = public[peer]
     return found
 
 
-def _public(network: Network, name: str) -> str | None:
-    """The address at which `name` is seen from outside every NAT on its way; None without IPv4."""
-    for each in reversed([name, *way_out(network, name)]):
+def _public(network: Network, way: Sequence[str]) -> str | None:
+    """The address at which the first of `way` is seen from outside every NAT on it; None without IPv4."""
+    for each in reversed(way):
         nat = network.node(each).nat
         if nat is not None and nat.preset.behavior is not None:
             return nat.ports.wan_address
-    return next((str(address.ip) for address in ipv4(network, name)), None)
+    return next((str(address.ip) for address in ipv4(network, way[0])), None)
+
+
+def _peer(name: str, hosts: Sequence[str], ways: Mapping[str, Sequence[str]]) -> str | None:
+    """Where there are two hosts, the one that neither is `name` nor behind it."""
+    others = [host for host in hosts if name not in {host, *ways[host]}]
+    return others[0] if len(hosts) == 2 and len(others) == 1 else None
 
 
 def _word(host: str) -> str:
