@@ -12,12 +12,11 @@ from lab import sandbox
 from lab.link_conditions import PLAIN
 from lab.link_options import add_link_options, link_conditions
 from lab.run import add_options, run_commands, run_of
+from lab.scenario import BUILD_TIMEOUT
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
     from lab.network import Network
-
-_BUILD_TIMEOUT = 60.0
 
 
 def add_topology(commands: Any) -> None:
@@ -42,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         return run_commands(run)
     if link_conditions(options) != PLAIN:
         raise UsageError("links have conditions for commands: add --on NODE=CMD, or --keep-open")
-    print(*sandbox.call(_BUILD_TIMEOUT, _described, options.topology), sep="\n")
+    print(*sandbox.call(BUILD_TIMEOUT, _described, options.topology), sep="\n")
     return 0
 
 

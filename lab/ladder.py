@@ -87,7 +87,7 @@ def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS) -> str:
     """The diagram; times in seconds since the first packet."""
     rows = hops(packets, scene)
     if not rows:
-        return "No packet was captured.\n"
+        return "No UDP or TCP was captured, and no ICMP error.\n"
     start = rows[0].packet.time
     lanes = _Lanes.of(rows, scene)
     drawn = [lanes.head()]

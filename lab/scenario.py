@@ -39,7 +39,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LADDER_FILE = "ladder.txt"
-_BUILD_TIMEOUT = 60.0
+BUILD_TIMEOUT = 180.0
+"""Seconds in which a network stands and its NATs are probed; most take less than one."""
 _MARGIN = 15.0
 """Seconds that the sandbox has for an answer beyond those that it was told to wait."""
 _END_TIMEOUT = 60.0
@@ -161,7 +162,7 @@ class TopologyLab:
         self._names: Counter[str] = Counter()
         self._box = Sandbox()
         try:
-            self._facts = self._box.call(_BUILD_TIMEOUT, standing.build, topology, directory, links)
+            self._facts = self._box.call(BUILD_TIMEOUT, standing.build, topology, directory, links)
         except BaseException:
             self._box.kill()
             raise

@@ -133,4 +133,4 @@ def test_an_icmp_error_says_what_it_complains_of() -> None:
 
 
 def test_an_empty_capture_is_said_to_be_empty() -> None:
-    assert draw([]) == "No packet was captured.\n"
+    assert draw([]) == "No UDP or TCP was captured, and no ICMP error.\n"
