@@ -1,12 +1,15 @@
 """One ICE peer (RFC 8445) made with aioice, for `ice.py`: connects, says who it is, prints what it hears.
 
 On the server, to swap the peers' lines:    python ice_peer.py signal PORT
-On a host, with STUN and TURN on SERVER:    python ice_peer.py peer NAME SERVER PORT a|b stun|turn
+On a host, with STUN and TURN on SERVER:    python ice_peer.py peer NAME SERVER PORT a|b stun|turn [talk]
+
+With `talk` it goes on, ten times a second, until it is ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 
@@ -30,7 +33,22 @@ async def signal(port: int) -> None:
         await server.serve_forever()
 
 
-async def peer(name: str, server: str, port: int, controlling: bool, relay: bool) -> None:
+async def talk(ice: aioice.Connection, name: str) -> None:
+    """Say a number ten times a second, and print what the other says."""
+
+    async def count() -> None:
+        for number in itertools.count():
+            await ice.send(f"{name} says {number}".encode())
+            await asyncio.sleep(0.1)
+
+    counting = asyncio.create_task(count())
+    while not counting.done():
+        print((await ice.recv()).decode(), flush=True)
+
+
+async def peer(
+    name: str, server: str, port: int, controlling: bool, relay: bool, *, talks: bool
+) -> None:
     aioice.stun.RETRY_MAX = 3  # a check without an answer is given up after 7.5 s
     coturn = (server, 3478)
     ice = aioice.Connection(
@@ -62,6 +80,8 @@ async def peer(name: str, server: str, port: int, controlling: bool, relay: bool
         raise SystemExit(f"no path: {error}") from None
     await ice.send(f"this is {name}".encode())
     print((await ice.recv()).decode(), flush=True)
+    if talks:
+        await talk(ice, name)
     await ice.send(b"heard you")
     await ice.recv()
     await ice.close()
@@ -71,5 +91,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "signal":
         asyncio.run(signal(int(sys.argv[2])))
     else:
-        name, server, port, role, helper = sys.argv[2:]
-        asyncio.run(peer(name, server, int(port), role == "a", helper == "turn"))
+        name, server, port, role, helper, *talks = sys.argv[2:]
+        asyncio.run(peer(name, server, int(port), role == "a", helper == "turn", talks=bool(talks)))

@@ -27,7 +27,8 @@ from lab.network import Network, two_nats_network
 from lab.outcome import Outcome
 from lab.passage import CAPTURE_POINTS
 from lab.prepared import Prepared, preload
-from lab.probe import Observation, check, probe_nat
+from lab.probe import Observation
+from lab.probing import check_all, probe_all
 from lab.programs import Program, Programs
 from lab.result import CellResult, broken, observe
 from lab.trace import reconstruct
@@ -95,7 +96,8 @@ def _run(job: CellJob, say: Say) -> CellResult:
     with ExitStack() as ready, two_nats_network(job.nat_a, job.nat_b) as network:
         spares = [ready.enter_context(Prepared()) for _ in ("server", *SIDES)]
         say("the network stands")
-        probes = {side.nat_node: _probe(network, side) for side in (network.side_a, network.side_b)}
+        probes = probe_all(network)
+        check_all(network, probes)
         for node, observed in probes.items():
             say(f"{node} is probed: {observed}")
         with ExitStack() as stack:
@@ -136,12 +138,6 @@ def _links_kept(links: Conditioned | None) -> Iterator[Check]:
         untruths = links.untruths()
         why = "; ".join([str(links), *untruths])
         yield Check("the links kept their conditions", not untruths, why)
-
-
-def _probe(network: Network, side: addressing.Side) -> Observation:
-    observed = probe_nat(network, side)
-    check(side.preset, observed)
-    return observed
 
 
 def _evidence(observed: Observation) -> str:

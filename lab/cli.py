@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.text import Text
 from lab import conformance, conformance_table, doctor, sandbox
 from lab.addressing import side
 from lab.anywhere import add_topology
+from lab.arguments import A_DAY, checked
 from lab.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from lab.bench_forwarding import forwarding_table, measure_forwarding
 from lab.cell import CellJob, run_cell
@@ -28,12 +29,10 @@ from lab.report.files import read_report
 from lab.report.table import print_table
 from lab.report.words import faults
 from lab.rules import rules_for
-from lab.run import add_options, run_commands, run_from
+from lab.run import add_options, run_commands, run_of_pair
 from lab.shell import add_shell
 from nat_traversal.behavior import NINE, PRESETS, preset
 from nat_traversal.errors import NatTraversalError, UsageError
-
-A_DAY = 86_400.0
 
 
 class Exit(IntEnum):
@@ -89,7 +88,7 @@ def _options() -> argparse.ArgumentParser:
             option,
             action="append",
             metavar="NAT",
-            type=_argument(lambda name: preset(name).name),
+            type=checked(lambda name: preset(name).name),
             help=f"{which} (repeat it; default: all)",
         )
     matrix.add_argument(
@@ -102,7 +101,7 @@ def _options() -> argparse.ArgumentParser:
     matrix.add_argument(
         "--jobs",
         metavar="N",
-        type=_argument(_positive),
+        type=checked(_positive),
         default=default_jobs(),
         help="cells at a time (default: %(default)s)",
     )
@@ -116,7 +115,7 @@ def _options() -> argparse.ArgumentParser:
     matrix.add_argument(
         "--repeat",
         metavar="N",
-        type=_argument(_positive),
+        type=checked(_positive),
         default=1,
         help="run every pair N times, and tell when runs disagree",
     )
@@ -136,19 +135,16 @@ def _options() -> argparse.ArgumentParser:
             f"--nat-{letter}",
             required=True,
             metavar="NAT",
-            type=_argument(lambda name: preset(name).name),
+            type=checked(lambda name: preset(name).name),
             help=f"host_{letter}'s NAT: {', '.join(PRESETS)}",
         )
     run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
-    run.add_argument(
-        "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
-    )
-    add_options(run, _argument)
+    add_options(run, pair=True)
     add_link_options(run)
     run.set_defaults(run=_run)
 
     rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
-    rules.add_argument("preset", metavar="NAT", type=_argument(preset))
+    rules.add_argument("preset", metavar="NAT", type=checked(preset))
     rules.set_defaults(run=_rules)
 
     examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
@@ -159,13 +155,13 @@ def _options() -> argparse.ArgumentParser:
         "nats",
         metavar="NAT",
         nargs="*",
-        type=_argument(lambda name: preset(name).name),
+        type=checked(lambda name: preset(name).name),
         help="which NATs (default: all nine pairs, and every flag)",
     )
     conform.add_argument(
         "--jobs",
         metavar="N",
-        type=_argument(_positive),
+        type=checked(_positive),
         default=os.cpu_count() or 1,
         help="NATs at a time (default: %(default)s)",
     )
@@ -209,7 +205,7 @@ def _compare(options: argparse.Namespace) -> Exit:
 
 
 def _run(options: argparse.Namespace) -> int:
-    commands = run_from(options)
+    commands = run_of_pair(options)
     if commands is not None:
         return run_commands(commands)
     job = CellJob(
@@ -294,15 +290,3 @@ def _positive(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise UsageError(f"{text!r} must be a whole number from 1")
     return int(text)
-
-
-def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
-    """Lets argparse show our own one-line error."""
-
-    def parse_argument(text: str) -> object:
-        try:
-            return parse(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_argument

@@ -18,8 +18,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from lab import sandbox
+from lab.addressing import SERVER, SERVER_SECOND
 from lab.errors import LabError, SandboxUnavailableError
-from lab.exchange import SAME_ENDPOINT, Exchange, Host, endpoint, one_cpu
+from lab.exchange import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_cpu
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
     NINE,
@@ -137,15 +138,16 @@ def _examine(name: str, really: str) -> tuple[list[Finding], float | None]:
     lifetime = LIFETIME if loaded.lifetime == behavior.lifetime else loaded.lifetime
     hurried = str(replace(loaded, lifetime=lifetime))
     with standing(SharedNat(hosts=2, nat_a=really, nat_b=hurried)) as network:
+        server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
         with one_cpu(), ExitStack() as stack:
             hosts = [_host(network, host) for host in ("host_a1", "host_a2")]
-            exchange = Exchange(hosts[0], network.pid("server"), stack)
+            exchange = Exchange(hosts[0], server, stack)
             subject = _Subject(network, exchange, preset(name), behavior, hosts[1])
             findings = [*subject.findings()]
         if behavior.blocks_udp:
             return findings, None
         with one_cpu(), ExitStack() as stack:
-            exchange = Exchange(_host(network, "host_b"), network.pid("server"), stack)
+            exchange = Exchange(_host(network, "host_b"), server, stack)
             exchange.open_fence()
             ages, lived = _ages(exchange, behavior.refresh)
         return [*findings, *ages], lived

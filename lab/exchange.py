@@ -1,4 +1,4 @@
-"""Datagrams between inside hosts and the server, of which each is known to have arrived or not.
+"""Datagrams between inside hosts and a node outside, of which each is known to have arrived or not.
 
 No answer rests on waiting: packets sent by one thread on one CPU pass every hop of the virtual network
 in the order in which they were sent, since each hop is that CPU's receive queue. So when a datagram of
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from lab.addressing import SERVER, SERVER_SECOND
 from lab.errors import NetworkError
 from lab.netns import in_namespace, udp_socket
 from nat_traversal.endpoint import Endpoint
@@ -69,21 +68,30 @@ def endpoint(opened: socket.socket) -> Endpoint:
     return Endpoint(*opened.getsockname())
 
 
-class Exchange:
-    """The server's sockets, and those of the hosts behind one NAT. To be used within `one_cpu`.
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A node outside a NAT: the process that holds its namespaces, and two addresses of it."""
 
-    `remotes` are four: two addresses of the server, two ports each. `probes` is the record.
+    pid: int
+    first: str
+    second: str
+
+
+class Exchange:
+    """Sockets outside a NAT, and those of the hosts behind it. To be used within `one_cpu`.
+
+    `remotes` are four: two addresses outside, two ports each. `probes` is the record.
     """
 
-    def __init__(self, host: Host, server_pid: int, stack: ExitStack) -> None:
+    def __init__(self, host: Host, outside: Outside, stack: ExitStack) -> None:
         self.host = host
         self.probes: list[Probe] = []
         self._stack = stack
-        self._server_pid = server_pid
-        first, second = str(SERVER.ip), str(SERVER_SECOND.ip)
+        self._outside = outside
+        first, second = outside.first, outside.second
         self.remotes = [self._remote(first), self._remote(first)]
         self.remotes += [self._remote(second, endpoint(opened).port) for opened in self.remotes]
-        with in_namespace(server_pid):
+        with in_namespace(outside.pid):
             self._icmp = stack.enter_context(
                 socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             )
@@ -104,7 +112,7 @@ class Exchange:
         return opened
 
     def send_out(self, question: str, inside: socket.socket, remote: socket.socket) -> Endpoint:
-        """Send from inside to the server, which has to arrive. Returns the source seen there."""
+        """Send from inside to a remote, which has to arrive. Returns the source seen there."""
         token = secrets.token_bytes(8)
         source, target = endpoint(inside), endpoint(remote)
         inside.sendto(token, target.sockaddr)
@@ -115,7 +123,7 @@ class Exchange:
     def send_in(
         self, question: str, sender: socket.socket, target: Endpoint, receiver: socket.socket
     ) -> Probe:
-        """Send from the server, or from another inside host, to `target`: did `receiver` get it?"""
+        """Send from a remote, or from another inside host, to `target`: did `receiver` get it?"""
         token = secrets.token_bytes(8)
         sender.sendto(token, target.sockaddr)
         self._settle()
@@ -140,9 +148,9 @@ class Exchange:
         """
         token = secrets.token_bytes(8)
         inside, remote = self._fence_inside, self._fence_outside
-        with in_namespace(self._server_pid):
+        with in_namespace(self._outside.pid):
             listener = self._stack.enter_context(socket.socket())
-        listener.bind((str(SERVER.ip), 0))
+        listener.bind((self._outside.first, 0))
         listener.listen()
         with in_namespace(self.host.pid):
             client = self._stack.enter_context(socket.socket())
@@ -166,7 +174,7 @@ class Exchange:
         return probe
 
     def heard_icmp_error(self) -> bool:
-        """Whether the server has got an ICMP destination unreachable since it was asked last."""
+        """Whether the node outside has got an ICMP destination unreachable since it was asked last."""
         self._icmp.setblocking(False)
         heard = False
         while True:
@@ -178,7 +186,7 @@ class Exchange:
             heard |= packet[header] == _DESTINATION_UNREACHABLE
 
     def _remote(self, address: str, port: int = 0) -> socket.socket:
-        opened = self._stack.enter_context(udp_socket(self._server_pid, address, port))
+        opened = self._stack.enter_context(udp_socket(self._outside.pid, address, port))
         opened.settimeout(TIMEOUT)
         return opened
 

@@ -30,6 +30,8 @@ class Action(StrEnum):
     EXPIRE = "expire"
     BLOCK = "block"
     UNBLOCK = "unblock"
+    RELAY_CUT = "relay-cut"
+    RELAY_RESTORE = "relay-restore"
     SIGNAL = "signal"
     RESTART = "restart"
 
@@ -43,6 +45,8 @@ WORDS = {
     Action.EXPIRE: ("NAT", "HOST[:PORT]"),
     Action.BLOCK: ("FROM", "TO"),
     Action.UNBLOCK: ("FROM", "TO"),
+    Action.RELAY_CUT: ("NODE",),
+    Action.RELAY_RESTORE: ("NODE",),
     Action.SIGNAL: ("PROGRAM", "TERM|KILL|STOP|CONT|INT|HUP"),
     Action.RESTART: ("PROGRAM",),
 }

@@ -11,26 +11,26 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from itertools import count
 from signal import SIGKILL
 
 from lab.addressing import Role
 from lab.errors import NetworkError, ProgramError
 from lab.faults import Action, Fault, Injected, host_and_port, signal_number
 from lab.mappings import forget_endpoint
-from lab.netns import Command, in_namespace, run_together, set_sysctl
-from lab.network import Network, flush_connections, wait_until_running
+from lab.netns import Command, in_namespace, run_together
+from lab.network import Network, load_rules, wait_until_running
 from lab.programs import Program, Programs
-from lab.rules import TABLE, RuleSet
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 from topologies.nodes import LabNode, Nat
 
 _LINK_TIMEOUT = 10.0
 _ENDED_WITHIN = 10.0
-_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
-_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
-_FORWARDING = "net.ipv4.ip_forward"
+_IPTABLES = {4: "iptables", 6: "ip6tables"}
+_Words = tuple[str, ...]
+"""A program of `_IPTABLES`, and what its rule matches."""
 
 
 class Faults:
@@ -44,8 +44,8 @@ class Faults:
         self._network = network
         self._programs = programs
         self._restarted: dict[str, Program] = {}
-        self._blocked: set[tuple[str, str]] = set()
-        self._injecting = threading.Lock()
+        self._lost: dict[str, list[_Words]] = {}
+        self._injecting = threading.RLock()
         self._actions: Mapping[Action, Callable[..., object]] = {
             Action.LINK_DOWN: self.link_down,
             Action.LINK_UP: self.link_up,
@@ -55,6 +55,8 @@ class Faults:
             Action.EXPIRE: lambda nat, host: self.expire(nat, *host_and_port(host)),
             Action.BLOCK: self.block,
             Action.UNBLOCK: self.unblock,
+            Action.RELAY_CUT: self.relay_cut,
+            Action.RELAY_RESTORE: self.relay_restore,
             Action.SIGNAL: lambda name, which: self.signal(name, signal_number(which)),
             Action.RESTART: self.restart,
         }
@@ -82,7 +84,10 @@ class Faults:
                 self._network.nat(first)
                 self._network.node(host_and_port(others[0])[0])
             case Action.BLOCK | Action.UNBLOCK:
-                self._block_rules(first, others[0])
+                self._routers()
+                self._way(first, others[0])
+            case Action.RELAY_CUT | Action.RELAY_RESTORE:
+                self._udp_of(first)
 
     def link_down(self, where: str) -> None:
         """Take an interface down, or all those of a node. Its routes go with it."""
@@ -157,17 +162,19 @@ class Faults:
         Routers outside the NATs see the NATs' addresses: to block host_a's way to host_b name their
         NATs. The other direction stays open.
         """
-        if (source, target) in self._blocked:
-            raise UsageError(f"the way from {source} to {target} is blocked already")
-        self._filter("-I", source, target)
-        self._blocked.add((source, target))
+        self._lose(f"the way from {source} to {target}", "blocked", self._way(source, target))
 
     def unblock(self, source: str, target: str) -> None:
         """Undo `block`."""
-        if (source, target) not in self._blocked:
-            raise UsageError(f"the way from {source} to {target} is not blocked")
-        self._filter("-D", source, target)
-        self._blocked.remove((source, target))
+        self._let_through(f"the way from {source} to {target}", "blocked")
+
+    def relay_cut(self, node: str) -> None:
+        """Routers lose all UDP from and to the addresses of `node`. TCP still passes."""
+        self._lose(f"the relay {node}", "cut", self._udp_of(node))
+
+    def relay_restore(self, node: str) -> None:
+        """Undo `relay_cut`."""
+        self._let_through(f"the relay {node}", "cut")
 
     def signal(self, program: str, number: int) -> None:
         """Send a signal to a program that runs. After SIGKILL, return when it has ended."""
@@ -186,16 +193,29 @@ class Faults:
         old = self.program(program)
         if old.exit_status is None:
             self.signal(program, SIGKILL)
-        count = int(old.name.removeprefix(f"{program}-")) + 1 if old.name != program else 2
+        name = next(
+            name for name in (f"{program}-{n}" for n in count(2)) if not self._has_run(name)
+        )
         new = self._programs.start(
-            f"{program}-{count}", old.argv, old.node_pid, environment=old.environment, tell=old.tell
+            name, old.argv, old.node_pid, environment=old.environment, tell=old.tell
         )
         self._restarted[program] = new
         return new
 
     def program(self, name: str) -> Program:
-        """What now runs as `name`: the last that was restarted, or the first."""
-        return self._restarted.get(name) or self._programs[name]
+        """What now runs as `name`: the last that was restarted, or the first.
+
+        While a fault is being injected, its end is waited for.
+        """
+        with self._injecting:
+            return self._restarted.get(name) or self._programs[name]
+
+    def _has_run(self, name: str) -> bool:
+        try:
+            self._programs[name]
+        except ProgramError:
+            return False
+        return True
 
     def _interfaces(self, where: str) -> tuple[LabNode, list[str]]:
         names = self._network.names
@@ -234,41 +254,51 @@ class Faults:
         return before, after
 
     def _load(self, node: LabNode, nat: Nat) -> None:
-        """Make `node` the NAT `nat`, as just switched on. Meanwhile it forwards nothing."""
-        rules: RuleSet = nat.rules
-        with in_namespace(node.pid):
-            set_sysctl(_FORWARDING, 0)
-        run_together(
-            [
-                Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
-                Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
-            ]
-        )
-        with in_namespace(node.pid):
-            flush_connections()
-        node.nat, node.rules = nat, rules
-        node.apply_sysctls()  # and forwards
+        load_rules(node, nat.rules)
+        node.nat = nat
 
-    def _block_rules(self, source: str, target: str) -> list[tuple[str, ...]]:
-        if not self._network.with_role(Role.ROUTER):
-            raise UsageError("this topology has no router on which to block a way")
-        sources, targets = (
-            [
-                str(address.ip)
-                for group in self._network.addresses(name).values()
-                for address in group
-                if isinstance(address.ip, IPv4Address)
-            ]
-            for name in (source, target)
-        )
-        return [("FORWARD", "-s", one, "-d", to, "-j", "DROP") for one in sources for to in targets]
+    def _way(self, source: str, target: str) -> list[_Words]:
+        return [
+            (_IPTABLES[one.version], "-s", str(one), "-d", str(to))
+            for one in self._addresses(source)
+            for to in self._addresses(target)
+            if one.version == to.version
+        ]
 
-    def _filter(self, verb: str, source: str, target: str) -> None:
-        rules = self._block_rules(source, target)
-        for name in self._network.with_role(Role.ROUTER):
+    def _udp_of(self, node: str) -> list[_Words]:
+        return [
+            (_IPTABLES[address.version], "-p", "udp", end, str(address))
+            for address in self._addresses(node)
+            for end in ("-s", "-d")
+        ]
+
+    def _addresses(self, node: str) -> list[IPv4Address | IPv6Address]:
+        groups = self._network.addresses(node).values()
+        return [address.ip for group in groups for address in group]
+
+    def _lose(self, what: str, participle: str, rules: list[_Words]) -> None:
+        if what in self._lost:
+            raise UsageError(f"{what} is {participle} already")
+        self._filter("-I", rules)
+        self._lost[what] = rules
+
+    def _let_through(self, what: str, participle: str) -> None:
+        if what not in self._lost:
+            raise UsageError(f"{what} is not {participle}")
+        self._filter("-D", self._lost.pop(what))
+
+    def _filter(self, verb: str, rules: list[_Words]) -> None:
+        for name in self._routers():
             pid = self._network.pid(name)
-            for rule in rules:  # they share a lock, so one after the other
-                run_together([Command(("iptables", "-w", verb, *rule), "", pid)])
+            for program, *match in rules:  # they share a lock, so one after the other
+                words = (program, "-w", verb, "FORWARD", *match, "-j", "DROP")
+                run_together([Command(words, "", pid)])
+
+    def _routers(self) -> Sequence[str]:
+        routers = self._network.with_role(Role.ROUTER)
+        if not routers:
+            raise UsageError("this topology has no router that could lose anything")
+        return routers
 
 
 def _ip(node: LabNode, lines: Sequence[str]) -> Command:

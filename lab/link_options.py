@@ -17,9 +17,9 @@ _HELP = {
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--delay``, ``--jitter``, ... for the link between each NAT and the internet."""
+    """Add ``--delay``, ``--jitter``, ... for the link between each NAT and what is outside it."""
     group = parser.add_argument_group(
-        "links", "of each NAT to the internet; one value, or OUT/BACK as the NAT sees it"
+        "links", "of each NAT to what is outside it; one value, or OUT/BACK as the NAT sees it"
     )
     for name, (metavar, text) in _HELP.items():
         group.add_argument(f"--{name}", metavar=metavar, help=text)

@@ -21,7 +21,7 @@ from lab import addressing
 from lab.addressing import Role, Side
 from lab.errors import NetworkError
 from lab.netns import Command, in_namespace, run_together, set_sysctl
-from lab.rules import RuleSet
+from lab.rules import TABLE, RuleSet
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 from topologies.nodes import LabNode, Nat
@@ -100,19 +100,21 @@ class Network:
         """Mininet's own command line on the standing network, until the user leaves it."""
         CLI(self.mininet)
 
-    def forget(self, nat: str | Side) -> None:
-        """Clear everything that `nat` remembers, as a reboot does.
+    def forget(self, *nats: str) -> None:
+        """Clear everything that each of `nats` remembers, as a reboot does.
 
-        Raises `NetworkError` if the kernel refuses.
+        Raises `UsageError` if one is none, and `NetworkError` if the kernel refuses.
         """
-        node = self.node(nat if isinstance(nat, str) else nat.nat_node)
-        if node.rules is None:
-            return
-        if node.rules.nft or node.rules.iptables:
-            with in_namespace(node.pid):
-                flush_connections()
-        if node.rules.nft:
-            run_together([Command(("nft", "-f", "-"), node.rules.nft, node.pid)])
+        for name in nats:
+            self.nat(name)
+        loaded = [(self.pid(name), rules) for name, rules in self.rules.items() if name in nats]
+        for pid, rules in loaded:
+            if rules.nft or rules.iptables:
+                with in_namespace(pid):
+                    flush_connections()
+        run_together(
+            Command(("nft", "-f", "-"), rules.nft, pid) for pid, rules in loaded if rules.nft
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +236,24 @@ def flush_connections() -> None:
         (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
     if error:
         raise NetworkError(f"cannot clear connection tracking: error {-error}")
+
+
+_FORWARDING = "net.ipv4.ip_forward"
+_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
+_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
+
+
+def load_rules(node: LabNode, rules: RuleSet) -> None:
+    """Make `rules` those of `node`, as if it had just been switched on. Meanwhile it forwards nothing."""
+    with in_namespace(node.pid):
+        set_sysctl(_FORWARDING, 0)
+    run_together(
+        [
+            Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
+            Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
+        ]
+    )
+    with in_namespace(node.pid):
+        flush_connections()
+    node.rules = rules
+    node.apply_sysctls()  # and forwards

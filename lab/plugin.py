@@ -1,4 +1,4 @@
-"""pytest plugin: the fixture `nat_lab` and the mark `nat_pairs`. `docs/lab.md` shows a test.
+"""pytest plugin: the fixture `nat_lab`, the marks `nat_pairs` and `nat_topology`. `docs/lab.md` shows tests.
 
 It is loaded into every pytest run where this package is installed, so until a test asks for the
 fixture it imports nothing but pytest.
@@ -11,20 +11,22 @@ import shutil
 from collections.abc import Generator, Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
-    from lab.scenario import NatLab
+    from lab.scenario import TopologyLab
 
 DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
 """What a test without the mark gets."""
-_MARK = "nat_pairs"
-_HELP = (
-    f"{_MARK}(*pairs, every=()): run the test with `nat_lab` behind each of these pairs of NATs, as"
-    " ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`"
-)
+_PAIRS, _TOPOLOGY = "nat_pairs", "nat_topology"
+_HELP = {
+    _PAIRS: f"{_PAIRS}(*pairs, every=()): run the test with `nat_lab` behind each of these pairs of NATs,"
+    " as ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`",
+    _TOPOLOGY: f"{_TOPOLOGY}(*topologies): run the test with `nat_lab` in each of these, as"
+    " 'star,peers=4' or 'PATH.py:NAME,parameter=value'",
+}
 _kept = pytest.StashKey[bool]()
 
 
@@ -38,18 +40,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", _HELP)
+    for text in _HELP.values():
+        config.addinivalue_line("markers", text)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    mark = metafunc.definition.get_closest_marker(_MARK)
-    if mark is None:
-        return
-    if "nat_lab" not in metafunc.fixturenames:
-        pytest.fail(f"{metafunc.definition.name} has the mark {_MARK} but not the fixture nat_lab")
-    pairs = _pairs(mark)
-    ids = ["--".join(pair) for pair in pairs]
-    metafunc.parametrize("nat_lab", pairs, indirect=True, ids=ids)
+    wanted: list[tuple[str, str] | str] = []
+    for name, read in ((_PAIRS, _pairs), (_TOPOLOGY, _topologies)):
+        mark = metafunc.definition.get_closest_marker(name)
+        if mark is None:
+            continue
+        if "nat_lab" not in metafunc.fixturenames:
+            test = metafunc.definition.name
+            pytest.fail(f"{test} has the mark {name} but not the fixture nat_lab", pytrace=False)
+        wanted += read(mark)
+    if wanted:
+        ids = [each if isinstance(each, str) else "--".join(each) for each in wanted]
+        metafunc.parametrize("nat_lab", wanted, indirect=True, ids=ids)
 
 
 def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
@@ -59,30 +66,49 @@ def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
     given: list[Sequence[str]] = [*mark.args, *product(mark.kwargs.get("every", ()), repeat=2)]
     wrong = [pair for pair in given if isinstance(pair, str) or len(pair) != 2]
     if wrong or not given or mark.kwargs.keys() - {"every"}:
-        pytest.fail(f"not pairs of NATs: {mark.args} {dict(mark.kwargs)}; write it as {_HELP}")
+        _refuse(mark, "pairs of NATs")
     try:
         return list(dict.fromkeys((preset(a).name, preset(b).name) for a, b in given))
     except UsageError as error:
-        pytest.fail(str(error))
+        pytest.fail(str(error), pytrace=False)
+
+
+def _topologies(mark: pytest.Mark) -> list[str]:
+    """What is in them is only known where Mininet is, when the test begins."""
+    if mark.kwargs or not mark.args or not all(isinstance(each, str) for each in mark.args):
+        _refuse(mark, "topologies")
+    return list(dict.fromkeys(mark.args))
+
+
+def _refuse(mark: pytest.Mark, what: str) -> NoReturn:
+    given = f"{mark.args} {dict(mark.kwargs)}"
+    pytest.fail(f"not {what}: {given}; write it as {_HELP[mark.name]}", pytrace=False)
 
 
 @pytest.fixture
 def nat_lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[NatLab]:
-    """A `lab.scenario.NatLab`: two hosts behind NATs and a server. Fails where the lab cannot work.
+) -> Iterator[TopologyLab]:
+    """A `lab.scenario.NatLab`: two hosts behind NATs and a server; with the mark `nat_topology` a
+    `lab.scenario.TopologyLab`. Fails where the lab cannot work.
 
     If the test fails, its files are kept, and named in the report.
     """
     from lab.errors import LabError  # noqa: PLC0415
-    from lab.scenario import NatLab  # noqa: PLC0415
+    from lab.scenario import NatLab, TopologyLab  # noqa: PLC0415
+    from nat_traversal.errors import UsageError  # noqa: PLC0415
 
-    pair: tuple[str, str] = getattr(request, "param", DEFAULT_PAIR)
+    wanted: tuple[str, str] | str = getattr(request, "param", DEFAULT_PAIR)
     name = re.sub(r"\W+", "-", request.node.nodeid).strip("-")[-100:]
     keep = request.config.getoption("--nat-lab-keep")
     directory = Path(keep, name) if keep else tmp_path_factory.mktemp(f"nat-lab-{name}")
     try:
-        lab = NatLab(*pair, directory)
+        if isinstance(wanted, str):
+            lab = TopologyLab(wanted, directory)
+        else:
+            lab = NatLab(*wanted, directory)
+    except UsageError as error:
+        pytest.fail(str(error), pytrace=False)
     except LabError as error:
         pytest.fail(f"the NAT lab cannot work here: {error}", pytrace=False)
     except ModuleNotFoundError as error:
@@ -99,14 +125,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    lab: NatLab | None = getattr(item, "funcargs", {}).get("nat_lab")
+    lab: TopologyLab | None = getattr(item, "funcargs", {}).get("nat_lab")
     if lab is not None and report.failed and call.when != "teardown":
         item.stash[_kept] = True
-        report.sections.append((f"NAT lab {lab.nat_a} × {lab.nat_b}", _keep(lab)))
+        report.sections.append((f"NAT lab {lab.name}", _keep(lab)))
     return report
 
 
-def _keep(lab: NatLab) -> str:
+def _keep(lab: TopologyLab) -> str:
     """End what runs, write what is known, and name it."""
     troubles = [f"not kept: {trouble}" for trouble in lab.finish()]
     files = sorted(path for path in lab.directory.iterdir() if path.stat().st_size)

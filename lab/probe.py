@@ -1,16 +1,14 @@
 """Find out what a NAT of the lab really does, before anything relies on its name.
 
-Four remote endpoints (two addresses of the server, two ports each) and sockets of the inside host,
-fresh for every question.
+Four remote endpoints (two addresses outside, two ports each) and sockets of an inside host, fresh for
+every question. `lab.probing` says where both are.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lab.addressing import Side
 from lab.errors import NatMismatchError, NetworkError
 from lab.exchange import (
     BOTH_OTHER,
@@ -18,18 +16,14 @@ from lab.exchange import (
     SAME_ADDRESS,
     SAME_ENDPOINT,
     Exchange,
-    Host,
     Probe,
     endpoint,
-    one_cpu,
 )
 from nat_traversal.behavior import Filtering, Mapping, Preset, Unsolicited, usual_behavior
 from nat_traversal.endpoint import Endpoint
 
 if TYPE_CHECKING:  # so that an observation can be read where Mininet is not installed
     import socket
-
-    from lab.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +85,13 @@ def check(preset: Preset, observed: Observation) -> None:
         )
 
 
-def probe_nat(network: Network, side: Side) -> Observation:
-    """Probe the NAT of `side`, and make it forget the probes.
-
-    Raises `NatMismatchError` if packets leave from an address that is not the NAT's, and
-    `NetworkError` if what has to arrive behind any NAT (a packet out, the answer to it) does not.
-    """
-    with one_cpu(), ExitStack() as stack:
-        host = Host(network.pid(side.host_node), str(side.host.ip))
-        exchange = Exchange(host, network.pid("server"), stack)
-        outside = str((side.wan if side.preset.behavior else side.host).ip)
-        observed = observe(exchange, side.preset, outside)
-    network.forget(side)
-    return observed
-
-
 def observe(exchange: Exchange, preset: Preset, outside: str) -> Observation:
     """Ask everything that shows the two axes of a NAT that is called `preset`.
 
-    `outside` is the address that its packets are to leave from. The errors are `probe_nat`'s.
+    `outside` is the address that its packets are to leave from.
+
+    Raises `NatMismatchError` if they leave from another, and `NetworkError` if what has to arrive
+    behind any NAT (a packet out, the answer to it) does not.
     """
     if preset.behavior and preset.behavior.blocks_udp and not exchange.udp_passes().arrived:
         probes = tuple(exchange.probes)

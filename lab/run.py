@@ -1,8 +1,8 @@
-"""`python -m lab run` with commands: any programs behind any pair of NATs, as if started by hand.
+"""`python -m lab run` and `lab topology` with commands: any programs behind NATs, as if started by hand.
 
-Output is printed as it comes, each line after the node's name. The exit status is that of the
-programs (`RunStatus` has the others): host_a's if it is not 0, else host_b's, else the server's if it
-ran alone. Everything else goes to the directory of the report.
+Output is printed as it comes, each line after the program's name. The exit status is that of the
+programs (`RunStatus` has the others): the first that is not 0, of those on hosts, or of all where none is
+on a host. Everything else goes to the directory of the report.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 
+from lab.addressing import Role
+from lab.arguments import checked, seconds
+from lab.command_line import command_words, require_program
 from lab.errors import LabError, ProgramError
 from lab.faults import Scheduled, parse_fault
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.link_options import link_conditions
-from lab.scenario import LADDER_FILE, LabProgram, NatLab, command_words, require_program
+from lab.scenario import LADDER_FILE, LabProgram, TopologyLab
 from lab.standing import CAPTURE_FILE
 from nat_traversal.errors import UsageError
 
-NODES = {"server": "server", "a": "host_a", "b": "host_b"}
+_OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
+"""The options of `lab run` that name a node by themselves."""
 READY_WITHIN = 20.0
 _SLICE = 0.5
 """Seconds for which the sandbox is asked to wait at a time; Ctrl-C is answered at the latest then."""
@@ -43,93 +48,135 @@ class RunStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What to run, by ``server``, ``a`` and ``b``, at least one of them; `timeout` in seconds."""
+class On:
+    """A command for a node, and the option by which it was given."""
 
-    nat_a: str
-    nat_b: str
-    commands: dict[str, str]
+    node: str
+    text: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to run where; `timeout` in seconds."""
+
+    topology: str
+    commands: Mapping[str, On]
+    """By the program's name: its node's, and NODE-2 for a second one there. Servers' start first."""
     directory: Path
     ready: str | None = None
     timeout: float | None = None
     until: str | None = None
-    """``a`` or ``b``: the run is over when that has ended. None: when both have."""
+    """The run is over when this program has ended. None: when all on hosts have."""
     keep_open: bool = False
     links: LinkConditions = PLAIN
     faults: Sequence[Scheduled] = ()
     """Their times count from the start of the last command."""
 
 
-def add_options(
-    parser: argparse.ArgumentParser, argument: Callable[..., Callable[[str], object]]
-) -> None:
-    """The options of `lab run` that are about commands."""
+def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
+    """The options that are about commands; with `pair` those for host_a and host_b."""
     group = parser.add_argument_group(
         "commands",
-        "Without any, the project's own server and clients run. With at least one, exit statuses are"
-        " the commands' own (host_a's first), or 124 after --timeout, 125 if the lab failed, 127 if a"
-        " program does not exist. Commands may contain $LAB_SERVER, $LAB_SELF, $LAB_PEER and others.",
+        "Exit statuses are the commands' own, or 124 after --timeout, 125 if the lab failed, 127 if a"
+        " program does not exist. Commands may contain $LAB_SERVER, $LAB_SELF, $LAB_PEER and others."
+        + (" Without any, the project's own server and clients run." if pair else ""),
     )
-    for option, node in (("--server", "server"), ("--a", "host_a"), ("--b", "host_b")):
-        group.add_argument(option, metavar="CMD", help=f"run this on {node}")
+    for letter, node in _OF_A_PAIR.items() if pair else ():
+        group.add_argument(f"--{letter}", metavar="CMD", help=f"run this on {node}")
+    group.add_argument(
+        "--on",
+        metavar="NODE=CMD",
+        action="append",
+        type=checked(_command),
+        help="run this there (repeat it); the program is called as its node, a second one NODE-2",
+    )
     group.add_argument(
         "--ready",
         metavar="PATTERN",
-        help="start host_a's and host_b's commands when the server has udp:PORT or tcp:PORT open, or"
-        " has said a line like this regular expression",
+        help="start the others when the server's command has udp:PORT or tcp:PORT open, or has said a"
+        " line like this regular expression",
     )
     group.add_argument(
-        "--timeout", metavar="S", type=argument(_seconds), help="end everything after S seconds"
+        "--timeout", metavar="S", type=checked(seconds), help="end everything after S seconds"
     )
     group.add_argument(
         "--fault",
         metavar="FAULT",
         action="append",
-        type=argument(parse_fault),
+        type=checked(parse_fault),
         help="what goes wrong and when (repeat it), as at=2.5s:link-down host_a, after the start of"
-        " host_a's and host_b's commands, or on=host_a:TEXT:nat-reboot nat_a, after host_a said TEXT",
+        " the last command, or on=host_a:TEXT:nat-reboot nat_a, after host_a said TEXT",
     )
     group.add_argument(
-        "--until", choices=("a", "b"), help="end everything when this command has ended"
+        "--until",
+        metavar="a|b|PROGRAM" if pair else "PROGRAM",
+        help="end everything when this has ended (default: when all on hosts have)",
+    )
+    group.add_argument(
+        "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
     )
 
 
-def run_from(options: argparse.Namespace) -> Run | None:
-    """The run that `options` ask for; None if they name no command. Raises `UsageError`."""
-    named = {letter: getattr(options, letter) for letter in NODES}
-    commands = {letter: text for letter, text in named.items() if text is not None}
+def run_of_pair(options: argparse.Namespace) -> Run | None:
+    """The run that `options` of `lab run` ask for; None if they name no command. Raises `UsageError`."""
+    named = [
+        On(node, text, f"--{letter}")
+        for letter, node in _OF_A_PAIR.items()
+        if (text := getattr(options, letter)) is not None
+    ]
+    commands = [*named, *(options.on or ())]
     if not commands:
-        for option in ("ready", "timeout", "until", "fault"):
-            if getattr(options, option) is not None:
-                raise UsageError(f"--{option} is for commands: add --server, --a or --b")
+        _refuse_without_commands(options, "--server, --a or --b")
         return None
-    if options.ready is not None and "server" not in commands:
+    if options.ready is not None and "server" not in {each.node for each in commands}:
         raise UsageError("--ready is about the server's command: add --server")
-    if options.until is not None and options.until not in commands:
+    if options.until in {"a", "b"} and getattr(options, options.until) is None:
         raise UsageError(f"--until {options.until} needs --{options.until}")
+    return run_of(f"two_nats,nat_a={options.nat_a},nat_b={options.nat_b}", commands, options)
+
+
+def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -> Run:
+    """The run of `commands` in `topology` that `options` ask for. Raises `UsageError`."""
+    if not commands:
+        _refuse_without_commands(options, "--on NODE=CMD")
+    times: Counter[str] = Counter()
+    programs = {}
+    for each in commands:
+        times[each.node] += 1
+        count = times[each.node]
+        programs[each.node if count == 1 else f"{each.node}-{count}"] = each
+    until = _OF_A_PAIR.get(options.until, options.until)
+    if until is not None and until not in programs:
+        raise UsageError(f"--until {until}: choose from {', '.join(programs)}")
     return Run(
-        options.nat_a,
-        options.nat_b,
-        commands,
+        topology,
+        programs,
         options.report,
         options.ready,
         options.timeout,
-        options.until,
+        until,
         options.keep_open,
         link_conditions(options),
         options.fault or (),
     )
 
 
+def _refuse_without_commands(options: argparse.Namespace, add: str) -> None:
+    for option in ("ready", "timeout", "until", "fault"):
+        if getattr(options, option) is not None:
+            raise UsageError(f"--{option} is for commands: add {add}")
+
+
 def run_commands(run: Run) -> int:
-    """Run them, print what they say, and return the exit status."""
+    """Run them, print what they say, and return the exit status. Raises `UsageError`."""
     try:
-        for letter, text in run.commands.items():
-            require_program(command_words(text), f"--{letter}")
+        for each in run.commands.values():
+            require_program(command_words(each.text), each.option)
     except ProgramError as error:
         return _complain(str(error), RunStatus.NO_SUCH_PROGRAM)
     try:
-        with NatLab(run.nat_a, run.nat_b, run.directory, run.links) as lab:
+        with TopologyLab(run.topology, run.directory, run.links) as lab:
             return _run_in(lab, run)
     except KeyboardInterrupt:
         return _complain("interrupted", RunStatus.INTERRUPTED)
@@ -137,7 +184,7 @@ def run_commands(run: Run) -> int:
         return _complain(_first_line(error), RunStatus.LAB_FAILED)
 
 
-def _run_in(lab: NatLab, run: Run) -> int:
+def _run_in(lab: TopologyLab, run: Run) -> int:
     try:
         status = _converse(lab, run)
         if run.keep_open:
@@ -156,32 +203,55 @@ def _run_in(lab: NatLab, run: Run) -> int:
     return status
 
 
-def _converse(lab: NatLab, run: Run) -> int:
+def _converse(lab: TopologyLab, run: Run) -> int:
     deadline = None if run.timeout is None else time.monotonic() + run.timeout
-    started: dict[str, LabProgram] = {}
-    for letter, text in run.commands.items():
-        started[letter] = lab.start(NODES[letter], text, name=NODES[letter], tell=True)
-        if letter == "server" and run.ready is not None:
-            within = min(READY_WITHIN, run.timeout or READY_WITHIN)
-            started[letter].wait_until_ready(run.ready, timeout=within)
+    started = _start(lab, run)
     if run.faults:
         lab.begin_faults(run.faults)
-    hosts = [run.until] if run.until else [x for x in ("a", "b") if x in started]
+    on_hosts = _programs_on(lab, run, Role.HOST)
     statuses: list[int] = []
-    for letter in hosts or ["server"]:
-        status = _wait(started[letter], deadline)
+    for name in [run.until] if run.until else on_hosts or run.commands:
+        status = _wait(started[name], deadline)
         if status is None:
             running = [each.name for each in started.values() if each.exit_status is None]
             text = f"{', '.join(running)} still ran after {run.timeout:g} s"
             return _complain(text, RunStatus.TIMED_OUT)
         statuses.append(status)
-    if hosts and "server" in started and (early := started["server"].exit_status) is not None:
-        print(f"lab | the server ended early, with exit status {early}", file=sys.stderr)
+    for name in _programs_on(lab, run, Role.SERVER) if on_hosts else ():
+        if (early := started[name].exit_status) is not None:
+            print(f"lab | the {name} ended early, with exit status {early}", file=sys.stderr)
     worst = next(filter(None, statuses), 0)
     return worst if worst >= 0 else 128 - worst  # as shells tell a signal
 
 
-def _tell_faults(lab: NatLab, status: int) -> int:
+def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
+    """The servers' first; the others once the first of these is ready."""
+    for each in run.commands.values():
+        lab.environment(each.node)
+    servers = _programs_on(lab, run, Role.SERVER)
+    if run.ready is not None and not servers:
+        raise UsageError("--ready is about the server's command: add --on NODE=CMD for the server")
+    started: dict[str, LabProgram] = {}
+
+    def start(names: Iterable[str]) -> None:
+        for name in names:
+            command = run.commands[name]
+            started[name] = lab.start(command.node, command.text, name=name, tell=True)
+
+    start(servers)
+    if run.ready is not None:
+        within = min(READY_WITHIN, run.timeout or READY_WITHIN)
+        started[servers[0]].wait_until_ready(run.ready, timeout=within)
+    start(name for name in run.commands if name not in servers)
+    return started
+
+
+def _programs_on(lab: TopologyLab, run: Run, role: Role) -> list[str]:
+    nodes = lab.with_role(role)
+    return [name for name, each in run.commands.items() if each.node in nodes]
+
+
+def _tell_faults(lab: TopologyLab, status: int) -> int:
     """Print what came of the faults. One that did not happen spoils the run."""
     try:
         told = lab.end_faults()
@@ -216,11 +286,8 @@ def _complain(text: str, status: RunStatus) -> int:
     return status
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 86_400:
-        raise UsageError(f"{text!r} must be a number of seconds, above 0 and at most a day")
-    return value
+def _command(text: str) -> On:
+    node, separator, command = text.partition("=")
+    if not separator or not node or not command:
+        raise UsageError(f"{text!r} names no program on a node: give NODE=CMD")
+    return On(node, command, f"--on {node}")

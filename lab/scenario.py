@@ -1,6 +1,6 @@
 """A standing lab, used from outside its sandbox: start programs on its hosts, wait, look, end.
 
-    with NatLab("full-cone", "symmetric", directory) as lab:
+    with NatLab("full-cone", "symmetric", directory) as lab:  # or TopologyLab("star", directory)
         lab.start("server", "turnserver -n -L $LAB_SELF --no-auth", ready="udp:3478")
         assert "NAT with" in lab.run("host_a", "turnutils_natdiscovery -m $LAB_SERVER").stdout
 
@@ -12,8 +12,6 @@ neither Mininet nor scapy is imported into the caller's process. Every method ma
 from __future__ import annotations
 
 import re
-import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from lab import sandbox, standing
-from lab.errors import LabError, ProgramError
-from lab.faults import FaultsTold, Scheduled, parse_action
+from lab.addressing import Role
+from lab.command_line import Command, command_words
+from lab.errors import LabError
+from lab.faults import FaultsTold, Injected, Scheduled, parse_action
+from lab.ladder import draw
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.sandbox import Sandbox
 from lab.standing import CAPTURE_FILE
+from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +38,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Command = str | Sequence[str]
-"""A command line or its words. `command_words` says what becomes of it."""
 LADDER_FILE = "ladder.txt"
-_BUILD_TIMEOUT = 60.0
+BUILD_TIMEOUT = 180.0
+"""Seconds in which a network stands and its NATs are probed; most take less than one."""
 _MARGIN = 15.0
 """Seconds that the sandbox has for an answer beyond those that it was told to wait."""
 _END_TIMEOUT = 60.0
@@ -132,23 +133,25 @@ class LabProgram:
         return self._box.call(timeout + _MARGIN, function, *args, **kwargs)
 
 
-class NatLab:
-    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, standing.
+class TopologyLab:
+    """A standing network: any topology of the lab's, or one's own.
+
+        with TopologyLab("star,peers=4,nats=symmetric/full-cone", directory) as lab:
+            lab.run("host_3", "ping -c1 $LAB_1")
 
     Ends with the ``with`` block, or `close`, or the thread that made it. Times are in seconds.
     """
 
-    def __init__(
-        self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN
-    ) -> None:
-        """Two presets by name; `directory` is made, and keeps output, rules, probes and packets.
-        `links` are the conditions between each NAT and the internet.
+    def __init__(self, topology: str, directory: Path, links: LinkConditions = PLAIN) -> None:
+        """`topology` is a name with parameters, ``star,peers=4``, or ``PATH.py:NAME,parameter=value``;
+        `directory` is made, and keeps output, rules, probes and packets. `links` are the conditions
+        between each NAT and what is outside it.
 
-        Raises `UsageError` for an unknown preset, `SandboxUnavailableError` with reason and remedy
+        Raises `UsageError` for what is no topology, `SandboxUnavailableError` with reason and remedy
         where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
         """
-        self.nat_a = nat_a
-        self.nat_b = nat_b
+        self.name = topology
+        """What stands, for people."""
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -159,24 +162,35 @@ class NatLab:
         self._names: Counter[str] = Counter()
         self._box = Sandbox()
         try:
-            facts = self._box.call(_BUILD_TIMEOUT, standing.build, nat_a, nat_b, directory, links)
+            self._facts = self._box.call(BUILD_TIMEOUT, standing.build, topology, directory, links)
         except BaseException:
             self._box.kill()
             raise
-        self._environment = facts.environment
-        self.rules = facts.rules
-        """What makes each NAT, by node name."""
+
+    @property
+    def nats(self) -> Mapping[str, str]:
+        """The preset's name of each NAT, by node name, as the lab began."""
+        return self._facts.nats
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """What makes each NAT, by node name, as the lab began."""
+        return self._facts.rules
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """``host_a``, ``nat_a``, ``internet``, ``nat_b``, ``host_b``, ``server``."""
-        return tuple(self._environment)
+        """Every node; of a pair of NATs host_a, host_b, internet, nat_a, nat_b and server."""
+        return tuple(self._facts.roles)
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """The nodes that are this, in the same order."""
+        return tuple(node for node, is_a in self._facts.roles.items() if is_a is role)
 
     def environment(self, node: str) -> Mapping[str, str]:
         """The ``LAB_`` variables of `node`; `docs/lab.md` lists them."""
-        if node not in self._environment:
+        if node not in self._facts.environment:
             raise UsageError(f"there is no node {node!r}: choose from {', '.join(self.nodes)}")
-        return self._environment[node]
+        return self._facts.environment[node]
 
     def start(
         self,
@@ -250,13 +264,13 @@ class NatLab:
         """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
         self._box.call(_MARGIN, standing.forget, nat)
 
-    def inject(self, action: str) -> None:
-        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them.
+    def inject(self, action: str) -> Injected:
+        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them. Says when it had.
 
         Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
         `ProgramError` if it could not be.
         """
-        self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
+        return self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
 
     def begin_faults(self, faults: Sequence[Scheduled]) -> None:
         """Inject `faults` (`lab.faults.parse_fault`) when they are due; their times count from now.
@@ -283,17 +297,9 @@ class NatLab:
         self.stop_capture()
         return self._box.call(_END_TIMEOUT, standing.packets)
 
-    def trace(self) -> Trace:
-        """What this project's own client and server did, from the packets. Ends the capture."""
-        from lab.trace import reconstruct  # noqa: PLC0415 - only for those who ask
-
-        return reconstruct(self.packets())
-
     def ladder(self) -> str:
         """Every packet as a row of a diagram, and what each NAT made of it. Ends the capture."""
-        from lab.ladder import draw  # noqa: PLC0415
-
-        return draw(self.packets())
+        return draw(self.packets(), self._facts.scene)
 
     def prompt(self) -> None:
         """Mininet's command line on this process's terminal, until the user leaves it."""
@@ -346,37 +352,19 @@ class NatLab:
         return wanted if times == 1 else f"{wanted}-{times}"
 
 
-def command_words(command: Command, variables: Mapping[str, str] | None = None) -> list[str]:
-    """The words of `command`, split as a shell would, and with `variables` ``$LAB_...`` filled in.
+class NatLab(TopologyLab):
+    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, standing."""
 
-    No shell is started: pipes and the like need ``sh -c '...'``. Words given one by one are taken as
-    they are. Raises `UsageError` if there are none, a quote is open, or a variable is not there.
-    """
-    if isinstance(command, str):
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise UsageError(f"cannot read the command {command!r}: {error}") from None
-        if variables is not None:
-            words = [_VARIABLE.sub(lambda found: _value(found, variables), word) for word in words]
-    else:
-        words = list(command)
-    if not words:
-        raise UsageError("an empty command: name a program")
-    return words
+    def __init__(
+        self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN
+    ) -> None:
+        """Two presets by name; the rest as in `TopologyLab`. Raises `UsageError` for an unknown preset."""
+        self.nat_a, self.nat_b = preset(nat_a).name, preset(nat_b).name
+        super().__init__(f"two_nats,nat_a={self.nat_a},nat_b={self.nat_b}", directory, links)
+        self.name = f"{self.nat_a} × {self.nat_b}"
 
+    def trace(self) -> Trace:
+        """What this project's own client and server did, from the packets. Ends the capture."""
+        from lab.trace import reconstruct  # noqa: PLC0415 - only for those who ask
 
-_VARIABLE = re.compile(r"\$(?:\{(LAB_\w+)\}|(LAB_\w+))")
-
-
-def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
-    name = found[1] or found[2]
-    if name not in variables:
-        raise UsageError(f"there is no ${name} here: there are {', '.join(sorted(variables))}")
-    return variables[name]
-
-
-def require_program(words: Sequence[str], whose: str) -> None:
-    """Raises `ProgramError` if the program that `words` begin with is not here."""
-    if shutil.which(words[0], path=sandbox.search_path()) is None:
-        raise ProgramError(f"{whose}: there is no program {words[0]} here; install it")
+        return reconstruct(self.packets())

@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-from lab.addressing import SERVER, SERVER_SECOND, Side
+from lab.addressing import Role
 from lab.errors import LabError, NetworkError, ProgramError
 from lab.faults import Fault, FaultsTold, Injected, Scheduled
+from lab.ladder import Scene
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.netns import in_namespace
 from lab.packet import Packet
-from lab.passage import CAPTURE_POINTS
 from lab.programs import Line, Program, Programs, Stream
 
 if TYPE_CHECKING:
     from lab.capture import Capture
     from lab.injection import Faults
     from lab.links import Conditioned
-    from lab.network import TwoNatsNetwork
+    from lab.network import Network
     from lab.schedule import Schedule
 
 P = ParamSpec("P")
@@ -45,15 +45,19 @@ class Facts:
 
     environment: Mapping[str, Mapping[str, str]]
     """The ``LAB_`` variables of each node."""
+    roles: Mapping[str, Role]
+    nats: Mapping[str, str]
+    """The preset of each NAT."""
     rules: Mapping[str, str]
     """What was loaded into each NAT."""
+    scene: Scene
 
 
 @dataclass(slots=True)
 class _Lab:
     stack: ExitStack
     """Never left: what is in it ends with the sandbox."""
-    network: TwoNatsNetwork
+    network: Network
     programs: Programs
     capture: Capture
     directory: Path
@@ -67,65 +71,49 @@ class _Lab:
 _labs: list[_Lab] = []
 
 
-def build(nat_a: str, nat_b: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
-    """Make the network, probe its NATs, keep rules and probes in `directory`, put `conditions` on the
-    links between NATs and internet (and what makes them into `directory`), start to capture.
+def build(topology: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
+    """Make the network that `topology` describes (`topologies.loading.load`), probe its NATs, keep
+    rules and probes in `directory`, put `conditions` on the links between NATs and what is outside them
+    (and what makes them into `directory`), start to capture.
 
-    Raises `UsageError` for an unknown preset, `NetworkError`, `NatMismatchError`, and `LabError` if
+    Raises `UsageError` for what is no topology, `NetworkError`, `NatMismatchError`, and `LabError` if
     `directory` cannot be written.
     """
     from lab.capture import Capture, Tap
     from lab.injection import Faults
-    from lab.links import WAN_LINKS, conditioned
-    from lab.network import two_nats_network
-    from lab.probe import check, probe_nat
+    from lab.links import conditioned
+    from lab.neighbours import wan_links
+    from lab.network import standing
+    from lab.probing import check_all, probe_all
+    from lab.view import environment, scene
+    from topologies.loading import load
 
     stack = ExitStack()
-    network = stack.enter_context(two_nats_network(nat_a, nat_b))
+    network = stack.enter_context(standing(load(topology)))
     rules = {node: str(rules) for node, rules in network.rules.items()}
     for node, text in rules.items():
         _write(directory / f"{node}.rules", text)
-    probed = []
-    for side in (network.side_a, network.side_b):
-        observed = probe_nat(network, side)
-        probed += [f"{side.nat_node}: {observed}", *map(str, observed.probes)]
-        _write(directory / PROBES_FILE, "\n".join(probed) + "\n")
-        check(side.preset, observed)
+    observed = probe_all(network)
+    evidence = ([f"{nat}: {seen}", *map(str, seen.probes)] for nat, seen in observed.items())
+    _write(directory / PROBES_FILE, "".join(f"{line}\n" for lines in evidence for line in lines))
+    check_all(network, observed)
     links = None
     if conditions != PLAIN:
-        wanted = dict.fromkeys(WAN_LINKS, conditions)
+        wanted = dict.fromkeys(wan_links(network), conditions)
         links = stack.enter_context(conditioned(network, wanted))
         _write(directory / LINKS_FILE, f"{links}\n")
-    capture = Capture([Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()])
+    seen = scene(network)
+    capture = Capture([Tap(network.pid(node), point) for point, node in seen.points.items()])
     programs = Programs(directory)
     faults = Faults(network, programs)
     _labs.append(_Lab(stack, network, programs, capture, directory, links, faults))
-    sides = (network.side_a, network.side_b)
-    return Facts({name: _variables(name, sides, directory) for name in network.names}, rules)
-
-
-def _variables(node: str, sides: Sequence[Side], directory: Path) -> dict[str, str]:
-    outside = {
-        side.letter: str(side.wan.ip if side.preset.behavior else side.host.ip) for side in sides
-    }
-    common = {
-        "LAB_NODE": node,
-        "LAB_SERVER": str(SERVER.ip),
-        "LAB_SERVER_SECOND": str(SERVER_SECOND.ip),
-        "LAB_A": outside["a"],
-        "LAB_B": outside["b"],
-        "LAB_DIR": str(directory.resolve()),
-    }
-    for own, peer in (tuple(sides), tuple(sides)[::-1]):
-        if node in {own.host_node, own.nat_node}:
-            address = own.host if node == own.host_node else own.lan
-            return common | {
-                "LAB_SELF": str(address.ip),
-                "LAB_PUBLIC": outside[own.letter],
-                "LAB_PEER": outside[peer.letter],
-                "LAB_NAT": own.preset.name,
-            }
-    return common | ({"LAB_SELF": str(SERVER.ip)} if node == "server" else {})
+    return Facts(
+        environment(network, directory),
+        {name: network.node(name).role for name in network.names},
+        {name: network.nat(name).preset.name for name in network.with_role(Role.NAT)},
+        rules,
+        seen,
+    )
 
 
 def start(
@@ -165,14 +153,16 @@ def wait_for_end(name: str, timeout: float) -> int:
 
 
 def status_within(name: str, timeout: float) -> int | None:
-    """The exit status, or None if it still runs after `timeout` seconds."""
+    """The exit status, or None if it, or what a fault has started in its place, still runs after
+    `timeout` seconds."""
     program = _program(name)
     try:
-        return program.wait(timeout=timeout)
+        status = program.wait(timeout=timeout)
     except ProgramError:
         if program.exit_status is None:
             return None
         raise
+    return status if _program(name) is program else None
 
 
 def exit_status(name: str) -> int | None:

@@ -18,24 +18,25 @@ _TIMEOUT = 40.0
 
 def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
     from lab.network import two_nats_network
-    from lab.probe import probe_nat
+    from lab.probing import probe_all
 
     with two_nats_network(nat_a, nat_b) as network:
-        return probe_nat(network, network.side_a), probe_nat(network, network.side_b)
+        found = probe_all(network)
+        return found["nat_a"], found["nat_b"]
 
 
 def _observe_impostor(name: str, iptables: str) -> Observation:
     """NAT a is called `name`, has a second address, and these rules instead of its own."""
     from lab.netns import Command, run_together
     from lab.network import two_nats_network
-    from lab.probe import probe_nat
+    from lab.probing import probe_nat
 
     address = ("ip", "address", "add", "203.0.113.9/25", "dev", "nat_a-wan")
     with two_nats_network(name, "none") as network:
         pid = network.pid("nat_a")
         run_together([Command(("nft", "flush", "ruleset"), "", pid), Command(address, "", pid)])
         run_together([Command(("iptables-restore",), iptables, pid)])
-        return probe_nat(network, network.side_a)
+        return probe_nat(network, "nat_a")
 
 
 def impostor(*, filter_rules: str = "", nat_rules: str) -> str:
@@ -163,7 +164,7 @@ def observations() -> Observations:
             "symmetric",
             impostor(
                 filter_rules=DROP_INPUT,
-                nat_rules=f"{SNAT} -d 192.0.2.2\n{SNAT.replace('113.2', '113.9')} -d 192.0.2.3\n",
+                nat_rules=f"{SNAT} -d 198.18.255.1\n{SNAT.replace('113.2', '113.9')} -d 198.18.255.2\n",
             ),
             "ADM+APDF",
             id="another external address for each remote address",

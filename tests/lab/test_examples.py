@@ -29,6 +29,20 @@ def test_aioice_is_relayed_by_coturn_where_both_nats_are_symmetric(nat_lab: NatL
     assert ice.run(nat_lab, "turn") == "relayed"
 
 
+@pytest.mark.nat_pairs(("symmetric", "symmetric"))
+def test_what_coturn_relays_stops_while_the_relay_is_cut_and_comes_again(nat_lab: NatLab) -> None:
+    cut = ice.cut_relay(nat_lab)
+    assert min(cut.missed) > 0
+    arrivals: dict[str, list[float]] = {"server-eth0": [], "host_a-eth0": [], "host_b-eth0": []}
+    for packet in nat_lab.packets():
+        if packet.point in arrivals and not packet.outgoing and b" says " in packet.payload:
+            arrivals[packet.point].append(packet.time)
+    on_its_way = 0.5
+    for times in arrivals.values():
+        assert not [time for time in times if cut.began + on_its_way < time < cut.ended]
+        assert times[0] < cut.began < cut.ended < times[-1]
+
+
 @pytest.mark.nat_pairs(("port-restricted-cone", "full-cone"))
 def test_wireguard_between_two_homes_carries_ping_and_iperf3(nat_lab: NatLab) -> None:
     result = wireguard.run(nat_lab)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
     from lab.injection import Faults
-    from lab.network import TwoNatsNetwork
+    from lab.network import Network, TwoNatsNetwork
 
 _TIMEOUT = 50.0
 SERVER = ("192.0.2.2", 5000)
@@ -118,14 +117,13 @@ def test_a_rebooted_nat_remembers_nothing(nat: str) -> None:
 
 
 def _swap(before: str, after: str) -> None:
-    from lab.probe import check, probe_nat
+    from lab.probe import check
+    from lab.probing import probe_nat
 
     with _faulty(before) as (network, faults):
-        side = network.side_a
-        check(preset(before), probe_nat(network, side))
+        check(preset(before), probe_nat(network, "nat_a"))
         faults.swap("nat_a", after)
-        side = replace(side, preset=preset(after))
-        check(preset(after), probe_nat(network, side))
+        check(preset(after), probe_nat(network, "nat_a"))
         assert network.nat("nat_a").preset.name == after
         assert str(network.rules["nat_a"]) == str(network.nat("nat_a").rules)
 
@@ -225,6 +223,65 @@ def test_a_blocked_way_is_blocked_one_way() -> None:
     assert sandbox.call(_TIMEOUT, _one_way) == [(True, True), (False, True), (True, True)]
 
 
+def _tcp_passes(network: Network, source: str, target: str) -> bool:
+    with in_namespace(network.pid(target)):
+        listener = socket.create_server((network.address(target), 0))
+    with in_namespace(network.pid(source)):
+        client = socket.socket()
+    with listener, client:
+        client.settimeout(10)
+        try:
+            client.connect(listener.getsockname())
+        except TimeoutError:
+            return False
+    return True
+
+
+def _relay() -> list[dict[str, bool]]:
+    from lab.injection import Faults
+    from lab.network import standing
+    from lab.programs import Programs
+    from topologies.loading import load
+
+    with (
+        standing(load("dual_stack,nat_a=none,nat_b=none")) as network,
+        Programs(Path("/run")) as programs,
+        udp_socket(network.pid("host_a"), network.address("host_a"), 4000) as a,
+        udp_socket(network.pid("host_b"), network.address("host_b"), 4000) as b,
+        udp_socket(network.pid("server"), "0.0.0.0", 4000) as server,
+    ):
+        with in_namespace(network.pid("host_c")):
+            c = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        with in_namespace(network.pid("server")):
+            server6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        server6.bind(("2001:db8:5::2", 4006))
+
+        def passing(wait: float) -> dict[str, bool]:
+            return {
+                "to the first address": _arrives(a, ("192.0.2.2", 4000), server, wait) is not None,
+                "to the second": _arrives(a, ("192.0.2.3", 4000), server, wait) is not None,
+                "from it": _arrives(server, a.getsockname(), a, wait) is not None,
+                "IPv6": _arrives(c, ("2001:db8:5::2", 4006), server6, wait) is not None,
+                "between the hosts": _arrives(a, b.getsockname(), b, 10) is not None,
+                "TCP": _tcp_passes(network, "host_a", "server"),
+            }
+
+        faults = Faults(network, programs)
+        with c, server6:
+            found = [passing(10)]
+            faults.inject(parse_action("relay-cut server"))
+            found.append(passing(GONE))
+            faults.inject(parse_action("relay-restore server"))
+            found.append(passing(10))
+        return found
+
+
+def test_a_relay_that_is_cut_has_tcp_alone_until_it_is_restored() -> None:
+    before, meanwhile, after = sandbox.call(_TIMEOUT, _relay)
+    assert before == after == dict.fromkeys(before, True)
+    assert [name for name, passes in meanwhile.items() if passes] == ["between the hosts", "TCP"]
+
+
 def _programs(directory: Path) -> list[object]:
     from lab.injection import Faults
     from lab.network import two_nats_network
@@ -288,6 +345,7 @@ def _refused(action: str) -> None:
         ("wan-address nat_b 198.51.100.9", "nat_b is `none`"),
         ("expire nat_a host_c", "there is no node 'host_c'"),
         ("block host_a host_c", "there is no node 'host_c'"),
+        ("relay-cut relay", "there is no node 'relay': choose from host_a"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_before_it_is_due(action: str, words: str) -> None:
@@ -299,7 +357,14 @@ def test_a_fault_that_cannot_be_is_refused_before_it_is_due(action: str, words: 
 def _misuse() -> list[str]:
     said = []
     with _faulty("port-restricted-cone") as (_, faults):
-        for action in ("nat-swap nat_a none", "nat-swap nat_b full-cone", "unblock nat_a nat_b"):
+        faults.relay_cut("host_b")
+        for action in (
+            "nat-swap nat_a none",
+            "nat-swap nat_b full-cone",
+            "unblock nat_a nat_b",
+            "relay-restore server",
+            "relay-cut host_b",
+        ):
             try:
                 faults.inject(parse_action(action))
             except UsageError as error:
@@ -312,6 +377,8 @@ def test_what_makes_no_sense_is_refused_when_it_is_due() -> None:
         "nat_a cannot change from port-restricted-cone to none",
         "nat_b cannot change from none to full-cone",
         "the way from nat_a to nat_b is not blocked",
+        "the relay server is not cut",
+        "the relay host_b is cut already",
     ]
 
 

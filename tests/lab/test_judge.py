@@ -49,8 +49,7 @@ def _judge(directory: Path, presets: tuple[str, str]) -> list[dict[str, str]]:
             for client, words in zip(clients, said, strict=True):
                 assert client.wait(timeout=30) == 0
                 words[axis] = "\n".join(line.text for line in client.lines())
-            network.forget(network.side_a)
-            network.forget(network.side_b)
+            network.forget("nat_a", "nat_b")
     return said
 
 

@@ -110,7 +110,7 @@ def _reached_after_forgetting(nat: str) -> tuple[bool, bool]:
                 return False
 
         remembered = answer()
-        network.forget(network.side_a)
+        network.forget("nat_a")
         return remembered, answer()
 
 

@@ -78,6 +78,14 @@ def test_a_server_alone_gives_the_exit_status(tmp_path: Path) -> None:
     assert _run(tmp_path, "--server", "sh -c 'exit 5'").returncode == 5
 
 
+def test_further_commands_go_to_any_node(tmp_path: Path) -> None:
+    more = ("--on", "nat_a=sh -c 'echo $LAB_SELF; sleep 600'", "--on", "host_a=sh -c 'exit 9'")
+    done = _run(tmp_path, *more, "--a", "sleep 0.5")
+    assert done.returncode == 9, done.stderr
+    assert "nat_a | 10.0.1.1" in done.stdout.splitlines()
+    assert (tmp_path / "host_a-2.stdout").exists()
+
+
 def test_until_says_whose_end_is_the_end(tmp_path: Path) -> None:
     done = _run(tmp_path, "--a", "sh -c 'exit 4'", "--b", "sleep 1000", "--until", "a")
     assert (done.returncode, _errors(done)) == (4, [])

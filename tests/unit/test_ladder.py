@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.ladder import draw, hops
+from lab.ladder import Scene, draw, hops
 from lab.packet import Icmp, Packet, Protocol, Refused
 from nat_traversal.endpoint import Endpoint
 
@@ -80,6 +80,40 @@ def test_of_two_equal_packets_the_one_that_a_nat_sent_on_is_told_from_the_one_it
     assert [hop.goes_on for hop in hops([*DROPPED, *passed])][:2] == [False, True]
 
 
+def _star(hosts: int) -> Scene:
+    """Hosts without a NAT, but for the last one behind `the_gateway_to_it`."""
+    names = [f"host_{number}" for number in range(1, hosts + 1)]
+    points = {f"{name}-eth0": name for name in (*names, "server")}
+    points |= {"gate-lan": "the_gateway_to_it", "gate-wan": "the_gateway_to_it"}
+    lanes = (*names[:1], "server", *names[1:-1], "the_gateway_to_it", names[-1])
+    return Scene(points, lanes, frozenset({"the_gateway_to_it"}))
+
+
+def test_another_scene_has_its_own_lanes_and_nats() -> None:
+    lost = [
+        packet(1.0, "host_1-eth0", True, INSIDE, PEER),
+        packet(1.1, "gate-wan", False, INSIDE, PEER),
+    ]
+    (hop,) = hops(lost, _star(2))
+    assert (hop.receiver, hop.goes_on) == ("the_gateway_to_it", False)
+    head, row = draw(lost, _star(2)).splitlines()
+    assert head.split() == ["host_1", "server", "the_gateway_to_it", "host_2"]
+    assert (
+        row[11:].index("x") == head[11:].index("the_gateway_to_it") + len("the_gateway_to_it") // 2
+    )
+    assert row.endswith("ended at the_gateway_to_it")
+
+
+def test_in_a_large_scene_only_those_who_took_part_have_lanes() -> None:
+    sent = [
+        packet(1.0, "host_3-eth0", True, INSIDE, PEER),
+        packet(1.1, "host_17-eth0", False, INSIDE, PEER),
+    ]
+    head, row = draw(sent, _star(20)).splitlines()
+    assert head.split() == ["host_3", "host_17"]
+    assert "o---------->|" in row
+
+
 def test_an_icmp_error_says_what_it_complains_of() -> None:
     router = Endpoint("198.51.100.2", 0)
     error = Packet(
@@ -99,4 +133,4 @@ def test_an_icmp_error_says_what_it_complains_of() -> None:
 
 
 def test_an_empty_capture_is_said_to_be_empty() -> None:
-    assert draw([]) == "No packet was captured.\n"
+    assert draw([]) == "No UDP or TCP was captured, and no ICMP error.\n"

@@ -1,0 +1,36 @@
+"""Values on the lab's command lines."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+from nat_traversal.errors import UsageError
+
+T = TypeVar("T")
+
+A_DAY = 86_400.0
+
+
+def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Lets argparse show the one line of a `UsageError` of ours."""
+
+    def parse_argument(text: str) -> T:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, above 0 and at most a day. Raises `UsageError`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= A_DAY:
+        raise UsageError(f"{text!r} must be a number of seconds, above 0 and at most a day")
+    return value
