@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab import doctor
 from lab.doctor import Need
+from tests.lab import warm
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,9 @@ def what_is_missing() -> str:
 def _needs_the_lab(what_is_missing: str) -> None:
     if what_is_missing:
         pytest.fail(f"the lab cannot work here (--no-lab leaves it out):{what_is_missing}", False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_sandbox() -> Iterator[None]:
+    yield
+    warm.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import capture, sandbox
+from lab import capture
 from lab.capture import Capture, CaptureError, Tap
 from lab.errors import LabError
 from lab.injection import Faults
@@ -18,6 +18,7 @@ from lab.network import Network, two_nats_network
 from lab.packet import Packet, Protocol
 from lab.passage import CAPTURE_POINTS
 from lab.programs import Programs
+from tests.lab import warm
 
 SERVER = "192.0.2.2"
 DATAGRAMS = 2000
@@ -56,7 +57,7 @@ def capture_burst(path: str) -> tuple[Packet, ...]:
 
 def test_every_packet_is_seen_at_every_point_in_order_and_read_by_tshark(tmp_path: Path) -> None:
     path = tmp_path / "cell.pcapng"
-    packets = numbered(sandbox.call(50, capture_burst, str(path)))
+    packets = numbered(warm.call(50, capture_burst, str(path)))
 
     assert len(packets) == DATAGRAMS * len(PATH)
     by_number: dict[bytes, list[Packet]] = {}
@@ -124,7 +125,7 @@ def captures_that_fail() -> list[str]:
 
 
 def test_capture_that_cannot_be_evidence_says_so() -> None:
-    unknown, running, unwritten, cut, nothing, body = sandbox.call(50, captures_that_fail)
+    unknown, running, unwritten, cut, nothing, body = warm.call(50, captures_that_fail)
     assert "No such device" in unknown
     assert "first stop the capture" in running
     assert unwritten == "cannot write /proc/no/room.pcapng: No such file or directory"
@@ -152,7 +153,7 @@ def overflow() -> tuple[int, int]:
 
 
 def test_frames_that_the_kernel_dropped_are_counted() -> None:
-    before, lost = sandbox.call(50, overflow)
+    before, lost = warm.call(50, overflow)
     assert before == 0
     assert 0 < lost <= 200
 
@@ -177,4 +178,4 @@ def link_goes_down_and_up() -> list[bytes]:
 
 
 def test_a_capture_goes_on_after_a_link_was_down() -> None:
-    assert sandbox.call(50, link_goes_down_and_up) == [b"before", b"after"]
+    assert warm.call(50, link_goes_down_and_up) == [b"before", b"after"]

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from lab import sandbox
 from lab.errors import NatMismatchError
 from lab.probe import Observation, check
 from nat_traversal.behavior import NINE, PRESETS, Filtering, Mapping, Unsolicited, preset
+from tests.lab import warm
 
 _TIMEOUT = 40.0
 
@@ -54,7 +54,7 @@ DROP_INPUT = "-A INPUT -i nat_a-wan -j DROP\n"
 
 @pytest.mark.parametrize("name", [*PRESETS, *NINE])
 def test_each_preset_is_what_it_is_called_on_either_side(name: str) -> None:
-    for observed in sandbox.call(_TIMEOUT, _observe, name, name):
+    for observed in warm.call(_TIMEOUT, _observe, name, name):
         check(preset(name), observed)
 
 
@@ -76,7 +76,7 @@ def test_each_preset_is_what_it_is_called_on_either_side(name: str) -> None:
 def test_what_the_probes_see_behind_each_nat(
     name: str, mapping: str, filtering: str, unsolicited: str
 ) -> None:
-    observed, public = sandbox.call(_TIMEOUT, _observe, name, "none")
+    observed, public = warm.call(_TIMEOUT, _observe, name, "none")
     assert (observed.mapping, observed.filtering) == (Mapping(mapping), Filtering(filtering))
     assert observed.unsolicited is Unsolicited(unsolicited)
     assert observed.translated
@@ -87,7 +87,7 @@ def test_what_the_probes_see_behind_each_nat(
 
 
 def test_the_evidence_shows_the_port_move_that_an_order_sensitive_nat_makes() -> None:
-    order_sensitive, dropping = sandbox.call(
+    order_sensitive, dropping = warm.call(
         _TIMEOUT, _observe, "linux-masquerade", "port-restricted-cone"
     )
     for observed, moves in ((order_sensitive, True), (dropping, False)):
@@ -123,7 +123,7 @@ def observations() -> Observations:
     return {
         name: observed
         for pair in pairs
-        for name, observed in zip(pair, sandbox.call(_TIMEOUT, _observe, *pair), strict=True)
+        for name, observed in zip(pair, warm.call(_TIMEOUT, _observe, *pair), strict=True)
     }
 
 
@@ -180,7 +180,7 @@ def observations() -> Observations:
 def test_the_probes_notice_a_nat_that_is_not_what_it_is_called(
     name: str, iptables: str, really: str
 ) -> None:
-    observed = sandbox.call(_TIMEOUT, _observe_impostor, name, iptables)
+    observed = warm.call(_TIMEOUT, _observe_impostor, name, iptables)
     with pytest.raises(NatMismatchError, match=re.escape(really)):
         check(preset(name), observed)
 
@@ -190,4 +190,4 @@ def test_a_nat_that_sends_from_a_foreign_address_is_noticed() -> None:
     with pytest.raises(
         NatMismatchError, match=r"from 203\.0\.113\.9 and should from 203\.0\.113\.2"
     ):
-        sandbox.call(_TIMEOUT, _observe_impostor, "full-cone", rules)
+        warm.call(_TIMEOUT, _observe_impostor, "full-cone", rules)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import sandbox
 from lab.errors import NetworkError, ProgramError
 from lab.faults import parse_action, parse_fault
 from lab.netns import in_namespace, udp_socket
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
+from tests.lab import warm
 
 if TYPE_CHECKING:
     from lab.injection import Faults
@@ -83,7 +83,7 @@ def _link() -> list[bool]:
 
 
 def test_a_link_that_is_down_carries_nothing_and_comes_back_with_its_routes() -> None:
-    assert sandbox.call(_TIMEOUT, _link) == [True, False, True, False, True, False, True]
+    assert warm.call(_TIMEOUT, _link) == [True, False, True, False, True, False, True]
 
 
 def _remembered(pid: int) -> tuple[int, int]:
@@ -113,7 +113,7 @@ def _reboot(nat: str) -> tuple[bool, bool, bool, tuple[int, int]]:
 
 @pytest.mark.parametrize("nat", NATS)
 def test_a_rebooted_nat_remembers_nothing(nat: str) -> None:
-    assert sandbox.call(_TIMEOUT, _reboot, nat) == (True, True, False, (0, 0))
+    assert warm.call(_TIMEOUT, _reboot, nat) == (True, True, False, (0, 0))
 
 
 def _swap(before: str, after: str) -> None:
@@ -137,7 +137,7 @@ def _swap(before: str, after: str) -> None:
     ],
 )
 def test_a_swapped_nat_is_by_its_probes_the_other_one(before: str, after: str) -> None:
-    sandbox.call(_TIMEOUT, _swap, before, after)
+    warm.call(_TIMEOUT, _swap, before, after)
 
 
 def _new_address(nat: str) -> tuple[str, str, bool, bool]:
@@ -157,7 +157,7 @@ def _new_address(nat: str) -> tuple[str, str, bool, bool]:
 
 @pytest.mark.parametrize("nat", ["full-cone", "symmetric", "linux-masquerade"])
 def test_a_nat_with_a_new_address_sends_from_it_and_is_deaf_at_the_old(nat: str) -> None:
-    assert sandbox.call(_TIMEOUT, _new_address, nat) == (
+    assert warm.call(_TIMEOUT, _new_address, nat) == (
         "203.0.113.2",
         "203.0.113.77",
         True,
@@ -186,7 +186,7 @@ def _expire(nat: str) -> list[object]:
 
 @pytest.mark.parametrize("nat", NATS)
 def test_an_expired_mapping_is_closed_and_its_neighbour_is_not(nat: str) -> None:
-    assert sandbox.call(_TIMEOUT, _expire, nat) == [1, True, True, 1, True, True]
+    assert warm.call(_TIMEOUT, _expire, nat) == [1, True, True, 1, True, True]
 
 
 def _nothing_to_expire(nat: str) -> None:
@@ -197,7 +197,7 @@ def _nothing_to_expire(nat: str) -> None:
 @pytest.mark.parametrize("nat", ["full-cone", "linux-masquerade"])
 def test_a_mapping_that_is_not_there_cannot_expire(nat: str) -> None:
     with pytest.raises(NetworkError, match="nat_a has no mapping of host_a:4000 that could expire"):
-        sandbox.call(_TIMEOUT, _nothing_to_expire, nat)
+        warm.call(_TIMEOUT, _nothing_to_expire, nat)
 
 
 def _one_way() -> list[tuple[bool, bool]]:
@@ -220,7 +220,7 @@ def _one_way() -> list[tuple[bool, bool]]:
 
 
 def test_a_blocked_way_is_blocked_one_way() -> None:
-    assert sandbox.call(_TIMEOUT, _one_way) == [(True, True), (False, True), (True, True)]
+    assert warm.call(_TIMEOUT, _one_way) == [(True, True), (False, True), (True, True)]
 
 
 def _tcp_passes(network: Network, source: str, target: str) -> bool:
@@ -277,7 +277,7 @@ def _relay() -> list[dict[str, bool]]:
 
 
 def test_a_relay_that_is_cut_has_tcp_alone_until_it_is_restored() -> None:
-    before, meanwhile, after = sandbox.call(_TIMEOUT, _relay)
+    before, meanwhile, after = warm.call(_TIMEOUT, _relay)
     assert before == after == dict.fromkeys(before, True)
     assert [name for name, passes in meanwhile.items() if passes] == ["between the hosts", "TCP"]
 
@@ -316,7 +316,7 @@ def _programs(directory: Path) -> list[object]:
 
 
 def test_programs_are_stopped_continued_killed_and_started_again(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _programs, tmp_path) == [
+    assert warm.call(_TIMEOUT, _programs, tmp_path) == [
         -signal.SIGKILL,
         -signal.SIGKILL,
         7,
@@ -350,7 +350,7 @@ def _refused(action: str) -> None:
 )
 def test_a_fault_that_cannot_be_is_refused_before_it_is_due(action: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        sandbox.call(_TIMEOUT, _refused, action)
+        warm.call(_TIMEOUT, _refused, action)
     assert words in str(caught.value)
 
 
@@ -373,7 +373,7 @@ def _misuse() -> list[str]:
 
 
 def test_what_makes_no_sense_is_refused_when_it_is_due() -> None:
-    assert sandbox.call(_TIMEOUT, _misuse) == [
+    assert warm.call(_TIMEOUT, _misuse) == [
         "nat_a cannot change from port-restricted-cone to none",
         "nat_b cannot change from none to full-cone",
         "the way from nat_a to nat_b is not blocked",
@@ -417,7 +417,7 @@ def _scheduled(directory: Path) -> tuple[list[str], list[str], list[bool]]:
 def test_faults_come_at_their_times_and_events_and_the_missed_ones_are_known(
     tmp_path: Path,
 ) -> None:
-    assert sandbox.call(_TIMEOUT, _scheduled, tmp_path) == (
+    assert warm.call(_TIMEOUT, _scheduled, tmp_path) == (
         ["link-down host_a", "signal work TERM"],
         ["on=work:ended:link-down host_b", "at=86400s:nat-reboot nat_a"],
         [False, True],
@@ -439,4 +439,4 @@ def _failing_schedule(directory: Path) -> None:
 
 def test_a_fault_that_fails_is_an_error_of_the_schedule(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="work: ended before, with status 0"):
-        sandbox.call(_TIMEOUT, _failing_schedule, tmp_path)
+        warm.call(_TIMEOUT, _failing_schedule, tmp_path)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import sandbox
 from lab.addressing import SERVER, SERVER_SECOND
 from nat_traversal.behavior import NINE, PRESETS, preset
+from tests.lab import warm
 
 _STUN_PORT = 3478
 _TURNSERVER = (
@@ -75,5 +75,5 @@ NAMES = (*PRESETS, *NINE, "home-router")
 
 @pytest.mark.parametrize("pair", list(zip(NAMES[::2], NAMES[1::2], strict=True)), ids=" and ".join)
 def test_the_judge_agrees_with_the_name(pair: tuple[str, str], tmp_path: Path) -> None:
-    for name, said in zip(pair, sandbox.call(55, _judge, tmp_path, pair), strict=True):
+    for name, said in zip(pair, warm.call(55, _judge, tmp_path, pair), strict=True):
         assert {axis: _VERDICT.findall(text) for axis, text in said.items()} == _expected(name)

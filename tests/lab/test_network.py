@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import sandbox
 from lab.addressing import NODES, SERVER
 from lab.errors import NetworkError
 from nat_traversal.errors import UsageError
+from tests.lab import warm
 
 _TIMEOUT = 40.0
 _ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def _addresses(nat_a: str, nat_b: str) -> dict[str, str]:
 
 
 def test_every_interface_is_up_with_its_addresses_and_no_other() -> None:
-    assert sandbox.call(_TIMEOUT, _addresses, "symmetric", "none") == {
+    assert warm.call(_TIMEOUT, _addresses, "symmetric", "none") == {
         "host_a-eth0": "UP 10.0.1.2/24",
         "nat_a-lan": "UP 10.0.1.1/24",
         "nat_a-wan": "UP 203.0.113.2/25",
@@ -70,7 +70,7 @@ def _before_during_after() -> tuple[list[str], int, list[str]]:
 
 
 def test_nothing_is_left_where_it_was_built_and_nothing_was_there_meanwhile() -> None:
-    before, links_meanwhile, after = sandbox.call(_TIMEOUT, _before_during_after)
+    before, links_meanwhile, after = warm.call(_TIMEOUT, _before_during_after)
     assert links_meanwhile == 1
     assert after == before
 
@@ -84,7 +84,7 @@ def _stop_in_the_middle() -> int:
 
 
 def test_a_failing_cell_takes_its_network_down() -> None:
-    assert sandbox.call(_TIMEOUT, _stop_in_the_middle) == 1
+    assert warm.call(_TIMEOUT, _stop_in_the_middle) == 1
 
 
 def _reached_after_forgetting(nat: str) -> tuple[bool, bool]:
@@ -116,7 +116,7 @@ def _reached_after_forgetting(nat: str) -> tuple[bool, bool]:
 
 @pytest.mark.parametrize("nat", ["full-cone", "restricted-cone", "symmetric", "linux-masquerade"])
 def test_a_nat_that_forgets_closes_what_was_open(nat: str) -> None:
-    assert sandbox.call(_TIMEOUT, _reached_after_forgetting, nat) == (True, False)
+    assert warm.call(_TIMEOUT, _reached_after_forgetting, nat) == (True, False)
 
 
 def _unknown_preset() -> None:
@@ -128,7 +128,7 @@ def _unknown_preset() -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown NAT 'cone': choose from none, full-cone"):
-        sandbox.call(_TIMEOUT, _unknown_preset)
+        warm.call(_TIMEOUT, _unknown_preset)
 
 
 def _namespaces() -> tuple[bool, bool, bool]:
@@ -150,7 +150,7 @@ def _namespaces() -> tuple[bool, bool, bool]:
 
 
 def test_a_thread_comes_back_from_a_namespace_also_after_an_error() -> None:
-    assert sandbox.call(_TIMEOUT, _namespaces) == (True, True, True)
+    assert warm.call(_TIMEOUT, _namespaces) == (True, True, True)
 
 
 def _enter_the_dead() -> None:
@@ -162,7 +162,7 @@ def _enter_the_dead() -> None:
 
 def test_the_namespace_of_a_dead_process_is_an_error() -> None:
     with pytest.raises(NetworkError, match="cannot enter the network namespace of process 4194304"):
-        sandbox.call(_TIMEOUT, _enter_the_dead)
+        warm.call(_TIMEOUT, _enter_the_dead)
 
 
 def _command_failures() -> None:
@@ -179,7 +179,7 @@ def _command_failures() -> None:
 
 def test_every_failed_command_is_told_with_its_words() -> None:
     with pytest.raises(NetworkError) as caught:
-        sandbox.call(_TIMEOUT, _command_failures)
+        warm.call(_TIMEOUT, _command_failures)
     assert "cannot start no-such-program: No such file or directory" in str(caught.value)
     assert "iptables-restore: exit status" in str(caught.value)
     assert "nonsense" in str(caught.value)
@@ -201,7 +201,7 @@ def _plain_mininet() -> str:
 
 
 def test_the_topology_configures_itself_under_plain_mn() -> None:
-    said = sandbox.call(_TIMEOUT, _plain_mininet)
+    said = warm.call(_TIMEOUT, _plain_mininet)
     assert "1 packets transmitted, 1 received" in said
     assert 'oifname "nat_a-wan" snat to 203.0.113.2' in said
     assert "set permitted {" in said

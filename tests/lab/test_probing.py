@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lab import sandbox
 from lab.errors import NatMismatchError, NetworkError
 from lab.netns import in_namespace
 from nat_traversal.errors import UsageError
+from tests.lab import warm
 
 _TIMEOUT = 50.0
 TOPOLOGIES = {
@@ -96,12 +96,12 @@ def _probed(text: str) -> tuple[dict[str, str], list[str]]:
 
 @pytest.mark.parametrize("text", TOPOLOGIES)
 def test_each_nat_is_seen_as_it_is_and_forgets_that_it_was_asked(text: str) -> None:
-    assert sandbox.call(_TIMEOUT, _probed, text) == (TOPOLOGIES[text], [])
+    assert warm.call(_TIMEOUT, _probed, text) == (TOPOLOGIES[text], [])
 
 
 def test_every_topology_of_the_lab_is_among_them() -> None:
     here = {text.partition(",")[0] for text in TOPOLOGIES}
-    assert here == sandbox.call(_TIMEOUT, _names)
+    assert here == warm.call(_TIMEOUT, _names)
 
 
 def _names() -> set[str]:
@@ -139,7 +139,7 @@ def test_a_nat_with_other_rules_than_its_own_is_named_wherever_it_is(
     text: str, wrong: str, really: str, seen: str
 ) -> None:
     with pytest.raises((NatMismatchError, NetworkError)) as caught:
-        sandbox.call(_TIMEOUT, _with_wrong_rules, text, wrong, really)
+        warm.call(_TIMEOUT, _with_wrong_rules, text, wrong, really)
     said = str(caught.value).partition("\n")[0]
     assert said.startswith(f"{wrong}: this NAT is not" if "cannot" not in seen else f"{wrong} ")
     assert seen in said
@@ -180,12 +180,12 @@ def _own(directory: Path, parameters: str = "") -> str:
 def test_a_nat_in_a_topology_of_ones_own_is_asked_without_routes_or_hosts_of_the_lab_s(
     tmp_path: Path,
 ) -> None:
-    assert sandbox.call(_TIMEOUT, _probed, _own(tmp_path)) == ({"gate": "EIM+ADF"}, [])
+    assert warm.call(_TIMEOUT, _probed, _own(tmp_path)) == ({"gate": "EIM+ADF"}, [])
 
 
 def test_a_wrong_nat_in_a_topology_of_ones_own_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(NatMismatchError, match=r"gate: this NAT is not restricted-cone: .* EIM"):
-        sandbox.call(_TIMEOUT, _with_wrong_rules, _own(tmp_path), "gate", "full-cone")
+        warm.call(_TIMEOUT, _with_wrong_rules, _own(tmp_path), "gate", "full-cone")
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ def test_a_nat_that_cannot_be_asked_is_told_with_the_reason(
     tmp_path: Path, parameters: str, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        sandbox.call(_TIMEOUT, _probed, _own(tmp_path, parameters))
+        warm.call(_TIMEOUT, _probed, _own(tmp_path, parameters))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import sandbox
 from lab.errors import ProgramError
 from lab.programs import Program, Programs
+from tests.lab import warm
 
 _TIMEOUT = 40.0
 
@@ -51,7 +51,7 @@ def shell(script: str) -> tuple[str, str, str]:
 
 def test_both_streams_are_kept_as_lines_and_as_files(tmp_path: Path) -> None:
     script = "echo one; echo two >&2; printf 'no newline'"
-    assert sandbox.call(_TIMEOUT, _run, tmp_path, *shell(script)) == (
+    assert warm.call(_TIMEOUT, _run, tmp_path, *shell(script)) == (
         0,
         ["one", "no newline"],
         ["two"],
@@ -62,24 +62,24 @@ def test_both_streams_are_kept_as_lines_and_as_files(tmp_path: Path) -> None:
 
 def test_more_output_than_a_pipe_holds_is_kept(tmp_path: Path) -> None:
     code = "for n in range(100_000): print(n)"
-    status, out, _ = sandbox.call(_TIMEOUT, _run, tmp_path, sys.executable, "-c", code)
+    status, out, _ = warm.call(_TIMEOUT, _run, tmp_path, sys.executable, "-c", code)
     assert (status, out) == (0, [str(n) for n in range(100_000)])
 
 
 def test_an_exit_status_is_told(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _run, tmp_path, *shell("exit 7"))[0] == 7
+    assert warm.call(_TIMEOUT, _run, tmp_path, *shell("exit 7"))[0] == 7
 
 
 def test_a_program_runs_in_the_node_not_in_the_sandbox(tmp_path: Path) -> None:
     namespaces = "readlink /proc/self/ns/net /proc/1/ns/net"
-    _, (node, ours), _ = sandbox.call(_TIMEOUT, _run, tmp_path, *shell(namespaces))
+    _, (node, ours), _ = warm.call(_TIMEOUT, _run, tmp_path, *shell(namespaces))
     assert node.startswith("net:[")
     assert node != ours
 
 
 def test_a_program_that_does_not_exist_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="program: there is no program no-such-thing here"):
-        sandbox.call(_TIMEOUT, _run, tmp_path, "no-such-thing")
+        warm.call(_TIMEOUT, _run, tmp_path, "no-such-thing")
 
 
 def _wait_for_line(directory: Path, script: str, pattern: str, timeout: float) -> str:
@@ -90,14 +90,14 @@ def _wait_for_line(directory: Path, script: str, pattern: str, timeout: float) -
 
 def test_a_ready_line_is_awaited(tmp_path: Path) -> None:
     script = "echo not yet; echo ready on port 53 >&2; sleep 100"
-    found = sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, script, r"port (\d+)", 20)
+    found = warm.call(_TIMEOUT, _wait_for_line, tmp_path, script, r"port (\d+)", 20)
     assert found == "53"
 
 
 def test_an_early_end_is_told_with_the_last_lines(tmp_path: Path) -> None:
     script = "echo cannot open the door >&2; exit 3"
     with pytest.raises(ProgramError) as caught:
-        sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, script, "ready", 20)
+        warm.call(_TIMEOUT, _wait_for_line, tmp_path, script, "ready", 20)
     assert str(caught.value) == (
         "program: ended with exit status 3 before a line like 'ready'; its last lines:"
         "\n  cannot open the door"
@@ -106,7 +106,7 @@ def test_an_early_end_is_told_with_the_last_lines(tmp_path: Path) -> None:
 
 def test_a_line_that_does_not_come_in_time_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match=r"waited 0\.3 s in vain for a line like 'ready'"):
-        sandbox.call(_TIMEOUT, _wait_for_line, tmp_path, "sleep 100", "ready", 0.3)
+        warm.call(_TIMEOUT, _wait_for_line, tmp_path, "sleep 100", "ready", 0.3)
 
 
 def _bound(directory: Path) -> tuple[bool, bool]:
@@ -130,7 +130,7 @@ def _is_refused(program: Program, protocol: str, port: int) -> bool:
 
 
 def test_a_bound_port_is_awaited_by_protocol(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _bound, tmp_path) == (True, True)
+    assert warm.call(_TIMEOUT, _bound, tmp_path) == (True, True)
 
 
 def _leave_running(directory: Path) -> list[int | None]:
@@ -145,7 +145,7 @@ def _leave_running(directory: Path) -> list[int | None]:
 
 
 def test_leaving_the_block_ends_every_program_even_a_stubborn_one(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _leave_running, tmp_path) == [
+    assert warm.call(_TIMEOUT, _leave_running, tmp_path) == [
         None,
         -signal.SIGTERM,
         -signal.SIGKILL,
@@ -155,13 +155,16 @@ def test_leaving_the_block_ends_every_program_even_a_stubborn_one(tmp_path: Path
 def _timestamps(directory: Path) -> tuple[float, list[float], float]:
     with _Node(directory) as (node, programs):
         before = time.time()
-        program = programs.start("program", shell("echo a; sleep 0.05; echo b"), node)
+        script = shell("echo a; read line; echo b")
+        program = programs.start("program", script, node, interactive=True)
+        program.wait_for_line("a", timeout=10)
+        program.send("go on\n")
         program.wait(timeout=10)
         return before, [line.at for line in program.lines()], time.time()
 
 
 def test_lines_carry_the_time_at_which_they_came(tmp_path: Path) -> None:
-    before, (first, second), after = sandbox.call(_TIMEOUT, _timestamps, tmp_path)
+    before, (first, second), after = warm.call(_TIMEOUT, _timestamps, tmp_path)
     assert before <= first < second <= after
 
 
@@ -179,7 +182,7 @@ def _talk(directory: Path) -> tuple[str, str, int]:
 
 
 def test_an_interactive_program_hears_what_it_is_sent(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _talk, tmp_path) == ("two", "one two", 0)
+    assert warm.call(_TIMEOUT, _talk, tmp_path) == ("two", "one two", 0)
 
 
 def _send_without_stdin(directory: Path) -> None:
@@ -189,7 +192,7 @@ def _send_without_stdin(directory: Path) -> None:
 
 def test_a_program_that_is_not_interactive_cannot_be_sent_anything(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="program: has no stdin: start it interactive"):
-        sandbox.call(_TIMEOUT, _send_without_stdin, tmp_path)
+        warm.call(_TIMEOUT, _send_without_stdin, tmp_path)
 
 
 def _send_to_the_dead(directory: Path) -> None:
@@ -201,7 +204,7 @@ def _send_to_the_dead(directory: Path) -> None:
 
 def test_sending_to_a_program_that_has_ended_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="program: cannot write to it: Broken pipe"):
-        sandbox.call(_TIMEOUT, _send_to_the_dead, tmp_path)
+        warm.call(_TIMEOUT, _send_to_the_dead, tmp_path)
 
 
 def _on_a_full_disk(directory: Path, room: str, script: str) -> None:
@@ -214,14 +217,14 @@ def _on_a_full_disk(directory: Path, room: str, script: str) -> None:
 
 def test_output_that_the_disk_has_no_room_for_ends_the_program(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="program: cannot keep its stdout: No space left on dev"):
-        sandbox.call(_TIMEOUT, _on_a_full_disk, tmp_path, "64k", "while :; do echo more; done")
+        warm.call(_TIMEOUT, _on_a_full_disk, tmp_path, "64k", "while :; do echo more; done")
 
 
 def test_a_directory_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(
         ProgramError, match=r"cannot keep its output in .*/gone/program\.stdout: No such"
     ):
-        sandbox.call(_TIMEOUT, _run, tmp_path / "gone", "true")
+        warm.call(_TIMEOUT, _run, tmp_path / "gone", "true")
 
 
 def _children_after_terminating(directory: Path) -> list[bool]:
@@ -237,4 +240,4 @@ def _children_after_terminating(directory: Path) -> list[bool]:
 
 
 def test_a_program_is_terminated_with_its_children(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _children_after_terminating, tmp_path) == [True, False]
+    assert warm.call(_TIMEOUT, _children_after_terminating, tmp_path) == [True, False]

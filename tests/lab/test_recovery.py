@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import sandbox
 from lab.faults import parse_action
+from tests.lab import warm
 from tests.lab.pairs import Pair, Tunnel, events, start_server, tunnels
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _sockets(network: Network) -> int:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_pair_connects_again_by_itself(tmp_path: Path, name: str) -> None:
-    seen = sandbox.call(_TIMEOUT, _recover, tmp_path, CASES[name])
+    seen = warm.call(_TIMEOUT, _recover, tmp_path, CASES[name])
     expected = {
         "wan-address": ["203.0.113.2", "203.0.113.77"],
         "hand-over": ["203.0.113.2", "198.18.3.2"],
@@ -180,7 +180,7 @@ def _server_restarts(directory: Path) -> tuple[list[bool], dict[str, list[str]]]
 
 
 def test_a_server_that_is_killed_and_restarted_takes_no_path_with_it(tmp_path: Path) -> None:
-    carried, said = sandbox.call(_TIMEOUT, _server_restarts, tmp_path)
+    carried, said = warm.call(_TIMEOUT, _server_restarts, tmp_path)
     assert carried == [True, True]
     story = ["registered-at-server", "path-established", "registered-at-server"]
     assert said == {"host_a": story, "host_b": story}

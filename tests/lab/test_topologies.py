@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import sandbox
 from lab.netns import in_namespace
 from nat_traversal.errors import UsageError
+from tests.lab import warm
 from tests.lab.pairs import Pair, events, start_server, tunnels
 
 _TIMEOUT = 50.0
@@ -43,7 +43,7 @@ def _try(
 def attempt(
     directory: Path, module: str, options: dict[str, object], *pairs: Pair
 ) -> dict[Pair, set[str]]:
-    return sandbox.call(_TIMEOUT, _try, directory, module, options, *pairs)
+    return warm.call(_TIMEOUT, _try, directory, module, options, *pairs)
 
 
 def test_hosts_that_share_a_nat_each_reach_a_host_elsewhere(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def _addresses_seen(directory: Path) -> list[str]:
 
 
 def test_a_multi_homed_host_uses_wifi_while_it_has_it(tmp_path: Path) -> None:
-    assert sandbox.call(_TIMEOUT, _addresses_seen, tmp_path) == ["203.0.113.2"]
+    assert warm.call(_TIMEOUT, _addresses_seen, tmp_path) == ["203.0.113.2"]
 
 
 def test_a_dual_stack_pair_connects_over_ipv4(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def _ipv6_only(directory: Path) -> str:
 
 
 def test_an_ipv6_only_host_has_no_way_to_the_ipv4_server_and_is_told(tmp_path: Path) -> None:
-    assert "unreachable" in sandbox.call(_TIMEOUT, _ipv6_only, tmp_path)
+    assert "unreachable" in warm.call(_TIMEOUT, _ipv6_only, tmp_path)
 
 
 def _ipv6_datagrams() -> list[tuple[str, str | None]]:
@@ -213,7 +213,7 @@ def _ipv6_datagrams() -> list[tuple[str, str | None]]:
 
 
 def test_ipv6_is_filtered_statefully_and_nothing_is_translated() -> None:
-    assert sandbox.call(_TIMEOUT, _ipv6_datagrams) == [
+    assert warm.call(_TIMEOUT, _ipv6_datagrams) == [
         ("unasked", None),
         ("out", "2001:db8:a:1::2:5000"),
         ("answer", "2001:db8:5::2:5000"),
@@ -251,7 +251,7 @@ def _plain_mininet(name: str, host: str, target: str) -> str:
     ],
 )
 def test_every_topology_configures_itself_under_plain_mn(name: str, host: str) -> None:
-    said = sandbox.call(_TIMEOUT, _plain_mininet, name, host, "192.0.2.2")
+    said = warm.call(_TIMEOUT, _plain_mininet, name, host, "192.0.2.2")
     assert "1 packets transmitted, 1 received" in said, said
 
 
@@ -272,4 +272,4 @@ def test_a_topology_that_cannot_be_is_refused_with_words(
     module: str, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        sandbox.call(_TIMEOUT, _bad, module, options)
+        warm.call(_TIMEOUT, _bad, module, options)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import sandbox
 from nat_traversal.errors import UsageError
+from tests.lab import warm
 from tests.lab.pairs import Pair, start_server, tunnels
 
 _TIMEOUT = 50.0
@@ -83,7 +83,7 @@ def test_the_reference_programs_run_in_a_topology_of_ones_own(
 ) -> None:
     path = tmp_path / "own.py"
     path.write_text(source, encoding="utf-8")
-    assert sandbox.call(_TIMEOUT, _connect, tmp_path, f"{path}{suffix}")
+    assert warm.call(_TIMEOUT, _connect, tmp_path, f"{path}{suffix}")
     assert not (tmp_path / "__pycache__").exists()
 
 
@@ -95,7 +95,7 @@ def _load(text: str) -> None:
 
 def _refusal(text: str) -> str:
     with pytest.raises(UsageError) as caught:
-        sandbox.call(_TIMEOUT, _load, text)
+        warm.call(_TIMEOUT, _load, text)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
