@@ -241,7 +241,7 @@ def test_without_root_it_says_in_one_line_what_to_install(machine: Machine) -> N
     assert "coturn" not in lab.stderr.split()
     test = machine.setup("test")
     assert test.returncode == 1
-    assert test.stderr.endswith(" && sudo systemctl disable --now coturn\n")
+    assert test.stderr.endswith(" && sudo systemctl disable --now coturn stun\n")
 
 
 def test_a_python_that_is_too_old_is_named_with_the_way_out(machine: Machine) -> None:
