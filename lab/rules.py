@@ -31,14 +31,11 @@ TABLE = "nat_lab"
 _FORWARD = ("net.ipv4.ip_forward", 1)
 _TRACKED = 1
 """Seconds that connection tracking remembers a UDP flow where the maps are the memory."""
-_LOWEST_PORT, _PORTS = 1024, 64512
 _TRIES = 8
 """Random ports that are tried before a packet is dropped for want of a free one."""
-_AS_PORT = "<< 16"
-"""nft puts a 32-bit number in network order and writes its first 16 bits into the packet."""
 _NEW_MAPPING = 1
 """The mark of a packet whose port was not read off the mapping table."""
-_BLOCKS, _BLOCK_PORTS = range(2, 18), 1024
+_BLOCKS, _BLOCK_BITS = range(2, 18), 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +135,7 @@ class _Table:
         yield from self._memory()
         yield from (self._inbound(), self._admit(), _STRANGER, self._refuse())
         yield from (self._destination(), self._source(), self._translate())
-        if self.behavior.allocation is PortAllocation.BLOCK_PER_HOST:
-            yield from (
-                _chain(f"block_{host}", *_pick(host * _BLOCK_PORTS, _BLOCK_PORTS))
-                for host in _BLOCKS
-            )
+        yield _chain("choose", *self._choose())
         yield from (self._learn(), self._note(), self._forward(), self._input())
         if self._hairpins:
             # Both ends of a hairpinned flow are on one link, which a router would tell the sender.
@@ -234,21 +227,14 @@ class _Table:
     def _translate(self) -> list[str]:
         snat = f"meta l4proto udp snat ip to {self.router.wan_address}"
         remote = self._remote("ct original ip daddr", "ct original proto-dst")
+        again = ["udp sport @owner_address jump choose"] * (_TRIES - 1)
         match self.behavior.allocation:
             case PortAllocation.PRESERVING:
-                chosen = [f"udp sport != @owner_address {snat}", *_pick(_LOWEST_PORT, _PORTS)]
-            case PortAllocation.RANDOM:
-                chosen = [*_pick(_LOWEST_PORT, _PORTS)]
+                chosen = [f"udp sport != @owner_address {snat}", "jump choose", *again]
             case PortAllocation.SEQUENTIAL:
-                chosen = [f"udp sport set numgen inc mod {_PORTS} offset {_LOWEST_PORT} {_AS_PORT}"]
-            case PortAllocation.BLOCK_PER_HOST:
-                hosts = ", ".join(f"0.0.0.{host} : jump block_{host}" for host in _BLOCKS)
-                # Who has no block is told apart by nothing, and gets nothing.
-                known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
-                chosen = [
-                    f"ip saddr & 0.0.0.255 != {{ {known} }} drop",
-                    f"ip saddr & 0.0.0.255 vmap {{ {hosts} }}",
-                ]
+                chosen = ["jump choose"]
+            case PortAllocation.RANDOM | PortAllocation.BLOCK_PER_HOST:
+                chosen = ["jump choose", *again]
         # The port is first written into the packet, where it can be looked up; then it is the NAT's.
         return _chain(
             "translate",
@@ -257,6 +243,29 @@ class _Table:
             *chosen,
             f"{snat} : udp sport",
         )
+
+    def _choose(self) -> Iterator[str]:
+        """Write a source port into the packet, which is not looked at to see whether it is free.
+
+        Bit by bit, since nft has no way that old and new ones agree on to make a port of a number.
+        """
+        match self.behavior.allocation:
+            case PortAllocation.PRESERVING | PortAllocation.RANDOM:
+                yield from map(_flip, range(16))
+                yield f"udp sport < 1024 udp sport set udp sport ^ {1 << 15}"
+            case PortAllocation.SEQUENTIAL:
+                yield f"udp sport set {1 << 15}"
+                # All count together: a packet that passes one of these rules passes each.
+                for bit in range(15):
+                    count = f"numgen inc mod {2 << bit} >= {1 << bit}"
+                    yield f"{count} udp sport set udp sport ^ {1 << bit}"
+            case PortAllocation.BLOCK_PER_HOST:
+                # Who has no block is told apart by nothing, and gets nothing.
+                known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
+                yield f"ip saddr & 0.0.0.255 != {{ {known} }} drop"
+                first = ", ".join(f"0.0.0.{host} : {host << _BLOCK_BITS}" for host in _BLOCKS)
+                yield f"udp sport set ip saddr & 0.0.0.255 map {{ {first} }}"
+                yield from map(_flip, range(_BLOCK_BITS))
 
     def _learn(self) -> list[str]:
         rules = [f'oifname "{self.router.wan}" meta l4proto udp goto note']
@@ -334,11 +343,9 @@ _STRANGER = _chain(
 )
 
 
-def _pick(lowest: int, count: int) -> Iterator[str]:
-    """Write a random source port that nobody owns into the packet."""
-    choose = f"udp sport set numgen random mod {count} offset {lowest} {_AS_PORT}"
-    yield choose
-    yield from (f"udp sport @owner_address {choose}" for _ in range(_TRIES - 1))
+def _flip(bit: int) -> str:
+    """One bit of the source port, by chance."""
+    return f"numgen random mod 2 == 1 udp sport set udp sport ^ {1 << bit}"
 
 
 def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:

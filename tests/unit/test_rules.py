@@ -125,14 +125,31 @@ def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
         assert keep not in chain(name, "translate")
 
 
+def thrown(name: str) -> list[int]:
+    """The bits of a port that the NAT `name` throws by chance."""
+    rules = chain(name, "choose")
+    return [int(rule.split()[-1]) for rule in rules if rule.startswith("numgen random mod 2 == 1 ")]
+
+
 def test_blocks_of_ports_do_not_overlap() -> None:
     text = rules_for(preset("cgnat"), ROUTER).nft
-    blocks = re.findall(
-        r"chain block_\d+ {\n\s*udp sport set numgen random mod (\d+) offset (\d+)", text
+    (first,) = re.findall(r"ip saddr & 0.0.0.255 map {(.*?)}", text)
+    starts = re.findall(r"0\.0\.0\.(\d+) : (\d+)", first)
+    assert starts == [(str(host), str(1024 * host)) for host in range(2, 18)]
+    assert sum(thrown("cgnat")) == 1023
+
+
+def test_a_random_port_is_any_from_1024_on() -> None:
+    for name in ("EIM+EIF", "symmetric"):
+        assert thrown(name) == [1 << bit for bit in range(16)]
+        assert chain(name, "choose")[-1] == "udp sport < 1024 udp sport set udp sport ^ 32768"
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_no_number_is_taken_for_a_port_which_newer_nft_refuses(name: str) -> None:
+    assert not re.search(
+        r"(sport set|:) (numgen|jhash|symhash)", rules_for(preset(name), ROUTER).nft
     )
-    starts = [int(start) for _, start in blocks]
-    assert {count for count, _ in blocks} == {"1024"}
-    assert starts == [1024 * host for host in range(2, 18)]
 
 
 @pytest.mark.parametrize(
