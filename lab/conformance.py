@@ -23,10 +23,12 @@ from lab.exchange import SAME_ENDPOINT, Exchange, Host, endpoint, one_cpu
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
     NINE,
+    REAL_WORLD,
     Hairpin,
     NatBehavior,
     PortAllocation,
     Preset,
+    Protocols,
     Refresh,
     preset,
 )
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
 
 EVERY = (
     *NINE,
-    *("linux-masquerade", "home-router", "cgnat", "corporate", "mobile-carrier", "udp-blocked"),
+    *("linux-masquerade", *REAL_WORLD),
     *("EIM+EIF+sequential", "APDM+APDF+sequential", "ADM+ADF+preserving", "APDM+EIF+reject"),
     *("EIM+ADF+hairpin-external-source", "EIM+APDF+hairpin-internal-source"),
+    "EIM+APDF+hairpin-external-source+inbound-refresh",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
 )
 """What is asked unless told otherwise: all nine pairs, and every flag at least once."""
@@ -164,6 +167,8 @@ class _Subject:
         observed = observe(self.exchange, self.preset, outside)
         if self.behavior.blocks_udp:
             yield _finding("no UDP passes, and TCP does", True, observed.mapping is None)
+            echo = self.behavior.protocols is Protocols.NO_UDP
+            yield _finding("ICMP echo passes", echo, observed.echo_passes)
             return
         yield from self._axes(observed)
         yield _finding("port allocation", self.behavior.allocation, self._allocation())

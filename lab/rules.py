@@ -21,6 +21,7 @@ from nat_traversal.behavior import (
     NatBehavior,
     PortAllocation,
     Preset,
+    Protocols,
     Refresh,
     Unsolicited,
     parse_behavior,
@@ -83,7 +84,10 @@ def rules_for(preset: Preset, router: RouterPorts) -> RuleSet:
     if behavior.unsolicited is Unsolicited.ORDER_SENSITIVE:
         return _masquerade(behavior, router)
     _refuse_the_unfaithful(behavior)
-    chains = [_blocked(router)] if behavior.blocks_udp else [*_Table(behavior, router).parts()]
+    if behavior.blocks_udp:
+        chains = [_blocked(behavior.protocols, router)]
+    else:
+        chains = [*_Table(behavior, router).parts()]
     body = "\n".join(f"\t{line}" for part in chains for line in part)
     return RuleSet(
         # Deleting takes a table that exists; this makes one if there is none.
@@ -356,13 +360,14 @@ def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:
     yield f'oifname "{router.wan}" ct state invalid drop'
 
 
-def _blocked(router: RouterPorts) -> list[str]:
-    """No UDP, and everything else as behind any NAT."""
+def _blocked(protocols: Protocols, router: RouterPorts) -> list[str]:
+    """No UDP, or nothing but TCP; and the rest as behind any NAT."""
+    blocked = "udp" if protocols is Protocols.NO_UDP else "!= tcp"
     return [
         *_chain(
             "forward",
             "type filter hook forward priority filter;",
-            "meta l4proto udp drop",
+            f"meta l4proto {blocked} drop",
             *_inbound_of_the_rest(router),
         ),
         *_chain("input", "type filter hook input priority filter;", f'iifname "{router.wan}" drop'),

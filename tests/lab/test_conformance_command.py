@@ -19,7 +19,7 @@ def test_a_nat_is_what_it_says(name: str) -> None:
     found = examine(name)
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
-    assert len(found.findings) == (1 if name == "udp-blocked" else 12)
+    assert len(found.findings) == (2 if name in {"udp-blocked", "tcp-only"} else 12)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,8 @@ def test_a_nat_is_what_it_says(name: str) -> None:
         # The ages asked are of a lifetime of 2 s: this one also outlives the last question.
         ("EIM+APDF", "EIM+APDF+3s", {"lifetime", "inbound packets refresh"}),
         ("udp-blocked", "EIM+APDF", {"no UDP passes, and TCP does"}),
+        ("udp-blocked", "tcp-only", {"ICMP echo passes"}),
+        ("tcp-only", "udp-blocked", {"ICMP echo passes"}),
     ],
 )
 def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: set[str]) -> None:

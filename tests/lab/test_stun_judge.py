@@ -90,6 +90,7 @@ _DEPENDENT = "Dependent Mapping, random port, no hairpin"
 _SAID = {
     "none": Verdict("Open", "II III", 0 + 1),
     "udp-blocked": Verdict("Blocked or could not reach STUN server", "", 12 + 16),
+    "tcp-only": Verdict("Blocked or could not reach STUN server", "", 12 + 16),
     "EIM+EIF": Verdict(
         "Independent Mapping, Independent Filter, preserves ports, no hairpin", "II III", 2 + 1 + 16
     ),
@@ -111,6 +112,9 @@ _SAID = {
         "Independent Mapping, Port Dependent Filter, preserves ports, no hairpin", "", 6 + 1 + 16
     ),
     "home-router": Verdict(
+        "Independent Mapping, Port Dependent Filter, preserves ports, no hairpin", "", 6 + 1 + 16
+    ),
+    "EIM+APDF+hairpin-external-source": Verdict(
         "Independent Mapping, Port Dependent Filter, preserves ports, will hairpin", "", 6 + 1
     ),
     "cgnat": Verdict(

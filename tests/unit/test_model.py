@@ -263,8 +263,9 @@ def test_nothing_is_hairpinned_unless_the_nat_does() -> None:
     assert nobody.hairpin(INSIDE, target)[1].fate is Fate.NO_MAPPING
 
 
-def test_a_nat_without_udp_lets_nothing_in() -> None:
-    nat = made("EIM+EIF+no-udp")
+@pytest.mark.parametrize("flag", ["no-udp", "tcp-only"])
+def test_a_nat_without_udp_lets_nothing_in(flag: str) -> None:
+    nat = made(f"EIM+EIF+{flag}")
     assert nat.judge(REMOTE, nat.outbound(INSIDE, REMOTE)).fate is Fate.BLOCKED
 
 

@@ -19,7 +19,8 @@ FLAGGED = (
     "ADM+EIF+block-per-host+reject",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
-TRANSLATING = [name for name in EVERY if name not in {"none", "linux-masquerade", "udp-blocked"}]
+BLOCKED = ["udp-blocked", "tcp-only"]
+TRANSLATING = [name for name in EVERY if name not in {"none", "linux-masquerade", *BLOCKED}]
 
 
 def chain(name: str, called: str) -> list[str]:
@@ -59,19 +60,20 @@ def test_every_rule_that_translates_is_scoped_to_an_interface(name: str) -> None
         assert all(re.match(r'(i|o)ifname "(w0|l0)" ', rule) for rule in chain(name, called))
 
 
-@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+@pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
 def test_what_is_not_accepted_from_outside_is_dropped(name: str) -> None:
     assert 'iifname "w0" drop' in chain(name, "forward")
     assert chain(name, "input")[0] == 'iifname "w0" drop'
 
 
-@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+@pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
 def test_every_other_protocol_is_translated(name: str) -> None:
     assert chain(name, "source")[-1] == 'oifname "w0" snat ip to 203.0.113.2'
 
 
 def test_a_network_without_udp_drops_it_both_ways_before_all_else() -> None:
     assert chain("udp-blocked", "forward")[0] == "meta l4proto udp drop"
+    assert chain("tcp-only", "forward")[0] == "meta l4proto != tcp drop"
 
 
 @pytest.mark.parametrize(
