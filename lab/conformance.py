@@ -26,6 +26,7 @@ from nat_traversal.behavior import (
     NINE,
     REAL_WORLD,
     Hairpin,
+    Mapping,
     NatBehavior,
     PortAllocation,
     Preset,
@@ -47,6 +48,8 @@ EVERY = (
     *("EIM+EIF+sequential", "APDM+APDF+sequential", "ADM+ADF+preserving", "APDM+EIF+reject"),
     *("EIM+ADF+hairpin-external-source", "EIM+APDF+hairpin-internal-source"),
     "EIM+APDF+hairpin-external-source+inbound-refresh",
+    *("ADM+EIF+hairpin-external-source", "APDM+EIF+hairpin-external-source"),
+    "APDM+APDF+hairpin-internal-source",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
 )
 """What is asked unless told otherwise: all nine pairs, and every flag at least once."""
@@ -236,15 +239,20 @@ class _Subject:
         exchange.send_in(question, both[0], mapped[1], both[1])
         seen = []
         for here, there in ((1, 0), (0, 1)):
-            probe = exchange.send_in(question, both[here], mapped[there], both[there])
-            if probe.seen_as is None:
+            source = exchange.send_in(question, both[here], mapped[there], both[there]).seen_as
+            if source is None:
                 seen.append("not delivered")
-            elif probe.seen_as == mapped[here]:
-                seen.append("delivered from the external source")
-            elif probe.seen_as == endpoint(both[here]):
+            elif source == endpoint(both[here]):
                 seen.append("delivered from the internal source")
             else:
-                seen.append(f"delivered from {probe.seen_as}")
+                # The answer too: each from the mapping that the server sees, if that is for all.
+                answer = exchange.send_in(question, both[there], source, both[here]).seen_as
+                independent = self.behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
+                as_mapped = [source == mapped[here], answer == mapped[there]]
+                if answer and as_mapped == [independent, independent]:
+                    seen.append("delivered from the external source")
+                else:
+                    seen.append(f"delivered from {source}, answered from {answer}")
         return seen[0] if seen[0] == seen[1] else " and ".join(seen)
 
     def _reboot(self) -> str:

@@ -36,6 +36,7 @@ _TRIES = 8
 """Random ports that are tried before a packet is dropped for want of a free one."""
 _NEW_MAPPING = 1
 """The mark of a packet whose port was not read off the mapping table."""
+_ZONE_OF_THE_WAY = "jhash ip saddr . udp sport . udp dport mod 65535 seed 0x1 offset 1"
 _BLOCKS, _BLOCK_BITS = range(2, 18), 10
 
 
@@ -103,10 +104,11 @@ def rules_for(preset: Preset, router: RouterPorts) -> RuleSet:
 
 def _refuse_the_unfaithful(behavior: NatBehavior) -> None:
     independent = behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
-    if behavior.hairpin is not Hairpin.NONE and not independent:
+    opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
+    if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:
         raise UsageError(
-            f"no rules make {behavior}: connection tracking answers a hairpinned packet from the"
-            " port it came to, so hairpin goes with EIM only"
+            f"no rules make {behavior}: the port that one host knows of another is a mapping for a"
+            " third party and open to that alone, so hairpin-external-source goes with EIM or EIF"
         )
     keeps = behavior.allocation is PortAllocation.PRESERVING
     if behavior.refresh is Refresh.ABSOLUTE and not (independent and keeps):
@@ -178,7 +180,14 @@ class _Table:
     def _inbound(self) -> list[str]:
         # Before connection tracking, so that what is refused leaves no trace.
         hook = "type filter hook prerouting priority raw;"
-        return _chain("inbound", hook, f'iifname "{self.router.wan}" meta l4proto udp goto admit')
+        rules = [f'iifname "{self.router.wan}" meta l4proto udp goto admit']
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            # Each way is tracked apart, so that an answer is a flow of its own and leaves from its
+            # own mapping: connection tracking would send it from the port that was sent to. By the
+            # port sent to as well: under ADM two ports of one host are sent to from one mapping.
+            hairpin = f'iifname "{self.router.lan}" ip daddr {self.router.wan_address}'
+            rules.append(f"{hairpin} meta l4proto udp ct zone set {_ZONE_OF_THE_WAY}")
+        return _chain("inbound", hook, *rules)
 
     def _admit(self) -> list[str]:
         refresh, refresh_permitted = "", ""

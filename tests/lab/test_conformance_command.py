@@ -32,6 +32,8 @@ def test_a_nat_is_what_it_says(name: str) -> None:
         ("APDM+ADF", "APDM+EIF", {"filtering"}),
         ("EIM+EIF", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
         ("EIM+EIF+hairpin-external-source", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
+        ("APDM+EIF+hairpin-external-source", "APDM+EIF", {"hairpin"}),
+        ("APDM+APDF+hairpin-internal-source", "APDM+APDF", {"hairpin"}),
         ("EIM+ADF", "EIM+ADF+reject", {"unsolicited"}),
         ("EIM+EIF", "EIM+EIF+inbound-refresh", {"inbound packets refresh"}),
         ("EIM+EIF", "EIM+EIF+absolute", {"outbound packets refresh"}),
@@ -64,7 +66,7 @@ def test_the_command_writes_what_it_found(tmp_path: Path) -> None:
 def test_what_is_no_nat_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "none"]) == Exit.USAGE
     assert "none is no NAT: there is nothing to ask" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="hairpin goes with EIM only"):
+    with pytest.raises(UsageError, match="goes with EIM or EIF"):
         examine("APDM+APDF+hairpin-external-source")
 
 

@@ -133,6 +133,10 @@ _SAID = {
     "EIM+APDF+random": Verdict(
         "Independent Mapping, Port Dependent Filter, random port, no hairpin", "", 6 + 16
     ),
+    "APDM+EIF+hairpin-external-source": Verdict(
+        "Dependent Mapping, random port, will hairpin", "II III", 8
+    ),
+    "ADM+EIF+block-per-host": Verdict(_DEPENDENT, "II III", 8 + 16),
     "APDM+APDF+preserving": Verdict(
         "Dependent Mapping, preserves ports, no hairpin", "", 8 + 1 + 16
     ),

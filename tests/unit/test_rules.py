@@ -16,6 +16,8 @@ FLAGGED = (
     "EIM+ADF+hairpin-internal-source",
     "EIM+APDF+absolute+3s",
     "APDM+APDF+sequential+inbound-refresh",
+    "APDM+EIF+hairpin-external-source",
+    "APDM+APDF+hairpin-internal-source",
     "ADM+EIF+block-per-host+reject",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
@@ -118,6 +120,8 @@ def test_hairpin_rules_are_there_only_where_the_nat_hairpins(name: str) -> None:
     assert len(inwards) == (behavior.hairpin != "no-hairpin")
     assert all("ip daddr 203.0.113.2 " in rule for rule in inwards)
     assert len(rewritten) == (behavior.hairpin == "hairpin-external-source")
+    apart = [rule for rule in chain(name, "inbound") if "ct zone set jhash ip saddr" in rule]
+    assert len(apart) == len(rewritten)
 
 
 def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
@@ -175,7 +179,7 @@ def test_memory_is_refreshed_by_the_directions_that_refresh(
     [
         ("EIM+EIF+order-sensitive", "order-sensitive is stock Linux"),
         ("EIM+APDF+order-sensitive", "EIM+APDF+order-sensitive+inbound-refresh with a lifetime"),
-        ("ADM+EIF+hairpin-external-source", "hairpin goes with EIM only"),
+        ("ADM+ADF+hairpin-external-source", "hairpin-external-source goes with EIM or EIF"),
         ("APDM+APDF+absolute", "absolute goes with EIM and preserving only"),
         ("EIM+APDF+random+absolute", "absolute goes with EIM and preserving only"),
         ("APDM+ADF+inbound-refresh", "needs a filter no wider than the mapping"),
