@@ -22,7 +22,7 @@ PEER = f"{sys.executable} {Path(__file__).with_name('ice_peer.py')}"
 SIGNAL_PORT = 8080
 COTURN = (
     "turnserver -n -L $LAB_SERVER -p 3478 --lt-cred-mech --user lab:secret --realm lab"
-    " --no-cli --no-tcp --no-tls --no-dtls --log-file stdout"
+    " --no-tcp --no-tls --log-file stdout"
 )
 
 

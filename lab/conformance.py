@@ -8,13 +8,14 @@ lifetime that one can wait for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lab import sandbox
@@ -24,10 +25,13 @@ from lab.exchange import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_c
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
     NINE,
+    REAL_WORLD,
     Hairpin,
+    Mapping,
     NatBehavior,
     PortAllocation,
     Preset,
+    Protocols,
     Refresh,
     preset,
 )
@@ -41,9 +45,12 @@ if TYPE_CHECKING:
 
 EVERY = (
     *NINE,
-    *("linux-masquerade", "home-router", "cgnat", "corporate", "mobile-carrier", "udp-blocked"),
+    *("linux-masquerade", *REAL_WORLD),
     *("EIM+EIF+sequential", "APDM+APDF+sequential", "ADM+ADF+preserving", "APDM+EIF+reject"),
     *("EIM+ADF+hairpin-external-source", "EIM+APDF+hairpin-internal-source"),
+    "EIM+APDF+hairpin-external-source+inbound-refresh",
+    *("ADM+EIF+hairpin-external-source", "APDM+EIF+hairpin-external-source"),
+    "APDM+APDF+hairpin-internal-source",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
 )
 """What is asked unless told otherwise: all nine pairs, and every flag at least once."""
@@ -54,9 +61,9 @@ _TIMEOUT = 120.0
 _AGES = (0.85, 0.91, 0.94, 0.97, 1.0, 1.03, 1.06, 1.09)
 """Of the lifetime, when a mapping is asked whether it lives."""
 _REFRESHED_AT, _ASKED_AT = 0.6, 1.3
+_ROUNDS = 3
+"""Of asking for the lifetime, at most: as many as it takes to tell whether it is right."""
 _FRESH = 5
-_TRIES = 5
-"""How often the lifetime is measured anew if the machine was too busy to ask in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,8 @@ class _Subject:
         observed = observe(self.exchange, self.preset, outside)
         if self.behavior.blocks_udp:
             yield _finding("no UDP passes, and TCP does", True, observed.mapping is None)
+            echo = self.behavior.protocols is Protocols.NO_UDP
+            yield _finding("ICMP echo passes", echo, observed.echo_passes)
             return
         yield from self._axes(observed)
         yield _finding("port allocation", self.behavior.allocation, self._allocation())
@@ -236,15 +245,20 @@ class _Subject:
         exchange.send_in(question, both[0], mapped[1], both[1])
         seen = []
         for here, there in ((1, 0), (0, 1)):
-            probe = exchange.send_in(question, both[here], mapped[there], both[there])
-            if probe.seen_as is None:
+            source = exchange.send_in(question, both[here], mapped[there], both[there]).seen_as
+            if source is None:
                 seen.append("not delivered")
-            elif probe.seen_as == mapped[here]:
-                seen.append("delivered from the external source")
-            elif probe.seen_as == endpoint(both[here]):
+            elif source == endpoint(both[here]):
                 seen.append("delivered from the internal source")
             else:
-                seen.append(f"delivered from {probe.seen_as}")
+                # The answer too: each from the mapping that the server sees, if that is for all.
+                answer = exchange.send_in(question, both[there], source, both[here]).seen_as
+                independent = self.behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
+                as_mapped = [source == mapped[here], answer == mapped[there]]
+                if answer and as_mapped == [independent, independent]:
+                    seen.append("delivered from the external source")
+                else:
+                    seen.append(f"delivered from {source}, answered from {answer}")
         return seen[0] if seen[0] == seen[1] else " and ".join(seen)
 
     def _reboot(self) -> str:
@@ -262,24 +276,20 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Mapped:
-    """A fresh mapping of nat_b's, and when it was made."""
+    """A fresh mapping of nat_b's. It was made after `since` and before `until`."""
 
     exchange: Exchange
     inside: socket.socket
     target: Endpoint
     since: float
+    until: float
 
     @classmethod
     def make(cls, exchange: Exchange) -> _Mapped:
         inside = exchange.inside()
         since = time.monotonic()
         target = exchange.send_out("lifetime", inside, exchange.remotes[SAME_ENDPOINT])
-        return cls(exchange, inside, target, since)
-
-    @property
-    def age(self) -> float:
-        """In lifetimes."""
-        return (time.monotonic() - self.since) / LIFETIME
+        return cls(exchange, inside, target, since, time.monotonic())
 
     def refresh(self) -> None:
         self.exchange.send_out("refresh", self.inside, self.exchange.remotes[SAME_ENDPOINT])
@@ -289,74 +299,29 @@ class _Mapped:
         return self.exchange.send_in("lifetime", remote, self.target, self.inside).arrived
 
 
-@dataclass(frozen=True, slots=True)
-class _Ages:
-    """What was asked of nat_b's mappings, at which age (in lifetimes), and the answers."""
-
-    open_at: Mapping[float, bool]
-    refreshed_at: tuple[float, ...]
-    asked_at: tuple[float, ...]
-    lived_on: Mapping[str, bool]
-
-    @property
-    def is_conclusive(self) -> bool:
-        """A busy machine may have asked too late: then the answers say nothing about the NAT."""
-        return (
-            any(1 - TOLERANCE <= age < 1 for age in self.open_at)
-            and any(1 < age <= 1 + TOLERANCE for age in self.open_at)
-            and max(self.refreshed_at) < 1 - TOLERANCE
-            and min(self.asked_at) > 1 + TOLERANCE
-            and max(self.asked_at) < min(self.refreshed_at) + 1 - TOLERANCE
-        )
-
-
-def _ask_ages(exchange: Exchange) -> _Ages:
-    """All mappings are made at once, and each is asked at an age of its own."""
-    fresh = {age: _Mapped.make(exchange) for age in _AGES}
+def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
+    """How long nat_b's mappings live, and what makes them live on."""
     by_outbound, by_inbound = _Mapped.make(exchange), _Mapped.make(exchange)
     open_at: dict[float, bool] = {}
-    refreshed_at: list[float] = []
-    asked_at: list[float] = []
     lived_on: dict[str, bool] = {}
-
-    def ask(mapped: _Mapped) -> None:
-        age = mapped.age
-        open_at[age] = mapped.is_open()
-
-    def refresh(mapped: _Mapped, action: Callable[[], object]) -> None:
-        refreshed_at.append(mapped.age)
-        action()
-
-    def ask_whether_refreshed(mapped: _Mapped, direction: str) -> None:
-        asked_at.append(mapped.age)
-        lived_on[direction] = mapped.is_open()
-
-    agenda: list[tuple[float, Callable[[], object]]] = [
-        (_REFRESHED_AT, partial(refresh, by_outbound, by_outbound.refresh)),
-        (_REFRESHED_AT, partial(refresh, by_inbound, by_inbound.is_open)),
-        *((age, partial(ask, mapped)) for age, mapped in fresh.items()),
-        (_ASKED_AT, partial(ask_whether_refreshed, by_outbound, "outbound")),
-        (_ASKED_AT, partial(ask_whether_refreshed, by_inbound, "inbound")),
+    refreshing: list[tuple[float, Callable[[], object]]] = [
+        (_REFRESHED_AT, by_outbound.refresh),
+        (_REFRESHED_AT, by_inbound.is_open),
+        (_ASKED_AT, lambda: lived_on.update(outbound=by_outbound.is_open())),
+        (_ASKED_AT, lambda: lived_on.update(inbound=by_inbound.is_open())),
     ]
-    began = by_inbound.since
-    for age, action in agenda:
-        # The kernel's timers run at their own pace, which is what is measured.
-        time.sleep(max(0.0, began + age * LIFETIME - time.monotonic()))
-        exchange.open_fence()
-        action()
-    return _Ages(open_at, tuple(refreshed_at), tuple(asked_at), lived_on)
-
-
-def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
-    """How long nat_b's mappings live, and what makes them live longer."""
-    for _ in range(_TRIES):
-        asked = _ask_ages(exchange)
-        if asked.is_conclusive:
+    began, within = by_inbound.since, False
+    for _ in range(_ROUNDS):
+        _ask(exchange, began, open_at, refreshing)
+        dead = min((age for age, is_open in open_at.items() if not is_open), default=inf)
+        alive = max(
+            (age for age, is_open in open_at.items() if is_open and age < dead), default=0.0
+        )
+        within = alive >= 1 - TOLERANCE and dead <= 1 + TOLERANCE
+        if within or dead < 1 - TOLERANCE or alive > 1 + TOLERANCE:
             break
-    open_at, lived_on = asked.open_at, asked.lived_on
-    dead = min((age for age, is_open in open_at.items() if not is_open), default=inf)
-    alive = max((age for age, is_open in open_at.items() if is_open and age < dead), default=0.0)
-    within = alive >= 1 - TOLERANCE and dead <= 1 + TOLERANCE
+        # This machine paused while it should have asked, which says nothing about the NAT.
+        began, refreshing = time.monotonic(), []
     range_ = f"{alive:.2f} to {dead:.2f} of what is configured"
     kept = {
         Refresh.OUTBOUND: (True, False),
@@ -369,6 +334,35 @@ def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
         _finding("outbound packets refresh", kept[0], lived_on["outbound"]),
         _finding("inbound packets refresh", kept[1], lived_on["inbound"]),
     ], (alive + dead) / 2
+
+
+def _ask(
+    exchange: Exchange,
+    began: float,
+    open_at: dict[float, bool],
+    more: Sequence[tuple[float, Callable[[], object]]],
+) -> None:
+    """Make fresh mappings, all at once, and ask each at an age of its own: adds to `open_at`.
+
+    Of an open one that is the least age that it can have had, of a closed one the greatest. `more`
+    is done at its ages as well. All ages count from `began`.
+    """
+    fresh = {age: _Mapped.make(exchange) for age in _AGES}
+
+    def ask(mapped: _Mapped) -> None:
+        before = time.monotonic()
+        if mapped.is_open():
+            open_at[(before - mapped.until) / LIFETIME] = True
+        else:
+            open_at[(time.monotonic() - mapped.since) / LIFETIME] = False
+
+    agenda: list[tuple[float, Callable[[], object]]] = [*more]
+    agenda += [(age, partial(ask, mapped)) for age, mapped in fresh.items()]
+    for age, action in sorted(agenda, key=itemgetter(0)):
+        # The kernel's timers run at their own pace, which is what is measured.
+        time.sleep(max(0.0, began + age * LIFETIME - time.monotonic()))
+        exchange.open_fence()
+        action()
 
 
 def _finding(claim: str, wanted: object, seen: object) -> Finding:

@@ -76,6 +76,8 @@ _PROGRAMS = (
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
     ("turnutils_natdiscovery", "coturn", Need.TESTS),
+    ("stun", "stun-client", Need.TESTS),
+    ("stund", "stun-server", Need.TESTS),
     ("conntrack", "conntrack", Need.TESTS),
     ("iperf3", "iperf3", Need.TESTS),
     ("wireguard-go", "wireguard-go", Need.TESTS),

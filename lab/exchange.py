@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from nat_traversal.endpoint import Endpoint
 
 TIMEOUT = 10.0
 """Seconds after which a datagram that has to arrive means a broken network."""
-_DESTINATION_UNREACHABLE = 3
+_DESTINATION_UNREACHABLE, _ECHO_REQUEST = 3, 8
 SAME_ENDPOINT, SAME_ADDRESS, OTHER_ADDRESS, BOTH_OTHER = range(4)
 """The remotes, as seen from what was sent to the first."""
 
@@ -50,6 +51,14 @@ class Host:
 
     pid: int
     address: str
+
+
+def _echo_request(payload: bytes) -> bytes:
+    """RFC 792, with its checksum. `payload` has an even number of octets."""
+    message = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, 0, 0) + payload
+    total = sum(word for (word,) in struct.iter_unpack("!H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    return message[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + message[4:]
 
 
 @contextmanager
@@ -148,18 +157,8 @@ class Exchange:
         """
         token = secrets.token_bytes(8)
         inside, remote = self._fence_inside, self._fence_outside
-        with in_namespace(self._outside.pid):
-            listener = self._stack.enter_context(socket.socket())
-        listener.bind((self._outside.first, 0))
-        listener.listen()
-        with in_namespace(self.host.pid):
-            client = self._stack.enter_context(socket.socket())
-        client.settimeout(TIMEOUT)
         inside.sendto(token, endpoint(remote).sockaddr)
-        try:
-            client.connect(listener.getsockname())
-        except OSError as error:
-            raise NetworkError(f"TCP does not pass this NAT either: {error}") from None
+        self._settle_by_tcp()
         seen_as = None
         remote.setblocking(False)
         try:
@@ -172,6 +171,27 @@ class Exchange:
         probe = Probe("before a TCP connection", endpoint(inside), endpoint(remote), seen_as)
         self.probes.append(probe)
         return probe
+
+    def echo_passes(self) -> bool:
+        """Whether the server's answer to an ICMP echo comes back before a TCP connection stands.
+
+        Raises `NetworkError` as `udp_passes` does.
+        """
+        token = secrets.token_bytes(8)
+        with in_namespace(self.host.pid):
+            pinging = self._stack.enter_context(
+                socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            )
+        pinging.sendto(_echo_request(token), (self._outside.first, 0))
+        self._settle_by_tcp()
+        pinging.setblocking(False)
+        heard = b""
+        try:
+            while not heard.endswith(token):
+                heard = pinging.recv(2048)
+        except BlockingIOError:
+            return False
+        return True
 
     def heard_icmp_error(self) -> bool:
         """Whether the node outside has got an ICMP destination unreachable since it was asked last."""
@@ -197,6 +217,20 @@ class Exchange:
         self._receive(self._fence_inside, token, "the fence inwards")
         self._fence_inside.sendto(token, endpoint(self._fence_outside).sockaddr)
         self._receive(self._fence_outside, token, "the fence outwards")
+
+    def _settle_by_tcp(self) -> None:
+        """As `_settle`, where no UDP passes: by a TCP connection to the server."""
+        with in_namespace(self._outside.pid):
+            listener = self._stack.enter_context(socket.socket())
+        listener.bind((self._outside.first, 0))
+        listener.listen()
+        with in_namespace(self.host.pid):
+            client = self._stack.enter_context(socket.socket())
+        client.settimeout(TIMEOUT)
+        try:
+            client.connect(listener.getsockname())
+        except OSError as error:
+            raise NetworkError(f"TCP does not pass this NAT either: {error}") from None
 
     @staticmethod
     def _receive(receiver: socket.socket, token: bytes, what: str) -> Endpoint:

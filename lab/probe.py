@@ -19,7 +19,14 @@ from lab.exchange import (
     Probe,
     endpoint,
 )
-from nat_traversal.behavior import Filtering, Mapping, Preset, Unsolicited, usual_behavior
+from nat_traversal.behavior import (
+    Filtering,
+    Mapping,
+    Preset,
+    Protocols,
+    Unsolicited,
+    usual_behavior,
+)
 from nat_traversal.endpoint import Endpoint
 
 if TYPE_CHECKING:  # so that an observation can be read where Mininet is not installed
@@ -42,10 +49,12 @@ class Observation:
     silent: bool
     """No ICMP error came back for a packet that was not let in."""
     probes: tuple[Probe, ...]
+    echo_passes: bool = True
+    """ICMP echo is answered. Asked only where no UDP passes."""
 
     def __str__(self) -> str:
         if self.mapping is None:
-            return "no UDP passes"
+            return "no UDP passes" if self.echo_passes else "no UDP and no ICMP echo passes"
         if not self.translated and not self.closed_until_sent:
             return "no NAT"
         parts = [
@@ -69,7 +78,8 @@ def check(preset: Preset, observed: Observation) -> None:
             and not observed.closed_until_sent
         )
     elif behavior.blocks_udp:
-        agrees = observed.mapping is None
+        echo = behavior.protocols is Protocols.NO_UDP
+        agrees = observed.mapping is None and observed.echo_passes is echo
     else:
         agrees = (
             observed.translated
@@ -94,8 +104,9 @@ def observe(exchange: Exchange, preset: Preset, outside: str) -> Observation:
     behind any NAT (a packet out, the answer to it) does not.
     """
     if preset.behavior and preset.behavior.blocks_udp and not exchange.udp_passes().arrived:
+        echo = exchange.echo_passes()
         probes = tuple(exchange.probes)
-        return Observation(False, True, None, None, Unsolicited.DROP, True, probes)
+        return Observation(False, True, None, None, Unsolicited.DROP, True, probes, echo)
     leaves_from = exchange.open_fence().address
     if leaves_from != outside:
         raise NatMismatchError(

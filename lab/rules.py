@@ -21,6 +21,7 @@ from nat_traversal.behavior import (
     NatBehavior,
     PortAllocation,
     Preset,
+    Protocols,
     Refresh,
     Unsolicited,
     parse_behavior,
@@ -31,14 +32,12 @@ TABLE = "nat_lab"
 _FORWARD = ("net.ipv4.ip_forward", 1)
 _TRACKED = 1
 """Seconds that connection tracking remembers a UDP flow where the maps are the memory."""
-_LOWEST_PORT, _PORTS = 1024, 64512
 _TRIES = 8
 """Random ports that are tried before a packet is dropped for want of a free one."""
-_AS_PORT = "<< 16"
-"""nft puts a 32-bit number in network order and writes its first 16 bits into the packet."""
 _NEW_MAPPING = 1
 """The mark of a packet whose port was not read off the mapping table."""
-_BLOCKS, _BLOCK_PORTS = range(2, 18), 1024
+_ZONE_OF_THE_WAY = "jhash ip saddr . udp sport . udp dport mod 65535 seed 0x1 offset 1"
+_BLOCKS, _BLOCK_BITS = range(2, 18), 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,10 @@ def rules_for(preset: Preset, router: RouterPorts) -> RuleSet:
     if behavior.unsolicited is Unsolicited.ORDER_SENSITIVE:
         return _masquerade(behavior, router)
     _refuse_the_unfaithful(behavior)
-    chains = [_blocked(router)] if behavior.blocks_udp else [*_Table(behavior, router).parts()]
+    if behavior.blocks_udp:
+        chains = [_blocked(behavior.protocols, router)]
+    else:
+        chains = [*_Table(behavior, router).parts()]
     body = "\n".join(f"\t{line}" for part in chains for line in part)
     return RuleSet(
         # Deleting takes a table that exists; this makes one if there is none.
@@ -102,10 +104,11 @@ def rules_for(preset: Preset, router: RouterPorts) -> RuleSet:
 
 def _refuse_the_unfaithful(behavior: NatBehavior) -> None:
     independent = behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
-    if behavior.hairpin is not Hairpin.NONE and not independent:
+    opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
+    if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:
         raise UsageError(
-            f"no rules make {behavior}: connection tracking answers a hairpinned packet from the"
-            " port it came to, so hairpin goes with EIM only"
+            f"no rules make {behavior}: the port that one host knows of another is a mapping for a"
+            " third party and open to that alone, so hairpin-external-source goes with EIM or EIF"
         )
     keeps = behavior.allocation is PortAllocation.PRESERVING
     if behavior.refresh is Refresh.ABSOLUTE and not (independent and keeps):
@@ -138,11 +141,7 @@ class _Table:
         yield from self._memory()
         yield from (self._inbound(), self._admit(), _STRANGER, self._refuse())
         yield from (self._destination(), self._source(), self._translate())
-        if self.behavior.allocation is PortAllocation.BLOCK_PER_HOST:
-            yield from (
-                _chain(f"block_{host}", *_pick(host * _BLOCK_PORTS, _BLOCK_PORTS))
-                for host in _BLOCKS
-            )
+        yield _chain("choose", *self._choose())
         yield from (self._learn(), self._note(), self._forward(), self._input())
         if self._hairpins:
             # Both ends of a hairpinned flow are on one link, which a router would tell the sender.
@@ -181,7 +180,14 @@ class _Table:
     def _inbound(self) -> list[str]:
         # Before connection tracking, so that what is refused leaves no trace.
         hook = "type filter hook prerouting priority raw;"
-        return _chain("inbound", hook, f'iifname "{self.router.wan}" meta l4proto udp goto admit')
+        rules = [f'iifname "{self.router.wan}" meta l4proto udp goto admit']
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            # Each way is tracked apart, so that an answer is a flow of its own and leaves from its
+            # own mapping: connection tracking would send it from the port that was sent to. By the
+            # port sent to as well: under ADM two ports of one host are sent to from one mapping.
+            hairpin = f'iifname "{self.router.lan}" ip daddr {self.router.wan_address}'
+            rules.append(f"{hairpin} meta l4proto udp ct zone set {_ZONE_OF_THE_WAY}")
+        return _chain("inbound", hook, *rules)
 
     def _admit(self) -> list[str]:
         refresh, refresh_permitted = "", ""
@@ -234,21 +240,14 @@ class _Table:
     def _translate(self) -> list[str]:
         snat = f"meta l4proto udp snat ip to {self.router.wan_address}"
         remote = self._remote("ct original ip daddr", "ct original proto-dst")
+        again = ["udp sport @owner_address jump choose"] * (_TRIES - 1)
         match self.behavior.allocation:
             case PortAllocation.PRESERVING:
-                chosen = [f"udp sport != @owner_address {snat}", *_pick(_LOWEST_PORT, _PORTS)]
-            case PortAllocation.RANDOM:
-                chosen = [*_pick(_LOWEST_PORT, _PORTS)]
+                chosen = [f"udp sport != @owner_address {snat}", "jump choose", *again]
             case PortAllocation.SEQUENTIAL:
-                chosen = [f"udp sport set numgen inc mod {_PORTS} offset {_LOWEST_PORT} {_AS_PORT}"]
-            case PortAllocation.BLOCK_PER_HOST:
-                hosts = ", ".join(f"0.0.0.{host} : jump block_{host}" for host in _BLOCKS)
-                # Who has no block is told apart by nothing, and gets nothing.
-                known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
-                chosen = [
-                    f"ip saddr & 0.0.0.255 != {{ {known} }} drop",
-                    f"ip saddr & 0.0.0.255 vmap {{ {hosts} }}",
-                ]
+                chosen = ["jump choose"]
+            case PortAllocation.RANDOM | PortAllocation.BLOCK_PER_HOST:
+                chosen = ["jump choose", *again]
         # The port is first written into the packet, where it can be looked up; then it is the NAT's.
         return _chain(
             "translate",
@@ -257,6 +256,29 @@ class _Table:
             *chosen,
             f"{snat} : udp sport",
         )
+
+    def _choose(self) -> Iterator[str]:
+        """Write a source port into the packet, which is not looked at to see whether it is free.
+
+        Bit by bit, since nft has no way that old and new ones agree on to make a port of a number.
+        """
+        match self.behavior.allocation:
+            case PortAllocation.PRESERVING | PortAllocation.RANDOM:
+                yield from map(_flip, range(16))
+                yield f"udp sport < 1024 udp sport set udp sport ^ {1 << 15}"
+            case PortAllocation.SEQUENTIAL:
+                yield f"udp sport set {1 << 15}"
+                # All count together: a packet that passes one of these rules passes each.
+                for bit in range(15):
+                    count = f"numgen inc mod {2 << bit} >= {1 << bit}"
+                    yield f"{count} udp sport set udp sport ^ {1 << bit}"
+            case PortAllocation.BLOCK_PER_HOST:
+                # Who has no block is told apart by nothing, and gets nothing.
+                known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
+                yield f"ip saddr & 0.0.0.255 != {{ {known} }} drop"
+                first = ", ".join(f"0.0.0.{host} : {host << _BLOCK_BITS}" for host in _BLOCKS)
+                yield f"udp sport set ip saddr & 0.0.0.255 map {{ {first} }}"
+                yield from map(_flip, range(_BLOCK_BITS))
 
     def _learn(self) -> list[str]:
         rules = [f'oifname "{self.router.wan}" meta l4proto udp goto note']
@@ -334,11 +356,9 @@ _STRANGER = _chain(
 )
 
 
-def _pick(lowest: int, count: int) -> Iterator[str]:
-    """Write a random source port that nobody owns into the packet."""
-    choose = f"udp sport set numgen random mod {count} offset {lowest} {_AS_PORT}"
-    yield choose
-    yield from (f"udp sport @owner_address {choose}" for _ in range(_TRIES - 1))
+def _flip(bit: int) -> str:
+    """One bit of the source port, by chance."""
+    return f"numgen random mod 2 == 1 udp sport set udp sport ^ {1 << bit}"
 
 
 def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:
@@ -349,13 +369,14 @@ def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:
     yield f'oifname "{router.wan}" ct state invalid drop'
 
 
-def _blocked(router: RouterPorts) -> list[str]:
-    """No UDP, and everything else as behind any NAT."""
+def _blocked(protocols: Protocols, router: RouterPorts) -> list[str]:
+    """No UDP, or nothing but TCP; and the rest as behind any NAT."""
+    blocked = "udp" if protocols is Protocols.NO_UDP else "!= tcp"
     return [
         *_chain(
             "forward",
             "type filter hook forward priority filter;",
-            "meta l4proto udp drop",
+            f"meta l4proto {blocked} drop",
             *_inbound_of_the_rest(router),
         ),
         *_chain("input", "type filter hook input priority filter;", f'iifname "{router.wan}" drop'),

@@ -83,6 +83,16 @@ class Refresh(StrEnum):
     """None: a mapping ends when its time is over."""
 
 
+class Protocols(StrEnum):
+    """What passes at all, in either direction."""
+
+    ANY = "any-protocol"
+    NO_UDP = "no-udp"
+    """Everything but UDP."""
+    TCP_ONLY = "tcp-only"
+    """Neither UDP nor anything else: no ICMP either, so no ping and no path MTU discovery."""
+
+
 LIFETIME = 120
 """Seconds without a refresh until a mapping ends: the least that RFC 4787 REQ-5 allows."""
 
@@ -98,12 +108,15 @@ class NatBehavior:
     hairpin: Hairpin = Hairpin.NONE
     refresh: Refresh = Refresh.OUTBOUND
     lifetime: int = LIFETIME
-    blocks_udp: bool = False
-    """No UDP passes, in either direction; everything else does."""
+    protocols: Protocols = Protocols.ANY
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
             raise UsageError(f"a NAT mapping cannot live {self.lifetime} seconds: give 1 or more")
+
+    @property
+    def blocks_udp(self) -> bool:
+        return self.protocols is not Protocols.ANY
 
     def __str__(self) -> str:
         """The id, which `parse_behavior` reads. What is usual for the mapping is left out."""
@@ -116,30 +129,27 @@ class NatBehavior:
                 (self.hairpin, usual.hairpin),
                 (self.unsolicited, usual.unsolicited),
                 (self.refresh, usual.refresh),
+                (self.protocols, usual.protocols),
             )
             if ours is not theirs
         ]
         parts += [f"{self.lifetime}s"] if self.lifetime != usual.lifetime else []
-        parts += [_NO_UDP] if self.blocks_udp else []
         return "+".join(parts)
 
 
 _SHORT = ("EI", "AD", "APD")
 _MAPPING_IDS = {term: f"{short}M" for term, short in zip(Mapping, _SHORT, strict=True)}
 _FILTERING_IDS = {term: f"{short}F" for term, short in zip(Filtering, _SHORT, strict=True)}
-_NO_UDP = "no-udp"
 _FLAGS: MappingABC[str, tuple[str, object]] = {
-    _NO_UDP: ("blocks_udp", True),
-    **{
-        str(term): (field, term)
-        for field, terms in (
-            ("allocation", PortAllocation),
-            ("hairpin", Hairpin),
-            ("unsolicited", Unsolicited),
-            ("refresh", Refresh),
-        )
-        for term in terms
-    },
+    str(term): (field, term)
+    for field, terms in (
+        ("allocation", PortAllocation),
+        ("hairpin", Hairpin),
+        ("unsolicited", Unsolicited),
+        ("refresh", Refresh),
+        ("protocols", Protocols),
+    )
+    for term in terms
 }
 NINE = tuple(
     f"{mapping}+{filtering}"
@@ -160,9 +170,9 @@ def parse_behavior(text: str) -> NatBehavior:
     """The behaviour with the id `text`.
 
     After mapping and filtering come flags in any order, each at most once: a value of
-    `PortAllocation`, `Hairpin`, `Unsolicited` or `Refresh`, a lifetime such as ``30s``, ``no-udp``.
+    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh` or `Protocols`, a lifetime such as ``30s``.
     Without them: ``preserving`` for EIM and ``random`` for the others, ``no-hairpin``, ``drop``,
-    ``outbound-refresh``, ``120s``. Raises `UsageError`.
+    ``outbound-refresh``, ``any-protocol``, ``120s``. Raises `UsageError`.
     """
     first, _, rest = text.partition("+")
     second, *flags = rest.split("+")
@@ -239,29 +249,38 @@ PRESETS: MappingABC[str, Preset] = MappingProxyType({preset.name: preset for pre
 
 _REAL_WORLD = (
     _preset(
+        # OpenWrt's default: input REJECT and masquerading, connection tracking (Linux: 120 s).
         "home-router",
-        "EIM+APDF+hairpin-external-source+inbound-refresh",
-        "a home router: keeps ports, filters by connection, hairpins",
+        "EIM+APDF+reject+inbound-refresh",
+        "a home router: keeps ports, filters by connection, refuses aloud, does not hairpin",
     ),
     _preset(
+        # RFC 6888 REQ-1 (RFC 4787 REQ-1, 5, 6, 9) and REQ-7; RFC 7422.
         "cgnat",
         "EIM+EIF+block-per-host+hairpin-external-source",
         "a carrier's NAT after RFC 6888: a block of ports a customer, open and hairpinning",
     ),
     _preset(
+        # PAN-OS: dynamic IP and port is symmetric, implied policies drop silently, UDP ends in 30 s.
         "corporate",
-        "APDM+APDF+reject+30s",
-        "a corporate firewall: a random port a session, short sessions, refuses aloud",
+        "APDM+APDF+30s",
+        "a corporate firewall: a random port a session, short sessions",
     ),
     _preset(
+        # Richter et al., IMC 2016, cellular networks; for the filter there is no source.
         "mobile-carrier",
-        "APDM+ADF+30s",
+        "APDM+ADF+65s",
         "a mobile carrier's NAT: a random port a session, open to addresses sent to, short-lived",
     ),
     _preset(
         "udp-blocked",
         "EIM+APDF+no-udp",
-        "a network that lets no UDP through: TCP passes, translated",
+        "a network that lets no UDP through: TCP and ICMP pass, translated",
+    ),
+    _preset(
+        "tcp-only",
+        "EIM+APDF+tcp-only",
+        "a network that lets nothing but TCP through",
     ),
 )
 REAL_WORLD: MappingABC[str, Preset] = MappingProxyType({each.name: each for each in _REAL_WORLD})

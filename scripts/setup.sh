@@ -19,6 +19,8 @@ programs='
   dig                  bind9-dnsutils        lab test bench
   turnserver           coturn                test
   turnutils_natdiscovery coturn              test
+  stun                 stun-client           test
+  stund                stun-server           test
   tshark               tshark                test
   ping                 iputils-ping          test
   conntrack            conntrack             test
@@ -33,9 +35,12 @@ programs='
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
-# Runs as root. coturn's package would start a public TURN server now and at every boot.
+# package=service: a public server that the package would start now and at every boot
+services='coturn=coturn stun-server=stun'
+
+# Runs as root.
 install_packages() {
-  local coturn_is_new=
+  local entry service new=()
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     # Debian asks this file before it starts a service. Should a kill leave it behind, it says yes.
@@ -44,18 +49,24 @@ install_packages() {
     trap 'rm -f "$policy"' EXIT
     trap 'exit 130' INT HUP TERM
   fi
-  [ -e /lib/systemd/system/coturn.service ] || [ -e /etc/init.d/coturn ] || coturn_is_new=yes
+  for entry in $services; do
+    service=${entry#*=}
+    [ -e "/lib/systemd/system/$service.service" ] || [ -e "/etc/init.d/$service" ] || new+=("$service")
+  done
   export DEBIAN_FRONTEND=noninteractive # tshark would ask who may capture; its default is root only
   apt-get update -qq || say "apt-get update failed: going on with the package lists there are"
   apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
-  if [ -n "$coturn_is_new" ] && [ -e /etc/init.d/coturn ]; then
-    update-rc.d coturn disable
-  fi
+  for service in "${new[@]}"; do
+    [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable
+  done
 }
 
 get_packages() {
-  local as_root=() manual="sudo apt-get install --no-install-recommends $*"
-  case " $* " in *" coturn "*) manual+=" && sudo systemctl disable --now coturn" ;; esac
+  local as_root=() manual="sudo apt-get install --no-install-recommends $*" entry unwanted=
+  for entry in $services; do
+    [[ " $* " != *" ${entry%=*} "* ]] || unwanted+=" ${entry#*=}"
+  done
+  manual+=${unwanted:+" && sudo systemctl disable --now$unwanted"}
   command -v apt-get >/dev/null || die "this machine has no apt-get: install what Debian calls $*"
   if [ "$(id -u)" != 0 ]; then
     # sudo may ask for a password only where somebody can answer

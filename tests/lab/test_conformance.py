@@ -12,6 +12,7 @@ from lab.errors import NatMismatchError
 from lab.probe import Observation, check
 from nat_traversal.behavior import NINE, PRESETS, Filtering, Mapping, Unsolicited, preset
 from tests.lab import warm
+from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a
 
 _TIMEOUT = 40.0
 
@@ -27,29 +28,12 @@ def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
 
 def _observe_impostor(name: str, iptables: str) -> Observation:
     """NAT a is called `name`, has a second address, and these rules instead of its own."""
-    from lab.netns import Command, run_together
     from lab.network import two_nats_network
     from lab.probing import probe_nat
 
-    address = ("ip", "address", "add", "203.0.113.9/25", "dev", "nat_a-wan")
     with two_nats_network(name, "none") as network:
-        pid = network.pid("nat_a")
-        run_together([Command(("nft", "flush", "ruleset"), "", pid), Command(address, "", pid)])
-        run_together([Command(("iptables-restore",), iptables, pid)])
+        replace_nat_a(network, iptables)
         return probe_nat(network, "nat_a")
-
-
-def impostor(*, filter_rules: str = "", nat_rules: str) -> str:
-    return (
-        f"*filter\n{filter_rules}-A FORWARD -i nat_a-wan -m conntrack --ctstate ESTABLISHED,RELATED"
-        " -j ACCEPT\n-A FORWARD -i nat_a-wan -j DROP\nCOMMIT\n"
-        f"*nat\n{nat_rules}COMMIT\n"
-    )
-
-
-SNAT = "-A POSTROUTING -o nat_a-wan -j SNAT --to-source 203.0.113.2"
-DNAT = "-A PREROUTING -i nat_a-wan -p udp -j DNAT --to-destination 10.0.1.2\n"
-DROP_INPUT = "-A INPUT -i nat_a-wan -j DROP\n"
 
 
 @pytest.mark.parametrize("name", [*PRESETS, *NINE])

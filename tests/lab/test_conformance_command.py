@@ -19,7 +19,7 @@ def test_a_nat_is_what_it_says(name: str) -> None:
     found = examine(name)
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
-    assert len(found.findings) == (1 if name == "udp-blocked" else 12)
+    assert len(found.findings) == (2 if name in {"udp-blocked", "tcp-only"} else 12)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,16 @@ def test_a_nat_is_what_it_says(name: str) -> None:
         ("APDM+ADF", "APDM+EIF", {"filtering"}),
         ("EIM+EIF", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
         ("EIM+EIF+hairpin-external-source", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
+        ("APDM+EIF+hairpin-external-source", "APDM+EIF", {"hairpin"}),
+        ("APDM+APDF+hairpin-internal-source", "APDM+APDF", {"hairpin"}),
         ("EIM+ADF", "EIM+ADF+reject", {"unsolicited"}),
         ("EIM+EIF", "EIM+EIF+inbound-refresh", {"inbound packets refresh"}),
         ("EIM+EIF", "EIM+EIF+absolute", {"outbound packets refresh"}),
         # The ages asked are of a lifetime of 2 s: this one also outlives the last question.
         ("EIM+APDF", "EIM+APDF+3s", {"lifetime", "inbound packets refresh"}),
         ("udp-blocked", "EIM+APDF", {"no UDP passes, and TCP does"}),
+        ("udp-blocked", "tcp-only", {"ICMP echo passes"}),
+        ("tcp-only", "udp-blocked", {"ICMP echo passes"}),
     ],
 )
 def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: set[str]) -> None:
@@ -62,7 +66,7 @@ def test_the_command_writes_what_it_found(tmp_path: Path) -> None:
 def test_what_is_no_nat_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "none"]) == Exit.USAGE
     assert "none is no NAT: there is nothing to ask" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="hairpin goes with EIM only"):
+    with pytest.raises(UsageError, match="goes with EIM or EIF"):
         examine("APDM+APDF+hairpin-external-source")
 
 

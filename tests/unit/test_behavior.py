@@ -25,6 +25,7 @@ FLAGGED = (
     "APDM+EIF+sequential+inbound-refresh",
     "ADM+APDF+preserving",
     "EIM+APDF+no-udp",
+    "APDM+EIF+tcp-only+9s",
 )
 
 
@@ -98,10 +99,11 @@ def test_only_endpoint_independent_mappings_usually_keep_the_port() -> None:
     [
         ("EIM", "'EIM' is no NAT behaviour: give EIM|ADM|APDM, a plus, and EIF|ADF|APDF"),
         ("EIF+EIM", "'EIF+EIM' is no NAT behaviour"),
-        ("EIM+EIF+odd", "unknown flag 'odd': choose from 30s, no-udp, preserving"),
+        ("EIM+EIF+odd", "unknown flag 'odd': choose from 30s, preserving, random"),
         ("EIM+EIF+", "unknown flag ''"),
         ("EIM+EIF+random+random", "says its allocation twice"),
         ("EIM+EIF+3s+4s", "says its lifetime twice"),
+        ("EIM+EIF+no-udp+tcp-only", "says its protocols twice"),
         ("EIM+EIF+0s", "cannot live 0 seconds: give 1 or more"),
     ],
 )

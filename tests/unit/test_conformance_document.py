@@ -12,6 +12,7 @@ from nat_traversal.behavior import (
     REAL_WORLD,
     Hairpin,
     PortAllocation,
+    Protocols,
     Refresh,
     Unsolicited,
     parse_behavior,
@@ -59,4 +60,4 @@ def test_what_is_asked_covers_every_pair_and_every_flag() -> None:
     assert {behavior.hairpin for behavior in asked} == set(Hairpin)
     assert {behavior.unsolicited for behavior in asked} == set(Unsolicited)
     assert {behavior.refresh for behavior in asked} == set(Refresh)
-    assert {behavior.blocks_udp for behavior in asked} == {True, False}
+    assert {behavior.protocols for behavior in asked} == set(Protocols)

@@ -134,9 +134,10 @@ def test_open_paths_are_those_that_a_low_ttl_opener_or_plain_hellos_open() -> No
 
 
 @pytest.mark.parametrize("other", ["none", "full-cone", "udp-blocked"])
-def test_no_path_opens_where_no_udp_passes(other: str) -> None:
-    assert not path_can_open("udp-blocked", other)
-    assert not path_can_open(other, "udp-blocked")
+@pytest.mark.parametrize("blocked", ["udp-blocked", "tcp-only"])
+def test_no_path_opens_where_no_udp_passes(blocked: str, other: str) -> None:
+    assert not path_can_open(blocked, other)
+    assert not path_can_open(other, blocked)
 
 
 def test_whatever_the_ordered_hellos_open_can_open() -> None:

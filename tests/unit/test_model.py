@@ -255,6 +255,17 @@ def test_a_hairpinned_packet_meets_the_receivers_filter() -> None:
     assert nat.hairpin(INSIDE, target)[1].fate is Fate.DELIVERED
 
 
+@pytest.mark.parametrize("mapping", ["ADM", "APDM"])
+def test_a_hairpinned_answer_leaves_from_a_mapping_of_its_own(mapping: str) -> None:
+    nat = made(f"{mapping}+EIF+hairpin-external-source")
+    target = nat.outbound(OTHER_INSIDE, REMOTE)
+    shown, verdict = nat.hairpin(INSIDE, target)
+    assert verdict.internal == OTHER_INSIDE
+    answer, verdict = nat.hairpin(OTHER_INSIDE, shown)
+    assert verdict.internal == INSIDE
+    assert answer != target
+
+
 def test_nothing_is_hairpinned_unless_the_nat_does() -> None:
     nat = made("EIM+EIF")
     target = nat.outbound(OTHER_INSIDE, REMOTE)
@@ -263,8 +274,9 @@ def test_nothing_is_hairpinned_unless_the_nat_does() -> None:
     assert nobody.hairpin(INSIDE, target)[1].fate is Fate.NO_MAPPING
 
 
-def test_a_nat_without_udp_lets_nothing_in() -> None:
-    nat = made("EIM+EIF+no-udp")
+@pytest.mark.parametrize("flag", ["no-udp", "tcp-only"])
+def test_a_nat_without_udp_lets_nothing_in(flag: str) -> None:
+    nat = made(f"EIM+EIF+{flag}")
     assert nat.judge(REMOTE, nat.outbound(INSIDE, REMOTE)).fate is Fate.BLOCKED
 
 

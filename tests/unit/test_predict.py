@@ -117,6 +117,7 @@ def test_ports_that_move_with_every_answer_make_no_path() -> None:
     ]
 
 
-def test_no_round_begins_where_no_udp_passes() -> None:
-    prediction = predict("none", "udp-blocked")
+@pytest.mark.parametrize("blocked", ["udp-blocked", "tcp-only"])
+def test_no_round_begins_where_no_udp_passes(blocked: str) -> None:
+    prediction = predict("none", blocked)
     assert (prediction.outcome, prediction.steps) == (Outcome.FAILED, ())

@@ -16,10 +16,13 @@ FLAGGED = (
     "EIM+ADF+hairpin-internal-source",
     "EIM+APDF+absolute+3s",
     "APDM+APDF+sequential+inbound-refresh",
+    "APDM+EIF+hairpin-external-source",
+    "APDM+APDF+hairpin-internal-source",
     "ADM+EIF+block-per-host+reject",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
-TRANSLATING = [name for name in EVERY if name not in {"none", "linux-masquerade", "udp-blocked"}]
+BLOCKED = ["udp-blocked", "tcp-only"]
+TRANSLATING = [name for name in EVERY if name not in {"none", "linux-masquerade", *BLOCKED}]
 
 
 def chain(name: str, called: str) -> list[str]:
@@ -59,19 +62,20 @@ def test_every_rule_that_translates_is_scoped_to_an_interface(name: str) -> None
         assert all(re.match(r'(i|o)ifname "(w0|l0)" ', rule) for rule in chain(name, called))
 
 
-@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+@pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
 def test_what_is_not_accepted_from_outside_is_dropped(name: str) -> None:
     assert 'iifname "w0" drop' in chain(name, "forward")
     assert chain(name, "input")[0] == 'iifname "w0" drop'
 
 
-@pytest.mark.parametrize("name", [*TRANSLATING, "udp-blocked"])
+@pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
 def test_every_other_protocol_is_translated(name: str) -> None:
     assert chain(name, "source")[-1] == 'oifname "w0" snat ip to 203.0.113.2'
 
 
 def test_a_network_without_udp_drops_it_both_ways_before_all_else() -> None:
     assert chain("udp-blocked", "forward")[0] == "meta l4proto udp drop"
+    assert chain("tcp-only", "forward")[0] == "meta l4proto != tcp drop"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,8 @@ def test_hairpin_rules_are_there_only_where_the_nat_hairpins(name: str) -> None:
     assert len(inwards) == (behavior.hairpin != "no-hairpin")
     assert all("ip daddr 203.0.113.2 " in rule for rule in inwards)
     assert len(rewritten) == (behavior.hairpin == "hairpin-external-source")
+    apart = [rule for rule in chain(name, "inbound") if "ct zone set jhash ip saddr" in rule]
+    assert len(apart) == len(rewritten)
 
 
 def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
@@ -125,14 +131,31 @@ def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
         assert keep not in chain(name, "translate")
 
 
+def thrown(name: str) -> list[int]:
+    """The bits of a port that the NAT `name` throws by chance."""
+    rules = chain(name, "choose")
+    return [int(rule.split()[-1]) for rule in rules if rule.startswith("numgen random mod 2 == 1 ")]
+
+
 def test_blocks_of_ports_do_not_overlap() -> None:
     text = rules_for(preset("cgnat"), ROUTER).nft
-    blocks = re.findall(
-        r"chain block_\d+ {\n\s*udp sport set numgen random mod (\d+) offset (\d+)", text
+    (first,) = re.findall(r"ip saddr & 0.0.0.255 map {(.*?)}", text)
+    starts = re.findall(r"0\.0\.0\.(\d+) : (\d+)", first)
+    assert starts == [(str(host), str(1024 * host)) for host in range(2, 18)]
+    assert sum(thrown("cgnat")) == 1023
+
+
+def test_a_random_port_is_any_from_1024_on() -> None:
+    for name in ("EIM+EIF", "symmetric"):
+        assert thrown(name) == [1 << bit for bit in range(16)]
+        assert chain(name, "choose")[-1] == "udp sport < 1024 udp sport set udp sport ^ 32768"
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_no_number_is_taken_for_a_port_which_newer_nft_refuses(name: str) -> None:
+    assert not re.search(
+        r"(sport set|:) (numgen|jhash|symhash)", rules_for(preset(name), ROUTER).nft
     )
-    starts = [int(start) for _, start in blocks]
-    assert {count for count, _ in blocks} == {"1024"}
-    assert starts == [1024 * host for host in range(2, 18)]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +179,7 @@ def test_memory_is_refreshed_by_the_directions_that_refresh(
     [
         ("EIM+EIF+order-sensitive", "order-sensitive is stock Linux"),
         ("EIM+APDF+order-sensitive", "EIM+APDF+order-sensitive+inbound-refresh with a lifetime"),
-        ("ADM+EIF+hairpin-external-source", "hairpin goes with EIM only"),
+        ("ADM+ADF+hairpin-external-source", "hairpin-external-source goes with EIM or EIF"),
         ("APDM+APDF+absolute", "absolute goes with EIM and preserving only"),
         ("EIM+APDF+random+absolute", "absolute goes with EIM and preserving only"),
         ("APDM+ADF+inbound-refresh", "needs a filter no wider than the mapping"),

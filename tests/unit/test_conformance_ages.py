@@ -1,0 +1,87 @@
+"""How long a mapping lives, asked of a NAT on a virtual clock, by a machine that may pause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab import conformance
+from lab.conformance import LIFETIME, TOLERANCE
+from lab.exchange import Exchange
+from nat_traversal.behavior import Refresh
+from nat_traversal.endpoint import Endpoint
+
+
+class Clock:
+    """Sleeps are longer than asked for by what `pauses` yields, in seconds."""
+
+    def __init__(self, pauses: Iterator[float]) -> None:
+        self.now = 1000.0
+        self.pauses = pauses
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds + next(self.pauses)
+
+
+class Nat:
+    """Its mappings live `lifetime` seconds after the last packet from inside."""
+
+    remotes = (object(),)
+
+    def __init__(self, clock: Clock, lifetime: float) -> None:
+        self.clock, self.lifetime = clock, lifetime
+        self.used: dict[int, float] = {}
+
+    def open_fence(self) -> None: ...
+
+    def inside(self) -> int:
+        self.used[len(self.used)] = self.clock.now
+        return len(self.used) - 1
+
+    def send_out(self, _question: str, inside: int, _remote: object) -> Endpoint:
+        self.used[inside] = self.clock.now
+        return Endpoint("203.0.113.2", 1024 + inside)
+
+    def send_in(self, _question: str, _remote: object, _target: Endpoint, inside: int) -> Any:
+        return SimpleNamespace(arrived=self.clock.now - self.used[inside] < self.lifetime)
+
+
+def lifetime_found(
+    monkeypatch: pytest.MonkeyPatch, of: float, pauses: Iterator[float]
+) -> tuple[str, int]:
+    """What is found of a lifetime that is `of` the configured one, and how many mappings it took."""
+    clock = Clock(pauses)
+    monkeypatch.setattr(conformance, "time", clock)
+    nat = Nat(clock, of * LIFETIME)
+    findings, _ = conformance._ages(cast("Exchange", nat), Refresh.OUTBOUND)
+    assert [finding.holds for finding in findings[1:]] == [True, True]
+    return findings[0].seen, len(nat.used)
+
+
+RIGHT = f"within {TOLERANCE:.0%}"
+
+
+def test_a_right_lifetime_is_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lifetime_found(monkeypatch, 1.0, repeat(0.0)) == (RIGHT, 10)
+
+
+def test_after_a_pause_that_hides_the_end_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = chain(repeat(0.0, 4), [0.3 * LIFETIME], repeat(0.0))
+    assert lifetime_found(monkeypatch, 1.0, pauses) == (RIGHT, 18)
+
+
+@pytest.mark.parametrize("of", [0.8, 1.2])
+def test_a_wrong_lifetime_is_none_however_often_it_is_asked(
+    of: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, _ = lifetime_found(monkeypatch, of, repeat(0.0))
+    assert seen.endswith(" of what is configured")
