@@ -17,7 +17,8 @@ from rich.table import Table
 from lab import sandbox
 from lab.addressing import side
 from lab.errors import NetworkError, SandboxError, SandboxUnavailableError
-from lab.netns import Command, run_together
+from lab.link_netem import try_out
+from lab.netns import run_together
 from lab.rules import rules_for
 from nat_traversal.behavior import PRESETS, REAL_WORLD, preset
 
@@ -153,9 +154,18 @@ def _try_everything() -> list[Finding]:
         _attempt(f"rules of {name}", partial(_load, name), Need.LAB, "loaded", _RULES_REMEDY)
         for name in (*PRESETS, *REAL_WORLD)
     ]
-    netem = _attempt("netem (delay, loss)", _netem, Need.NOTHING, "sch_netem", _NETEM_REMEDY)
+    netem = _attempt(
+        "netem (delay, rate)", partial(try_out, random=False), Need.NOTHING, "works", _NETEM_REMEDY
+    )
+    seeds = _attempt(
+        "netem's seed (jitter, loss)",
+        partial(try_out, random=True),
+        Need.NOTHING,
+        "taken",
+        "the lab's own delay line wherever chance is involved",
+    )
     detail = "filters bridged frames; set to 0 in each sandbox" if bridge else "not loaded"
-    return [*rules, netem, Finding("br_netfilter", True, Need.NOTHING, detail)]
+    return [*rules, netem, seeds, Finding("br_netfilter", True, Need.NOTHING, detail)]
 
 
 _RULES_REMEDY = (
@@ -192,8 +202,3 @@ def _load(name: str) -> None:
         node.apply_sysctls()
     finally:
         node.end()
-
-
-def _netem() -> None:
-    command = ("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
-    run_together([Command(command, "")])

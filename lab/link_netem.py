@@ -1,8 +1,15 @@
-"""The command text that makes Linux' netem do what a `Way` says. Pure."""
+"""Linux' netem: the command text that makes it do what a `Way` says, and whether it is there."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+
+from lab.errors import NetworkError
 from lab.link_conditions import Way
+from lab.netns import Command, run_together
+
+TC = ("tc", "-batch", "-")
 
 IN_ORDER = "100gbit"
 """Under a rate, however high, netem queues a frame behind the one before it; without one, jitter
@@ -14,9 +21,30 @@ def netem(interface: str, way: Way, seed: int) -> str:
     return f"qdisc replace dev {interface} root netem {options(way, seed)}\n"
 
 
-def try_out(random: bool) -> str:
-    """A line that only works where netem does, and takes a seed if chance is to be repeated."""
-    return f"qdisc add dev lo root netem delay 1ms{' seed 1' if random else ''}\n"
+def try_out(*, random: bool) -> None:
+    """Try netem in this namespace. To be used inside `lab.sandbox.call`.
+
+    Raises `NetworkError` if there is none, or none that repeats itself where `random` asks for it.
+    """
+    words = f"delay 1ms{f' seed {_TRIED_SEED}' if random else ''}"
+    run_together([Command(TC, f"qdisc add dev lo root netem {words}\n")])
+    try:
+        shown = subprocess.run(
+            ["tc", "-j", "qdisc", "show", "dev", "lo"], capture_output=True, text=True, check=True
+        ).stdout
+    finally:
+        run_together([Command(TC, "qdisc del dev lo root\n")])
+    # A kernel before 6.6 accepts a seed, and forgets it.
+    if random and not keeps_seed(shown):
+        raise NetworkError("netem ignores the seed (Linux 6.6 and newer take it)")
+
+
+_TRIED_SEED = 1
+
+
+def keeps_seed(shown: str) -> bool:
+    """Whether ``tc -j qdisc show``, after a trial, tells the seed that was given."""
+    return any(each.get("options", {}).get("seed") == _TRIED_SEED for each in json.loads(shown))
 
 
 def redirect(source: str, target: str) -> str:

@@ -19,7 +19,7 @@ from typing import Self
 
 from lab.errors import NetworkError
 from lab.link_conditions import LinkConditions, Way
-from lab.link_netem import netem, redirect, try_out
+from lab.link_netem import TC, netem, redirect, try_out
 from lab.link_splice import End, mtu_of, set_mtu, splice
 from lab.netns import Command, run_together
 from lab.network import Network
@@ -31,7 +31,6 @@ Link = tuple[str, str]
 WAN_LINKS: tuple[Link, ...] = (("nat_a", "internet"), ("nat_b", "internet"))
 """Of the topology `two_nats`."""
 _ANSWER_WITHIN = 20.0
-_TC = ("tc", "-batch", "-")
 
 
 class Method(StrEnum):
@@ -133,7 +132,7 @@ def conditioned(
                 + netem(each.target, each.way, zlib.crc32(each.seed.encode()))
                 for each in directions
             )
-            run_together([Command(_TC, "".join(lines))])
+            run_together([Command(TC, "".join(lines))])
             yield Conditioned(conditions, chosen)
             return
         relay.begin(directions)
@@ -158,10 +157,9 @@ def choose(conditions: Sequence[LinkConditions]) -> Method:
     if all(way.is_plain for way in ways):
         return Method.PLAIN
     try:
-        run_together([Command(_TC, try_out(any(way.is_random for way in ways)))])
+        try_out(random=any(way.is_random for way in ways))
     except NetworkError:
         return Method.DELAY_LINE
-    run_together([Command(("tc", "qdisc", "del", "dev", "lo", "root"), "")])
     return Method.NETEM
 
 

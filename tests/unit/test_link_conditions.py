@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.link_conditions import LinkConditions, Way, bit_rate, parse_conditions, seconds, share
-from lab.link_netem import netem, options, redirect, try_out
+from lab.link_netem import keeps_seed, netem, options, redirect
 from nat_traversal.errors import UsageError
 
 
@@ -160,6 +160,20 @@ def test_netem_commands() -> None:
     assert netem("b", Way(delay=0.04), 1) == (
         "qdisc replace dev b root netem limit 1000 delay 40000us\n"
     )
-    assert try_out(random=False) == "qdisc add dev lo root netem delay 1ms\n"
-    assert try_out(random=True) == "qdisc add dev lo root netem delay 1ms seed 1\n"
     assert redirect("a", "b").splitlines()[1].endswith("action mirred egress redirect dev b")
+
+
+@pytest.mark.parametrize(
+    ("shown", "keeps"),
+    [
+        (
+            '[{"kind":"netem","root":true,"options":{"limit":1000,"seed":1,"ecn":false,"gap":0}}]',
+            True,
+        ),
+        ('[{"kind":"netem","root":true,"options":{"limit":1000,"ecn":false,"gap":0}}]', False),
+        ('[{"kind":"noqueue","root":true}]', False),
+        ("[]", False),
+    ],
+)
+def test_a_seed_is_only_taken_if_the_kernel_tells_it_again(shown: str, keeps: bool) -> None:
+    assert keeps_seed(shown) is keeps
