@@ -203,7 +203,7 @@ class Rendezvous:
             yield e.SendMessage(m.PeerStatus(m.PeerState.LEFT), other.connection)
         if client.contenders:
             first, *first.contenders = client.contenders
-            yield from self._admit(first, now)
+            yield from self._admit(first, now, client)
             if first.contenders:
                 yield from self._challenge(first, now)
 
@@ -304,10 +304,15 @@ class Rendezvous:
         text = f"the id {client.register.id!r} is in use by another client: choose another --id"
         yield from self._refuse(client, m.ErrorCode.ID_IN_USE, text, now)
 
-    def _admit(self, client: _Client, now: float) -> Iterator[e.Action]:
+    def _admit(
+        self, client: _Client, now: float, before: _Client | None = None
+    ) -> Iterator[e.Action]:
+        """The id is `client`'s from now on; until now it was that of `before`, if of anybody."""
         register = client.register
         assert register is not None
         member = Member(register.id, client.connection, register.generation)
+        if before is not None and before.register and before.register.token == register.token:
+            member.inherit(before.member)
         client.member = member
         self._by_id[register.id] = client
         self._by_token[register.token] = client

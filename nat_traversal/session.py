@@ -59,6 +59,12 @@ class Member:
         self.generation, self.mapped = generation, mapped
         return True
 
+    def inherit(self, before: Member | None) -> None:
+        """The same process on its connection before: the announce of the socket that it registers
+        with now may have been faster than this registration, and is not repeated soon."""
+        if before is not None and before.mapped and before.generation == self.generation:
+            self.announced(before.generation, before.mapped)
+
     def expect(self, generation: int) -> None:
         """The host has no path, and announces the socket `generation`: perhaps it already has."""
         self.established = False

@@ -230,6 +230,17 @@ def test_mapping_that_moved_while_waiting_is_the_candidate() -> None:
     assert start.candidates == (m.Candidate("srflx", moved),)
 
 
+def test_announce_that_overtook_the_registration_of_a_returning_client_counts() -> None:
+    """Its old connection still stands, so the announce is credited there; it is not repeated soon."""
+    rig = Rig().connected()
+    rig.announce(A, generation=2)
+    again = 3
+    rig.feed(e.ControlOpened(again))
+    rig.receive(again, m.Register(1, (1,), NAME[A], NAME[B], TOKEN[A], 2))
+    rig.announce(B, generation=rig.sent(B, m.OpenSocket)[-1].generation)
+    assert rig.sent(again, m.StartRound)
+
+
 def test_two_ids_with_one_token_do_not_disturb_each_other() -> None:
     rig = Rig()
     rig.register(A)
