@@ -151,10 +151,10 @@ class Agent:
 
     def _control_opened(self, now: float) -> Iterator[e.Action]:
         if self.state is _S.ESTABLISHED:
-            yield from self._link.opened(generation=0)
+            yield from self._link.opened(0, now)
             return
         yield from self._open_socket(self._generation + 1)
-        yield from self._link.opened(self._generation)
+        yield from self._link.opened(self._generation, now)
         yield self._announce(now)
 
     def _control_lost(self, reason: str, now: float) -> Iterator[e.Action]:
@@ -193,6 +193,8 @@ class Agent:
                     yield from self._attempt_failed(code, text, now)
             case m.Heartbeat(transaction):
                 yield e.SendMessage(m.HeartbeatAnswer(transaction))
+            case m.HeartbeatAnswer(transaction):
+                self._link.answered(transaction)
             case _:
                 log.debug("ignored from the server: %r", message)
 
@@ -333,7 +335,10 @@ class Agent:
     ) -> Iterator[e.Action]:
         match datagram:
             case datagrams.Announced() if self._announcer is not None:
+                before = self._announcer.mapped
                 yield from self._announcer.answered(datagram, now)
+                if before not in (None, self._announcer.mapped):
+                    yield from self._link.doubt(now)
             case datagrams.Hello() if self._handshake is not None:
                 yield from self._hello_arrived(self._handshake, datagram, source, now)
             case datagrams.Hello() if self.state is _S.ANNOUNCING:
@@ -390,6 +395,7 @@ class Agent:
         if self._once:
             yield from self._close()
         else:
+            yield from self._link.doubt(now)
             yield from self._offer(now)
 
     # Time, and the end
@@ -411,6 +417,8 @@ class Agent:
             if self._path.has_ended(now):
                 yield from self._path_lost("the other side has stopped answering", now)
                 return
+            if self._path.falls_silent(now):
+                yield from self._link.doubt(now)
             for ping in self._path.ping_if_due(now):
                 yield e.SendDatagram(ping, self._path.remote, self._generation)
 

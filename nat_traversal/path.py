@@ -17,6 +17,9 @@ REPEAT_INTERVAL = 1.0
 ones are no proof of death (one path in a hundred ended falsely within a minute); thirty are."""
 CONSENT_TIMEOUT = 30.0
 """Seconds without a PONG after which the path has ended (RFC 7675 section 5.1)."""
+SILENT_AFTER = 6.0
+"""Seconds of unanswered pings after which the client asks whether the server still answers. Above
+a round trip of 5 s; early enough to have reconnected before consent expires."""
 DOUBT_INTERVAL = 0.5
 DOUBT_TIMEOUT = 3.0
 """Seconds between pings, and until the end, once the server says that the peer has left."""
@@ -34,6 +37,8 @@ class Path:
         self._consent_until = now + CONSENT_TIMEOUT
         self._doubted = False
         self._ping_at = now + self._pause()
+        self._unanswered_since: float | None = None
+        self._silence_told = False
 
     @property
     def deadline(self) -> float:
@@ -42,6 +47,14 @@ class Path:
     def has_ended(self, now: float) -> bool:
         """Consent has expired."""
         return now >= self._consent_until
+
+    def falls_silent(self, now: float) -> bool:
+        """No ping has been answered for `SILENT_AFTER`. True once in each silence."""
+        since = self._unanswered_since
+        if self._silence_told or since is None or now - since < SILENT_AFTER:
+            return False
+        self._silence_told = True
+        return True
 
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
@@ -56,6 +69,8 @@ class Path:
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
         self._transactions = [*self._transactions[-7:], transaction]
         self._ping_at = now + (DOUBT_INTERVAL if self._doubted else REPEAT_INTERVAL)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         yield Ping(self._token, transaction)
 
     def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> Iterator[Datagram]:
@@ -66,7 +81,8 @@ class Path:
             yield Pong(self._token, datagram.transaction)
         elif datagram.transaction in self._transactions:
             self._transactions.remove(datagram.transaction)
-            self._doubted = False
+            self._doubted = self._silence_told = False
+            self._unanswered_since = None
             self._consent_until = now + CONSENT_TIMEOUT
             self._ping_at = now + self._pause()
 

@@ -122,6 +122,12 @@ class Client(_Driver):
             control.is_cut = False
             control.reset()
 
+    def change_address(self, address: str) -> None:
+        """As a hand-over, or a NAT's new address: what stood before leads nowhere, and nobody is told."""
+        self.host.nat.public_address = address
+        if self.control is not None:
+            self.control.is_cut = self.control.other.is_cut = True
+
     def carry_out(self, action: e.Action) -> None:
         match action:
             case e.OpenControl():

@@ -331,6 +331,20 @@ def test_start_before_the_registration_is_answered_reports_nothing() -> None:
 # The path and the control link together
 
 
+def test_only_the_answer_to_its_own_question_settles_the_doubt_in_the_server() -> None:
+    """A message that was on its way already says nothing about now."""
+    rig = Rig().established()
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.Heartbeat(7))
+    rig.receive(m.HeartbeatAnswer(question.transaction + 1))
+    rig.wait(10.0)
+    lost = rig.notices()[-1]
+    assert isinstance(lost, e.ServerLost)
+    assert lost.reason == "no answer within 10 s"
+    assert rig.is_in(PathState.ESTABLISHED)
+
+
 def test_path_that_outlives_the_control_link_is_registered_as_connected() -> None:
     rig = Rig().established()
     rig.feed(e.ControlBroken("reset"))
@@ -344,7 +358,10 @@ def test_path_that_outlives_the_control_link_is_registered_as_connected() -> Non
 
 def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() -> None:
     rig = Rig().established()
-    rig.wait(CONSENT_TIMEOUT - 2.0)
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.HeartbeatAnswer(question.transaction))
+    rig.wait(CONSENT_TIMEOUT - 17.0)
     rig.feed(e.ControlBroken("reset"))
     rig.wait(1.0)
     rig.feed(e.ControlOpened())
