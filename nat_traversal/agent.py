@@ -101,6 +101,7 @@ class Agent:
         self._generation = 0
         self._announcer: Announcer | None = None
         self._handshake: Handshake | None = None
+        self._obeyed: m.SendHello | None = None
         self._early: list[tuple[datagrams.Hello, Endpoint]] = []
         self._path: Path | None = None
 
@@ -272,7 +273,7 @@ class Agent:
         self._machine.fire(_T.START)
         if self._announcer is not None:
             self._announcer.stop()
-        self._handshake = Handshake(start)
+        self._handshake, self._obeyed = Handshake(start), None
         yield e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
         for hello, source in self._early:
             yield from self._hello_arrived(self._handshake, hello, source, now)
@@ -286,6 +287,7 @@ class Agent:
             return
         outputs = handshake.ordered(order.step, now)
         if outputs is not None:
+            self._obeyed = order
             yield from self._send_all(outputs)
             yield e.SendMessage(m.HelloSent(order.transaction))
 
@@ -362,6 +364,9 @@ class Agent:
         outputs = handshake.hello_arrived(hello, source, now)
         if outputs is not None and news:
             yield e.Tell(e.HelloCameIn(hello.round, hello.step, source))
+            if hello.step == 2 and self._obeyed is not None and self._obeyed.step == 3:
+                # The server has waited for this round's proof since its order: it is on its way.
+                yield e.SendMessage(m.HelloSent(self._obeyed.transaction))
         yield from self._handshake_progress(outputs, now)
 
     def _traffic_arrived(self, mark: bytes, source: Endpoint, now: float) -> Iterator[e.Action]:

@@ -213,6 +213,8 @@ class Rendezvous:
         self, client: _Client, message: m.Message | m.UnknownMessage, now: float
     ) -> Iterator[e.Action]:
         client.heard_at = now
+        if client.member is not None:
+            client.member.heard_at = now
         client.allowance = min(BURST, client.allowance + RATE * (now - client.allowance_at) - 1.0)
         client.allowance_at = now
         if client.allowance < 0:
@@ -245,7 +247,7 @@ class Rendezvous:
             case m.HelloSent(transaction):
                 yield from session.hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
-                yield from session.established(member, attempt, round_)
+                yield from session.established(member, attempt, round_, now)
             case m.Retry(generation):
                 yield from session.retry(member, generation, now)
             case _:

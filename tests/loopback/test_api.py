@@ -265,7 +265,7 @@ class TestErrors:
             assert error.code == m.ErrorCode.SERVER_FULL
 
     async def test_a_peer_that_does_not_take_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session, "STEP_WITHIN", 0.05)
+        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
         async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
             mute.send(register("host_b", "host_a"))
             await mute.until(m.Registered)

@@ -9,6 +9,7 @@ import pytest
 from nat_traversal import events as e
 from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, PathState
 from nat_traversal.announcer import UDP_SILENCE
+from nat_traversal.session import VERDICT_MOST, VERDICT_WITHIN
 from nat_traversal.wire.datagrams import Hello
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
@@ -151,17 +152,59 @@ def test_connected_once_client_outlives_the_server() -> None:
     assert b.is_connected
 
 
-@pytest.mark.parametrize("r", [0.0, 0.5, 2.5])
-@pytest.mark.parametrize("p", [0.0, 0.7, 1.5])
+def assert_connected_in_the_first_round(world: World, a: Client, b: Client) -> None:
+    world.until(lambda: bool(a.told(e.PathEstablished) and b.told(e.PathEstablished)))
+    world.run(VERDICT_MOST + 10.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert len(client.told(e.RoundStarted)) == 1
+        assert len(client.told(e.RegisteredAtServer)) == 1
+        assert not client.told(e.ServerLost)
+        assert not client.told(e.PathLost)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 1.0, 2.5, 5.0])
+@pytest.mark.parametrize("p", [0.0, 0.7, 1.5, 2.5, 3.5, 5.0])
 def test_slow_links_connect_in_the_first_round(r: float, p: float) -> None:
     world = World(r=r, p=p, nat_a="port-restricted-cone", nat_b="port-restricted-cone")
     a, b = world.pair()
     world.connect(a, b, within=3 * r + 2 * p + 0.5)
-    world.run(30.0)
-    for client in (a, b):
-        assert client.is_connected
-        assert client.path.round == 1
-        assert not client.told(e.PathLost)
+    assert_connected_in_the_first_round(world, a, b)
+
+
+SLOW = [
+    (r, p)
+    for r in (0.0, 0.25, 1.0, 2.5, 5.0)
+    for p in (0.0, 0.5, 1.5, 2.5, 3.5, 5.0)
+    if p <= 2 * r + 3.5
+]
+"""R and P; beyond, P is longer than the way over the server by more than a round waits."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("loss", [0.1, 0.3])
+@pytest.mark.parametrize(("r", "p"), SLOW)
+def test_loss_on_slow_links_ends_no_round_too_early(
+    r: float, p: float, loss: float, seed: int
+) -> None:
+    """TCP's ways vary too, by up to half."""
+    weather = Weather(loss=loss, duplication=0.1, jitter=0.05, segments=True)
+    nat = "port-restricted-cone"
+    world = World(r=r, p=p, nat_a=nat, nat_b=nat, weather=weather, seed=seed)
+    a, b = world.pair()
+    assert_connected_in_the_first_round(world, a, b)
+
+
+@pytest.mark.parametrize("r", [0.0, 1.0, 5.0])
+def test_slow_servers_verdict_takes_some_round_trips_more(r: float) -> None:
+    world = World(r=r, p=r, nat_a="symmetric", nat_b="symmetric")
+    a, b = world.pair()
+    rounds = 2 * (VERDICT_WITHIN + 2 * r + 2 * r) + r
+    world.until(
+        lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)),
+        within=3 * r + rounds + 0.1,
+    )
+    assert a.told(e.AttemptFailed)[0].code == "no-path"
 
 
 # UDP is blocked

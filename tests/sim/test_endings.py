@@ -10,6 +10,7 @@ from nat_traversal import events as e
 from nat_traversal.announcer import ANNOUNCE_KEEPALIVE
 from nat_traversal.control_link import ANSWER_WITHIN, RECONNECT_FIRST
 from nat_traversal.path import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
+from nat_traversal.session import LONGEST_ROUND_TRIP, STEP_WITHIN
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
 from tests.sim.world import Client, World
@@ -65,12 +66,42 @@ def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
     a, b = world.pair()
     world.until(lambda: bool(b.told(e.RoundStarted)), within=5.0)
     b.vanish()
-    world.run(5.0)
+    world.run(STEP_WITHIN + LONGEST_ROUND_TRIP + 1.0)
     (failed,) = a.told(e.AttemptFailed)
     assert (failed.code, failed.text) == (
         "peer-silent",
         "host_b did not obey the order to send HELLO 2",
     )
+
+
+@pytest.mark.parametrize(
+    ("victim_id", "notice", "step"),
+    [
+        ("host_a", e.RoundStarted, None),
+        ("host_b", e.RoundStarted, None),
+        ("host_a", e.HelloWentOut, 1),
+        ("host_b", e.HelloWentOut, 2),
+        ("host_a", e.HelloWentOut, 3),
+    ],
+)
+def test_peer_that_dies_in_a_round_is_not_called_blocked(
+    victim_id: str, notice: type[e.Notice], step: int | None
+) -> None:
+    """Its connection still stands, as far as the server knows; the next round finds it mute."""
+    world = World(nat_a="symmetric", nat_b="symmetric")
+    clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
+    victim = clients.pop(victim_id)
+    (survivor,) = clients.values()
+    world.until(
+        lambda: any(step in (None, getattr(told, "step", None)) for told in victim.told(notice)),
+        within=5.0,
+    )
+    victim.vanish()
+    world.run(45.0)
+    failures = survivor.told(e.AttemptFailed)
+    assert failures
+    assert {failed.code for failed in failures} == {"peer-silent"}
+    assert all(failed.text.startswith(f"{victim_id} ") for failed in failures)
 
 
 # Bye
@@ -192,7 +223,7 @@ def test_late_pong_does_not_settle_a_doubt() -> None:
 NEW_ADDRESS = "203.0.113.77"
 
 
-@pytest.mark.parametrize("r", [1 / 16, 2.5])
+@pytest.mark.parametrize("r", [1 / 16, 2.5, 5.0])
 def test_changed_address_costs_no_more_than_consent(r: float) -> None:
     """Silence of the path is a reason to ask the server, long before its heartbeats would."""
     world = World(r=r, nat_a="port-restricted-cone", nat_b="port-restricted-cone")
@@ -226,7 +257,7 @@ def test_waiting_client_with_a_changed_address_registers_anew() -> None:
     assert a.told(e.MappingLearned)[-1].mapped.address == NEW_ADDRESS
 
 
-@pytest.mark.parametrize("r", [1 / 16, 2.5])
+@pytest.mark.parametrize("r", [1 / 16, 2.5, 5.0])
 def test_slow_server_is_asked_once_for_each_silence_and_not_left(r: float) -> None:
     world = World(r=r)
     a, b = world.pair()

@@ -297,6 +297,17 @@ def test_order_that_makes_no_sense_is_neither_obeyed_nor_acknowledged(order: m.S
     assert Rig().punching().receive(order) == []
 
 
+def test_hello_2_that_comes_after_the_order_of_hello_3_is_told_once() -> None:
+    """Else the server might end a round whose proof is on its way."""
+    rig = Rig().punching()
+    rig.receive(m.SendHello(7, 1, 1, 1))
+    rig.receive(m.SendHello(8, 1, 1, 3))
+    assert rig.messages()[-2:] == [m.HelloSent(7), m.HelloSent(8)]
+    for _ in range(2):
+        rig.hear(Hello(ROUND, 1, 2, False))
+    assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8)]
+
+
 def test_order_before_a_round_is_ignored() -> None:
     assert Rig().registered().receive(m.SendHello(1, 1, 1, 1)) == []
 
