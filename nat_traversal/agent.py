@@ -225,12 +225,25 @@ class Agent:
             yield self._announce(now)
             return
         if self.state is _S.ESTABLISHED:
-            yield e.Tell(e.PathLost("the other side asked for a new path"))
-            if self._once:
+            goes_on = self._only_this_side_has_proof()
+            yield e.Tell(
+                e.PathLost("the other side had no proof of it", attempt_goes_on=True)
+                if goes_on
+                else e.PathLost("the other side asked for a new path")
+            )
+            if self._once and not goes_on:
                 yield from self._close()
                 return
         yield from self._open_socket(max(generation, self._generation + 1))
         yield self._announce(now)
+
+    def _only_this_side_has_proof(self) -> bool:
+        """Whether an order to open a socket means the next round. The peer has sent nothing that
+        only an established peer sends, and has not left either."""
+        handshake, path = self._handshake, self._path
+        assert handshake is not None
+        assert path is not None
+        return not (handshake.peer_has_proof or path.is_doubted)
 
     def _offer(self, now: float) -> Iterator[e.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""

@@ -235,7 +235,7 @@ def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
             return Exit.SERVER_UNREACHABLE
         case e.AttemptFailed(_, _, None):
             return Exit.TRAVERSAL_FAILED
-        case e.PathLost() if once:
+        case e.PathLost(_, False) if once:
             return Exit.CONNECTION_LOST
     return None
 

@@ -35,7 +35,8 @@ class Path:
         self._rng = rng
         self._transactions: list[bytes] = []
         self._consent_until = now + CONSENT_TIMEOUT
-        self._doubted = False
+        self.is_doubted = False
+        """The server says that the peer left, and it has not shown itself since."""
         self._ping_at = now + self._pause()
         self._unanswered_since: float | None = None
         self._silence_told = False
@@ -58,7 +59,7 @@ class Path:
 
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
-        self._doubted = True
+        self.is_doubted = True
         self._transactions.clear()  # a pong that is on its way proves the past
         self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT)
         self._ping_at = now
@@ -68,7 +69,7 @@ class Path:
             return
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
         self._transactions = [*self._transactions[-7:], transaction]
-        self._ping_at = now + (DOUBT_INTERVAL if self._doubted else REPEAT_INTERVAL)
+        self._ping_at = now + (DOUBT_INTERVAL if self.is_doubted else REPEAT_INTERVAL)
         if self._unanswered_since is None:
             self._unanswered_since = now
         yield Ping(self._token, transaction)
@@ -81,7 +82,7 @@ class Path:
             yield Pong(self._token, datagram.transaction)
         elif datagram.transaction in self._transactions:
             self._transactions.remove(datagram.transaction)
-            self._doubted = self._silence_told = False
+            self.is_doubted = self._silence_told = False
             self._unanswered_since = None
             self._consent_until = now + CONSENT_TIMEOUT
             self._ping_at = now + self._pause()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nat_traversal import Endpoint, __version__, cli
+from nat_traversal import events as e
 from nat_traversal.console import Console
 from nat_traversal.endpoint import HostPort
 
@@ -243,3 +244,10 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
     targets = asyncio.run(cli._targets(HostPort("localhost", 53)))
     assert targets == [Endpoint("127.0.0.1", 53), Endpoint("::1", 53)]
+
+
+def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
+    lost, between_rounds = e.PathLost("why"), e.PathLost("why", attempt_goes_on=True)
+    assert cli._exit_status(lost, once=True) is cli.Exit.CONNECTION_LOST
+    assert cli._exit_status(between_rounds, once=True) is None
+    assert cli._exit_status(lost, once=False) is None
