@@ -23,7 +23,8 @@ from nat_traversal.timers import Backoff, Timers
 from nat_traversal.transitions import StateMachine
 from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, datagrams
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.control import MAX_COUNTER, check_id
+from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.names import check_id
 
 log = logging.getLogger(__name__)
 

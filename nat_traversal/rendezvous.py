@@ -14,6 +14,7 @@ from typing import Any
 
 from nat_traversal import events as e
 from nat_traversal.endpoint import Endpoint
+from nat_traversal.limits import ServerLimits
 from nat_traversal.session import Member, Session
 from nat_traversal.timers import Timers
 from nat_traversal.wire import PROTOCOL_VERSION
@@ -37,16 +38,10 @@ RATE = 20.0
 """Control messages of one client: at once, and a second in the long run."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """What an operator may change. `heartbeat` in seconds (0.1 to 3600)."""
-
-    connections: int = 4096
-    heartbeat: float = 20.0
-
-
 @dataclass(slots=True, eq=False)
 class _Client:
+    """One control connection, and whom it registered."""
+
     connection: e.ConnectionId
     heard_at: float
     allowance: float = float(BURST)
@@ -60,6 +55,8 @@ class _Client:
 
 @dataclass(frozen=True, slots=True)
 class _EarlyAnnounce:
+    """An announce whose registration is on its way."""
+
     announce: Announce
     source: Endpoint
     local: Any

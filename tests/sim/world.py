@@ -14,7 +14,8 @@ from nat_traversal import events as e
 from nat_traversal.agent import Agent, PathState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import WireError
-from nat_traversal.rendezvous import Rendezvous, ServerLimits
+from nat_traversal.limits import ServerLimits
+from nat_traversal.rendezvous import Rendezvous
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from tests.sim.clock import Clock

@@ -13,7 +13,7 @@ import pytest
 
 from nat_traversal import agent, control_link, handshake, session
 from nat_traversal.agent import FINAL_REFUSALS
-from nat_traversal.rendezvous import ServerLimits
+from nat_traversal.limits import ServerLimits
 from nat_traversal.wire import control, datagrams, messages
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/protocol.md").read_text(encoding="utf-8")
