@@ -9,11 +9,12 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.agent import FINAL_REFUSALS, MAX_EARLY, Agent, PathState
+from nat_traversal.agent import FINAL_REFUSALS, Agent, PathState
 from nat_traversal.control_link import LinkState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.path import CONSENT_TIMEOUT
+from nat_traversal.puncher import MAX_EARLY
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
 

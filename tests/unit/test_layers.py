@@ -24,7 +24,7 @@ FORBIDDEN = {
 }  # fmt: skip
 """What brings I/O, a clock, threads or chance of its own."""
 LOWER = {"errors", "endpoint", "behavior", "limits", "wire", "timers", "transitions", "events"}
-CLIENT = {"agent", "announcer", "control_link", "handshake", "path"}
+CLIENT = {"agent", "announcer", "control_link", "handshake", "path", "puncher"}
 SERVER = {"rendezvous", "session"}
 LAB_MAY_USE = {"behavior", "endpoint", "errors", "wire"}
 

@@ -25,8 +25,8 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "handshake.TABLE_B": handshake.TABLE_B,
 }
 MODULES = (
-    "agent", "announcer", "control_link", "handshake", "path", "rendezvous", "session",
-    "wire", "wire.control", "wire.datagrams",
+    "agent", "announcer", "control_link", "handshake", "path", "puncher", "rendezvous",
+    "session",    "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
