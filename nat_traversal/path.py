@@ -22,7 +22,10 @@ SILENT_AFTER = 6.0
 a round trip of 5 s; early enough to have reconnected before consent expires."""
 DOUBT_INTERVAL = 0.5
 DOUBT_TIMEOUT = 3.0
-"""Seconds between pings, and until the end, once the server says that the peer has left."""
+"""Seconds between pings, and above a round trip until the end, once the server says that the peer
+has left."""
+KEPT_PINGS = 16
+"""The newest pings whose answer counts: in doubt, those of a round trip of more than 5 s."""
 
 
 class Path:
@@ -33,7 +36,9 @@ class Path:
         self.remote = remote
         self._token = token
         self._rng = rng
-        self._transactions: list[bytes] = []
+        self._asked: dict[bytes, float] = {}
+        """The newest pings, and when they were sent."""
+        self._round_trip = 0.0
         self._consent_until = now + CONSENT_TIMEOUT
         self.is_doubted = False
         """The server says that the peer left, and it has not shown itself since."""
@@ -60,15 +65,17 @@ class Path:
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
         self.is_doubted = True
-        self._transactions.clear()  # a pong that is on its way proves the past
-        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT)
+        self._asked.clear()  # a pong that is on its way proves the past
+        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT + self._round_trip)
         self._ping_at = now
 
     def ping_if_due(self, now: float) -> Iterator[Datagram]:
         if now < self._ping_at:
             return
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
-        self._transactions = [*self._transactions[-7:], transaction]
+        self._asked[transaction] = now
+        if len(self._asked) > KEPT_PINGS:
+            del self._asked[next(iter(self._asked))]
         self._ping_at = now + (DOUBT_INTERVAL if self.is_doubted else REPEAT_INTERVAL)
         if self._unanswered_since is None:
             self._unanswered_since = now
@@ -80,8 +87,8 @@ class Path:
             return
         if isinstance(datagram, Ping):
             yield Pong(self._token, datagram.transaction)
-        elif datagram.transaction in self._transactions:
-            self._transactions.remove(datagram.transaction)
+        elif datagram.transaction in self._asked:
+            self._round_trip = now - self._asked.pop(datagram.transaction)
             self.is_doubted = self._silence_told = False
             self._unanswered_since = None
             self._consent_until = now + CONSENT_TIMEOUT

@@ -192,6 +192,20 @@ def test_doubted_path_that_lives_stays() -> None:
     assert not a.told(e.PathLost)
 
 
+@pytest.mark.parametrize("p", [1.0, 3.0, 5.0])
+def test_doubted_path_that_lives_far_away_stays(p: float) -> None:
+    world = World(p=p, r=1 / 4)
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(30.0)
+    assert b.control is not None
+    b.control.reset()
+    world.run(60.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert not client.told(e.PathLost)
+
+
 def test_doubted_path_that_is_dead_is_lost_within_seconds() -> None:
     world, a, b = connected()
     b.crash()
