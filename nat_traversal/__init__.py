@@ -1,7 +1,8 @@
 """UDP between two hosts behind NATs: `connect` on each of them, `serve` on a public server."""
 
-from nat_traversal.aio.connection import Connection, connect
-from nat_traversal.aio.server import Server, serve
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import (
     ConnectionLostError,
@@ -13,7 +14,11 @@ from nat_traversal.errors import (
     UsageError,
     WireError,
 )
-from nat_traversal.rendezvous import ServerLimits
+from nat_traversal.limits import ServerLimits
+
+if TYPE_CHECKING:
+    from nat_traversal.aio.connection import Connection, connect
+    from nat_traversal.aio.server import Server, serve
 
 __version__ = "0.1.0"
 
@@ -34,3 +39,20 @@ __all__ = [
     "connect",
     "serve",
 ]
+_WHERE = {
+    "Connection": "aio.connection",
+    "connect": "aio.connection",
+    "Server": "aio.server",
+    "serve": "aio.server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a side of it when it is first asked for (PEP 562): who serves needs no client."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """A client as a machine without I/O: obeys the server, punches, keeps the path, comes back.
 
-Three parts share one set of timers: the control link, the round of HELLOs, the established path.
-This module ties them together. Feed `handle` events, carry out the actions that it returns, call it
+Four parts share one set of timers: the control link, the announces and the HELLOs of a socket, the
+established path. This module ties them together. Feed `handle` events, carry out the actions that it returns, call it
 with `TimerFired` at `deadline()`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum, auto
 
 from nat_traversal import events as e
@@ -17,20 +17,19 @@ from nat_traversal.announcer import Announcer
 from nat_traversal.control_link import ControlLink, Identity
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
-from nat_traversal.handshake import Handshake, HandshakeState, Output
 from nat_traversal.path import Path
+from nat_traversal.puncher import Puncher
 from nat_traversal.timers import Backoff, Timers
 from nat_traversal.transitions import StateMachine
 from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, datagrams
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.control import MAX_COUNTER, check_id
+from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.names import check_id
 
 log = logging.getLogger(__name__)
 
 METHOD = "ordered-hello"
 """The name of the contract's rung, for logs, results and reports."""
-MAX_EARLY = 4
-"""HELLOs that are kept until the round starts; the oldest makes room."""
 RETRY_FIRST = 5.0
 RETRY_MOST = 300.0
 """Seconds: pause after the first failed attempt, and the longest; jittered by `Backoff`."""
@@ -100,8 +99,7 @@ class Agent:
         self._machine = StateMachine("path", _S.IDLE, TABLE)
         self._generation = 0
         self._announcer: Announcer | None = None
-        self._handshake: Handshake | None = None
-        self._early: list[tuple[datagrams.Hello, Endpoint]] = []
+        self._puncher: Puncher | None = None
         self._path: Path | None = None
 
     @property
@@ -122,7 +120,7 @@ class Agent:
             return []
         actions = list(self._dispatch(event, now))
         self._arm("announce", self._announcer.deadline if self._announcer else None)
-        self._arm("handshake", self._handshake.deadline if self._handshake else None)
+        self._arm("handshake", self._puncher.deadline if self._puncher else None)
         self._arm("path", self._path.deadline if self._path else None)
         return actions
 
@@ -151,10 +149,10 @@ class Agent:
 
     def _control_opened(self, now: float) -> Iterator[e.Action]:
         if self.state is _S.ESTABLISHED:
-            yield from self._link.opened(generation=0)
+            yield from self._link.opened(0, now)
             return
         yield from self._open_socket(self._generation + 1)
-        yield from self._link.opened(self._generation)
+        yield from self._link.opened(self._generation, now)
         yield self._announce(now)
 
     def _control_lost(self, reason: str, now: float) -> Iterator[e.Action]:
@@ -186,13 +184,16 @@ class Agent:
                 yield from self._fresh_socket_ordered(generation, now)
             case m.StartRound():
                 yield from self._round_started(message, now)
-            case m.SendHello():
-                yield from self._hello_ordered(message, now)
+            case m.SendHello() if self._puncher is not None:
+                yield from self._puncher.ordered(message, now)
             case m.Failed(attempt, code, text):
-                if self._handshake is None or self._handshake.start.attempt == attempt:
+                start = self._puncher.round if self._puncher else None
+                if start is None or start.attempt == attempt:
                     yield from self._attempt_failed(code, text, now)
             case m.Heartbeat(transaction):
                 yield e.SendMessage(m.HeartbeatAnswer(transaction))
+            case m.HeartbeatAnswer(transaction):
+                self._link.answered(transaction)
             case _:
                 log.debug("ignored from the server: %r", message)
 
@@ -222,12 +223,25 @@ class Agent:
             yield self._announce(now)
             return
         if self.state is _S.ESTABLISHED:
-            yield e.Tell(e.PathLost("the other side asked for a new path"))
-            if self._once:
+            goes_on = self._only_this_side_has_proof()
+            yield e.Tell(
+                e.PathLost("the other side had no proof of it", attempt_goes_on=True)
+                if goes_on
+                else e.PathLost("the other side asked for a new path")
+            )
+            if self._once and not goes_on:
                 yield from self._close()
                 return
         yield from self._open_socket(max(generation, self._generation + 1))
         yield self._announce(now)
+
+    def _only_this_side_has_proof(self) -> bool:
+        """Whether an order to open a socket means the next round. The peer has sent nothing that
+        only an established peer sends, and has not left either."""
+        puncher, path = self._puncher, self._path
+        assert puncher is not None
+        assert path is not None
+        return not (puncher.peer_has_proof or path.is_doubted)
 
     def _offer(self, now: float) -> Iterator[e.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
@@ -243,11 +257,11 @@ class Agent:
         self._machine.fire(_T.OPEN)
         self._generation = (generation - 1) % MAX_COUNTER + 1
         self._announcer = Announcer(self._identity.token, self._generation, self._rng)
+        self._puncher = Puncher(self._generation)
         yield e.OpenUdp(self._generation)
 
     def _drop_socket(self) -> Iterator[e.Action]:
-        self._handshake = None
-        self._early = []
+        self._puncher = None
         self._path = None
         self._announcer = None
         self._timers.cancel("retry")
@@ -267,36 +281,19 @@ class Agent:
     def _round_started(self, start: m.StartRound, now: float) -> Iterator[e.Action]:
         if self.state is not _S.ANNOUNCING:
             return
+        assert self._announcer is not None
+        assert self._puncher is not None
         self._machine.fire(_T.START)
-        if self._announcer is not None:
-            self._announcer.stop()
-        self._handshake = Handshake(start)
-        yield e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
-        for hello, source in self._early:
-            yield from self._hello_arrived(self._handshake, hello, source, now)
+        self._announcer.stop()
+        yield from self._puncher.start(start, now)
 
-    def _hello_ordered(self, order: m.SendHello, now: float) -> Iterator[e.Action]:
-        handshake = self._handshake
-        if handshake is None or (order.attempt, order.round) != (
-            handshake.start.attempt,
-            handshake.start.round,
-        ):
+    def _see_whether_proven(self, now: float) -> Iterator[e.Action]:
+        """After a datagram of the round: was that the proof?"""
+        if self.state is not _S.PUNCHING or self._puncher is None:
             return
-        outputs = handshake.ordered(order.step, now)
-        if outputs is not None:
-            yield from self._send_all(outputs)
-            yield e.SendMessage(m.HelloSent(order.transaction))
-
-    def _handshake_progress(self, outputs: list[Output] | None, now: float) -> Iterator[e.Action]:
-        """After a datagram of the round: send the answers, and see whether that was the proof."""
-        handshake = self._handshake
-        assert handshake is not None
-        if outputs is not None:
-            yield from self._send_all(outputs)
-        if handshake.state is not HandshakeState.ESTABLISHED or self.state is not _S.PUNCHING:
+        start, remote = self._puncher.round, self._puncher.remote
+        if start is None or remote is None:
             return
-        start, remote = handshake.start, handshake.remote
-        assert remote is not None
         self._machine.fire(_T.PROVEN)
         self._retry.reset()
         self._path = Path(start.token, remote, self._rng, now)
@@ -307,12 +304,6 @@ class Agent:
                 start.attempt, start.round, METHOD, remote, self._generation, start.token
             )
         )
-
-    def _send_all(self, outputs: Iterable[Output]) -> Iterator[e.Action]:
-        for datagram, destination in outputs:
-            yield e.SendDatagram(datagram, destination, self._generation)
-            if isinstance(datagram, datagrams.Hello) and datagram.copy == 0:
-                yield e.Tell(e.HelloWentOut(datagram.round, datagram.step, destination))
 
     def _attempt_failed(self, code: str, text: str, now: float) -> Iterator[e.Action]:
         if self.state is _S.ESTABLISHED:
@@ -333,15 +324,16 @@ class Agent:
     ) -> Iterator[e.Action]:
         match datagram:
             case datagrams.Announced() if self._announcer is not None:
+                before = self._announcer.mapped
                 yield from self._announcer.answered(datagram, now)
-            case datagrams.Hello() if self._handshake is not None:
-                yield from self._hello_arrived(self._handshake, datagram, source, now)
-            case datagrams.Hello() if self.state is _S.ANNOUNCING:
-                # It may have overtaken the word of the server that tells its token.
-                self._early = [*self._early[1 - MAX_EARLY :], (datagram, source)]
-            case datagrams.Confirm() if self._handshake is not None:
-                outputs = self._handshake.confirm_arrived(datagram, source)
-                yield from self._handshake_progress(outputs, now)
+                if before not in (None, self._announcer.mapped):
+                    yield from self._link.doubt(now)
+            case datagrams.Hello() if self._puncher is not None:
+                yield from self._puncher.hello_arrived(datagram, source, now)
+                yield from self._see_whether_proven(now)
+            case datagrams.Confirm() if self._puncher is not None:
+                yield from self._puncher.confirm_arrived(datagram, source)
+                yield from self._see_whether_proven(now)
             case datagrams.Ping() | datagrams.Pong() | datagrams.Bye():
                 yield from self._traffic_arrived(datagram.token, source, now)
                 yield from self._path_datagram(datagram, source, now)
@@ -350,24 +342,10 @@ class Agent:
             case _:
                 log.debug("ignored from %s: %r", source, datagram)
 
-    def _hello_arrived(
-        self, handshake: Handshake, hello: datagrams.Hello, source: Endpoint, now: float
-    ) -> Iterator[e.Action]:
-        news = hello.step not in handshake.heard_steps
-        outputs = handshake.hello_arrived(hello, source, now)
-        if outputs is not None and news:
-            yield e.Tell(e.HelloCameIn(hello.round, hello.step, source))
-        yield from self._handshake_progress(outputs, now)
-
     def _traffic_arrived(self, mark: bytes, source: Endpoint, now: float) -> Iterator[e.Action]:
-        """`mark` is the round's token or the beginning of it."""
-        handshake = self._handshake
-        if (
-            handshake is not None
-            and handshake.start.token.startswith(mark)
-            and handshake.traffic_arrived(source)
-        ):
-            yield from self._handshake_progress(None, now)
+        if self._puncher is not None:
+            self._puncher.traffic_arrived(mark, source)
+            yield from self._see_whether_proven(now)
 
     def _path_datagram(
         self,
@@ -390,6 +368,7 @@ class Agent:
         if self._once:
             yield from self._close()
         else:
+            yield from self._link.doubt(now)
             yield from self._offer(now)
 
     # Time, and the end
@@ -405,12 +384,14 @@ class Agent:
             yield from self._announcer.due(now, server_answers=self._link.is_registered)
         elif name == "retry":
             yield from self._offer(now)
-        elif name == "handshake" and self._handshake is not None:
-            yield from self._send_all(self._handshake.repeat(now))
+        elif name == "handshake" and self._puncher is not None:
+            yield from self._puncher.repeat(now)
         elif name == "path" and self._path is not None:
             if self._path.has_ended(now):
                 yield from self._path_lost("the other side has stopped answering", now)
                 return
+            if self._path.falls_silent(now):
+                yield from self._link.doubt(now)
             for ping in self._path.ping_if_due(now):
                 yield e.SendDatagram(ping, self._path.remote, self._generation)
 

@@ -30,7 +30,8 @@ class Announcer:
         self._transactions: list[bytes] = []
         self._pause = ANNOUNCE_FIRST
         self._silent_since: float | None = None
-        self._mapped: Endpoint | None = None
+        self.mapped: Endpoint | None = None
+        """Where the server saw this socket last."""
 
     def announce(self, now: float) -> e.Action:
         """The next announce. Until it is answered, the next follows after a doubled pause."""
@@ -52,8 +53,8 @@ class Announcer:
             self._silent_since = None
             self._pause = ANNOUNCE_FIRST
             self.deadline = now + ANNOUNCE_KEEPALIVE
-        if answer.mapped != self._mapped:
-            self._mapped = answer.mapped
+        if answer.mapped != self.mapped:
+            self.mapped = answer.mapped
             yield e.Tell(e.MappingLearned(answer.mapped, self._generation))
 
     def due(self, now: float, *, server_answers: bool) -> Iterator[e.Action]:

@@ -15,7 +15,8 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 
 ANSWER_WITHIN = 10.0
-"""Seconds for the server to accept the connection and answer the registration."""
+"""Seconds for the server to accept the connection, then to answer the registration, or a ping in doubt.
+Two round trips of 5 s, or the third repetition of what TCP lost."""
 RECONNECT_FIRST = 1.0
 RECONNECT_MOST = 60.0
 """Seconds: the first pause before reconnecting, and the longest; jittered by `Backoff`."""
@@ -79,6 +80,8 @@ class ControlLink:
         self._transaction = 0
         self._heartbeat = 0.0
         self._heard_at = 0.0
+        self._doubt: int | None = None
+        """The ping whose answer the connection is waited for in doubt."""
 
     @property
     def state(self) -> LinkState:
@@ -93,9 +96,10 @@ class ControlLink:
         self._timers.set("answer", now + ANSWER_WITHIN)
         yield e.OpenControl()
 
-    def opened(self, generation: int) -> Iterator[e.Action]:
+    def opened(self, generation: int, now: float) -> Iterator[e.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted)."""
         self._machine.fire(_T.OPENED)
+        self._timers.set("answer", now + ANSWER_WITHIN)
         identity = self._identity
         yield e.SendMessage(
             m.Register(
@@ -122,6 +126,23 @@ class ControlLink:
         self._timers.cancel("answer")
         self._timers.set("heartbeat", now + self._heartbeat)
         yield e.Tell(e.RegisteredAtServer(self._identity.id, self._identity.peer))
+
+    def doubt(self, now: float) -> Iterator[e.Action]:
+        """The path is silent or lost, or this host is seen elsewhere than before. So its address may
+        have changed, and this connection be dead: ask at once, or, if there is none, try again soon."""
+        if self.state is _S.REGISTERED and self._doubt is None:
+            self._doubt = self._next_transaction()
+            self._timers.set("answer", now + ANSWER_WITHIN)
+            yield e.SendMessage(m.Heartbeat(self._doubt))
+        elif self.state is _S.PAUSING:
+            self._backoff.reset()
+            self._timers.set("reconnect", now + self._backoff.next())
+
+    def answered(self, transaction: int) -> None:
+        """The server answered a ping; only the answer to the one in doubt settles it."""
+        if transaction == self._doubt:
+            self._doubt = None
+            self._timers.cancel("answer")
 
     def timed_out(self, name: str, now: float) -> str | None:
         """Why the timer `name` ends the connection, or None if it does not."""
@@ -158,6 +179,7 @@ class ControlLink:
             yield e.CloseControl()
 
     def _cancel_timers(self) -> None:
+        self._doubt = None
         for name in self.TIMERS:
             self._timers.cancel(name)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nat_traversal.errors import UsageError
 
 MAX_PORT = 65535
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+_HOST_NAME = r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,5 +115,5 @@ def _is_host(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         # A name of digits and dots only is a mistyped IPv4 address, never a DNS name.
-        return bool(_HOST_NAME.match(host)) and not re.fullmatch(r"[\d.]+", host)
+        return bool(re.match(_HOST_NAME, host)) and not re.fullmatch(r"[\d.]+", host)
     return True

@@ -238,6 +238,9 @@ class PathLost:
     """The path stood and has ended."""
 
     reason: str
+    attempt_goes_on: bool = False
+    """Only this side had proof when the round ended: the next round of the attempt follows, also
+    for a client that gives up after one attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class Handshake:
         self._answered_copy = 0
         self.heard_steps: set[int] = set()
         """The HELLOs of the peer that came in."""
+        self.peer_has_proof = False
+        """The peer has sent what only an established peer sends."""
         self._copies = {1: 0, 2: 0, 3: 0}
         self._repeats = 0
         self._deadline: float | None = None
@@ -173,6 +175,7 @@ class Handshake:
         self._prove(source)
         if confirm.answer_wanted:
             return [(self._confirm(answer_wanted=False), source)]
+        self.peer_has_proof = True
         return []
 
     def traffic_arrived(self, source: Endpoint) -> bool:
@@ -180,10 +183,13 @@ class Handshake:
 
         It stands for a CONFIRM that was lost or overtaken.
         """
-        if self.state is not _S.ANSWERING or source not in self._spoken_to:
-            return False
-        self._prove(source)
-        return True
+        if self.state is _S.ANSWERING and source in self._spoken_to:
+            self._prove(source)
+            self.peer_has_proof = True
+            return True
+        if self.state is _S.ESTABLISHED and source == self._heard_from:
+            self.peer_has_proof = True
+        return False
 
     def repeat(self, now: float) -> list[Output]:
         """The deadline is due: say it again."""

@@ -17,9 +17,15 @@ REPEAT_INTERVAL = 1.0
 ones are no proof of death (one path in a hundred ended falsely within a minute); thirty are."""
 CONSENT_TIMEOUT = 30.0
 """Seconds without a PONG after which the path has ended (RFC 7675 section 5.1)."""
+SILENT_AFTER = 6.0
+"""Seconds of unanswered pings after which the client asks whether the server still answers. Above
+a round trip of 5 s; early enough to have reconnected before consent expires."""
 DOUBT_INTERVAL = 0.5
 DOUBT_TIMEOUT = 3.0
-"""Seconds between pings, and until the end, once the server says that the peer has left."""
+"""Seconds between pings, and above a round trip until the end, once the server says that the peer
+has left."""
+KEPT_PINGS = 16
+"""The newest pings whose answer counts: in doubt, those of a round trip of more than 5 s."""
 
 
 class Path:
@@ -30,10 +36,15 @@ class Path:
         self.remote = remote
         self._token = token
         self._rng = rng
-        self._transactions: list[bytes] = []
+        self._asked: dict[bytes, float] = {}
+        """The newest pings, and when they were sent."""
+        self._round_trip = 0.0
         self._consent_until = now + CONSENT_TIMEOUT
-        self._doubted = False
+        self.is_doubted = False
+        """The server says that the peer left, and it has not shown itself since."""
         self._ping_at = now + self._pause()
+        self._unanswered_since: float | None = None
+        self._silence_told = False
 
     @property
     def deadline(self) -> float:
@@ -43,19 +54,31 @@ class Path:
         """Consent has expired."""
         return now >= self._consent_until
 
+    def falls_silent(self, now: float) -> bool:
+        """No ping has been answered for `SILENT_AFTER`. True once in each silence."""
+        since = self._unanswered_since
+        if self._silence_told or since is None or now - since < SILENT_AFTER:
+            return False
+        self._silence_told = True
+        return True
+
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
-        self._doubted = True
-        self._transactions.clear()  # a pong that is on its way proves the past
-        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT)
+        self.is_doubted = True
+        self._asked.clear()  # a pong that is on its way proves the past
+        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT + self._round_trip)
         self._ping_at = now
 
     def ping_if_due(self, now: float) -> Iterator[Datagram]:
         if now < self._ping_at:
             return
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
-        self._transactions = [*self._transactions[-7:], transaction]
-        self._ping_at = now + (DOUBT_INTERVAL if self._doubted else REPEAT_INTERVAL)
+        self._asked[transaction] = now
+        if len(self._asked) > KEPT_PINGS:
+            del self._asked[next(iter(self._asked))]
+        self._ping_at = now + (DOUBT_INTERVAL if self.is_doubted else REPEAT_INTERVAL)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         yield Ping(self._token, transaction)
 
     def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> Iterator[Datagram]:
@@ -64,9 +87,10 @@ class Path:
             return
         if isinstance(datagram, Ping):
             yield Pong(self._token, datagram.transaction)
-        elif datagram.transaction in self._transactions:
-            self._transactions.remove(datagram.transaction)
-            self._doubted = False
+        elif datagram.transaction in self._asked:
+            self._round_trip = now - self._asked.pop(datagram.transaction)
+            self.is_doubted = self._silence_told = False
+            self._unanswered_since = None
             self._consent_until = now + CONSENT_TIMEOUT
             self._ping_at = now + self._pause()
 

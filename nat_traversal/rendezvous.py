@@ -14,6 +14,7 @@ from typing import Any
 
 from nat_traversal import events as e
 from nat_traversal.endpoint import Endpoint
+from nat_traversal.limits import ServerLimits
 from nat_traversal.session import Member, Session
 from nat_traversal.timers import Timers
 from nat_traversal.wire import PROTOCOL_VERSION
@@ -37,16 +38,10 @@ RATE = 20.0
 """Control messages of one client: at once, and a second in the long run."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """What an operator may change. `heartbeat` in seconds (0.1 to 3600)."""
-
-    connections: int = 4096
-    heartbeat: float = 20.0
-
-
 @dataclass(slots=True, eq=False)
 class _Client:
+    """One control connection, and whom it registered."""
+
     connection: e.ConnectionId
     heard_at: float
     allowance: float = float(BURST)
@@ -60,6 +55,8 @@ class _Client:
 
 @dataclass(frozen=True, slots=True)
 class _EarlyAnnounce:
+    """An announce whose registration is on its way."""
+
     announce: Announce
     source: Endpoint
     local: Any
@@ -203,7 +200,7 @@ class Rendezvous:
             yield e.SendMessage(m.PeerStatus(m.PeerState.LEFT), other.connection)
         if client.contenders:
             first, *first.contenders = client.contenders
-            yield from self._admit(first, now)
+            yield from self._admit(first, now, client)
             if first.contenders:
                 yield from self._challenge(first, now)
 
@@ -213,6 +210,8 @@ class Rendezvous:
         self, client: _Client, message: m.Message | m.UnknownMessage, now: float
     ) -> Iterator[e.Action]:
         client.heard_at = now
+        if client.member is not None:
+            client.member.heard_at = now
         client.allowance = min(BURST, client.allowance + RATE * (now - client.allowance_at) - 1.0)
         client.allowance_at = now
         if client.allowance < 0:
@@ -245,7 +244,7 @@ class Rendezvous:
             case m.HelloSent(transaction):
                 yield from session.hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
-                yield from session.established(member, attempt, round_)
+                yield from session.established(member, attempt, round_, now)
             case m.Retry(generation):
                 yield from session.retry(member, generation, now)
             case _:
@@ -304,10 +303,15 @@ class Rendezvous:
         text = f"the id {client.register.id!r} is in use by another client: choose another --id"
         yield from self._refuse(client, m.ErrorCode.ID_IN_USE, text, now)
 
-    def _admit(self, client: _Client, now: float) -> Iterator[e.Action]:
+    def _admit(
+        self, client: _Client, now: float, before: _Client | None = None
+    ) -> Iterator[e.Action]:
+        """The id is `client`'s from now on; until now it was that of `before`, if of anybody."""
         register = client.register
         assert register is not None
         member = Member(register.id, client.connection, register.generation)
+        if before is not None and before.register and before.register.token == register.token:
+            member.inherit(before.member)
         client.member = member
         self._by_id[register.id] = client
         self._by_token[register.token] = client

@@ -17,12 +17,20 @@ from nat_traversal.wire.control import MAX_COUNTER
 
 ROUNDS = 2
 """Rounds in an attempt: the contract's order, then with A and B swapped."""
+LONGEST_ROUND_TRIP = 5.0
+"""Seconds: a host's round trip to the server, as long as none of its answers has been measured."""
 GATHER_WITHIN = 6.0
-"""Seconds for both hosts to show their sockets once both are registered (several announces long)."""
+"""Seconds for both hosts to show their sockets once both are registered (several announces long),
+more by the round trip of a host that has to be ordered to open one."""
+ASK_AFTER = 0.5
+"""Seconds of gathering after which a host that has not shown its socket is asked whether it lives."""
 STEP_WITHIN = 3.0
-"""Seconds for a host to say that it sent the HELLO it was ordered to send."""
+"""Seconds above the round trip for a host to say that it sent the HELLO it was ordered to send."""
 VERDICT_WITHIN = 3.0
-"""Seconds from the order of HELLO 3 until both sides have proof: ten repetitions of each HELLO."""
+"""Seconds above both hosts' round trips from the order of HELLO 3 until both have proof: ten
+repetitions of each HELLO. As many after each sign that proof is on its way."""
+VERDICT_MOST = 30.0
+"""Seconds from the order of HELLO 2 until the round ends in any case."""
 
 
 class SocketState(Enum):
@@ -45,6 +53,10 @@ class Member:
     established: bool = field(init=False)
     """The host has a path, as far as it has told."""
     mapped: Endpoint | None = None
+    round_trip: float = LONGEST_ROUND_TRIP
+    """Seconds from the last order to the answer that it has been obeyed."""
+    heard_at: float = 0.0
+    """When the last message came."""
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0
@@ -58,6 +70,12 @@ class Member:
             self.socket = SocketState.FRESH
         self.generation, self.mapped = generation, mapped
         return True
+
+    def inherit(self, before: Member | None) -> None:
+        """The same process on its connection before: the announce of the socket that it registers
+        with now may have been faster than this registration, and is not repeated soon."""
+        if before is not None and before.mapped and before.generation == self.generation:
+            self.announced(before.generation, before.mapped)
 
     def expect(self, generation: int) -> None:
         """The host has no path, and announces the socket `generation`: perhaps it already has."""
@@ -141,6 +159,12 @@ class Session:
         self._attempt = 0
         self._round = 0
         self._transaction = 0
+        self._deadline = 0.0
+        """When the present state ends at the latest; in a gathering the timer fires earlier once."""
+        self._asked_at: float | None = None
+        self._ordered_at = 0.0
+        self._opened_at = 0.0
+        self._is_acknowledged = False
 
     @property
     def state(self) -> SessionState:
@@ -178,21 +202,30 @@ class Session:
                 m.StartRound(self._attempt, self._round, role, token, candidates),
                 member.connection,
             )
-        yield self._order(now, STEP_WITHIN)
+        yield self._order(now)
 
     def hello_sent(self, member: Member, transaction: int, now: float) -> Iterator[e.Action]:
-        """`member` obeyed the order `transaction`: give the next one."""
+        """`member` obeyed the order `transaction`: give the next one.
+
+        For the order of HELLO 3 it may say so twice: HELLO 2 has reached it only now.
+        """
         if self.state not in _ORDER_OF_STATE or transaction != self._transaction:
             return
         if member is not self._in_role(_ORDER_OF_STATE[self.state][0]):
             return
-        last = self.state is _S.ANSWERING
+        if self._is_acknowledged:
+            self._prolong(now)
+            return
+        self._is_acknowledged = True
+        member.round_trip = now - self._ordered_at
+        is_last = self.state is _S.ANSWERING
         self._machine.fire(_T.SENT)
-        if not last:
-            within = VERDICT_WITHIN if self.state is _S.ANSWERING else STEP_WITHIN
-            yield self._order(now, within)
+        if not is_last:
+            yield self._order(now)
 
-    def established(self, member: Member, attempt: int, round_: int) -> Iterator[e.Action]:
+    def established(
+        self, member: Member, attempt: int, round_: int, now: float
+    ) -> Iterator[e.Action]:
         """`member` has proof. A report about another round is late, and ignored."""
         if (attempt, round_) != (self._attempt, self._round) or self.state not in _ORDER_OF_STATE:
             return
@@ -202,10 +235,18 @@ class Session:
             self._timers.cancel(self)
             first, second = self.members
             yield e.Tell(e.PairConnected(first.id, second.id, attempt, round_))
+        elif self.state is _S.ANSWERING:
+            self._prolong(now)
 
     def timed_out(self, now: float) -> Iterator[e.Action]:
         """The timer is due: the swapped round, or the end of the attempt."""
-        if self.state is _S.GATHERING:
+        if self.state is _S.GATHERING and self._asked_at is None:
+            self._asked_at = now
+            self._timers.set(self, self._deadline)
+            for member in self._not_seen():
+                question = m.Heartbeat(self._next_transaction())
+                yield e.SendMessage(question, member.connection)
+        elif self.state is _S.GATHERING:
             yield from self._fail(*self._not_gathered())
         elif self.state in (_S.CALLING, _S.OPENING):
             role, step = _ORDER_OF_STATE[self.state]
@@ -231,19 +272,42 @@ class Session:
 
     def _gather(self, now: float) -> Iterator[e.Action]:
         """Step 1: both need a socket that no round has used."""
-        self._timers.set(self, now + GATHER_WITHIN)
+        way = 0.0
         for member in self.members:
             if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
+                way = max(way, member.round_trip)
                 yield e.SendMessage(m.OpenSocket(member.generation), member.connection)
+        self._deadline = now + GATHER_WITHIN + way
+        self._asked_at = None
+        self._timers.set(self, now + ASK_AFTER)
         yield from self.gathered_more(now)
 
-    def _order(self, now: float, within: float) -> e.Action:
+    def _order(self, now: float) -> e.Action:
         role, step = _ORDER_OF_STATE[self.state]
+        member = self._in_role(role)
+        if step == 2:
+            self._opened_at = now
+        if step == 3:
+            self._deadline = now + VERDICT_WITHIN + sum(each.round_trip for each in self.members)
+        else:
+            self._deadline = now + STEP_WITHIN + member.round_trip
+        self._timers.set(self, self._deadline)
+        self._ordered_at, self._is_acknowledged = now, False
+        order = m.SendHello(self._next_transaction(), self._attempt, self._round, step)
+        return e.SendMessage(order, member.connection)
+
+    def _prolong(self, now: float) -> None:
+        """A sign that HELLOs arrive. What led to it took half of a round trip between the hosts at
+        least, and what is still to come takes one at most."""
+        wanted = now + VERDICT_WITHIN + 2 * (now - self._opened_at)
+        most = self._opened_at + VERDICT_MOST
+        self._deadline = max(self._deadline, min(wanted, most))
+        self._timers.set(self, self._deadline)
+
+    def _next_transaction(self) -> int:
         self._transaction = self._transaction % MAX_COUNTER + 1
-        self._timers.set(self, now + within)
-        order = m.SendHello(self._transaction, self._attempt, self._round, step)
-        return e.SendMessage(order, self._in_role(role).connection)
+        return self._transaction
 
     def _fail(self, code: str, text: str) -> Iterator[e.Action]:
         self._machine.fire(_T.FAIL)
@@ -253,10 +317,18 @@ class Session:
         first, second = self.members
         yield e.Tell(e.PairFailed(first.id, second.id, self._attempt, code, text))
 
+    def _not_seen(self) -> list[Member]:
+        return [member for member in self.members if member.socket is not SocketState.FRESH]
+
     def _not_gathered(self) -> tuple[str, str]:
-        silent = " and ".join(
-            member.id for member in self.members if member.socket is not SocketState.FRESH
-        )
+        asked_at = self._asked_at or 0.0
+        mute = [member.id for member in self._not_seen() if member.heard_at < asked_at]
+        if mute:
+            return (
+                "peer-silent",
+                f"{' and '.join(mute)} answered the server neither over TCP nor UDP",
+            )
+        silent = " and ".join(member.id for member in self._not_seen())
         return (
             "udp-blocked",
             f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",

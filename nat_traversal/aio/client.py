@@ -17,9 +17,8 @@ from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.names import resolve
 from nat_traversal.aio.udp import endpoint_of, open_udp
-from nat_traversal.endpoint import Endpoint, HostPort, parse_host_port
-from nat_traversal.errors import UsageError, WireError
-from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.endpoint import Endpoint, HostPort
+from nat_traversal.errors import WireError
 from nat_traversal.wire.datagrams import Kind, decode, encode
 
 log = logging.getLogger(__name__)
@@ -33,14 +32,6 @@ class ClientConfig:
     local_id: str
     remote_id: str
     once: bool = False
-
-
-def parse_server(text: str) -> HostPort:
-    """A server as users write it: ``host`` or ``host:port``. Raises `UsageError`."""
-    server = parse_host_port(text, default_port=DEFAULT_PORT)
-    if ":" in server.host:
-        raise UsageError(f"{text!r} is an IPv6 address, but servers are reached by IPv4 only")
-    return server
 
 
 class Client(Driver):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nat_traversal import events as e
-from nat_traversal.aio.client import Client, ClientConfig, parse_server
+from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import Counters, DataPath
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import (
@@ -18,8 +18,8 @@ from nat_traversal.errors import (
     TraversalFailedError,
     UsageError,
 )
-from nat_traversal.wire.control import check_id
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+from nat_traversal.wire.names import check_id, parse_server
 
 QUEUE = 1024
 """Datagrams that wait for `receive`; when it is full, those that come are dropped and counted."""
@@ -34,20 +34,23 @@ class Connection:
         self.counters = Counters()
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE + 1)
         self._path: DataPath | None = None
-        self._established: asyncio.Future[e.PathEstablished] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._newest: e.PathEstablished | None = None
         self._end: NatTraversalError | None = None
 
     @property
     def remote(self) -> Endpoint:
         """The peer's external endpoint."""
-        return self._established.result().remote
+        return self._told_path().remote
 
     @property
     def method(self) -> str:
         """The rung of the ladder that opened the path."""
-        return self._established.result().method
+        return self._told_path().method
+
+    def _told_path(self) -> e.PathEstablished:
+        assert self._newest is not None, "wait_established first"
+        return self._newest
 
     def send(self, payload: bytes | memoryview) -> None:
         """Send one datagram of 0 to 65,507 octets.
@@ -59,16 +62,20 @@ class Connection:
             raise UsageError(
                 f"a datagram holds at most {MAX_UDP_PAYLOAD} octets, not {len(payload)}"
             )
-        if self._path is None:
-            raise self._end or ConnectionLostError("the path has ended")
-        self._path.send(FLOW, True, payload)
+        if self._end is not None:
+            raise self._end
+        if self._path is None:  # the peer had no proof of it: between two rounds
+            self.counters.unsendable += 1
+        else:
+            self._path.send(FLOW, True, payload)
 
     async def receive(self) -> bytes:
         """The next datagram. Raises `ConnectionLostError` when the path has ended and all is read."""
         payload = await self._queue.get()
         if payload is None:
             self._queue.put_nowait(None)  # for the next caller
-            raise self._end or ConnectionLostError("the path has ended")
+            assert self._end is not None
+            raise self._end
         return payload
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -91,7 +98,6 @@ class Connection:
 
     def path_down(self) -> None:
         self._path = None
-        self._queue.put_nowait(None)
 
     def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
         del flow, from_listener
@@ -105,21 +111,32 @@ class Connection:
 
     def told(self, notice: e.Notice) -> None:
         match notice:
-            case e.PathEstablished() if not self._established.done():
-                self._established.set_result(notice)
+            case e.PathEstablished():
+                self._newest = notice
+                if not self._established.done():
+                    self._established.set_result(None)
             case e.ServerLost(reason, None):
                 self._fail(ServerUnreachableError(reason))
             case e.ServerRefused(code, text):
                 self._fail(RegistrationRefusedError(code, text))
+            case e.AttemptFailed(_, text, _) if self._newest is not None:
+                self._fail(ConnectionLostError(text))
             case e.AttemptFailed(code, text, _):
                 self._fail(TraversalFailedError(code, text))
-            case e.PathLost(reason):
+            case e.PathLost(reason, False):
                 self._fail(ConnectionLostError(reason))
             case _:
                 pass
 
+    def closed(self) -> None:
+        """This side has closed it."""
+        self._fail(ConnectionLostError("the path has ended"))
+
     def _fail(self, error: NatTraversalError) -> None:
-        self._end = self._end or error
+        if self._end is not None:
+            return
+        self._end = error
+        self._queue.put_nowait(None)
         if not self._established.done():
             self._established.set_exception(error)
 
@@ -147,4 +164,5 @@ async def connect(server: str, *, local_id: str, remote_id: str) -> AsyncIterato
         await connection.wait_established()
         yield connection
     finally:
+        connection.closed()
         await client.close()

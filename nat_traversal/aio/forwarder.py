@@ -18,12 +18,11 @@ from nat_traversal.aio.datapath import DRAIN, HEADROOM, Counters, DataPath
 from nat_traversal.aio.udp import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
+from nat_traversal.limits import IDLE
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
 
 log = logging.getLogger(__name__)
 
-IDLE = 120.0
-"""Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
 MAX_FLOWS = 4096
 """Flows at a time in each direction; the least recently used makes room."""
 Problem = Callable[[str], None]
@@ -32,6 +31,8 @@ Problem = Callable[[str], None]
 
 @dataclass(slots=True)
 class _ListenFlow:
+    """One local program that sent to `--listen`."""
+
     key: tuple[tuple[str, int], bytes]
     number: int
     source: tuple[str, int]
@@ -42,6 +43,8 @@ class _ListenFlow:
 
 @dataclass(slots=True)
 class _ConnectFlow:
+    """One program of the other side, and the socket towards the service for it."""
+
     number: int
     sock: socket.socket
     target: int

@@ -22,7 +22,8 @@ from nat_traversal.aio.udp import (
 )
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError, WireError
-from nat_traversal.rendezvous import Rendezvous, ServerLimits
+from nat_traversal.limits import ServerLimits
+from nat_traversal.rendezvous import Rendezvous
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import decode, encode
 

@@ -18,28 +18,16 @@ from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.names import MAX_ID, is_id
 
 MAX_LINE = 4096
 """Octets in a line, the newline included."""
-MAX_ID = 64
-"""Characters in a host id."""
 MAX_TEXT = 1000
 """Characters in a text meant for people; longer ones are cut when sent."""
 MAX_COUNTER = 65_535
 """The largest transaction, generation and attempt number. Counters wrap to 1."""
 MAX_ROUND = 255
-_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ID - 1}}}")
 _HEX_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
-
-
-def check_id(text: str) -> str:
-    """Return `text` if it can be a host id, else raise `UsageError` with the rule."""
-    if not _ID.fullmatch(text):
-        raise UsageError(
-            f"{text!r} cannot be an id: 1 to {MAX_ID} letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit"
-        )
-    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +76,7 @@ def _list_of(item: _Form, most: int) -> _Form:
 
 
 def _load_id(value: Any) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not is_id(value):
         raise WireError(f"must be a host id of at most {MAX_ID} characters")
     return value
 

@@ -20,9 +20,10 @@ from nat_traversal import events as e
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connection import Connection
 from nat_traversal.aio.datapath import Counters, DataPath
-from nat_traversal.aio.forwarder import IDLE, Connector, Listener, ProgramForwarder
+from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.udp import endpoint_of
 from nat_traversal.endpoint import HostPort
+from nat_traversal.limits import IDLE
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 

@@ -265,7 +265,7 @@ class TestErrors:
             assert error.code == m.ErrorCode.SERVER_FULL
 
     async def test_a_peer_that_does_not_take_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session, "STEP_WITHIN", 0.05)
+        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
         async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
             mute.send(register("host_b", "host_a"))
             await mute.until(m.Registered)
@@ -313,6 +313,34 @@ class TestErrors:
         connection.path_down()
         connection.told(e.AttemptFailed("no-path", "no path", None))
         with pytest.raises(ConnectionLostError, match="never confirmed"):
+            await received(connection)
+
+    async def test_a_path_that_only_this_side_had_proof_of_is_no_end(self) -> None:
+        connection = Connection()
+        old, new = Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 10)
+        connection.told(e.PathEstablished(1, 1, "x", old, 1, bytes(16)))
+        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.path_down()
+        connection.send(b"lost, as UDP may")
+        assert connection.counters.unsendable == 1
+        connection.told(e.PathEstablished(1, 2, "x", new, 2, bytes(16)))
+        await connection.wait_established()
+        assert connection.remote == new
+        waiting = asyncio.create_task(received(connection))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        connection.closed()
+        with pytest.raises(ConnectionLostError, match="the path has ended"):
+            await waiting
+        with pytest.raises(ConnectionLostError, match="the path has ended"):
+            connection.send(b"")
+
+    async def test_an_attempt_that_fails_after_its_first_proof_is_a_connection_lost(self) -> None:
+        connection = Connection()
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.told(e.AttemptFailed("no-path", "no path", None))
+        with pytest.raises(ConnectionLostError, match="no path"):
             await received(connection)
 
     async def test_an_error_of_the_caller_s_own_passes_through_and_says_goodbye(self) -> None:

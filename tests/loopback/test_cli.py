@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint, UsageError, cli
+from nat_traversal import Endpoint, UsageError, cli, client_command
 from nat_traversal import events as e
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.names import resolve
@@ -40,7 +40,7 @@ async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     options = make(cli._Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)
-    running = asyncio.ensure_future(options.run(options, console))
+    running = asyncio.ensure_future(cli._command(options)(options, console))
     try:
         await asyncio.sleep(0)
         yield running
@@ -109,7 +109,7 @@ async def test_an_id_that_nobody_chose_is_told(capsys: pytest.CaptureFixture[str
 
 async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) -> None:
     counters = Counters(1, 2, 3, 4, 5, 6, 7)
-    cli._summary(Console(as_json=False), counters)
+    client_command._summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
         "5 had no taker; 6 malformed; 7 incomplete\n"
@@ -286,7 +286,7 @@ class TestNames:
             await hang.wait()
             raise UsageError
 
-        monkeypatch.setattr(cli, "resolve", resolve)
+        monkeypatch.setattr(client_command, "resolve", resolve)
         async with command(*host_a(unused(), "--connect", "dns.example:53")) as running:
             signal.raise_signal(signal.SIGTERM)
             assert await running == 0

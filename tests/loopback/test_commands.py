@@ -266,7 +266,7 @@ class TestStatus:
             assert f"server: cannot connect to {server}: Connection refused; giving up" in a.told
 
     async def test_4_for_a_traversal_that_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session, "STEP_WITHIN", 0.05)
+        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
         async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
             mute.send(register("0_first", "host_a"))  # role A, who has to speak first
             await mute.until(m.Registered)

@@ -12,6 +12,9 @@ from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire.datagrams import Datagram, decode
 from tests.sim.clock import Clock
 
+HELD_BACK = 0.25
+"""Seconds by which a reordered datagram is late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weather:
@@ -20,7 +23,7 @@ class Weather:
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
-    """Of a datagram that is held back for a quarter of a second."""
+    """Of a datagram that is held back for `HELD_BACK`."""
     jitter: float = 0.0
     """Most seconds that are added to any way."""
     segments: bool = False
@@ -126,7 +129,7 @@ class Network:
             if weather.jitter:
                 delay += rng.uniform(0.0, weather.jitter)
             if rng.random() < weather.reordering:
-                delay += 0.25
+                delay += HELD_BACK
             self._clock.at(self._clock.now + delay, lambda: self._arrive(packet, data))
 
     def _owner(self, public: Endpoint) -> str | None:

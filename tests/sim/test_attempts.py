@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from nat_traversal import events as e
 from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, PathState
 from nat_traversal.announcer import UDP_SILENCE
-from nat_traversal.wire.datagrams import Hello
+from nat_traversal.session import VERDICT_MOST, VERDICT_WITHIN
+from nat_traversal.wire.datagrams import Confirm, Hello, Ping, Pong
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
 
@@ -151,17 +153,110 @@ def test_connected_once_client_outlives_the_server() -> None:
     assert b.is_connected
 
 
-@pytest.mark.parametrize("r", [0.0, 0.5, 2.5])
-@pytest.mark.parametrize("p", [0.0, 0.7, 1.5])
+def assert_connected_in_the_first_round(world: World, a: Client, b: Client) -> None:
+    world.until(lambda: bool(a.told(e.PathEstablished) and b.told(e.PathEstablished)))
+    world.run(VERDICT_MOST + 10.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert len(client.told(e.RoundStarted)) == 1
+        assert len(client.told(e.RegisteredAtServer)) == 1
+        assert not client.told(e.ServerLost)
+        assert not client.told(e.PathLost)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 1.0, 2.5, 5.0])
+@pytest.mark.parametrize("p", [0.0, 0.7, 1.5, 2.5, 3.5, 5.0])
 def test_slow_links_connect_in_the_first_round(r: float, p: float) -> None:
     world = World(r=r, p=p, nat_a="port-restricted-cone", nat_b="port-restricted-cone")
     a, b = world.pair()
     world.connect(a, b, within=3 * r + 2 * p + 0.5)
-    world.run(30.0)
-    for client in (a, b):
-        assert client.is_connected
-        assert client.path.round == 1
-        assert not client.told(e.PathLost)
+    assert_connected_in_the_first_round(world, a, b)
+
+
+SLOW = [
+    (r, p)
+    for r in (0.0, 0.25, 1.0, 2.5, 5.0)
+    for p in (0.0, 0.5, 1.5, 2.5, 3.5, 5.0)
+    if p <= 2 * r + 3.5
+]
+"""R and P; beyond, P is longer than the way over the server by more than a round waits."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("loss", [0.1, 0.3])
+@pytest.mark.parametrize(("r", "p"), SLOW)
+def test_loss_on_slow_links_ends_no_round_too_early(
+    r: float, p: float, loss: float, seed: int
+) -> None:
+    """TCP's ways vary too, by up to half."""
+    weather = Weather(loss=loss, duplication=0.1, jitter=0.05, segments=True)
+    nat = "port-restricted-cone"
+    world = World(r=r, p=p, nat_a=nat, nat_b=nat, weather=weather, seed=seed)
+    a, b = world.pair()
+    assert_connected_in_the_first_round(world, a, b)
+
+
+@pytest.mark.parametrize("r", [0.0, 1.0, 5.0])
+def test_slow_servers_verdict_takes_some_round_trips_more(r: float) -> None:
+    world = World(r=r, p=r, nat_a="symmetric", nat_b="symmetric")
+    a, b = world.pair()
+    rounds = 2 * (VERDICT_WITHIN + 2 * r + 2 * r) + r
+    world.until(
+        lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)),
+        within=3 * r + rounds + 0.1,
+    )
+    assert a.told(e.AttemptFailed)[0].code == "no-path"
+
+
+# Only one side has proof when round 1 ends
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_client_whose_peer_has_no_proof_takes_part_in_round_2(*, once: bool) -> None:
+    """Role B has its proof with HELLO 3; that A's never comes is no end of B's one attempt."""
+    world = World(nat_a="restricted-cone", nat_b="restricted-cone")
+    world.net.drop(
+        lambda packet: (
+            isinstance(packet.datagram, Confirm | Ping | Pong) and not a.told(e.RoundStarted)[1:]
+        )
+    )
+    a = world.client("host_a", "host_b", once=once).start()
+    b = world.client("host_b", "host_a", once=once).start()
+    world.connect(a, b, within=30.0)
+    assert [path.round for path in a.told(e.PathEstablished)] == [2]
+    assert [path.round for path in b.told(e.PathEstablished)] == [1, 2]
+    assert b.told(e.PathLost) == [e.PathLost("the other side had no proof of it", True)]
+    world.run(60.0)
+    assert a.is_connected
+    assert b.is_connected
+
+
+def test_once_client_ends_when_its_peer_had_proof_too() -> None:
+    """A new path is a new attempt, however early it is asked for."""
+    world = World()
+    a = world.client("host_a", "host_b", once=True).start()
+    b = world.client("host_b", "host_a").start()
+    world.connect(a, b)
+    b.run(list(b.agent._path_lost("the test says so", world.clock.now)))
+    world.run(10.0)
+    assert a.told(e.PathLost) == [e.PathLost("the other side asked for a new path")]
+    assert is_closed(a)
+
+
+@pytest.mark.parametrize("kill", [Client.crash, Client.vanish])
+def test_once_client_ends_when_its_peer_returns_as_another_process(
+    kill: Callable[[Client], None],
+) -> None:
+    """Before it could show that it had proof: but it has left, as the server says."""
+    world = World(p=1 / 4, r=1 / 64)
+    a = world.client("host_a", "host_b").start()
+    b = world.client("host_b", "host_a", once=True).start()
+    world.until(lambda: bool(b.told(e.PathEstablished)), within=5.0)
+    kill(a)
+    world.client("host_a", "host_b").start()
+    world.run(60.0)
+    assert [lost.attempt_goes_on for lost in b.told(e.PathLost)] == [False]
+    assert is_closed(b)
 
 
 # UDP is blocked

@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.path import CONSENT_TIMEOUT, DOUBT_TIMEOUT
+from nat_traversal.announcer import ANNOUNCE_KEEPALIVE
+from nat_traversal.control_link import ANSWER_WITHIN, RECONNECT_FIRST
+from nat_traversal.path import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
+from nat_traversal.session import LONGEST_ROUND_TRIP, STEP_WITHIN
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
 from tests.sim.world import Client, World
@@ -63,12 +66,42 @@ def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
     a, b = world.pair()
     world.until(lambda: bool(b.told(e.RoundStarted)), within=5.0)
     b.vanish()
-    world.run(5.0)
+    world.run(STEP_WITHIN + LONGEST_ROUND_TRIP + 1.0)
     (failed,) = a.told(e.AttemptFailed)
     assert (failed.code, failed.text) == (
         "peer-silent",
         "host_b did not obey the order to send HELLO 2",
     )
+
+
+@pytest.mark.parametrize(
+    ("victim_id", "notice", "step"),
+    [
+        ("host_a", e.RoundStarted, None),
+        ("host_b", e.RoundStarted, None),
+        ("host_a", e.HelloWentOut, 1),
+        ("host_b", e.HelloWentOut, 2),
+        ("host_a", e.HelloWentOut, 3),
+    ],
+)
+def test_peer_that_dies_in_a_round_is_not_called_blocked(
+    victim_id: str, notice: type[e.Notice], step: int | None
+) -> None:
+    """Its connection still stands, as far as the server knows; the next round finds it mute."""
+    world = World(nat_a="symmetric", nat_b="symmetric")
+    clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
+    victim = clients.pop(victim_id)
+    (survivor,) = clients.values()
+    world.until(
+        lambda: any(step in (None, getattr(told, "step", None)) for told in victim.told(notice)),
+        within=5.0,
+    )
+    victim.vanish()
+    world.run(45.0)
+    failures = survivor.told(e.AttemptFailed)
+    assert failures
+    assert {failed.code for failed in failures} == {"peer-silent"}
+    assert all(failed.text.startswith(f"{victim_id} ") for failed in failures)
 
 
 # Bye
@@ -159,6 +192,20 @@ def test_doubted_path_that_lives_stays() -> None:
     assert not a.told(e.PathLost)
 
 
+@pytest.mark.parametrize("p", [1.0, 3.0, 5.0])
+def test_doubted_path_that_lives_far_away_stays(p: float) -> None:
+    world = World(p=p, r=1 / 4)
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(30.0)
+    assert b.control is not None
+    b.control.reset()
+    world.run(60.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert not client.told(e.PathLost)
+
+
 def test_doubted_path_that_is_dead_is_lost_within_seconds() -> None:
     world, a, b = connected()
     b.crash()
@@ -183,6 +230,76 @@ def test_late_pong_does_not_settle_a_doubt() -> None:
     b.crash()
     world.run(DOUBT_TIMEOUT + 0.5)
     assert not a.is_connected
+
+
+# A new address: the control connection is as dead as the path, and nothing says so
+
+NEW_ADDRESS = "203.0.113.77"
+
+
+@pytest.mark.parametrize("r", [1 / 16, 2.5, 5.0])
+def test_changed_address_costs_no_more_than_consent(r: float) -> None:
+    """Silence of the path is a reason to ask the server, long before its heartbeats would."""
+    world = World(r=r, nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(1.0)
+    a.change_address(NEW_ADDRESS)
+    changed = world.clock.now
+    world.until(lambda: len(a.told(e.RegisteredAtServer)) == 2, within=60.0)
+    asked = 1.2 * PING_INTERVAL + SILENT_AFTER
+    assert world.clock.now <= changed + asked + 1.0 + ANSWER_WITHIN + RECONNECT_FIRST + 2 * r
+    world.until(lambda: len(a.told(e.PathEstablished)) == 2, within=60.0)
+    assert world.clock.now <= changed + CONSENT_TIMEOUT + 6 * r + 1.0
+    world.run(20.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert not client.told(e.AttemptFailed)
+    assert b.path.remote.address == NEW_ADDRESS
+    assert len(a.told(e.ServerLost)) == 1
+    assert not b.told(e.ServerLost)
+
+
+def test_waiting_client_with_a_changed_address_registers_anew() -> None:
+    """It is seen elsewhere over UDP, so it asks over TCP. Two heartbeats and a half would be 50 s."""
+    world = World(nat_a="full-cone")
+    a = world.client("host_a", "host_b").start()
+    world.run(1.0)
+    a.change_address(NEW_ADDRESS)
+    world.run(ANNOUNCE_KEEPALIVE + ANSWER_WITHIN + RECONNECT_FIRST + 1.0)
+    assert len(a.told(e.RegisteredAtServer)) == 2
+    assert a.told(e.MappingLearned)[-1].mapped.address == NEW_ADDRESS
+
+
+@pytest.mark.parametrize("r", [1 / 16, 2.5, 5.0])
+def test_slow_server_is_asked_once_for_each_silence_and_not_left(r: float) -> None:
+    world = World(r=r)
+    a, b = world.pair()
+    world.connect(a, b)
+    world.run(1.0)
+    world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
+    asked = world.server.ends[1].other.written
+    before = len(asked)
+    world.until(lambda: bool(a.told(e.PathLost)), within=CONSENT_TIMEOUT + 1.0)
+    pings = [line for line in asked[before:] if b'"ping"' in line]
+    assert 1 <= len(pings) <= 2 + CONSENT_TIMEOUT // 20.0, "in silence, at the end; a heartbeat"
+    world.net.drops.clear()
+    world.run(30.0)
+    for client in (a, b):
+        assert client.is_connected
+        assert not client.told(e.ServerLost)
+        assert len(client.told(e.RegisteredAtServer)) == 1
+
+
+def test_lost_path_shortens_a_long_pause_before_reconnecting() -> None:
+    world, a, b = connected()
+    world.server.stop()
+    world.run(300.0)
+    world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
+    world.until(lambda: bool(a.told(e.PathLost) and b.told(e.PathLost)), within=40.0)
+    world.net.drops.clear()
+    world.server.restart()
+    world.connect(a, b, within=RECONNECT_FIRST + 2.0)
 
 
 # A new process, a new server

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.rendezvous import BURST, RATE, REGISTER_WITHIN, ServerLimits
+from nat_traversal.limits import ServerLimits
+from nat_traversal.rendezvous import BURST, RATE, REGISTER_WITHIN
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_LINE

@@ -14,7 +14,8 @@ from nat_traversal import events as e
 from nat_traversal.agent import Agent, PathState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import WireError
-from nat_traversal.rendezvous import Rendezvous, ServerLimits
+from nat_traversal.limits import ServerLimits
+from nat_traversal.rendezvous import Rendezvous
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from tests.sim.clock import Clock
@@ -121,6 +122,12 @@ class Client(_Driver):
         if control is not None:
             control.is_cut = False
             control.reset()
+
+    def change_address(self, address: str) -> None:
+        """As a hand-over, or a NAT's new address: what stood before leads nowhere, and nobody is told."""
+        self.host.nat.public_address = address
+        if self.control is not None:
+            self.control.is_cut = self.control.other.is_cut = True
 
     def carry_out(self, action: e.Action) -> None:
         match action:

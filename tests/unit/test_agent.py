@@ -9,11 +9,12 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal import events as e
-from nat_traversal.agent import FINAL_REFUSALS, MAX_EARLY, Agent, PathState
+from nat_traversal.agent import FINAL_REFUSALS, Agent, PathState
 from nat_traversal.control_link import LinkState
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 from nat_traversal.path import CONSENT_TIMEOUT
+from nat_traversal.puncher import MAX_EARLY
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
 
@@ -297,6 +298,17 @@ def test_order_that_makes_no_sense_is_neither_obeyed_nor_acknowledged(order: m.S
     assert Rig().punching().receive(order) == []
 
 
+def test_hello_2_that_comes_after_the_order_of_hello_3_is_told_once() -> None:
+    """Else the server might end a round whose proof is on its way."""
+    rig = Rig().punching()
+    rig.receive(m.SendHello(7, 1, 1, 1))
+    rig.receive(m.SendHello(8, 1, 1, 3))
+    assert rig.messages()[-2:] == [m.HelloSent(7), m.HelloSent(8)]
+    for _ in range(2):
+        rig.hear(Hello(ROUND, 1, 2, False))
+    assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8)]
+
+
 def test_order_before_a_round_is_ignored() -> None:
     assert Rig().registered().receive(m.SendHello(1, 1, 1, 1)) == []
 
@@ -331,6 +343,20 @@ def test_start_before_the_registration_is_answered_reports_nothing() -> None:
 # The path and the control link together
 
 
+def test_only_the_answer_to_its_own_question_settles_the_doubt_in_the_server() -> None:
+    """A message that was on its way already says nothing about now."""
+    rig = Rig().established()
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.Heartbeat(7))
+    rig.receive(m.HeartbeatAnswer(question.transaction + 1))
+    rig.wait(10.0)
+    lost = rig.notices()[-1]
+    assert isinstance(lost, e.ServerLost)
+    assert lost.reason == "no answer within 10 s"
+    assert rig.is_in(PathState.ESTABLISHED)
+
+
 def test_path_that_outlives_the_control_link_is_registered_as_connected() -> None:
     rig = Rig().established()
     rig.feed(e.ControlBroken("reset"))
@@ -344,7 +370,10 @@ def test_path_that_outlives_the_control_link_is_registered_as_connected() -> Non
 
 def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() -> None:
     rig = Rig().established()
-    rig.wait(CONSENT_TIMEOUT - 2.0)
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.HeartbeatAnswer(question.transaction))
+    rig.wait(CONSENT_TIMEOUT - 17.0)
     rig.feed(e.ControlBroken("reset"))
     rig.wait(1.0)
     rig.feed(e.ControlOpened())

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from nat_traversal import Endpoint, __version__, cli
+from nat_traversal import Endpoint, __version__, cli, client_command
+from nat_traversal import events as e
 from nat_traversal.console import Console
 from nat_traversal.endpoint import HostPort
+from nat_traversal.exit import Exit
 
 Main = Callable[[Sequence[str]], int]
 SERVER_AND_PEER = ("--server", "192.0.2.2", "-r", "host_b")
@@ -223,7 +225,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_first_line_that_a_problem_causes_is_the_only_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tell = cli._once_each(Console(as_json=False))
+    tell = client_command._once_each(Console(as_json=False))
     for number in range(300):
         tell("the same")
         tell(f"another {number}")
@@ -241,5 +243,12 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
         (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", 53)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-    targets = asyncio.run(cli._targets(HostPort("localhost", 53)))
+    targets = asyncio.run(client_command._targets(HostPort("localhost", 53)))
     assert targets == [Endpoint("127.0.0.1", 53), Endpoint("::1", 53)]
+
+
+def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
+    lost, between_rounds = e.PathLost("why"), e.PathLost("why", attempt_goes_on=True)
+    assert client_command._exit_status(lost, once=True) is Exit.CONNECTION_LOST
+    assert client_command._exit_status(between_rounds, once=True) is None
+    assert client_command._exit_status(lost, once=False) is None

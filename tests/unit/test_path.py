@@ -14,6 +14,7 @@ from nat_traversal.path import (
     DOUBT_TIMEOUT,
     PING_INTERVAL,
     REPEAT_INTERVAL,
+    SILENT_AFTER,
     Path,
 )
 from nat_traversal.wire.datagrams import Bye, Ping, Pong
@@ -53,6 +54,18 @@ def test_unanswered_ping_is_repeated_each_second_until_consent_expires() -> None
     pauses = [later - earlier for earlier, later in itertools.pairwise(sent)]
     assert pauses == pytest.approx([REPEAT_INTERVAL] * len(pauses))
     assert len(sent) > 20
+
+
+def test_silence_is_told_once_and_again_after_an_answer() -> None:
+    path = new_path()
+    asked = ping(path, 6.0)
+    assert not path.falls_silent(6.0 + SILENT_AFTER - 0.1)
+    assert path.falls_silent(6.0 + SILENT_AFTER)
+    assert not path.falls_silent(6.0 + SILENT_AFTER)
+    list(path.arrived(Pong(TOKEN, asked.transaction), PEER, 14.0))
+    assert not path.falls_silent(14.0 + SILENT_AFTER)
+    ping(path, 21.0)
+    assert path.falls_silent(21.0 + SILENT_AFTER)
 
 
 def test_answered_ping_renews_consent_and_brings_calm() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from nat_traversal import agent, control_link, handshake, session
 from nat_traversal.agent import FINAL_REFUSALS
-from nat_traversal.rendezvous import ServerLimits
+from nat_traversal.limits import ServerLimits
 from nat_traversal.wire import control, datagrams, messages
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/protocol.md").read_text(encoding="utf-8")
@@ -25,8 +25,8 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "handshake.TABLE_B": handshake.TABLE_B,
 }
 MODULES = (
-    "agent", "announcer", "control_link", "handshake", "path", "rendezvous", "session",
-    "wire", "wire.control", "wire.datagrams",
+    "agent", "announcer", "control_link", "handshake", "path", "puncher", "rendezvous",
+    "session",    "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,

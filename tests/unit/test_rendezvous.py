@@ -10,7 +10,15 @@ import pytest
 from nat_traversal import events as e
 from nat_traversal.endpoint import Endpoint
 from nat_traversal.rendezvous import EARLY_ANNOUNCES, EARLY_WITHIN, Rendezvous
-from nat_traversal.session import GATHER_WITHIN, ROUNDS, STEP_WITHIN, VERDICT_WITHIN
+from nat_traversal.session import (
+    ASK_AFTER,
+    GATHER_WITHIN,
+    LONGEST_ROUND_TRIP,
+    ROUNDS,
+    STEP_WITHIN,
+    VERDICT_MOST,
+    VERDICT_WITHIN,
+)
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced
 
@@ -101,7 +109,9 @@ class Rig:
         """B's announce never came."""
         self.registered_pair()
         self.announce(A)
-        self.wait(GATHER_WITHIN)
+        self.wait(ASK_AFTER)
+        self.receive(B, m.HeartbeatAnswer(self.sent(B, m.Heartbeat)[-1].transaction))
+        self.wait(GATHER_WITHIN - ASK_AFTER)
         assert self.sent(A, m.Failed)[-1].code == "udp-blocked"
         return self
 
@@ -230,6 +240,17 @@ def test_mapping_that_moved_while_waiting_is_the_candidate() -> None:
     assert start.candidates == (m.Candidate("srflx", moved),)
 
 
+def test_announce_that_overtook_the_registration_of_a_returning_client_counts() -> None:
+    """Its old connection still stands, so the announce is credited there; it is not repeated soon."""
+    rig = Rig().connected()
+    rig.announce(A, generation=2)
+    again = 3
+    rig.feed(e.ControlOpened(again))
+    rig.receive(again, m.Register(1, (1,), NAME[A], NAME[B], TOKEN[A], 2))
+    rig.announce(B, generation=rig.sent(B, m.OpenSocket)[-1].generation)
+    assert rig.sent(again, m.StartRound)
+
+
 def test_two_ids_with_one_token_do_not_disturb_each_other() -> None:
     rig = Rig()
     rig.register(A)
@@ -286,7 +307,7 @@ def test_host_that_does_not_obey_is_named(obeyed: list[int], text: str) -> None:
     rig = Rig().round_begun()
     for connection in obeyed:
         rig.obey(connection)
-    rig.wait(STEP_WITHIN)
+    rig.wait(STEP_WITHIN + LONGEST_ROUND_TRIP)
     for connection in (A, B):
         assert rig.sent(connection, m.Failed) == [m.Failed(1, "peer-silent", text)]
     assert rig.notices[-1] == e.PairFailed("host_a", "host_b", 1, "peer-silent", text)
@@ -310,6 +331,44 @@ def test_round_without_proof_from_both_is_swapped_then_failed(proven: list[int])
     tokens = {start.token for start in rig.sent(A, m.StartRound)}
     assert len(tokens) == ROUNDS
     assert [failed.code for failed in rig.sent(A, m.Failed)] == ["no-path"]
+
+
+def test_silent_host_that_answers_nothing_is_not_called_blocked() -> None:
+    rig = Rig().registered_pair()
+    rig.announce(A)
+    rig.wait(GATHER_WITHIN)
+    text = "host_b answered the server neither over TCP nor UDP"
+    assert rig.sent(A, m.Failed) == [m.Failed(1, "peer-silent", text)]
+    assert not rig.sent(A, m.Heartbeat), "it was seen"
+
+
+def test_proof_on_its_way_keeps_the_round_but_not_for_ever() -> None:
+    rig = Rig().round_begun()
+    rig.obey(A)
+    rig.wait(1.0)
+    rig.obey(B)
+    rig.obey(A)
+    until = VERDICT_MOST - 1.0 - 0.125
+    for _ in range(int(until)):
+        assert not rig.sent(A, m.OpenSocket)
+        rig.obey(A)  # of HELLO 3 again: HELLO 2 has come after it
+        rig.wait(1.0)
+    rig.wait(until - int(until))
+    assert not rig.sent(A, m.OpenSocket)
+    rig.wait(0.125)
+    assert rig.sent(A, m.OpenSocket)
+
+
+def test_proof_of_one_side_gives_the_other_the_time_that_it_took() -> None:
+    rig = Rig().round_begun()
+    for connection in (A, B, A):
+        rig.obey(connection)
+    rig.wait(2.0)
+    rig.receive(B, m.Established(1, 1))
+    rig.wait(VERDICT_WITHIN + 2 * 2.0 - 0.125)
+    assert not rig.sent(A, m.OpenSocket)
+    rig.wait(0.125)
+    assert rig.sent(A, m.OpenSocket)
 
 
 def test_report_about_another_round_is_late() -> None:

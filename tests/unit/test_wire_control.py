@@ -13,14 +13,13 @@ from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import (
-    MAX_ID,
     MAX_LINE,
     MAX_TEXT,
     LineDecoder,
-    check_id,
     decode,
     encode,
 )
+from nat_traversal.wire.names import MAX_ID, check_id
 
 TOKEN = bytes(range(16))
 REGISTER: dict[str, Any] = {

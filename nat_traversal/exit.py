@@ -1,0 +1,15 @@
+"""The exit statuses of the commands."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit statuses."""
+
+    OK = 0
+    """Stopped because it was asked to (Ctrl-C, SIGTERM)."""
+    USAGE = 2
+    SERVER_UNREACHABLE = 3
+    TRAVERSAL_FAILED = 4
+    REFUSED = 5
+    CONNECTION_LOST = 6

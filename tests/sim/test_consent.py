@@ -1,0 +1,104 @@
+"""A path that one side claims carries something both ways within each consent time.
+
+All nine mappings and filterings against all nine, in bad weather, and with one direction cut. What
+arrived is read from the network's own record, not from what the clients say.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+
+from nat_traversal import events as e
+from nat_traversal.behavior import NINE
+from nat_traversal.path import CONSENT_TIMEOUT
+from tests.sim.network import HELD_BACK, Weather
+from tests.sim.world import SERVER, Client, World
+
+PAIRS = list(itertools.product(NINE, repeat=2))
+ROUNDING = 1e-9
+WEATHER = Weather(loss=0.2, duplication=0.3, reordering=0.1, jitter=0.05, segments=True)
+STORM = Weather(loss=0.4, duplication=0.4, reordering=0.2, jitter=0.2, segments=True)
+
+
+def claims(world: World, client: Client) -> list[tuple[e.PathEstablished, float, float]]:
+    """Each path that was told, with when it was and when it was taken back (or now)."""
+    found: list[tuple[e.PathEstablished, float, float]] = []
+    open_claim: tuple[e.PathEstablished, float] | None = None
+    for at, notice in client.notices:
+        if isinstance(notice, e.PathEstablished):
+            assert open_claim is None, "two paths at once"
+            open_claim = notice, at
+        elif isinstance(notice, e.PathLost):
+            assert open_claim is not None, "lost what was not there"
+            found.append((*open_claim, at))
+            open_claim = None
+    return found + ([(*open_claim, world.clock.now)] if open_claim else [])
+
+
+def longest_gap(times: Iterable[float], began: float, ended: float) -> float:
+    within = sorted(at for at in times if began < at < ended)
+    return max(later - at for at, later in itertools.pairwise([began, *within, ended]))
+
+
+def assert_no_claim_outlives_consent(world: World) -> None:
+    """What counts are datagrams of the claim's own round, of whatever kind, that reached a socket."""
+    for client in world.clients:
+        for path, began, ended in claims(world, client):
+            packets = [
+                packet
+                for packet in world.net.log
+                if getattr(packet.datagram, "token", None) == path.token
+            ]
+            heard = (
+                at
+                for packet in packets
+                if packet.source == path.remote
+                for at, socket in packet.receivers
+                if socket in client.all_sockets
+            )
+            spoken = (
+                at
+                for packet in packets
+                if packet.socket in client.all_sockets
+                for at, socket in packet.receivers
+                if socket not in client.all_sockets
+            )
+            assert longest_gap(heard, began, ended) <= CONSENT_TIMEOUT + ROUNDING, "hears nothing"
+            # Consent runs from a pong's arrival: the ping was heard one way earlier.
+            way = world.p / 2 + world.net.weather.jitter + HELD_BACK
+            assert longest_gap(spoken, began, ended) <= CONSENT_TIMEOUT + way, "is not heard"
+
+
+@pytest.mark.parametrize("weather", [WEATHER, STORM], ids=["bad", "storm"])
+@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
+def test_nobody_claims_what_it_cannot_hear(nat_a: str, nat_b: str, weather: Weather) -> None:
+    for seed in range(2):
+        world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=weather)
+        world.pair()
+        world.run(2 * CONSENT_TIMEOUT)
+        assert_no_claim_outlives_consent(world)
+
+
+@pytest.mark.parametrize("deaf", ["host_a", "host_b"])
+@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
+def test_path_that_carries_one_way_is_claimed_by_neither(nat_a: str, nat_b: str, deaf: str) -> None:
+    """From some moment on, in the round or after it, nothing reaches one host from the other."""
+    for seed, moment in enumerate((0.2, 0.3, 10.0)):
+        world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=WEATHER)
+        pair = world.pair()
+        world.run(moment)
+        world.net.drop(
+            lambda packet: packet.destination != SERVER and packet.sender not in (deaf, "server")
+        )
+        world.run(2 * CONSENT_TIMEOUT)
+        assert_no_claim_outlives_consent(world)
+        # Where only one direction works there is no proof, however often it is tried.
+        cut = world.clock.now - 2 * CONSENT_TIMEOUT
+        late = [
+            at for each in pair for at, told in each.notices if isinstance(told, e.PathEstablished)
+        ]
+        assert all(at <= cut + 1.0 for at in late)
+        assert not any(each.is_connected for each in pair)
