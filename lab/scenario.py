@@ -26,7 +26,7 @@ from lab.faults import FaultsTold, Injected, Scheduled, parse_action
 from lab.ladder import draw
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.sandbox import Sandbox
-from lab.standing import CAPTURE_FILE
+from lab.standing import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
 from nat_traversal.behavior import preset
 from nat_traversal.errors import UsageError
 
@@ -155,7 +155,7 @@ class TopologyLab:
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            for old in (CAPTURE_FILE, LADDER_FILE):
+            for old in (CAPTURE_FILE, LADDER_FILE, PROBES_FILE, LINKS_FILE):
                 (directory / old).unlink(missing_ok=True)
         except OSError as error:
             raise LabError(f"cannot write to {directory}: {error.strerror}") from None

@@ -103,7 +103,7 @@ def test_a_restarted_program_is_the_one_that_is_waited_for(tmp_path: Path) -> No
         tmp_path,
         "star,peers=1",
         *("--on", f"host_1={twice}", "--on", "host_1=true"),
-        *("--fault", "on=host_1:up:restart host_1"),
+        *("--fault", "on=host_1:up+0.7s:restart host_1"),
     )
     assert status == 5
     assert (tmp_path / "host_1-3.stdout").exists()
