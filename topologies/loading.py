@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,11 @@ def _choose(found: dict[str, Any], path: str, name: str) -> Callable[..., object
 
 
 def _built(make: Callable[..., object], what: str, options: dict[str, object]) -> Topo:
+    known = _parameters(make)
+    for name in options.keys() - known if known is not None else ():
+        raise UsageError(
+            f"topology {what} has no parameter {name!r}: it has {', '.join(known or ()) or 'none'}"
+        )
     try:
         made = make(**options)
     except NatTraversalError:
@@ -120,6 +127,19 @@ def _built(make: Callable[..., object], what: str, options: dict[str, object]) -
     if not isinstance(made, Topo):
         raise UsageError(f"topology {what} is a {type(made).__name__}: it has to be a Mininet Topo")
     return made
+
+
+def _parameters(make: Callable[..., object]) -> Mapping[str, Parameter] | None:
+    """The names that `make` takes, or None if it takes any. Mininet hands a Topo's on to `build`."""
+    own = vars(make) if isinstance(make, type) and issubclass(make, Topo) else {}
+    asked = partial(own["build"], None) if "build" in own and "__init__" not in own else make
+    try:
+        known = signature(asked).parameters
+    except ValueError:  # as of some builtins
+        return None
+    if any(each.kind is Parameter.VAR_KEYWORD for each in known.values()):
+        return None
+    return known
 
 
 def _told(error: BaseException) -> str:

@@ -107,7 +107,10 @@ def _refusal(text: str) -> str:
         ("/nowhere/own.py", "there is no topology file /nowhere/own.py"),
         ("/nowhere/own.py:Own", "there is no topology file /nowhere/own.py"),
         ("two_nats,nat_a", "'nat_a' is no parameter: give name=value"),
-        ("two_nats,nat_c=none", "topology two_nats cannot be built: TypeError: "),
+        (
+            "two_nats,nat_c=none",
+            "topology two_nats has no parameter 'nat_c': it has nat_a, nat_b",
+        ),
         ("two_nats,nat_a=cone", "unknown NAT 'cone': choose from none, full-cone"),
     ],
 )
