@@ -37,6 +37,10 @@ from nat_traversal.wire import DEFAULT_PORT
 TOPOLOGY = "two_nats"
 CAPTURE_FILE = "capture.pcapng"
 PYTHON_PROGRAM = "nat_traversal"
+PRELOADED = tuple(
+    f"{PYTHON_PROGRAM}.{part}" for part in ("cli", "client_command", "server_command")
+)
+"""What the server and the clients of a cell read before they begin."""
 SIDES = ("a", "b")
 DNS_PORT = 53
 LISTEN_PORT = 5300
@@ -92,7 +96,7 @@ def _run(job: CellJob, say: Say) -> CellResult:
         job.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
-    preload(f"{PYTHON_PROGRAM}.cli")
+    preload(*PRELOADED)
     with ExitStack() as ready, two_nats_network(job.nat_a, job.nat_b) as network:
         spares = [ready.enter_context(Prepared()) for _ in ("server", *SIDES)]
         say("the network stands")

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.cell import PYTHON_PROGRAM, TOPOLOGY, CellJob, run_cell
+from lab.cell import PRELOADED, TOPOLOGY, CellJob, run_cell
 from lab.errors import LabError
 from lab.link_conditions import PLAIN, LinkConditions
 from lab.links import choose
@@ -68,7 +68,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     pool = ThreadPoolExecutor(plan.jobs)
     with Sandbox() as standing:
         # The thousand modules that a cell needs are so imported once, not for each cell.
-        standing.call(_PRELOAD_TIMEOUT, preload, f"{PYTHON_PROGRAM}.cli")
+        standing.call(_PRELOAD_TIMEOUT, preload, *PRELOADED)
         try:
             futures = {pool.submit(_run_one, *run, plan, standing): run for run in runs}
             waiting: set[Future[CellResult]] = set(futures)

@@ -26,9 +26,10 @@ _ORDER_BYTES = 1 << 16
 _MOST_FILES = 1 << 20
 
 
-def preload(module: str) -> None:
-    """Import `module`, so that what is prepared from now on need not. It may not be one that is run."""
-    importlib.import_module(module)
+def preload(*modules: str) -> None:
+    """Import `modules`, so that what is prepared from now on need not. None may be one that is run."""
+    for module in modules:
+        importlib.import_module(module)
 
 
 class Prepared:
