@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lab import sandbox
-from lab.errors import LabError, SandboxUnavailableError
+from lab.errors import LabError, NetworkError, SandboxUnavailableError
 from lab.exchange import SAME_ENDPOINT, Exchange, Host, endpoint, one_cpu
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
@@ -293,29 +293,64 @@ class _Mapped:
         return self.exchange.send_in("lifetime", remote, self.target, self.inside).arrived
 
 
+@dataclass(slots=True)
+class _Refreshed:
+    """A fresh mapping of nat_b's that one packet may have refreshed while it lived."""
+
+    mapped: _Mapped
+    packet: Callable[[_Mapped], object]
+    sent_after: float = 0.0
+    sent_in_time: bool = False
+
+    def send(self) -> None:
+        self.sent_after = time.monotonic()
+        self.packet(self.mapped)
+        self.sent_in_time = time.monotonic() - self.mapped.since < (1 - TOLERANCE) * LIFETIME
+
+    def lives(self) -> bool | None:
+        """Whether it lives beyond its first time. None if this machine paused, so that it does not tell."""
+        first_is_over = time.monotonic() - self.mapped.until > (1 + TOLERANCE) * LIFETIME
+        is_open = self.mapped.is_open()
+        second_is_not = time.monotonic() - self.sent_after < (1 - TOLERANCE) * LIFETIME
+        return is_open if self.sent_in_time and first_is_over and second_is_not else None
+
+
+_PACKETS: dict[str, Callable[[_Mapped], object]] = {
+    "outbound": _Mapped.refresh,
+    "inbound": _Mapped.is_open,
+}
+
+
 def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
-    """How long nat_b's mappings live, and what makes them live on."""
-    by_outbound, by_inbound = _Mapped.make(exchange), _Mapped.make(exchange)
+    """How long nat_b's mappings live, and what makes them live on.
+
+    After a pause of this machine, which says nothing about the NAT, it asks again. Raises
+    `NetworkError` if there was always one.
+    """
     open_at: dict[float, bool] = {}
-    lived_on: dict[str, bool] = {}
-    refreshing: list[tuple[float, Callable[[], object]]] = [
-        (_REFRESHED_AT, by_outbound.refresh),
-        (_REFRESHED_AT, by_inbound.is_open),
-        (_ASKED_AT, lambda: lived_on.update(outbound=by_outbound.is_open())),
-        (_ASKED_AT, lambda: lived_on.update(inbound=by_inbound.is_open())),
-    ]
-    began, within = by_inbound.since, False
+    lived_on: dict[str, bool | None] = dict.fromkeys(_PACKETS)
     for _ in range(_ROUNDS):
-        _ask(exchange, began, open_at, refreshing)
+        began = time.monotonic()
+        refreshed = {
+            way: _Refreshed(_Mapped.make(exchange), packet)
+            for way, packet in _PACKETS.items()
+            if lived_on[way] is None
+        }
+        _ask(exchange, began, open_at, [(_REFRESHED_AT, each.send) for each in refreshed.values()])
+        for way, each in refreshed.items():
+            _sleep_until(began + _ASKED_AT * LIFETIME)
+            exchange.open_fence()
+            lived_on[way] = each.lives()
         dead = min((age for age, is_open in open_at.items() if not is_open), default=inf)
         alive = max(
             (age for age, is_open in open_at.items() if is_open and age < dead), default=0.0
         )
         within = alive >= 1 - TOLERANCE and dead <= 1 + TOLERANCE
-        if within or dead < 1 - TOLERANCE or alive > 1 + TOLERANCE:
+        decided = within or dead < 1 - TOLERANCE or alive > 1 + TOLERANCE
+        if decided and None not in lived_on.values():
             break
-        # This machine paused while it should have asked, which says nothing about the NAT.
-        began, refreshing = time.monotonic(), []
+    if None in lived_on.values():
+        raise NetworkError("this machine paused whenever it should have asked what was refreshed")
     range_ = f"{alive:.2f} to {dead:.2f} of what is configured"
     kept = {
         Refresh.OUTBOUND: (True, False),
@@ -353,10 +388,14 @@ def _ask(
     agenda: list[tuple[float, Callable[[], object]]] = [*more]
     agenda += [(age, partial(ask, mapped)) for age, mapped in fresh.items()]
     for age, action in sorted(agenda, key=itemgetter(0)):
-        # The kernel's timers run at their own pace, which is what is measured.
-        time.sleep(max(0.0, began + age * LIFETIME - time.monotonic()))
+        _sleep_until(began + age * LIFETIME)
         exchange.open_fence()
         action()
+
+
+def _sleep_until(then: float) -> None:
+    # The kernel's timers run at their own pace, which is what is measured.
+    time.sleep(max(0.0, then - time.monotonic()))
 
 
 def _finding(claim: str, wanted: object, seen: object) -> Finding:

@@ -11,6 +11,7 @@ import pytest
 
 from lab import conformance
 from lab.conformance import LIFETIME, TOLERANCE
+from lab.errors import NetworkError
 from lab.exchange import Exchange
 from nat_traversal.behavior import Refresh
 from nat_traversal.endpoint import Endpoint
@@ -77,6 +78,18 @@ def test_after_a_pause_that_hides_the_end_it_is_asked_again(
 ) -> None:
     pauses = chain(repeat(0.0, 4), [0.3 * LIFETIME], repeat(0.0))
     assert lifetime_found(monkeypatch, 1.0, pauses) == (RIGHT, 18)
+
+
+def test_after_a_pause_before_the_refresh_that_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = chain([0.5 * LIFETIME], repeat(0.0))
+    assert lifetime_found(monkeypatch, 1.0, pauses) == (RIGHT, 20)
+
+
+def test_a_machine_that_always_pauses_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NetworkError, match="paused whenever it should have asked"):
+        lifetime_found(monkeypatch, 1.0, repeat(0.5 * LIFETIME))
 
 
 @pytest.mark.parametrize("of", [0.8, 1.2])
