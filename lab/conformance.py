@@ -7,20 +7,17 @@ lifetime that one can wait for.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
-from math import inf
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lab import sandbox
-from lab.errors import LabError, NetworkError, SandboxUnavailableError
+from lab.errors import LabError, SandboxUnavailableError
 from lab.exchange import SAME_ENDPOINT, Exchange, Host, endpoint, one_cpu
+from lab.lifetimes import measure
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
     NINE,
@@ -34,12 +31,9 @@ from nat_traversal.behavior import (
     Refresh,
     preset,
 )
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
-    import socket
-
     from lab.network import Network
 
 EVERY = (
@@ -57,11 +51,6 @@ LIFETIME = 2
 """Seconds that the mappings live whose end is waited for."""
 TOLERANCE = 0.1
 _TIMEOUT = 90.0
-_AGES = (0.85, 0.91, 0.94, 0.97, 1.0, 1.03, 1.06, 1.09)
-"""Of the lifetime, when a mapping is asked whether it lives."""
-_REFRESHED_AT, _ASKED_AT = 0.6, 1.3
-_ROUNDS = 3
-"""Of asking for the lifetime, at most: as many as it takes to tell whether it is right."""
 _FRESH = 5
 
 
@@ -268,134 +257,21 @@ class _Subject:
         return "open" if arrived else "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mapped:
-    """A fresh mapping of nat_b's. It was made after `since` and before `until`."""
-
-    exchange: Exchange
-    inside: socket.socket
-    target: Endpoint
-    since: float
-    until: float
-
-    @classmethod
-    def make(cls, exchange: Exchange) -> _Mapped:
-        inside = exchange.inside()
-        since = time.monotonic()
-        target = exchange.send_out("lifetime", inside, exchange.remotes[SAME_ENDPOINT])
-        return cls(exchange, inside, target, since, time.monotonic())
-
-    def refresh(self) -> None:
-        self.exchange.send_out("refresh", self.inside, self.exchange.remotes[SAME_ENDPOINT])
-
-    def is_open(self) -> bool:
-        remote = self.exchange.remotes[SAME_ENDPOINT]
-        return self.exchange.send_in("lifetime", remote, self.target, self.inside).arrived
-
-
-@dataclass(slots=True)
-class _Refreshed:
-    """A fresh mapping of nat_b's that one packet may have refreshed while it lived."""
-
-    mapped: _Mapped
-    packet: Callable[[_Mapped], object]
-    sent_after: float = 0.0
-    sent_in_time: bool = False
-
-    def send(self) -> None:
-        self.sent_after = time.monotonic()
-        self.packet(self.mapped)
-        self.sent_in_time = time.monotonic() - self.mapped.since < (1 - TOLERANCE) * LIFETIME
-
-    def lives(self) -> bool | None:
-        """Whether it lives beyond its first time. None if this machine paused, so that it does not tell."""
-        first_is_over = time.monotonic() - self.mapped.until > (1 + TOLERANCE) * LIFETIME
-        is_open = self.mapped.is_open()
-        second_is_not = time.monotonic() - self.sent_after < (1 - TOLERANCE) * LIFETIME
-        return is_open if self.sent_in_time and first_is_over and second_is_not else None
-
-
-_PACKETS: dict[str, Callable[[_Mapped], object]] = {
-    "outbound": _Mapped.refresh,
-    "inbound": _Mapped.is_open,
-}
-
-
 def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
-    """How long nat_b's mappings live, and what makes them live on.
-
-    After a pause of this machine, which says nothing about the NAT, it asks again. Raises
-    `NetworkError` if there was always one.
-    """
-    open_at: dict[float, bool] = {}
-    lived_on: dict[str, bool | None] = dict.fromkeys(_PACKETS)
-    for _ in range(_ROUNDS):
-        began = time.monotonic()
-        refreshed = {
-            way: _Refreshed(_Mapped.make(exchange), packet)
-            for way, packet in _PACKETS.items()
-            if lived_on[way] is None
-        }
-        _ask(exchange, began, open_at, [(_REFRESHED_AT, each.send) for each in refreshed.values()])
-        for way, each in refreshed.items():
-            _sleep_until(began + _ASKED_AT * LIFETIME)
-            exchange.open_fence()
-            lived_on[way] = each.lives()
-        dead = min((age for age, is_open in open_at.items() if not is_open), default=inf)
-        alive = max(
-            (age for age, is_open in open_at.items() if is_open and age < dead), default=0.0
-        )
-        within = alive >= 1 - TOLERANCE and dead <= 1 + TOLERANCE
-        decided = within or dead < 1 - TOLERANCE or alive > 1 + TOLERANCE
-        if decided and None not in lived_on.values():
-            break
-    if None in lived_on.values():
-        raise NetworkError("this machine paused whenever it should have asked what was refreshed")
-    range_ = f"{alive:.2f} to {dead:.2f} of what is configured"
+    """How long nat_b's mappings live, and what makes them live on."""
+    found = measure(exchange, LIFETIME, TOLERANCE)
     kept = {
         Refresh.OUTBOUND: (True, False),
         Refresh.BOTH: (True, True),
         Refresh.ABSOLUTE: (False, False),
     }[refresh]
     wanted = f"within {TOLERANCE:.0%}"
+    range_ = f"{found.alive:.2f} to {found.dead:.2f} of what is configured"
     return [
-        Finding("lifetime", wanted, wanted if within else range_),
-        _finding("outbound packets refresh", kept[0], lived_on["outbound"]),
-        _finding("inbound packets refresh", kept[1], lived_on["inbound"]),
-    ], (alive + dead) / 2
-
-
-def _ask(
-    exchange: Exchange,
-    began: float,
-    open_at: dict[float, bool],
-    more: Sequence[tuple[float, Callable[[], object]]],
-) -> None:
-    """Make fresh mappings, all at once, and ask each at an age of its own: adds to `open_at`.
-
-    Of an open one that is the least age that it can have had, of a closed one the greatest. `more`
-    is done at its ages as well. All ages count from `began`.
-    """
-    fresh = {age: _Mapped.make(exchange) for age in _AGES}
-
-    def ask(mapped: _Mapped) -> None:
-        before = time.monotonic()
-        if mapped.is_open():
-            open_at[(before - mapped.until) / LIFETIME] = True
-        else:
-            open_at[(time.monotonic() - mapped.since) / LIFETIME] = False
-
-    agenda: list[tuple[float, Callable[[], object]]] = [*more]
-    agenda += [(age, partial(ask, mapped)) for age, mapped in fresh.items()]
-    for age, action in sorted(agenda, key=itemgetter(0)):
-        _sleep_until(began + age * LIFETIME)
-        exchange.open_fence()
-        action()
-
-
-def _sleep_until(then: float) -> None:
-    # The kernel's timers run at their own pace, which is what is measured.
-    time.sleep(max(0.0, then - time.monotonic()))
+        Finding("lifetime", wanted, wanted if found.is_as_configured(TOLERANCE) else range_),
+        _finding("outbound packets refresh", kept[0], found.kept_by_outbound),
+        _finding("inbound packets refresh", kept[1], found.kept_by_inbound),
+    ], (found.alive + found.dead) / 2
 
 
 def _finding(claim: str, wanted: object, seen: object) -> Finding:
