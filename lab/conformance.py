@@ -7,21 +7,19 @@ lifetime that one can wait for.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from math import inf
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lab import sandbox
 from lab.addressing import SERVER, SERVER_SECOND
 from lab.errors import LabError, SandboxUnavailableError
 from lab.exchange import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_cpu
+from lab.lifetimes import measure
 from lab.probe import Observation, observe
 from nat_traversal.behavior import (
     NINE,
@@ -35,12 +33,9 @@ from nat_traversal.behavior import (
     Refresh,
     preset,
 )
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
-    import socket
-
     from lab.network import Network
 
 EVERY = (
@@ -58,11 +53,6 @@ LIFETIME = 2
 """Seconds that the mappings live whose end is waited for."""
 TOLERANCE = 0.1
 _TIMEOUT = 120.0
-_AGES = (0.85, 0.91, 0.94, 0.97, 1.0, 1.03, 1.06, 1.09)
-"""Of the lifetime, when a mapping is asked whether it lives."""
-_REFRESHED_AT, _ASKED_AT = 0.6, 1.3
-_ROUNDS = 3
-"""Of asking for the lifetime, at most: as many as it takes to tell whether it is right."""
 _FRESH = 5
 
 
@@ -274,95 +264,21 @@ class _Subject:
         return "open" if arrived else "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mapped:
-    """A fresh mapping of nat_b's. It was made after `since` and before `until`."""
-
-    exchange: Exchange
-    inside: socket.socket
-    target: Endpoint
-    since: float
-    until: float
-
-    @classmethod
-    def make(cls, exchange: Exchange) -> _Mapped:
-        inside = exchange.inside()
-        since = time.monotonic()
-        target = exchange.send_out("lifetime", inside, exchange.remotes[SAME_ENDPOINT])
-        return cls(exchange, inside, target, since, time.monotonic())
-
-    def refresh(self) -> None:
-        self.exchange.send_out("refresh", self.inside, self.exchange.remotes[SAME_ENDPOINT])
-
-    def is_open(self) -> bool:
-        remote = self.exchange.remotes[SAME_ENDPOINT]
-        return self.exchange.send_in("lifetime", remote, self.target, self.inside).arrived
-
-
 def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
     """How long nat_b's mappings live, and what makes them live on."""
-    by_outbound, by_inbound = _Mapped.make(exchange), _Mapped.make(exchange)
-    open_at: dict[float, bool] = {}
-    lived_on: dict[str, bool] = {}
-    refreshing: list[tuple[float, Callable[[], object]]] = [
-        (_REFRESHED_AT, by_outbound.refresh),
-        (_REFRESHED_AT, by_inbound.is_open),
-        (_ASKED_AT, lambda: lived_on.update(outbound=by_outbound.is_open())),
-        (_ASKED_AT, lambda: lived_on.update(inbound=by_inbound.is_open())),
-    ]
-    began, within = by_inbound.since, False
-    for _ in range(_ROUNDS):
-        _ask(exchange, began, open_at, refreshing)
-        dead = min((age for age, is_open in open_at.items() if not is_open), default=inf)
-        alive = max(
-            (age for age, is_open in open_at.items() if is_open and age < dead), default=0.0
-        )
-        within = alive >= 1 - TOLERANCE and dead <= 1 + TOLERANCE
-        if within or dead < 1 - TOLERANCE or alive > 1 + TOLERANCE:
-            break
-        # This machine paused while it should have asked, which says nothing about the NAT.
-        began, refreshing = time.monotonic(), []
-    range_ = f"{alive:.2f} to {dead:.2f} of what is configured"
+    found = measure(exchange, LIFETIME, TOLERANCE)
     kept = {
         Refresh.OUTBOUND: (True, False),
         Refresh.BOTH: (True, True),
         Refresh.ABSOLUTE: (False, False),
     }[refresh]
     wanted = f"within {TOLERANCE:.0%}"
+    range_ = f"{found.alive:.2f} to {found.dead:.2f} of what is configured"
     return [
-        Finding("lifetime", wanted, wanted if within else range_),
-        _finding("outbound packets refresh", kept[0], lived_on["outbound"]),
-        _finding("inbound packets refresh", kept[1], lived_on["inbound"]),
-    ], (alive + dead) / 2
-
-
-def _ask(
-    exchange: Exchange,
-    began: float,
-    open_at: dict[float, bool],
-    more: Sequence[tuple[float, Callable[[], object]]],
-) -> None:
-    """Make fresh mappings, all at once, and ask each at an age of its own: adds to `open_at`.
-
-    Of an open one that is the least age that it can have had, of a closed one the greatest. `more`
-    is done at its ages as well. All ages count from `began`.
-    """
-    fresh = {age: _Mapped.make(exchange) for age in _AGES}
-
-    def ask(mapped: _Mapped) -> None:
-        before = time.monotonic()
-        if mapped.is_open():
-            open_at[(before - mapped.until) / LIFETIME] = True
-        else:
-            open_at[(time.monotonic() - mapped.since) / LIFETIME] = False
-
-    agenda: list[tuple[float, Callable[[], object]]] = [*more]
-    agenda += [(age, partial(ask, mapped)) for age, mapped in fresh.items()]
-    for age, action in sorted(agenda, key=itemgetter(0)):
-        # The kernel's timers run at their own pace, which is what is measured.
-        time.sleep(max(0.0, began + age * LIFETIME - time.monotonic()))
-        exchange.open_fence()
-        action()
+        Finding("lifetime", wanted, wanted if found.is_as_configured(TOLERANCE) else range_),
+        _finding("outbound packets refresh", kept[0], found.kept_by_outbound),
+        _finding("inbound packets refresh", kept[1], found.kept_by_inbound),
+    ], (found.alive + found.dead) / 2
 
 
 def _finding(claim: str, wanted: object, seen: object) -> Finding:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lab.rules_ports import choose
 from nat_traversal.behavior import (
     Filtering,
     Hairpin,
@@ -37,7 +38,6 @@ _TRIES = 8
 _NEW_MAPPING = 1
 """The mark of a packet whose port was not read off the mapping table."""
 _ZONE_OF_THE_WAY = "jhash ip saddr . udp sport . udp dport mod 65535 seed 0x1 offset 1"
-_BLOCKS, _BLOCK_BITS = range(2, 18), 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class _Table:
         yield from self._memory()
         yield from (self._inbound(), self._admit(), _STRANGER, self._refuse())
         yield from (self._destination(), self._source(), self._translate())
-        yield _chain("choose", *self._choose())
+        yield _chain("choose", *choose(self.behavior.allocation))
         yield from (self._learn(), self._note(), self._forward(), self._input())
         if self._hairpins:
             # Both ends of a hairpinned flow are on one link, which a router would tell the sender.
@@ -257,29 +257,6 @@ class _Table:
             f"{snat} : udp sport",
         )
 
-    def _choose(self) -> Iterator[str]:
-        """Write a source port into the packet, which is not looked at to see whether it is free.
-
-        Bit by bit, since nft has no way that old and new ones agree on to make a port of a number.
-        """
-        match self.behavior.allocation:
-            case PortAllocation.PRESERVING | PortAllocation.RANDOM:
-                yield from map(_flip, range(16))
-                yield f"udp sport < 1024 udp sport set udp sport ^ {1 << 15}"
-            case PortAllocation.SEQUENTIAL:
-                yield f"udp sport set {1 << 15}"
-                # All count together: a packet that passes one of these rules passes each.
-                for bit in range(15):
-                    count = f"numgen inc mod {2 << bit} >= {1 << bit}"
-                    yield f"{count} udp sport set udp sport ^ {1 << bit}"
-            case PortAllocation.BLOCK_PER_HOST:
-                # Who has no block is told apart by nothing, and gets nothing.
-                known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
-                yield f"ip saddr & 0.0.0.255 != {{ {known} }} drop"
-                first = ", ".join(f"0.0.0.{host} : {host << _BLOCK_BITS}" for host in _BLOCKS)
-                yield f"udp sport set ip saddr & 0.0.0.255 map {{ {first} }}"
-                yield from map(_flip, range(_BLOCK_BITS))
-
     def _learn(self) -> list[str]:
         rules = [f'oifname "{self.router.wan}" meta l4proto udp goto note']
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
@@ -354,11 +331,6 @@ _STRANGER = _chain(
     "stranger",
     "notrack ip daddr set udp dport map @owner_address udp dport set udp dport map @owner_port",
 )
-
-
-def _flip(bit: int) -> str:
-    """One bit of the source port, by chance."""
-    return f"numgen random mod 2 == 1 udp sport set udp sport ^ {1 << bit}"
 
 
 def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:

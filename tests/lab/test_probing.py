@@ -21,7 +21,7 @@ _TIMEOUT = 50.0
 TOPOLOGIES = {
     "two_nats,nat_a=symmetric,nat_b=none": {"nat_a": "APDM+APDF", "nat_b": "no NAT"},
     "shared_nat,hosts=3,nat_a=home-router,nat_b=restricted-cone": {
-        "nat_a": "EIM+APDF",
+        "nat_a": "EIM+APDF+reject",
         "nat_b": "EIM+ADF",
     },
     # Each carrier is stricter than its home, or wider, or order-sensitive: all are seen as they are.
@@ -31,7 +31,7 @@ TOPOLOGIES = {
         "nat_b": "APDM+APDF",
         "cgn_b": "EIM+APDF+order-sensitive, answering with ICMP",
     },
-    "double_nat,nat_a=linux-masquerade,cgn_a=udp-blocked,nat_b=none,cgn_b=corporate": {
+    "double_nat,nat_a=linux-masquerade,cgn_a=udp-blocked,nat_b=none,cgn_b=APDM+APDF+reject": {
         "nat_a": "EIM+APDF+order-sensitive, answering with ICMP",
         "cgn_a": "no UDP passes",
         "nat_b": "no NAT",

@@ -195,7 +195,7 @@ def _run_without_room(directory: Path, room: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("room", "error"),
     [
-        ("4k", "error: cannot write .*/nat_b.rules: No space left on device"),
+        ("8k", "error: cannot write .*/nat_b.rules: No space left on device"),
         ("64k", "error: host_a: cannot keep its stdout: No space left on device; it was killed.*"),
     ],
 )

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from lab import conformance
+from lab import lifetimes
 from lab.conformance import LIFETIME, TOLERANCE
+from lab.errors import NetworkError
 from lab.exchange import Exchange
-from nat_traversal.behavior import Refresh
 from nat_traversal.endpoint import Endpoint
 
 
@@ -55,33 +55,42 @@ class Nat:
 
 def lifetime_found(
     monkeypatch: pytest.MonkeyPatch, of: float, pauses: Iterator[float]
-) -> tuple[str, int]:
-    """What is found of a lifetime that is `of` the configured one, and how many mappings it took."""
+) -> tuple[bool, int]:
+    """Whether a lifetime that is `of` the configured one is found right; how many mappings it took."""
     clock = Clock(pauses)
-    monkeypatch.setattr(conformance, "time", clock)
+    monkeypatch.setattr(lifetimes, "time", clock)
     nat = Nat(clock, of * LIFETIME)
-    findings, _ = conformance._ages(cast("Exchange", nat), Refresh.OUTBOUND)
-    assert [finding.holds for finding in findings[1:]] == [True, True]
-    return findings[0].seen, len(nat.used)
-
-
-RIGHT = f"within {TOLERANCE:.0%}"
+    found = lifetimes.measure(cast("Exchange", nat), LIFETIME, TOLERANCE)
+    assert (found.kept_by_outbound, found.kept_by_inbound) == (True, False)
+    return found.is_as_configured(TOLERANCE), len(nat.used)
 
 
 def test_a_right_lifetime_is_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lifetime_found(monkeypatch, 1.0, repeat(0.0)) == (RIGHT, 10)
+    assert lifetime_found(monkeypatch, 1.0, repeat(0.0)) == (True, 10)
 
 
 def test_after_a_pause_that_hides_the_end_it_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses = chain(repeat(0.0, 4), [0.3 * LIFETIME], repeat(0.0))
-    assert lifetime_found(monkeypatch, 1.0, pauses) == (RIGHT, 18)
+    assert lifetime_found(monkeypatch, 1.0, pauses) == (True, 18)
+
+
+def test_after_a_pause_before_the_refresh_that_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = chain([0.5 * LIFETIME], repeat(0.0))
+    assert lifetime_found(monkeypatch, 1.0, pauses) == (True, 20)
+
+
+def test_a_machine_that_always_pauses_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NetworkError, match="paused whenever it should have asked"):
+        lifetime_found(monkeypatch, 1.0, repeat(0.5 * LIFETIME))
 
 
 @pytest.mark.parametrize("of", [0.8, 1.2])
 def test_a_wrong_lifetime_is_none_however_often_it_is_asked(
     of: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, _ = lifetime_found(monkeypatch, of, repeat(0.0))
-    assert seen.endswith(" of what is configured")
+    right, _ = lifetime_found(monkeypatch, of, repeat(0.0))
+    assert not right
