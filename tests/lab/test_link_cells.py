@@ -18,6 +18,8 @@ from tests.lab.patience import measured_until
 _TIMEOUT = 50.0
 _KEPT = "the links kept their conditions"
 
+pytestmark = pytest.mark.measures_time
+
 
 def test_a_cell_connects_in_little_more_than_its_wires_take(tmp_path: Path) -> None:
     """2 R + 1.5 P until both have proof; one round trip more would be 1.2 of it."""

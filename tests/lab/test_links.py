@@ -112,6 +112,7 @@ def _measured(
         return [time for times in _crossings(capture).values() for time in times]
 
 
+@pytest.mark.measures_time
 @pytest.mark.parametrize("delay", [0.001, 0.005, 0.04, 0.15])
 def test_the_delay_is_true_to_a_millisecond_or_two_percent(delay: float) -> None:
     plain = median(warm.call(_TIMEOUT, _measured, None, 300, 0.003))
@@ -159,6 +160,7 @@ def _round_trips() -> list[float]:
     ]
 
 
+@pytest.mark.measures_time
 def test_each_direction_has_its_own_delay() -> None:
     asked = (0.01, 0.03, 0.04)
 
@@ -171,6 +173,7 @@ def test_each_direction_has_its_own_delay() -> None:
     assert late(measured) < 0.001
 
 
+@pytest.mark.measures_time
 def test_every_frame_gets_the_jitter_that_the_seed_gives_it() -> None:
     way = Way(delay=0.02, jitter=0.005)
     conditions = LinkConditions(way, seed=3)
@@ -271,6 +274,7 @@ def _burst(rate: int, count: int, size: int) -> float:
     return bits / median(came[k + half].time - came[k].time for k in range(half))
 
 
+@pytest.mark.measures_time
 @pytest.mark.parametrize(("rate", "count"), [(1_000_000, 50), (20_000_000, 500)])
 def test_a_burst_arrives_at_the_rate(rate: int, count: int) -> None:
     wanted = pytest.approx(rate, rel=0.02)
@@ -507,6 +511,7 @@ def _other_links(link: tuple[str, str], conditions: LinkConditions) -> tuple[lis
     return arrived, float(done.stdout.partition("min/avg/max/mdev = ")[2].partition("/")[0])
 
 
+@pytest.mark.measures_time
 @pytest.mark.parametrize(
     "link",
     [("host_a", "nat_a"), ("nat_a", "host_a"), ("internet", "nat_a"), ("server", "internet")],
