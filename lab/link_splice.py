@@ -99,13 +99,7 @@ def splice(kept: End, renewed: End) -> Splice:
     run_together(
         [Command(_IP, f"link set dev {name} netns {os.getpid()} name {at_kept}\n", renewed.pid)]
     )
-    # Equal indices at both ends would put off noticing that it is up (topologies/nodes.py).
-    made = (
-        f"link add name {name} netns {renewed.pid} index {link['ifindex']} mtu {link['mtu']}"
-        f" address {link['address']} type veth peer name {at_renewed} mtu {link['mtu']}"
-        f" index {_FIRST_INDEX + number}\n"
-    )
-    run_together([Command(_IP, made)])
+    run_together([Command(_IP, made_anew(link, at_renewed, number, os.getpid()), renewed.pid)])
     for inner in (at_kept, at_renewed):
         _silence(inner)
     up = "".join(f"link set dev {inner} up\n" for inner in (at_kept, at_renewed))
@@ -114,6 +108,20 @@ def splice(kept: End, renewed: End) -> Splice:
     run_together([_neighbours(kept, renewed), _neighbours(renewed, kept)])
     return Splice(
         kept, renewed, at_kept, at_renewed, configuration, _addresses(renewed), link["mtu"]
+    )
+
+
+def made_anew(link: dict[str, Any], peer: str, number: int, here: int) -> str:
+    """A line for ``ip -batch``, in the end's namespace, that makes `link` with a `peer` in another.
+
+    That is the namespace of the process `here`. Not the other way round: Linux before 6.13 looks for
+    an interface with the new one's index where the command runs, and there the old one is now.
+    """
+    # Equal indices at both ends would put off noticing that it is up (topologies/nodes.py).
+    return (
+        f"link add name {link['ifname']} index {link['ifindex']} mtu {link['mtu']}"
+        f" address {link['address']} type veth peer name {peer} mtu {link['mtu']}"
+        f" index {_FIRST_INDEX + number} netns {here}\n"
     )
 
 

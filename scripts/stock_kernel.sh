@@ -141,7 +141,7 @@ else
   say "no KVM here that may be used, so the processor is emulated"
 fi
 qemu-system-x86_64 -accel "$accelerator" "${clock[@]}" -cpu max,arch-capabilities=off -smp "$processors" -m "${MEMORY:-3G}" -nic none -display none -no-reboot \
-  -kernel "$top/boot/vmlinuz-$version" -initrd "$scratch/initrd" -append "console=ttyS0 quiet panic=-1" \
+  -kernel "$top/boot/vmlinuz-$version" -initrd "$scratch/initrd" -append "console=ttyS0 loglevel=3 panic=-1" \
   "${folders[@]}" -serial stdio </dev/null &
 qemu=$!
 wait "$qemu" || die "the virtual machine ended with exit status $?"

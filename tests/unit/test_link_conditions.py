@@ -8,6 +8,7 @@ import pytest
 
 from lab.link_conditions import LinkConditions, Way, bit_rate, parse_conditions, seconds, share
 from lab.link_netem import keeps_seed, netem, options, redirect
+from lab.link_splice import made_anew
 from nat_traversal.errors import UsageError
 
 
@@ -161,6 +162,14 @@ def test_netem_commands() -> None:
         "qdisc replace dev b root netem limit 1000 delay 40000us\n"
     )
     assert redirect("a", "b").splitlines()[1].endswith("action mirred egress redirect dev b")
+
+
+def test_an_interface_is_made_anew_where_its_index_is_free() -> None:
+    """Elsewhere, Linux before 6.13 answers "File exists"."""
+    link = {"ifname": "wan", "ifindex": 105, "mtu": 1500, "address": "02:00:00:00:00:01"}
+    near, _, far = made_anew(link, "link1-b", 1, 42).partition(" type veth peer ")
+    assert near == "link add name wan index 105 mtu 1500 address 02:00:00:00:00:01"
+    assert far == "name link1-b mtu 1500 index 1000001 netns 42\n"
 
 
 @pytest.mark.parametrize(
