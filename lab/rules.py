@@ -153,6 +153,10 @@ class _Table:
         return self.behavior.hairpin is not Hairpin.NONE
 
     @property
+    def _refreshes_both(self) -> bool:
+        return self.behavior.refresh is Refresh.BOTH
+
+    @property
     def _verb(self) -> str:
         return "add" if self.behavior.refresh is Refresh.ABSOLUTE else "update"
 
@@ -167,13 +171,15 @@ class _Table:
 
     def _memory(self) -> Iterator[list[str]]:
         remote = self._remote("ip daddr", "udp dport")
+        # A set beside a map has the same keys: before Linux 6.5 a map cannot be asked whether it has one.
         for kind, name, of in (
             ("map", "mapped", f"ip saddr . udp sport{remote} : udp sport"),
             ("map", "owner_address", "udp dport : ip daddr"),
             ("map", "owner_port", "udp dport : udp dport"),
+            ("set", "owned", "udp dport"),
             ("set", "sent", "udp dport . ip saddr . udp sport"),
             ("set", "permitted", "udp dport . ip saddr"),
-        ):
+        ) + ((("set", "alive", f"ip saddr . udp sport{remote}"),) if self._refreshes_both else ()):
             options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
             yield [f"{kind} {name} {{", f"\ttypeof {of}", *_indented(options), "}"]
 
@@ -191,10 +197,11 @@ class _Table:
 
     def _admit(self) -> list[str]:
         refresh, refresh_permitted = "", ""
-        if self.behavior.refresh is Refresh.BOTH:
+        if self._refreshes_both:
             # An element that exists keeps its value: only its time begins anew.
             refresh = (
-                "update @owner_address { udp dport : 0.0.0.0 } update @owner_port { udp dport : 0 }"
+                "update @owned { udp dport } update @owner_address { udp dport : 0.0.0.0 }"
+                " update @owner_port { udp dport : 0 }"
             )
             refresh_permitted = f"{refresh} update @permitted {{ udp dport . ip saddr }} "
             refresh += " update @sent { udp dport . ip saddr . udp sport } "
@@ -209,7 +216,7 @@ class _Table:
         return _chain(
             "admit",
             f"ip daddr != {self.router.wan_address} goto refuse",
-            "udp dport != @owner_address goto refuse",
+            "udp dport != @owned goto refuse",
             exact,
             *wider,
             "goto refuse",
@@ -240,10 +247,10 @@ class _Table:
     def _translate(self) -> list[str]:
         snat = f"meta l4proto udp snat ip to {self.router.wan_address}"
         remote = self._remote("ct original ip daddr", "ct original proto-dst")
-        again = ["udp sport @owner_address jump choose"] * (_TRIES - 1)
+        again = ["udp sport @owned jump choose"] * (_TRIES - 1)
         match self.behavior.allocation:
             case PortAllocation.PRESERVING:
-                chosen = [f"udp sport != @owner_address {snat}", "jump choose", *again]
+                chosen = [f"udp sport != @owned {snat}", "jump choose", *again]
             case PortAllocation.SEQUENTIAL:
                 chosen = ["jump choose"]
             case PortAllocation.RANDOM | PortAllocation.BLOCK_PER_HOST:
@@ -278,14 +285,17 @@ class _Table:
         udp = "meta l4proto udp ct direction"
         # No port is shared: should the kernel have chosen one that is owned, the packet is lost, and
         # the next finds another.
-        rules = [f"meta mark {_NEW_MAPPING} udp sport @owner_address drop"]
+        rules = [f"meta mark {_NEW_MAPPING} udp sport @owned drop"]
         for direction in ("original", "reply"):
             address, port = f"ct {direction} ip", f"ct {direction} proto"
             inside = f"{address} saddr . {port}-src"
             remote = self._remote(f"{address} daddr", f"{port}-dst")
             to = (f"{address} daddr", f"{port}-dst")
+            alive = (("alive", f"{inside}{remote}"),) if self._refreshes_both else ()
             for name, element in (
+                *alive,
                 ("mapped", f"{inside}{remote} : udp sport"),
+                ("owned", "udp sport"),
                 ("owner_address", f"udp sport : {address} saddr"),
                 ("owner_port", f"udp sport : {port}-src"),
                 ("sent", f"udp sport . {to[0]} . {to[1]}"),
@@ -297,9 +307,11 @@ class _Table:
     def _forward(self) -> list[str]:
         wan = f'iifname "{self.router.wan}"'
         rules = [f"{wan} meta l4proto udp accept"]
-        if self.behavior.refresh is Refresh.BOTH:
+        if self._refreshes_both:
             key = f"ip daddr . udp dport{self._remote('ip saddr', 'udp sport')}"
-            rules.insert(0, f"{wan} {key} @mapped update @mapped {{ {key} : 0 }}")
+            rules.insert(
+                0, f"{wan} {key} @alive update @alive {{ {key} }} update @mapped {{ {key} : 0 }}"
+            )
         return _chain(
             "forward",
             "type filter hook forward priority filter;",

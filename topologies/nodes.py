@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 
 from mininet.link import Intf, Link
@@ -180,8 +181,10 @@ class LabNode(Node):  # type: ignore[misc]
                 set_sysctl("net.ipv6.conf.all.forwarding", 1)
             if self.bridges:
                 # 1 in a new namespace: frames between LAN hosts would pass through the NAT's rules.
+                # They are there only if br_netfilter is loaded, as Docker does.
                 for setting in _BRIDGE_SETTINGS:
-                    set_sysctl(setting, 0)
+                    if Path("/proc/sys", *setting.split(".")).exists():
+                        set_sysctl(setting, 0)
             for name, value in self.rules.sysctls if self.rules else ():
                 set_sysctl(name, value)
 

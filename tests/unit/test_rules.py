@@ -93,7 +93,7 @@ def test_the_mapping_table_is_keyed_by_what_the_mapping_depends_on(name: str, ke
 @pytest.mark.parametrize("mapping", ["EIM", "ADM", "APDM"])
 def test_filters_are_keyed_by_the_mapped_port(mapping: str) -> None:
     exact = "udp dport . ip saddr . udp sport @sent accept"
-    known = ["ip daddr != 203.0.113.2 goto refuse", "udp dport != @owner_address goto refuse"]
+    known = ["ip daddr != 203.0.113.2 goto refuse", "udp dport != @owned goto refuse"]
     assert chain(f"{mapping}+EIF", "admit") == [*known, exact, "goto stranger", "goto refuse"]
     assert chain(f"{mapping}+ADF", "admit") == [
         *known,
@@ -125,7 +125,7 @@ def test_hairpin_rules_are_there_only_where_the_nat_hairpins(name: str) -> None:
 
 
 def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
-    keep = "udp sport != @owner_address meta l4proto udp snat ip to 203.0.113.2"
+    keep = "udp sport != @owned meta l4proto udp snat ip to 203.0.113.2"
     assert keep in chain("EIM+EIF", "translate")
     for name in ("symmetric", "EIM+EIF+sequential", "cgnat"):
         assert keep not in chain(name, "translate")
@@ -156,6 +156,19 @@ def test_no_number_is_taken_for_a_port_which_newer_nft_refuses(name: str) -> Non
     assert not re.search(
         r"(sport set|:) (numgen|jhash|symhash)", rules_for(preset(name), ROUTER).nft
     )
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_a_map_is_never_asked_whether_it_has_a_key(name: str) -> None:
+    """Linux before 6.5 refuses such a rule (EINVAL from nft_lookup_init)."""
+    text = rules_for(preset(name), ROUTER).nft
+    maps = set(re.findall(r"\tmap (\w+) {", text))
+    asked = {used for verb, used in re.findall(r"(\S+) @(\w+)", text) if verb not in _MAP_VERBS}
+    assert maps
+    assert not maps & asked
+
+
+_MAP_VERBS = {"map", "update", "add"}
 
 
 @pytest.mark.parametrize(
