@@ -22,7 +22,7 @@ lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmet
 
 test: ## all tests, with the coverage gate; PYTEST_ARGS="-k swap --no-cov" picks
 	@scripts/setup.sh test
-	@$(python) -m pytest -n $(workers) --dist worksteal --cov=nat_traversal --cov-branch -m 'not measures_time' $(PYTEST_ARGS)
+	@$(python) -m pytest -n $(workers) --maxschedchunk 1 --cov=nat_traversal --cov-branch -m 'not measures_time' $(PYTEST_ARGS)
 	@$(python) -m pytest -m measures_time --no-cov $(PYTEST_ARGS) || [ $$? = 5 ] # 5: PYTEST_ARGS picks none of these
 
 check: ## lint, format and types

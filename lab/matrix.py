@@ -138,7 +138,11 @@ def _prepare(directory: Path) -> None:
         if directory.is_dir() and any(directory.iterdir()):
             if not (directory / MARK).exists():
                 raise LabError(f"{directory} holds other files: name an empty one with --report")
-            shutil.rmtree(directory)
+            for old in directory.iterdir():  # not the directory: something may be mounted there
+                if old.is_dir() and not old.is_symlink():
+                    shutil.rmtree(old)
+                else:
+                    old.unlink()
         directory.mkdir(parents=True, exist_ok=True)
         (directory / MARK).touch()
     except OSError as error:
