@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ _LAB = _TESTS / "lab"
 
 # A sandbox calls functions of test modules by the names under which pytest imported them.
 sys.path.insert(0, str(_TESTS.parent))
+
+# A script starts what runs in its background with Ctrl-C ignored, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
