@@ -14,6 +14,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
@@ -53,20 +54,21 @@ def forked(body: Callable[[], int]) -> int:
 def _in_namespaces(work: Callable[[], None]) -> int:
     """The forked process: its own child is the first in the new process namespace."""
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what that means
+    # The first process decides what that means.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, f"cannot make namespaces: {os.strerror(errno)}")
-    first = forked(lambda: _first_process(work))
+    first = forked(lambda: _first_process(work, handler))
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     return status if status >= 0 else 128 - status
 
 
-def _first_process(work: Callable[[], None]) -> int:
+def _first_process(work: Callable[[], None], handler: Any) -> int:
     _die_with_parent()
     # What is there shows the processes of whoever mounted it.
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, handler)
     work()
     return 0
 

@@ -212,9 +212,12 @@ class Sandbox:
         return answer
 
     def _ended(self, name: str) -> SandboxError:
-        return SandboxError(
-            f"the sandbox ended before {name} did, with exit status {self._process.wait()}"
-        )
+        try:
+            status = self._process.wait(_EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:  # threads of the call still run in it
+            self._process.kill()
+            status = self._process.wait()
+        return SandboxError(f"the sandbox ended before {name} did, with exit status {status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,17 @@ def require_importable(function: Callable[..., object]) -> None:
         )
 
 
+class _Call:
+    goes_on = False
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """A terminal's Ctrl-C comes to the sandbox too. It ends a call, once, and never the sandbox."""
+    if _Call.goes_on:
+        _Call.goes_on = False
+        raise KeyboardInterrupt
+
+
 def _serve(connection_fd: int, stderr_fd: int) -> None:
     """Process 1 of the sandbox: furnish it, then answer calls until the caller has gone."""
     os.dup2(stderr_fd, 2)
@@ -244,16 +258,9 @@ def _serve(connection_fd: int, stderr_fd: int) -> None:
     # Handed to no child of ours, so that the caller sees our end when we end.
     os.set_inheritable(connection_fd, False)
     connection: Connection[Any, Any] = Connection(connection_fd)
-    calling = False
-
-    def interrupt(_number: int, _frame: object) -> None:
-        """A terminal's Ctrl-C comes to the sandbox too. It ends a call, not the sandbox."""
-        if calling:
-            raise KeyboardInterrupt
-
     apart: list[int] = []
     with connection:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
         connection.send(_furnish())
         while True:
             try:
@@ -274,11 +281,7 @@ def _serve(connection_fd: int, stderr_fd: int) -> None:
                 apart.append(forked(partial(_work_apart, reply, function.__name__, work)))
                 reply.close()
                 continue
-            calling = True
-            try:
-                work()
-            finally:
-                calling = False
+            work()
 
 
 def _work_apart(reply: Connection[Any, Any], name: str, work: Callable[[], None]) -> int:
@@ -304,7 +307,11 @@ def _work(
     kwargs: dict[str, object],
 ) -> None:
     try:
-        answer = function(*args, **kwargs)
+        try:
+            _Call.goes_on = True
+            answer = function(*args, **kwargs)
+        finally:
+            _Call.goes_on = False
     except Exception as error:  # noqa: BLE001 - raised again by the caller
         answer = _Raised(_portable(error))
     except KeyboardInterrupt:
