@@ -22,7 +22,8 @@ from lab.capture import Capture, Tap
 from lab.checks import Check
 from lab.errors import LabError
 from lab.link_conditions import PLAIN, LinkConditions
-from lab.links import WAN_LINKS, Conditioned, conditioned
+from lab.links import Conditioned, conditioned
+from lab.neighbours import wan_links
 from lab.network import Network, two_nats_network
 from lab.outcome import Outcome
 from lab.passage import CAPTURE_POINTS
@@ -108,7 +109,7 @@ def _run(job: CellJob, say: Say) -> CellResult:
             links = None
             if job.links != PLAIN:
                 links = stack.enter_context(
-                    conditioned(network, dict.fromkeys(WAN_LINKS, job.links))
+                    conditioned(network, dict.fromkeys(wan_links(network), job.links))
                 )
                 say(f"links: {links}")
             taps = [Tap(network.pid(node), point) for point, node in CAPTURE_POINTS.items()]

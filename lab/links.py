@@ -27,9 +27,6 @@ from nat_traversal.errors import UsageError
 
 Link = tuple[str, str]
 """Two neighbouring nodes. `LinkConditions.out` is what the first sends."""
-
-WAN_LINKS: tuple[Link, ...] = (("nat_a", "internet"), ("nat_b", "internet"))
-"""Of the topology `two_nats`."""
 _ANSWER_WITHIN = 20.0
 
 

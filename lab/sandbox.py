@@ -212,12 +212,9 @@ class Sandbox:
         return answer
 
     def _ended(self, name: str) -> SandboxError:
-        try:
-            status = self._process.wait(_EXIT_TIMEOUT)
-        except subprocess.TimeoutExpired:  # threads of the call still run in it
-            self._process.kill()
-            status = self._process.wait()
-        return SandboxError(f"the sandbox ended before {name} did, with exit status {status}")
+        return SandboxError(
+            f"the sandbox ended before {name} did, with exit status {self._process.wait()}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +249,21 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _serve(connection_fd: int, stderr_fd: int) -> None:
-    """Process 1 of the sandbox: furnish it, then answer calls until the caller has gone."""
+    """Process 1 of the sandbox: furnish it, then answer calls."""
     os.dup2(stderr_fd, 2)
     os.close(stderr_fd)
     # Handed to no child of ours, so that the caller sees our end when we end.
     os.set_inheritable(connection_fd, False)
-    connection: Connection[Any, Any] = Connection(connection_fd)
+    try:
+        _answer_calls(Connection(connection_fd))
+    except BaseException:  # noqa: BLE001 - told on stderr, and by the status
+        # The caller would see no end while threads of a call go on.
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _answer_calls(connection: Connection[Any, Any]) -> None:
+    """Until the caller has gone."""
     apart: list[int] = []
     with connection:
         signal.signal(signal.SIGINT, _interrupt)

@@ -266,10 +266,6 @@ def stop_capture() -> None:
     except LabError as error:
         lab.lost = error
         raise
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise LabError(f"cannot write {path}: {error.strerror}") from None
 
 
 def packets() -> tuple[Packet, ...]:

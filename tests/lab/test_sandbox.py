@@ -316,3 +316,35 @@ def test_calls_apart_end_with_the_sandbox(tmp_path: Path) -> None:
         standing.kill()
         with pytest.raises(SandboxError, match="the sandbox ended before _meet did"):
             waiting.result()
+
+
+class _InterruptsWhenSent:
+    """The answer is on its way when Ctrl-C comes: there is no call any more that it could end."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return int, (5,)
+
+
+def _interrupted_answer() -> object:
+    return _InterruptsWhenSent()
+
+
+def test_ctrl_c_that_comes_after_a_call_ends_neither_its_answer_nor_the_sandbox() -> None:
+    with sandbox.Sandbox() as box:
+        assert box.call(20, _interrupted_answer) == 5
+        assert box.call_apart(20, _interrupted_answer) == 5
+        assert box.call(20, _add, 1, 1) == 2
+
+
+def _leave_a_thread_behind() -> None:
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    sys.exit(3)
+
+
+def test_a_sandbox_that_breaks_ends_at_once_though_threads_go_on_in_it() -> None:
+    with (
+        sandbox.Sandbox() as box,
+        pytest.raises(SandboxError, match=r"ended before _leave_a_thread_behind did, .* status 1"),
+    ):
+        box.call(20, _leave_a_thread_behind)
