@@ -220,6 +220,22 @@ def test_output_that_the_disk_has_no_room_for_ends_the_program(tmp_path: Path) -
         warm.call(_TIMEOUT, _on_a_full_disk, tmp_path, "64k", "while :; do echo more; done")
 
 
+def _wait_for_another(directory: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)]
+    subprocess.run(mount, check=True)
+    with _Node(directory) as (node, programs):
+        writer = programs.start("writer", shell("while :; do echo more; done"), node)
+        waiting = programs.start("waiting", shell("sleep 1000"), node)
+        with pytest.raises(ProgramError):
+            writer.wait(timeout=20)
+        waiting.wait_for_line("from the writer", timeout=0.01)
+
+
+def test_the_error_is_that_of_the_program_that_was_killed_for_want_of_room(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="writer: cannot keep its stdout: No space left on dev"):
+        warm.call(_TIMEOUT, _wait_for_another, tmp_path)
+
+
 def test_a_directory_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(
         ProgramError, match=r"cannot keep its output in .*/gone/program\.stdout: No such"

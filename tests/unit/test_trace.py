@@ -138,7 +138,8 @@ def test_bound_is_made_of_the_shortest_ways_between_links() -> None:
 
 def test_confirm_that_wants_an_answer_concludes_with_the_answer() -> None:
     scene = opened(1)
-    scene.hello(1, 3)
+    scene.hello(1, 2, Fate.DROPPED)
+    scene.send("host_a", Hello(TOKENS[1], 1, 3, False), 1)
     scene.send("host_b", Confirm(TOKENS[1], 1, True), 1)
     assert scene.trace().rounds[0].conclusion is None
     scene.send("host_a", Confirm(TOKENS[1], 1, False), 1)
