@@ -3,7 +3,7 @@
 
 import sys
 
-from nat_traversal.cli import client_main
+from nat_traversal.cli.main import client_main
 
 if __name__ == "__main__":
     sys.exit(client_main())

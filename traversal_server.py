@@ -3,7 +3,7 @@
 
 import sys
 
-from nat_traversal.cli import server_main
+from nat_traversal.cli.main import server_main
 
 if __name__ == "__main__":
     sys.exit(server_main())

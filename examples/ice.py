@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.scenario import LabProgram, NatLab
+from natlab.testbed.api import LabProgram, NatLab
 
 PEER = f"{sys.executable} {Path(__file__).with_name('ice_peer.py')}"
 SIGNAL_PORT = 8080

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.scenario import Finished, NatLab
+from natlab.testbed.api import Finished, NatLab
 
 ADDRESSES = {"a": "10.99.0.1", "b": "10.99.0.2"}
 WIREGUARD_PORT = 51820

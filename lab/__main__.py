@@ -1,8 +1,11 @@
-"""``python -m lab …``"""
+"""``python -m lab …`` from a checkout: the same as the console command ``natlab``."""
 
 import sys
+from pathlib import Path
 
-from lab.cli import main
+sys.path.insert(0, str(Path(__file__).parent))
+
+from natlab.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

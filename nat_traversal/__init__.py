@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import (
     ConnectionLostError,
     LocalProtocolError,
@@ -14,7 +13,8 @@ from nat_traversal.errors import (
     UsageError,
     WireError,
 )
-from nat_traversal.limits import ServerLimits
+from nat_traversal.settings import ServerLimits
+from nat_traversal.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from nat_traversal.aio.connection import Connection, connect

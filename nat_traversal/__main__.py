@@ -2,7 +2,7 @@
 
 import sys
 
-from nat_traversal.cli import main
+from nat_traversal.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,16 +10,16 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nat_traversal import events as e
-from nat_traversal.agent import Agent
-from nat_traversal.aio.control import ControlProtocol
+from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.names import resolve
-from nat_traversal.aio.udp import endpoint_of, open_udp
-from nat_traversal.endpoint import Endpoint, HostPort
+from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.aio.resolver import resolve
+from nat_traversal.client.agent import Agent
 from nat_traversal.errors import WireError
+from nat_traversal.machine import events as e
 from nat_traversal.wire.datagrams import Kind, decode, encode
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 log = logging.getLogger(__name__)
 

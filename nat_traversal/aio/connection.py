@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from nat_traversal import events as e
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import Counters, DataPath
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import (
     ConnectionLostError,
     NatTraversalError,
@@ -18,8 +16,10 @@ from nat_traversal.errors import (
     TraversalFailedError,
     UsageError,
 )
+from nat_traversal.machine import events as e
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
-from nat_traversal.wire.names import check_id, parse_server
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.ids import check_id, parse_server
 
 QUEUE = 1024
 """Datagrams that wait for `receive`; when it is full, those that come are dropped and counted."""

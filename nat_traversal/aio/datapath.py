@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.wire.datagrams import (
     DATA_HEADER,
     FLAG,
@@ -23,6 +22,7 @@ from nat_traversal.wire.datagrams import (
     Kind,
     tag_of,
 )
+from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from nat_traversal.events import Action, Event, TimerFired
+from nat_traversal.machine.events import Action, Event, TimerFired
 
 
 class Machine(Protocol):

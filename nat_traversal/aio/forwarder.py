@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nat_traversal.aio.datapath import DRAIN, HEADROOM, Counters, DataPath
-from nat_traversal.aio.udp import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
-from nat_traversal.endpoint import Endpoint
+from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
 from nat_traversal.errors import UsageError
-from nat_traversal.limits import IDLE
+from nat_traversal.settings import IDLE
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
+from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -10,22 +10,22 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
-from nat_traversal import events as e
-from nat_traversal.aio.control import ControlProtocol
+from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.udp import (
+from nat_traversal.aio.packet_io import (
     SPARE_FILES,
     AnsweringSocket,
     bind_problem,
     endpoint_of,
     file_limit,
 )
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import UsageError, WireError
-from nat_traversal.limits import ServerLimits
-from nat_traversal.rendezvous import Rendezvous
+from nat_traversal.machine import events as e
+from nat_traversal.server.rendezvous import Rendezvous
+from nat_traversal.settings import ServerLimits
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import decode, encode
+from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from nat_traversal.exit import Exit
+from nat_traversal.cli.exit import Exit
 
 
 def stop_signal() -> asyncio.Future[Exit]:

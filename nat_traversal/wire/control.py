@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.names import MAX_ID, is_id
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.ids import MAX_ID, is_id
 
 MAX_LINE = 4096
 """Octets in a line, the newline included."""

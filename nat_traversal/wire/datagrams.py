@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from nat_traversal.endpoint import Endpoint
 from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES, TRANSACTION_BYTES
+from nat_traversal.wire.endpoint import Endpoint
 
 
 class Kind(IntEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire.endpoint import Endpoint
 
 
 class Role(StrEnum):

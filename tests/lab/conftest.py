@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import doctor
-from lab.doctor import Need
+from natlab.cli import doctor
+from natlab.cli.doctor import Need
 from tests.lab import warm
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.netns import Command, run_together
+from natlab.sandbox.netns import Command, run_together
 
 if TYPE_CHECKING:
-    from lab.network import Network
+    from natlab.network.network import Network
 
 SNAT = "-A POSTROUTING -o nat_a-wan -j SNAT --to-source 203.0.113.2"
 DNAT = "-A PREROUTING -i nat_a-wan -p udp -j DNAT --to-destination 10.0.1.2\n"

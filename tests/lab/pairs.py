@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.netns import udp_socket
+from natlab.sandbox.netns import udp_socket
 
 if TYPE_CHECKING:
-    from lab.network import Network
-    from lab.programs import Program, Programs
+    from natlab.network.network import Network
+    from natlab.programs.programs import Program, Programs
 
 READY_WITHIN = 20.0
 PYTHON = (sys.executable, "-m", "nat_traversal")

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from examples import ice, wireguard
-from lab.scenario import NatLab
-
-_ROOT = Path(__file__).parents[2]
+from natlab.testbed.api import NatLab
+from tests import ROOT
 
 
 @pytest.mark.nat_pairs(
@@ -60,7 +59,7 @@ def test_wireguard_between_two_homes_carries_ping_and_iperf3(nat_lab: NatLab) ->
 
 def test_dig_asks_dnsmasq_from_behind_two_nats(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["sh", str(_ROOT / "examples/dns.sh"), "symmetric", "restricted-cone"],
+        ["sh", str(ROOT / "examples/dns.sh"), "symmetric", "restricted-cone"],
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHON": sys.executable}
         | {"REPORT": str(tmp_path)},
         capture_output=True,
@@ -76,5 +75,5 @@ def test_dig_asks_dnsmasq_from_behind_two_nats(tmp_path: Path) -> None:
 
 def test_every_example_is_run_here() -> None:
     named = Path(__file__).read_text(encoding="utf-8")
-    for path in (_ROOT / "examples").glob("[a-z]*.*"):
+    for path in (ROOT / "examples").glob("[a-z]*.*"):
         assert path.name in named or f"{path.stem.removesuffix('_peer')}.run(" in named

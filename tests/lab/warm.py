@@ -1,4 +1,4 @@
-"""`lab.sandbox.call` for tests: apart from everything, in one sandbox for each pytest process.
+"""`natlab.sandbox.sandbox.call` for tests: apart from everything, in one sandbox for each pytest process.
 
 Reading the modules of the lab takes longer than what most tests do.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from lab.sandbox import Sandbox
+from natlab.sandbox.sandbox import Sandbox
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from nat_traversal import Endpoint, Server, ServerLimits, serve
-from nat_traversal import events as e
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connection import Connection
 from nat_traversal.aio.datapath import Counters, DataPath
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
-from nat_traversal.aio.udp import endpoint_of
-from nat_traversal.endpoint import HostPort
-from nat_traversal.limits import IDLE
+from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.machine import events as e
+from nat_traversal.settings import IDLE
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import HostPort
+from tests import ROOT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = ROOT
 DEADLINE = 30.0
 """Seconds until a test stops waiting for something. It says nothing about how long that takes."""
 N = TypeVar("N")

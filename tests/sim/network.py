@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lab.model import Fate, ModelNat
-from nat_traversal.behavior import preset
-from nat_traversal.endpoint import Endpoint
+from nat_traversal.wire.behavior import preset
 from nat_traversal.wire.datagrams import Datagram, decode
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.oracle.model import Fate, ModelNat
 from tests.sim.clock import Clock
 
 HELD_BACK = 0.25

@@ -6,8 +6,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from nat_traversal import events as e
 from nat_traversal.errors import WireError
+from nat_traversal.machine import events as e
 from nat_traversal.wire.control import LineDecoder
 from tests.sim.clock import Clock
 

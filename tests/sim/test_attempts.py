@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.agent import RETRY_FIRST, RETRY_MOST, PathState
-from nat_traversal.announcer import UDP_SILENCE
-from nat_traversal.session import VERDICT_MOST, VERDICT_WITHIN
+from nat_traversal.client.agent import RETRY_FIRST, RETRY_MOST, PathState
+from nat_traversal.client.announcer import UDP_SILENCE
+from nat_traversal.machine import events as e
+from nat_traversal.server.session import VERDICT_MOST, VERDICT_WITHIN
 from nat_traversal.wire.datagrams import Confirm, Hello, Ping, Pong
 from tests.sim.network import Weather
 from tests.sim.world import Client, World

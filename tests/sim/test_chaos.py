@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from nat_traversal.agent import RETRY_MOST
+from nat_traversal.client.agent import RETRY_MOST
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.behavior import NINE
-from nat_traversal.path import CONSENT_TIMEOUT
+from nat_traversal.machine import events as e
+from nat_traversal.paths.consent import CONSENT_TIMEOUT
+from nat_traversal.wire.behavior import NINE
 from tests.sim.network import HELD_BACK, Weather
 from tests.sim.world import SERVER, Client, World
 

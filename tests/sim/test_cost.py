@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from nat_traversal import events as e
+from nat_traversal.machine import events as e
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.endpoint import Endpoint
-from nat_traversal.handshake import HELLO_INTERVAL
+from nat_traversal.machine import events as e
+from nat_traversal.paths.methods.handshake import HELLO_INTERVAL
 from nat_traversal.wire.datagrams import (
     Announce,
     Announced,
@@ -25,6 +24,7 @@ from nat_traversal.wire.datagrams import (
     encode,
     tag_of,
 )
+from nat_traversal.wire.endpoint import Endpoint
 from tests.sim.network import Packet, Weather
 from tests.sim.world import SECOND_SERVER_ADDRESS, SERVER, Client, World
 

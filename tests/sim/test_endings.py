@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.announcer import ANNOUNCE_KEEPALIVE
-from nat_traversal.control_link import ANSWER_WITHIN, RECONNECT_FIRST
-from nat_traversal.path import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
-from nat_traversal.session import LONGEST_ROUND_TRIP, STEP_WITHIN
+from nat_traversal.client.announcer import ANNOUNCE_KEEPALIVE
+from nat_traversal.client.control_link import ANSWER_WITHIN, RECONNECT_FIRST
+from nat_traversal.machine import events as e
+from nat_traversal.paths.consent import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
+from nat_traversal.server.session import LONGEST_ROUND_TRIP, STEP_WITHIN
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
 from tests.sim.world import Client, World

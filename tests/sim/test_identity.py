@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.limits import ServerLimits
-from nat_traversal.rendezvous import CHALLENGE_WITHIN
+from nat_traversal.machine import events as e
+from nat_traversal.server.rendezvous import CHALLENGE_WITHIN
+from nat_traversal.settings import ServerLimits
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
 from tests.sim.world import Client, Raw, World

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from lab.model import Fate
-from lab.outcome import Outcome
-from lab.predict import predict
-from nat_traversal import events as e
-from nat_traversal.behavior import NINE, PRESETS
+from nat_traversal.machine import events as e
+from nat_traversal.wire.behavior import NINE, PRESETS
 from nat_traversal.wire.datagrams import Confirm, Hello
+from natlab.oracle.model import Fate
+from natlab.oracle.outcome import Outcome
+from natlab.oracle.predict import predict
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal import events as e
-from nat_traversal.limits import ServerLimits
-from nat_traversal.rendezvous import BURST, RATE, REGISTER_WITHIN
+from nat_traversal.machine import events as e
+from nat_traversal.server.rendezvous import BURST, RATE, REGISTER_WITHIN
+from nat_traversal.settings import ServerLimits
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_LINE

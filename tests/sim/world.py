@@ -10,14 +10,14 @@ import random
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from nat_traversal import events as e
-from nat_traversal.agent import Agent, PathState
-from nat_traversal.endpoint import Endpoint
+from nat_traversal.client.agent import Agent, PathState
 from nat_traversal.errors import WireError
-from nat_traversal.limits import ServerLimits
-from nat_traversal.rendezvous import Rendezvous
+from nat_traversal.machine import events as e
+from nat_traversal.server.rendezvous import Rendezvous
+from nat_traversal.settings import ServerLimits
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
 from tests.sim.clock import Clock
 from tests.sim.network import CALM, Host, Network, Packet, Weather
 from tests.sim.stream import End, attach, connection

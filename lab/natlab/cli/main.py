@@ -1,0 +1,294 @@
+"""The lab's command line: arguments in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import product
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from nat_traversal.errors import NatTraversalError, UsageError
+from nat_traversal.wire.behavior import NINE, PRESETS, preset
+from natlab.cli import doctor
+from natlab.cli.arguments import A_DAY, checked
+from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
+from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
+from natlab.cli.run import add_options, run_commands, run_of_pair
+from natlab.cli.shell import add_shell
+from natlab.cli.topology import add_topology
+from natlab.errors import LabError
+from natlab.links.options import add_link_options, link_conditions
+from natlab.matrix.cell import CellJob, run_cell
+from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
+from natlab.nat.rules import rules_for
+from natlab.network.addressing import side
+from natlab.probe import conformance, conformance_table
+from natlab.report.compare import compare, print_comparison
+from natlab.report.files import read_report
+from natlab.report.table import print_table
+from natlab.report.words import faults
+from natlab.sandbox import sandbox
+
+
+class Exit(IntEnum):
+    """Exit statuses."""
+
+    OK = 0
+    NOT_AS_PREDICTED = 1
+    """A cell observed something else than predicted, or a check failed."""
+    WORSE = 1
+    """Of two reports, the new one has an outcome that is worse."""
+    SLOW = 1
+    """A network took longer beside the script that makes the same than `natlab.cli.bench.BOUND` allows."""
+    USAGE = 2
+    UNAVAILABLE = 3
+    """This machine cannot run the lab; the text says what would help."""
+    INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not argparse's whole usage."""
+        self.exit(Exit.USAGE, f"error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command of the lab."""
+    parser = _options()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except UsageError as error:
+        return _complain(str(error), Exit.USAGE)
+    except (LabError, NatTraversalError) as error:
+        return _complain(str(error), Exit.UNAVAILABLE)
+    except KeyboardInterrupt:
+        # Worker threads may wait for their cells; the kernel ends these with this process.
+        _complain("interrupted: no report was written", Exit.INTERRUPTED)
+        sys.stdout.flush()
+        os._exit(Exit.INTERRUPTED)
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = _Parser("python -m lab", description="A lab of real Linux NATs in Mininet.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    matrix = commands.add_parser("matrix", help="run pairs of NATs and report")
+    for option, which in (
+        ("--nat", "every pair of these"),
+        ("--nat-a", "only these on host_a's side"),
+        ("--nat-b", "only these on host_b's side"),
+    ):
+        matrix.add_argument(
+            option,
+            action="append",
+            metavar="NAT",
+            type=checked(lambda name: preset(name).name),
+            help=f"{which} (repeat it; default: all)",
+        )
+    matrix.add_argument(
+        "--nine",
+        action="store_const",
+        const=NINE,
+        default=(),
+        help="every pair of the nine behaviours of RFC 4787: 81 cells",
+    )
+    matrix.add_argument(
+        "--jobs",
+        metavar="N",
+        type=checked(_positive),
+        default=default_jobs(),
+        help="cells at a time (default: %(default)s)",
+    )
+    matrix.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=Path("lab-report"),
+        help="where the report goes (default: %(default)s)",
+    )
+    matrix.add_argument(
+        "--repeat",
+        metavar="N",
+        type=checked(_positive),
+        default=1,
+        help="run every pair N times, and tell when runs disagree",
+    )
+    add_link_options(matrix)
+    matrix.set_defaults(run=_matrix)
+
+    comparison = commands.add_parser("compare", help="what changed between two reports")
+    for name in ("old", "new"):
+        comparison.add_argument(
+            name, metavar=name.upper(), type=Path, help="a report's directory or its report.json"
+        )
+    comparison.set_defaults(run=_compare)
+
+    run = commands.add_parser("run", help="run one pair of NATs, and tell every stage")
+    for letter in "ab":
+        run.add_argument(
+            f"--nat-{letter}",
+            required=True,
+            metavar="NAT",
+            type=checked(lambda name: preset(name).name),
+            help=f"host_{letter}'s NAT: {', '.join(PRESETS)}",
+        )
+    run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
+    add_options(run, pair=True)
+    add_link_options(run)
+    run.set_defaults(run=_run)
+
+    rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
+    rules.add_argument("preset", metavar="NAT", type=checked(preset))
+    rules.set_defaults(run=_rules)
+
+    examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
+    examine.set_defaults(run=_doctor)
+
+    conform = commands.add_parser("conformance", help="ask each NAT whether it is what it says")
+    conform.add_argument(
+        "nats",
+        metavar="NAT",
+        nargs="*",
+        type=checked(lambda name: preset(name).name),
+        help="which NATs (default: all nine pairs, and every flag)",
+    )
+    conform.add_argument(
+        "--jobs",
+        metavar="N",
+        type=checked(_positive),
+        default=os.cpu_count() or 1,
+        help="NATs at a time (default: %(default)s)",
+    )
+    for form in ("markdown", "json"):
+        conform.add_argument(
+            f"--{form}", metavar="FILE", type=Path, help=f"write the findings as {form} as well"
+        )
+    conform.set_defaults(run=_conformance)
+    add_shell(commands)
+    add_topology(commands)
+
+    bench = commands.add_parser("bench", help="a cell beside ip -batch; forwarding beside socat")
+    bench.add_argument(
+        "what",
+        nargs="?",
+        choices=("lab", "forwarding"),
+        help="only this: bringing a cell's network up and down, or forwarding datagrams",
+    )
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _matrix(options: argparse.Namespace) -> Exit:
+    names = [*(options.nat or ()), *options.nine] or list(PRESETS)
+    pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
+    links = link_conditions(options)
+    console = Console(stderr=True)
+    progress, done = progress_bar(console, len(pairs) * options.repeat)
+    with progress:
+        plan = Plan(pairs, options.jobs, options.report, options.repeat, links)
+        report = run_matrix(plan, done)
+    print_table(report)
+    print(f"report: {options.report / 'index.html'}")
+    return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED
+
+
+def _compare(options: argparse.Namespace) -> Exit:
+    old, new = read_report(options.old), read_report(options.new)
+    print_comparison(old, new)
+    return Exit.WORSE if any(change.is_worse for change in compare(old, new)) else Exit.OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    commands = run_of_pair(options)
+    if commands is not None:
+        return run_commands(commands)
+    job = CellJob(
+        options.nat_a,
+        options.nat_b,
+        options.report,
+        verbose=True,
+        keep_open=options.keep_open,
+        links=link_conditions(options),
+    )
+    timeout = A_DAY if options.keep_open else job.timeout
+    cell = sandbox.call(timeout, run_cell, job)
+    console = Console()
+    for check in cell.checks:
+        mark = "ok    " if check.ok else "NOT SO"
+        console.print(Text(f"{mark} {check.name}: {check.why}"))
+    outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
+    console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
+    for fault in faults(cell):
+        console.print(Text(fault, style="bold red"))
+    if cell.pcap is not None:
+        console.print(Text(f"capture: {options.report.parent / cell.pcap}"))
+    return Exit.OK if cell.ok else Exit.NOT_AS_PREDICTED
+
+
+def _rules(options: argparse.Namespace) -> Exit:
+    chosen = options.preset
+    print(
+        f"# {chosen.name}: {chosen.summary}\n{rules_for(chosen, side('a', chosen).ports)}", end=""
+    )
+    return Exit.OK
+
+
+def _doctor(options: argparse.Namespace) -> Exit:
+    del options
+    findings = doctor.examine()
+    Console().print(doctor.table(findings))
+    return Exit.OK if doctor.is_ok(findings) else Exit.UNAVAILABLE
+
+
+def _conformance(options: argparse.Namespace) -> Exit:
+    progress = Console(stderr=True)
+
+    def done(one: conformance.Conformance) -> None:
+        progress.print(
+            f"{one.name}: {'as it says' if one.ok else 'NOT AS IT SAYS'}", highlight=False
+        )
+
+    found = conformance.examine_all(options.nats or conformance.EVERY, options.jobs, done)
+    Console().print(conformance_table.table(found))
+    for path, write in (
+        (options.markdown, conformance_table.markdown),
+        (options.json, conformance_table.as_json),
+    ):
+        if path is not None:
+            try:
+                path.write_text(write(found), encoding="utf-8")
+            except OSError as error:
+                raise LabError(f"cannot write {path}: {error.strerror}") from None
+    return Exit.OK if all(one.ok for one in found) else Exit.NOT_AS_PREDICTED
+
+
+def _bench(options: argparse.Namespace) -> Exit:
+    console = Console()
+    slow = False
+    if options.what != "forwarding":
+        for pair in PAIRS:
+            measured = measure_bring_up(*pair)
+            console.print(bring_up_table(measured))
+            slow |= measured.ratio > BOUND
+    if options.what != "lab":
+        console.print(forwarding_table(measure_forwarding()))
+    return Exit.SLOW if slow else Exit.OK
+
+
+def _complain(text: str, status: Exit) -> Exit:
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise UsageError(f"{text!r} must be a whole number from 1")
+    return int(text)

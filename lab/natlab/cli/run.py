@@ -1,0 +1,293 @@
+"""`python -m lab run` and `lab topology` with commands: any programs behind NATs, as if started by hand.
+
+Output is printed as it comes, each line after the program's name. The exit status is that of the
+programs (`RunStatus` has the others): the first that is not 0, of those on hosts, or of all where none is
+on a host. Everything else goes to the directory of the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+
+from nat_traversal.errors import UsageError
+from natlab.cli.arguments import checked, seconds
+from natlab.errors import LabError, ProgramError
+from natlab.faults.grammar import Scheduled, parse_fault
+from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.options import link_conditions
+from natlab.network.addressing import Role
+from natlab.programs.command_line import command_words, require_program
+from natlab.testbed.api import LADDER_FILE, LabProgram, TopologyLab
+from natlab.testbed.worker import CAPTURE_FILE
+
+_OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
+"""The options of `lab run` that name a node by themselves."""
+READY_WITHIN = 20.0
+_SLICE = 0.5
+"""Seconds for which the sandbox is asked to wait at a time; Ctrl-C is answered at the latest then."""
+
+
+class RunStatus(IntEnum):
+    """Exit statuses that are not the programs' own; 2, 124, 125 and 127 as other wrappers use them."""
+
+    USAGE = 2
+    TIMED_OUT = 124
+    LAB_FAILED = 125
+    """The lab could not be made, or the server did not become ready: no verdict on the programs."""
+    NO_SUCH_PROGRAM = 127
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """A command for a node, and the option by which it was given."""
+
+    node: str
+    text: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to run where; `timeout` in seconds."""
+
+    topology: str
+    commands: Mapping[str, On]
+    """By the program's name: its node's, and NODE-2 for a second one there. Servers' start first."""
+    directory: Path
+    ready: str | None = None
+    timeout: float | None = None
+    until: str | None = None
+    """The run is over when this program has ended. None: when all on hosts have."""
+    keep_open: bool = False
+    links: LinkConditions = PLAIN
+    faults: Sequence[Scheduled] = ()
+    """Their times count from the start of the last command."""
+
+
+def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
+    """The options that are about commands; with `pair` those for host_a and host_b."""
+    group = parser.add_argument_group(
+        "commands",
+        "Exit statuses are the commands' own, or 124 after --timeout, 125 if the lab failed, 127 if a"
+        " program does not exist. Commands may contain $LAB_SERVER, $LAB_SELF, $LAB_PEER and others."
+        + (" Without any, the project's own server and clients run." if pair else ""),
+    )
+    for letter, node in _OF_A_PAIR.items() if pair else ():
+        group.add_argument(f"--{letter}", metavar="CMD", help=f"run this on {node}")
+    group.add_argument(
+        "--on",
+        metavar="NODE=CMD",
+        action="append",
+        type=checked(_command),
+        help="run this there (repeat it); the program is called as its node, a second one NODE-2",
+    )
+    group.add_argument(
+        "--ready",
+        metavar="PATTERN",
+        help="start the others when the server's command has udp:PORT or tcp:PORT open, or has said a"
+        " line like this regular expression",
+    )
+    group.add_argument(
+        "--timeout", metavar="S", type=checked(seconds), help="end everything after S seconds"
+    )
+    group.add_argument(
+        "--fault",
+        metavar="FAULT",
+        action="append",
+        type=checked(parse_fault),
+        help="what goes wrong and when (repeat it), as at=2.5s:link-down host_a, after the start of"
+        " the last command, or on=host_a:TEXT:nat-reboot nat_a, after host_a said TEXT",
+    )
+    group.add_argument(
+        "--until",
+        metavar="a|b|PROGRAM" if pair else "PROGRAM",
+        help="end everything when this has ended (default: when all on hosts have)",
+    )
+    group.add_argument(
+        "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
+    )
+
+
+def run_of_pair(options: argparse.Namespace) -> Run | None:
+    """The run that `options` of `lab run` ask for; None if they name no command. Raises `UsageError`."""
+    named = [
+        On(node, text, f"--{letter}")
+        for letter, node in _OF_A_PAIR.items()
+        if (text := getattr(options, letter)) is not None
+    ]
+    commands = [*named, *(options.on or ())]
+    if not commands:
+        _refuse_without_commands(options, "--server, --a or --b")
+        return None
+    if options.ready is not None and "server" not in {each.node for each in commands}:
+        raise UsageError("--ready is about the server's command: add --server")
+    if options.until in {"a", "b"} and getattr(options, options.until) is None:
+        raise UsageError(f"--until {options.until} needs --{options.until}")
+    return run_of(f"two_nats,nat_a={options.nat_a},nat_b={options.nat_b}", commands, options)
+
+
+def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -> Run:
+    """The run of `commands` in `topology` that `options` ask for. Raises `UsageError`."""
+    if not commands:
+        _refuse_without_commands(options, "--on NODE=CMD")
+    times: Counter[str] = Counter()
+    programs = {}
+    for each in commands:
+        times[each.node] += 1
+        count = times[each.node]
+        programs[each.node if count == 1 else f"{each.node}-{count}"] = each
+    until = _OF_A_PAIR.get(options.until, options.until)
+    if until is not None and until not in programs:
+        raise UsageError(f"--until {until}: choose from {', '.join(programs)}")
+    return Run(
+        topology,
+        programs,
+        options.report,
+        options.ready,
+        options.timeout,
+        until,
+        options.keep_open,
+        link_conditions(options),
+        options.fault or (),
+    )
+
+
+def _refuse_without_commands(options: argparse.Namespace, add: str) -> None:
+    for option in ("ready", "timeout", "until", "fault"):
+        if getattr(options, option) is not None:
+            raise UsageError(f"--{option} is for commands: add {add}")
+
+
+def run_commands(run: Run) -> int:
+    """Run them, print what they say, and return the exit status. Raises `UsageError`."""
+    try:
+        for each in run.commands.values():
+            require_program(command_words(each.text), each.option)
+    except ProgramError as error:
+        return _complain(str(error), RunStatus.NO_SUCH_PROGRAM)
+    try:
+        with TopologyLab(run.topology, run.directory, run.links) as lab:
+            return _run_in(lab, run)
+    except KeyboardInterrupt:
+        return _complain("interrupted", RunStatus.INTERRUPTED)
+    except LabError as error:
+        return _complain(_first_line(error), RunStatus.LAB_FAILED)
+
+
+def _run_in(lab: TopologyLab, run: Run) -> int:
+    try:
+        status = _converse(lab, run)
+        if run.keep_open:
+            lab.prompt()
+    except KeyboardInterrupt:
+        status = _complain("interrupted: ending what still runs", RunStatus.INTERRUPTED)
+    except LabError as error:
+        status = _complain(_first_line(error), RunStatus.LAB_FAILED)
+    if run.faults:
+        status = _tell_faults(lab, status)
+    for trouble in lab.finish():
+        status = _complain(trouble.partition("\n")[0], RunStatus.LAB_FAILED)
+    if (lab.directory / CAPTURE_FILE).exists():
+        kept = f"{CAPTURE_FILE}, {LADDER_FILE}, rules and output are in {lab.directory}"
+        print(f"lab | {kept}", file=sys.stderr)
+    return status
+
+
+def _converse(lab: TopologyLab, run: Run) -> int:
+    deadline = None if run.timeout is None else time.monotonic() + run.timeout
+    started = _start(lab, run)
+    if run.faults:
+        lab.begin_faults(run.faults)
+    on_hosts = _programs_on(lab, run, Role.HOST)
+    statuses: list[int] = []
+    for name in [run.until] if run.until else on_hosts or run.commands:
+        status = _wait(started[name], deadline)
+        if status is None:
+            running = [each.name for each in started.values() if each.exit_status is None]
+            text = f"{', '.join(running)} still ran after {run.timeout:g} s"
+            return _complain(text, RunStatus.TIMED_OUT)
+        statuses.append(status)
+    for name in _programs_on(lab, run, Role.SERVER) if on_hosts else ():
+        if (early := started[name].exit_status) is not None:
+            print(f"lab | the {name} ended early, with exit status {early}", file=sys.stderr)
+    worst = next(filter(None, statuses), 0)
+    return worst if worst >= 0 else 128 - worst  # as shells tell a signal
+
+
+def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
+    """The servers' first; the others once the first of these is ready."""
+    for each in run.commands.values():
+        lab.environment(each.node)
+    servers = _programs_on(lab, run, Role.SERVER)
+    if run.ready is not None and not servers:
+        raise UsageError("--ready is about the server's command: add --on NODE=CMD for the server")
+    started: dict[str, LabProgram] = {}
+
+    def start(names: Iterable[str]) -> None:
+        for name in names:
+            command = run.commands[name]
+            started[name] = lab.start(command.node, command.text, name=name, tell=True)
+
+    start(servers)
+    if run.ready is not None:
+        within = min(READY_WITHIN, run.timeout or READY_WITHIN)
+        started[servers[0]].wait_until_ready(run.ready, timeout=within)
+    start(name for name in run.commands if name not in servers)
+    return started
+
+
+def _programs_on(lab: TopologyLab, run: Run, role: Role) -> list[str]:
+    nodes = lab.with_role(role)
+    return [name for name, each in run.commands.items() if each.node in nodes]
+
+
+def _tell_faults(lab: TopologyLab, status: int) -> int:
+    """Print what came of the faults. One that did not happen spoils the run."""
+    try:
+        told = lab.end_faults()
+    except LabError as error:
+        return _complain(_first_line(error), RunStatus.LAB_FAILED)
+    for each in told.injected:
+        clock = datetime.fromtimestamp(each.at).astimezone().strftime("%H:%M:%S.%f")
+        print(f"lab | {clock} {each.fault}", file=sys.stderr)
+    for text in told.errors:
+        status = _complain(f"fault: {text}", RunStatus.LAB_FAILED)
+    if told.missed and not told.errors:
+        missed = ", ".join(map(str, told.missed))
+        status = _complain(f"the run ended before these faults: {missed}", RunStatus.LAB_FAILED)
+    return status
+
+
+def _wait(program: LabProgram, deadline: float | None) -> int | None:
+    while True:
+        left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
+        status = program.status_within(max(left, 0.0))
+        if status is not None or left <= 0:
+            return status
+
+
+def _first_line(error: LabError) -> str:
+    """Its last lines, which errors of programs quote below, were printed already."""
+    return re.sub(r"; its last lines:.*", "", str(error), flags=re.DOTALL)
+
+
+def _complain(text: str, status: RunStatus) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _command(text: str) -> On:
+    node, separator, command = text.partition("=")
+    if not separator or not node or not command:
+        raise UsageError(f"{text!r} names no program on a node: give NODE=CMD")
+    return On(node, command, f"--on {node}")

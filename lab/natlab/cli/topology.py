@@ -1,0 +1,67 @@
+"""`python -m lab topology`: any topology, by name or by path; what is in it, and programs on its nodes."""
+
+# ruff: noqa: PLC0415 - only the sandbox's process imports Mininet
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nat_traversal.errors import UsageError
+from natlab.cli.run import add_options, run_commands, run_of
+from natlab.links.conditions import PLAIN
+from natlab.links.options import add_link_options, link_conditions
+from natlab.sandbox import sandbox
+from natlab.testbed.api import BUILD_TIMEOUT
+
+if TYPE_CHECKING:
+    from natlab.network.network import Network
+
+
+def add_topology(commands: Any) -> None:
+    """The command `lab topology`."""
+    parser = commands.add_parser(
+        "topology",
+        help="any topology, also your own, and programs in it",
+        description="Without commands: what is in it. With them: as `lab run`, in any topology.",
+    )
+    parser.add_argument(
+        "topology", metavar="TOPOLOGY", help="star,peers=4 or PATH.py:NAME,parameter=value"
+    )
+    parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/topology"))
+    add_options(parser)
+    add_link_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    run = run_of(options.topology, options.on or [], options)
+    if run.commands or run.keep_open:
+        return run_commands(run)
+    if link_conditions(options) != PLAIN:
+        raise UsageError("links have conditions for commands: add --on NODE=CMD, or --keep-open")
+    print(*sandbox.call(BUILD_TIMEOUT, _described, options.topology), sep="\n")
+    return 0
+
+
+def _described(topology: str) -> list[str]:
+    """Runs in a sandbox."""
+    from natlab.network.loading import load
+    from natlab.network.network import standing
+    from natlab.probe.network import check_all, probe_all
+
+    with standing(load(topology)) as network:
+        check_all(network, probe_all(network))
+        return [_line(network, name) for name in network.names]
+
+
+def _line(network: Network, name: str) -> str:
+    node = network.node(name)
+    addresses = (
+        f"{interface} {' '.join(map(str, group))}"
+        for interface, group in network.addresses(name).items()
+        if group
+    )
+    kind = f"{node.role} {node.nat.preset.name}" if node.nat else str(node.role)
+    return f"{name}: {kind}; {', '.join(addresses)}"

@@ -1,0 +1,90 @@
+"""Every captured packet once more, through the model: did each NAT do with it what the model does? Pure.
+
+What the hosts sent, and when, is taken from the capture, so that no race between programs matters.
+The model chooses random ports of its own; that they stand for each other, one for one, is part of
+what is held against it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nat_traversal.wire.behavior import preset
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.evidence.journey import TWO_NATS, Fate, Passage
+from natlab.evidence.trace import Trace
+from natlab.oracle.model import Fate as ModelFate
+from natlab.oracle.model import ModelNat
+from natlab.oracle.predict import NAT_ADDRESS
+
+_SAME = {
+    ModelFate.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
+    ModelFate.FILTERED: (Fate.DROPPED,),
+    ModelFate.NO_MAPPING: (Fate.DROPPED,),
+    ModelFate.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
+    ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
+    ModelFate.BLOCKED: (Fate.DROPPED,),
+}
+HOSTS = tuple(side.host for side in TWO_NATS)
+
+
+def model_nats(nat_a: str, nat_b: str) -> dict[str, ModelNat]:
+    """A fresh model NAT in front of each host."""
+    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
+    return {
+        host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng)
+        for host, name in zip(HOSTS, (nat_a, nat_b), strict=True)
+    }
+
+
+def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:
+    """Where the capture and the model of the two presets part, in words; nothing if they never do."""
+    replay = _Replay(model_nats(nat_a, nat_b))
+    # At one instant a packet leaves before it arrives.
+    events = [(p.sent, 0, index, p) for index, p in enumerate(trace.passages())]
+    events += [
+        (p.reached, 1, index, p)
+        for _, _, index, p in events
+        if p.reached is not None and p.receiver in HOSTS
+    ]
+    for time, arrives, index, passage in sorted(events, key=lambda event: event[:3]):
+        difference = (
+            replay.arrive(index, passage, time) if arrives else replay.leave(index, passage, time)
+        )
+        if difference:
+            yield f"{type(passage.datagram).__name__.upper()} of {passage.sender} {difference}"
+
+
+@dataclass(slots=True)
+class _Replay:
+    nats: dict[str, ModelNat]
+    source_of: dict[int, Endpoint] = field(default_factory=dict)
+    """What the model shows as source of each passage, by its position."""
+    modelled: dict[Endpoint, Endpoint] = field(default_factory=dict)
+    captured: dict[Endpoint, Endpoint] = field(default_factory=dict)
+    """External endpoints of the capture, and of the model, each with its counterpart."""
+
+    def leave(self, index: int, passage: Passage, now: float) -> str | None:
+        nat, real = self.nats[passage.sender], passage.translated
+        target = self._in_model(passage.destination)
+        source = self.source_of[index] = nat.outbound(passage.source, target, now)
+        if nat.behavior and nat.behavior.blocks_udp:
+            return "left its NAT, which lets no UDP through" if real else None
+        if real is None:
+            return "never left its NAT"
+        same = self.modelled.setdefault(real, source) == source
+        if not (self.captured.setdefault(source, real) == real and same):
+            return f"left as {real}, which the model would not have used for it"
+        return None
+
+    def arrive(self, index: int, passage: Passage, now: float) -> str | None:
+        target = self._in_model(passage.destination)
+        fate = self.nats[passage.receiver].judge(self.source_of[index], target, now).fate
+        if passage.fate in _SAME[fate]:
+            return None
+        return f"to {passage.destination} was {passage.fate}, in the model {fate}"
+
+    def _in_model(self, real: Endpoint) -> Endpoint:
+        return self.modelled.get(real, real)

@@ -1,0 +1,295 @@
+"""What a cell gives, as a value. `docs/lab.md` lists the fields, `natlab.report.files` writes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median, median_low
+
+from nat_traversal.wire import datagrams
+from natlab.evidence.category import Category, categorize
+from natlab.evidence.checks import MODELLED, Check, run_checks
+from natlab.evidence.explain import explain, reason
+from natlab.evidence.journey import Fate, Passage
+from natlab.evidence.trace import Trace
+from natlab.oracle.outcome import Outcome
+from natlab.oracle.predict import predict
+
+
+@dataclass(frozen=True, slots=True)
+class PacketRecord:
+    """One transmission as the report shows it. Times in seconds since the cell's first packet.
+
+    In JSON `sender`, `receiver` and `round` are called ``from``, ``to`` and ``attempt``.
+    """
+
+    t: float
+    sender: str
+    receiver: str
+    round: int | None
+    """None for an announce."""
+    fate: Fate
+    kind: str
+    """``HELLO``, ``CONFIRM``, ``DATA`` or ``ANNOUNCE``."""
+    source: str
+    """The sender's socket."""
+    translated: str | None
+    """The source outside the sender's NAT; None if the datagram never got there."""
+    destination: str
+    reached: float | None
+    """When it came to the receiver's NAT (or to the server)."""
+    arrived: float | None
+    """When it came to the receiver."""
+    step: int | None = None
+    """1, 2 or 3 for a HELLO; so are `copy` and `heard` set."""
+    copy: int | None = None
+    heard: bool | None = None
+    seen: Mapping[str, float] = field(default_factory=dict)
+    """Every capture point (interface) that it passed, with the time, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The distribution of `connect_ms` over the runs that connected, in milliseconds."""
+
+    min: float
+    median: float
+    max: float
+    values: tuple[float, ...]
+    """In the order of the runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of several runs of a pair; the names mean what they mean in `CellResult`."""
+
+    observed: Outcome | None
+    round: int | None
+    category: Category
+    connect_ms: float | None
+    ok: bool
+    reason: str
+    pcap: str | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words: ``connected in round 1``, ``failed`` or ``broken``."""
+        if self.error is not None or self.observed is None:
+            return "broken"
+        return f"{self.observed} in round {self.round}" if self.round else str(self.observed)
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """One pair of NATs. `error` set: the cell broke, and observed nothing that counts."""
+
+    nat_a: str
+    nat_b: str
+    topology: str
+    predicted: Outcome
+    predicted_round: int | None
+    observed: Outcome | None = None
+    round: int | None = None
+    connect_ms: float | None = None
+    """From the later host's registration until both have proof."""
+    bound_ms: float | None = None
+    """What that takes at least on this cell's wires (`Trace.bound_seconds`)."""
+    method: str | None = None
+    """The rung of the ladder, as the programs name it."""
+    reason: str = ""
+    """One sentence: which packet decided each round, when, and why it fared so."""
+    explanation: str = ""
+    """The same of every HELLO."""
+    hellos: tuple[PacketRecord, ...] = ()
+    packets: tuple[PacketRecord, ...] = ()
+    """The others that the ladder diagram shows: announces, CONFIRMs, the first data each way."""
+    checks: tuple[Check, ...] = ()
+    probes: Mapping[str, str] | None = None
+    """NAT node to what the probes found, for people."""
+    rules: Mapping[str, str] | None = None
+    """NAT node to its firewall rules."""
+    programs: Mapping[str, str] | None = None
+    """Program to what it was and said, for people; no check reads it."""
+    pcap: str | None = None
+    """Relative to `report.json`."""
+    seconds: float | None = None
+    """How long the cell took, wall clock."""
+    error: str | None = None
+    category: Category = Category.LAB_WRONG
+    runs: tuple[Run, ...] = ()
+    """Every run, if there were several; the rest of this result then shows one of them."""
+
+    @property
+    def ok(self) -> bool:
+        """The cell worked, observed what was predicted, and passed every check, in every run."""
+        return (
+            self.error is None
+            and self.observed is self.predicted
+            and all(check.ok for check in self.checks)
+            and all(run.ok for run in self.runs)
+            and not self.disagree
+        )
+
+    @property
+    def every_run(self) -> tuple[Run, ...]:
+        """All runs, be there several or one."""
+        return self.runs or (_run(self),)
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """How the runs ended, and how many of them so."""
+        return Counter(run.end for run in self.every_run)
+
+    @property
+    def disagree(self) -> bool:
+        """Not all runs ended alike."""
+        return len({run.end for run in self.runs}) > 1
+
+    @property
+    def timing(self) -> Timing | None:
+        """None if no run connected."""
+        times = tuple(run.connect_ms for run in self.every_run if run.connect_ms is not None)
+        return Timing(min(times), median(times), max(times), times) if times else None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`header` is what a reader must know of the run: versions, date, machine."""
+
+    header: Mapping[str, str]
+    cells: tuple[CellResult, ...]
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.cells) and all(cell.ok for cell in self.cells)
+
+
+def observe(nat_a: str, nat_b: str, topology: str, trace: Trace) -> CellResult:
+    """The result of a cell from its trace; the caller adds the rest with `dataclasses.replace`."""
+    prediction = predict(nat_a, nat_b)
+    connected = trace.connected_round
+    round_ = connected.number if connected else None
+    records = _records(trace)
+    checks = run_checks(trace, nat_a, nat_b)
+    return CellResult(
+        nat_a,
+        nat_b,
+        topology,
+        prediction.outcome,
+        prediction.round,
+        trace.outcome,
+        round_,
+        _milliseconds(trace.connect_seconds),
+        _milliseconds(trace.bound_seconds),
+        reason=reason(trace, nat_a, nat_b),
+        explanation=explain(trace, nat_a, nat_b),
+        hellos=tuple(record for record in records if record.kind == "HELLO"),
+        packets=tuple(record for record in records if record.kind != "HELLO"),
+        checks=checks,
+        category=categorize(
+            nat_a,
+            nat_b,
+            prediction,
+            (trace.outcome, round_),
+            packets_as_modelled=all(check.ok for check in checks if check.name == MODELLED),
+        ),
+    )
+
+
+def broken(nat_a: str, nat_b: str, topology: str, error: str) -> CellResult:
+    """The result of a cell that could not be run to its end. `error` says why."""
+    prediction = predict(nat_a, nat_b)
+    return CellResult(nat_a, nat_b, topology, prediction.outcome, prediction.round, error=error)
+
+
+def merge(results: Sequence[CellResult]) -> CellResult:
+    """One result of several runs of one pair.
+
+    It shows the first run that is not `ok`, else the first with the (lower) median connect time, and
+    tells of every run in `runs`.
+    """
+    if len(results) == 1:
+        return results[0]
+    times = [result.connect_ms for result in results if result.connect_ms is not None]
+    typical = median_low(times) if times else None
+    shown = next(
+        (result for result in results if not result.ok),
+        next(result for result in results if result.connect_ms == typical or not times),
+    )
+    return replace(shown, runs=tuple(map(_run, results)))
+
+
+def _run(cell: CellResult) -> Run:
+    return Run(
+        cell.observed,
+        cell.round,
+        cell.category,
+        cell.connect_ms,
+        cell.ok,
+        cell.reason,
+        cell.pcap,
+        cell.seconds,
+        cell.error,
+    )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _records(trace: Trace) -> list[PacketRecord]:
+    passages = trace.passages()
+    zero = trace.zero
+    numbers = {datagrams.tag_of(round_.token): round_.number for round_ in trace.rounds}
+    records = []
+    data_shown: set[tuple[str, bytes]] = set()
+    for passage in passages:
+        match passage.datagram:
+            case datagrams.Hello(round=number, step=step, copy=copy, heard=heard):
+                record = _record(passage, zero, "HELLO", number, step=step, copy=copy, heard=heard)
+            case datagrams.Confirm(round=number):
+                record = _record(passage, zero, "CONFIRM", number)
+            case datagrams.Data(tag=tag) | datagrams.Fragment(tag=tag):
+                if (passage.sender, tag) in data_shown:
+                    continue
+                data_shown.add((passage.sender, tag))
+                record = _record(passage, zero, "DATA", numbers[tag])
+            case _:
+                record = _record(passage, zero, "ANNOUNCE")
+        records.append(record)
+    return records
+
+
+def _record(
+    passage: Passage,
+    zero: float,
+    kind: str,
+    round_: int | None = None,
+    *,
+    step: int | None = None,
+    copy: int | None = None,
+    heard: bool | None = None,
+) -> PacketRecord:
+    def since_zero(time: float | None) -> float | None:
+        return None if time is None else round(time - zero, 6)
+
+    return PacketRecord(
+        round(passage.sent - zero, 6),
+        passage.sender,
+        passage.receiver,
+        round_,
+        passage.fate,
+        kind,
+        str(passage.source),
+        str(passage.translated) if passage.translated else None,
+        str(passage.destination),
+        since_zero(passage.reached),
+        since_zero(passage.arrived),
+        step=step,
+        copy=copy,
+        heard=heard,
+        seen={point: round(time - zero, 6) for point, time in passage.seen},
+    )

@@ -1,0 +1,255 @@
+"""What the hosts did, read from the packets at all capture points.
+
+Pure: `Packet` values in, a `Trace` out. Only packets count: nothing here knows what a program said
+about itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+
+from nat_traversal.errors import WireError
+from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
+from natlab.capture.packet import Packet, Protocol
+from natlab.evidence.journey import TWO_NATS, Passage, decode, follow_all
+from natlab.oracle.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """All that carries one round's token. `confirms` and `data` as well as `hellos` are in order."""
+
+    attempt: int
+    number: int
+    token: bytes
+    hellos: tuple[Passage, ...]
+    confirms: tuple[Passage, ...]
+    data: tuple[Passage, ...]
+
+    def first(self, step: int) -> Passage | None:
+        """The first transmission of HELLO `step`, whoever sent it."""
+        return next((hello for hello in self.hellos if hello_of(hello).step == step), None)
+
+    @property
+    def arrival(self) -> Passage | None:
+        """The first HELLO 3 that arrived."""
+        return next(
+            (hello for hello in self.hellos if hello_of(hello).step == 3 and hello.is_delivered),
+            None,
+        )
+
+    @property
+    def conclusion(self) -> Passage | None:
+        """What gave the second of the two hosts its proof, by arriving; None until both have theirs."""
+        proofs: dict[str, Passage] = {}
+        for passage in sorted((*self.hellos, *self.confirms), key=lambda each: each.arrived or inf):
+            if self.proves(passage):
+                proofs.setdefault(passage.receiver, passage)
+        return list(proofs.values())[1] if len(proofs) == 2 else None
+
+    def proves(self, passage: Passage) -> bool:
+        """It tells its receiver that it is heard, and came from where that had sent what was heard.
+
+        That is HELLO 2 for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
+        (`docs/protocol.md`).
+        """
+        heard: list[Passage] = []
+        match passage.datagram:
+            case datagrams.Hello(step=3, heard=True):
+                heard = [hello for hello in self.hellos if hello_of(hello).step == 2]
+            case datagrams.Confirm(copy=copy):
+                asked = (3, copy)
+                heard = [h for h in self.hellos if (hello_of(h).step, hello_of(h).copy) == asked]
+                heard += self.confirms
+        return passage.is_delivered and any(
+            (each.sender, each.destination) == (passage.receiver, passage.translated)
+            for each in heard
+        )
+
+    @property
+    def data_crossed(self) -> frozenset[str]:
+        """The hosts that have received application datagrams."""
+        return frozenset(passage.receiver for passage in self.data if passage.is_delivered)
+
+    @property
+    def is_connected(self) -> bool:
+        """Both hosts have had proof, and application datagrams crossed both ways."""
+        return self.conclusion is not None and len(self.data_crossed) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A control message that a host sent to the server."""
+
+    time: float
+    host: str
+    message: messages.Message
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The evidence in order of time."""
+
+    rounds: tuple[Round, ...]
+    announces: tuple[Passage, ...]
+    said: tuple[Said, ...]
+    strangers: tuple[Packet, ...]
+    """Peer datagrams that came to a host though its peer did not send them."""
+
+    @property
+    def zero(self) -> float:
+        """When the first of the packets was sent; times for people count from here."""
+        times = [passage.sent for passage in self.passages()] + [said.time for said in self.said]
+        return min(times, default=0.0)
+
+    @property
+    def connected_round(self) -> Round | None:
+        return next((round_ for round_ in self.rounds if round_.is_connected), None)
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.FAILED if self.connected_round is None else Outcome.CONNECTED
+
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """The hosts that sent ANNOUNCEs of which none reached the server: no round can begin."""
+        hosts = dict.fromkeys(announce.sender for announce in self.announces)
+        heard = {announce.sender for announce in self.announces if announce.is_delivered}
+        return tuple(sorted(host for host in hosts if host not in heard))
+
+    @property
+    def both_registered(self) -> float | None:
+        """When the later of the two hosts sent its first registration."""
+        first: dict[str, float] = {}
+        for said in self.said:
+            if isinstance(said.message, messages.Register):
+                first.setdefault(said.host, said.time)
+        return max(first.values()) if len(first) == 2 else None
+
+    @property
+    def connect_seconds(self) -> float | None:
+        """From `both_registered` until both hosts have proof; None if they never do."""
+        round_, start = self.connected_round, self.both_registered
+        if round_ is None or start is None:
+            return None
+        conclusion = round_.conclusion
+        assert conclusion is not None
+        assert conclusion.arrived is not None
+        return conclusion.arrived - start
+
+    @property
+    def bound_seconds(self) -> float | None:
+        """The least that `connect_seconds` can be in round 1 on this cell's wires, programs aside.
+
+        2 R + 1 P until B has proof, half a P more until A has. R and P are twice the shortest way
+        of an ANNOUNCE and of a datagram between the hosts, from link to link.
+        """
+        round_ = self.connected_round
+        if round_ is None or round_.number != 1:
+            return None
+        to_server = _shortest(self.announces)
+        to_peer = _shortest((*round_.hellos, *round_.confirms, *round_.data))
+        return 4 * to_server + 3 * to_peer if to_server and to_peer else None
+
+    def passages(self) -> tuple[Passage, ...]:
+        """Every transmission between the hosts and to the server, in order."""
+        found = [*self.announces]
+        for round_ in self.rounds:
+            found += [*round_.hellos, *round_.confirms, *round_.data]
+        return tuple(sorted(found, key=lambda passage: passage.sent))
+
+
+def reconstruct(packets: Iterable[Packet]) -> Trace:
+    """Follow every HELLO, CONFIRM, application datagram and ANNOUNCE through the capture."""
+    ordered = sorted(packets, key=lambda packet: packet.time)
+    passages = follow_all(ordered)
+    return Trace(
+        rounds=tuple(_rounds(passages)),
+        announces=tuple(p for p in passages if isinstance(p.datagram, datagrams.Announce)),
+        said=tuple(_said(ordered)),
+        strangers=tuple(_strangers(ordered, passages)),
+    )
+
+
+def hello_of(passage: Passage) -> datagrams.Hello:
+    """The HELLO that `passage` carries."""
+    assert isinstance(passage.datagram, datagrams.Hello)
+    return passage.datagram
+
+
+def confirm_of(passage: Passage) -> datagrams.Confirm:
+    """The CONFIRM that `passage` carries."""
+    assert isinstance(passage.datagram, datagrams.Confirm)
+    return passage.datagram
+
+
+def is_first_copy(passage: Passage) -> bool:
+    """It carries a HELLO that is not a repetition."""
+    return isinstance(passage.datagram, datagrams.Hello) and passage.datagram.copy == 0
+
+
+def _rounds(passages: Iterable[Passage]) -> Iterator[Round]:
+    """One `Round` for each token and round number, in order of their first HELLO."""
+    hellos: dict[tuple[bytes, int], list[Passage]] = {}
+    confirms: dict[bytes, list[Passage]] = defaultdict(list)
+    data: dict[bytes, list[Passage]] = defaultdict(list)
+    for passage in passages:
+        match passage.datagram:
+            case datagrams.Hello(token=token, round=number):
+                hellos.setdefault((token, number), []).append(passage)
+            case datagrams.Confirm(token=token):
+                confirms[token].append(passage)
+            case datagrams.Data(tag=tag) | datagrams.Fragment(tag=tag):
+                data[tag].append(passage)
+    attempt = previous = 0
+    for (token, number), group in hellos.items():
+        attempt += previous == 0 or number <= previous
+        previous = number
+        yield Round(
+            attempt,
+            number,
+            token,
+            tuple(group),
+            tuple(confirms[token]),
+            tuple(data[datagrams.tag_of(token)]),
+        )
+
+
+def _said(packets: list[Packet]) -> Iterator[Said]:
+    hosts = {side.host_link: side.host for side in TWO_NATS}
+    for packet in packets:
+        if (
+            packet.protocol is Protocol.TCP
+            and packet.outgoing
+            and packet.point in hosts
+            and packet.destination.port == DEFAULT_PORT
+        ):
+            for line in packet.payload.splitlines():
+                try:
+                    message = control.decode(line)
+                except WireError:
+                    continue
+                if not isinstance(message, messages.UnknownMessage):
+                    yield Said(packet.time, hosts[packet.point], message)
+
+
+def _strangers(packets: list[Packet], passages: Iterable[Passage]) -> Iterator[Packet]:
+    # By what it is and where from, not by when: a link may deliver one packet twice.
+    known = {(passage.receiver, passage.translated, passage.datagram) for passage in passages}
+    hosts = {side.host_link: side.host for side in TWO_NATS}
+    for packet in packets:
+        if packet.outgoing or packet.point not in hosts:
+            continue
+        datagram = decode(packet)
+        if (hosts[packet.point], packet.source, datagram) not in known and isinstance(
+            datagram, datagrams.Hello | datagrams.Confirm
+        ):
+            yield packet
+
+
+def _shortest(passages: Iterable[Passage]) -> float | None:
+    ways = [passage.arrived - passage.sent for passage in passages if passage.arrived is not None]
+    return min(ways, default=None)

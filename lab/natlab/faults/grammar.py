@@ -1,0 +1,182 @@
+"""Faults as text: what happens to a standing network or its programs, and when. Pure.
+
+    at=2.5s:link-down host_a
+    on=client_a:path-established:nat-reboot nat_a
+    on=client_a:path-established+1s:signal client_b KILL
+
+`natlab.faults.inject` makes them happen. `docs/lab.md` describes each.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import AddressValueError, IPv4Address
+from signal import Signals
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import preset
+
+
+class Action(StrEnum):
+    """What can go wrong."""
+
+    LINK_DOWN = "link-down"
+    LINK_UP = "link-up"
+    NAT_REBOOT = "nat-reboot"
+    NAT_SWAP = "nat-swap"
+    WAN_ADDRESS = "wan-address"
+    EXPIRE = "expire"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+    RELAY_CUT = "relay-cut"
+    RELAY_RESTORE = "relay-restore"
+    SIGNAL = "signal"
+    RESTART = "restart"
+
+
+WORDS = {
+    Action.LINK_DOWN: ("NODE|INTERFACE",),
+    Action.LINK_UP: ("NODE|INTERFACE",),
+    Action.NAT_REBOOT: ("NAT",),
+    Action.NAT_SWAP: ("NAT", "PRESET"),
+    Action.WAN_ADDRESS: ("NAT", "ADDRESS"),
+    Action.EXPIRE: ("NAT", "HOST[:PORT]"),
+    Action.BLOCK: ("FROM", "TO"),
+    Action.UNBLOCK: ("FROM", "TO"),
+    Action.RELAY_CUT: ("NODE",),
+    Action.RELAY_RESTORE: ("NODE",),
+    Action.SIGNAL: ("PROGRAM", "TERM|KILL|STOP|CONT|INT|HUP"),
+    Action.RESTART: ("PROGRAM",),
+}
+"""What each action takes after its name."""
+SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT", "HUP")
+LATEST = 86_400.0
+"""Seconds: the longest that a fault may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An action and its arguments, as many as `WORDS` has for it."""
+
+    action: Action
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join([self.action, *self.arguments])
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When: `delay` seconds after the start, or after `program` first said `event`.
+
+    An event is the ``event`` of a JSON line, or any text in a line.
+    """
+
+    delay: float
+    program: str | None = None
+    event: str | None = None
+
+    def __str__(self) -> str:
+        if self.program is None:
+            return f"at={self.delay:g}s"
+        after = f"+{self.delay:g}s" if self.delay else ""
+        return f"on={self.program}:{self.event}{after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A fault and its moment. Its text is what `parse_fault` reads."""
+
+    when: Moment
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.when}:{self.fault}"
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault that has happened. `at` is when it had, in seconds since 1970."""
+
+    at: float
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsTold:
+    """What came of a schedule: what happened, in order; what was never due; what could not be."""
+
+    injected: tuple[Injected, ...]
+    missed: tuple[Scheduled, ...]
+    errors: tuple[str, ...]
+
+
+def parse_fault(text: str) -> Scheduled:
+    """The fault that `text` describes. Raises `UsageError`, in one line, for anything else.
+
+    Whether the nodes and programs exist is only known to a network: `natlab.faults.inject` checks that.
+    """
+    kind, _, rest = text.partition("=")
+    moment, separator, action = rest.partition(":")
+    try:
+        if kind == "at" and separator:
+            return Scheduled(Moment(_seconds(moment)), parse_action(action))
+        event, separator, action = action.partition(":")
+        if kind == "on" and separator and moment and event:
+            name, plus, delay = event.partition("+")
+            when = Moment(_seconds(delay) if plus else 0.0, moment, name)
+            return Scheduled(when, parse_action(action))
+    except UsageError as error:
+        raise UsageError(f"fault {text!r}: {error}") from None
+    raise UsageError(
+        f"fault {text!r}: give at=SECONDSs:ACTION or on=PROGRAM:EVENT[+SECONDSs]:ACTION"
+    )
+
+
+def parse_action(text: str) -> Fault:
+    """The action that `text` describes, ``link-down host_a``. Raises `UsageError`."""
+    name, *arguments = text.split() or [""]
+    if name not in set(Action):
+        raise UsageError(f"unknown action {name!r}: choose from {', '.join(Action)}")
+    action = Action(name)
+    words = WORDS[action]
+    if len(arguments) != len(words):
+        raise UsageError(f"{name} takes {' '.join(words)}, not {' '.join(arguments) or 'nothing'}")
+    match action:
+        case Action.NAT_SWAP:
+            preset(arguments[1])
+        case Action.WAN_ADDRESS:
+            try:
+                IPv4Address(arguments[1])
+            except AddressValueError:
+                raise UsageError(f"{arguments[1]!r} is no IPv4 address") from None
+        case Action.EXPIRE:
+            host_and_port(arguments[1])
+        case Action.SIGNAL:
+            signal_number(arguments[1])
+    return Fault(action, tuple(arguments))
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """The two parts of ``HOST[:PORT]``, a node's name and a port from 1. Raises `UsageError`."""
+    host, colon, port = text.partition(":")
+    if not colon:
+        return host, None
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
+        raise UsageError(f"{text!r} is no host with a port: give one like host_a:5000")
+    return host, int(port)
+
+
+def signal_number(name: str) -> int:
+    """The number of the signal called `name`, without SIG. Raises `UsageError`."""
+    if name not in SIGNALS:
+        raise UsageError(f"unknown signal {name!r}: choose from {', '.join(SIGNALS)}")
+    return Signals[f"SIG{name}"]
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?s", text) or float(text[:-1]) > LATEST:
+        raise UsageError(f"{text!r} is no time: give seconds like 2.5s, at most {LATEST:g}s")
+    return float(text[:-1])

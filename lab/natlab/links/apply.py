@@ -1,0 +1,292 @@
+"""Give links of a standing network delay, jitter, loss, reordering, duplication, rate and MTU.
+
+By the kernel's netem where there is one (and, if chance is involved, one that takes a seed), else by
+a delay line of the lab's own, a process between the two ends.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Self
+
+from nat_traversal.errors import UsageError
+from natlab.errors import NetworkError
+from natlab.links.conditions import LinkConditions, Way
+from natlab.links.netem import TC, netem, redirect, try_out
+from natlab.links.splice import End, mtu_of, set_mtu, splice
+from natlab.network.network import Network
+from natlab.sandbox.netns import Command, run_together
+
+Link = tuple[str, str]
+"""Two neighbouring nodes. `LinkConditions.out` is what the first sends."""
+_ANSWER_WITHIN = 20.0
+
+
+class Method(StrEnum):
+    """What makes the conditions."""
+
+    PLAIN = "plain veth"
+    NETEM = "netem"
+    DELAY_LINE = "delay line"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the delay line did in one direction, in frames, and how late it was."""
+
+    link: Link
+    """From the first to the second."""
+    received: int
+    lost: int
+    overflowed: int
+    reordered: int
+    duplicated: int
+    released: int
+    refused: int
+    """The kernel would not send them: the interface was going down, or its MTU had been lowered."""
+    missed: int
+    """Dropped by the kernel, because this machine did not run the delay line in time."""
+    late_median_us: int
+    """How long after their time frames were sent, by steps of 10 µs."""
+    late_worst_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioned:
+    """The links of one `conditioned` block."""
+
+    conditions: Mapping[Link, LinkConditions]
+    method: Method
+    relay: _Relay | None = None
+
+    def __str__(self) -> str:
+        links = (f"{a}-{b}: {each}" for (a, b), each in self.conditions.items())
+        return f"{self.method}: {'; '.join(links)}"
+
+    def carried(self) -> list[Carried]:
+        """What the delay line has done so far, one for each direction; empty where it is none.
+
+        Raises `NetworkError` if it broke.
+        """
+        return self.relay.carried() if self.relay else []
+
+    def untruths(self) -> list[str]:
+        """Where the delay line was not what was asked for, in words. Raises `NetworkError`.
+
+        It must not miss a frame, and at the median be late by less than 1 ms, or 2 % of the delay.
+        """
+        found = []
+        for each in self.carried():
+            forth = self.conditions.get(each.link)
+            way = forth.out if forth else self.conditions[each.link[::-1]].back
+            name = "-".join(each.link)
+            if each.missed:
+                found.append(f"{name}: {each.missed} frames came faster than this machine can")
+            if each.late_median_us > max(1000, 20_000 * way.delay):
+                late = each.late_median_us / 1000
+                found.append(f"{name}: frames were {late:g} ms late at the median")
+        return found
+
+
+@contextmanager
+def conditioned(
+    network: Network, conditions: Mapping[Link, LinkConditions], *, method: Method | None = None
+) -> Iterator[Conditioned]:
+    """Put `conditions` on links of `network` for the block, and make them what they were after it.
+
+    To be entered after the probes, which need plain links, and before captures: the interface of one
+    end is made anew, with its name, index, addresses and routes. Each end knows the other's hardware
+    address, so that no ARP is delayed. Taking an end down stops the link; the other end does not lose
+    its carrier.
+
+    `method` is chosen by what the machine has. Raises `UsageError` if there is no such link and
+    `NetworkError` if the kernel refuses, or the delay line broke.
+    """
+    ends = {link: _ends(network, link) for link in conditions}
+    chosen = method or choose(list(conditions.values()))
+    with ExitStack() as stack:
+        if chosen is Method.PLAIN:
+            for link, pair in ends.items():
+                _set_mtu(pair, conditions[link].mtu, stack)
+            yield Conditioned(conditions, chosen)
+            return
+        # It takes a while to start; meanwhile the links are opened.
+        relay = stack.enter_context(_Relay()) if chosen is Method.DELAY_LINE else None
+        directions = []
+        for link, pair in ends.items():
+            directions += _opened(network, link, pair, conditions[link], stack)
+        if relay is None:
+            lines = (
+                redirect(each.source, each.target)
+                + netem(each.target, each.way, zlib.crc32(each.seed.encode()))
+                for each in directions
+            )
+            run_together([Command(TC, "".join(lines))])
+            yield Conditioned(conditions, chosen)
+            return
+        relay.begin(directions)
+        yield Conditioned(conditions, chosen, relay)
+        relay.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """One direction of an open link, by its inner interfaces."""
+
+    link: Link
+    source: str
+    target: str
+    way: Way
+    seed: str
+
+
+def choose(conditions: Sequence[LinkConditions]) -> Method:
+    """What this machine has for these conditions. To be used inside `natlab.sandbox.sandbox.call`."""
+    ways = [way for each in conditions for way in (each.out, each.back)]
+    if all(way.is_plain for way in ways):
+        return Method.PLAIN
+    try:
+        try_out(random=any(way.is_random for way in ways))
+    except NetworkError:
+        return Method.DELAY_LINE
+    return Method.NETEM
+
+
+def _ends(network: Network, link: Link) -> tuple[End, End]:
+    first, second = map(network.node, link)
+    found = network.mininet.linksBetween(first, second)
+    if len(found) != 1:
+        many = "no link" if not found else f"{len(found)} links"
+        raise UsageError(f"{many} between {link[0]} and {link[1]}: name two neighbours")
+    interfaces = {each.node: each.name for each in (found[0].intf1, found[0].intf2)}
+    return End(first.pid, interfaces[first]), End(second.pid, interfaces[second])
+
+
+def _opened(
+    network: Network,
+    link: Link,
+    ends: tuple[End, End],
+    conditions: LinkConditions,
+    stack: ExitStack,
+) -> list[_Direction]:
+    """Open a link until `stack` closes, and say what has to cross it in each direction."""
+    first, second = ends
+    # A NAT's interface stays: connection tracking knows it.
+    rules = network.rules.get(link[1])
+    if rules is not None and rules.iptables:
+        opened = splice(second, first)
+        at_first, at_second = opened.at_renewed, opened.at_kept
+    else:
+        opened = splice(first, second)
+        at_first, at_second = opened.at_kept, opened.at_renewed
+    stack.callback(opened.close)
+    if conditions.mtu is not None:
+        opened.set_mtu(conditions.mtu)
+    return [
+        _Direction(way_link, source, target, way, f"{conditions.seed}/{'>'.join(way_link)}")
+        for way_link, source, target, way in (
+            (link, at_first, at_second, conditions.out),
+            (link[::-1], at_second, at_first, conditions.back),
+        )
+    ]
+
+
+def _set_mtu(ends: Sequence[End], mtu: int | None, stack: ExitStack) -> None:
+    if mtu is None:
+        return
+    for end in ends:
+        stack.callback(set_mtu, end, mtu_of(end))
+        set_mtu(end, mtu)
+
+
+class _Relay:
+    """The process that holds the frames of all delay lines of one `conditioned` block."""
+
+    def __init__(self) -> None:
+        self._directions: Sequence[_Direction] = ()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "natlab.links.relay"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def begin(self, directions: Sequence[_Direction]) -> None:
+        """Returns when frames cross. Raises `NetworkError` if it broke."""
+        self._directions = directions
+        work = [
+            {
+                "source": each.source,
+                "target": each.target,
+                "way": asdict(each.way),
+                "seed": each.seed,
+            }
+            for each in directions
+        ]
+        self._tell(json.dumps(work))
+        self._answer()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._end_stdin()
+        self._process.kill()
+        self._process.communicate()
+
+    def carried(self) -> list[Carried]:
+        """What it has done so far. Raises `NetworkError` if it broke."""
+        self._tell("")
+        return [
+            Carried(direction.link, **summary)
+            for direction, summary in zip(self._directions, json.loads(self._answer()), strict=True)
+        ]
+
+    def finish(self) -> None:
+        """Stop it. Raises `NetworkError` if it broke."""
+        self._end_stdin()
+        if self._line() or self._process.wait(_ANSWER_WITHIN) != 0:
+            raise self._error()
+
+    def _tell(self, text: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # then it has ended, and there will be no answer
+            self._process.stdin.write(f"{text}\n".encode())
+            self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        answer = self._line()
+        if not answer:
+            raise self._error()
+        return answer
+
+    def _end_stdin(self) -> None:
+        """Its sign to stop."""
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+            self._process.stdin = None
+
+    def _line(self) -> str:
+        """The next line that it says; empty at its end."""
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], _ANSWER_WITHIN)
+        if not readable:
+            raise NetworkError(f"the delay line did not answer within {_ANSWER_WITHIN:g} s")
+        return self._process.stdout.readline().decode().strip()
+
+    def _error(self) -> NetworkError:
+        self._end_stdin()
+        _, words = self._process.communicate()
+        last = words.decode(errors="replace").strip().rpartition("\n")[2]
+        return NetworkError(
+            f"the delay line ended with exit status {self._process.returncode}: {last}"
+        )

@@ -1,0 +1,174 @@
+"""Many cells, several at a time, each in a sandbox of its own; then the report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from natlab.errors import LabError
+from natlab.evidence.result import CellResult, Report, broken, merge
+from natlab.links.apply import choose
+from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.matrix.cell import PRELOADED, TOPOLOGY, CellJob, run_cell
+from natlab.oracle.outcome import Outcome
+from natlab.oracle.predict import predict
+from natlab.report.files import write_files
+from natlab.sandbox.sandbox import Sandbox, call
+from natlab.sandbox.zygote import preload
+
+Done = Callable[[CellResult], None]
+_PRELOAD_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which pairs to run, how many at a time, where the report goes (replaced if there is one), and
+    how many times to run each pair."""
+
+    pairs: Sequence[tuple[str, str]]
+    jobs: int
+    directory: Path
+    repeat: int = 1
+    links: LinkConditions = PLAIN
+
+
+def default_jobs() -> int:
+    """Six times the processors: a cell that fails, in some seconds, is busy for a third of one."""
+    return 6 * (os.cpu_count() or 1)
+
+
+def run_matrix(plan: Plan, done: Done) -> Report:
+    """Run every pair, write the report's files, and return the report.
+
+    `done` is called as each run ends. A cell that breaks is a result with an `error`. Raises
+    `SandboxUnavailableError` if this machine cannot run cells at all, `LabError` if `directory`
+    cannot be written or is no report of an earlier run.
+    """
+    started = time.monotonic()
+    links = _links(plan.links)
+    _prepare(plan.directory)
+    results: dict[tuple[tuple[str, str], int], CellResult] = {}
+    # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
+    # Those that will fail first: they take longest, and the others fit in between.
+    pairs = sorted(plan.pairs, key=lambda pair: predict(*pair).outcome is Outcome.CONNECTED)
+    runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
+    pool = ThreadPoolExecutor(plan.jobs)
+    with Sandbox() as standing:
+        # The thousand modules that a cell needs are so imported once, not for each cell.
+        standing.call(_PRELOAD_TIMEOUT, preload, *PRELOADED)
+        try:
+            futures = {pool.submit(_run_one, *run, plan, standing): run for run in runs}
+            waiting: set[Future[CellResult]] = set(futures)
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    results[futures[future]] = future.result()
+                    done(future.result())
+        except BaseException:
+            # The cells end with the sandbox; nothing waits for them.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    pool.shutdown()
+    cells = tuple(
+        merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
+    )
+    report = Report(_header(plan, links, time.monotonic() - started), cells)
+    write_files(report, plan.directory)
+    return report
+
+
+def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
+    """A bar on a terminal, a line a cell elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = progress.add_task("cells", total=total)
+
+    def done(cell: CellResult) -> None:
+        progress.advance(task)
+        outcome = cell.observed or "broken"
+        where = f" in round {cell.round}" if cell.round else ""
+        verdict = "" if cell.ok else "  NOT AS PREDICTED"
+        took = "" if cell.seconds is None else f", {cell.seconds:.1f} s"
+        text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}{took}{verdict}"
+        progress.console.print(text, highlight=False, style=None if cell.ok else "bold red")
+
+    return progress, done
+
+
+def _run_one(pair: tuple[str, str], number: int, plan: Plan, standing: Sandbox) -> CellResult:
+    name = cell_name(*pair) + (f"--{number + 1}" if number else "")
+    job = CellJob(*pair, plan.directory / name, links=plan.links)
+    try:
+        return standing.call_apart(job.timeout, run_cell, job)
+    except LabError as error:
+        return broken(*pair, TOPOLOGY, str(error))
+
+
+def cell_name(nat_a: str, nat_b: str) -> str:
+    """The directory of a cell's files in the report."""
+    return f"{nat_a}--{nat_b}"
+
+
+MARK = ".nat-lab-report"
+"""Says that a directory is ours to replace."""
+
+
+def _prepare(directory: Path) -> None:
+    """Make `directory` empty. What is in it is removed only if it is an earlier report."""
+    try:
+        if directory.is_dir() and any(directory.iterdir()):
+            if not (directory / MARK).exists():
+                raise LabError(f"{directory} holds other files: name an empty one with --report")
+            for old in directory.iterdir():  # not the directory: something may be mounted there
+                if old.is_dir() and not old.is_symlink():
+                    shutil.rmtree(old)
+                else:
+                    old.unlink()
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MARK).touch()
+    except OSError as error:
+        raise LabError(f"cannot write the report to {directory}: {error.strerror}") from error
+
+
+def _links(conditions: LinkConditions) -> str:
+    """What is between NATs and the internet, for the report's reader."""
+    if conditions == PLAIN:
+        return "virtual Ethernet without added delay or loss"
+    method = call(30.0, choose, [conditions])
+    return f"NATs to internet by {method}: {conditions}"
+
+
+def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "nat_traversal": version("nat-traversal"),
+        "mininet": version("mininet"),
+        "scapy": version("scapy"),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "processors": str(os.cpu_count()),
+        "jobs": str(plan.jobs),
+        "repeat": str(plan.repeat),
+        "seconds": f"{seconds:.1f}",
+        "links": links,
+        "command": shlex.join(["python", "-m", "lab", *sys.argv[1:]]),
+    }

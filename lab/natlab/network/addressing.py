@@ -1,0 +1,82 @@
+"""The lab's addresses, and the names of `two_nats`. Pure: no Mininet, no sockets.
+
+Outside are the TEST-NET blocks of RFC 5737, inside is RFC 1918 space. Where a side has no NAT its
+host lives in the upper half of the side's public block, behind a plain router.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Interface
+
+from nat_traversal.wire.behavior import Preset
+from natlab.nat.rules import RouterPorts
+
+SERVER = IPv4Interface("192.0.2.2/24")
+SERVER_SECOND = IPv4Interface("192.0.2.3/24")
+"""The server's other address: NAT behaviour shows only towards two of them (RFC 5780 section 3)."""
+SERVER_ROUTER = IPv4Interface("192.0.2.1/24")
+
+
+class Role(StrEnum):
+    """What a node of a topology is for."""
+
+    HOST = "host"
+    """Runs programs."""
+    NAT = "nat"
+    """Translates or filters for what is inside it; `none` is a NAT node that only forwards."""
+    ROUTER = "router"
+    """Forwards, and nothing else."""
+    SERVER = "server"
+    """Runs the public service: reachable by every host."""
+
+
+NODES = ("host_a", "nat_a", "internet", "nat_b", "host_b", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One host, its NAT, and the NAT's link to the internet router."""
+
+    letter: str
+    preset: Preset
+    host: IPv4Interface
+    lan: IPv4Interface
+    wan: IPv4Interface
+    router: IPv4Interface
+
+    @property
+    def host_node(self) -> str:
+        return f"host_{self.letter}"
+
+    @property
+    def nat_node(self) -> str:
+        return f"nat_{self.letter}"
+
+    @property
+    def ports(self) -> RouterPorts:
+        """What the rule generator has to know of the NAT."""
+        return RouterPorts(
+            lan=f"{self.nat_node}-lan",
+            wan=f"{self.nat_node}-wan",
+            wan_address=str(self.wan.ip),
+            lan_host=str(self.host.ip),
+        )
+
+
+def side(letter: str, preset: Preset) -> Side:
+    """Side ``a`` or ``b`` as it is addressed when its NAT is `preset`."""
+    number, block = {"a": (1, "203.0.113"), "b": (2, "198.51.100")}[letter]
+    if preset.behavior is None:
+        lan, host = f"{block}.129/25", f"{block}.130/25"
+    else:
+        lan, host = f"10.0.{number}.1/24", f"10.0.{number}.2/24"
+    return Side(
+        letter=letter,
+        preset=preset,
+        host=IPv4Interface(host),
+        lan=IPv4Interface(lan),
+        wan=IPv4Interface(f"{block}.2/25"),
+        router=IPv4Interface(f"{block}.1/25"),
+    )

@@ -1,0 +1,259 @@
+"""Build a topology of the lab in the current sandbox, and take it down."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any
+
+from mininet.cli import CLI
+from mininet.net import Mininet
+from mininet.topo import Topo
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import preset
+from natlab.errors import NetworkError
+from natlab.nat.rules import TABLE, RuleSet
+from natlab.network import addressing
+from natlab.network.addressing import Role, Side
+from natlab.network.nodes import LabNode, Nat
+from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
+from natlab.topologies.two_nats import TwoNats
+
+_LINK_TIMEOUT = 10.0
+# Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
+Mininet.inited = True
+_IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
+
+Address = IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A standing network of `LabNode`s, each known by its name. An unknown one is a `UsageError`."""
+
+    mininet: Any
+    """Mininet's own object, for its command line (`mininet.cli.CLI`)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every node, in the order of Mininet's list."""
+        return tuple(node.name for node in self.mininet.hosts)
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """The nodes that are this, in the same order."""
+        return tuple(node.name for node in self.mininet.hosts if node.role == role)
+
+    def node(self, name: str) -> LabNode:
+        """The node called `name`."""
+        if name not in self.names:
+            raise UsageError(f"there is no node {name!r}: choose from {', '.join(self.names)}")
+        found: LabNode = self.mininet[name]
+        return found
+
+    def pid(self, node: str) -> int:
+        """The process that holds the namespaces of `node`, for `in_namespace` and ``mnexec -a``."""
+        return int(self.node(node).pid)
+
+    def addresses(self, node: str) -> Mapping[str, tuple[Address, ...]]:
+        """What each interface of `node` was given, in the order of its topology."""
+        return {
+            interface: tuple(map(ip_interface, texts))
+            for interface, texts in self.node(node).addresses.items()
+        }
+
+    def address(self, node: str) -> str:
+        """The first address of `node`, without its network."""
+        found = (each for group in self.addresses(node).values() for each in group)
+        return str(next(found).ip)
+
+    @property
+    def server(self) -> str:
+        """The first node that is a server. Raises `UsageError` if the topology has none."""
+        for name in self.with_role(Role.SERVER):
+            return name
+        raise UsageError("this topology has no server: give one node the role `server`")
+
+    @property
+    def rules(self) -> Mapping[str, RuleSet]:
+        """What is now loaded into each NAT, by node name."""
+        nats = (self.node(name) for name in self.with_role(Role.NAT))
+        return {node.name: node.rules for node in nats if node.rules}
+
+    def nat(self, node: str) -> Nat:
+        """What the NAT called `node` now is. Raises `UsageError` if it is none."""
+        found: Nat | None = self.node(node).nat
+        if found is None:
+            raise UsageError(
+                f"{node} is no NAT: choose from {', '.join(self.with_role(Role.NAT)) or 'none'}"
+            )
+        return found
+
+    def prompt(self) -> None:
+        """Mininet's own command line on the standing network, until the user leaves it."""
+        CLI(self.mininet)
+
+    def forget(self, *nats: str) -> None:
+        """Clear everything that each of `nats` remembers, as a reboot does.
+
+        Raises `UsageError` if one is none, and `NetworkError` if the kernel refuses.
+        """
+        for name in nats:
+            self.nat(name)
+        loaded = [(self.pid(name), rules) for name, rules in self.rules.items() if name in nats]
+        for pid, rules in loaded:
+            if rules.nft or rules.iptables:
+                with in_namespace(pid):
+                    flush_connections()
+        run_together(
+            Command(("nft", "-f", "-"), rules.nft, pid) for pid, rules in loaded if rules.nft
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TwoNatsNetwork(Network):
+    """The standing `two_nats`, with its two sides."""
+
+    side_a: Side
+    side_b: Side
+
+
+@contextmanager
+def standing(topology: Topo) -> Iterator[Network]:
+    """The network of a topology of `LabNode`s, up and carrying traffic; down at the end of the block.
+
+    To be used inside `natlab.sandbox.sandbox.call`. Raises `NetworkError` if a part cannot be made or a link
+    does not come up.
+    """
+    with _up(topology) as net:
+        yield Network(net)
+
+
+@contextmanager
+def two_nats_network(nat_a: str, nat_b: str) -> Iterator[TwoNatsNetwork]:
+    """`standing` for `two_nats` with two presets by name. Raises `UsageError` for an unknown one."""
+    sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
+    with _up(TwoNats(nat_a=nat_a, nat_b=nat_b)) as net:
+        yield TwoNatsNetwork(net, *sides)
+
+
+@contextmanager
+def _up(topology: Topo) -> Iterator[Mininet]:
+    net = _LabNet(topo=topology, build=False, controller=None)
+    try:
+        net.build()
+        yield net
+    finally:
+        net.stop()
+
+
+class _LabNet(Mininet):  # type: ignore[misc]
+    """Mininet that configures all nodes at once instead of one by one."""
+
+    def addLink(self, node1: object, node2: object, **params: object) -> object:  # noqa: N802
+        return super().addLink(node1, node2, batch=self.batch, **params)
+
+    def build(self) -> None:
+        self.batch: list[str] = []
+        self.buildFromTopo(self.topo)
+        nodes: list[LabNode] = self.hosts
+        for node in nodes:
+            node.wait_until_held()
+            if not node.has_ipv6:
+                with in_namespace(node.pid):
+                    set_sysctl(_IPV6_SWITCH, 1)
+        links = Command(("ip", "-batch", "-"), "".join(self.batch))
+        run_together([links, *(command for node in nodes for command in node.early_commands())])
+        run_together(command for node in nodes for command in node.late_commands())
+        deadline = time.monotonic() + _LINK_TIMEOUT
+        for node in nodes:
+            node.apply_sysctls()
+            with in_namespace(node.pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+                for interface in node.addresses:
+                    wait_until_running(handle, interface, deadline)
+                    compute_checksums(handle, interface)
+        self.built = True
+
+    def stop(self) -> None:
+        for node in self.hosts:  # all first, and then Mininet waits for each
+            node.holder.kill()
+        super().stop()
+
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCETHTOOL = 0x8946
+_IFF_RUNNING = 0x40
+_ETHTOOL_STXCSUM = 0x17
+
+
+def wait_until_running(handle: socket.socket, interface: str, deadline: float) -> None:
+    """Wait until the kernel has noticed that both ends of the link are up.
+
+    Until then it silently drops what is sent. It notices on its own time, mostly at once, at worst
+    a second later (`docs/lab.md`).
+    """
+    request = struct.pack("16s24x", interface.encode())
+    while True:
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(handle, _SIOCGIFFLAGS, request), 16)
+        if flags & _IFF_RUNNING:
+            return
+        if time.monotonic() > deadline:
+            raise NetworkError(f"{interface} was not running after {_LINK_TIMEOUT:g} s")
+        time.sleep(0.001)
+
+
+def compute_checksums(handle: socket.socket, interface: str) -> None:
+    """Turn transmit checksum offload off, so that captures at the other end show real checksums.
+
+    The kernel marks an interface running and starts its queue under one lock, which this request
+    also takes: when it returns, an interface that was seen running does send.
+    """
+    value = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
+    request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
+    try:
+        fcntl.ioctl(handle, _SIOCETHTOOL, request)
+    except OSError as error:
+        raise NetworkError(
+            f"cannot turn off checksum offload on {interface}: {error.strerror}"
+        ) from None
+
+
+def flush_connections() -> None:
+    """Delete every connection tracking entry of the namespace that this thread is in.
+
+    One netlink message, IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK without a tuple, and its
+    acknowledgement (linux/netfilter/nfnetlink_conntrack.h).
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
+        netlink.send(struct.pack("=IHHIIBBH", 20, (1 << 8) | 2, 0x5, 1, 0, 0, 0, 0))
+        (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
+    if error:
+        raise NetworkError(f"cannot clear connection tracking: error {-error}")
+
+
+_FORWARDING = "net.ipv4.ip_forward"
+_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
+_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
+
+
+def load_rules(node: LabNode, rules: RuleSet) -> None:
+    """Make `rules` those of `node`, as if it had just been switched on. Meanwhile it forwards nothing."""
+    with in_namespace(node.pid):
+        set_sysctl(_FORWARDING, 0)
+    run_together(
+        [
+            Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
+            Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
+        ]
+    )
+    with in_namespace(node.pid):
+        flush_connections()
+    node.rules = rules
+    node.apply_sysctls()  # and forwards

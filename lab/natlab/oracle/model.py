@@ -1,0 +1,208 @@
+"""A NAT as a pure value machine: RFC 4787's behaviours, and the order-sensitive quirk.
+
+It shares no code with the firewall rules, so that one can be held against the other. It has no I/O
+and no clock, and takes its randomness from the caller.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+
+from nat_traversal.wire.behavior import (
+    Filtering,
+    Hairpin,
+    Mapping,
+    NatBehavior,
+    PortAllocation,
+    Refresh,
+    Unsolicited,
+)
+from nat_traversal.wire.endpoint import Endpoint
+
+_PORTS = range(1024, 65536)
+"""Where stock Linux looks for a port when it cannot keep one above 1023."""
+_BLOCK = 1024
+"""Ports that `block-per-host` gives an internal address: those after this times its last number."""
+_Key = tuple[str, int]
+
+
+class Fate(StrEnum):
+    """What became of a packet that arrived from outside."""
+
+    DELIVERED = "delivered"
+    NO_MAPPING = "no-mapping"
+    """Dropped: no internal endpoint has this external port."""
+    FILTERED = "filtered"
+    """Dropped: the internal endpoint has not sent to this source (RFC 4787 section 5)."""
+    TAKEN_BY_ROUTER = "taken-by-router"
+    """The order-sensitive NAT took it as its own, and answers with ICMP port unreachable."""
+    REJECTED = "rejected"
+    """As `no-mapping` and `filtered`, answered with ICMP port unreachable."""
+    BLOCKED = "blocked"
+    """This NAT lets no UDP through."""
+    NOT_HAIRPINNED = "not-hairpinned"
+    """Came from inside to an external endpoint of a NAT that does not hairpin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`fate`, and the internal endpoint that a delivered packet went to (else None)."""
+
+    fate: Fate
+    internal: Endpoint | None = None
+
+
+@dataclass(slots=True)
+class _Mapping:
+    internal: Endpoint
+    port: int
+    used: float
+    """When its time began anew, or it was made."""
+    permitted: dict[_Key, float] = field(default_factory=dict)
+
+
+class ModelNat:
+    """One NAT with one public address. `behavior` None is a public host: nothing is changed.
+
+    Filters are kept per mapping. Mappings, filters and bookings end `timeout` seconds (None: the
+    behaviour's lifetime) after the last packet of a direction that refreshes them.
+    """
+
+    def __init__(
+        self,
+        behavior: NatBehavior | None,
+        public_address: str,
+        rng: random.Random,
+        timeout: float | None = None,
+    ) -> None:
+        self.behavior = behavior
+        self.public_address = public_address
+        self._rng = rng
+        lifetime = behavior.lifetime if behavior else inf
+        self._timeout = lifetime if timeout is None else timeout
+        self._next_port = _PORTS[0]
+        self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
+        self._booked: dict[tuple[int, Endpoint], float] = {}
+
+    def outbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint:
+        """The source that a packet from inside has outside. `now` is in seconds and never falls."""
+        if self.behavior is None:
+            return source
+        self._expire(now)
+        general = (source, _key(self.behavior.mapping, destination))
+        exact = (source, _key(Mapping.ADDRESS_AND_PORT_DEPENDENT, destination))
+        mapping = self._mappings.get(exact) or self._mappings.get(general)
+        if mapping is None:
+            port = self._allocate(self.behavior.allocation, source, destination)
+            mapping = self._mappings[general] = _Mapping(source, port, now)
+        if (mapping.port, destination) in self._booked:
+            # The 5-tuple belongs to the router: this flow alone gets another port.
+            port = self._random_port(destination, _PORTS)
+            mapping = self._mappings[exact] = _Mapping(source, port, now)
+        refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
+        _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
+        return Endpoint(self.public_address, mapping.port)
+
+    def inbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint | None:
+        """Where a packet from outside goes inside, or None if it does not get in."""
+        return self.judge(source, destination, now).internal
+
+    def judge(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Verdict:
+        """As `inbound`, with what happened. It changes state: call one of the two, once a packet."""
+        if self.behavior is None:
+            return Verdict(Fate.DELIVERED, destination)
+        if self.behavior.blocks_udp:
+            return Verdict(Fate.BLOCKED)
+        self._expire(now)
+        mapping = self._at(destination.port) if self._is_mine(destination) else None
+        key = _key(self.behavior.filtering, source)
+        booking = (destination.port, source)
+        if mapping is not None and key in mapping.permitted and booking not in self._booked:
+            if self.behavior.refresh is Refresh.BOTH:
+                _touch(mapping, key, now, refreshes=True)
+            return Verdict(Fate.DELIVERED, mapping.internal)
+        if self.behavior.unsolicited is Unsolicited.ORDER_SENSITIVE and self._is_mine(destination):
+            self._booked[booking] = now
+            return Verdict(Fate.TAKEN_BY_ROUTER)
+        if self.behavior.unsolicited is Unsolicited.REJECT:
+            return Verdict(Fate.REJECTED)
+        return Verdict(Fate.NO_MAPPING if mapping is None else Fate.FILTERED)
+
+    def hairpin(
+        self, source: Endpoint, destination: Endpoint, now: float = 0.0
+    ) -> tuple[Endpoint, Verdict]:
+        """What becomes of a packet from inside to this NAT's own address, and its source there.
+
+        With the internal source there is nothing to filter by: it reaches every mapping there is.
+        """
+        if self.behavior is None or self.behavior.hairpin is Hairpin.NONE:
+            return source, Verdict(Fate.NOT_HAIRPINNED)
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            shown = self.outbound(source, destination, now)
+            return shown, self.judge(shown, destination, now)
+        self._expire(now)
+        mapping = self._at(destination.port)
+        if mapping is None:
+            return source, Verdict(Fate.NO_MAPPING)
+        return source, Verdict(Fate.DELIVERED, mapping.internal)
+
+    def _is_mine(self, destination: Endpoint) -> bool:
+        return destination.address == self.public_address
+
+    def _at(self, port: int) -> _Mapping | None:
+        return next((held for held in self._mappings.values() if held.port == port), None)
+
+    def _allocate(self, how: PortAllocation, source: Endpoint, destination: Endpoint) -> int:
+        """The port of a new mapping, which no other has."""
+        match how:
+            case PortAllocation.PRESERVING:
+                taken = self._at(source.port) is not None
+                return self._random_port(destination, _PORTS) if taken else source.port
+            case PortAllocation.RANDOM:
+                return self._random_port(destination, _PORTS)
+            case PortAllocation.SEQUENTIAL:
+                while self._at(self._next_port) is not None:
+                    self._next_port += 1
+                self._next_port += 1
+                return self._next_port - 1
+            case PortAllocation.BLOCK_PER_HOST:
+                first = _BLOCK * int(source.address.rpartition(".")[2])
+                return self._random_port(destination, range(first, first + _BLOCK))
+
+    def _random_port(self, destination: Endpoint, ports: range) -> int:
+        taken = {held.port for held in self._mappings.values()}
+        start = self._rng.randrange(len(ports))
+        for offset in range(len(ports)):
+            port = ports[(start + offset) % len(ports)]
+            if port not in taken and (port, destination) not in self._booked:
+                return port
+        raise RuntimeError(f"the NAT at {self.public_address} has no free port left")
+
+    def _expire(self, now: float) -> None:
+        oldest = now - self._timeout
+        self._booked = {key: used for key, used in self._booked.items() if used >= oldest}
+        self._mappings = {key: held for key, held in self._mappings.items() if held.used >= oldest}
+        for held in self._mappings.values():
+            held.permitted = {key: used for key, used in held.permitted.items() if used >= oldest}
+
+
+def _touch(mapping: _Mapping, key: _Key, now: float, refreshes: bool) -> None:
+    """Let the filter in for `key`, and begin the times anew where that `refreshes` them."""
+    if refreshes:
+        mapping.used = mapping.permitted[key] = now
+    else:
+        mapping.permitted.setdefault(key, mapping.used)
+
+
+def _key(axis: Mapping | Filtering, remote: Endpoint) -> _Key:
+    """The part of `remote` on which `axis` depends, the rest zeroed."""
+    match axis.value:
+        case "endpoint-independent":
+            return ("", 0)
+        case "address-dependent":
+            return (remote.address, 0)
+        case _:
+            return (remote.address, remote.port)

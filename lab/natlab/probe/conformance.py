@@ -1,0 +1,290 @@
+"""Is each NAT what it says? Every claim of a behaviour, asked of a kernel that runs its rules.
+
+`probe` asks for the two axes before a cell uses a NAT. This asks for everything, of two NATs of the
+behaviour in one network (`shared_nat`): nat_a with two inside hosts, and nat_b with one and a
+lifetime that one can wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import (
+    NINE,
+    REAL_WORLD,
+    Hairpin,
+    Mapping,
+    NatBehavior,
+    PortAllocation,
+    Preset,
+    Protocols,
+    Refresh,
+    preset,
+)
+from natlab.errors import LabError, SandboxUnavailableError
+from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.probe.lifetimes import measure
+from natlab.probe.observe import Observation, observe
+from natlab.probe.sockets import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_cpu
+from natlab.sandbox import sandbox
+
+if TYPE_CHECKING:
+    from natlab.network.network import Network
+
+EVERY = (
+    *NINE,
+    *("linux-masquerade", *REAL_WORLD),
+    *("EIM+EIF+sequential", "APDM+APDF+sequential", "ADM+ADF+preserving", "APDM+EIF+reject"),
+    *("EIM+ADF+hairpin-external-source", "EIM+APDF+hairpin-internal-source"),
+    "EIM+APDF+hairpin-external-source+inbound-refresh",
+    *("ADM+EIF+hairpin-external-source", "APDM+EIF+hairpin-external-source"),
+    "APDM+APDF+hairpin-internal-source",
+    *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
+)
+"""What is asked unless told otherwise: all nine pairs, and every flag at least once."""
+LIFETIME = 2
+"""Seconds that the mappings live whose end is waited for."""
+TOLERANCE = 0.1
+_TIMEOUT = 120.0
+_FRESH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One claim, and what was seen of it. `holds` says whether it is as claimed."""
+
+    claim: str
+    wanted: str
+    seen: str
+
+    @property
+    def holds(self) -> bool:
+        return self.wanted == self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """What was found of one NAT. With `error` the asking itself went wrong."""
+
+    name: str
+    behavior: str
+    findings: tuple[Finding, ...]
+    lived: float | None = None
+    """Measured lifetime of a mapping over the configured one."""
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and all(finding.holds for finding in self.findings)
+
+
+def examine(
+    name: str, really: str | None = None, standing: sandbox.Sandbox | None = None
+) -> Conformance:
+    """Ask everything of the NAT that `name` is, or of `really` what `name` claims.
+
+    In a sandbox of its own, or apart from what else goes on in a `standing` one. Raises `UsageError` for a name that is none, or that is no NAT.
+    """
+    behavior = preset(name).behavior
+    if behavior is None:
+        raise UsageError(f"{name} is no NAT: there is nothing to ask")
+    try:
+        call = standing.call_apart if standing else sandbox.call
+        findings, lived = call(_TIMEOUT, _examine, name, really or name)
+    except SandboxUnavailableError:
+        raise
+    except LabError as error:
+        return Conformance(name, str(behavior), (), error=str(error))
+    return Conformance(name, str(behavior), tuple(findings), lived)
+
+
+def examine_all(
+    names: Sequence[str], jobs: int, done: Callable[[Conformance], None]
+) -> list[Conformance]:
+    """`examine` each, `jobs` at a time; `done` is called as each ends. In the order of `names`."""
+
+    def one(name: str, standing: sandbox.Sandbox) -> Conformance:
+        found = examine(name, standing=standing)
+        done(found)
+        return found
+
+    pool = ThreadPoolExecutor(jobs)
+    with sandbox.Sandbox() as standing:
+        try:
+            return list(pool.map(partial(one, standing=standing), names))
+        finally:
+            # After an error what still goes on ends with the sandbox; nothing waits for it.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _examine(name: str, really: str) -> tuple[list[Finding], float | None]:
+    """Runs in a sandbox."""
+    from natlab.network.network import standing  # noqa: PLC0415 - only a sandbox imports Mininet
+    from natlab.topologies.shared_nat import SharedNat  # noqa: PLC0415
+
+    behavior, loaded = preset(name).behavior, preset(really).behavior
+    assert behavior is not None
+    assert loaded is not None
+    lifetime = LIFETIME if loaded.lifetime == behavior.lifetime else loaded.lifetime
+    hurried = str(replace(loaded, lifetime=lifetime))
+    with standing(SharedNat(hosts=2, nat_a=really, nat_b=hurried)) as network:
+        server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
+        with one_cpu(), ExitStack() as stack:
+            hosts = [_host(network, host) for host in ("host_a1", "host_a2")]
+            exchange = Exchange(hosts[0], server, stack)
+            subject = _Subject(network, exchange, preset(name), behavior, hosts[1])
+            findings = [*subject.findings()]
+        if behavior.blocks_udp:
+            return findings, None
+        with one_cpu(), ExitStack() as stack:
+            exchange = Exchange(_host(network, "host_b"), server, stack)
+            exchange.open_fence()
+            ages, lived = _ages(exchange, behavior.refresh)
+        return [*findings, *ages], lived
+
+
+def _host(network: Network, name: str) -> Host:
+    return Host(network.pid(name), network.address(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """nat_a, with two hosts behind it."""
+
+    network: Network
+    exchange: Exchange
+    preset: Preset
+    behavior: NatBehavior
+    other: Host
+
+    def findings(self) -> Iterator[Finding]:
+        outside = self.network.nat("nat_a").ports.wan_address
+        observed = observe(self.exchange, self.preset, outside)
+        if self.behavior.blocks_udp:
+            yield _finding("no UDP passes, and TCP does", True, observed.mapping is None)
+            echo = self.behavior.protocols is Protocols.NO_UDP
+            yield _finding("ICMP echo passes", echo, observed.echo_passes)
+            return
+        yield from self._axes(observed)
+        yield _finding("port allocation", self.behavior.allocation, self._allocation())
+        yield Finding("two hosts on one port", "each reached at its own", self._two_hosts())
+        yield Finding("hairpin", self._hairpin_wanted(), self._hairpin())
+        yield Finding("after a reboot", "closed", self._reboot())
+
+    def _axes(self, observed: Observation) -> Iterator[Finding]:
+        yield _finding("mapping", self.behavior.mapping, observed.mapping)
+        yield _finding("filtering", self.behavior.filtering, observed.filtering)
+        yield _finding("closed until it has sent", True, observed.closed_until_sent)
+        let_in = [p for p in observed.probes if p.question == "filtering" and p.arrived]
+        inwards = [p for p in let_in if p.source.address.startswith("192.0.2.")]
+        yield _finding("sources unchanged", True, all(p.seen_as == p.source for p in inwards))
+        yield _finding("unsolicited", self.behavior.unsolicited, observed.unsolicited)
+
+    def _allocation(self) -> PortAllocation:
+        """Of a few fresh mappings of either host."""
+        remote = self.exchange.remotes[SAME_ENDPOINT]
+        own, got = [], []
+        for host in (self.exchange.host, self.other):
+            for _ in range(_FRESH):
+                inside = self.exchange.inside(host)
+                own.append(endpoint(inside).port)
+                got.append(self.exchange.send_out("allocation", inside, remote).port)
+        if got == own:
+            return PortAllocation.PRESERVING
+        if all(after - before == 1 for before, after in pairwise(got)):
+            return PortAllocation.SEQUENTIAL
+        blocks = [{port // 1024 for port in part} for part in (got[:_FRESH], got[_FRESH:])]
+        if all(len(block) == 1 for block in blocks) and blocks[0] != blocks[1]:
+            return PortAllocation.BLOCK_PER_HOST
+        return PortAllocation.RANDOM
+
+    def _two_hosts(self) -> str:
+        """Both use one source port, towards one remote."""
+        exchange, question = self.exchange, "two hosts on one port"
+        remote = exchange.remotes[SAME_ENDPOINT]
+        first = exchange.inside()
+        both = [first, exchange.inside(self.other, endpoint(first).port)]
+        mapped = [exchange.send_out(question, inside, remote) for inside in both]
+        if mapped[0] == mapped[1]:
+            return "one mapping for both"
+        for inside, target in zip(both, mapped, strict=True):
+            if not exchange.send_in(question, remote, target, inside).arrived:
+                return f"{endpoint(inside)} not reached at {target}"
+        return "each reached at its own"
+
+    def _hairpin_wanted(self) -> str:
+        return {
+            Hairpin.NONE: "not delivered",
+            Hairpin.INTERNAL_SOURCE: "delivered from the internal source",
+            Hairpin.EXTERNAL_SOURCE: "delivered from the external source",
+        }[self.behavior.hairpin]
+
+    def _hairpin(self) -> str:
+        """Each sends to where the server sees the other, so that the filters are open; then again."""
+        exchange, question = self.exchange, "hairpin"
+        remote = exchange.remotes[SAME_ENDPOINT]
+        both = [exchange.inside(), exchange.inside(self.other)]
+        mapped = [exchange.send_out(question, inside, remote) for inside in both]
+        exchange.send_in(question, both[0], mapped[1], both[1])
+        seen = []
+        for here, there in ((1, 0), (0, 1)):
+            source = exchange.send_in(question, both[here], mapped[there], both[there]).seen_as
+            if source is None:
+                seen.append("not delivered")
+            elif source == endpoint(both[here]):
+                seen.append("delivered from the internal source")
+            else:
+                # The answer too: each from the mapping that the server sees, if that is for all.
+                answer = exchange.send_in(question, both[there], source, both[here]).seen_as
+                independent = self.behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
+                as_mapped = [source == mapped[here], answer == mapped[there]]
+                if answer and as_mapped == [independent, independent]:
+                    seen.append("delivered from the external source")
+                else:
+                    seen.append(f"delivered from {source}, answered from {answer}")
+        return seen[0] if seen[0] == seen[1] else " and ".join(seen)
+
+    def _reboot(self) -> str:
+        exchange, question = self.exchange, "after a reboot"
+        remote = exchange.remotes[SAME_ENDPOINT]
+        inside = exchange.inside()
+        mapped = exchange.send_out(question, inside, remote)
+        if not exchange.send_in("before a reboot", remote, mapped, inside).arrived:
+            return "closed before it"
+        self.network.forget("nat_a")
+        exchange.open_fence()
+        arrived = exchange.send_in(question, remote, mapped, inside).arrived
+        return "open" if arrived else "closed"
+
+
+def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
+    """How long nat_b's mappings live, and what makes them live on."""
+    found = measure(exchange, LIFETIME, TOLERANCE)
+    kept = {
+        Refresh.OUTBOUND: (True, False),
+        Refresh.BOTH: (True, True),
+        Refresh.ABSOLUTE: (False, False),
+    }[refresh]
+    wanted = f"within {TOLERANCE:.0%}"
+    range_ = f"{found.alive:.2f} to {found.dead:.2f} of what is configured"
+    return [
+        Finding("lifetime", wanted, wanted if found.is_as_configured(TOLERANCE) else range_),
+        _finding("outbound packets refresh", kept[0], found.kept_by_outbound),
+        _finding("inbound packets refresh", kept[1], found.kept_by_inbound),
+    ], (found.alive + found.dead) / 2
+
+
+def _finding(claim: str, wanted: object, seen: object) -> Finding:
+    words = {True: "yes", False: "no", None: "nothing that has a name"}
+
+    def say(value: object) -> str:
+        return words[value] if isinstance(value, bool) or value is None else str(value)
+
+    return Finding(claim, say(wanted), say(seen))

@@ -1,0 +1,382 @@
+"""Run ordinary programs in the nodes of the lab, and keep what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from typing import IO, Literal, Self
+
+from natlab.errors import ProgramError
+from natlab.sandbox.zygote import Prepared
+
+Stream = Literal["stdout", "stderr"]
+_GRACE = 5.0
+_POLL = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a program wrote. `at` is when it came, in seconds since 1970."""
+
+    at: float
+    stream: Stream
+    text: str
+
+
+class Program:
+    """A program that runs, or has run, in a node. Made by `Programs.start`."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        node_pid: int,
+        directory: Path,
+        environment: Mapping[str, str],
+        *,
+        interactive: bool = False,
+        tell: Tell | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = tuple(argv)
+        self.node_pid = node_pid
+        self.environment = environment
+        self.paths: Mapping[Stream, Path] = {
+            "stdout": directory / f"{name}.stdout",
+            "stderr": directory / f"{name}.stderr",
+        }
+        if shutil.which(argv[0]) is None:
+            raise ProgramError(f"{name}: there is no program {argv[0]} here; install it")
+        try:
+            self._files: dict[Stream, RawIOBase] = {
+                stream: path.open("wb", 0) for stream, path in self.paths.items()
+            }
+        except OSError as error:
+            raise ProgramError(
+                f"{name}: cannot keep its output in {error.filename}: {error.strerror}"
+            ) from None
+        self._process: subprocess.Popen[bytes] | Prepared
+        try:
+            if prepared is not None:
+                self._process = prepared.become(argv, node_pid, environment)
+            else:
+                self._process = subprocess.Popen(
+                    ["mnexec", "-da", str(node_pid), *argv],
+                    env=os.environ | environment,
+                    stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+        except OSError as error:
+            raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
+        self.tell = tell
+        self._trouble = ""
+        self._lines: list[Line] = []
+        self._status: int | None = None
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name=f"read {name}")
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative if a signal ended it."""
+        with self._changed:
+            return self._status
+
+    def lines(self, stream: Stream | None = None) -> list[Line]:
+        """Every line so far, of one stream or of both in the order in which they came."""
+        with self._changed:
+            return [line for line in self._lines if stream in {None, line.stream}]
+
+    def wait_for_line(
+        self, pattern: str, *, timeout: float, stream: Stream | None = None
+    ) -> re.Match[str]:
+        """The first match of the regular expression `pattern` in a line, past or to come.
+
+        Raises `ProgramError` if the program ends without such a line or takes over `timeout` s.
+        """
+        wanted = re.compile(pattern)
+        seen = 0
+
+        def look() -> re.Match[str] | None:
+            nonlocal seen
+            for line in self._lines[seen:]:
+                if stream in {None, line.stream} and (match := wanted.search(line.text)):
+                    return match
+            seen = len(self._lines)
+            return None
+
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while (match := look()) is None:
+                left = deadline - time.monotonic()
+                if self._status is not None or left <= 0:
+                    raise self._error(f"a line like {pattern!r}", timeout)
+                self._changed.wait(left)
+        return match
+
+    def wait_until(self, condition: Callable[[], bool], what: str, *, timeout: float) -> None:
+        """Wait until `condition()` holds, asking often; `what` names it in the error.
+
+        Raises `ProgramError` if the program ends first, or it takes over `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            with self._changed:
+                if self._status is not None or time.monotonic() > deadline:
+                    raise self._error(what, timeout)
+                self._changed.wait(_POLL)
+
+    def wait_until_bound(
+        self, protocol: Literal["udp", "tcp"], port: int, *, timeout: float
+    ) -> None:
+        """Wait until a socket in the program's node is bound to (UDP) or listens on (TCP) `port`."""
+        self.wait_until(
+            lambda: _is_bound(self.node_pid, protocol, port),
+            f"{protocol} port {port} in use",
+            timeout=timeout,
+        )
+
+    def wait(self, *, timeout: float) -> int:
+        """The exit status, once it has ended and all it wrote is read.
+
+        Raises `ProgramError` if it still runs after `timeout` seconds, or its output could not be kept.
+        """
+        status = self._ended_within(timeout)
+        if status is None or self._trouble:
+            raise self._error("its end", timeout)
+        return status
+
+    def send(self, text: str) -> None:
+        """Write `text` to its stdin; it must have been started `interactive`.
+
+        Raises `ProgramError` if it has no stdin, or does not read it any more.
+        """
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            raise ProgramError(
+                f"{self.name}: has no stdin: start it interactive, and do not close it"
+            )
+        try:
+            pipe.write(text.encode())
+            pipe.flush()
+        except OSError as error:
+            raise ProgramError(f"{self.name}: cannot write to it: {error.strerror}") from None
+
+    def close_stdin(self) -> None:
+        """Let it read the end of its stdin. A second call does nothing."""
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def signal(self, number: int) -> None:
+        """Send signal `number` to it and its children; nothing happens if they have ended."""
+        try:
+            os.killpg(self._process.pid, number)  # mnexec -d made it the leader of a group
+        except ProcessLookupError:
+            self._process.send_signal(number)
+
+    def terminate(self, *, grace: float = _GRACE) -> int:
+        """SIGTERM, and SIGKILL if it still runs `grace` seconds later. Returns the exit status."""
+        self.close_stdin()
+        self.signal(signal.SIGTERM)
+        status = self._ended_within(grace)
+        if status is None:
+            self.signal(signal.SIGKILL)
+            status = self._ended_within(None)
+        assert status is not None
+        return status
+
+    def require_kept_output(self) -> None:
+        """Raises `ProgramError` if there was no room for what it wrote, and it was killed for that."""
+        if self._trouble:
+            raise self._error("", 0)
+
+    def _ended_within(self, timeout: float | None) -> int | None:
+        """Not by joining the thread that reads: an interrupted join takes it for ended ever after."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._status is not None, timeout)
+            return self._status
+
+    def _error(self, awaited: str, timeout: float) -> ProgramError:
+        if self._trouble:
+            fate = f"{self._trouble}; it was killed"
+        elif self._status is None:
+            fate = f"waited {timeout:g} s in vain for {awaited}"
+        else:
+            fate = f"ended with exit status {self._status} before {awaited}"
+        said = "".join(f"\n  {line.text}" for line in self._lines[-5:])
+        return ProgramError(f"{self.name}: {fate}; its last lines:{said or ' none'}")
+
+    def _read(self) -> None:
+        """Thread: copy both streams to their files and to lines, until the program has ended."""
+        process = self._process
+        with ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            end = os.pidfd_open(process.pid)
+            stack.callback(os.close, end)
+            selector.register(end, selectors.EVENT_READ)
+            outputs = []
+            pipes: dict[Stream, IO[bytes] | None] = {
+                "stdout": process.stdout,
+                "stderr": process.stderr,
+            }
+            for stream, pipe in pipes.items():
+                assert pipe is not None
+                stack.enter_context(pipe)
+                file = stack.enter_context(self._files[stream])
+                os.set_blocking(pipe.fileno(), False)
+                outputs.append(_Output(stream, pipe.fileno(), file))
+                selector.register(pipe, selectors.EVENT_READ, outputs[-1])
+            ended = False
+            while not ended:
+                for key, _ in selector.select():
+                    if key.data is None:
+                        ended = True
+                    elif not self._drain(key.data):
+                        selector.unregister(key.fileobj)
+            for output in outputs:  # what it wrote last may still be in the pipe
+                self._drain(output)
+                self._add(output.stream, [output.tail] if output.tail else [])
+        status = process.wait()
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
+    def _drain(self, output: _Output) -> bool:
+        """Take what there is. Returns False at the end of the stream."""
+        while True:
+            try:
+                data = os.read(output.pipe, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self._keep(output, data)
+            *whole, output.tail = (output.tail + data).split(b"\n")
+            self._add(output.stream, whole)
+
+    def _keep(self, output: _Output, data: bytes) -> None:
+        """A disk that is full ends the program: its output would be no evidence."""
+        if self._trouble:
+            return
+        try:
+            while data:
+                data = data[output.file.write(data) :]
+        except OSError as error:
+            self._trouble = f"cannot keep its {output.stream}: {error.strerror}"
+            self.signal(signal.SIGKILL)
+
+    def _add(self, stream: Stream, whole: list[bytes]) -> None:
+        now = time.time()
+        with self._changed:
+            added = [Line(now, stream, raw.decode(errors="replace")) for raw in whole]
+            self._lines += added
+            self._changed.notify_all()
+        for line in added:
+            if self.tell is not None:
+                self.tell(line)
+
+
+Tell = Callable[[Line], None]
+
+
+@dataclass(slots=True)
+class _Output:
+    stream: Stream
+    pipe: int
+    file: RawIOBase
+    tail: bytes = b""
+
+
+class Programs:
+    """The programs of one cell. Leaving the ``with`` block ends those that still run, last first.
+
+    Their output goes to ``NAME.stdout`` and ``NAME.stderr`` in `directory`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started: dict[str, Program] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __getitem__(self, name: str) -> Program:
+        """The program that was started under `name`. Raises `ProgramError` if none was."""
+        if name not in self._started:
+            raise ProgramError(f"{name}: no program of that name was started")
+        return self._started[name]
+
+    def __exit__(self, _kind: object = None, error: object = None, *_where: object) -> None:
+        for program in reversed(self._started.values()):
+            program.terminate()
+        if isinstance(error, ProgramError):
+            # Who waits in vain for one program may not know that another was killed.
+            for program in self._started.values():
+                program.require_kept_output()
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        node_pid: int,
+        *,
+        environment: Mapping[str, str] | None = None,
+        interactive: bool = False,
+        tell: Tell | None = None,
+        prepared: Prepared | None = None,
+    ) -> Program:
+        """Start `argv` in the node whose namespaces process `node_pid` holds.
+
+        `environment` is added to this process's. `name` is the program's in errors and file names,
+        once per cell. Its stdin is empty unless it is `interactive` (`Program.send`). `tell` is called
+        with each line as it comes, from another thread. A `prepared` process becomes it, where there is
+        one. Raises `ProgramError` if there is no such program here.
+        """
+        if name in self._started:
+            raise ProgramError(f"{name}: started already; give the second one another name")
+        program = Program(
+            name,
+            argv,
+            node_pid,
+            self._directory,
+            environment or {},
+            interactive=interactive,
+            tell=tell,
+            prepared=prepared,
+        )
+        self._started[name] = program
+        return program
+
+
+_BOUND_STATES = {"udp": "07", "tcp": "0A"}  # TCP_CLOSE and TCP_LISTEN of include/net/tcp_states.h
+
+
+def _is_bound(pid: int, protocol: Literal["udp", "tcp"], port: int) -> bool:
+    for table in (f"/proc/{pid}/net/{protocol}", f"/proc/{pid}/net/{protocol}6"):
+        try:
+            rows = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except FileNotFoundError:  # no IPv6 here
+            continue
+        for row in rows:
+            _, local, _, state, *_ = row.split()
+            if state == _BOUND_STATES[protocol] and int(local.rpartition(":")[2], 16) == port:
+                return True
+    return False

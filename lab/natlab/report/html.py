@@ -1,0 +1,169 @@
+"""The report as one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from natlab.evidence.category import Category
+from natlab.evidence.journey import SERVER_LINK, TWO_NATS
+from natlab.evidence.result import CellResult, Report
+from natlab.oracle.outcome import Outcome
+from natlab.report.ladder import ladder, rows_of
+from natlab.report.strip import Scale, strip
+from natlab.report.words import categories, ends, faults, in_categories, spread, summary
+
+_SHADES = 4
+"""Steps of the heat map, from fast to slow."""
+_A, _B = TWO_NATS
+_POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_link)
+_OUTCOMES = {
+    "round-1": "round 1",
+    "round-2": "round 2",
+    "failed": "failed",
+    "wrong": "not as it should be",
+}
+_SHORT = {
+    Category.AS_PREDICTED: "",
+    Category.FORBIDDEN: "NATs forbid it",
+    Category.MISSED: "could have",
+    Category.LAB_WRONG: "lab is wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the template shows of one cell beyond the cell itself."""
+
+    anchor: str
+    css: str
+    """Its colour."""
+    kinds: str
+    """Class names that the filters look for."""
+    words: tuple[str, ...]
+    pcap_href: str | None
+    previous: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """A choice of which cells to show: `kinds` maps class names to what a reader sees."""
+
+    name: str
+    legend: str
+    kinds: dict[str, str]
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write `report` to `path`, one self-contained file. Links to pcaps are relative to it."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cells = {(cell.nat_a, cell.nat_b): cell for cell in report.cells}
+    timed = [cell for cell in report.cells if cell.timing is not None]
+    text = environment.get_template("index.html.j2").render(
+        report=report,
+        summary=summary(report),
+        in_categories=in_categories(report),
+        rows=list(dict.fromkeys(cell.nat_a for cell in report.cells)),
+        columns=list(dict.fromkeys(cell.nat_b for cell in report.cells)),
+        cells=cells,
+        views=dict(zip(cells, _views(report), strict=True)),
+        filters=list(_filters(report)),
+        timed=timed,
+        scale=Scale.of(cell.timing for cell in timed if cell.timing is not None),
+        strip=strip,
+        spread=spread,
+        ends=ends,
+        ladder=ladder,
+        rows_of=rows_of,
+        points=_POINTS,
+        faults=faults,
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _filters(report: Report) -> Iterator[_Filter]:
+    kinds = _kinds_of_nats(report)
+    yield _Filter("outcome", "Outcome", _OUTCOMES)
+    there = {_kind(category): str(category) for category, n in categories(report).items() if n}
+    yield _Filter("category", "Whose doing", there)
+    yield _Filter("nat", "NAT on either side", {kind: name for name, kind in kinds.items()})
+
+
+def _kinds_of_nats(report: Report) -> dict[str, str]:
+    names = dict.fromkeys(name for cell in report.cells for name in (cell.nat_a, cell.nat_b))
+    return {name: f"nat-{number}" for number, name in enumerate(names)}
+
+
+def _kind(category: Category) -> str:
+    return f"category-{list(Category).index(category)}"
+
+
+def _views(report: Report) -> Iterator[_View]:
+    shade, nats = _shades(report), _kinds_of_nats(report)
+    anchors = [f"{cell.nat_a}--{cell.nat_b}" for cell in report.cells]
+    for index, cell in enumerate(report.cells):
+        css = _css(cell, shade)
+        kinds = [_kind(cell.category), nats[cell.nat_a], nats[cell.nat_b]]
+        kinds += [] if cell.ok else ["wrong"]
+        kinds += [f"round-{cell.round}"] if cell.round else []
+        kinds += ["failed"] if cell.observed is Outcome.FAILED else []
+        yield _View(
+            anchor=anchors[index],
+            css=css,
+            kinds=" ".join(f"is-{kind}" for kind in dict.fromkeys(kinds)),
+            words=tuple(_words(cell)),
+            pcap_href=quote(cell.pcap) if cell.pcap else None,
+            previous=anchors[index - 1],
+            next=anchors[(index + 1) % len(anchors)],
+        )
+
+
+def _words(cell: CellResult) -> Iterator[str]:
+    """The lines in the matrix."""
+    yield "broken" if cell.error is not None else str(cell.observed)
+    if cell.disagree:
+        yield "RUNS DISAGREE"
+    parts = [f"round {cell.round}"] if cell.round is not None else []
+    parts += [f"{cell.timing.median:.1f} ms"] if cell.timing is not None else []
+    if parts:
+        yield " · ".join(parts)
+    if cell.observed is Outcome.FAILED or cell.category is Category.MISSED:
+        yield _SHORT[cell.category]
+    if not cell.ok and cell.error is None and not cell.disagree:
+        same = cell.observed is cell.predicted
+        yield "check failed" if same else f"not {cell.predicted}"
+
+
+def _css(cell: CellResult, shade: dict[float, int]) -> str:
+    if not cell.ok:
+        return "wrong"
+    if cell.observed is Outcome.FAILED:
+        return "failed" if cell.category is Category.FORBIDDEN else "missed"
+    if cell.connect_ms is not None and cell.round == 1:
+        return f"round-1 shade-{shade[cell.connect_ms]}"
+    return f"round-{cell.round}"
+
+
+def _shades(report: Report) -> dict[float, int]:
+    """The step in the heat map of each time of round 1: even steps of its logarithm."""
+    times = [
+        cell.connect_ms for cell in report.cells if cell.connect_ms is not None and cell.round == 1
+    ]
+    logs = {time: math.log(max(time, 1e-3)) for time in times}
+    low, high = min(logs.values(), default=0.0), max(logs.values(), default=0.0)
+    width = (high - low) or 1.0
+    return {
+        time: min(_SHADES - 1, int((log - low) / width * _SHADES)) for time, log in logs.items()
+    }

@@ -1,0 +1,158 @@
+"""Captured packets of any program as a ladder diagram in plain text. Pure.
+
+A row is one packet on one link: from the node that sent it there to the node that received it. What
+a NAT takes in and does not send on ends there, and the row says so. In order of time, not to scale.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from natlab.capture.packet import Packet, Protocol
+from natlab.evidence.journey import CAPTURE_POINTS
+
+_LEAST_WIDTH = 12
+_SHOWN_OCTETS = 16
+_MOST_ROWS = 2000
+_MOST_LANES = 9
+"""In a larger scene only who sent or received anything has a lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where packets were captured, and what the diagram shows."""
+
+    points: Mapping[str, str]
+    """Each capture point's node."""
+    lanes: tuple[str, ...]
+    """Left to right, the server in the middle. Routers are between, and have no lane."""
+    nats: frozenset[str]
+
+
+TWO_NATS = Scene(
+    CAPTURE_POINTS, ("host_a", "nat_a", "server", "nat_b", "host_b"), frozenset({"nat_a", "nat_b"})
+)
+
+
+@dataclass(slots=True)
+class Hop:
+    """One packet on one link."""
+
+    packet: Packet
+    """As the sender sent it."""
+    sender: str
+    receiver: str | None = None
+    """None: it came to no node."""
+    goes_on: bool = False
+    """Its receiver is no NAT, or sent it on."""
+
+
+def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS) -> list[Hop]:
+    """What was sent on each link, in order of time, and what became of it there.
+
+    Of equal packets, which retransmission makes, the latest is taken for the one that goes on.
+    """
+    found = []
+    on_the_way: dict[tuple[object, ...], list[Hop]] = defaultdict(list)
+    taken_in: dict[tuple[object, ...], list[Hop]] = defaultdict(list)
+    for packet in sorted(packets, key=lambda packet: packet.time):
+        node = scene.points[packet.point]
+        inside = taken_in[node, packet.protocol, _content(packet)]
+        if packet.outgoing:
+            if inside:
+                inside.pop().goes_on = True
+            found.append(Hop(packet, node))
+            on_the_way[_identity(packet)].append(found[-1])
+        elif on_the_way[_identity(packet)]:
+            hop = on_the_way[_identity(packet)].pop()
+            hop.receiver = node
+            hop.goes_on = node not in scene.nats
+            inside.append(hop)
+    return found
+
+
+def _identity(packet: Packet) -> tuple[object, ...]:
+    """What stays the same on a link."""
+    return (packet.protocol, packet.source, packet.destination, _content(packet))
+
+
+def _content(packet: Packet) -> object:
+    """What a NAT does not touch. Of an ICMP error it translates even the quotation's addresses."""
+    return packet.payload if packet.refused is None else packet.refused.payload
+
+
+def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS) -> str:
+    """The diagram; times in seconds since the first packet."""
+    rows = hops(packets, scene)
+    if not rows:
+        return "No UDP or TCP was captured, and no ICMP error.\n"
+    start = rows[0].packet.time
+    lanes = _Lanes.of(rows, scene)
+    drawn = [lanes.head()]
+    drawn += (
+        f"{hop.packet.time - start:10.6f} {lanes.arrow(hop)} {_words(hop)}"
+        for hop in rows[:_MOST_ROWS]
+    )
+    if len(rows) > _MOST_ROWS:
+        drawn.append(f"... and {len(rows) - _MOST_ROWS} more, in the capture")
+    return "\n".join(drawn) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lanes:
+    names: tuple[str, ...]
+    width: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Hop], scene: Scene) -> _Lanes:
+        names = scene.lanes
+        if len(names) > _MOST_LANES:
+            part = {node for hop in rows for node in (hop.sender, hop.receiver)}
+            names = tuple(name for name in names if name in part)
+        return cls(names, max(_LEAST_WIDTH, *(len(name) + 2 for name in names)))
+
+    def head(self) -> str:
+        return (" " * 11 + "".join(f"{name:^{self.width}}" for name in self.names)).rstrip()
+
+    def _centre(self, name: str) -> int:
+        return self.names.index(name) * self.width + self.width // 2
+
+    def arrow(self, hop: Hop) -> str:
+        row = [" "] * (self.width * len(self.names))
+        for name in self.names:
+            row[self._centre(name)] = "|"
+        begin = self._centre(hop.sender)
+        if hop.receiver is None:
+            towards_left = begin > self._centre(self.names[len(self.names) // 2])
+            end = begin - 4 if towards_left else begin + 4
+        else:
+            end = self._centre(hop.receiver)
+            towards_left = end < begin
+        step = -1 if towards_left else 1
+        for column in range(begin + step, end, step):
+            row[column] = "-"
+        row[begin] = "o"
+        if hop.receiver is None or not hop.goes_on:
+            row[end] = "x"
+        else:
+            row[end - step] = "<" if towards_left else ">"
+        return "".join(row)
+
+
+def _words(hop: Hop) -> str:
+    packet = hop.packet
+    if packet.refused is not None:
+        about = f"{packet.refused.source} > {packet.refused.destination}"
+        kind = packet.refused.type.name.lower().replace("_", " ")
+        text = f"ICMP {kind} from {packet.source.address} about {about}"
+    else:
+        name = Protocol(packet.protocol).name
+        text = f"{name} {packet.source} > {packet.destination}, {len(packet.payload)} octets"
+        shown = packet.payload[:_SHOWN_OCTETS]
+        if shown:
+            text += " " + "".join(chr(octet) if 32 < octet < 127 else "." for octet in shown)
+    if hop.receiver is None:
+        return f"{text}: reached nobody"
+    return text if hop.goes_on else f"{text}: ended at {hop.receiver}"

@@ -1,0 +1,148 @@
+"""Work in a node's network namespace from this process: sockets, settings, commands (setns(2))."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from natlab.errors import NetworkError
+
+NODE_MARK = "NAT_LAB_NODE"
+"""Environment variable in which the process that holds a node's namespaces has the node's name."""
+_CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x00020000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def in_namespace(pid: int) -> Iterator[None]:
+    """Run the block in the network namespace of process `pid`; this thread alone, and only until then.
+
+    A socket stays in the namespace in which it was opened, and a child process starts in that of the
+    thread which started it. Nothing in the block may switch threads or suspend a coroutine.
+
+    Raises `NetworkError` if `pid` has ended or this process may not enter its namespace.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            target = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _setns(target)
+            finally:
+                os.close(target)
+        except OSError as error:
+            raise NetworkError(
+                f"cannot enter the network namespace of process {pid}: {error.strerror}"
+                " (it must be alive, and a node of this sandbox)"
+            ) from None
+        try:
+            yield
+        finally:
+            _setns(home)
+    finally:
+        os.close(home)
+
+
+def enter_node(pid: int) -> None:
+    """Move this process, which must have a single thread, to the node of process `pid` for good.
+
+    Its network and mount namespaces, as ``mnexec -a``. Raises `OSError`.
+    """
+    spaces = (("net", _CLONE_NEWNET), ("mnt", _CLONE_NEWNS))
+    opened = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, _ in spaces]
+    for fd, (_, kind) in zip(opened, spaces, strict=True):
+        _setns(fd, kind)
+        os.close(fd)
+
+
+def _setns(fd: int, kind: int = _CLONE_NEWNET) -> None:
+    if _libc.setns(fd, kind) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+def udp_socket(pid: int, address: str, port: int = 0) -> socket.socket:
+    """A UDP socket in the namespace of process `pid`, bound to `address` and `port` (0: any)."""
+    with in_namespace(pid):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.bind((address, port))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def packet_socket(pid: int, interface: str, ethertype: int) -> socket.socket:
+    """An AF_PACKET socket for frames of one `ethertype` on `interface`, in the namespace of `pid`."""
+    with in_namespace(pid):
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
+        try:
+            opened.bind((interface, ethertype))
+        except OSError:
+            opened.close()
+            raise
+    return opened
+
+
+def set_sysctl(name: str, value: int) -> None:
+    """Set ``net.*`` setting `name` in the namespace that this thread is in.
+
+    Raises `NetworkError` if the kernel has no such setting or refuses the value.
+    """
+    try:
+        Path("/proc/sys", *name.split(".")).write_text(f"{value}\n", encoding="ascii")
+    except OSError as error:
+        raise NetworkError(f"cannot set {name} to {value}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program, what it reads, and the process in whose network namespace it runs (None: ours)."""
+
+    argv: tuple[str, ...]
+    stdin: str
+    pid: int | None = None
+
+
+def run_together(commands: Iterable[Command]) -> None:
+    """Run all `commands` side by side, and wait for each.
+
+    Raises `NetworkError` with the words of the first that cannot start or whose exit status is not
+    zero, once all have ended.
+    """
+    started = []
+    failures = []
+    for command in commands:
+        try:
+            with ExitStack() as stack:
+                if command.pid is not None:
+                    stack.enter_context(in_namespace(command.pid))
+                process = subprocess.Popen(
+                    command.argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+        except OSError as error:
+            failures.append(f"cannot start {command.argv[0]}: {error.strerror}")
+            continue
+        started.append((command, process))
+        assert process.stdin is not None
+        process.stdin.write(command.stdin)
+        process.stdin.close()
+        process.stdin = None
+    for command, process in started:
+        _, words = process.communicate()
+        if process.returncode != 0:
+            said = " / ".join(words.split("\n")[:3]).strip(" /")
+            failures.append(f"{' '.join(command.argv)}: exit status {process.returncode}: {said}")
+    if failures:
+        raise NetworkError("; ".join(failures))

@@ -1,0 +1,371 @@
+"""A standing lab, used from outside its sandbox: start programs on its hosts, wait, look, end.
+
+    with NatLab("full-cone", "symmetric", directory) as lab:  # or TopologyLab("star", directory)
+        lab.start("server", "turnserver -n -L $LAB_SELF --no-auth", ready="udp:3478")
+        assert "NAT with" in lab.run("host_a", "turnutils_natdiscovery -m $LAB_SERVER").stdout
+
+The network lives in a sandbox (`natlab.testbed.worker`); what is here asks it over the sandbox's pipe, so that
+neither Mininet nor scapy is imported into the caller's process. Every method may raise
+`SandboxError` when the sandbox is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import preset
+from natlab.errors import LabError
+from natlab.faults.grammar import FaultsTold, Injected, Scheduled, parse_action
+from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.network.addressing import Role
+from natlab.programs.command_line import Command, command_words
+from natlab.report.text_ladder import draw
+from natlab.sandbox import sandbox
+from natlab.sandbox.sandbox import Sandbox
+from natlab.testbed import worker as standing
+from natlab.testbed.worker import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
+
+if TYPE_CHECKING:
+    from natlab.capture.packet import Packet
+    from natlab.evidence.trace import Trace
+    from natlab.programs.programs import Line, Stream
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LADDER_FILE = "ladder.txt"
+BUILD_TIMEOUT = 180.0
+"""Seconds in which a network stands and its NATs are probed; most take less than one."""
+_MARGIN = 15.0
+"""Seconds that the sandbox has for an answer beyond those that it was told to wait."""
+_END_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended and what it said."""
+
+    status: int
+    """Its exit status; negative if a signal ended it."""
+    stdout: str
+    stderr: str
+
+
+class LabProgram:
+    """A program on a host of a standing lab. Made by `NatLab.start`. Times are in seconds."""
+
+    def __init__(self, box: Sandbox, name: str, node: str, directory: Path) -> None:
+        self._box = box
+        self.name = name
+        self.node = node
+        self.paths: Mapping[Stream, Path] = {
+            "stdout": directory / f"{name}.stdout",
+            "stderr": directory / f"{name}.stderr",
+        }
+        """The files in which its output is kept."""
+
+    def wait_for_line(
+        self, pattern: str, *, timeout: float = 20.0, stream: Stream | None = None
+    ) -> re.Match[str]:
+        """The first match of the regular expression `pattern` in a line, past or to come.
+
+        Raises `ProgramError` if it ends without such a line, or it takes over `timeout`.
+        """
+        found = self._ask(timeout, standing.wait_for_line, self.name, pattern, timeout, stream)
+        match = re.search(pattern, found)
+        assert match is not None
+        return match
+
+    def wait_until_ready(self, ready: str, *, timeout: float = 20.0) -> None:
+        """Wait until ``udp:PORT`` is bound or ``tcp:PORT`` listened on, or else for a line like `ready`.
+
+        Raises `ProgramError` if it ends before, or it takes over `timeout`.
+        """
+        port = re.fullmatch(r"(udp|tcp):(\d{1,5})", ready)
+        if port is None:
+            self.wait_for_line(ready, timeout=timeout)
+            return
+        protocol = cast(Literal["udp", "tcp"], port[1])
+        asked = (self.name, protocol, int(port[2]), timeout)
+        self._ask(timeout, standing.wait_until_bound, *asked)
+
+    def wait(self, *, timeout: float = 20.0) -> int:
+        """Its exit status, negative if a signal ended it. Raises `ProgramError` if it goes on."""
+        return self._ask(timeout, standing.wait_for_end, self.name, timeout)
+
+    def status_within(self, timeout: float) -> int | None:
+        """Its exit status, or None if it still runs after `timeout`."""
+        return self._ask(timeout, standing.status_within, self.name, timeout)
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._ask(0, standing.exit_status, self.name)
+
+    def lines(self, stream: Stream | None = None) -> list[Line]:
+        """Every line so far, of one stream or of both in the order in which they came."""
+        return self._ask(0, standing.lines, self.name, stream)
+
+    def send(self, text: str) -> None:
+        """Write to its stdin. Raises `ProgramError` if it was not started `interactive`, or is gone."""
+        self._ask(0, standing.send, self.name, text)
+
+    def close_stdin(self) -> None:
+        """Let it read the end of its stdin."""
+        self._ask(0, standing.close_stdin, self.name)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, as SIGKILL or SIGSTOP; nothing happens if it has ended."""
+        self._ask(0, standing.send_signal, self.name, number)
+
+    def terminate(self) -> int:
+        """SIGTERM, and SIGKILL if that does not help. Returns the exit status."""
+        return self._ask(0, standing.terminate, self.name)
+
+    def _ask(
+        self, timeout: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return self._box.call(timeout + _MARGIN, function, *args, **kwargs)
+
+
+class TopologyLab:
+    """A standing network: any topology of the lab's, or one's own.
+
+        with TopologyLab("star,peers=4,nats=symmetric/full-cone", directory) as lab:
+            lab.run("host_3", "ping -c1 $LAB_1")
+
+    Ends with the ``with`` block, or `close`, or the thread that made it. Times are in seconds.
+    """
+
+    def __init__(self, topology: str, directory: Path, links: LinkConditions = PLAIN) -> None:
+        """`topology` is a name with parameters, ``star,peers=4``, or ``PATH.py:NAME,parameter=value``;
+        `directory` is made, and keeps output, rules, probes and packets. `links` are the conditions
+        between each NAT and what is outside it.
+
+        Raises `UsageError` for what is no topology, `SandboxUnavailableError` with reason and remedy
+        where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
+        """
+        self.name = topology
+        """What stands, for people."""
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for old in (CAPTURE_FILE, LADDER_FILE, PROBES_FILE, LINKS_FILE):
+                (directory / old).unlink(missing_ok=True)
+        except OSError as error:
+            raise LabError(f"cannot write to {directory}: {error.strerror}") from None
+        self._names: Counter[str] = Counter()
+        self._box = Sandbox()
+        try:
+            self._facts = self._box.call(BUILD_TIMEOUT, standing.build, topology, directory, links)
+        except BaseException:
+            self._box.kill()
+            raise
+
+    @property
+    def nats(self) -> Mapping[str, str]:
+        """The preset's name of each NAT, by node name, as the lab began."""
+        return self._facts.nats
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """What makes each NAT, by node name, as the lab began."""
+        return self._facts.rules
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node; of a pair of NATs host_a, host_b, internet, nat_a, nat_b and server."""
+        return tuple(self._facts.roles)
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """The nodes that are this, in the same order."""
+        return tuple(node for node, is_a in self._facts.roles.items() if is_a is role)
+
+    def environment(self, node: str) -> Mapping[str, str]:
+        """The ``LAB_`` variables of `node`; `docs/lab.md` lists them."""
+        if node not in self._facts.environment:
+            raise UsageError(f"there is no node {node!r}: choose from {', '.join(self.nodes)}")
+        return self._facts.environment[node]
+
+    def start(
+        self,
+        node: str,
+        command: Command,
+        *,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        ready: str | None = None,
+        timeout: float = 20.0,
+        interactive: bool = False,
+        tell: bool = False,
+    ) -> LabProgram:
+        """Start a program on `node`; with `ready` wait for that (`LabProgram.wait_until_ready`).
+
+        `name` is its name in errors and file names (default: of node and program). `interactive`: it
+        has a stdin to `LabProgram.send` to. `tell`: print what it says, line by line.
+        Raises `UsageError` for an unknown node or an empty command, `ProgramError` if there is no
+        such program here, or it does not become ready within `timeout`.
+        """
+        variables = self.environment(node)
+        words = command_words(command, variables)
+        chosen = name or self._free_name(f"{node}-{Path(words[0]).name}")
+        self._box.call(
+            _MARGIN,
+            standing.start,
+            chosen,
+            node,
+            words,
+            {**variables, **(environment or {})},
+            interactive=interactive,
+            tell=tell,
+        )
+        program = LabProgram(self._box, chosen, node, self.directory)
+        if ready is not None:
+            program.wait_until_ready(ready, timeout=timeout)
+        return program
+
+    def run(
+        self,
+        node: str,
+        command: Command,
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Finished:
+        """Start a program on `node` and wait for its end. Raises as `start` and `LabProgram.wait`."""
+        program = self.start(node, command, environment=environment)
+        status = program.wait(timeout=timeout)
+        texts = [path.read_text(errors="replace") for path in program.paths.values()]
+        return Finished(status, *texts)
+
+    def call(
+        self,
+        node: str,
+        function: Callable[P, T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """What `function` returns or raises, called in a process that is on `node`; within a minute.
+
+        It must stand at the top of a module that can be imported; arguments and answer are pickled.
+        Other calls of this lab wait for its end; programs go on meanwhile.
+        """
+        self.environment(node)
+        sandbox.require_importable(function)
+        return self._box.call(60.0, standing.call_on, node, function, args, kwargs)
+
+    def forget(self, nat: str) -> None:
+        """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
+        self._box.call(_MARGIN, standing.forget, nat)
+
+    def inject(self, action: str) -> Injected:
+        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them. Says when it had.
+
+        Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
+        `ProgramError` if it could not be.
+        """
+        return self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
+
+    def begin_faults(self, faults: Sequence[Scheduled]) -> None:
+        """Inject `faults` (`natlab.faults.grammar.parse_fault`) when they are due; their times count from now.
+
+        Raises `UsageError` if one names a node or interface that is not there.
+        """
+        self._box.call(_MARGIN, standing.check_faults, faults)
+        self._box.call(_MARGIN, standing.begin_faults, faults)
+
+    def end_faults(self) -> FaultsTold:
+        """Inject no more. What came of those that were begun."""
+        return self._box.call(_END_TIMEOUT, standing.end_faults)
+
+    def stop_capture(self) -> Path:
+        """End the capture, and name its file. Packets that come later are in no capture.
+
+        Raises `CaptureError` if packets were lost.
+        """
+        self._box.call(_END_TIMEOUT, standing.stop_capture)
+        return self.directory / CAPTURE_FILE
+
+    def packets(self) -> tuple[Packet, ...]:
+        """Everything that was sent, at each interface that it passed, in order. Ends the capture."""
+        self.stop_capture()
+        return self._box.call(_END_TIMEOUT, standing.packets)
+
+    def ladder(self) -> str:
+        """Every packet as a row of a diagram, and what each NAT made of it. Ends the capture."""
+        return draw(self.packets(), self._facts.scene)
+
+    def prompt(self) -> None:
+        """Mininet's command line on this process's terminal, until the user leaves it."""
+        self._box.call(86_400.0, standing.prompt)
+
+    def finish(self) -> list[str]:
+        """End programs and capture, write `capture.pcapng` and `ladder.txt`; what went wrong, if anything.
+
+        Nothing is raised, so that what can be kept is kept. The lab still has to be closed.
+        """
+        troubles = []
+        for step in (
+            self._end_programs,
+            self.stop_capture,
+            self._write_ladder,
+            self._check_links,
+        ):
+            try:
+                step()
+            except LabError as error:
+                troubles.append(str(error))
+        return list(dict.fromkeys(troubles))
+
+    def close(self) -> None:
+        """End everything that runs in the lab, and the lab, at once. A second call does nothing."""
+        self._box.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _end_programs(self) -> None:
+        self._box.call(_END_TIMEOUT, standing.end_programs)
+
+    def _check_links(self) -> None:
+        self._box.call(_END_TIMEOUT, standing.check_links)
+
+    def _write_ladder(self) -> None:
+        path = self.directory / LADDER_FILE
+        try:
+            path.write_text(self.ladder(), encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"cannot write {path}: {error.strerror}") from None
+
+    def _free_name(self, wanted: str) -> str:
+        self._names[wanted] += 1
+        times = self._names[wanted]
+        return wanted if times == 1 else f"{wanted}-{times}"
+
+
+class NatLab(TopologyLab):
+    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, standing."""
+
+    def __init__(
+        self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN
+    ) -> None:
+        """Two presets by name; the rest as in `TopologyLab`. Raises `UsageError` for an unknown preset."""
+        self.nat_a, self.nat_b = preset(nat_a).name, preset(nat_b).name
+        super().__init__(f"two_nats,nat_a={self.nat_a},nat_b={self.nat_b}", directory, links)
+        self.name = f"{self.nat_a} × {self.nat_b}"
+
+    def trace(self) -> Trace:
+        """What this project's own client and server did, from the packets. Ends the capture."""
+        from natlab.evidence.trace import reconstruct  # noqa: PLC0415 - only for those who ask
+
+        return reconstruct(self.packets())

@@ -1,0 +1,91 @@
+"""What those who use a standing network see of it: variables, capture points, lanes of the diagram."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from natlab.network.addressing import Role
+from natlab.network.adjacency import far_ends, ipv4, ways_out
+from natlab.network.network import Network
+from natlab.report.text_ladder import Scene
+
+
+def scene(network: Network) -> Scene:
+    """Every link's end at a host, NAT or server; and these nodes side by side, the servers between."""
+    seen = {
+        name: network.node(name).role
+        for name in network.names
+        if network.node(name).role is not Role.ROUTER
+    }
+    points = {end: node for node, end in far_ends(network) if node in seen}
+    return Scene(points, _lanes(network), frozenset(network.with_role(Role.NAT)))
+
+
+def _lanes(network: Network) -> tuple[str, ...]:
+    """Each host beside the NATs that it leaves by: half of the homes on the left, half on the right."""
+    ways = ways_out(network)
+    homes: dict[str, dict[str, None]] = defaultdict(dict)
+    for host in network.with_role(Role.HOST):
+        *inner, outermost = [host, *ways[host]]
+        homes[outermost] |= dict.fromkeys(inner)
+    blocks = [[*inner, outermost] for outermost, inner in homes.items()]
+    half = (len(blocks) + 1) // 2
+    left = [name for block in blocks[:half] for name in block]
+    right = [name for block in blocks[half:] for name in block][::-1]
+    placed = {*left, *right}
+    others = [name for name in network.with_role(Role.NAT) if name not in placed]
+    return (*left, *others, *network.with_role(Role.SERVER), *right)
+
+
+def environment(network: Network, directory: Path) -> dict[str, dict[str, str]]:
+    """The ``LAB_`` variables of each node; `docs/lab.md` lists them."""
+    common = {"LAB_DIR": str(directory.resolve())}
+    for server in network.with_role(Role.SERVER)[:1]:
+        words = ("LAB_SERVER", "LAB_SERVER_SECOND")
+        addresses = (str(address.ip) for address in ipv4(network, server))
+        common |= dict(zip(words, addresses, strict=False))
+    ways = ways_out(network)
+    public = {
+        name: address
+        for name, way in ways.items()
+        if (address := _public(network, [name, *way])) is not None
+    }
+    hosts = network.with_role(Role.HOST)
+    seen = {f"LAB_{_word(host)}": public[host] for host in hosts if host in public}
+    found = {}
+    for name in network.names:
+        found[name] = seen | common | {"LAB_NODE": name}
+        role = network.node(name).role
+        if role is not Role.ROUTER:
+            found[name]["LAB_SELF"] = network.address(name)
+        if role in {Role.HOST, Role.NAT}:
+            nearest = name if role is Role.NAT else next(iter(ways[name]), None)
+            found[name]["LAB_NAT"] = network.nat(nearest).preset.name if nearest else "none"
+            if name in public:
+                found[name]["LAB_PUBLIC"] = public[name]
+            peer = _peer(name, hosts, ways)
+            if peer in public:
+                found[name]["LAB_PEER"] = public[peer]
+    return found
+
+
+def _public(network: Network, way: Sequence[str]) -> str | None:
+    """The address at which the first of `way` is seen from outside every NAT on it; None without IPv4."""
+    for each in reversed(way):
+        nat = network.node(each).nat
+        if nat is not None and nat.preset.behavior is not None:
+            return nat.ports.wan_address
+    return next((str(address.ip) for address in ipv4(network, way[0])), None)
+
+
+def _peer(name: str, hosts: Sequence[str], ways: Mapping[str, Sequence[str]]) -> str | None:
+    """Where there are two hosts, the one that neither is `name` nor behind it."""
+    others = [host for host in hosts if name not in {host, *ways[host]}]
+    return others[0] if len(hosts) == 2 and len(others) == 1 else None
+
+
+def _word(host: str) -> str:
+    return re.sub(r"\W", "_", host.removeprefix("host_")).upper()

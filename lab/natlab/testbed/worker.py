@@ -1,0 +1,306 @@
+"""The sandbox's half of `natlab.testbed.api`: one network, its programs and its capture, call after call.
+
+Every function here is called through `natlab.sandbox.sandbox.Sandbox`, after `build`. The network itself needs
+no end: the kernel takes it down with the sandbox.
+"""
+
+# ruff: noqa: PLC0415 - the caller's process imports this module for its names, not for Mininet
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+
+from natlab.capture.packet import Packet
+from natlab.errors import LabError, NetworkError, ProgramError
+from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
+from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.network.addressing import Role
+from natlab.programs.programs import Line, Program, Programs, Stream
+from natlab.report.text_ladder import Scene
+from natlab.sandbox.netns import in_namespace
+
+if TYPE_CHECKING:
+    from natlab.capture.taps import Capture
+    from natlab.faults.inject import Faults
+    from natlab.faults.schedule import Schedule
+    from natlab.links.apply import Conditioned
+    from natlab.network.network import Network
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CAPTURE_FILE = "capture.pcapng"
+PROBES_FILE = "probes.txt"
+LINKS_FILE = "links.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the caller has to know of the network that stands."""
+
+    environment: Mapping[str, Mapping[str, str]]
+    """The ``LAB_`` variables of each node."""
+    roles: Mapping[str, Role]
+    nats: Mapping[str, str]
+    """The preset of each NAT."""
+    rules: Mapping[str, str]
+    """What was loaded into each NAT."""
+    scene: Scene
+
+
+@dataclass(slots=True)
+class _Lab:
+    stack: ExitStack
+    """Never left: what is in it ends with the sandbox."""
+    network: Network
+    programs: Programs
+    capture: Capture
+    directory: Path
+    links: Conditioned | None
+    faults: Faults
+    schedules: list[Schedule] = field(default_factory=list)
+    lost: LabError | None = None
+    """Why the capture is no evidence."""
+
+
+_labs: list[_Lab] = []
+
+
+def build(topology: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
+    """Make the network that `topology` describes (`natlab.network.loading.load`), probe its NATs, keep
+    rules and probes in `directory`, put `conditions` on the links between NATs and what is outside them
+    (and what makes them into `directory`), start to capture.
+
+    Raises `UsageError` for what is no topology, `NetworkError`, `NatMismatchError`, and `LabError` if
+    `directory` cannot be written.
+    """
+    from natlab.capture.taps import Capture, Tap
+    from natlab.faults.inject import Faults
+    from natlab.links.apply import conditioned
+    from natlab.network.adjacency import wan_links
+    from natlab.network.loading import load
+    from natlab.network.network import standing
+    from natlab.probe.network import check_all, probe_all
+    from natlab.testbed.environment import environment, scene
+
+    stack = ExitStack()
+    network = stack.enter_context(standing(load(topology)))
+    rules = {node: str(rules) for node, rules in network.rules.items()}
+    for node, text in rules.items():
+        _write(directory / f"{node}.rules", text)
+    observed = probe_all(network)
+    evidence = ([f"{nat}: {seen}", *map(str, seen.probes)] for nat, seen in observed.items())
+    _write(directory / PROBES_FILE, "".join(f"{line}\n" for lines in evidence for line in lines))
+    check_all(network, observed)
+    links = None
+    if conditions != PLAIN:
+        wanted = dict.fromkeys(wan_links(network), conditions)
+        links = stack.enter_context(conditioned(network, wanted))
+        _write(directory / LINKS_FILE, f"{links}\n")
+    seen = scene(network)
+    capture = Capture([Tap(network.pid(node), point) for point, node in seen.points.items()])
+    programs = Programs(directory)
+    faults = Faults(network, programs)
+    _labs.append(_Lab(stack, network, programs, capture, directory, links, faults))
+    return Facts(
+        environment(network, directory),
+        {name: network.node(name).role for name in network.names},
+        {name: network.nat(name).preset.name for name in network.with_role(Role.NAT)},
+        rules,
+        seen,
+    )
+
+
+def start(
+    name: str,
+    node: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    interactive: bool,
+    tell: bool,
+) -> None:
+    """`Programs.start`. With `tell` every line is printed too, after the name."""
+    lab = _lab()
+    lab.programs.start(
+        name,
+        argv,
+        lab.network.pid(node),
+        environment=environment,
+        interactive=interactive,
+        tell=_teller(name) if tell else None,
+    )
+
+
+def wait_for_line(name: str, pattern: str, timeout: float, stream: Stream | None) -> str:
+    """The line that `Program.wait_for_line` found."""
+    return _program(name).wait_for_line(pattern, timeout=timeout, stream=stream).string
+
+
+def wait_until_bound(name: str, protocol: Literal["udp", "tcp"], port: int, timeout: float) -> None:
+    """`Program.wait_until_bound`."""
+    _program(name).wait_until_bound(protocol, port, timeout=timeout)
+
+
+def wait_for_end(name: str, timeout: float) -> int:
+    """`Program.wait`."""
+    return _program(name).wait(timeout=timeout)
+
+
+def status_within(name: str, timeout: float) -> int | None:
+    """The exit status, or None if it, or what a fault has started in its place, still runs after
+    `timeout` seconds."""
+    program = _program(name)
+    try:
+        status = program.wait(timeout=timeout)
+    except ProgramError:
+        if program.exit_status is None:
+            return None
+        raise
+    return status if _program(name) is program else None
+
+
+def exit_status(name: str) -> int | None:
+    """`Program.exit_status`."""
+    return _program(name).exit_status
+
+
+def lines(name: str, stream: Stream | None) -> list[Line]:
+    """`Program.lines`."""
+    return _program(name).lines(stream)
+
+
+def send(name: str, text: str) -> None:
+    """`Program.send`."""
+    _program(name).send(text)
+
+
+def close_stdin(name: str) -> None:
+    """`Program.close_stdin`."""
+    _program(name).close_stdin()
+
+
+def send_signal(name: str, number: int) -> None:
+    """`Program.signal`."""
+    _program(name).signal(number)
+
+
+def terminate(name: str) -> int:
+    """`Program.terminate`."""
+    return _program(name).terminate()
+
+
+def call_on(
+    node: str, function: Callable[..., T], args: Sequence[object], kwargs: Mapping[str, object]
+) -> T:
+    """`function` called in the network namespace of `node`."""
+    with in_namespace(_lab().network.pid(node)):
+        return function(*args, **kwargs)
+
+
+def forget(nat: str) -> None:
+    """`Network.forget`."""
+    _lab().network.forget(nat)
+
+
+def check_faults(faults: Sequence[Scheduled]) -> None:
+    """Raises `UsageError` if one names a node or interface that is not there."""
+    for each in faults:
+        _lab().faults.check(each.fault)
+
+
+def begin_faults(faults: Sequence[Scheduled]) -> None:
+    """Inject `faults` when they are due, beginning now (`natlab.faults.schedule`)."""
+    from natlab.faults.schedule import Schedule
+
+    lab = _lab()
+    lab.schedules.append(Schedule(lab.faults, faults).__enter__())
+
+
+def end_faults() -> FaultsTold:
+    """Inject no more; tell what came of those that were begun."""
+    schedules, _lab().schedules = _lab().schedules, []
+    errors = tuple(str(error) for schedule in schedules for error in schedule.stop())
+    injected = tuple(each for schedule in schedules for each in schedule.injected)
+    missed = tuple(each for schedule in schedules for each in schedule.missed)
+    return FaultsTold(injected, missed, errors)
+
+
+def inject(fault: Fault) -> Injected:
+    """Make `fault` happen now."""
+    return _lab().faults.inject(fault)
+
+
+def end_programs() -> None:
+    """End those that still run, the last first."""
+    _lab().programs.__exit__()
+
+
+def check_links() -> None:
+    """Raises `NetworkError` if the links were not what was asked for."""
+    links = _lab().links
+    untruths = links.untruths() if links else []
+    if untruths:
+        raise NetworkError(f"the links did not keep their conditions: {'; '.join(untruths)}")
+
+
+def stop_capture() -> None:
+    """Stop the capture and write it to the lab's directory. A second call does nothing.
+
+    Raises `CaptureError` if frames were lost, `LabError` if there is no room for it.
+    """
+    lab = _lab()
+    path = lab.directory / CAPTURE_FILE
+    if lab.lost is not None:
+        raise lab.lost
+    if path.exists():
+        return
+    try:
+        lab.capture.stop()
+        lab.capture.write(path)
+    except LabError as error:
+        lab.lost = error
+        raise
+
+
+def packets() -> tuple[Packet, ...]:
+    """All that was captured. The capture has to be stopped before."""
+    return _lab().capture.packets
+
+
+def prompt() -> None:
+    """Mininet's own command line, until the user leaves it."""
+    _lab().network.prompt()
+
+
+def _lab() -> _Lab:
+    if not _labs:
+        raise LabError("no lab stands in this sandbox: build one first")
+    return _labs[-1]
+
+
+def _program(name: str) -> Program:
+    return _lab().faults.program(name)
+
+
+def _teller(name: str) -> Callable[[Line], None]:
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+
+    def tell(line: Line) -> None:
+        # Whoever read our output may have gone (`| head`); the programs go on.
+        with suppress(OSError):
+            print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
+
+    return tell
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LabError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""The topologies that come with the lab, a file each."""

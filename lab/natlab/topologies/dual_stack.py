@@ -1,0 +1,115 @@
+"""IPv6 without NAT: routers that filter it statefully and translate only IPv4, and an IPv6-only host.
+
+                           server  192.0.2.2, 192.0.2.3, 2001:db8:5::2
+                             |
+                          internet
+         ___________________|____________________
+        |                    |                    |
+      nat_a                nat_b                fw_c
+   203.0.113.2          198.51.100.2          (IPv6 only)
+   2001:db8:a::2        2001:db8:b::2         2001:db8:c::2
+        |                    |                    |
+      host_a               host_b               host_c
+   10.0.1.2             10.0.2.2
+   2001:db8:a:1::2      2001:db8:b:1::2       2001:db8:c:1::2
+
+Towards IPv6 each router is RFC 6092's "simple security": what the inside has not asked for does not
+come in, and no address or port changes (RFC 4787's address and port-dependent filtering, REC-17).
+
+    mn --custom topologies/dual_stack.py --topo dual_stack,nat_a=symmetric
+"""
+
+from __future__ import annotations
+
+from natlab.network import addressing
+from natlab.network.addressing import SERVER_ROUTER
+from natlab.network.base import HOME_A, HOME_B, Home, LabTopo, router_ports
+
+SERVER_IPV6 = "2001:db8:5::2"
+
+
+class DualStack(LabTopo):
+    """`nat_a` and `nat_b` are the preset names of what the two routers do to IPv4."""
+
+    def build(
+        self, nat_a: str = "port-restricted-cone", nat_b: str = "port-restricted-cone"
+    ) -> None:
+        letters = "abc"
+        homes = {"a": (HOME_A, nat_a), "b": (HOME_B, nat_b)}
+        uplinks = {f"internet-{x}": [f"2001:db8:{x}::1/64"] for x in letters}
+        for x, (home, _) in homes.items():
+            uplinks[f"internet-{x}"].insert(0, f"{home.gateway}/25")
+        self.add_router(
+            "internet",
+            {**uplinks, "internet-s": [str(SERVER_ROUTER), "2001:db8:5::1/64"]},
+            [
+                *(f"2001:db8:{x}:1::/64 via 2001:db8:{x}::2" for x in letters),
+                *(route for home, nat in homes.values() for route in home.public_route(nat)),
+            ],
+        )
+        self.add_server(
+            {
+                "server-eth0": [
+                    str(addressing.SERVER),
+                    str(addressing.SERVER_SECOND),
+                    f"{SERVER_IPV6}/64",
+                ]
+            },
+            [f"default via {SERVER_ROUTER.ip}", "default via 2001:db8:5::1"],
+        )
+        self.join("server-eth0", "internet-s")
+        for x, (home, nat) in homes.items():
+            self._add_dual_home(x, home, nat)
+        self.add_router(
+            "fw_c",
+            {"fw_c-lan": ["2001:db8:c:1::1/64"], "fw_c-wan": ["2001:db8:c::2/64"]},
+            ["default via 2001:db8:c::1"],
+            firewall=stateful_firewall("fw_c-wan"),
+        )
+        self.add_host("host_c", {"host_c-eth0": ["2001:db8:c:1::2/64"]}, [_default("c")])
+        self.join("host_c-eth0", "fw_c-lan")
+        self.join("fw_c-wan", "internet-c")
+
+    def _add_dual_home(self, x: str, home: Home, nat: str) -> None:
+        lan, wan, eth0 = f"{home.nat}-lan", f"{home.nat}-wan", f"host_{x}-eth0"
+        network = home.lan_network(nat)
+        self.add_nat(
+            home.nat,
+            nat,
+            router_ports(lan, wan, home.wan, [str(network[2])]),
+            {
+                lan: [f"{network[1]}/24", f"2001:db8:{x}:1::1/64"],
+                wan: [home.wan, f"2001:db8:{x}::2/64"],
+            },
+            [f"default via {home.gateway}", f"default via 2001:db8:{x}::1"],
+            firewall=stateful_firewall(wan),
+        )
+        self.add_host(
+            f"host_{x}",
+            {eth0: [f"{network[2]}/24", f"2001:db8:{x}:1::2/64"]},
+            [f"default via {network[1]}", _default(x)],
+        )
+        self.join(eth0, lan)
+        self.join(wan, f"internet-{x}")
+
+
+def _default(letter: str) -> str:
+    return f"default via 2001:db8:{letter}:1::1"
+
+
+def stateful_firewall(wan: str) -> str:
+    """The input of ``ip6tables-restore`` for a router that lets in what the inside has asked for.
+
+    Neighbour discovery is the link's own business and stays open (RFC 4890 section 4.4).
+    """
+    rules = [
+        f"INPUT -i {wan} -p icmpv6 -j ACCEPT",
+        f"INPUT -i {wan} -j DROP",
+        f"FORWARD -i {wan} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+        f"FORWARD -i {wan} -j DROP",
+    ]
+    lines = [":INPUT ACCEPT [0:0]", ":FORWARD ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]"]
+    return "\n".join(["*filter", *lines, *(f"-A {rule}" for rule in rules), "COMMIT", ""])
+
+
+topos = {"dual_stack": DualStack}

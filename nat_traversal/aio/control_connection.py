@@ -1,0 +1,94 @@
+"""The control connection's asyncio protocol, the same at both ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nat_traversal.errors import WireError
+from nat_traversal.machine.events import (
+    ConnectionId,
+    ControlBroken,
+    ControlGarbled,
+    ControlOpened,
+    ControlReceived,
+    Event,
+)
+from nat_traversal.wire.control import LineDecoder, encode
+from nat_traversal.wire.messages import Message
+
+MAX_BACKLOG = 64 * 1024
+"""Octets that may wait for a peer who does not read, before the connection is cut."""
+CLOSE_WITHIN = 2.0
+"""Seconds for the last octets to leave after a close."""
+
+
+class ControlProtocol(asyncio.Protocol):
+    """Turns one TCP connection into events. After `close` it gives none."""
+
+    def __init__(self, connection: ConnectionId, feed: Callable[[Event], None]) -> None:
+        self.connection = connection
+        self._feed = feed
+        self._lines = LineDecoder()
+        self._transport: asyncio.Transport | None = None
+        self._over = False
+        self._cut: asyncio.TimerHandle | None = None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._over:
+            transport.abort()
+        else:
+            self._feed(ControlOpened(self.connection))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._lines.feed(data):
+                if self._over:
+                    return
+                self._feed(ControlReceived(message, self.connection))
+        except WireError as error:
+            if not self._over:
+                self._feed(ControlGarbled(str(error), self.connection))
+                self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._cut is not None:
+            self._cut.cancel()
+        if not self._over:
+            self._over = True
+            reason = str(exc) if exc else "the other end closed the connection"
+            self._feed(ControlBroken(reason, self.connection))
+
+    def send(self, message: Message) -> None:
+        if self._over:
+            return
+        self.transport.write(encode(message))
+        if self.transport.get_write_buffer_size() > MAX_BACKLOG:
+            self.transport.abort()
+
+    def close(self) -> None:
+        """Close once everything is sent, or by force after `CLOSE_WITHIN`."""
+        self._over = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._cut = asyncio.get_running_loop().call_later(CLOSE_WITHIN, self.abort)
+
+    def abort(self) -> None:
+        """Close now, whatever the other end has not read yet."""
+        self._over = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        """Two turns of the loop: in the first everything goes out that can, in the second the rest is cut."""
+        await asyncio.sleep(0)
+        self.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,125 @@
+"""The command `client`, from its arguments to its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+
+from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.datapath import Counters
+from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
+from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.stop import stop_signal
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.errors import UsageError
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import Endpoint, HostPort
+
+
+async def run(options: argparse.Namespace, console: Console) -> Exit:
+    if options.listen is None and options.connect is None:
+        raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
+    if options.id is None:
+        options.id = f"host-{random.SystemRandom().randbytes(4).hex()}"
+        console.say(f"this host's id is {options.id}: the other side needs -r {options.id}")
+    if options.id == options.remote:
+        raise UsageError(f"--id and -r are both {options.id!r}: the two hosts need different ids")
+    end = stop_signal()
+
+    def told(notice: e.Notice) -> None:
+        console.told(notice)
+        status = _exit_status(notice, once=options.once)
+        if status is not None and not end.done():
+            end.set_result(status)
+
+    counters = Counters()
+    problem = _once_each(console)
+    targets: list[Endpoint] = []
+    if options.connect:
+        asking = asyncio.ensure_future(_targets(options.connect))
+        await asyncio.wait((asking, end), return_when=asyncio.FIRST_COMPLETED)
+        if end.done():
+            asking.cancel()
+            return Exit.OK
+        targets = asking.result()
+    listener = (
+        Listener(options.listen.host, options.listen.port, counters, problem)
+        if options.listen
+        else None
+    )
+    connector = Connector(targets, counters, problem) if targets else None
+    forwarder = ProgramForwarder(counters, listener, connector, problem, options.idle)
+    config = ClientConfig(options.server, options.id, options.remote, options.once)
+    client = Client(config, forwarder, told, counters=counters)
+    console.event("started", id=options.id, peer=options.remote)
+    client.start()
+    try:
+        return await end
+    finally:
+        await client.close()
+        forwarder.close()
+        _summary(console, counters)
+
+
+def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
+    """What a notice means for a client that is about to end because of it."""
+    match notice:
+        case e.ServerRefused():
+            return Exit.REFUSED
+        case e.ServerLost(_, None):
+            return Exit.SERVER_UNREACHABLE
+        case e.AttemptFailed(_, _, None):
+            return Exit.TRAVERSAL_FAILED
+        case e.PathLost(_, False) if once:
+            return Exit.CONNECTION_LOST
+    return None
+
+
+def _summary(console: Console, counters: Counters) -> None:
+    console.event(
+        "stopped",
+        sent=counters.sent,
+        received=counters.received,
+        unsendable=counters.unsendable,
+        refused=counters.refused,
+        unclaimed=counters.unclaimed,
+        malformed=counters.malformed,
+        incomplete=counters.incomplete,
+    )
+    lost = [
+        f"{number} {what}"
+        for number, what in (
+            (counters.unsendable, "could not be sent"),
+            (counters.refused, "found nobody listening"),
+            (counters.unclaimed, "had no taker"),
+            (counters.malformed, "malformed"),
+            (counters.incomplete, "incomplete"),
+        )
+        if number
+    ]
+    text = f"datagrams: {counters.sent} to the other side, {counters.received} from it"
+    console.say("; ".join([text, *lost]))
+
+
+def _once_each(console: Console) -> Callable[[str], None]:
+    """Tells each problem once, however many datagrams have it."""
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told and len(told) < 100:
+            told.add(text)
+            console.event("problem", text=text)
+            console.say(text)
+
+    return tell
+
+
+async def _targets(connect: HostPort) -> list[Endpoint]:
+    try:
+        return await resolve(connect)
+    except socket.gaierror:
+        raise UsageError(f"--connect {connect}: the name cannot be resolved") from None

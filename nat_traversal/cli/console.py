@@ -1,0 +1,138 @@
+"""What happens, told to people on stderr and to programs on stdout (one JSON object a line)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Candidate, PeerState
+
+
+class Console:
+    """Prose to stderr; with `as_json` also events to stdout. A stream that takes no more is not an error."""
+
+    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+        self._json = as_json
+        self._quiet = quiet
+        self._started = time.monotonic()
+
+    def told(self, notice: e.Notice) -> None:
+        """One notice of a machine."""
+        values = {field.name: getattr(notice, field.name) for field in fields(notice)}
+        values.pop("token", None)  # a secret
+        self.event(_event_name(notice), **values)
+        self.say(describe(notice))
+
+    def event(self, name: str, **values: Any) -> None:
+        """One JSON line: the event's name, seconds since the start, wall-clock time, its values."""
+        if not self._json:
+            return
+        line = {
+            "event": name,
+            "elapsed": round(time.monotonic() - self._started, 6),
+            "time": round(time.time(), 6),
+            **{key: _plain(value) for key, value in values.items()},
+        }
+        self._write(sys.stdout, json.dumps(line))
+
+    def say(self, text: str) -> None:
+        """One line for people."""
+        if not self._quiet:
+            self._write(sys.stderr, text)
+
+    def fail(self, text: str) -> None:
+        """One line for people that `quiet` does not silence."""
+        self._write(sys.stderr, f"error: {text}")
+
+    def _write(self, stream: Any, line: str) -> None:
+        try:
+            print(line, file=stream, flush=True)
+        except (OSError, ValueError):  # a closed pipe, a full disk, a terminal that is gone
+            if stream is sys.stdout:
+                self._json = False
+            else:
+                self._quiet = True
+            _discard(stream)
+
+
+def _discard(stream: Any) -> None:
+    """Let what is still buffered go nowhere: at its end Python would fail over it, with status 120."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def describe(notice: e.Notice) -> str:
+    """A notice in plain words: one line."""
+    return _WORDS[type(notice)](notice)
+
+
+def _server_lost(notice: e.ServerLost) -> str:
+    then = "giving up" if notice.retry_in is None else f"trying again in {notice.retry_in:.1f} s"
+    return f"server: {notice.reason}; {then}"
+
+
+def _peer_seen(notice: e.PeerSeen) -> str:
+    return {
+        PeerState.ABSENT: f"waiting for {notice.peer}",
+        PeerState.PRESENT: f"{notice.peer} is here",
+        PeerState.LEFT: f"{notice.peer} has left",
+    }[notice.state]
+
+
+def _attempt_failed(notice: e.AttemptFailed) -> str:
+    then = "giving up" if notice.retry_in is None else f"next attempt in {notice.retry_in:.0f} s"
+    return f"no path: {notice.text}; {then}"
+
+
+def _round_started(notice: e.RoundStarted) -> str:
+    peer = " or ".join(str(candidate.endpoint) for candidate in notice.candidates)
+    return f"round {notice.round}: this host is {notice.role.upper()}, the other is at {peer}"
+
+
+_WORDS: dict[type[Any], Callable[[Any], str]] = {
+    e.ServerLost: _server_lost,
+    e.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
+    e.PeerSeen: _peer_seen,
+    e.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
+    e.AnnounceUnanswered: lambda n: (
+        f"the server has not answered over UDP for {n.seconds:.0f} s: "
+        "its UDP port seems blocked on the way"
+    ),
+    e.RoundStarted: _round_started,
+    e.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
+    e.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
+    e.PathEstablished: lambda n: f"connected to {n.remote} (round {n.round}, {n.method})",
+    e.AttemptFailed: _attempt_failed,
+    e.PathLost: lambda n: f"connection lost: {n.reason}",
+    e.ServerRefused: lambda n: f"the server refused: {n.text}",
+    e.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",
+    e.HostLeft: lambda n: f"{n.id} has left",
+    e.HostRefused: lambda n: f"refused {n.id or 'a connection'}: {n.text}",
+    e.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
+    e.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
+}
+
+
+def _event_name(notice: e.Notice) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(notice).__name__).lower()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Endpoint):
+        return str(value)
+    if isinstance(value, Candidate):
+        return {"kind": value.kind, "endpoint": str(value.endpoint)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,188 @@
+"""The command line: arguments in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from nat_traversal import __version__
+from nat_traversal.cli.exit import Exit
+from nat_traversal.errors import UsageError
+from nat_traversal.settings import IDLE, ServerLimits
+from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.endpoint import Endpoint, parse_host_port
+from nat_traversal.wire.ids import check_id, parse_server
+
+if TYPE_CHECKING:
+    from nat_traversal.cli.console import Console
+
+    Command = Callable[[argparse.Namespace, Console], Coroutine[None, None, Exit]]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not argparse's whole usage."""
+        self.exit(Exit.USAGE, f"error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m nat_traversal server|client …`` and the console script ``nat-traversal``."""
+    parser = _Parser("nat-traversal", description="UDP between two hosts behind NATs.")
+    _version_option(parser)
+    commands = parser.add_subparsers(required=True, metavar="server|client")
+    _server_options(commands.add_parser("server", help="introduce hosts to each other"))
+    _client_options(commands.add_parser("client", help="connect to another host"))
+    return _run(parser, arguments)
+
+
+def server_main(arguments: Sequence[str] | None = None) -> int:
+    """``traversal_server.py`` and the console script ``traversal-server``."""
+    return _run(_server_options(_Parser()), arguments)
+
+
+def client_main(arguments: Sequence[str] | None = None) -> int:
+    """``traversal_client.py`` and the console script ``traversal-client``."""
+    return _run(_client_options(_Parser()), arguments)
+
+
+def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
+    parser.add_argument(
+        "--host",
+        type=_argument(_address),
+        default="0.0.0.0",  # noqa: S104
+        help="IP address to listen on (default: every IPv4 address)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_argument(lambda text: _number(text, 0, 65_535)),
+        default=DEFAULT_PORT,
+        help="TCP and UDP port (default: %(default)s; 0: any free one)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=_argument(lambda text: _number(text, 1, 1_000_000)),
+        default=ServerLimits().connections,
+        help="connections at a time (default: %(default)s)",
+    )
+    _common_options(parser)
+    parser.set_defaults(command="server")
+    return parser
+
+
+def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.description = (
+        "Connects to another host behind NATs and carries the UDP of ordinary programs: "
+        "what is sent to --listen here comes out of --connect there, and back."
+    )
+    parser.add_argument(
+        "--server",
+        required=True,
+        metavar="HOST[:PORT]",
+        type=_argument(parse_server),
+        help=f"the traversal server's name or address (port {DEFAULT_PORT} by default)",
+    )
+    parser.add_argument(
+        "--id", type=_argument(check_id), help="this host's id (default: a random one)"
+    )
+    parser.add_argument(
+        "-r",
+        "--remote",
+        required=True,
+        metavar="ID",
+        type=_argument(check_id),
+        help="the other host's id",
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="[HOST:]PORT",
+        type=_argument(lambda text: parse_host_port(text, default_host="127.0.0.1")),
+        help="take local programs' datagrams here (127.0.0.1 by default)",
+    )
+    parser.add_argument(
+        "--connect",
+        metavar="HOST:PORT",
+        type=_argument(parse_host_port),
+        help="hand the other side's datagrams to the service there",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="one attempt: end when it fails or the path is lost"
+    )
+    parser.add_argument(
+        "--idle",
+        metavar="SECONDS",
+        type=_argument(lambda text: _number(text, 1, 86_400)),
+        default=int(IDLE),
+        help="forget a local program that is silent for so long (default: %(default)s)",
+    )
+    _common_options(parser)
+    parser.set_defaults(command="client")
+    return parser
+
+
+def _version_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=__version__)
+
+
+def _common_options(parser: argparse.ArgumentParser) -> None:
+    _version_option(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON event a line on stdout")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every state change on stderr")
+
+
+def _command(options: argparse.Namespace) -> Command:
+    """Only what the command needs: a server needs no client, and help no network."""
+    if options.command == "server":
+        from nat_traversal.cli import server_command  # noqa: PLC0415
+
+        return server_command.run
+    from nat_traversal.cli import client_command  # noqa: PLC0415
+
+    return client_command.run
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    options = parser.parse_args(arguments)
+    # Neither is needed to read the arguments or to show help.
+    import asyncio  # noqa: PLC0415
+    import logging  # noqa: PLC0415
+
+    from nat_traversal.cli.console import Console  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.WARNING,
+        format="%(relativeCreated)d ms %(name)s: %(message)s",
+    )
+    console = Console(as_json=options.json, quiet=options.quiet)
+    try:
+        return int(asyncio.run(_command(options)(options, console)))
+    except UsageError as error:
+        console.fail(str(error))
+        return Exit.USAGE
+    except KeyboardInterrupt:  # before the signal handlers stood
+        return Exit.OK
+
+
+def _address(text: str) -> str:
+    return Endpoint(text, 0).address
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise UsageError(f"{text!r} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Lets argparse show our own one-line error."""
+
+    def parse_argument(text: str) -> object:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument

@@ -1,0 +1,188 @@
+"""A client's control connection: connect, register, heartbeats, and coming back with growing pauses."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.timers import Backoff, Timers
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.wire import PROTOCOL_VERSION
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
+
+ANSWER_WITHIN = 10.0
+"""Seconds for the server to accept the connection, then to answer the registration, or a ping in doubt.
+Two round trips of 5 s, or the third repetition of what TCP lost."""
+RECONNECT_FIRST = 1.0
+RECONNECT_MOST = 60.0
+"""Seconds: the first pause before reconnecting, and the longest; jittered by `Backoff`."""
+SILENCE_HEARTBEATS = 2.5
+"""Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
+
+
+class LinkState(Enum):
+    """Named by what the client waits for."""
+
+    PAUSING = auto()  # the next try
+    CONNECTING = auto()  # the TCP connection
+    REGISTERING = auto()  # the answer to REGISTER
+    REGISTERED = auto()  # orders
+    CLOSED = auto()  # nothing
+
+
+class LinkTrigger(Enum):
+    CONNECT = auto()
+    OPENED = auto()
+    ACCEPTED = auto()
+    BROKEN = auto()
+    CLOSE = auto()
+
+
+_S, _T = LinkState, LinkTrigger
+TABLE = {
+    (_S.PAUSING, _T.CONNECT): _S.CONNECTING,
+    (_S.CONNECTING, _T.OPENED): _S.REGISTERING,
+    (_S.CONNECTING, _T.BROKEN): _S.PAUSING,
+    (_S.REGISTERING, _T.ACCEPTED): _S.REGISTERED,
+    (_S.REGISTERING, _T.BROKEN): _S.PAUSING,
+    (_S.REGISTERED, _T.BROKEN): _S.PAUSING,
+    (_S.PAUSING, _T.CLOSE): _S.CLOSED,
+    (_S.CONNECTING, _T.CLOSE): _S.CLOSED,
+    (_S.REGISTERING, _T.CLOSE): _S.CLOSED,
+    (_S.REGISTERED, _T.CLOSE): _S.CLOSED,
+    (_S.CLOSED, _T.CLOSE): _S.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who registers. `token` is secret: 16 random octets, chosen once a process."""
+
+    id: str
+    peer: str
+    token: bytes
+
+
+class ControlLink:
+    """Owns the timers ``reconnect``, ``answer`` and ``heartbeat`` of the agent's `Timers`."""
+
+    TIMERS = ("reconnect", "answer", "heartbeat")
+
+    def __init__(self, identity: Identity, timers: Timers, rng: random.Random) -> None:
+        self._identity = identity
+        self._timers = timers
+        self._backoff = Backoff(rng, RECONNECT_FIRST, RECONNECT_MOST)
+        self._machine = StateMachine("control", _S.PAUSING, TABLE)
+        self._transaction = 0
+        self._heartbeat = 0.0
+        self._heard_at = 0.0
+        self._doubt: int | None = None
+        """The ping whose answer the connection is waited for in doubt."""
+
+    @property
+    def state(self) -> LinkState:
+        return self._machine.state
+
+    @property
+    def is_registered(self) -> bool:
+        return self.state is _S.REGISTERED
+
+    def connect(self, now: float) -> Iterator[e.Action]:
+        self._machine.fire(_T.CONNECT)
+        self._timers.set("answer", now + ANSWER_WITHIN)
+        yield e.OpenControl()
+
+    def opened(self, generation: int, now: float) -> Iterator[e.Action]:
+        """The TCP connection stands: register, with the socket `generation` (0: none wanted)."""
+        self._machine.fire(_T.OPENED)
+        self._timers.set("answer", now + ANSWER_WITHIN)
+        identity = self._identity
+        yield e.SendMessage(
+            m.Register(
+                transaction=self._next_transaction(),
+                versions=(PROTOCOL_VERSION,),
+                id=identity.id,
+                peer=identity.peer,
+                token=identity.token,
+                generation=generation,
+            )
+        )
+
+    def heard(self, now: float) -> None:
+        """Something came from the server."""
+        self._heard_at = now
+
+    def accepted(self, answer: m.Registered, now: float) -> Iterator[e.Action]:
+        """The answer to REGISTER; an answer to something else is ignored."""
+        if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
+            return
+        self._machine.fire(_T.ACCEPTED)
+        self._backoff.reset()
+        self._heartbeat = answer.heartbeat
+        self._timers.cancel("answer")
+        self._timers.set("heartbeat", now + self._heartbeat)
+        yield e.Tell(e.RegisteredAtServer(self._identity.id, self._identity.peer))
+
+    def doubt(self, now: float) -> Iterator[e.Action]:
+        """The path is silent or lost, or this host is seen elsewhere than before. So its address may
+        have changed, and this connection be dead: ask at once, or, if there is none, try again soon."""
+        if self.state is _S.REGISTERED and self._doubt is None:
+            self._doubt = self._next_transaction()
+            self._timers.set("answer", now + ANSWER_WITHIN)
+            yield e.SendMessage(m.Heartbeat(self._doubt))
+        elif self.state is _S.PAUSING:
+            self._backoff.reset()
+            self._timers.set("reconnect", now + self._backoff.next())
+
+    def answered(self, transaction: int) -> None:
+        """The server answered a ping; only the answer to the one in doubt settles it."""
+        if transaction == self._doubt:
+            self._doubt = None
+            self._timers.cancel("answer")
+
+    def timed_out(self, name: str, now: float) -> str | None:
+        """Why the timer `name` ends the connection, or None if it does not."""
+        if name == "answer":
+            return f"no answer within {ANSWER_WITHIN:g} s"
+        silence = now - self._heard_at
+        if name == "heartbeat" and silence >= SILENCE_HEARTBEATS * self._heartbeat:
+            return f"silent for {silence:.0f} s"
+        return None
+
+    def timer_fired(self, name: str, now: float) -> Iterator[e.Action]:
+        """A timer is due that did not end the connection."""
+        if name == "reconnect":
+            yield from self.connect(now)
+            return
+        self._timers.set("heartbeat", now + self._heartbeat / 2)
+        if now - self._heard_at >= self._heartbeat:
+            yield e.SendMessage(m.Heartbeat(self._next_transaction()))
+
+    def broken(self, reason: str, now: float) -> Iterator[e.Action]:
+        """The connection failed or ended: try again after a pause."""
+        self._machine.fire(_T.BROKEN)
+        self._cancel_timers()
+        pause = self._backoff.next()
+        self._timers.set("reconnect", now + pause)
+        yield e.Tell(e.ServerLost(reason, pause))
+
+    def close(self) -> Iterator[e.Action]:
+        """For good."""
+        connected = self.state not in (_S.PAUSING, _S.CLOSED)
+        self._machine.fire(_T.CLOSE)
+        self._cancel_timers()
+        if connected:
+            yield e.CloseControl()
+
+    def _cancel_timers(self) -> None:
+        self._doubt = None
+        for name in self.TIMERS:
+            self._timers.cancel(name)
+
+    def _next_transaction(self) -> int:
+        self._transaction = self._transaction % MAX_COUNTER + 1
+        return self._transaction

@@ -1,0 +1,317 @@
+"""What goes into the two machines, and what comes out.
+
+Into both: events. Out of both: actions, for an adapter to carry out in the order given. An agent
+also tells notices, which are for people and programs that use the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Candidate, Message, PeerState, Role, UnknownMessage
+
+ConnectionId = int
+"""The adapter's number for one accepted control connection; never used twice."""
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOpened:
+    """A control connection stands. At a client there is only one: number 0."""
+
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlReceived:
+    """One message came over a control connection."""
+
+    message: Message | UnknownMessage
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlBroken:
+    """A control connection could not be made or has ended. `reason` is for people."""
+
+    reason: str
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGarbled:
+    """The other end sent a line that is not in the protocol. `reason` says what was wrong."""
+
+    reason: str
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramArrived:
+    """A well-formed datagram came from `source`."""
+
+    datagram: Datagram
+    source: Endpoint
+    generation: int = 0
+    """At a client: the socket it came in by."""
+    local: Any = None
+    """At a server: where it was sent to, handed back with the answer so that it leaves from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The machine's deadline is due (or close to it: firing early does no harm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The user wants an end."""
+
+
+Event = (
+    ControlOpened
+    | ControlReceived
+    | ControlBroken
+    | ControlGarbled
+    | DatagramArrived
+    | TimerFired
+    | StopRequested
+)
+
+
+# Actions
+
+
+@dataclass(frozen=True, slots=True)
+class OpenControl:
+    """Client: make a control connection; answer with `ControlOpened` or `ControlBroken`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseControl:
+    """End a control connection after what was sent on it is out. No `ControlBroken` follows."""
+
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send one message over a control connection."""
+
+    message: Message
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUdp:
+    """Client: open a fresh UDP socket, known from now on by `generation`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUdp:
+    """Client: close that socket."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send one datagram. `destination` None is the server's UDP port."""
+
+    datagram: Datagram
+    destination: Endpoint | None
+    generation: int = 0
+    local: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the user of an agent, or the operator of a server."""
+
+    notice: Notice
+
+
+Action = OpenControl | CloseControl | SendMessage | OpenUdp | CloseUdp | SendDatagram | Tell
+
+
+# Notices
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost:
+    """The control connection failed or broke. `retry_in` is None where the client gives up."""
+
+    reason: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAtServer:
+    """The server accepted this host's id."""
+
+    id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """The other host is here, is not here, or has left."""
+
+    peer: str
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class MappingLearned:
+    """The server saw this host's socket at `mapped` (server-reflexive)."""
+
+    mapped: Endpoint
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceUnanswered:
+    """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStarted:
+    """The server began a round in which this host has `role`."""
+
+    attempt: int
+    round: int
+    role: Role
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HelloWentOut:
+    """A HELLO was sent for the first time (repetitions are not told)."""
+
+    round: int
+    step: int
+    destination: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HelloCameIn:
+    """The peer's HELLO number `step` was heard for the first time."""
+
+    round: int
+    step: int
+    source: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class PathEstablished:
+    """Each side has proof that the other hears it."""
+
+    attempt: int
+    round: int
+    method: str
+    """The rung of the ladder that worked."""
+    remote: Endpoint
+    generation: int
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """Neither role worked. `retry_in` is None where the client gives up."""
+
+    code: str
+    text: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathLost:
+    """The path stood and has ended."""
+
+    reason: str
+    attempt_goes_on: bool = False
+    """Only this side had proof when the round ended: the next round of the attempt follows, also
+    for a client that gives up after one attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRefused:
+    """The server said no, for good."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRegistered:
+    """Server: a host has come."""
+
+    id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLeft:
+    """Server: a registered host has gone."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefused:
+    """Server: a connection was ended with an error. `id` is None before a registration."""
+
+    id: str | None
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairConnected:
+    """Server: both hosts have reported that the path stands."""
+
+    first: str
+    second: str
+    attempt: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairFailed:
+    """Server: an attempt has ended without a path."""
+
+    first: str
+    second: str
+    attempt: int
+    code: str
+    text: str
+
+
+Notice = (
+    ServerLost
+    | RegisteredAtServer
+    | PeerSeen
+    | MappingLearned
+    | AnnounceUnanswered
+    | RoundStarted
+    | HelloWentOut
+    | HelloCameIn
+    | PathEstablished
+    | AttemptFailed
+    | PathLost
+    | ServerRefused
+    | HostRegistered
+    | HostLeft
+    | HostRefused
+    | PairConnected
+    | PairFailed
+)

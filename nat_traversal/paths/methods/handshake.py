@@ -1,0 +1,257 @@
+"""One round of HELLOs, seen from one host: steps 4 to 6 of the contract and the proof after them.
+
+                 A                                    B
+    order 1  ->  HELLO 1  ---------------------->  (its NAT may drop it)
+                          <----------------------  HELLO 2  <-  order 2
+                 HELLO 3  ---------------------->  established
+    established           <----------------------  CONFIRM
+
+A answers HELLO 2 at once. If it hears none, order 3 makes it send HELLO 3 all the same; when that
+arrives, B cannot know yet whether A hears it, so its CONFIRM wants an answer (also a CONFIRM). So it
+is when HELLO 3 comes from elsewhere than where HELLO 2 went. Proof is only what comes from where this
+side sends to: each of the two ports of a path has to be the one that the other side sees.
+Whoever waits for something repeats what it said last, every `HELLO_INTERVAL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.wire.datagrams import Confirm, Hello
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Role, StartRound
+
+HELLO_INTERVAL = 0.3
+"""Seconds between repetitions. Above most round trips between peers, so that a loss costs little and
+no loss costs nothing (RFC 8489 section 6.2.1 has 0.5 s; a round here has only some seconds)."""
+MAX_COPIES = 20
+"""Repetitions of one step, for the case that the server never ends the round."""
+
+Output = tuple[Hello | Confirm, Endpoint]
+
+
+class HandshakeState(Enum):
+    """Named by what the host is doing."""
+
+    WAITING = auto()  # for the order to speak
+    CALLING = auto()  # A: HELLO 1 is out
+    OPENING = auto()  # B: HELLO 2 is out
+    ANSWERING = auto()  # A: HELLO 3 is out
+    CONFIRMING = auto()  # B: heard HELLO 3, does not know whether it is heard
+    ESTABLISHED = auto()  # proof for both directions
+
+
+class HandshakeTrigger(Enum):
+    """What can happen in a round."""
+
+    ORDER_1 = auto()
+    ORDER_2 = auto()
+    ORDER_3 = auto()
+    HELLO_1 = auto()
+    HELLO_2 = auto()
+    HELLO_3 = auto()  # it says that HELLO 2 was heard, and comes from where that went
+    HELLO_3_UNPROVEN = auto()  # it does not
+    CONFIRM = auto()
+
+
+_S, _T = HandshakeState, HandshakeTrigger
+TABLE_A = {
+    (_S.WAITING, _T.ORDER_1): _S.CALLING,
+    (_S.CALLING, _T.HELLO_2): _S.ANSWERING,
+    (_S.CALLING, _T.ORDER_3): _S.ANSWERING,
+    (_S.ANSWERING, _T.HELLO_2): _S.ANSWERING,
+    (_S.ANSWERING, _T.ORDER_3): _S.ANSWERING,
+    (_S.ANSWERING, _T.CONFIRM): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.ORDER_3): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.CONFIRM): _S.ESTABLISHED,
+}
+"""Role A. What is not listed is ignored when the peer sent it, refused when the server ordered it."""
+TABLE_B = {
+    (_S.WAITING, _T.HELLO_1): _S.WAITING,
+    (_S.WAITING, _T.ORDER_2): _S.OPENING,
+    (_S.OPENING, _T.HELLO_1): _S.OPENING,
+    (_S.OPENING, _T.HELLO_3): _S.ESTABLISHED,
+    (_S.OPENING, _T.HELLO_3_UNPROVEN): _S.CONFIRMING,
+    (_S.CONFIRMING, _T.HELLO_3): _S.ESTABLISHED,
+    (_S.CONFIRMING, _T.HELLO_3_UNPROVEN): _S.CONFIRMING,
+    (_S.CONFIRMING, _T.CONFIRM): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.HELLO_3): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.HELLO_3_UNPROVEN): _S.ESTABLISHED,
+}
+"""Role B, likewise."""
+
+_ORDERS = {1: _T.ORDER_1, 2: _T.ORDER_2, 3: _T.ORDER_3}
+_STEP_OF_STATE = {_S.CALLING: 1, _S.OPENING: 2, _S.ANSWERING: 3}
+
+
+class Handshake:
+    """Feed it orders and the peer's datagrams; send what it returns; re-arm its `deadline`."""
+
+    def __init__(self, start: StartRound) -> None:
+        self._start = start
+        self._machine = StateMachine(
+            f"round {start.round}, role {start.role}",
+            _S.WAITING,
+            TABLE_A if start.role is Role.A else TABLE_B,
+        )
+        self._is_a = start.role is Role.A
+        self._announced = tuple(candidate.endpoint for candidate in start.candidates)
+        self._heard_from: Endpoint | None = None
+        self._spoken_to: tuple[Endpoint, ...] = ()
+        self._hello_2_to: tuple[Endpoint, ...] = ()
+        self._hello_3_to: dict[int, tuple[Endpoint, ...]] = {}
+        self._answered_copy = 0
+        self.heard_steps: set[int] = set()
+        """The HELLOs of the peer that came in."""
+        self.peer_has_proof = False
+        """The peer has sent what only an established peer sends."""
+        self._copies = {1: 0, 2: 0, 3: 0}
+        self._repeats = 0
+        self._deadline: float | None = None
+
+    @property
+    def state(self) -> HandshakeState:
+        return self._machine.state
+
+    @property
+    def start(self) -> StartRound:
+        return self._start
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `repeat` next."""
+        return self._deadline
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """Where the peer was heard from last: its observed, perhaps peer-reflexive, address."""
+        return self._heard_from
+
+    def ordered(self, step: int, now: float) -> list[Output] | None:
+        """The server wants HELLO `step`. None: the order makes no sense in this role and state."""
+        trigger = _ORDERS[step]
+        if not self._machine.allows(trigger):
+            return None
+        if self._copies[step]:  # A answered before it was told to: the order has been obeyed
+            return []
+        return self._enter(trigger, now)
+
+    def hello_arrived(self, hello: Hello, source: Endpoint, now: float) -> list[Output] | None:
+        """A HELLO came in. None: not of this round, or not for this role and state."""
+        if not self._is_of_this_round(hello):
+            return None
+        trigger = {
+            1: _T.HELLO_1,
+            2: _T.HELLO_2,
+            3: _T.HELLO_3 if self._is_proof(hello, source) else _T.HELLO_3_UNPROVEN,
+        }[hello.step]
+        if not self._machine.allows(trigger):
+            return None
+        if self.state is _S.ESTABLISHED and source != self._heard_from:
+            return None
+        news = self._heard_from is None and source not in self._announced
+        self._heard_from = source
+        self.heard_steps.add(hello.step)
+        if hello.step == 3:
+            self._answered_copy = hello.copy
+        if trigger is _T.HELLO_1 and not news:
+            return []
+        # A HELLO 1 from elsewhere than announced: HELLO 2 has to go there, at once if it is out.
+        return self._enter(trigger, now)
+
+    def confirm_arrived(self, confirm: Confirm, source: Endpoint) -> list[Output] | None:
+        """A CONFIRM came in. None: not of this round, or not for this role and state."""
+        if not self._is_of_this_round(confirm) or not self._machine.allows(_T.CONFIRM):
+            return None
+        if self.state is _S.ESTABLISHED and source != self._heard_from:
+            return None
+        asked = self._hello_3_to.get(confirm.copy, ()) if self._is_a else self._spoken_to
+        if source not in asked:
+            if self.state is _S.ANSWERING:  # HELLO 3 has to go there, when it is repeated
+                self._heard_from = source
+            return None
+        self._prove(source)
+        if confirm.answer_wanted:
+            return [(self._confirm(answer_wanted=False), source)]
+        self.peer_has_proof = True
+        return []
+
+    def traffic_arrived(self, source: Endpoint) -> bool:
+        """The peer sent what only an established peer sends. True if that proves the path to A.
+
+        It stands for a CONFIRM that was lost or overtaken.
+        """
+        if self.state is _S.ANSWERING and source in self._spoken_to:
+            self._prove(source)
+            self.peer_has_proof = True
+            return True
+        if self.state is _S.ESTABLISHED and source == self._heard_from:
+            self.peer_has_proof = True
+        return False
+
+    def repeat(self, now: float) -> list[Output]:
+        """The deadline is due: say it again."""
+        if self._deadline is None or now < self._deadline:
+            return []
+        self._repeats += 1
+        if self._repeats > MAX_COPIES:
+            self._deadline = None
+            return []
+        return self._say(now)
+
+    def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
+        return (datagram.token, datagram.round) == (self._start.token, self._start.round)
+
+    def _is_proof(self, hello: Hello, source: Endpoint) -> bool:
+        """Whether A heard HELLO 2 on the very path on which this HELLO 3 came.
+
+        It did if HELLO 3 comes from where HELLO 2 went. If not, this side may be heard, but not
+        where the peer looks for it: two NATs that give every destination a port of its own can
+        let each packet in, and still no two ports stay.
+        """
+        return hello.heard and source in self._hello_2_to
+
+    def _prove(self, source: Endpoint) -> None:
+        self._heard_from = source
+        self._machine.fire(_T.CONFIRM)
+        self._deadline = None
+
+    def _enter(self, trigger: HandshakeTrigger, now: float) -> list[Output]:
+        before = self.state
+        if self._machine.fire(trigger) is not before:
+            self._repeats = 0
+        return self._say(now)
+
+    def _say(self, now: float) -> list[Output]:
+        """What the present state has to say, and until when it waits for an answer."""
+        state = self.state
+        if state is _S.WAITING:
+            return []
+        self._deadline = None if state is _S.ESTABLISHED else now + HELLO_INTERVAL
+        self._spoken_to = self._destinations()
+        if state in _STEP_OF_STATE:
+            return list(self._hellos(_STEP_OF_STATE[state]))
+        confirm = self._confirm(answer_wanted=state is _S.CONFIRMING)
+        return [(confirm, destination) for destination in self._spoken_to]
+
+    def _hellos(self, step: int) -> Iterator[Output]:
+        copy = self._copies[step]
+        self._copies[step] += 1
+        if step == 2:
+            self._hello_2_to = self._spoken_to
+        if step == 3:
+            self._hello_3_to[copy] = self._spoken_to
+        hello = Hello(
+            self._start.token, self._start.round, step, self._heard_from is not None, copy
+        )
+        for destination in self._spoken_to:
+            yield hello, destination
+
+    def _confirm(self, *, answer_wanted: bool) -> Confirm:
+        start = self._start
+        return Confirm(start.token, start.round, answer_wanted, self._answered_copy)
+
+    def _destinations(self) -> tuple[Endpoint, ...]:
+        return self._announced if self._heard_from is None else (self._heard_from,)

@@ -1,0 +1,181 @@
+"""Capturing in real namespaces: one timeline, nothing lost, and a file that Wireshark's tools read."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from natlab.capture import taps as capture
+from natlab.capture.packet import Packet, Protocol
+from natlab.capture.taps import Capture, CaptureError, Tap
+from natlab.errors import LabError
+from natlab.evidence.journey import CAPTURE_POINTS
+from natlab.faults.inject import Faults
+from natlab.network.network import Network, two_nats_network
+from natlab.programs.programs import Programs
+from natlab.sandbox.netns import in_namespace, udp_socket
+from tests.lab import warm
+
+SERVER = "192.0.2.2"
+DATAGRAMS = 2000
+PATH = [("host_a-eth0", True), ("nat_a-lan", False), ("nat_a-wan", True), ("server-eth0", False)]
+
+
+def taps(network: Network) -> list[Tap]:
+    return [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
+
+
+def send_to_server(network: Network, count: int) -> None:
+    """`count` datagrams from host_a; returns when the server has the last."""
+    with (
+        udp_socket(network.pid("server"), SERVER, 7000) as server,
+        udp_socket(network.pid("host_a"), "10.0.1.2", 6000) as host,
+    ):
+        server.settimeout(10)
+        for number in range(count):
+            host.sendto(b"HELLO %d" % number, (SERVER, 7000))
+            assert server.recv(100) == b"HELLO %d" % number
+
+
+def numbered(packets: tuple[Packet, ...]) -> list[Packet]:
+    return [packet for packet in packets if packet.payload.startswith(b"HELLO ")]
+
+
+def capture_burst(path: str) -> tuple[Packet, ...]:
+    with two_nats_network("symmetric", "none") as network:
+        recorded = Capture(taps(network))
+        send_to_server(network, DATAGRAMS)
+        recorded.stop()
+        recorded.stop()
+        recorded.write(Path(path))
+    return recorded.packets
+
+
+def test_every_packet_is_seen_at_every_point_in_order_and_read_by_tshark(tmp_path: Path) -> None:
+    path = tmp_path / "cell.pcapng"
+    packets = numbered(warm.call(50, capture_burst, str(path)))
+
+    assert len(packets) == DATAGRAMS * len(PATH)
+    by_number: dict[bytes, list[Packet]] = {}
+    for packet in packets:
+        by_number.setdefault(packet.payload, []).append(packet)
+    assert len(by_number) == DATAGRAMS
+    for seen in by_number.values():
+        assert [(packet.point, packet.outgoing) for packet in seen] == PATH
+        sources = [str(packet.source) for packet in seen]
+        assert sources[:2] == ["10.0.1.2:6000"] * 2
+        assert sources[2] == sources[3] != "203.0.113.2:6000"
+    times = [packet.time for packet in packets]
+    assert times == sorted(times)
+
+    fields = [
+        "frame.interface_name",
+        "frame.packet_flags_direction",
+        "ip.src",
+        "udp.checksum.status",
+    ]
+    command = ["tshark", "-r", str(path), "-o", "udp.check_checksum:TRUE"]
+    command += ["-Y", "udp.dstport == 7000", "-T", "fields"]
+    command += [part for field in fields for part in ("-e", field)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    inwards, outwards, good = "0x00000001", "0x00000002", "1"
+    assert shown.count("\t".join(("host_a-eth0", outwards, "10.0.1.2", good))) == DATAGRAMS
+    assert shown.count("\t".join(("server-eth0", inwards, "203.0.113.2", good))) == DATAGRAMS
+    assert len(shown) == len(packets)
+
+
+def unlink(network: Network, node: str) -> None:
+    with in_namespace(network.pid(node)):
+        subprocess.run(["ip", "link", "delete", f"{node}-eth0"], check=True)
+
+
+def captures_that_fail() -> list[str]:
+    """What each of them says."""
+    told = []
+    with two_nats_network("none", "none") as network:
+
+        def fails(kind: type[Exception], action: Callable[[], object]) -> None:
+            with pytest.raises(kind) as error:
+                action()
+            told.append(str(error.value))
+
+        fails(OSError, lambda: Capture([*taps(network), Tap(network.pid("server"), "eth9")]))
+
+        with Capture(taps(network)) as running:
+            fails(CaptureError, lambda: running.frames)
+        fails(LabError, lambda: running.write(Path("/proc/no/room.pcapng")))
+
+        cut = Capture(taps(network))
+        unlink(network, "server")
+        fails(CaptureError, cut.stop)
+        cut.stop()
+        fails(CaptureError, lambda: cut.frames)
+
+        def body_fails() -> None:
+            with Capture([Tap(network.pid("host_a"), "host_a-eth0")]):
+                unlink(network, "host_a")
+                raise KeyError("body")
+
+        fails(KeyError, body_fails)
+    return told
+
+
+def test_capture_that_cannot_be_evidence_says_so() -> None:
+    unknown, running, unwritten, cut, nothing, body = warm.call(50, captures_that_fail)
+    assert "No such device" in unknown
+    assert "first stop the capture" in running
+    assert unwritten == "cannot write /proc/no/room.pcapng: No such file or directory"
+    assert "capture on server-eth0 ended early" in cut
+    assert nothing == running
+    assert body == "'body'"
+
+
+def overflow() -> tuple[int, int]:
+    with two_nats_network("none", "none") as network:
+        listener = capture._listen(Tap(network.pid("server"), "server-eth0"))
+        before = capture._lost(listener.ins)
+        listener.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        with (
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+            udp_socket(network.pid("host_a"), "203.0.113.130") as host,
+        ):
+            server.settimeout(10)
+            for number in range(200):
+                host.sendto(b"%d" % number, (SERVER, 7000))
+                server.recv(100)
+        lost = capture._lost(listener.ins)
+        listener.close()
+    return before, lost
+
+
+def test_frames_that_the_kernel_dropped_are_counted() -> None:
+    before, lost = warm.call(50, overflow)
+    assert before == 0
+    assert 0 < lost <= 200
+
+
+def link_goes_down_and_up() -> list[bytes]:
+    """What a capture has of two datagrams, between which its link is down."""
+    with two_nats_network("none", "none") as network, Programs(Path("/run")) as programs:
+        faults = Faults(network, programs)
+        with (
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+            udp_socket(network.pid("host_a"), "203.0.113.130") as host,
+            Capture([Tap(network.pid("server"), "server-eth0")]) as running,
+        ):
+            server.settimeout(10)
+            for payload in (b"before", b"after"):
+                host.sendto(payload, (SERVER, 7000))
+                server.recv(100)
+                faults.link_down("server")
+                faults.link_up("server")
+        packets = [packet for packet in running.packets if packet.protocol is Protocol.UDP]
+        return [packet.payload for packet in packets]
+
+
+def test_a_capture_goes_on_after_a_link_was_down() -> None:
+    assert warm.call(50, link_goes_down_and_up) == [b"before", b"after"]

@@ -1,0 +1,229 @@
+"""Conditions on links of a standing network: what they let through, and that nothing is left of them."""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from nat_traversal.errors import UsageError
+from natlab.errors import NetworkError
+from natlab.links.conditions import LinkConditions, Way
+from natlab.network.addressing import SERVER
+from tests.lab import warm
+from tests.lab.links.frames import LINK, capture_link, crossings, send_and_wait
+
+_TIMEOUT = 50.0
+_DELAY_LINE = "delay line"
+"""`natlab.links.apply.Method` by its value. Where none is named, it is what this machine has."""
+
+
+def _stream() -> tuple[bytes, int]:
+    """What came of a TCP transfer over the line, and the length of the longest frame."""
+    import threading
+
+    from natlab.links.apply import conditioned
+    from natlab.network.network import two_nats_network
+    from natlab.sandbox.netns import in_namespace
+
+    sent = random.Random(1).randbytes(300_000)
+    conditions = LinkConditions(Way(delay=0.005), Way(delay=0.005), mtu=1280)
+    with (
+        two_nats_network("port-restricted-cone", "none") as network,
+        conditioned(network, {LINK: conditions}),
+        capture_link(network) as capture,
+    ):
+        with in_namespace(network.pid("server")):
+            listener = socket.create_server((str(SERVER.ip), 7000))
+        with in_namespace(network.pid("host_a")):
+            client = socket.socket()
+        with listener, client:
+            client.settimeout(20)
+            client.connect((str(SERVER.ip), 7000))
+            accepted, _ = listener.accept()
+
+            def send() -> None:
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
+
+            thread = threading.Thread(target=send)
+            thread.start()
+            received = b""
+            with accepted:
+                accepted.settimeout(20)
+                while data := accepted.recv(65536):
+                    received += data
+            thread.join()
+    return received, max(len(frame) for frame in capture.frames)
+
+
+def test_tcp_crosses_whole_in_frames_of_the_mtu() -> None:
+    received, longest = warm.call(_TIMEOUT, _stream)
+    assert received == random.Random(1).randbytes(300_000)
+    assert longest == 1280 + 14
+
+
+def _state() -> list[str]:
+    from natlab.links.apply import Method, conditioned
+    from natlab.network.network import two_nats_network
+    from natlab.sandbox.netns import in_namespace
+
+    def ip(*words: str) -> str:
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    states = []
+    with two_nats_network("none", "full-cone") as network:
+
+        def look() -> None:
+            lines = [ip("-br", "link")]
+            for node in ("nat_a", "internet"):
+                with in_namespace(network.pid(node)):
+                    lines += [ip("-br", "link"), ip("address"), ip("route")]
+                    lines.append(ip("neighbor", "show", "nud", "permanent"))
+            states.append("\n".join(lines).replace("\\", ""))
+
+        look()
+        with conditioned(network, {LINK: LinkConditions(mtu=1400)}) as used:
+            assert used.method is Method.PLAIN
+            look()
+        look()
+        with conditioned(network, {LINK: LinkConditions(Way(delay=0.01), mtu=1300)}):
+            look()
+        look()
+    return states
+
+
+def test_nothing_is_left_of_the_conditions() -> None:
+    before, plain, after_plain, delayed, after = warm.call(_TIMEOUT, _state)
+    assert before == after_plain == after
+    assert "mtu 1400" in plain
+    assert "mtu 1300" in delayed
+    assert "link1-a" in delayed
+    assert "PERMANENT" in delayed
+
+
+def _down_and_up(method: str | None) -> list[bool]:
+    from natlab.links.apply import Method, conditioned
+    from natlab.network.network import two_nats_network
+    from natlab.sandbox.netns import Command, run_together
+
+    reached = []
+    chosen = Method(method) if method else None
+    with (
+        two_nats_network("none", "none") as network,
+        conditioned(network, {LINK: LinkConditions(Way(delay=0.005))}, method=chosen) as used,
+    ):
+        for states, expected in (((), 3), (("down",), 0), (("up",), 3)):
+            for state in states:
+                lines = f"link set dev internet-a {state}\n"
+                if state == "up":  # going down took the route with it
+                    lines += "route replace 203.0.113.128/25 via 203.0.113.2\n"
+                command = Command(("ip", "-batch", "-"), lines, network.pid("internet"))
+                run_together([command])
+            arrived = send_and_wait(network, 3, 0.01, expected=expected)
+            reached.append(arrived == [0, 1, 2])
+        assert [each.received for each in used.carried()[:1]] in ([9], [])
+    return reached
+
+
+@pytest.mark.parametrize("method", [None, _DELAY_LINE])
+def test_a_conditioned_link_goes_down_and_comes_up(method: str | None) -> None:
+    assert warm.call(_TIMEOUT, _down_and_up, method) == [True, False, True]
+
+
+def _strangers() -> None:
+    from natlab.links.apply import conditioned
+    from natlab.network.network import two_nats_network
+
+    with (
+        two_nats_network("none", "none") as network,
+        conditioned(network, {("host_a", "server"): LinkConditions()}),
+    ):
+        pass
+
+
+def test_nodes_that_are_not_neighbours_are_refused() -> None:
+    with pytest.raises(UsageError, match="no link between host_a and server: name two neighbours"):
+        warm.call(_TIMEOUT, _strangers)
+
+
+def _killed() -> None:
+    import os
+    import signal
+
+    from natlab.links.apply import Method, conditioned
+    from natlab.network.network import two_nats_network
+
+    slow = LinkConditions(Way(delay=0.005))
+    with (
+        two_nats_network("none", "none") as network,
+        conditioned(network, {LINK: slow}, method=Method.DELAY_LINE),
+    ):
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            if b"natlab.links.relay" in entry.read_bytes():
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+
+
+def test_a_delay_line_that_dies_is_an_error_and_no_silence() -> None:
+    with pytest.raises(NetworkError, match="the delay line ended with exit status -9"):
+        warm.call(_TIMEOUT, _killed)
+
+
+def _by_the_kernel() -> tuple[list[int], float, str]:
+    """The way that netem takes, with the token bucket of every kernel in netem's place."""
+    from natlab.links.netem import redirect
+    from natlab.links.splice import End, splice
+    from natlab.network.network import two_nats_network
+    from natlab.sandbox.netns import Command, run_together
+
+    with two_nats_network("port-restricted-cone", "none") as network:
+        opened = splice(
+            End(network.pid("nat_a"), "nat_a-wan"), End(network.pid("internet"), "internet-a")
+        )
+        lines = redirect(opened.at_kept, opened.at_renewed)
+        lines += redirect(opened.at_renewed, opened.at_kept)
+        tbf = f"qdisc replace dev {opened.at_renewed} root tbf rate 10mbit burst 2k limit 1m\n"
+        run_together([Command(("tc", "-batch", "-"), lines + tbf)])
+        with capture_link(network) as capture:
+            arrived = send_and_wait(network, 100, 0.0, 1000)
+        times = [frame.time for frame in capture.frames if frame.sniffed_on == "internet-a"]
+        opened.close()
+        again = send_and_wait(network, 3, 0.01)
+    return arrived, times[-1] - times[0], str(again)
+
+
+def test_the_kernel_carries_frames_between_the_inner_interfaces() -> None:
+    arrived, seconds, again = warm.call(_TIMEOUT, _by_the_kernel)
+    assert arrived == list(range(100))
+    assert seconds > 0.9 * 98 * 1042 * 8 / 10_000_000
+    assert again == "[0, 1, 2]"
+
+
+def _by_netem() -> str:
+    from natlab.links.apply import Method, conditioned
+    from natlab.network.network import two_nats_network
+
+    with two_nats_network("port-restricted-cone", "none") as network:
+        try:
+            with (
+                conditioned(network, {LINK: LinkConditions(Way(delay=0.05))}, method=Method.NETEM),
+                capture_link(network) as capture,
+            ):
+                send_and_wait(network, 100, 0.003)
+        except NetworkError as error:
+            assert send_and_wait(network, 3, 0.01) == [0, 1, 2]
+            return str(error)
+        took = [time for times in crossings(capture).values() for time in times]
+    return f"{median(took):.3f} s"
+
+
+def test_netem_is_true_where_the_kernel_has_it_and_else_refused_without_traces() -> None:
+    said = warm.call(_TIMEOUT, _by_netem)
+    assert said == "0.050 s" or "Specified qdisc kind is unknown" in said

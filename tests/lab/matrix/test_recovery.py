@@ -1,0 +1,186 @@
+"""The reference client after each fault: it notices, connects again by itself, and carries datagrams.
+
+Most of the time goes into consent, which ends a dead path after 30 s (RFC 7675 section 5.1).
+"""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from natlab.faults.grammar import parse_action
+from tests.lab import warm
+from tests.lab.pairs import Pair, Tunnel, events, start_server, tunnels
+
+if TYPE_CHECKING:
+    from natlab.faults.inject import Faults
+    from natlab.network.network import Network
+    from natlab.programs.programs import Program
+
+pytestmark = pytest.mark.timeout(200)
+_TIMEOUT = 180.0
+_NOTICED_WITHIN = 60.0
+_CONNECTED_WITHIN = 60.0
+PAIR = Pair("host_a", "host_b")
+A, B = PAIR.clients
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`lost`: the hosts whose client has to say that the path is lost, before `repair`."""
+
+    break_it: Sequence[str]
+    repair: Sequence[str] = ()
+    lost: Sequence[str] = ("host_a", "host_b")
+    topology: str = "two_nats"
+    nats: Mapping[str, object] = field(default_factory=dict)
+
+
+SYMMETRIC = {"nat_a": "symmetric", "nat_b": "full-cone"}
+CASES = {
+    "link-down-and-up": Case(["link-down host_a"], ["link-up host_a"]),
+    "nat-reboot": Case(["nat-reboot nat_a"], nats=SYMMETRIC),
+    "wan-address": Case(["wan-address nat_a 203.0.113.77"]),
+    "expired-mapping": Case(["expire nat_a host_a"], nats=SYMMETRIC),
+    "nat-swap": Case(
+        ["nat-swap nat_a symmetric"], nats={"nat_a": "full-cone", "nat_b": "full-cone"}
+    ),
+    "one-way": Case(["block nat_a nat_b"], ["unblock nat_a nat_b"]),
+    "peer-killed": Case([f"signal {B} KILL"], [f"restart {B}"], lost=["host_a"]),
+    "peer-terminated": Case([f"signal {B} TERM"], [f"restart {B}"], lost=["host_a"]),
+    "peer-stopped": Case([f"signal {B} STOP"], [f"signal {B} CONT"], lost=["host_a"]),
+    "hand-over": Case(["link-down host_a-wifi"], topology="multi_homed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen, from the first path to the clients' ends."""
+
+    remotes: list[str]
+    """Where host_b had its peer, path after path."""
+    statuses: dict[str, int]
+    sockets_left: int
+
+
+def _recover(directory: Path, case: Case) -> Seen:
+    from natlab.faults.inject import Faults
+    from natlab.network.network import standing
+    from natlab.programs.programs import Programs
+
+    topology = import_module(f"topologies.{case.topology}").topos[case.topology](**case.nats)
+    with standing(topology) as network, Programs(directory) as programs:
+        start_server(network, programs)
+        faults = Faults(network, programs)
+        with tunnels(network, programs, PAIR, once=False) as made:
+            tunnel = made[PAIR]
+            assert tunnel.verdicts() == {"path-established"}
+            assert tunnel.carries(b"before")
+
+            _inject(faults, case.break_it)
+            for host in case.lost:
+                _wait_for(lambda: _client(faults, host), "path-lost", 1)  # noqa: B023
+
+            _inject(faults, case.repair)
+            for host in tunnel.clients:
+                paths = 1 if _client(faults, host) is not tunnel.clients[host] else 2
+                _wait_for(lambda: _client(faults, host), "path-established", paths)  # noqa: B023
+            assert tunnel.carries(b"after", tries=5, timeout=4)
+        clients = {host: _client(faults, host) for host in tunnel.clients}
+        remotes = _remotes(tunnel.clients["host_b"])
+        if clients["host_b"] is not tunnel.clients["host_b"]:
+            remotes += _remotes(clients["host_b"])
+        statuses = {host: client.terminate() for host, client in clients.items()}
+        return Seen(remotes, statuses, _sockets(network))
+
+
+def _inject(faults: Faults, actions: Sequence[str]) -> None:
+    for action in actions:
+        faults.inject(parse_action(action))
+
+
+def _client(faults: Faults, host: str) -> Program:
+    return faults.program(A if host == "host_a" else B)
+
+
+def _wait_for(client: Callable[[], Program], event: str, count: int) -> None:
+    running = client()
+    running.wait_until(
+        lambda: sum(each["event"] == event for each in events(running)) >= count,
+        f"{count} times {event}",
+        timeout=_NOTICED_WITHIN if event == "path-lost" else _CONNECTED_WITHIN,
+    )
+
+
+def _remotes(client: Program) -> list[str]:
+    return [
+        str(each["remote"]).partition(":")[0]
+        for each in events(client)
+        if each["event"] == "path-established"
+    ]
+
+
+def _sockets(network: Network) -> int:
+    """UDP sockets on the hosts."""
+    tables = (
+        Path(f"/proc/{network.pid(host)}/net/udp").read_text(encoding="ascii").splitlines()[1:]
+        for host in ("host_a", "host_b")
+    )
+    return sum(map(len, tables))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_pair_connects_again_by_itself(tmp_path: Path, name: str) -> None:
+    seen = warm.call(_TIMEOUT, _recover, tmp_path, CASES[name])
+    expected = {
+        "wan-address": ["203.0.113.2", "203.0.113.77"],
+        "hand-over": ["203.0.113.2", "198.18.3.2"],
+    }.get(name, ["203.0.113.2", "203.0.113.2"])
+    assert seen.remotes == expected
+    assert seen.statuses == {"host_a": 0, "host_b": 0}
+    assert seen.sockets_left == 0
+
+
+def _server_restarts(directory: Path) -> tuple[list[bool], dict[str, list[str]]]:
+    """Datagrams while the server is away and after, and what the clients said of it and the path."""
+    from natlab.faults.inject import Faults
+    from natlab.network.network import two_nats_network
+    from natlab.programs.programs import Programs
+
+    with (
+        two_nats_network("port-restricted-cone", "port-restricted-cone") as network,
+        Programs(directory) as programs,
+    ):
+        start_server(network, programs)
+        faults = Faults(network, programs)
+        with tunnels(network, programs, PAIR, once=False) as made:
+            tunnel: Tunnel = made[PAIR]
+            assert tunnel.verdicts() == {"path-established"}
+            _inject(faults, ["signal server KILL"])
+            for client in tunnel.clients.values():
+                client.wait_for_line('"event": "server-lost"', timeout=_NOTICED_WITHIN)
+            carried = [tunnel.carries(b"without a server")]
+            _inject(faults, ["restart server"])
+            for host in tunnel.clients:
+                _wait_for(lambda: _client(faults, host), "registered-at-server", 2)  # noqa: B023
+            carried.append(tunnel.carries(b"with a new one"))
+            wanted = {"registered-at-server", "path-established", "path-lost"}
+            said = {
+                host: [str(e["event"]) for e in events(client) if e["event"] in wanted]
+                for host, client in tunnel.clients.items()
+            }
+            return carried, said
+
+
+def test_a_server_that_is_killed_and_restarted_takes_no_path_with_it(tmp_path: Path) -> None:
+    carried, said = warm.call(_TIMEOUT, _server_restarts, tmp_path)
+    assert carried == [True, True]
+    story = ["registered-at-server", "path-established", "registered-at-server"]
+    assert said == {"host_a": story, "host_b": story}

@@ -1,0 +1,84 @@
+"""Every claim of every NAT holds on this machine's kernel, and a false one is noticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import preset
+from natlab.cli.main import Exit, main
+from natlab.probe import conformance_table
+from natlab.probe.conformance import EVERY, Conformance, Finding, examine
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_nat_is_what_it_says(name: str) -> None:
+    found = examine(name)
+    assert found.error is None
+    assert [finding for finding in found.findings if not finding.holds] == []
+    assert len(found.findings) == (2 if name in {"udp-blocked", "tcp-only"} else 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "really", "broken"),
+    [
+        ("EIM+EIF", "EIM+EIF+random", {"port allocation"}),
+        ("EIM+EIF+sequential", "EIM+EIF+random", {"port allocation"}),
+        ("EIM+EIF+block-per-host", "EIM+EIF+random", {"port allocation"}),
+        ("APDM+ADF", "ADM+ADF", {"mapping"}),
+        ("APDM+ADF", "APDM+EIF", {"filtering"}),
+        ("EIM+EIF", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
+        ("EIM+EIF+hairpin-external-source", "EIM+EIF+hairpin-internal-source", {"hairpin"}),
+        ("APDM+EIF+hairpin-external-source", "APDM+EIF", {"hairpin"}),
+        ("APDM+APDF+hairpin-internal-source", "APDM+APDF", {"hairpin"}),
+        ("EIM+ADF", "EIM+ADF+reject", {"unsolicited"}),
+        ("EIM+EIF", "EIM+EIF+inbound-refresh", {"inbound packets refresh"}),
+        ("EIM+EIF", "EIM+EIF+absolute", {"outbound packets refresh"}),
+        # The ages asked are of a lifetime of 2 s: this one also outlives the last question.
+        ("EIM+APDF", "EIM+APDF+3s", {"lifetime", "inbound packets refresh"}),
+        ("udp-blocked", "EIM+APDF", {"no UDP passes, and TCP does"}),
+        ("udp-blocked", "tcp-only", {"ICMP echo passes"}),
+        ("tcp-only", "udp-blocked", {"ICMP echo passes"}),
+    ],
+)
+def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: set[str]) -> None:
+    found = examine(name, really)
+    assert found.error is None
+    assert {finding.claim for finding in found.findings if not finding.holds} == broken
+    assert not found.ok
+
+
+def test_the_command_writes_what_it_found(tmp_path: Path) -> None:
+    files = tmp_path / "found.md", tmp_path / "found.json"
+    nats = ["EIM+EIF", "udp-blocked"]
+    arguments = ["--markdown", str(files[0]), "--json", str(files[1]), "--jobs", "2"]
+    assert main(["conformance", *nats, *arguments]) == Exit.OK
+    said = json.loads(files[1].read_text())
+    assert said["ok"]
+    assert [nat["name"] for nat in said["nats"]] == nats
+    assert "table ip nat_lab" in said["nats"][0]["rules"]
+    assert files[0].read_text().count("\n| `") == 2
+
+
+def test_what_is_no_nat_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conformance", "none"]) == Exit.USAGE
+    assert "none is no NAT: there is nothing to ask" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="goes with EIM or EIF"):
+        examine("APDM+APDF+hairpin-external-source")
+
+
+def test_what_does_not_hold_stands_out() -> None:
+    findings = (Finding("mapping", "a", "a"), Finding("filtering", "b", "c"))
+    name = "EIM+ADF"
+    found = [
+        Conformance(name, str(preset(name).behavior), findings),
+        Conformance(name, "", (), error="boom"),
+    ]
+    assert not any(one.ok for one in found)
+    assert conformance_table.markdown(found) == (
+        "| NAT | mapping | filtering |\n|---|---|---|\n"
+        "| `EIM+ADF` | a | **c, not b** |\n| `EIM+ADF` **boom** |  |  |\n"
+    )

@@ -1,0 +1,359 @@
+"""`import nat_traversal`: connections for programs in Python."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from nat_traversal import (
+    Connection,
+    ConnectionLostError,
+    Endpoint,
+    NatTraversalError,
+    RegistrationRefusedError,
+    ServerLimits,
+    ServerUnreachableError,
+    TraversalFailedError,
+    UsageError,
+    connect,
+    session,
+)
+from nat_traversal.aio import connection as connection_module
+from nat_traversal.aio.datapath import Counters
+from nat_traversal.machine import events as e
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+from tests.loopback.support import (
+    DEADLINE,
+    Host,
+    Program,
+    Service,
+    Wire,
+    a_server,
+    announce,
+    eventually,
+    register,
+    unused,
+)
+
+
+@dataclass
+class Ends:
+    """Two connected programs, of which the second may leave."""
+
+    a: Connection
+    b: Connection
+    leave_b: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def two_ends() -> AsyncIterator[Ends]:
+    async with a_server() as (server, _), AsyncExitStack() as left, AsyncExitStack() as right:
+        where = str(server.endpoint)
+        a, b = await asyncio.gather(
+            left.enter_async_context(connect(where, local_id="host_a", remote_id="host_b")),
+            right.enter_async_context(connect(where, local_id="host_b", remote_id="host_a")),
+        )
+        yield Ends(a, b, right.aclose)
+
+
+async def received(connection: Connection) -> bytes:
+    async with asyncio.timeout(DEADLINE):
+        return await connection.receive()
+
+
+async def fails(server: Endpoint) -> NatTraversalError:
+    """What `connect` raises for host_a, who wants host_b."""
+    with pytest.raises(NatTraversalError) as raised:
+        async with (
+            asyncio.timeout(DEADLINE),
+            connect(str(server), local_id="host_a", remote_id="host_b"),
+        ):
+            pass
+    return raised.value
+
+
+class TestDatagrams:
+    """What goes in at one end comes out at the other."""
+
+    async def test_datagrams_of_every_length_cross_both_ways(self) -> None:
+        async with two_ends() as ends:
+            for size in (0, 1, 1200, 9000, MAX_UDP_PAYLOAD):
+                ends.a.send(bytes(size))
+                assert await received(ends.b) == bytes(size)
+                ends.b.send(memoryview(b"x" * size))
+                assert await received(ends.a) == b"x" * size
+            assert ends.a.counters == ends.b.counters == Counters(sent=5, received=5)
+
+    async def test_a_longer_payload_is_a_usage_error(self) -> None:
+        async with two_ends() as ends:
+            with pytest.raises(UsageError, match="at most 65507 octets, not 65508"):
+                ends.a.send(bytes(MAX_UDP_PAYLOAD + 1))
+            assert ends.a.counters == Counters()
+
+    async def test_a_full_queue_drops_and_counts_what_comes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection_module, "QUEUE", 3)
+        async with two_ends() as ends:
+            for number in range(5):
+                ends.a.send(b"%d" % number)
+            await eventually(lambda: ends.b.counters.received == 5, "all have come")
+            assert ends.b.counters == Counters(received=5, unclaimed=2)
+            await ends.leave_b()
+            with pytest.raises(ConnectionLostError):
+                await received(ends.a)
+            assert [await received(ends.b) for _ in range(3)] == [b"0", b"1", b"2"]
+            with pytest.raises(ConnectionLostError):
+                await received(ends.b)
+
+    async def test_a_datagram_that_the_network_refuses_is_counted(self) -> None:
+        async with two_ends() as ends:
+            assert ends.a._path is not None
+            ends.a._path.send(0, True, bytes(200_000))
+            assert ends.a.counters == Counters(unsendable=1)
+            ends.a.send(b"x")
+            assert await received(ends.b) == b"x"
+
+    async def test_a_program_talks_to_a_service_behind_the_command_s_connect(self) -> None:
+        with Service(answer=lambda payload, _: payload[::-1]) as service:
+            async with (
+                a_server() as (server, _),
+                Host(server.endpoint, "host_b", "host_a", connect=[service.endpoint]),
+                connect(str(server.endpoint), local_id="host_a", remote_id="host_b") as a,
+            ):
+                for question in (b"", b"abc", bytes(range(256)) * 255):
+                    a.send(question)
+                    assert await received(a) == question[::-1]
+                assert len({source for _, source in service.asked}) == 1
+
+    async def test_a_program_hears_from_the_command_s_listen(self) -> None:
+        with Program() as program:
+            async with (
+                a_server() as (server, _),
+                Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+                connect(str(server.endpoint), local_id="host_a", remote_id="host_b") as a,
+            ):
+                program.send(b"hello", b.port)
+                assert await received(a) == b"hello"
+
+
+class TestEnd:
+    """The path ends."""
+
+    async def test_leaving_the_block_is_told_to_the_peer_at_once(self) -> None:
+        async with (
+            a_server() as (server, notices),
+            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+        ):
+            async with connect(str(server.endpoint), local_id="host_a", remote_id="host_b"):
+                await b.connected()
+            lost = await b.notices.wait(e.PathLost)
+            assert lost.reason == "the other side closed it"
+            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+
+    async def test_what_came_before_the_end_is_read_after_it(self) -> None:
+        async with two_ends() as ends:
+            for number in range(3):
+                ends.b.send(b"%d" % number)
+            await ends.leave_b()
+            await eventually(lambda: ends.a._path is None, "the end is noticed")
+            assert [await received(ends.a) for _ in range(3)] == [b"0", b"1", b"2"]
+            for _ in range(2):
+                with pytest.raises(ConnectionLostError, match="the other side closed it"):
+                    await received(ends.a)
+                with pytest.raises(ConnectionLostError, match="the other side closed it"):
+                    ends.a.send(b"x")
+
+    async def test_a_connection_is_iterated_until_its_end(self) -> None:
+        async with two_ends() as ends:
+            for number in range(3):
+                ends.b.send(b"%d" % number)
+            await ends.leave_b()
+            async with asyncio.timeout(DEADLINE):
+                assert [payload async for payload in ends.a] == [b"0", b"1", b"2"]
+
+    async def test_everybody_who_waits_is_told(self) -> None:
+        async with two_ends() as ends:
+            waiting = [asyncio.create_task(received(ends.a)) for _ in range(3)]
+            await asyncio.sleep(0)
+            await ends.leave_b()
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [ConnectionLostError] * 3
+
+    async def test_the_one_who_left_can_neither_send_nor_receive(self) -> None:
+        async with two_ends() as ends:
+            await ends.leave_b()
+            with pytest.raises(ConnectionLostError, match="the path has ended"):
+                ends.b.send(b"x")
+            with pytest.raises(ConnectionLostError, match="the path has ended"):
+                await received(ends.b)
+
+    async def test_a_peer_that_comes_back_with_a_new_socket_ends_the_connection(self) -> None:
+        """It was killed, and the server knows it before this side does."""
+        async with (
+            a_server() as (server, notices),
+            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+            connect(str(server.endpoint), local_id="host_a", remote_id="host_b") as a,
+        ):
+            await b.connected()
+            path = b.client._agent._path
+            assert path is not None
+            forged = e.DatagramArrived(path.farewell(), path.remote, b.client._generation)
+            b.client.feed(forged)  # b thinks that a has left, and wants another path
+            with pytest.raises(ConnectionLostError, match="asked for a new path"):
+                await received(a)
+            await eventually(lambda: e.HostLeft("host_a") in notices, "a has ended by itself")
+            assert len(b.notices.of(e.PathEstablished)) == 1
+
+    async def test_the_peer_s_address_and_the_method_are_known_to_the_end(self) -> None:
+        async with two_ends() as ends:
+            await ends.leave_b()
+            assert ends.a.method == ends.b.method == "ordered-hello"
+            assert ends.a.remote.address == ends.b.remote.address == "127.0.0.1"
+            assert ends.a.remote != ends.b.remote
+
+
+class TestErrors:
+    """Every documented error."""
+
+    @pytest.mark.parametrize(
+        ("server", "local_id", "remote_id", "text"),
+        [
+            ("", "host_a", "host_b", "no usable host"),
+            ("192.0.2.2:0", "host_a", "host_b", "number from 1 to 65535"),
+            ("[::1]:6545", "host_a", "host_b", "by IPv4 only"),
+            ("192.0.2.2", "host a", "host_b", "'host a' cannot be an id"),
+            ("192.0.2.2", "host_a", "", "'' cannot be an id"),
+            ("192.0.2.2", "host_a", "host_a", "'host_a' cannot be its own peer"),
+        ],
+    )
+    async def test_a_wrong_argument(
+        self, server: str, local_id: str, remote_id: str, text: str
+    ) -> None:
+        with pytest.raises(UsageError, match=text):
+            async with connect(server, local_id=local_id, remote_id=remote_id):
+                pass
+
+    async def test_a_server_that_is_not_there(self) -> None:
+        error = await fails(unused())
+        assert isinstance(error, ServerUnreachableError)
+        assert "Connection refused" in str(error)
+
+    async def test_an_id_that_is_in_use(self) -> None:
+        async with (
+            a_server() as (server, _),
+            Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
+        ):
+            await holder.notices.wait(e.RegisteredAtServer)
+            error = await fails(server.endpoint)
+            assert isinstance(error, RegistrationRefusedError)
+            assert error.code == m.ErrorCode.ID_IN_USE
+
+    async def test_a_server_that_is_full(self) -> None:
+        async with (
+            a_server(limits=ServerLimits(connections=1)) as (server, _),
+            Host(server.endpoint, "host_c", "host_d", listen="127.0.0.1") as other,
+        ):
+            await other.notices.wait(e.RegisteredAtServer)
+            error = await fails(server.endpoint)
+            assert isinstance(error, RegistrationRefusedError)
+            assert error.code == m.ErrorCode.SERVER_FULL
+
+    async def test_a_peer_that_does_not_take_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
+        async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
+            mute.send(register("host_b", "host_a"))
+            await mute.until(m.Registered)
+            with Program() as program:
+                program.send(announce(), server.endpoint)
+                error = await fails(server.endpoint)
+            assert isinstance(error, TraversalFailedError)
+            assert error.code == "peer-silent"
+            assert str(error) == "host_b did not obey the order to send HELLO 2"
+
+    async def test_a_server_that_ends_while_this_side_waits(self) -> None:
+        async with a_server() as (server, notices):
+            failing = asyncio.create_task(fails(server.endpoint))
+            await notices.wait(e.HostRegistered)
+            await server.close()
+            error = await failing
+            assert isinstance(error, ServerUnreachableError)
+            assert str(error) == "the other end closed the connection"
+
+    async def test_a_deadline_of_the_caller_frees_everything(self) -> None:
+        async with a_server() as (server, _):
+            with pytest.raises(TimeoutError):
+                async with (
+                    asyncio.timeout(0.05),
+                    connect(str(server.endpoint), local_id="host_a", remote_id="host_b"),
+                ):
+                    pass
+            await eventually(lambda: not server.rendezvous.registered, "it has left")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_a_path_that_stands_just_when_the_caller_gives_up_is_no_error(self) -> None:
+        connection = Connection()
+        waiting = asyncio.create_task(connection.wait_established())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.AttemptFailed("no-path", "no path", None))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    async def test_the_first_of_two_reasons_stays(self) -> None:
+        connection = Connection()
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathLost("the other side never confirmed the path"))
+        connection.path_down()
+        connection.told(e.AttemptFailed("no-path", "no path", None))
+        with pytest.raises(ConnectionLostError, match="never confirmed"):
+            await received(connection)
+
+    async def test_a_path_that_only_this_side_had_proof_of_is_no_end(self) -> None:
+        connection = Connection()
+        old, new = Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 10)
+        connection.told(e.PathEstablished(1, 1, "x", old, 1, bytes(16)))
+        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.path_down()
+        connection.send(b"lost, as UDP may")
+        assert connection.counters.unsendable == 1
+        connection.told(e.PathEstablished(1, 2, "x", new, 2, bytes(16)))
+        await connection.wait_established()
+        assert connection.remote == new
+        waiting = asyncio.create_task(received(connection))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        connection.closed()
+        with pytest.raises(ConnectionLostError, match="the path has ended"):
+            await waiting
+        with pytest.raises(ConnectionLostError, match="the path has ended"):
+            connection.send(b"")
+
+    async def test_an_attempt_that_fails_after_its_first_proof_is_a_connection_lost(self) -> None:
+        connection = Connection()
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.told(e.AttemptFailed("no-path", "no path", None))
+        with pytest.raises(ConnectionLostError, match="no path"):
+            await received(connection)
+
+    async def test_an_error_of_the_caller_s_own_passes_through_and_says_goodbye(self) -> None:
+        async with (
+            a_server() as (server, _),
+            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+        ):
+
+            async def fail() -> None:
+                async with connect(str(server.endpoint), local_id="host_a", remote_id="host_b"):
+                    await b.connected()
+                    raise ZeroDivisionError
+
+            with pytest.raises(ZeroDivisionError):
+                await fail()
+            await b.notices.wait(e.PathLost)

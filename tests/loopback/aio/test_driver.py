@@ -1,0 +1,94 @@
+"""The driver: one event after the other, one timer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nat_traversal.aio.driver import Driver
+from nat_traversal.machine import events as e
+from tests.loopback.support import eventually
+
+
+class Machine:
+    """Answers each event with the actions that the test has listed; has one deadline."""
+
+    def __init__(self) -> None:
+        self.events: list[e.Event] = []
+        self.answers: dict[type[e.Event], list[e.Action]] = {}
+        self.next_deadline: float | None = None
+        self.early = 0
+
+    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+        self.events.append(event)
+        if isinstance(event, e.TimerFired):
+            if self.early:
+                self.early -= 1  # not quite due yet, so the deadline stays
+            else:
+                self.next_deadline = None
+        return self.answers.get(type(event), [])
+
+    def deadline(self) -> float | None:
+        return self.next_deadline
+
+
+class Recorder(Driver):
+    """Feeds an event back while it carries out an action."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.done: list[str] = []
+
+    def _carry_out(self, action: e.Action) -> None:
+        self.done.append(f"begin {type(action).__name__}")
+        if isinstance(action, e.OpenControl):
+            self.feed(e.ControlBroken("at once"))
+        self.done.append(f"end {type(action).__name__}")
+
+
+async def test_an_event_that_comes_up_during_an_action_waits_its_turn() -> None:
+    machine = Machine()
+    driver = Recorder(machine)
+    machine.answers = {
+        e.ControlOpened: [e.OpenControl(), e.OpenUdp(1)],
+        e.ControlBroken: [e.CloseUdp(1)],
+    }
+    driver.feed(e.ControlOpened())
+    assert driver.done == [
+        *("begin OpenControl", "end OpenControl"),
+        *("begin OpenUdp", "end OpenUdp"),
+        *("begin CloseUdp", "end CloseUdp"),
+    ]
+    assert machine.events == [e.ControlOpened(), e.ControlBroken("at once")]
+
+
+async def test_a_timer_that_fires_early_fires_again() -> None:
+    machine = Machine()
+    driver = Recorder(machine)
+    machine.next_deadline = asyncio.get_running_loop().time()
+    machine.early = 2
+    driver.feed(e.ControlOpened())
+    await eventually(lambda: machine.next_deadline is None, "the deadline is met")
+    assert machine.events == [e.ControlOpened(), *[e.TimerFired()] * 3]
+
+
+async def test_a_deadline_that_moves_moves_the_timer() -> None:
+    machine = Machine()
+    driver = Recorder(machine)
+    now = asyncio.get_running_loop().time()
+    for deadline in (now + 3600, now, None, now):
+        machine.next_deadline = deadline
+        driver.feed(e.ControlOpened())
+    await eventually(lambda: machine.next_deadline is None, "the deadline is met")
+    assert machine.events == [*[e.ControlOpened()] * 4, e.TimerFired()]
+
+
+async def test_an_action_that_fails_leaves_the_driver_usable() -> None:
+    machine = Machine()
+    driver = Driver(machine)
+    machine.answers = {e.ControlOpened: [e.OpenControl()]}
+    with pytest.raises(NotImplementedError):
+        driver.feed(e.ControlOpened())
+    driver.feed(e.StopRequested())
+    assert machine.events == [e.ControlOpened(), e.StopRequested()]

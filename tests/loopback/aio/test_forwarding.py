@@ -1,0 +1,485 @@
+"""Ordinary programs' datagrams between two clients, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nat_traversal import Endpoint
+from nat_traversal.aio import client as client_module
+from nat_traversal.aio import forwarder as forwarder_module
+from nat_traversal.aio.datapath import Counters
+from nat_traversal.aio.forwarder import Connector
+from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD, MAX_UDP_PAYLOAD
+from tests.loopback.support import (
+    Host,
+    Program,
+    Service,
+    eventually,
+    two_hosts,
+    unused,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+async def test_each_of_many_programs_gets_its_own_replies() -> None:
+    programs = [Program() for _ in range(40)]
+    with Service(answer=lambda payload, source: payload + b" %d" % source.port) as service:
+        async with two_hosts(connect=[service.endpoint]) as (a, b):
+            for _ in range(5):  # interleaved, and all say the same
+                for program in programs:
+                    program.send(b"same", a.port)
+            answers = {
+                program: {(await program.receive())[0] for _ in range(5)} for program in programs
+            }
+            assert all(len(own) == 1 for own in answers.values())
+            assert len({own.pop() for own in answers.values()}) == len(programs)
+            assert not any(program.has_received() for program in programs)
+            assert a.listener is not None
+            assert b.connector is not None
+            assert a.listener.flows == b.connector.flows == len(programs)
+            assert a.counters == b.counters == Counters(sent=200, received=200)
+    for program in programs:
+        program.sock.close()
+
+
+async def test_datagrams_of_every_length_cross_in_both_directions() -> None:
+    numbers = random.Random(1)
+    sizes = [0, 1, 1200, 9000, *range(MAX_DATA_PAYLOAD - 1, MAX_UDP_PAYLOAD + 1), 0]
+    with Service() as service, Program() as program:
+        async with two_hosts(connect=[service.endpoint]) as (a, b):
+            for size in sizes:
+                payload = numbers.randbytes(size)
+                assert await program.ask(payload, a.port) == payload
+                assert service.asked[-1][0] == payload
+            assert a.counters == b.counters == Counters(sent=len(sizes), received=len(sizes))
+
+
+async def test_a_client_may_listen_and_connect_at_the_same_time() -> None:
+    with (
+        Service(answer=lambda payload, _: b"at b: " + payload) as at_b,
+        Service(answer=lambda payload, _: b"at a: " + payload) as at_a,
+        Program() as one,
+        Program() as other,
+    ):
+        async with two_hosts(
+            connect=[at_b.endpoint], a_connect=[at_a.endpoint], b_listen="127.0.0.1"
+        ) as (a, b):
+            for _ in range(3):
+                one.send(b"x", a.port)
+                other.send(b"x", b.port)
+            for _ in range(3):
+                assert await one.receive() == (b"at b: x", a.port)
+                assert await other.receive() == (b"at a: x", b.port)
+
+
+async def _refused(host: Host, count: int) -> None:
+    await eventually(lambda: host.counters.refused == count, f"refusal number {count}")
+
+
+class TestNames:
+    """`--connect` with a name of several addresses, of which the service listens on one."""
+
+    @pytest.mark.parametrize("position", [0, 1, 2])
+    async def test_no_datagram_is_lost_whichever_address_the_service_listens_on(
+        self, position: int
+    ) -> None:
+        targets = [unused(), unused(), Endpoint("::1", 16_545)]
+        with Service("::1") if position == 2 else Service(*targets[position].sockaddr) as service:
+            targets[position] = service.endpoint
+            async with two_hosts(connect=targets) as (a, b):
+                for number in range(3):
+                    with Program() as program:
+                        asked = b"%d" % number
+                        assert await program.ask(asked, a.port) == asked
+                assert [payload for payload, _ in service.asked] == [b"0", b"1", b"2"]
+                assert (b.counters.refused, b.problems) == (0, [])
+
+    async def test_the_address_that_answered_is_asked_first_by_the_next_program(self) -> None:
+        first, second = unused(), unused()
+        with Service(*second.sockaddr), Program() as one, Program() as other:
+            async with two_hosts(connect=[first, second]) as (a, _):
+                await one.ask(b"x", a.port)
+                with Service(*first.sockaddr) as late:
+                    await other.ask(b"x", a.port)
+                    assert late.asked == []
+
+    async def test_a_service_that_listens_nowhere_is_told_with_all_its_addresses(self) -> None:
+        first, second = unused(), unused()
+        with Program() as program:
+            async with two_hosts(connect=[first, second]) as (a, b):
+                for count in (1, 2, 3):
+                    program.send(b"x", a.port)
+                    await _refused(b, count)
+                assert (
+                    b.problems
+                    == [
+                        f"nothing listens on {first} or {second}: start the service or correct --connect"
+                    ]
+                    * 3
+                )
+                for endpoint in (second, first):  # it starts, and moves
+                    with Service(*endpoint.sockaddr):
+                        assert await program.ask(b"now", a.port) == b"now"
+                    await self._gone(program, a, b)
+
+    async def _gone(self, program: Program, a: Host, b: Host) -> None:
+        before = b.counters.refused
+        program.send(b"x", a.port)
+        program.send(b"x", a.port)
+        await eventually(lambda: b.counters.refused > before, "it is refused")
+
+    async def test_an_address_that_cannot_be_reached_is_passed_over(self) -> None:
+        nowhere = Endpoint("255.255.255.255", 9)  # connecting to a broadcast address is forbidden
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[nowhere, service.endpoint]) as (a, b):
+                assert await program.ask(b"x", a.port) == b"x"
+                assert b.problems == []
+            async with two_hosts(connect=[nowhere]) as (a, b):
+                program.send(b"x", a.port)
+                await eventually(lambda: b.counters.unsendable == 1, "it is counted")
+                assert b.problems == [f"no way to {nowhere}: [Errno 13] Permission denied"]
+
+
+class TestTrouble:
+    """What cannot be delivered is counted and told, and stops nothing else."""
+
+    async def test_a_closed_target_port_works_as_soon_as_the_service_starts(self) -> None:
+        target = unused()
+        with Program() as program:
+            async with two_hosts(connect=[target]) as (a, b):
+                for count in (1, 2, 3):
+                    program.send(b"early", a.port)
+                    await _refused(b, count)
+                assert set(b.problems) == {
+                    f"nothing listens on {target}: start the service or correct --connect"
+                }
+                assert b.connector is not None
+                assert b.connector.flows == 1
+                with Service(*target.sockaddr):
+                    assert await program.ask(b"late", a.port) == b"late"
+                assert b.connector.flows == 1
+
+    async def test_the_answer_to_an_earlier_datagram_does_not_cost_the_next_one(self) -> None:
+        """Without a turn of the loop between: the kernel reports the ICMP error to the next send."""
+        target = unused()
+        async with two_hosts(connect=[target]) as (_, b):
+            assert b.connector is not None
+            b.connector.deliver(1, memoryview(b"early"))
+            with Service(*target.sockaddr) as service:
+                b.connector.deliver(1, memoryview(b"late"))
+                await eventually(lambda: service.asked, "the service is asked")
+                assert service.asked[0][0] == b"late"
+            assert b.counters.refused == 1
+
+    async def test_a_program_that_has_gone_costs_the_others_nothing(self) -> None:
+        with Program() as service, Program() as other:
+            async with two_hosts(connect=[service.endpoint]) as (a, _):
+                with Program() as gone:
+                    gone.send(b"bye", a.port)
+                    _, source = await service.receive()
+                for _ in range(3):
+                    service.send(b"too late", source)
+                for _ in range(3):
+                    other.send(b"hello", a.port)
+                    payload, source = await service.receive()
+                    service.send(payload, source)
+                    assert await other.receive() == (b"hello", a.port)
+
+    @pytest.mark.parametrize("size", [9000, MAX_UDP_PAYLOAD])
+    async def test_a_datagram_too_long_for_the_path_is_counted_and_told(
+        self, size: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "open_udp", _narrow_udp)
+        with Service(answer=lambda payload, _: payload * 8) as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                program.send(bytes(size), a.port)
+                await eventually(lambda: a.counters.unsendable, "it is counted")
+                program.send(bytes(1000), a.port)  # fits, but the answer does not
+                await eventually(lambda: b.counters.unsendable, "it is counted")
+                assert await program.ask(b"short", a.port) == b"short" * 8
+                assert a.counters == Counters(sent=2, received=1, unsendable=1)
+                assert b.counters == Counters(sent=1, received=2, unsendable=1)
+                told = "a datagram to the other side was not sent: Message too long"
+                assert (a.problems, b.problems) == ([told], [told])
+
+    async def test_a_payload_that_no_datagram_holds_is_counted_at_both_sides(self) -> None:
+        """Only a peer of another make can send it: two halves that are too long together."""
+        with Program() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                program.send(b"x", a.port)
+                _, source = await service.receive()
+                a.path.send(1, True, bytes(100_000))
+                await eventually(lambda: b.counters.unsendable == 1, "b counts it")
+                assert b.problems == [
+                    f"a datagram to {service.endpoint} was not sent: Message too long"
+                ]
+                b.path.send(1, False, bytes(100_000))
+                await eventually(lambda: a.counters.unsendable == 1, "a counts it")
+                assert a.problems == [
+                    f"a reply to {program.endpoint} was not sent: [Errno 90] Message too long"
+                ]
+                service.send(b"still alive", source)
+                assert (await program.receive())[0] == b"still alive"
+
+    async def test_datagrams_are_dropped_and_told_until_a_path_stands(self) -> None:
+        async with Host(unused(), "host_a", "host_b", listen="127.0.0.1") as a:
+            with Program() as program:
+                program.send(b"x", a.port)
+                program.send(b"y", a.port)
+                await eventually(lambda: a.counters.unsendable == 2, "both are counted")
+            assert set(a.problems) == {
+                "datagrams from local programs are dropped until a path stands"
+            }
+
+    async def test_a_datagram_for_no_flow_is_counted_and_harms_nothing(self) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                b.path.send(1, False, b"to nobody yet")
+                b.path.send(2**32 - 1, False, b"")
+                await eventually(lambda: a.counters.unclaimed == 2, "a counts them")
+                assert await program.ask(b"x", a.port) == b"x"
+                assert not program.has_received()
+
+    async def test_a_direction_that_the_other_side_does_not_serve_is_told_there(self) -> None:
+        with Service() as service:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                a.path.send(1, False, b"x")
+                await eventually(lambda: b.counters.unclaimed == 1, "b counts it")
+                b.path.send(1, True, b"x")
+                await eventually(lambda: a.counters.unclaimed == 1, "a counts it")
+                told = "the other side sends datagrams, but this side has no "
+                assert (a.problems, b.problems) == ([f"{told}--connect"], [f"{told}--listen"])
+
+    async def test_a_flow_without_a_socket_is_told_and_the_next_one_works(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                with monkeypatch.context() as patch:
+                    patch.setattr(forwarder_module, "open_udp", _no_file)
+                    program.send(b"x", a.port)
+                    await eventually(lambda: b.counters.unsendable == 1, "it is counted")
+                assert b.problems == [f"no way to {service.endpoint}: [Errno 24] No file left"]
+                assert await program.ask(b"y", a.port) == b"y"
+
+    async def test_a_flow_whose_other_addresses_get_no_socket_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = unused(), unused()
+        async with two_hosts(connect=[first, second]) as (_, b):
+            assert b.connector is not None
+            b.connector.deliver(1, memoryview(b"early"))
+            with monkeypatch.context() as patch:
+                patch.setattr(forwarder_module, "open_udp", _no_file)
+                b.connector.deliver(1, memoryview(b"late"))
+            assert b.connector.flows == 0
+            assert b.problems == [f"no way to {first} or {second}: [Errno 24] No file left"]
+            with Service(*second.sockaddr) as service:
+                b.connector.deliver(1, memoryview(b"again"))
+                await eventually(lambda: service.asked, "the service is asked")
+
+    async def test_a_second_try_that_fails_for_another_reason_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(forwarder_module, "open_udp", _refusing_udp)
+        target = unused()
+        async with two_hosts(connect=[target]) as (_, b):
+            assert b.connector is not None
+            b.connector.deliver(1, memoryview(b"x"))
+            assert (b.counters.refused, b.counters.unsendable) == (1, 1)
+            assert b.problems[-1] == f"a datagram to {target} was not sent: No buffer space"
+
+    async def test_an_error_of_the_listening_socket_is_no_news(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, _):
+                assert a.listener is not None
+                receive = a.listener._socket.receive_into
+                errors = [OSError(errno.ENETDOWN, "Network is down")]
+
+                def stumble(view: memoryview) -> object:
+                    if errors:
+                        raise errors.pop()
+                    return receive(view)
+
+                monkeypatch.setattr(a.listener._socket, "receive_into", stumble)
+                assert await program.ask(b"x", a.port) == b"x"
+                assert errors == []
+
+    async def test_an_error_of_a_service_s_socket_ends_neither_flow_nor_client(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                monkeypatch.setattr(forwarder_module, "open_udp", _stumbling_udp)
+                assert await program.ask(b"x", a.port) == b"x"
+                assert b.counters == Counters(sent=1, received=1, unsendable=1)
+                assert b.problems == [
+                    f"a datagram to {service.endpoint} was not sent: No route to host"
+                ]
+
+
+class _Narrow(socket.socket):
+    """A socket whose path carries datagrams of 1300 octets at most."""
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        if memoryview(data).nbytes > 1300:
+            raise OSError(errno.EMSGSIZE, "Message too long")
+        return super().send(data, flags)
+
+
+class _Stumbling(socket.socket):
+    """A socket that first reports an error that some router caused."""
+
+    stumbled = False
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        if not self.stumbled:
+            self.stumbled = True
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        return super().recv_into(buffer, nbytes, flags)
+
+
+class _Refusing(socket.socket):
+    """A socket that reports an ICMP error, and has no buffer for the second try."""
+
+    refused = False
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        if self.refused:
+            raise OSError(errno.ENOBUFS, "No buffer space")
+        self.refused = True
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
+def _narrow_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:
+    return _as(_Narrow, open_udp(host, port))
+
+
+def _stumbling_udp(host: str) -> socket.socket:
+    return _as(_Stumbling, open_udp(host))
+
+
+def _refusing_udp(host: str) -> socket.socket:
+    return _as(_Refusing, open_udp(host))
+
+
+def _no_file(host: str) -> socket.socket:
+    raise OSError(errno.EMFILE, "No file left")
+
+
+def _as(kind: type[socket.socket], sock: socket.socket) -> socket.socket:
+    other = kind(fileno=sock.detach())
+    other.setblocking(False)
+    return other
+
+
+class TestFlows:
+    """Flows come and go with the programs."""
+
+    async def test_idle_flows_are_forgotten_on_both_sides_and_come_back(self) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint], idle=0.02) as (a, b):
+                assert a.listener is not None
+                assert b.connector is not None
+                for _ in range(2):
+                    assert await program.ask(b"x", a.port) == b"x"
+                    await eventually(lambda: not a.listener.flows, "a forgets the flow")  # type: ignore[union-attr]
+                    await eventually(lambda: not b.connector.flows, "b forgets the flow")  # type: ignore[union-attr]
+                assert len({source for _, source in service.asked}) == 2
+
+    async def test_only_what_is_idle_expires(self) -> None:
+        loop = asyncio.get_running_loop()
+        with Service() as service, Program() as idle, Program() as busy, Program() as taker:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                for program in (idle, busy, taker):
+                    await program.ask(b"x", a.port)
+                taker_at = service.asked[-1][1]
+                await asyncio.sleep(0.001)  # so that the clock has moved
+                now = loop.time()
+                await busy.ask(b"y", a.port)
+                service.send(b"only receives", taker_at)
+                await taker.receive()
+                for side in (a.listener, b.connector):
+                    assert side is not None
+                    side.expire(now)
+                    assert side.flows == 2
+                for program in (busy, taker):
+                    assert await program.ask(b"z", a.port) == b"z"
+                assert len({source for _, source in service.asked}) == 3
+
+    @pytest.mark.parametrize("receives_only", [False, True])
+    async def test_a_full_table_gives_up_the_least_recently_used_flow(
+        self, receives_only: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(forwarder_module, "MAX_FLOWS", 2)
+        with Service() as service, Program() as used, Program() as idle, Program() as third:
+            async with two_hosts(connect=[service.endpoint]) as (a, b):
+                for program in (used, idle):
+                    await program.ask(b"x", a.port)
+                used_at, idle_at = (source for _, source in service.asked)
+                if receives_only:
+                    service.send(b"y", used_at)
+                    await used.receive()
+                else:
+                    await used.ask(b"y", a.port)
+                await third.ask(b"x", a.port)
+                service.send(b"to the idle", idle_at)
+                service.send(b"to the used", used_at)
+                assert (await used.receive())[0] == b"to the used"
+                assert not idle.has_received()
+                assert a.listener is not None
+                assert b.connector is not None
+                assert a.listener.flows == b.connector.flows == 2
+                assert await idle.ask(b"back", a.port) == b"back"
+
+    async def test_a_process_that_may_have_few_files_has_few_flows(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(forwarder_module, "file_limit", lambda _: 66)
+        connector = Connector([unused()], Counters(), print)
+        for number in range(5):
+            connector.deliver(number, memoryview(b""))
+        assert connector.flows == 2
+        connector.close()
+        assert connector.flows == 0
+
+
+class TestAskedAddress:
+    """On a wildcard address, a reply leaves from the address that was asked."""
+
+    @pytest.mark.parametrize("listen", ["0.0.0.0", "::", "0::0"])
+    async def test_one_program_asks_several_addresses_of_the_listener(self, listen: str) -> None:
+        with Service() as service, Program() as program:
+            async with two_hosts(listen=listen, connect=[service.endpoint]) as (a, _):
+                port = a.port.port
+                asked = [Endpoint(f"127.0.0.{number}", port) for number in (2, 1, 3)]
+                for endpoint in (*asked, *asked):
+                    program.send(b"%d" % endpoint.port, endpoint)
+                    assert (await program.receive())[1] == endpoint
+                assert len({source for _, source in service.asked}) == 3
+
+    async def test_an_ipv6_program_gets_its_reply_from_the_ipv6_wildcard(self) -> None:
+        with Service() as service, Program("::1") as program:
+            async with two_hosts(listen="::", connect=[service.endpoint]) as (a, _):
+                asked = Endpoint("::1", a.port.port)
+                program.send(b"x", asked)
+                assert await program.receive() == (b"x", asked)
+
+    async def test_a_broadcast_is_answered_from_an_address_of_this_host(self) -> None:
+        with Service() as service, Program() as program:
+            program.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            async with two_hosts(listen="0.0.0.0", connect=[service.endpoint]) as (a, _):
+                port = a.port.port
+                program.send(b"x", Endpoint("127.255.255.255", port))
+                assert await program.receive() == (b"x", Endpoint("127.0.0.1", port))

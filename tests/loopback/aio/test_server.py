@@ -1,0 +1,439 @@
+"""The server over real sockets: hostile, slow and silent clients cost nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from nat_traversal import Endpoint, Server, ServerLimits, UsageError, rendezvous, serve
+from nat_traversal.aio import control_connection as control_module
+from nat_traversal.aio import server as server_module
+from nat_traversal.aio.control_connection import ControlProtocol
+from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket
+from nat_traversal.machine import events as e
+from nat_traversal.wire import control
+from nat_traversal.wire import datagrams as d
+from nat_traversal.wire import messages as m
+from tests.loopback.support import (
+    DEADLINE,
+    Host,
+    Program,
+    Wire,
+    a_server,
+    announce,
+    eventually,
+    register,
+)
+
+DISCARD = [Endpoint("127.0.0.1", 9)]
+
+
+async def a_pair_connects(server: Endpoint) -> None:
+    async with (
+        Host(server, "host_a", "host_b", listen="127.0.0.1") as a,
+        Host(server, "host_b", "host_a", connect=DISCARD) as b,
+    ):
+        await a.connected()
+        await b.connected()
+
+
+@pytest.fixture
+def no_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "RATE", 1e9)
+    monkeypatch.setattr(rendezvous, "BURST", 10**9)
+
+
+@asynccontextmanager
+async def a_deaf_client(server: Server) -> AsyncIterator[tuple[Wire, ControlProtocol]]:
+    """A client that asks and does not read, and the server's end of its connection.
+
+    It is left with many octets that wait at the server, more than the kernel's buffers take.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, server.endpoint.sockaddr)
+    async with Wire(*await asyncio.open_connection(sock=sock)) as wire:
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await eventually(lambda: server._connections, "the server accepts")
+        protocol = server._connections[max(server._connections)]
+        accepted = protocol.transport.get_extra_info("socket")
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        while protocol.transport.get_write_buffer_size() < 32_768:
+            # As if it had asked. Were it to ask, more might be under way than the server lets wait.
+            protocol.transport.write(control.encode(m.HeartbeatAnswer(1)) * 20)
+            await asyncio.sleep(0)
+        yield wire, protocol
+
+
+async def test_two_lines_in_one_segment_are_two_messages() -> None:
+    async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+        wire.send(register("host_a", "host_b"), m.Heartbeat(7))
+        assert isinstance(await wire.next(), m.Registered)
+        assert await wire.next() == m.PeerStatus(m.PeerState.ABSENT)
+        assert await wire.next() == m.HeartbeatAnswer(7)
+
+
+async def test_a_line_may_come_octet_by_octet() -> None:
+    async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+        sock = wire.writer.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for octet in control.encode(register("host_a", "host_b")):
+            wire.writer.write(bytes([octet]))
+            await asyncio.sleep(0)
+        assert isinstance(await wire.next(), m.Registered)
+
+
+GARBAGE = [
+    b"\n",
+    b"garbage\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) + b"\n",
+    b"\xff\xfe\n",
+    b"[]\n",
+    b"{}\n",
+    b'{"type": 1}\n',
+    b'{"type": "register"}\n',
+    b"[" * 4000 + b"\n",
+    b"x" * (control.MAX_LINE - 1) + b"\n",
+    b"x" * control.MAX_LINE,
+    b"x" * 100_000,
+    b'{"type": "ping", "transaction": ' + b"9" * 4000 + b"}\n",
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=[repr(line[:16]) for line in GARBAGE])
+async def test_a_garbled_line_gets_an_error_and_a_close(garbage: bytes) -> None:
+    async with a_server() as (server, notices), await Wire.to(server.endpoint) as wire:
+        wire.writer.write(garbage)
+        refused = await wire.next()
+        assert isinstance(refused, m.Refused)
+        assert refused.code == m.ErrorCode.BAD_MESSAGE
+        await wire.ended()
+        assert await notices.wait(e.HostRefused) == e.HostRefused(None, refused.code, refused.text)
+        await a_pair_connects(server.endpoint)
+
+
+async def test_a_good_line_before_a_garbled_one_counts() -> None:
+    async with a_server() as (server, notices), await Wire.to(server.endpoint) as wire:
+        wire.writer.write(control.encode(register("host_a", "host_b")) + b"garbage\nmore\n")
+        await wire.until(m.Registered)
+        assert (await wire.until(m.Refused)).code == m.ErrorCode.BAD_MESSAGE
+        assert await wire.next() is None
+        assert notices.of(e.HostLeft) == [e.HostLeft("host_a")]
+
+
+async def test_nothing_is_heard_from_a_connection_after_its_end_was_decided() -> None:
+    async with a_server() as (server, notices), await Wire.to(server.endpoint) as wire:
+        wire.writer.write(b"garbage\n" + control.encode(register("host_a", "host_b")))
+        assert isinstance(await wire.next(), m.Refused)
+        await wire.ended()
+        assert notices.of(e.HostRegistered) == []
+
+
+async def test_half_a_line_and_a_close_is_no_news() -> None:
+    async with a_server() as (server, notices):
+        async with await Wire.to(server.endpoint) as wire:
+            wire.writer.write(control.encode(register("host_a", "host_b"))[:20])
+            wire.writer.write_eof()
+            await wire.ended()
+        assert notices == []
+        assert server._connections == {}
+
+
+@pytest.mark.parametrize("count", [9, 200])
+async def test_idle_connections_do_not_delay_a_pair(count: int) -> None:
+    async with AsyncExitStack() as stack:
+        server, notices = await stack.enter_async_context(a_server())
+        for _ in range(count):
+            await stack.enter_async_context(await Wire.to(server.endpoint))
+        await a_pair_connects(server.endpoint)
+        assert len(server._connections) >= count
+        assert notices.of(e.HostRefused) == []
+
+
+async def test_connections_above_the_cap_push_out_the_oldest_unregistered_one() -> None:
+    limits = ServerLimits(connections=3)
+    async with AsyncExitStack() as stack:
+        server, _ = await stack.enter_async_context(a_server(limits=limits))
+        host = await stack.enter_async_context(await Wire.to(server.endpoint))
+        host.send(register("host_c", "host_d"))
+        await host.until(m.Registered)
+        silent = [await stack.enter_async_context(await Wire.to(server.endpoint)) for _ in range(5)]
+        for wire in silent[:3]:
+            assert (await wire.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
+            await wire.ended()
+        await a_pair_connects(server.endpoint)
+        for wire in silent[3:]:
+            assert (await wire.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
+        host.send(m.Heartbeat(5))
+        await host.until(m.HeartbeatAnswer)
+
+
+async def test_a_server_full_of_registered_hosts_refuses_the_next() -> None:
+    async with AsyncExitStack() as stack:
+        server, _ = await stack.enter_async_context(a_server(limits=ServerLimits(connections=1)))
+        host = await stack.enter_async_context(await Wire.to(server.endpoint))
+        host.send(register("host_a", "host_b"))
+        await host.until(m.Registered)
+        async with await Wire.to(server.endpoint) as late:
+            late.send(register("host_b", "host_a"))
+            assert (await late.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
+            await late.ended()
+        host.send(m.Heartbeat(5))
+        await host.until(m.HeartbeatAnswer)
+        assert server.rendezvous.registered == {"host_a"}
+
+
+@pytest.mark.usefixtures("no_rate_limit")
+async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() -> None:
+    async with a_server() as (server, _), a_deaf_client(server) as (deaf, protocol):
+        backlog = protocol.transport.get_write_buffer_size
+        while protocol._transport is not None:
+            deaf.writer.write(control.encode(m.Heartbeat(1)) * 100)
+            await asyncio.sleep(0)
+            assert protocol._transport is None or backlog() <= control_module.MAX_BACKLOG
+            await a_pair_connects(server.endpoint)
+        await eventually(lambda: not server._connections, "the server forgets it")
+
+
+async def test_a_flood_of_messages_ends_the_connection_that_sends_it() -> None:
+    async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+        wire.send(register("host_c", "host_d", b"c" * 16), *[m.Heartbeat(1)] * 1000)
+        assert (await wire.until(m.Refused)).code == m.ErrorCode.TOO_FAST
+        await wire.ended()
+        await a_pair_connects(server.endpoint)
+
+
+async def test_a_connection_without_a_registration_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "REGISTER_WITHIN", 0.02)
+    async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+        assert (await wire.until(m.Refused)).code == m.ErrorCode.TOO_SLOW
+        await wire.ended()
+
+
+async def test_a_silent_host_ends_and_an_answering_one_stays() -> None:
+    async with a_server(limits=ServerLimits(heartbeat=0.4)) as (server, notices):
+        address = server.endpoint
+        async with await Wire.to(address) as silent, await Wire.to(address) as host:
+            silent.send(register("silent", "host_d", b"s" * 16))
+            host.send(register("host_a", "host_b"))
+
+            async def answer() -> None:
+                while True:
+                    ping = await host.until(m.Heartbeat)
+                    host.send(m.HeartbeatAnswer(ping.transaction))
+
+            answering = asyncio.create_task(answer())
+            await eventually(lambda: e.HostLeft("silent") in notices, "the silent host ends")
+            await silent.ended()
+            assert server.rendezvous.registered == {"host_a"}
+            answering.cancel()
+
+
+class TestIdentity:
+    """One id, two clients."""
+
+    async def test_an_id_in_use_is_refused_while_its_holder_answers(self) -> None:
+        async with (
+            a_server() as (server, _),
+            Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as holder,
+        ):
+            await holder.notices.wait(e.RegisteredAtServer)
+            async with Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as second:
+                refused = await second.notices.wait(e.ServerRefused)
+                assert refused.code == m.ErrorCode.ID_IN_USE
+                assert "choose another --id" in refused.text
+            assert server.rendezvous.registered == {"host_a"}
+
+    async def test_an_id_whose_holder_is_dead_is_taken_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rendezvous, "CHALLENGE_WITHIN", 0.02)
+        async with a_server() as (server, _), await Wire.to(server.endpoint) as dead:
+            dead.send(register("host_a", "host_b"))
+            await dead.until(m.Registered)
+            await a_pair_connects(server.endpoint)
+            assert (await dead.until(m.Refused)).code == m.ErrorCode.REPLACED
+            await dead.ended()
+
+
+class TestUdp:
+    """The server's UDP port."""
+
+    async def test_the_answer_leaves_from_the_address_that_was_asked(self) -> None:
+        async with a_server("0.0.0.0") as (server, _), await Wire.to(server.endpoint) as wire:
+            wire.send(register("host_a", "host_b"))
+            await wire.until(m.Registered)
+            with Program() as program:
+                for number in (2, 1, 3, 2):
+                    asked = Endpoint(f"127.0.0.{number}", server.endpoint.port)
+                    program.send(announce(), asked)
+                    data, source = await program.receive()
+                    answer = d.decode(data)
+                    assert source == asked
+                    assert isinstance(answer, d.Announced)
+                    assert answer.mapped == program.endpoint
+
+    async def test_an_answer_is_never_longer_than_the_question(self) -> None:
+        async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+            wire.send(register("host_a", "host_b"))
+            await wire.until(m.Registered)
+            with Program() as program:
+                question = announce()
+                assert len(await program.ask(question, server.endpoint)) <= len(question)
+
+    async def test_noise_of_every_length_is_dropped_and_gets_no_answer(self) -> None:
+        numbers = random.Random(2)
+        async with a_server() as (server, _):
+            with Program() as program:
+                for length in [*range(1500), 9000, 65_507]:
+                    program.send(numbers.randbytes(length), server.endpoint)
+                    program.send(bytes([numbers.choice(list(d.Kind))]) * length, server.endpoint)
+                    if length % 50 == 0:  # no more than its socket holds
+                        await asyncio.sleep(0)
+                await a_pair_connects(server.endpoint)
+                assert server.dropped_datagrams > 0
+                assert not program.has_received()
+
+    async def test_an_announce_of_nobody_gets_no_answer(self) -> None:
+        async with a_server() as (server, _):
+            with Program() as program:
+                program.send(announce(b"?" * 16), server.endpoint)
+                counters = server.rendezvous.counters
+                await eventually(lambda: counters.unknown_announces == 1, "it is counted")
+                assert not program.has_received()
+
+    async def test_an_answer_that_cannot_be_sent_is_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+            wire.send(register("host_a", "host_b"))
+            await wire.until(m.Registered)
+            with Program() as program, monkeypatch.context() as patch:
+                patch.setattr(server._udp, "answer", _no_buffer)
+                program.send(announce(), server.endpoint)
+                await eventually(lambda: server.dropped_datagrams == 1, "it is counted")
+            await a_pair_connects_with(server.endpoint, wire)
+
+    async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with a_server() as (server, _):
+            receive, errors = server._udp.receive_into, [OSError(101, "Network is unreachable")]
+
+            def stumble(view: memoryview) -> object:
+                if errors:
+                    raise errors.pop()
+                return receive(view)
+
+            monkeypatch.setattr(server._udp, "receive_into", stumble)
+            await a_pair_connects(server.endpoint)
+            assert errors == []
+
+
+def _no_buffer(*_: object) -> None:
+    raise OSError(105, "No buffer space available")
+
+
+async def a_pair_connects_with(server: Endpoint, wire: Wire) -> None:
+    """host_a is `wire`'s: it is still served."""
+    with Program() as program:
+        assert isinstance(d.decode(await program.ask(announce(), server)), d.Announced)
+    wire.send(m.Heartbeat(5))
+    await wire.until(m.HeartbeatAnswer)
+
+
+class TestServe:
+    """`nat_traversal.serve`, for programs in Python."""
+
+    async def test_it_frees_its_ports_when_the_block_ends(self) -> None:
+        async with await serve("127.0.0.1", 0) as server:
+            endpoint = server.endpoint
+            await a_pair_connects(endpoint)
+        with (
+            Program(port=endpoint.port),
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            pytest.raises(ConnectionRefusedError),
+        ):
+            tcp.connect(endpoint.sockaddr)
+        async with await serve(endpoint.address, endpoint.port) as again:
+            assert again.endpoint == endpoint
+            await a_pair_connects(endpoint)
+
+    @pytest.mark.usefixtures("no_rate_limit")
+    async def test_its_end_ends_every_connection_also_of_those_who_do_not_read(self) -> None:
+        server = await serve("127.0.0.1", 0)
+        async with a_deaf_client(server) as (_, protocol), await Wire.to(server.endpoint) as host:
+            host.send(register("host_a", "host_b"))
+            await host.until(m.Registered)
+            await server.close()
+            assert protocol._transport is None
+            await host.ended()
+
+    async def test_a_port_that_is_free_for_tcp_only_is_passed_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, taken = AnsweringSocket, [UsageError("taken")] * 3
+
+        def sometimes(host: str, port: int) -> object:
+            if taken:
+                raise taken.pop()
+            return real(host, port)
+
+        monkeypatch.setattr(server_module, "AnsweringSocket", sometimes)
+        async with await serve("127.0.0.1", 0) as server:
+            await a_pair_connects(server.endpoint)
+        assert taken == []
+
+    async def test_a_taken_port_and_a_wrong_address_are_usage_errors(self) -> None:
+        async with await serve("127.0.0.1", 0) as server:
+            with pytest.raises(UsageError, match="another program has it"):
+                await serve("127.0.0.1", server.endpoint.port)
+        with pytest.raises(UsageError, match="no such address"):
+            await serve("192.0.2.77", 0)
+        with pytest.raises(UsageError, match="by IPv4 only"):
+            await serve("::1", 0)
+
+    async def test_it_takes_no_more_connections_than_it_may_have_files(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 1)
+        async with await serve("127.0.0.1", 0) as server:
+            assert "room for 1 connections only: raise `ulimit -n`" in caplog.text
+            async with await Wire.to(server.endpoint) as first, await Wire.to(server.endpoint):
+                assert (await first.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
+
+    async def test_an_operator_who_does_not_listen_is_told_nothing(self) -> None:
+        async with await serve("127.0.0.1", 0) as server:
+            await a_pair_connects(server.endpoint)
+
+
+@pytest.mark.usefixtures("no_rate_limit")
+class TestClose:
+    """A connection is closed once everything is sent, but not for ever."""
+
+    async def test_one_who_reads_at_last_gets_everything(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control_module, "CLOSE_WITHIN", DEADLINE)
+        async with a_server() as (server, notices), a_deaf_client(server) as (slow, protocol):
+            slow.writer.write(b"garbage\n")
+            await notices.wait(e.HostRefused)
+            assert protocol.transport.get_write_buffer_size()
+            slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            await slow.until(m.Refused)
+            await slow.ended()
+            await eventually(lambda: protocol._transport is None, "it is closed")
+            assert protocol._cut is not None
+            assert protocol._cut.cancelled()  # asyncio fails on an abort after such a close
+
+    async def test_one_who_does_not_read_is_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(control_module, "CLOSE_WITHIN", 0.02)
+        async with a_server() as (server, notices), a_deaf_client(server) as (deaf, protocol):
+            deaf.writer.write(b"garbage\n")
+            await notices.wait(e.HostRefused)
+            await eventually(lambda: protocol._transport is None, "it is cut")

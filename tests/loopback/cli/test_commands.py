@@ -1,0 +1,432 @@
+"""The public commands as processes, from a checkout and installed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+from nat_traversal import Endpoint, session
+from nat_traversal.machine import events as e
+from nat_traversal.wire import messages as m
+from tests.loopback.support import (
+    Command,
+    Host,
+    Program,
+    Service,
+    Wire,
+    a_server,
+    announce,
+    register,
+    unused,
+)
+
+SERVER = ("python3", "traversal_server.py")
+CLIENT = ("python3", "traversal_client.py")
+FORMS = [
+    (SERVER, CLIENT),
+    (("python3", "-m", "nat_traversal", "server"), ("python3", "-m", "nat_traversal", "client")),
+    (("traversal-server",), ("traversal-client",)),
+    (("nat-traversal", "server"), ("nat-traversal", "client")),
+]
+BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+def host_a(server: Endpoint | str) -> tuple[str, ...]:
+    return (*CLIENT, "--server", str(server), "--id", "host_a", "-r", "host_b")
+
+
+def at(endpoint: Endpoint) -> tuple[str, ...]:
+    return ("--host", endpoint.address, "--port", str(endpoint.port))
+
+
+async def listening(server: Command) -> Endpoint:
+    line = await server.line("listening on")
+    found = re.fullmatch(r"listening on ([\d.]+):(\d+), TCP and UDP", line)
+    assert found
+    return Endpoint(found[1], int(found[2]))
+
+
+@pytest.mark.parametrize(("server_words", "client_words"), FORMS)
+async def test_two_clients_forward_a_datagram_and_its_reply(
+    server_words: tuple[str, ...], client_words: tuple[str, ...]
+) -> None:
+    with Service() as service, Program() as program:
+        local = unused()
+        async with Command.run(*server_words, "--port", "0") as server:
+            port = (await listening(server)).port
+            common = (*client_words, "--server", f"127.0.0.1:{port}", "--id")
+            async with (
+                Command.run(*common, "host_a", "-r", "host_b", "--listen", str(local)) as a,
+                Command.run(
+                    *common, "host_b", "-r", "host_a", "--connect", str(service.endpoint)
+                ) as b,
+            ):
+                await a.line("connected to 127.0.0.1:")
+                await b.line("connected to 127.0.0.1:")
+                await server.line("host_a and host_b are connected (round 1)")
+                assert await program.ask(b"hello", local) == b"hello"
+                assert await a.end(signal.SIGTERM) == 0
+                await b.line("host_a has left")
+                assert await b.end(signal.SIGINT) == 0
+                assert a.told[-1] == "datagrams: 1 to the other side, 1 from it"
+            assert await server.end(signal.SIGTERM) == 0
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, Program(port=port):
+        with pytest.raises(ConnectionRefusedError):
+            tcp.connect(("127.0.0.1", port))
+        Program(*local.sockaddr).sock.close()
+
+
+async def test_a_server_by_name_a_service_by_name_and_an_id_that_is_told() -> None:
+    with Service() as service, Program() as program:
+        async with (
+            a_server() as (server, _),
+            Command.run(
+                *CLIENT,
+                *("--server", f"localhost:{server.endpoint.port}", "-r", "host_b"),
+                *("--connect", f"localhost:{service.endpoint.port}"),
+            ) as a,
+        ):
+            found = re.fullmatch(
+                r"this host's id is (host-[0-9a-f]{8}): the other side needs -r \1",
+                await a.line("this host's id is"),
+            )
+            assert found
+            async with Host(server.endpoint, "host_b", found[1], listen="127.0.0.1") as b:
+                await b.connected()
+                assert await program.ask(b"x", b.port) == b"x"
+
+
+async def test_two_ids_that_nobody_chose_differ() -> None:
+    words = (*CLIENT, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
+    async with (
+        Command.run(*words, "--json", "--quiet") as one,
+        Command.run(*words, "--json", "--quiet") as other,
+    ):
+        ids = [(await command.event("started"))["id"] for command in (one, other)]
+        assert ids[0] != ids[1]
+        for command in (one, other):
+            assert await command.end(signal.SIGTERM) == 0
+            assert command.told == []
+
+
+async def test_json_has_the_whole_story_and_no_secret() -> None:
+    local = str(unused())
+    async with (
+        a_server() as (server, _),
+        Command.run(*host_a(server.endpoint), "--listen", local, "--json") as a,
+    ):
+        await a.event("mapping-learned")
+        async with Host(
+            server.endpoint, "host_b", "host_a", connect=[Endpoint("127.0.0.1", 9)]
+        ) as b:
+            await a.event("path-established")
+            token = (await b.connected()).token.hex()
+        await a.event("path-lost")
+        assert await a.end(signal.SIGTERM) == 0
+    names = [event["event"] for event in a.events]
+    story = [
+        *("started", "registered-at-server", "round-started", "hello-went-out", "hello-came-in"),
+        *("path-established", "path-lost", "stopped"),
+    ]
+    assert sorted(story, key=names.index) == story
+    assert names[-1] == "stopped"
+    elapsed = [event["elapsed"] for event in a.events]
+    assert elapsed == sorted(elapsed)
+    assert a.events[0]["id"] == "host_a"
+    assert token[:8] not in json.dumps(a.events) + "".join(a.told)
+
+
+async def test_the_server_tells_its_story_in_json() -> None:
+    async with Command.run(*SERVER, "--host", "127.0.0.1", "--port", "0", "--json") as server:
+        endpoint = (await server.event("listening"))["endpoint"]
+        address, port = endpoint.split(":")
+        where = Endpoint(address, int(port))
+        async with (
+            Host(where, "host_a", "host_b", listen="127.0.0.1"),
+            Host(where, "host_b", "host_a", listen="127.0.0.1"),
+        ):
+            connected = await server.event("pair-connected")
+            assert (connected["first"], connected["second"]) == ("host_a", "host_b")
+        assert await server.end(signal.SIGINT) == 0
+        names = [event["event"] for event in server.events]
+        assert names[:3] == ["listening", "host-registered", "host-registered"]
+        assert names[-1] == "stopped"
+
+
+async def test_verbose_tells_every_state_change_and_quiet_only_errors() -> None:
+    async with a_server() as (server, _):
+        words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9")
+        async with Command.run(*words, "--verbose") as a:
+            await a.line("CONNECTING -> REGISTERING")
+            await a.line("REGISTERING -> REGISTERED")
+            assert await a.end(signal.SIGTERM) == 0
+        async with Command.run(*words, "--quiet", "--json") as a:
+            await a.event("registered-at-server")
+            assert await a.end(signal.SIGTERM) == 0
+            assert a.told == []
+    async with Command.run(*CLIENT, "--quiet", "--server", "x", "-r", "host_b", "--id", "a") as a:
+        assert await a.end() == 2
+        assert a.told == [
+            "error: nothing to forward: give --listen PORT, --connect HOST:PORT or both"
+        ]
+
+
+class TestStop:
+    """Ctrl-C and SIGTERM are no errors, at whatever stage."""
+
+    @BOTH_SIGNALS
+    async def test_while_the_server_is_not_there(self, number: signal.Signals) -> None:
+        async with Command.run(*host_a(unused()), "--connect", "127.0.0.1:9") as a:
+            await a.line("Connection refused; trying again in")
+            assert await a.end(number) == 0
+            assert a.told[-1] == "datagrams: 0 to the other side, 0 from it"
+
+    @BOTH_SIGNALS
+    async def test_while_the_server_does_not_answer(self, number: signal.Signals) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            silent.setblocking(False)
+            words = host_a(Endpoint(*silent.getsockname()))
+            async with Command.run(*words, "--connect", "127.0.0.1:9") as a:
+                accepted, _ = await asyncio.get_running_loop().sock_accept(silent)
+                assert await a.end(number) == 0
+                accepted.close()
+
+    @BOTH_SIGNALS
+    async def test_while_the_peer_is_not_there(self, number: signal.Signals) -> None:
+        async with (
+            a_server() as (server, notices),
+            Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a,
+        ):
+            await a.line("seen from outside as")
+            assert await a.end(number) == 0
+            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+
+    @BOTH_SIGNALS
+    async def test_while_connected(self, number: signal.Signals) -> None:
+        async with (
+            a_server() as (server, _),
+            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+            Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a,
+        ):
+            await b.connected()
+            assert await a.end(number) == 0
+            assert await b.notices.wait(e.PathLost) == e.PathLost("the other side closed it")
+
+    @pytest.mark.parametrize("name", ["--server", "--connect"])
+    @BOTH_SIGNALS
+    async def test_while_a_name_is_being_looked_up(self, name: str, number: signal.Signals) -> None:
+        """Behind a name server that does not answer: the lookup itself cannot be stopped."""
+        program = (
+            "import socket, sys, threading\n"
+            "from nat_traversal.cli.main import client_main\n"
+            "def hang(*_):\n"
+            "    print('asked', file=sys.stderr, flush=True)\n"
+            "    threading.Event().wait()\n"
+            "socket.getaddrinfo = hang\n"
+            "sys.exit(client_main(sys.argv[1:]))\n"
+        )
+        words = {
+            "--server": ("--server", "server.example", "--listen", str(unused())),
+            "--connect": ("--server", "127.0.0.1:9", "--connect", "dns.example:53"),
+        }[name]
+        async with Command.run("python3", "-c", program, "-r", "host_b", *words) as a:
+            await a.line("asked")
+            assert await a.end(number) == 0
+
+
+class TestStatus:
+    """Every end has its own exit status, and says why in words."""
+
+    async def test_2_for_a_wrong_argument(self) -> None:
+        async with Command.run(*SERVER, "--port", "65536") as server:
+            assert await server.end() == 2
+            assert len(server.told) == 1
+            assert server.told[0].startswith("error: argument --port: '65536' must be")
+
+    async def test_2_for_a_port_that_is_taken(self) -> None:
+        with Program() as taken:
+            words = ("--server", "127.0.0.1:9", "-r", "b", "--listen", str(taken.endpoint.port))
+            async with Command.run(*CLIENT, "--id", "a", *words) as a:
+                assert await a.end() == 2
+                assert len(a.told) == 1
+                assert f"cannot use UDP {taken.endpoint}: another program has it" in a.told[0]
+
+    async def test_3_for_a_server_that_cannot_be_reached(self) -> None:
+        server = unused()
+        async with Command.run(*host_a(server), "--connect", "127.0.0.1:9", "--once") as a:
+            assert await a.end() == 3
+            assert f"server: cannot connect to {server}: Connection refused; giving up" in a.told
+
+    async def test_4_for_a_traversal_that_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
+        async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
+            mute.send(register("0_first", "host_a"))  # role A, who has to speak first
+            await mute.until(m.Registered)
+            with Program() as program:
+                program.send(announce(), server.endpoint)
+                words = ("--server", str(server.endpoint), "--id", "host_a", "-r", "0_first")
+                async with Command.run(
+                    *CLIENT, *words, "--connect", "127.0.0.1:9", "--once", "--json"
+                ) as a:
+                    assert await a.end() == 4
+            why = "0_first did not obey the order to send HELLO 1"
+            assert f"no path: {why}; giving up" in a.told
+            failed = next(event for event in a.events if event["event"] == "attempt-failed")
+            assert (failed["code"], failed["text"], failed["retry_in"]) == (
+                "peer-silent",
+                why,
+                None,
+            )
+
+    async def test_5_for_an_id_in_use(self) -> None:
+        async with (
+            a_server() as (server, _),
+            Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
+        ):
+            await holder.notices.wait(e.RegisteredAtServer)
+            async with Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a:
+                assert await a.end() == 5
+                assert (
+                    "the server refused: the id 'host_a' is in use by another client: "
+                    "choose another --id"
+                ) in a.told
+
+    async def test_6_for_a_path_that_ended(self) -> None:
+        async with a_server() as (server, _):
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--once")
+            async with Command.run(*words) as a:
+                async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
+                    await b.connected()
+                    await a.line("connected to")
+                assert await a.end() == 6
+                assert "connection lost: the other side closed it" in a.told
+
+
+class TestStreams:
+    """Readers of the output may go away; disks may be full."""
+
+    async def test_a_reader_that_goes_away_stops_nothing(self) -> None:
+        with Service() as service, Program() as program:
+            async with a_server() as (server, _):
+                words = (*host_a(server.endpoint), "--connect", str(service.endpoint), "--json")
+                read, write = os.pipe()
+                async with Command.run(*words, stdout=write) as a:
+                    os.close(write)
+                    os.close(read)
+                    await a.line("seen from outside as")
+                    async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
+                        await b.connected()
+                        assert await program.ask(b"x", b.port) == b"x"
+                    await a.line("host_b has left")
+                    assert await a.end(signal.SIGTERM) == 0
+                    assert "Traceback" not in "".join(a.told)
+
+    async def test_a_full_disk_stops_nothing(self) -> None:
+        full = os.open("/dev/full", os.O_WRONLY)
+        words = ("--host", "127.0.0.1", "--port", "0", "--json")
+        async with Command.run(*SERVER, *words, stdout=full) as server:
+            os.close(full)
+            endpoint = await listening(server)
+            async with await Wire.to(endpoint) as wire:
+                wire.send(register("host_a", "host_b"))
+                await wire.until(m.Registered)
+            await server.line("host_a has left")
+            assert await server.end(signal.SIGTERM) == 0
+
+    async def test_closed_streams_stop_nothing(self) -> None:
+        async with a_server() as (server, notices):
+            shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json", "--verbose")
+            async with Command.run(*shell, *words) as a:
+                await notices.wait(e.HostRegistered)
+                assert await a.end(signal.SIGTERM) == 0
+
+
+class TestPatience:
+    """Without --once, a client comes back by itself."""
+
+    async def test_a_server_that_starts_later_is_found(self) -> None:
+        where = unused()
+        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9") as a:
+            await a.line(f"cannot connect to {where}: Connection refused; trying again in")
+            async with (
+                Command.run(*SERVER, *at(where)),
+                Host(where, "host_b", "host_a", listen="127.0.0.1") as b,
+            ):
+                await a.line("connected to")
+                await b.connected()
+                assert await a.end(signal.SIGTERM) == 0
+
+    async def test_a_server_that_was_killed_is_found_again_and_the_path_stays(self) -> None:
+        where = unused()
+        with Service() as service, Program() as program:
+            local = unused()
+            async with Command.run(*SERVER, *at(where)) as first:
+                await listening(first)
+                async with (
+                    Command.run(*host_a(where), "--listen", str(local)) as a,
+                    Command.run(
+                        *(*CLIENT, "--server", str(where), "--id", "host_b", "-r", "host_a"),
+                        *("--connect", str(service.endpoint)),
+                    ) as b,
+                ):
+                    await a.line("connected to")
+                    await b.line("connected to")
+                    assert await first.end(signal.SIGKILL) == -signal.SIGKILL
+                    assert await program.ask(b"1", local) == b"1"
+                    async with Command.run(*SERVER, *at(where)) as second:
+                        await second.line("host_a has come")
+                        assert await program.ask(b"2", local) == b"2"
+                        await asyncio.gather(
+                            a.line("registered as host_a"), b.line("registered as host_b")
+                        )
+                        assert await program.ask(b"3", local) == b"3"
+                        assert not any("connection lost" in line for line in a.told + b.told)
+        assert len({source for _, source in service.asked}) == 1
+
+
+async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_files() -> None:
+    shell = ("sh", "-c", 'ulimit -S -n 40; exec "$@"', "sh")
+    words = ("--host", "127.0.0.1", "--port", "0", "--max-connections", "300")
+    async with Command.run(*shell, *SERVER, *words) as server:
+        endpoint = await listening(server)
+        idle = [await asyncio.open_connection(*endpoint.sockaddr) for _ in range(100)]
+        async with (
+            Host(endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
+            Host(endpoint, "host_b", "host_a", listen="127.0.0.1"),
+        ):
+            await a.connected()
+        for _, writer in idle:
+            writer.transport.abort()
+        assert await server.end(signal.SIGTERM) == 0
+        assert not any("refused" in line or "Traceback" in line for line in server.told)
+
+
+async def test_a_burst_of_connections_does_not_use_up_the_open_files() -> None:
+    shell = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
+    async with Command.run(*shell, *SERVER, "--host", "127.0.0.1", "--port", "0") as server:
+        endpoint = await listening(server)
+        server.process.send_signal(signal.SIGSTOP)
+        burst = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(300)]
+        for sock in burst:  # the kernel completes them, and they wait
+            sock.setblocking(False)
+            sock.connect_ex(endpoint.sockaddr)
+        server.process.send_signal(signal.SIGCONT)
+        async with (
+            Host(endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
+            Host(endpoint, "host_b", "host_a", listen="127.0.0.1"),
+        ):
+            await a.connected()
+        for sock in burst:
+            sock.close()
+        assert await server.end(signal.SIGTERM) == 0
+        assert "room for 16 connections only: raise `ulimit -n`" in server.told[0]
+        assert not any("Traceback" in line for line in server.told)

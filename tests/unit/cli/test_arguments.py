@@ -1,0 +1,256 @@
+"""What the command line takes, what it refuses, and that it refuses in one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from nat_traversal import Endpoint, __version__
+from nat_traversal.cli import client_command
+from nat_traversal.cli import main as cli
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import HostPort
+
+Main = Callable[[Sequence[str]], int]
+SERVER_AND_PEER = ("--server", "192.0.2.2", "-r", "host_b")
+CLIENT = (*SERVER_AND_PEER, "--id", "host_a")
+
+
+def status(main: Main, arguments: Sequence[str]) -> int:
+    """The exit status, whether it is returned or raised."""
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+
+
+def client(*arguments: str) -> argparse.Namespace:
+    return cli._client_options(cli._Parser()).parse_args([*SERVER_AND_PEER, *arguments])
+
+
+def server(*arguments: str) -> argparse.Namespace:
+    return cli._server_options(cli._Parser()).parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("192.0.2.2", HostPort("192.0.2.2", 6545)),
+        ("192.0.2.2:7000", HostPort("192.0.2.2", 7000)),
+        ("example.org", HostPort("example.org", 6545)),
+        ("example.org:7000", HostPort("example.org", 7000)),
+    ],
+)
+def test_the_server_is_a_name_or_an_address_with_an_optional_port(
+    text: str, parsed: HostPort
+) -> None:
+    assert client("--server", text).server == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("5300", HostPort("127.0.0.1", 5300)),
+        ("0.0.0.0:5300", HostPort("0.0.0.0", 5300)),
+        ("[::1]:5300", HostPort("::1", 5300)),
+    ],
+)
+def test_listen_is_a_port_on_loopback_unless_a_host_is_given(text: str, parsed: HostPort) -> None:
+    assert client("--listen", text).listen == parsed
+
+
+def test_connect_takes_a_name_and_a_port() -> None:
+    assert client("--connect", "localhost:53").connect == HostPort("localhost", 53)
+
+
+def test_a_client_has_no_id_and_forwards_nothing_unless_told() -> None:
+    options = client()
+    assert (options.id, options.remote) == (None, "host_b")
+    assert (options.listen, options.connect, options.once) == (None, None, False)
+    assert (options.idle, options.json, options.quiet, options.verbose) == (
+        120,
+        False,
+        False,
+        False,
+    )
+
+
+def test_a_server_listens_on_every_address_and_the_documented_port() -> None:
+    options = server()
+    assert (options.host, options.port, options.max_connections) == ("0.0.0.0", 6545, 4096)
+
+
+def test_a_server_takes_an_address_a_port_and_a_cap() -> None:
+    options = server("--host", "192.0.2.2", "--port", "0", "--max-connections", "7")
+    assert (options.host, options.port, options.max_connections) == ("192.0.2.2", 0, 7)
+
+
+WRONG: list[tuple[Main, tuple[str, ...], str]] = [
+    (cli.client_main, (), "required: --server, -r/--remote"),
+    (cli.client_main, ("--server", "192.0.2.2"), "required: -r/--remote"),
+    (cli.client_main, ("-r", "host_b"), "required: --server"),
+    (cli.client_main, (*CLIENT, "--server", "host:0"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--server", "host:65536"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--server", "host:https"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--server", "192.0.2"), "'192.0.2' has no usable host"),
+    (cli.client_main, (*CLIENT, "--server", ""), "'' has no usable host"),
+    (cli.client_main, (*CLIENT, "--server", "[::1]:6545"), "servers are reached by IPv4 only"),
+    (cli.client_main, (*CLIENT, "--server", "a b"), "'a b' has no usable host"),
+    (cli.client_main, (*CLIENT, "--id", "host a"), "'host a' cannot be an id: 1 to 64 letters"),
+    (cli.client_main, (*CLIENT, "--id", "x" * 65), "cannot be an id"),
+    (cli.client_main, (*CLIENT, "--id", ""), "'' cannot be an id"),
+    (cli.client_main, (*CLIENT, "--id", "höst"), "cannot be an id"),
+    (cli.client_main, (*CLIENT, "-r", "_b"), "beginning with a letter or digit"),
+    (cli.client_main, (*CLIENT, "--listen", "0"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--listen", "70000"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--listen", "127.0.0.1"), "write HOST:PORT or PORT"),
+    (cli.client_main, (*CLIENT, "--listen", "localhost:"), "number from 1 to 65535"),
+    (cli.client_main, (*CLIENT, "--connect", "53"), "write HOST:PORT"),
+    (cli.client_main, (*CLIENT, "--connect", "localhost"), "'localhost' has no port"),
+    (cli.client_main, (*CLIENT, "--connect", ":53"), "no usable host"),
+    (cli.client_main, (*CLIENT, "--idle", "0"), "'0' must be a whole number from 1 to 86400"),
+    (cli.client_main, (*CLIENT, "--idle", "1.5"), "must be a whole number"),
+    (cli.client_main, (*CLIENT, "--idle", "9" * 5000), "must be a whole number"),
+    (cli.client_main, (*CLIENT, "--colour"), "unrecognized arguments: --colour"),
+    (cli.client_main, (*CLIENT, "extra"), "unrecognized arguments: extra"),
+    (cli.client_main, CLIENT, "nothing to forward: give --listen PORT, --connect HOST:PORT"),
+    (
+        cli.client_main,
+        (*CLIENT, "--listen", "5300", "--id", "host_b"),
+        "--id and -r are both 'host_b'",
+    ),
+    (cli.server_main, ("--port", "65536"), "'65536' must be a whole number from 0 to 65535"),
+    (cli.server_main, ("--port", "-1"), "--port"),
+    (cli.server_main, ("--port", "http"), "'http' must be a whole number"),
+    (cli.server_main, ("--port", "٣"), "must be a whole number"),
+    (cli.server_main, ("--host", "localhost"), "'localhost' is not an IP address"),
+    (cli.server_main, ("--host", "::1", "--port", "0"), "'::1' is no IPv4 address"),
+    (cli.server_main, ("--max-connections", "0"), "from 1 to 1000000"),
+    (cli.server_main, ("6545",), "unrecognized arguments: 6545"),
+    (cli.main, (), "required: server|client"),
+    (cli.main, ("serve",), "invalid choice: 'serve'"),
+    (cli.main, ("client", "--server", "host"), "required: -r/--remote"),
+]
+
+
+@pytest.mark.parametrize(("main", "arguments", "reason"), WRONG)
+def test_a_wrong_argument_is_one_line_and_status_2(
+    main: Main, arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(main, arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
+    assert reason in told.err
+
+
+def test_a_service_name_that_does_not_resolve_is_a_wrong_argument(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_such_name(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    assert status(cli.client_main, (*CLIENT, "--connect", "dns.example:53")) == 2
+    assert capsys.readouterr().err == (
+        "error: --connect dns.example:53: the name cannot be resolved\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--listen", "{}"), ("--listen", "127.0.0.1:{}")], ids=["port", "host and port"]
+)
+def test_a_listening_port_that_is_taken_is_a_wrong_argument(
+    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        option, value = arguments
+        assert status(cli.client_main, (*CLIENT, option, value.format(port))) == 2
+    assert capsys.readouterr().err == (
+        f"error: cannot use UDP 127.0.0.1:{port}: another program has it: "
+        "stop that, or choose another port\n"
+    )
+
+
+def test_an_address_of_another_host_is_a_wrong_argument(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert status(cli.client_main, (*CLIENT, "--listen", "192.0.2.77:5300")) == 2
+    assert "192.0.2.77:5300: this host has no such address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
+def test_a_server_port_that_is_taken_is_a_wrong_argument(
+    kind: socket.SocketKind, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        arguments = ("--host", "127.0.0.1", "--port", str(port))
+        assert status(cli.server_main, arguments) == 2
+    transport = "TCP" if kind is socket.SOCK_STREAM else "UDP"
+    assert f"cannot use {transport} 127.0.0.1:{port}: another program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [cli.main, cli.server_main, cli.client_main])
+def test_version_and_help_are_status_0(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(main, ["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+    assert status(main, ["--help"]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("usage: ")
+    assert told.err == ""
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(cli.main, ["client", "--help"]) == 0
+    client_help = capsys.readouterr().out
+    for option in ("--server", "--id", "-r ID", "--remote", "--listen", "--connect", "--once"):
+        assert option in client_help
+    assert status(cli.main, ["server", "--help"]) == 0
+    server_help = capsys.readouterr().out
+    for option in ("--host", "--port", "--max-connections", "--json", "--quiet", "--verbose"):
+        assert option in server_help
+
+
+def test_the_first_line_that_a_problem_causes_is_the_only_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell = client_command._once_each(Console(as_json=False))
+    for number in range(300):
+        tell("the same")
+        tell(f"another {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("the same") == 1
+    assert len(lines) == 100
+
+
+def test_the_resolver_puts_ipv4_first_and_no_address_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [
+        (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", 53, 0, 0)),
+        (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", 53)),
+        (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", 53)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    targets = asyncio.run(client_command._targets(HostPort("localhost", 53)))
+    assert targets == [Endpoint("127.0.0.1", 53), Endpoint("::1", 53)]
+
+
+def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
+    lost, between_rounds = e.PathLost("why"), e.PathLost("why", attempt_goes_on=True)
+    assert client_command._exit_status(lost, once=True) is Exit.CONNECTION_LOST
+    assert client_command._exit_status(between_rounds, once=True) is None
+    assert client_command._exit_status(lost, once=False) is None

@@ -1,0 +1,180 @@
+"""What is told to people and to programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from typing import Any, get_args
+
+import pytest
+
+from nat_traversal import Endpoint
+from nat_traversal.cli.console import Console, describe
+from nat_traversal.machine import events as e
+from nat_traversal.wire.messages import Candidate, PeerState, Role
+
+MAPPED = Endpoint("203.0.113.2", 5000)
+PEER = Endpoint("198.51.100.2", 6000)
+SECRET = bytes(range(0xA0, 0xB0))
+
+TOLD: list[tuple[e.Notice, str, str]] = [
+    (
+        e.ServerLost("connection refused", 1.25),
+        "server-lost",
+        "server: connection refused; trying again in 1.2 s",
+    ),
+    (e.ServerLost("connection refused", None), "server-lost", "connection refused; giving up"),
+    (e.RegisteredAtServer("host_a", "host_b"), "registered-at-server", "registered as host_a"),
+    (e.PeerSeen("host_b", PeerState.ABSENT), "peer-seen", "waiting for host_b"),
+    (e.PeerSeen("host_b", PeerState.PRESENT), "peer-seen", "host_b is here"),
+    (e.PeerSeen("host_b", PeerState.LEFT), "peer-seen", "host_b has left"),
+    (e.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
+    (e.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
+    (
+        e.RoundStarted(3, 2, Role.B, (Candidate("srflx", PEER), Candidate("host", MAPPED))),
+        "round-started",
+        "round 2: this host is B, the other is at 198.51.100.2:6000 or 203.0.113.2:5000",
+    ),
+    (e.HelloWentOut(1, 2, PEER), "hello-went-out", "round 1: HELLO 2 sent to 198.51.100.2:6000"),
+    (e.HelloCameIn(1, 3, PEER), "hello-came-in", "HELLO 3 heard from 198.51.100.2:6000"),
+    (
+        e.PathEstablished(3, 2, "ordered-hello", PEER, 4, SECRET),
+        "path-established",
+        "connected to 198.51.100.2:6000 (round 2, ordered-hello)",
+    ),
+    (e.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
+    (e.AttemptFailed("no-path", "too bad", None), "attempt-failed", "no path: too bad; giving up"),
+    (e.PathLost("the other side closed it"), "path-lost", "the other side closed it"),
+    (e.ServerRefused("id-in-use", "taken"), "server-refused", "the server refused: taken"),
+    (e.HostRegistered("host_a", "host_b"), "host-registered", "host_a has come, for host_b"),
+    (e.HostLeft("host_a"), "host-left", "host_a has left"),
+    (e.HostRefused("host_a", "replaced", "gone"), "host-refused", "refused host_a: gone"),
+    (e.HostRefused(None, "bad-message", "noise"), "host-refused", "refused a connection: noise"),
+    (
+        e.PairConnected("host_a", "host_b", 3, 2),
+        "pair-connected",
+        "host_a and host_b are connected (round 2)",
+    ),
+    (
+        e.PairFailed("host_a", "host_b", 3, "no-path", "too bad"),
+        "pair-failed",
+        "host_a and host_b: too bad",
+    ),
+]
+
+
+def test_the_table_below_has_every_notice() -> None:
+    assert {type(notice) for notice, _, _ in TOLD} == set(get_args(e.Notice))
+
+
+@pytest.mark.parametrize(("notice", "name", "words"), TOLD)
+def test_a_notice_is_one_line_of_prose_and_one_of_json(
+    notice: e.Notice, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Console(as_json=True).told(notice)
+    told = capsys.readouterr()
+    assert words in told.err
+    assert told.err.count("\n") == told.out.count("\n") == 1
+    event = json.loads(told.out)
+    assert event["event"] == name
+    fields = {field for field in type(notice).__dataclass_fields__ if field != "token"}
+    assert set(event) == {"event", "elapsed", "time"} | fields
+
+
+def test_values_are_told_in_the_forms_that_users_type(capsys: pytest.CaptureFixture[str]) -> None:
+    candidates = (Candidate("srflx", PEER), Candidate("host", Endpoint("2001:db8::1", 7)))
+    Console(as_json=True).told(e.RoundStarted(3, 2, Role.B, candidates))
+    event = json.loads(capsys.readouterr().out)
+    del event["elapsed"], event["time"]
+    assert event == {
+        "event": "round-started",
+        "attempt": 3,
+        "round": 2,
+        "role": "b",
+        "candidates": [
+            {"kind": "srflx", "endpoint": "198.51.100.2:6000"},
+            {"kind": "host", "endpoint": "[2001:db8::1]:7"},
+        ],
+    }
+
+
+def test_the_token_is_told_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=True).told(e.PathEstablished(1, 1, "ordered-hello", PEER, 1, SECRET))
+    told = capsys.readouterr()
+    assert "token" not in told.out + told.err
+    assert not re.search(r"a0.{0,4}a1", told.out + told.err)
+
+
+def test_elapsed_never_goes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(as_json=True)
+    for _ in range(100):
+        console.event("tick")
+    ticks = [json.loads(line)["elapsed"] for line in capsys.readouterr().out.splitlines()]
+    assert len(ticks) == 100
+    assert ticks == sorted(ticks)
+    assert ticks[0] >= 0
+
+
+def test_stdout_is_silent_without_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=False).told(e.HostLeft("host_a"))
+    assert capsys.readouterr() == ("", "host_a has left\n")
+
+
+def test_quiet_leaves_the_errors_and_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(as_json=True, quiet=True)
+    console.told(e.HostLeft("host_a"))
+    console.fail("wrong")
+    told = capsys.readouterr()
+    assert told.err == "error: wrong\n"
+    assert json.loads(told.out)["event"] == "host-left"
+
+
+class _Broken(io.StringIO):
+    """A stream that takes no more. Counts how often it was tried."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.tried = 0
+        self._error = error
+
+    def write(self, text: str) -> int:
+        self.tried += 1
+        raise self._error
+
+
+ERRORS = [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed file")]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_stdout_that_takes_no_more_costs_only_the_json(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = _Broken(error)
+    monkeypatch.setattr(sys, "stdout", stream)
+    console = Console(as_json=True)
+    console.told(e.HostLeft("host_a"))
+    console.told(e.HostLeft("host_b"))
+    assert capsys.readouterr().err == "host_a has left\nhost_b has left\n"
+    assert stream.tried == 1
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_stderr_that_takes_no_more_costs_only_the_prose(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream: Any = _Broken(error)
+    monkeypatch.setattr(sys, "stderr", stream)
+    console = Console(as_json=True)
+    console.told(e.HostLeft("host_a"))
+    console.told(e.HostLeft("host_b"))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert stream.tried == 1
+
+
+def test_prose_is_plain() -> None:
+    for notice, _, _ in TOLD:
+        text = describe(notice)
+        assert text == text.strip()
+        assert not re.search(r"None|<|>|\bPeerState|\bRole", text)

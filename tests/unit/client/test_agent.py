@@ -1,0 +1,478 @@
+"""The client's machine, event by event: what a server or a moment rarely does."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TypeVar
+
+import pytest
+
+from nat_traversal.client.agent import FINAL_REFUSALS, Agent, PathState
+from nat_traversal.client.control_link import LinkState
+from nat_traversal.errors import UsageError
+from nat_traversal.machine import events as e
+from nat_traversal.paths.consent import CONSENT_TIMEOUT
+from nat_traversal.paths.methods.puncher import MAX_EARLY
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
+from nat_traversal.wire.endpoint import Endpoint
+
+ROUND = bytes(range(16))
+PEER = Endpoint("198.51.100.2", 40_000)
+SERVER = Endpoint("192.0.2.2", 6545)
+_Action = TypeVar("_Action", bound=e.Action)
+
+
+class Rig:
+    """An agent with a clock of its own; collects what it wants done."""
+
+    def __init__(self, *, once: bool = False) -> None:
+        self.now = 0.0
+        self.agent = Agent("host_a", "host_b", rng=random.Random(0), once=once)
+        self.actions: list[e.Action] = self.agent.start(0.0)
+
+    def feed(self, event: e.Event) -> list[e.Action]:
+        """The actions for this event alone."""
+        actions = self.agent.handle(event, self.now)
+        self.actions += actions
+        return actions
+
+    def receive(self, message: m.Message | m.UnknownMessage) -> list[e.Action]:
+        return self.feed(e.ControlReceived(message))
+
+    def wait(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (at := self.agent.deadline()) is not None and at <= end:
+            self.now = max(self.now, at)
+            self.feed(e.TimerFired())
+        self.now = end
+
+    def done(self, kind: type[_Action]) -> list[_Action]:
+        return [action for action in self.actions if isinstance(action, kind)]
+
+    def messages(self) -> list[m.Message]:
+        return [action.message for action in self.done(e.SendMessage)]
+
+    def notices(self) -> list[e.Notice]:
+        return [action.notice for action in self.done(e.Tell)]
+
+    def generation(self) -> int:
+        return self.done(e.OpenUdp)[-1].generation
+
+    def registered(self) -> Rig:
+        self.feed(e.ControlOpened())
+        self.receive(m.Registered(1, 1, 20.0))
+        return self
+
+    def punching(self, role: m.Role = m.Role.A) -> Rig:
+        self.registered()
+        self.receive(m.StartRound(1, 1, role, ROUND, (m.Candidate("srflx", PEER),)))
+        assert self.is_in(PathState.PUNCHING)
+        return self
+
+    def established(self) -> Rig:
+        self.punching()
+        self.receive(m.SendHello(1, 1, 1, 1))
+        self.hear(Hello(ROUND, 1, 2, True))
+        self.hear(Confirm(ROUND, 1, False))
+        assert self.is_in(PathState.ESTABLISHED)
+        return self
+
+    def hear(self, datagram: Hello | Confirm) -> list[e.Action]:
+        return self.feed(e.DatagramArrived(datagram, PEER, self.generation()))
+
+    def is_in(self, state: PathState) -> bool:
+        return self.agent.state is state
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "text"),
+    [
+        ("a", "a", "'a' cannot be its own peer: give the hosts different ids"),
+        ("-", "a", "'-' cannot be an id"),
+        ("a", "b c", "'b c' cannot be an id"),
+    ],
+)
+def test_ids_are_checked_before_a_server_sees_them(host: str, peer: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        Agent(host, peer, rng=random.Random(0))
+
+
+def test_cold_start_registers_and_announces_in_one_flight() -> None:
+    rig = Rig()
+    actions = rig.feed(e.ControlOpened())
+    assert [type(action) for action in actions] == [e.OpenUdp, e.SendMessage, e.SendDatagram]
+    _, register, announce = actions
+    assert isinstance(register, e.SendMessage)
+    assert isinstance(register.message, m.Register)
+    assert isinstance(announce, e.SendDatagram)
+    assert isinstance(announce.datagram, Announce)
+    assert announce.datagram.token == register.message.token
+    assert announce.datagram.generation == register.message.generation == 1
+    assert announce.destination is None
+
+
+# The control link
+
+
+def test_registration_that_is_not_answered_is_tried_again() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    before = len(rig.actions)
+    rig.wait(10.0)
+    ends = [action for action in rig.actions[before:] if not isinstance(action, e.SendDatagram)]
+    assert ends[:2] == [e.CloseControl(), e.CloseUdp(1)]
+    (lost,) = rig.notices()
+    assert isinstance(lost, e.ServerLost)
+    assert lost.reason == "no answer within 10 s"
+    rig.wait(1.0)
+    assert rig.actions[-1] == e.OpenControl()
+
+
+def test_answer_to_another_request_registers_nobody() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    rig.receive(m.Registered(7, 1, 20.0))
+    assert not rig.notices()
+    rig.receive(m.Registered(1, 1, 20.0))
+    assert rig.notices() == [e.RegisteredAtServer("host_a", "host_b")]
+    rig.receive(m.Registered(1, 1, 20.0))
+    assert len(rig.notices()) == 1
+
+
+def test_server_that_chose_a_version_not_offered_is_left() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    rig.receive(m.Registered(1, 2, 20.0))
+    assert rig.notices() == [
+        e.ServerRefused("unsupported-version", "the server chose version 2, this client speaks 1")
+    ]
+    assert rig.is_in(PathState.CLOSED)
+
+
+@pytest.mark.parametrize("code", [*m.ErrorCode, "something-new"])
+def test_refusal_is_final_only_where_the_user_has_to_act(code: str) -> None:
+    rig = Rig().registered()
+    rig.receive(m.Refused(code, "why"))
+    if code == m.ErrorCode.UNKNOWN_MESSAGE:
+        assert not rig.done(e.CloseControl)
+    elif code in FINAL_REFUSALS:
+        assert rig.notices()[-1] == e.ServerRefused(code, "why")
+        assert rig.is_in(PathState.CLOSED)
+        assert rig.agent.deadline() is None
+    else:
+        lost = rig.notices()[-1]
+        assert isinstance(lost, e.ServerLost)
+        assert lost.reason == "why"
+        assert lost.retry_in is not None
+    assert {"id-in-use", "bad-id", "unsupported-version"} == FINAL_REFUSALS
+
+
+def test_refused_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig().registered()
+    with caplog.at_level(logging.WARNING, "nat_traversal.client.agent"):
+        rig.receive(m.Refused("unknown-message", "unknown message type 'x'"))
+    assert caplog.messages == [
+        "the server does not know a message of ours: unknown message type 'x'"
+    ]
+
+
+def test_garbled_connection_is_closed() -> None:
+    rig = Rig().registered()
+    actions = rig.feed(e.ControlGarbled("noise"))
+    assert actions[0] == e.CloseControl()
+    assert rig.notices()[-1] == e.ServerLost("noise", rig.agent.deadline())
+
+
+def test_heartbeat_is_answered_with_its_number() -> None:
+    rig = Rig().registered()
+    assert rig.receive(m.Heartbeat(77)) == [e.SendMessage(m.HeartbeatAnswer(77))]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [m.HeartbeatAnswer(1), m.UnknownMessage("x"), m.HelloSent(1), m.Retry(1)],
+)
+def test_messages_without_meaning_for_a_client_are_ignored(
+    message: m.Message | m.UnknownMessage,
+) -> None:
+    assert Rig().registered().receive(message) == []
+
+
+# The end
+
+
+@pytest.mark.parametrize("state", ["connecting", "registered", "punching", "established", "paused"])
+def test_stop_ends_everything_from_every_state(state: str) -> None:
+    rig = Rig()
+    if state == "registered":
+        rig.registered()
+    elif state == "punching":
+        rig.punching()
+    elif state == "established":
+        rig.established()
+    elif state == "paused":
+        rig.registered()
+        rig.receive(m.Failed(1, "no-path", "why"))
+        assert rig.agent.deadline() is not None
+    rig.feed(e.StopRequested())
+    assert rig.is_in(PathState.CLOSED)
+    assert rig.agent.deadline() is None
+    assert len(rig.done(e.OpenUdp)) == len(rig.done(e.CloseUdp))
+    assert rig.done(e.CloseControl) == [e.CloseControl()]
+    assert rig.agent._link.state is LinkState.CLOSED
+    before = len(rig.actions)
+    for event in (e.TimerFired(), e.StopRequested(), e.ControlBroken("late"), e.ControlOpened()):
+        assert rig.feed(event) == []
+    assert len(rig.actions) == before
+
+
+def test_stop_while_pausing_for_the_server_has_nothing_to_close() -> None:
+    rig = Rig()
+    rig.feed(e.ControlBroken("refused"))
+    rig.feed(e.StopRequested())
+    assert not rig.done(e.CloseControl)
+    assert rig.agent.deadline() is None
+
+
+# Orders
+
+
+def test_order_for_a_fresh_socket_replaces_the_used_one() -> None:
+    rig = Rig().punching()
+    rig.receive(m.OpenSocket(2))
+    assert [action.generation for action in rig.done(e.OpenUdp)] == [1, 2]
+    assert [action.generation for action in rig.done(e.CloseUdp)] == [1]
+    assert rig.is_in(PathState.ANNOUNCING)
+
+
+def test_order_for_a_socket_that_is_announced_already_repeats_the_announce() -> None:
+    """The client opened it by itself; the order was on its way."""
+    rig = Rig().registered()
+    (action,) = rig.receive(m.OpenSocket(1))
+    assert isinstance(action, e.SendDatagram)
+    assert isinstance(action.datagram, Announce)
+    assert action.datagram.generation == 1
+
+
+def test_order_below_the_own_number_opens_a_higher_one() -> None:
+    rig = Rig().established()
+    rig.receive(m.OpenSocket(1))
+    assert rig.generation() == 2
+    assert rig.notices()[-1] == e.PathLost("the other side asked for a new path")
+
+
+def test_once_client_ends_when_its_path_is_taken_away() -> None:
+    rig = Rig(once=True).established()
+    rig.receive(m.OpenSocket(2))
+    assert rig.is_in(PathState.CLOSED)
+    assert rig.agent.deadline() is None
+
+
+def test_socket_numbers_wrap() -> None:
+    rig = Rig().registered()
+    rig.agent._generation = 65_535
+    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(m.OpenSocket(1))
+    assert rig.generation() == 1
+
+
+def test_second_start_in_one_round_is_ignored() -> None:
+    rig = Rig().punching()
+    other = m.StartRound(2, 1, m.Role.B, bytes(16), (m.Candidate("srflx", PEER),))
+    assert rig.receive(other) == []
+    assert rig.is_in(PathState.PUNCHING)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        m.SendHello(1, 2, 1, 1),  # another attempt
+        m.SendHello(1, 1, 2, 1),  # another round
+        m.SendHello(1, 1, 1, 2),  # the other role's
+        m.SendHello(1, 1, 1, 3),  # too early
+    ],
+)
+def test_order_that_makes_no_sense_is_neither_obeyed_nor_acknowledged(order: m.SendHello) -> None:
+    assert Rig().punching().receive(order) == []
+
+
+def test_hello_2_that_comes_after_the_order_of_hello_3_is_told_once() -> None:
+    """Else the server might end a round whose proof is on its way."""
+    rig = Rig().punching()
+    rig.receive(m.SendHello(7, 1, 1, 1))
+    rig.receive(m.SendHello(8, 1, 1, 3))
+    assert rig.messages()[-2:] == [m.HelloSent(7), m.HelloSent(8)]
+    for _ in range(2):
+        rig.hear(Hello(ROUND, 1, 2, False))
+    assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8)]
+
+
+def test_order_before_a_round_is_ignored() -> None:
+    assert Rig().registered().receive(m.SendHello(1, 1, 1, 1)) == []
+
+
+def test_verdict_on_another_attempt_is_ignored_in_a_round() -> None:
+    rig = Rig().punching()
+    assert rig.receive(m.Failed(2, "no-path", "why")) == []
+    rig.receive(m.Failed(1, "no-path", "why"))
+    assert rig.is_in(PathState.IDLE)
+
+
+def test_verdict_ends_a_path_that_the_other_side_never_confirmed() -> None:
+    rig = Rig().established()
+    rig.receive(m.Failed(1, "no-path", "why"))
+    lost, failed = rig.notices()[-2:]
+    assert lost == e.PathLost("the other side never confirmed the path")
+    assert isinstance(failed, e.AttemptFailed)
+
+
+def test_start_before_the_registration_is_answered_reports_nothing() -> None:
+    """No server does so; the machine must hold all the same."""
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(m.SendHello(1, 1, 1, 1))
+    rig.hear(Hello(ROUND, 1, 2, True))
+    rig.hear(Confirm(ROUND, 1, False))
+    assert rig.is_in(PathState.ESTABLISHED)
+    assert not [message for message in rig.messages() if isinstance(message, m.Established)]
+
+
+# The path and the control link together
+
+
+def test_only_the_answer_to_its_own_question_settles_the_doubt_in_the_server() -> None:
+    """A message that was on its way already says nothing about now."""
+    rig = Rig().established()
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.Heartbeat(7))
+    rig.receive(m.HeartbeatAnswer(question.transaction + 1))
+    rig.wait(10.0)
+    lost = rig.notices()[-1]
+    assert isinstance(lost, e.ServerLost)
+    assert lost.reason == "no answer within 10 s"
+    assert rig.is_in(PathState.ESTABLISHED)
+
+
+def test_path_that_outlives_the_control_link_is_registered_as_connected() -> None:
+    rig = Rig().established()
+    rig.feed(e.ControlBroken("reset"))
+    rig.wait(1.0)
+    rig.feed(e.ControlOpened())
+    register = rig.messages()[-1]
+    assert isinstance(register, m.Register)
+    assert register.generation == 0
+    assert not rig.done(e.CloseUdp)
+
+
+def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() -> None:
+    rig = Rig().established()
+    rig.wait(15.0)
+    (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
+    rig.receive(m.HeartbeatAnswer(question.transaction))
+    rig.wait(CONSENT_TIMEOUT - 17.0)
+    rig.feed(e.ControlBroken("reset"))
+    rig.wait(1.0)
+    rig.feed(e.ControlOpened())
+    rig.wait(1.5)
+    assert rig.is_in(PathState.IDLE)
+    register = rig.messages()[-1]
+    assert isinstance(register, m.Register)
+    rig.receive(m.Registered(register.transaction, 1, 20.0))
+    assert rig.messages()[-1] == m.Retry(2)
+    assert rig.is_in(PathState.ANNOUNCING)
+
+
+def test_peer_that_leaves_in_a_round_makes_a_fresh_socket() -> None:
+    rig = Rig().punching()
+    rig.receive(m.PeerStatus(m.PeerState.LEFT))
+    assert rig.messages()[-1] == m.Retry(2)
+    assert rig.is_in(PathState.ANNOUNCING)
+
+
+def test_peer_that_leaves_while_this_host_waits_changes_nothing() -> None:
+    rig = Rig().registered()
+    rig.receive(m.PeerStatus(m.PeerState.LEFT))
+    assert rig.notices()[-1] == e.PeerSeen("host_b", m.PeerState.LEFT)
+    assert len(rig.done(e.OpenUdp)) == 1
+
+
+def test_answer_that_the_start_overtook_is_still_news() -> None:
+    rig = Rig().registered()
+    announce = rig.done(e.SendDatagram)[-1].datagram
+    assert isinstance(announce, Announce)
+    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    mapped = Endpoint("203.0.113.2", 40_000)
+    rig.feed(e.DatagramArrived(Announced(announce.transaction, mapped), SERVER, 1))
+    assert rig.notices()[-1] == e.MappingLearned(mapped, 1)
+    sent = len(rig.done(e.SendDatagram))
+    rig.wait(20.0)
+    assert len(rig.done(e.SendDatagram)) == sent, "no announces in a round"
+
+
+def test_peers_ping_without_a_path_is_not_answered() -> None:
+    rig = Rig().punching()
+    for datagram in (Ping(ROUND, bytes(8)), Pong(ROUND, bytes(8)), Bye(ROUND)):
+        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
+
+
+def test_answer_that_came_in_by_a_closed_socket_is_ignored() -> None:
+    rig = Rig().registered()
+    announce = rig.done(e.SendDatagram)[-1].datagram
+    assert isinstance(announce, Announce)
+    answer = Announced(announce.transaction, Endpoint("203.0.113.2", 1))
+    assert rig.feed(e.DatagramArrived(answer, SERVER, generation=2)) == []
+    assert rig.feed(e.DatagramArrived(answer, SERVER, generation=1)) != []
+
+
+def test_datagrams_without_meaning_for_a_waiting_client_are_ignored() -> None:
+    rig = Rig().registered()
+    for datagram in (Announce(ROUND, bytes(8), 1), Confirm(ROUND, 1, True), Bye(ROUND)):
+        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
+
+
+def test_timer_that_fires_early_does_no_harm() -> None:
+    rig = Rig().established()
+    assert rig.feed(e.TimerFired()) == []
+
+
+# A HELLO that overtakes the server's word
+
+
+def test_hello_that_overtook_the_start_of_its_round_counts() -> None:
+    elsewhere = Endpoint("198.51.100.2", 41_111)
+    rig = Rig().registered()
+    for token in (bytes(16), ROUND):
+        hello = Hello(token, 1, 1, False)
+        assert not rig.feed(e.DatagramArrived(hello, elsewhere, rig.generation()))
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    heard = [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+    assert heard == [e.HelloCameIn(1, 1, elsewhere)]
+    sent, _, _ = rig.receive(m.SendHello(1, 1, 1, 2))
+    assert isinstance(sent, e.SendDatagram)
+    assert sent.destination == elsewhere
+    assert isinstance(sent.datagram, Hello)
+    assert sent.datagram.heard
+
+
+def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> None:
+    rig = Rig().registered()
+    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * MAX_EARLY]:
+        rig.hear(hello)
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+
+    rig = Rig().registered()
+    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * (MAX_EARLY - 1)]:
+        rig.hear(hello)
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert rig.notices()[-1] == e.HelloCameIn(1, 1, PEER)
+
+    rig = Rig().registered()
+    rig.hear(Hello(ROUND, 1, 1, False))
+    rig.receive(m.OpenSocket(2))
+    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]

@@ -1,0 +1,42 @@
+"""Link conditions from a command line."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from nat_traversal.errors import UsageError
+from natlab.links.conditions import PLAIN, LinkConditions, Way
+from natlab.links.options import add_link_options, link_conditions
+
+
+def _parse(*arguments: str) -> LinkConditions:
+    parser = argparse.ArgumentParser()
+    add_link_options(parser)
+    return link_conditions(parser.parse_args(arguments))
+
+
+def test_no_option_is_plain_and_a_seed_alone_changes_nothing() -> None:
+    assert _parse() == PLAIN
+    assert _parse("--seed", "3") == PLAIN
+
+
+def test_every_option_counts() -> None:
+    options = "--delay 40ms/30ms --jitter 5ms --loss 1% --reorder 2% --duplicate 3% --rate 10mbit"
+    same = {"jitter": 0.005, "loss": 0.01, "reorder": 0.02, "duplicate": 0.03, "rate": 10_000_000}
+    assert _parse(*options.split(), "--mtu", "1400", "--seed", "3") == LinkConditions(
+        Way(delay=0.04, **same),  # type: ignore[arg-type]
+        Way(delay=0.03, **same),  # type: ignore[arg-type]
+        mtu=1400,
+        seed=3,
+    )
+    assert _parse("--mtu", "1400") == LinkConditions(mtu=1400)
+
+
+def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="delay: '40' is not a time: write it like 40ms"):
+        _parse("--delay", "40")
+    with pytest.raises(SystemExit):
+        _parse("--seed", "-1")
+    assert "'-1' must be a whole number" in capsys.readouterr().err

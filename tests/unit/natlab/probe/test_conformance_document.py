@@ -1,0 +1,63 @@
+"""The published tables are those of what there is."""
+
+from __future__ import annotations
+
+import re
+
+from nat_traversal.wire.behavior import (
+    NINE,
+    PRESETS,
+    REAL_WORLD,
+    Hairpin,
+    PortAllocation,
+    Protocols,
+    Refresh,
+    Unsolicited,
+    parse_behavior,
+    preset,
+)
+from natlab.probe.conformance import EVERY
+from tests import ROOT
+
+_LAB = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return _LAB.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_conformance_table_has_every_nat_and_every_claim_held() -> None:
+    rows = [line for line in section("Conformance").splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == list(EVERY)
+    assert not [row for row in rows if "**" in row]
+
+
+def test_the_table_shows_each_nat_as_its_id_says() -> None:
+    rows = [line for line in section("Conformance").splitlines() if line.startswith("| `")]
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        behavior = preset(cells[0].strip("`")).behavior
+        assert behavior
+        if not behavior.blocks_udp:
+            assert cells[1:3] == [behavior.mapping, behavior.filtering]
+            assert cells[5:7] == [behavior.unsolicited, behavior.allocation]
+
+
+def test_every_preset_is_documented_with_its_id() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (?:`(.+?)`)? ?\|", section("How each NAT is made"), re.MULTILINE
+    )
+    ids = {name: text for name, text in rows if name in {*PRESETS, *REAL_WORLD}}
+    assert list(ids) == [*PRESETS, *REAL_WORLD]
+    for name, text in ids.items():
+        assert preset(name).behavior == (parse_behavior(text) if text else None)
+
+
+def test_what_is_asked_covers_every_pair_and_every_flag() -> None:
+    asked = [behavior for name in EVERY if (behavior := preset(name).behavior)]
+    assert set(NINE) <= set(EVERY)
+    assert {behavior.allocation for behavior in asked} == set(PortAllocation)
+    assert {behavior.hairpin for behavior in asked} == set(Hairpin)
+    assert {behavior.unsolicited for behavior in asked} == set(Unsolicited)
+    assert {behavior.refresh for behavior in asked} == set(Refresh)
+    assert {behavior.protocols for behavior in asked} == set(Protocols)

@@ -1,0 +1,136 @@
+"""The text ladder: hops from packets, and what a NAT did not send on."""
+
+from __future__ import annotations
+
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.capture.packet import Icmp, Packet, Protocol, Refused
+from natlab.report.text_ladder import Scene, draw, hops
+
+INSIDE = Endpoint("10.0.1.2", 5000)
+MAPPED = Endpoint("203.0.113.2", 6000)
+SERVER = Endpoint("192.0.2.2", 3478)
+PEER = Endpoint("198.51.100.2", 7000)
+
+
+def packet(time: float, point: str, outgoing: bool, source: Endpoint, to: Endpoint) -> Packet:
+    return Packet(time, point, outgoing, Protocol.UDP, source, to, b"hi")
+
+
+TO_SERVER = [
+    packet(1.0, "host_a-eth0", True, INSIDE, SERVER),
+    packet(1.1, "nat_a-lan", False, INSIDE, SERVER),
+    packet(1.2, "nat_a-wan", True, MAPPED, SERVER),
+    packet(1.3, "server-eth0", False, MAPPED, SERVER),
+]
+DROPPED = [
+    packet(2.0, "nat_a-wan", True, MAPPED, PEER),
+    packet(2.1, "nat_b-wan", False, MAPPED, PEER),
+]
+
+
+def test_a_packet_is_one_hop_on_each_link() -> None:
+    found = [(hop.sender, hop.receiver, hop.goes_on) for hop in hops(TO_SERVER)]
+    assert found == [("host_a", "nat_a", True), ("nat_a", "server", True)]
+
+
+def test_what_a_nat_does_not_send_on_ended_there() -> None:
+    (hop,) = hops(DROPPED)
+    assert (hop.receiver, hop.goes_on) == ("nat_b", False)
+
+
+def test_a_repetition_is_not_taken_for_the_packet_that_went_on() -> None:
+    again = [
+        packet(3.0, "nat_a-wan", True, MAPPED, PEER),
+        packet(3.1, "nat_b-wan", False, MAPPED, PEER),
+        packet(3.2, "nat_b-lan", True, MAPPED, Endpoint("10.0.2.2", 7000)),
+        packet(3.3, "host_b-eth0", False, MAPPED, Endpoint("10.0.2.2", 7000)),
+    ]
+    found = [(hop.packet.time, hop.receiver) for hop in hops([*again, *TO_SERVER[2:]])]
+    assert found == [(1.2, "server"), (3.0, "nat_b"), (3.2, "host_b")]
+    assert all(hop.goes_on for hop in hops(again))
+
+
+def test_what_came_to_no_node_is_lost() -> None:
+    (hop,) = hops(DROPPED[:1])
+    assert hop.receiver is None
+
+
+def test_the_diagram_shows_who_sent_where_and_where_it_ended() -> None:
+    head, *rows = draw([*TO_SERVER, *DROPPED]).splitlines()
+    assert head.split() == ["host_a", "nat_a", "server", "nat_b", "host_b"]
+    lanes = " " * 7 + "           ".join("|" * 5) + " " * 6
+    lan = lanes.replace("|           |", "o---------->|", 1)
+    wan = lanes[:12] + lanes[12:].replace("|           |", "o---------->|", 1)
+    lost = lanes[:12] + lanes[12:].replace(
+        "|           |           |", "o-----------------------x", 1
+    )
+    assert rows == [
+        f"  0.000000{lan}UDP 10.0.1.2:5000 > 192.0.2.2:3478, 2 octets hi",
+        f"  0.200000{wan}UDP 203.0.113.2:6000 > 192.0.2.2:3478, 2 octets hi",
+        f"  1.000000{lost}UDP 203.0.113.2:6000 > 198.51.100.2:7000, 2 octets hi: ended at nat_b",
+    ]
+
+
+def test_of_two_equal_packets_the_one_that_a_nat_sent_on_is_told_from_the_one_it_dropped() -> None:
+    passed = [
+        packet(3.0, "nat_a-wan", True, MAPPED, PEER),
+        packet(3.1, "nat_b-wan", False, MAPPED, PEER),
+        packet(3.2, "nat_b-lan", True, MAPPED, Endpoint("10.0.2.2", 7000)),
+    ]
+    assert [hop.goes_on for hop in hops([*DROPPED, *passed])][:2] == [False, True]
+
+
+def _star(hosts: int) -> Scene:
+    """Hosts without a NAT, but for the last one behind `the_gateway_to_it`."""
+    names = [f"host_{number}" for number in range(1, hosts + 1)]
+    points = {f"{name}-eth0": name for name in (*names, "server")}
+    points |= {"gate-lan": "the_gateway_to_it", "gate-wan": "the_gateway_to_it"}
+    lanes = (*names[:1], "server", *names[1:-1], "the_gateway_to_it", names[-1])
+    return Scene(points, lanes, frozenset({"the_gateway_to_it"}))
+
+
+def test_another_scene_has_its_own_lanes_and_nats() -> None:
+    lost = [
+        packet(1.0, "host_1-eth0", True, INSIDE, PEER),
+        packet(1.1, "gate-wan", False, INSIDE, PEER),
+    ]
+    (hop,) = hops(lost, _star(2))
+    assert (hop.receiver, hop.goes_on) == ("the_gateway_to_it", False)
+    head, row = draw(lost, _star(2)).splitlines()
+    assert head.split() == ["host_1", "server", "the_gateway_to_it", "host_2"]
+    assert (
+        row[11:].index("x") == head[11:].index("the_gateway_to_it") + len("the_gateway_to_it") // 2
+    )
+    assert row.endswith("ended at the_gateway_to_it")
+
+
+def test_in_a_large_scene_only_those_who_took_part_have_lanes() -> None:
+    sent = [
+        packet(1.0, "host_3-eth0", True, INSIDE, PEER),
+        packet(1.1, "host_17-eth0", False, INSIDE, PEER),
+    ]
+    head, row = draw(sent, _star(20)).splitlines()
+    assert head.split() == ["host_3", "host_17"]
+    assert "o---------->|" in row
+
+
+def test_an_icmp_error_says_what_it_complains_of() -> None:
+    router = Endpoint("198.51.100.2", 0)
+    error = Packet(
+        4.0,
+        "nat_b-wan",
+        True,
+        Protocol.ICMP,
+        router,
+        Endpoint(MAPPED.address, 0),
+        b"",
+        Refused(Icmp.UNREACHABLE, MAPPED, PEER, b"hi"),
+    )
+    assert (
+        "ICMP unreachable from 198.51.100.2 about 203.0.113.2:6000 > 198.51.100.2:7000: reached"
+        " nobody" in draw([error])
+    )
+
+
+def test_an_empty_capture_is_said_to_be_empty() -> None:
+    assert draw([]) == "No UDP or TCP was captured, and no ICMP error.\n"

@@ -1,0 +1,297 @@
+"""The result in front of people: terminal table, ladder diagram, HTML."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from nat_traversal.wire.behavior import PRESETS
+from nat_traversal.wire.datagrams import Hello, encode
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.capture.packet import Packet, Protocol
+from natlab.evidence.category import Category
+from natlab.evidence.journey import TWO_NATS, Fate
+from natlab.evidence.result import CellResult, Report, merge, observe
+from natlab.evidence.trace import reconstruct
+from natlab.oracle.outcome import Outcome
+from natlab.report.html import write_html
+from natlab.report.ladder import ladder, rows_of
+from natlab.report.strip import Scale, strip
+from natlab.report.table import print_table
+from natlab.report.words import faults, summary
+from tests.unit.natlab.cells import BROKEN, NASTY, WRONG_CHECK, WRONG_OUTCOME, cell, hello
+from tests.unit.natlab.scenes import swapped
+
+
+def test_cell_is_ok_only_if_all_of_it_is() -> None:
+    assert cell().ok
+    assert not WRONG_OUTCOME.ok
+    assert not WRONG_CHECK.ok
+    assert not BROKEN.ok
+    assert Report({}, (cell(),)).ok
+    assert not Report({}, (cell(), BROKEN)).ok
+    assert not Report({}, ()).ok
+
+
+def test_cell_is_observed_from_its_packets() -> None:
+    payload = encode(Hello(b"t" * 16, 1, 1, False))
+    source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
+    sent = Packet(5.0, TWO_NATS[0].host_link, True, Protocol.UDP, source, target, payload)
+    result = observe("symmetric", "symmetric", "two_nats", reconstruct([sent]))
+    assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
+    (record,) = result.hellos
+    assert (record.t, record.fate, record.step, record.round) == (0.0, Fate.BLOCKED, 1, 1)
+    assert "host_a's HELLO 1 never left nat_a at 0.000 s" in result.explanation
+    assert not result.ok
+
+
+def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> None:
+    scene = swapped()
+    scene.data("host_a", 2)
+    scene.data("host_b", 2)
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", scene.trace())
+    assert result.ok
+    assert (result.round, result.bound_ms) == (2, None)
+    assert [(hello.round, hello.step, hello.sender[-1]) for hello in result.hellos] == [
+        *[(1, 1, "a"), (1, 2, "b"), (1, 3, "a")],
+        *[(2, 1, "b"), (2, 2, "a"), (2, 3, "b")],
+    ]
+    assert [hello.heard for hello in result.hellos] == [False, False, True] * 2
+    assert [(other.kind, other.round) for other in result.packets] == [
+        *[("ANNOUNCE", None)] * 4,
+        *[("CONFIRM", 2), ("DATA", 2), ("DATA", 2)],
+    ]
+    assert result.hellos[1].translated == "198.51.100.2:2527"
+
+
+def test_ladder_names_each_round_and_its_roles() -> None:
+    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().trace())
+    assert [text.text for text in elements(result, "band-text")] == [
+        "Round 1: A = host_a, B = host_b",
+        "Round 2: A = host_b, B = host_a",
+    ]
+
+
+FORBIDDEN = replace(
+    cell("symmetric", "symmetric", predicted=Outcome.FAILED, predicted_round=None),
+    observed=Outcome.FAILED,
+    round=None,
+    connect_ms=None,
+    category=Category.FORBIDDEN,
+)
+
+
+def printed(report: Report) -> str:
+    out = io.StringIO()
+    print_table(report, Console(file=out))
+    return out.getvalue()
+
+
+def test_table_shows_outcome_round_and_time() -> None:
+    text = printed(Report({}, (cell(),)))
+    for word in ("connected", "round 1", "12.3 ms", "1 of 1 cells as predicted"):
+        assert word in text
+
+
+def test_table_is_loud_about_what_is_not_as_predicted() -> None:
+    text = printed(Report({}, (cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN)))
+    for words in ("NOT connected", "CHECK FAILED", "BROKEN", "1 of 4 cells as predicted"):
+        assert words in text
+    assert "symmetric × none: nat_a is not symmetric" in text
+    assert "not so: tokens differ" in text
+
+
+def test_all_presets_fit_a_hundred_and_twenty_columns() -> None:
+    cells = tuple(cell(nat_a, nat_b) for nat_a in PRESETS for nat_b in PRESETS)
+    lines = printed(Report({}, cells)).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum(line.count("connected") for line in lines[:-1]) == 36
+
+
+def test_summary_counts_each_kind() -> None:
+    cells = (cell(), cell(round=2), WRONG_OUTCOME, BROKEN)
+    assert summary(Report({}, cells)) == (
+        "2 of 4 cells as predicted: 2 connected (1 of them in round 2), 1 failed, 1 broken"
+    )
+    assert faults(cell()) == []
+
+
+def elements(shown: CellResult, class_: str) -> list[ElementTree.Element]:
+    # No namespace is declared: HTML gives an inline svg element its own.
+    root = ElementTree.fromstring(ladder(shown))
+    return [element for element in root.iter() if element.get("class") == class_]
+
+
+def test_ladder_has_an_arrow_for_each_packet_and_a_cross_where_one_ended() -> None:
+    assert [text.text for text in elements(cell(), "name")] == [
+        "ANNOUNCE",
+        "HELLO 1",
+        "HELLO 2",
+        "HELLO 3 · heard",
+    ]
+    assert len(elements(cell(), "tip")) == 3
+    assert len(elements(cell(), "cross")) == 1
+    assert [text.text for text in elements(cell(), "fate")] == ["dropped"]
+    assert "as 203.0.113.2:61234" in [text.text for text in elements(cell(), "from")]
+
+
+@pytest.mark.parametrize(
+    ("fate", "column"),
+    [
+        (Fate.DELIVERED, "host_b"),
+        (Fate.PORT_CLOSED, "host_b"),
+        (Fate.DROPPED, "nat_b's WAN"),
+        (Fate.TAKEN_BY_ROUTER, "nat_b's WAN"),
+        (Fate.EXPIRED, "internet"),
+        (Fate.LOST, "internet"),
+        (Fate.BLOCKED, "nat_a's LAN"),
+    ],
+)
+def test_arrow_ends_where_the_packet_did(fate: Fate, column: str) -> None:
+    shown = cell(hellos=(hello(1, fate),), packets=())
+    (path,) = elements(shown, "path")
+    at = {text.text: text.get("x") for text in elements(shown, "node")}
+    lan_a, wan_a, wan_b, lan_b = [
+        text.get("x") for text in elements(shown, "preset") if text.text in ("LAN", "WAN")
+    ]
+    assert [text.text for text in elements(shown, "preset") if text.text in ("LAN", "WAN")] == [
+        *("LAN", "WAN"),
+        *("WAN", "LAN"),
+    ]
+    at |= {"nat_a's LAN": lan_a, "nat_b's WAN": wan_b}
+    assert (path.get("x1"), path.get("x2")) == (at["host_a"], at[column])
+    assert None not in (wan_a, lan_b)
+
+
+def test_repetitions_of_one_fate_share_a_row() -> None:
+    copies = [hello(1, Fate.DROPPED, copy=copy, t=copy * 0.3) for copy in range(5)]
+    other = hello(1, Fate.DELIVERED, copy=5, t=1.5)
+    rows = rows_of(cell(hellos=(*copies, other), packets=()))
+    assert [(row.times, row.until) for row in rows] == [(1, 0.0), (4, 1.2), (1, 1.5)]
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.ids.update({values["id"]} if "id" in values else ())
+        self.loads += [values[name] for name in ("src", "srcset", "data") if name in values]
+        if tag == "a":
+            self.links.append(values["href"])
+        elif "href" in values:
+            self.loads.append(values["href"])
+
+
+def page(tmp_path: Path, *cells: CellResult) -> tuple[Page, str]:
+    path = tmp_path / "index.html"
+    write_html(Report({"machine": NASTY}, cells), path)
+    text = path.read_text()
+    return Page(text), text
+
+
+def test_every_cell_links_to_its_own_evidence(tmp_path: Path) -> None:
+    cells = [cell(nat_a, nat_b) for nat_a in PRESETS for nat_b in PRESETS]
+    shown, text = page(tmp_path, *cells)
+    anchors = [link.removeprefix("#") for link in shown.links if link.startswith("#")]
+    assert set(anchors) <= shown.ids
+    assert len(set(anchors) - {"matrix"}) == 36
+    assert text.count('class="ladder"') == 36
+    assert text.count('class="strip"') == 36
+    assert "pcap/none--none.pcapng" in shown.links
+
+
+def test_page_is_one_file_without_script_or_outside_reference(tmp_path: Path) -> None:
+    shown, text = page(tmp_path, cell())
+    assert "script" not in shown.tags
+    assert shown.loads == []
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_whatever_was_measured_is_text_and_never_markup(tmp_path: Path) -> None:
+    nasty = cell(
+        explanation=NASTY,
+        probes={NASTY: NASTY},
+        rules={"nat_a": NASTY},
+        programs={"dig": NASTY},
+        pcap=f'"{NASTY}',
+        method=NASTY,
+        hellos=(replace(hello(1, Fate.DROPPED), destination=NASTY, translated=NASTY),),
+    )
+    shown, text = page(tmp_path, nasty, WRONG_CHECK, BROKEN)
+    assert "script" not in shown.tags
+    assert text.count("&lt;script&gt;") >= 10
+
+
+def test_page_is_loud_about_what_is_not_as_predicted(tmp_path: Path) -> None:
+    _, good = page(tmp_path, cell())
+    _, bad = page(tmp_path, cell(), WRONG_OUTCOME, WRONG_CHECK, BROKEN)
+    assert '<td class="cell wrong' not in good
+    assert bad.count('<td class="cell wrong') == 3
+    assert "not connected" in bad
+    assert "1 of 4 cells as predicted" in bad
+
+
+def test_filters_need_no_script_and_every_cell_answers_to_them(tmp_path: Path) -> None:
+    shown, text = page(tmp_path, cell("none", "symmetric"), BROKEN, FORBIDDEN)
+    for kind in ("round-1", "failed", "wrong", "category-0", "category-1", "nat-0", "nat-1"):
+        assert f"only-{kind}" in shown.ids
+        assert text.count(f"body:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 2
+    assert {"any-outcome", "any-category", "any-nat"} <= shown.ids
+    good, forbidden, bad = (
+        line.split('"')[1].split()
+        for line in text.splitlines()
+        if line.startswith('<td class="cell')
+    )
+    assert {"is-round-1", "is-category-0", "is-nat-0", "is-nat-1"} <= set(good)
+    assert {"is-wrong", "is-category-3"} <= set(bad)
+    assert {"is-failed", "is-category-1"} <= set(forbidden)
+    assert not {"is-wrong", "is-failed"} & set(good)
+
+
+def test_cells_are_a_ring_that_one_can_step_through(tmp_path: Path) -> None:
+    shown, _ = page(tmp_path, cell("none", "none"), cell("none", "symmetric"), cell("symmetric"))
+    evidence = shown.links[shown.links.index("#matrix") - 2 :]
+    assert [link for link in evidence if link.startswith("#")] == [
+        *("#symmetric--none", "#none--symmetric", "#matrix"),
+        *("#none--none", "#symmetric--none", "#matrix"),
+        *("#none--symmetric", "#none--none", "#matrix"),
+    ]
+
+
+def test_runs_of_a_pair_are_shown_as_a_distribution(tmp_path: Path) -> None:
+    runs = merge([cell(connect_ms=time) for time in (1.0, 3.0, 100.0)])
+    _, text = page(tmp_path, runs)
+    assert "3 runs: connected in round 1 (3 of 3), 1.0 / 3.0 / 100.0 ms" in text
+    assert runs.timing is not None
+    drawn = ElementTree.fromstring(strip(runs.timing, Scale(1.0, 100.0)))
+    xs = [float(dot.get("cx", "")) for dot in drawn.iter("circle")]
+    assert xs == sorted(xs)
+    assert (xs[0], xs[-1]) == (5.0, 155.0)
+    assert Scale.of([]) is None
+    assert Scale(2.0, 2.0).x(2.0) == 80.0
+
+
+def test_ladder_shows_when_a_packet_passed_each_side_of_each_nat() -> None:
+    seen = {"host_a-eth0": 0.0, "nat_a-lan": 0.0001, "nat_a-wan": 0.0002, "nat_b-wan": 0.0004}
+    shown = cell(hellos=(replace(hello(1, Fate.DROPPED), seen=seen),), packets=())
+    assert [text.text for text in elements(shown, "after")] == ["+0.10", "+0.20", "+0.40"]
+    drawn = [dot.get("cx") for dot in elements(shown, "hop")]
+    sides = [text for text in elements(shown, "preset") if text.text in ("LAN", "WAN")]
+    assert drawn == [side.get("x") for side in sides[:3]]

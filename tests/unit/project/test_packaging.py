@@ -1,0 +1,278 @@
+"""What is installed, pinned, deployed and run by CI agrees with the code."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import nat_traversal
+from nat_traversal.wire.behavior import PRESETS
+from natlab.cli import doctor
+from natlab.cli.doctor import Need
+from tests import ROOT
+
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+SUPPORTED = [
+    found[1]
+    for classifier in PROJECT["classifiers"]
+    if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier))
+]
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def pins() -> dict[str, str]:
+    lines = read("constraints.txt").splitlines()
+    pairs = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    texts = chain(PROJECT["dependencies"], PYPROJECT["build-system"]["requires"], *extras)
+    parsed = [Requirement(text) for text in texts]
+    return [requirement for requirement in parsed if requirement.name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["traversal_server.py"],
+        ["traversal_client.py"],
+        ["-m", "nat_traversal", "server"],
+        ["-m", "nat_traversal", "client"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_runs_from_a_checkout_that_is_not_installed(command: list[str]) -> None:
+    # -S: without site-packages, so with neither the installed package nor any dependency
+    run = subprocess.run(
+        [sys.executable, "-S", "-E", *command, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("usage:")
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_every_requirement_is_pinned_to_a_release_that_it_admits(requirement: Requirement) -> None:
+    pinned = pins()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(pinned, prereleases=True)
+
+
+def test_what_the_pinned_packages_stand_on_is_pinned_too() -> None:
+    seen: set[str] = set()
+    todo = requirements()
+    while todo:
+        wanted = todo.pop()
+        seen.add(canonicalize_name(wanted.name))
+        for need in map(Requirement, metadata.requires(wanted.name) or []):
+            environments = [{"extra": extra} for extra in wanted.extras or {""}]
+            applies = need.marker is None or any(map(need.marker.evaluate, environments))
+            if applies and canonicalize_name(need.name) not in seen:
+                todo.append(need)
+    assert seen <= pins().keys()
+
+
+def test_every_package_of_the_tree_is_in_the_wheel() -> None:
+    tops = ("nat_traversal", "lab", "topologies")
+    found = {path.parent for top in tops for path in (ROOT / top).rglob("__init__.py")}
+    names = {".".join(path.relative_to(ROOT).parts) for path in found}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == names
+
+
+def test_every_data_file_of_the_tree_is_in_the_wheel() -> None:
+    declared = {
+        path
+        for package, globs in PYPROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in globs
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    tops = ("nat_traversal", "lab", "topologies")
+    files = {path for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
+    assert declared == {path for path in files if path.suffix not in {".py", ".pyc"}}
+
+
+def test_the_changelog_begins_with_the_version_of_the_package() -> None:
+    newest = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == nat_traversal.__version__
+
+
+@pytest.mark.parametrize("target", PROJECT["scripts"].values())
+def test_every_console_script_names_a_function(target: str) -> None:
+    assert callable(pkgutil.resolve_name(target))
+
+
+def test_every_tool_checks_for_the_oldest_supported_python() -> None:
+    oldest = SUPPORTED[0]
+    assert PROJECT["requires-python"] == f">={oldest}"
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    setup = read("scripts/setup.sh")
+    assert f"sys.version_info < ({oldest.replace('.', ', ')})" in setup
+    assert f"Python {oldest} or newer is needed" in setup
+
+
+def test_setup_installs_for_each_target_what_the_doctor_says_it_needs() -> None:
+    targets = {
+        Need.LAB: {"lab", "test", "bench"},
+        Need.TESTS: {"test"},
+        Need.BENCH: {"bench"},
+    }
+    (table,) = re.findall(
+        r"^programs='\n(.*?)^'", read("scripts/setup.sh"), re.DOTALL | re.MULTILINE
+    )
+    installed = {}
+    for row in table.splitlines():
+        program, package, *words = row.split()
+        installed[program] = (package, set(words))
+    looked_for = {
+        finding.subject: (finding.remedy.split()[-1], targets[finding.need])
+        for finding in doctor.programs(which=lambda _: None)
+        if finding.need is not Need.NOTHING
+    }
+    for program, (package, wanted) in looked_for.items():
+        found, wanted_by = installed[program]
+        assert found == package
+        assert wanted <= wanted_by
+
+
+def workflow_list(key: str) -> Any:
+    text = read(".github/workflows/ci.yml")
+    (line,) = re.findall(rf"^ +{key}: (\[.*\])$", text, flags=re.MULTILINE)
+    return json.loads(line)
+
+
+def test_the_workflow_runs_every_preset() -> None:
+    assert workflow_list("nat_a") == list(PRESETS)
+
+
+def test_the_workflow_runs_every_supported_python() -> None:
+    assert workflow_list("python") == SUPPORTED
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "scripts/provision.sh"])
+def test_every_make_target_that_ci_calls_exists(path: str) -> None:
+    targets = set(re.findall(r"\bmake ([a-z]+)", read(path)))
+    assert targets
+    known = set(re.findall(r"^([a-z]+):.*## ", read("Makefile"), flags=re.MULTILINE))
+    assert targets <= known
+
+
+@pytest.mark.parametrize(
+    "unit", sorted((ROOT / "deploy").glob("*.service")), ids=lambda it: it.name
+)
+def test_a_systemd_unit_starts_an_installed_script(unit: Path) -> None:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(unit)
+    program = Path(parser["Service"]["ExecStart"].split()[0])
+    assert program.name in PROJECT["scripts"]
+    assert parser["Service"]["RestrictAddressFamilies"] == "AF_INET AF_INET6"
+
+
+class Machine:
+    """A copy of the set-up's files on a machine of which only a few programs are real."""
+
+    def __init__(self, path: Path) -> None:
+        self.checkout = path / "checkout"
+        self.programs = path / "bin"
+        (self.checkout / "scripts").mkdir(parents=True)
+        self.programs.mkdir()
+        for name in ("pyproject.toml", "constraints.txt", "scripts/setup.sh"):
+            shutil.copy(ROOT / name, self.checkout / name)
+        for name in ("bash", "cat", "cp", "dirname", "mkdir", "sha256sum", "sort", "tail"):
+            program = shutil.which(name)
+            assert program is not None
+            (self.programs / name).symlink_to(program)
+
+    def add(self, name: str, script: str) -> Path:
+        program = self.programs / name
+        program.write_text(f"#!/bin/bash\n{script}\n")
+        program.chmod(0o755)
+        return program
+
+    def setup(self, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.programs / "bash", "scripts/setup.sh", target],
+            cwd=self.checkout,
+            env={"PATH": str(self.programs), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_without_root_it_says_in_one_line_what_to_install(machine: Machine) -> None:
+    machine.add("id", "echo 1000")
+    machine.add("apt-get", "exit 99")
+    machine.add("python3", "exit 0")
+    lab = machine.setup("lab")
+    assert lab.returncode == 1
+    assert lab.stderr.startswith("setup: run this, then make again: sudo apt-get install ")
+    assert lab.stderr.count("\n") == 1
+    assert "mininet" in lab.stderr.split()
+    assert "coturn" not in lab.stderr.split()
+    test = machine.setup("test")
+    assert test.returncode == 1
+    packages, _, services = test.stderr.partition(" && sudo systemctl disable --now ")
+    # Debian's stund is in /usr/sbin, where the set-up looks too.
+    wanted = [("coturn", "coturn"), ("stun-server", "stun")]
+    assert services.split() == [name for package, name in wanted if package in packages.split()]
+    assert services.startswith("coturn")
+
+
+def test_a_python_that_is_too_old_is_named_with_the_way_out(machine: Machine) -> None:
+    old = machine.add("old-python", "[ $1 = -V ] && echo Python 3.9.2 && exit; exit 1")
+    run = machine.setup("check", PYTHON=str(old))
+    assert run.returncode == 1
+    assert run.stderr == (
+        f"setup: Python 3.11 or newer is needed, but {old} is Python 3.9.2: "
+        "install a newer one and name it, as in: make PYTHON=/path/to/python3.13\n"
+    )
+
+
+def test_a_second_run_installs_nothing_until_a_pin_changes(machine: Machine) -> None:
+    # plays a Python: notes what it is asked for, and `-m venv` puts a copy of it into .venv
+    machine.add(
+        "python3",
+        'echo "$*" >>"$LOG"; '
+        '[ "$1 $2" != "-m venv" ] || { mkdir -p .venv/bin; cp "$0" .venv/bin/python; }',
+    )
+    log = machine.checkout / "log"
+
+    def installs() -> int:
+        log.write_text("")
+        assert machine.setup("check", LOG=str(log)).returncode == 0
+        return log.read_text().count("-m pip ")
+
+    assert [installs(), installs()] == [2, 0]
+    with (machine.checkout / "constraints.txt").open("a") as constraints:
+        constraints.write("# changed\n")
+    assert [installs(), installs()] == [2, 0]

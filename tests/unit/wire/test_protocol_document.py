@@ -1,0 +1,133 @@
+"""`docs/protocol.md` against the code: what it lists is what there is."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nat_traversal.client import agent, control_link
+from nat_traversal.client.agent import FINAL_REFUSALS
+from nat_traversal.paths.methods import handshake
+from nat_traversal.server import session
+from nat_traversal.settings import ServerLimits
+from nat_traversal.wire import control, datagrams, messages
+from tests import ROOT
+
+DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
+    "session.TABLE": session.TABLE,
+    "control_link.TABLE": control_link.TABLE,
+    "agent.TABLE": agent.TABLE,
+    "handshake.TABLE_A": handshake.TABLE_A,
+    "handshake.TABLE_B": handshake.TABLE_B,
+}
+MODULES = (
+    "agent", "announcer", "control_link", "handshake", "path", "puncher", "rendezvous",
+    "session",    "wire", "wire.control", "wire.datagrams",
+)  # fmt: skip
+STRUCTS = {
+    "HELLO": datagrams._HELLO,
+    "ANNOUNCE": datagrams._ANNOUNCE,
+    "ANNOUNCED": datagrams._ANNOUNCED,
+    "CONFIRM": datagrams._CONFIRM,
+    "PING": datagrams._PROBE,
+    "PONG": datagrams._PROBE,
+    "BYE": datagrams._BYE,
+    "DATA": datagrams.DATA_HEADER,
+    "FRAGMENT": datagrams.FRAGMENT_HEADER,
+}
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of the table behind that mark, without its two heading lines."""
+    found = re.search(rf"<!-- table: {re.escape(name)} -->\n(.*?)<!-- end -->", DOCUMENT, re.DOTALL)
+    assert found, f"docs/protocol.md has no table {name}"
+    lines = found.group(1).strip().splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def state_rows(table: Mapping[tuple[Any, Any], Any]) -> list[list[str]]:
+    """State and exits, one row for each state, in the order of their definition."""
+    exits: dict[Enum, list[str]] = {}
+    for (state, trigger), after in table.items():
+        exits.setdefault(state, []).append(f"{trigger.name} → {after.name}")
+        exits.setdefault(after, [])
+    order = [state for state in type(next(iter(exits))) if state in exits]
+    return [[state.name, ", ".join(exits[state]) or "(final)"] for state in order]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_state_table_is_the_one_in_the_code(name: str) -> None:
+    documented = rows(name)
+    assert [[state, exits] for state, _, exits in documented] == state_rows(TABLES[name])
+    assert all(meaning for _, meaning, _ in documented)
+
+
+def test_control_messages_are_listed_with_their_fields() -> None:
+    documented = [(quoted(row[0])[0], quoted(row[2])) for row in rows("messages")]
+    assert documented == [(type_, list(forms)) for type_, _, forms in control._MESSAGES]
+
+
+def test_every_field_is_described() -> None:
+    described = {name for row in rows("fields") for name in quoted(row[0])}
+    assert described == {name for _, _, forms in control._MESSAGES for name in forms}
+
+
+def test_error_codes_are_listed_with_what_the_client_does() -> None:
+    listed = {quoted(row[0])[0]: row for row in rows("codes")}
+    errors = {code for code, row in listed.items() if quoted(row[1]) == ["error"]}
+    assert errors == set(messages.ErrorCode)
+    assert {code for code, row in listed.items() if row[3] == "stops"} == FINAL_REFUSALS
+
+
+def test_verdicts_are_listed() -> None:
+    source = Path(session.__file__).read_text(encoding="utf-8")
+    used = set(re.findall(r'"([a-z]+-[a-z]+)"', source))
+    listed = {quoted(row[0])[0] for row in rows("codes") if quoted(row[1]) == ["failed"]}
+    assert listed == used
+
+
+def test_datagrams_are_listed_with_their_layout() -> None:
+    documented = rows("datagrams")
+    assert [(name, int(octet, 16)) for name, octet, _, _ in documented] == [
+        (kind.name, kind.value) for kind in datagrams.Kind
+    ]
+    for name, _, octets, layout in documented:
+        header = layout.partition(", mapped")[0]
+        sizes = [int(size) for size in re.findall(r" (\d+)(?:,|$)", header)]
+        assert sum(sizes) == STRUCTS[name].size, name
+        if name != "ANNOUNCED":
+            assert int(octets.split()[0]) == sum(sizes), name
+
+
+def constants() -> dict[str, int | float]:
+    """Every public number of the core's modules."""
+    found: dict[str, int | float] = {}
+    for module in MODULES:
+        for name, value in vars(importlib.import_module(f"nat_traversal.{module}")).items():
+            if re.fullmatch(r"[A-Z][A-Z_]+", name) and type(value) in (int, float):
+                assert found.setdefault(name, value) == value, f"{name} has two values"
+    return found
+
+
+def test_servers_defaults_are_as_documented() -> None:
+    limits = ServerLimits()
+    assert f"The heartbeat is {limits.heartbeat:g} s" in DOCUMENT
+    assert f"the most connections are {limits.connections:,}" in DOCUMENT
+
+
+def test_constants_are_listed_with_their_values() -> None:
+    documented = {
+        quoted(name)[0]: float(value.replace(",", "")) for name, value, _ in rows("constants")
+    }
+    assert documented == constants()
