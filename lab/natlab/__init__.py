@@ -1,0 +1,1 @@
+"""The NAT lab: any programs behind real Linux NATs, without root, with packets as proof."""

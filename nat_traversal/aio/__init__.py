@@ -1,0 +1,1 @@
+"""asyncio adapters: sockets and timers around the machines."""

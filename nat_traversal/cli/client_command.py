@@ -12,9 +12,9 @@ from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.resolver import resolve
-from nat_traversal.aio.stop import stop_signal
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.stop import stop_signal
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint, HostPort

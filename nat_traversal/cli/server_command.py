@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from nat_traversal.aio.server import serve
-from nat_traversal.aio.stop import stop_signal
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.stop import stop_signal
 from nat_traversal.settings import ServerLimits
 
 

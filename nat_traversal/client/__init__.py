@@ -1,0 +1,1 @@
+"""A client as machines without I/O."""

@@ -1,0 +1,1 @@
+"""What client and server are made of: events and actions, timers, transition tables."""

@@ -1,0 +1,1 @@
+"""The rendezvous server as machines without I/O."""

@@ -7,7 +7,6 @@ frame, and 80 ms to import the layers, against 5 µs).
 
 from __future__ import annotations
 
-import socket
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -130,4 +129,4 @@ def _quoted(kind: Icmp, data: bytes) -> Refused:
 
 @lru_cache(maxsize=4096)
 def _endpoint(address: bytes, port: int) -> Endpoint:
-    return Endpoint(socket.inet_ntoa(address), port)
+    return Endpoint(".".join(map(str, address)), port)

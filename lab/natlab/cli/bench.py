@@ -85,8 +85,7 @@ def bring_up_table(measured: BringUp) -> Table:
 
 def _measure(nat_a: str, nat_b: str, pairs: int) -> BringUp:
     """Runs in a sandbox, where Mininet is imported and namespaces have our names."""
-    from natlab.network.network import two_nats_network  # noqa: PLC0415
-    from natlab.topologies.two_nats import TwoNats  # noqa: PLC0415
+    from natlab.topologies.two_nats import TwoNats, two_nats_network  # noqa: PLC0415
 
     up, down = scripts(TwoNats(nat_a=nat_a, nat_b=nat_b))
     ours, theirs = [], []

@@ -1,0 +1,1 @@
+"""Faults in a standing network: written, scheduled, made to happen."""

@@ -1,0 +1,1 @@
+"""Delay, loss and other conditions on the links of a standing network."""

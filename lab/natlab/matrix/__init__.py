@@ -1,0 +1,1 @@
+"""Every pair of NATs, a cell each, several at a time."""

@@ -28,18 +28,19 @@ from natlab.links.apply import Conditioned, conditioned
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.network import addressing
 from natlab.network.adjacency import wan_links
-from natlab.network.network import Network, two_nats_network
+from natlab.network.network import Network
 from natlab.oracle.outcome import Outcome
 from natlab.probe.network import check_all, probe_all
 from natlab.probe.observe import Observation
 from natlab.programs.programs import Program, Programs
 from natlab.sandbox.zygote import Prepared, preload
+from natlab.topologies.two_nats import two_nats_network
 
 TOPOLOGY = "two_nats"
 CAPTURE_FILE = "capture.pcapng"
 PYTHON_PROGRAM = "nat_traversal"
 PRELOADED = tuple(
-    f"{PYTHON_PROGRAM}.{part}" for part in ("cli", "client_command", "server_command")
+    f"{PYTHON_PROGRAM}.{part}" for part in ("cli.main", "cli.client_command", "cli.server_command")
 )
 """What the server and the clients of a cell read before they begin."""
 SIDES = ("a", "b")

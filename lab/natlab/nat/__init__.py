@@ -1,0 +1,1 @@
+"""NAT behaviour as Linux firewall rules."""

@@ -1,0 +1,1 @@
+"""Mininet networks of the lab: nodes, links, addresses, bring-up, take-down."""

@@ -18,14 +18,11 @@ from mininet.net import Mininet
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.errors import NetworkError
 from natlab.nat.rules import TABLE, RuleSet
-from natlab.network import addressing
-from natlab.network.addressing import Role, Side
+from natlab.network.addressing import Role
 from natlab.network.nodes import LabNode, Nat
 from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
-from natlab.topologies.two_nats import TwoNats
 
 _LINK_TIMEOUT = 10.0
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
@@ -117,14 +114,6 @@ class Network:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TwoNatsNetwork(Network):
-    """The standing `two_nats`, with its two sides."""
-
-    side_a: Side
-    side_b: Side
-
-
 @contextmanager
 def standing(topology: Topo) -> Iterator[Network]:
     """The network of a topology of `LabNode`s, up and carrying traffic; down at the end of the block.
@@ -134,14 +123,6 @@ def standing(topology: Topo) -> Iterator[Network]:
     """
     with _up(topology) as net:
         yield Network(net)
-
-
-@contextmanager
-def two_nats_network(nat_a: str, nat_b: str) -> Iterator[TwoNatsNetwork]:
-    """`standing` for `two_nats` with two presets by name. Raises `UsageError` for an unknown one."""
-    sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
-    with _up(TwoNats(nat_a=nat_a, nat_b=nat_b)) as net:
-        yield TwoNatsNetwork(net, *sides)
 
 
 @contextmanager

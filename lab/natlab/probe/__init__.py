@@ -1,0 +1,1 @@
+"""What a NAT really does, asked by packets."""

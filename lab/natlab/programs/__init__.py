@@ -1,0 +1,1 @@
+"""Ordinary programs on the nodes of the lab, and what they say."""

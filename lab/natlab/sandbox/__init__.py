@@ -1,0 +1,1 @@
+"""Namespaces of our own without being root, and work inside them."""

@@ -1,0 +1,1 @@
+"""A standing lab for tests and commands: start programs, wait, look, end."""

@@ -21,9 +21,14 @@ nodes configure themselves, also under plain Mininet (as root, from the root of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 from nat_traversal.wire.behavior import preset
 from natlab.network import addressing
 from natlab.network.base import LabTopo
+from natlab.network.network import Network, standing
 
 
 class TwoNats(LabTopo):
@@ -59,6 +64,22 @@ class TwoNats(LabTopo):
         )
         self.join(host_interface, side.ports.lan)
         self.join(side.ports.wan, f"internet-{side.letter}")
+
+
+@dataclass(frozen=True, slots=True)
+class TwoNatsNetwork(Network):
+    """The standing `two_nats`, with its two sides."""
+
+    side_a: addressing.Side
+    side_b: addressing.Side
+
+
+@contextmanager
+def two_nats_network(nat_a: str, nat_b: str) -> Iterator[TwoNatsNetwork]:
+    """`standing` for `two_nats` with two presets by name. Raises `UsageError` for an unknown one."""
+    sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
+    with standing(TwoNats(nat_a=nat_a, nat_b=nat_b)) as network:
+        yield TwoNatsNetwork(network.mininet, *sides)
 
 
 topos = {"two_nats": TwoNats}

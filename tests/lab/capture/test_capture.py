@@ -15,9 +15,10 @@ from natlab.capture.taps import Capture, CaptureError, Tap
 from natlab.errors import LabError
 from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.faults.inject import Faults
-from natlab.network.network import Network, two_nats_network
+from natlab.network.network import Network
 from natlab.programs.programs import Programs
 from natlab.sandbox.netns import in_namespace, udp_socket
+from natlab.topologies.two_nats import two_nats_network
 from tests.lab import warm
 
 SERVER = "192.0.2.2"

@@ -42,8 +42,7 @@ def _look(prefix: tuple[str, ...]) -> list[str]:
 
 def _both(nat_a: str, nat_b: str) -> tuple[Seen, Seen]:
     from natlab.cli.bench import _run, scripts
-    from natlab.network.network import two_nats_network
-    from natlab.topologies.two_nats import TwoNats
+    from natlab.topologies.two_nats import TwoNats, two_nats_network
 
     with two_nats_network(nat_a, nat_b) as network:
         ours = {node: _look(("mnexec", "-a", str(network.pid(node)))) for node in NODES}

@@ -23,7 +23,8 @@ from tests.lab import warm
 
 if TYPE_CHECKING:
     from natlab.faults.inject import Faults
-    from natlab.network.network import Network, TwoNatsNetwork
+    from natlab.network.network import Network
+    from natlab.topologies.two_nats import TwoNatsNetwork
 
 _TIMEOUT = 50.0
 SERVER = ("192.0.2.2", 5000)
@@ -35,8 +36,8 @@ NATS = ["full-cone", "restricted-cone", "port-restricted-cone", "symmetric", "li
 @contextmanager
 def _faulty(nat_a: str, nat_b: str = "none") -> Iterator[tuple[TwoNatsNetwork, Faults]]:
     from natlab.faults.inject import Faults
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network(nat_a, nat_b) as network, Programs(Path("/run")) as programs:
         yield network, Faults(network, programs)
@@ -284,8 +285,8 @@ def test_a_relay_that_is_cut_has_tcp_alone_until_it_is_restored() -> None:
 
 def _programs(directory: Path) -> list[object]:
     from natlab.faults.inject import Faults
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
@@ -385,8 +386,8 @@ def test_what_makes_no_sense_is_refused_when_it_is_due() -> None:
 def _scheduled(directory: Path) -> tuple[list[str], list[str], list[bool]]:
     from natlab.faults.inject import Faults
     from natlab.faults.schedule import Schedule
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     plan = [
         parse_fault(text)
@@ -427,8 +428,8 @@ def test_faults_come_at_their_times_and_events_and_the_missed_ones_are_known(
 def _failing_schedule(directory: Path) -> None:
     from natlab.faults.inject import Faults
     from natlab.faults.schedule import Schedule
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("full-cone", "none") as network, Programs(directory) as programs:
         work = programs.start("work", ["true"], network.pid("host_a"))

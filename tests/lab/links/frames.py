@@ -11,7 +11,7 @@ from natlab.network.addressing import SERVER
 
 if TYPE_CHECKING:
     from natlab.capture.taps import Capture
-    from natlab.network.network import TwoNatsNetwork
+    from natlab.topologies.two_nats import TwoNatsNetwork
 
 LINK = ("nat_a", "internet")
 _ENDS = {"nat_a-wan": "nat_a", "internet-a": "internet"}

@@ -37,7 +37,7 @@ def _measured(
     conditions: LinkConditions | None, count: int, gap: float, method: str | None = None
 ) -> list[float]:
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("port-restricted-cone", "none") as network, ExitStack() as stack:
         if conditions is not None:
@@ -69,8 +69,8 @@ def test_the_delay_is_true_to_a_millisecond_or_two_percent(delay: float) -> None
 def _round_trips() -> list[float]:
     """From the router to the NAT and back, where the two directions differ."""
     from natlab.links.apply import conditioned
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     conditions = LinkConditions(Way(delay=0.03), Way(delay=0.01))
     with (
@@ -134,7 +134,7 @@ def _fates(
     way: Way, expected: int, method: str | None = _DELAY_LINE, seed: int = 5
 ) -> tuple[list[int], list[Carried]]:
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     chosen = Method(method) if method else None
     with (
@@ -187,7 +187,7 @@ def test_loss_of_one_direction_leaves_the_other_whole() -> None:
 def _burst(rate: int, count: int, size: int) -> float:
     """Bits per second at which a burst arrives: by the median time that half of it takes."""
     from natlab.links.apply import conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     conditions = LinkConditions(Way(rate=rate))
     with (
@@ -220,8 +220,8 @@ def test_a_burst_arrives_at_the_rate(rate: int, count: int) -> None:
 def _other_links(link: tuple[str, str], conditions: LinkConditions) -> tuple[list[int], float]:
     """Whether all arrives, and the least that the server's answer to host_a's ping takes."""
     from natlab.links.apply import conditioned
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     with (
         two_nats_network("full-cone", "none") as network,

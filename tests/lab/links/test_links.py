@@ -29,8 +29,8 @@ def _stream() -> tuple[bytes, int]:
     import threading
 
     from natlab.links.apply import conditioned
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     sent = random.Random(1).randbytes(300_000)
     conditions = LinkConditions(Way(delay=0.005), Way(delay=0.005), mtu=1280)
@@ -71,8 +71,8 @@ def test_tcp_crosses_whole_in_frames_of_the_mtu() -> None:
 
 def _state() -> list[str]:
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     def ip(*words: str) -> str:
         done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
@@ -111,8 +111,8 @@ def test_nothing_is_left_of_the_conditions() -> None:
 
 def _down_and_up(method: str | None) -> list[bool]:
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import Command, run_together
+    from natlab.topologies.two_nats import two_nats_network
 
     reached = []
     chosen = Method(method) if method else None
@@ -140,7 +140,7 @@ def test_a_conditioned_link_goes_down_and_comes_up(method: str | None) -> None:
 
 def _strangers() -> None:
     from natlab.links.apply import conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     with (
         two_nats_network("none", "none") as network,
@@ -159,7 +159,7 @@ def _killed() -> None:
     import signal
 
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     slow = LinkConditions(Way(delay=0.005))
     with (
@@ -180,8 +180,8 @@ def _by_the_kernel() -> tuple[list[int], float, str]:
     """The way that netem takes, with the token bucket of every kernel in netem's place."""
     from natlab.links.netem import redirect
     from natlab.links.splice import End, splice
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import Command, run_together
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("port-restricted-cone", "none") as network:
         opened = splice(
@@ -208,7 +208,7 @@ def test_the_kernel_carries_frames_between_the_inner_interfaces() -> None:
 
 def _by_netem() -> str:
     from natlab.links.apply import Method, conditioned
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("port-restricted-cone", "none") as network:
         try:

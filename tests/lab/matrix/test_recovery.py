@@ -151,8 +151,8 @@ def test_the_pair_connects_again_by_itself(tmp_path: Path, name: str) -> None:
 def _server_restarts(directory: Path) -> tuple[list[bool], dict[str, list[str]]]:
     """Datagrams while the server is away and after, and what the clients said of it and the path."""
     from natlab.faults.inject import Faults
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     with (
         two_nats_network("port-restricted-cone", "port-restricted-cone") as network,

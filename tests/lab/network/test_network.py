@@ -27,8 +27,8 @@ def _run(*argv: str) -> str:
 
 
 def _addresses(nat_a: str, nat_b: str) -> dict[str, str]:
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     found = {}
     with two_nats_network(nat_a, nat_b) as network:
@@ -57,7 +57,7 @@ def test_every_interface_is_up_with_its_addresses_and_no_other() -> None:
 
 
 def _before_during_after() -> tuple[list[str], int, list[str]]:
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     def look() -> list[str]:
         processes = len(list(Path("/proc").glob("[0-9]*")))
@@ -76,7 +76,7 @@ def test_nothing_is_left_where_it_was_built_and_nothing_was_there_meanwhile() ->
 
 
 def _stop_in_the_middle() -> int:
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     with suppress(RuntimeError), two_nats_network("none", "none"):
         raise RuntimeError("something in the cell fails")
@@ -89,8 +89,8 @@ def test_a_failing_cell_takes_its_network_down() -> None:
 
 def _reached_after_forgetting(nat: str) -> tuple[bool, bool]:
     """Does the server's answer reach the host while the NAT remembers, and once it has forgotten?"""
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import udp_socket
+    from natlab.topologies.two_nats import two_nats_network
 
     with (
         two_nats_network(nat, "none") as network,
@@ -120,7 +120,7 @@ def test_a_nat_that_forgets_closes_what_was_open(nat: str) -> None:
 
 
 def _unknown_preset() -> None:
-    from natlab.network.network import two_nats_network
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("cone", "none"):
         pass
@@ -132,8 +132,8 @@ def test_an_unknown_preset_is_refused() -> None:
 
 
 def _namespaces() -> tuple[bool, bool, bool]:
-    from natlab.network.network import two_nats_network
     from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
 
     def here() -> str:
         return os.readlink("/proc/thread-self/ns/net")  # noqa: PTH115 - no path, a name

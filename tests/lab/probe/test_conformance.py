@@ -18,8 +18,8 @@ _TIMEOUT = 40.0
 
 
 def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
-    from natlab.network.network import two_nats_network
     from natlab.probe.network import probe_all
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network(nat_a, nat_b) as network:
         found = probe_all(network)
@@ -28,8 +28,8 @@ def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
 
 def _observe_impostor(name: str, iptables: str) -> Observation:
     """NAT a is called `name`, has a second address, and these rules instead of its own."""
-    from natlab.network.network import two_nats_network
     from natlab.probe.network import probe_nat
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network(name, "none") as network:
         replace_nat_a(network, iptables)

@@ -27,8 +27,8 @@ def _judge(directory: Path, presets: tuple[str, str]) -> list[dict[str, str]]:
 
     In separate runs with a NAT that has forgotten the one before: a mapping test opens filters.
     """
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
 
     # From 4.7 on coturn answers RFC 5780 requests only when told to; what it does not know ends it.
     offers = subprocess.run(["turnserver", "-h"], capture_output=True, text=True, check=False)

@@ -48,9 +48,9 @@ def _judge(
 
     With `to_oneself` its hosts accept packets that seem to come from themselves.
     """
-    from natlab.network.network import two_nats_network
     from natlab.programs.programs import Programs
     from natlab.sandbox.netns import in_namespace, set_sysctl
+    from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network(*names) as network, Programs(directory) as programs:
         if iptables:

@@ -20,8 +20,9 @@ import pytest
 
 from natlab.errors import NatMismatchError, SandboxError
 from natlab.sandbox import sandbox
+from tests import ROOT
 
-_ENTRY = "from tests.lab import test_sandbox as t; from lab import sandbox; "
+_ENTRY = "from tests.lab.sandbox import test_sandbox as t; from natlab.sandbox import sandbox; "
 
 
 def _describe() -> tuple[int, int, list[str], list[str], str]:
@@ -159,14 +160,13 @@ def test_an_ordinary_user_gets_the_same_sandbox() -> None:
     """From a copy of the lab, since a checkout under /root is closed to that user."""
     python = _python_of_an_ordinary_user()
     code = (
-        "import os, subprocess; from lab import sandbox; print(os.getuid() != 0,"
+        "import os, subprocess; from natlab.sandbox import sandbox; print(os.getuid() != 0,"
         " sandbox.call(20, os.getuid), sandbox.call(20, subprocess.getoutput, 'ip -br link'))"
     )
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        for package in ("lab", "nat_traversal"):
-            source = Path(sandbox.__file__).parents[1] / package
-            shutil.copytree(source, Path(directory, package))
+        for source in (ROOT / "lab" / "natlab", ROOT / "nat_traversal"):
+            shutil.copytree(source, Path(directory, source.name))
         done = subprocess.run(
             [*python, "-c", code],
             env=os.environ | {"PYTHONPATH": directory},

@@ -20,11 +20,11 @@ from nat_traversal import (
     TraversalFailedError,
     UsageError,
     connect,
-    session,
 )
 from nat_traversal.aio import connection as connection_module
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.machine import events as e
+from nat_traversal.server import session
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from tests.loopback.support import (

@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint, control_link, serve
+from nat_traversal import Endpoint, serve
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import control_connection as control_module
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import DRAIN, Counters
 from nat_traversal.aio.forwarder import ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.client import control_link
 from nat_traversal.machine import events as e
 from nat_traversal.paths import consent as path_module
 from nat_traversal.wire import datagrams as d

@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint, Server, ServerLimits, UsageError, rendezvous, serve
+from nat_traversal import Endpoint, Server, ServerLimits, UsageError, serve
 from nat_traversal.aio import control_connection as control_module
 from nat_traversal.aio import server as server_module
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket
 from nat_traversal.machine import events as e
+from nat_traversal.server import rendezvous
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m

@@ -11,8 +11,9 @@ import socket
 
 import pytest
 
-from nat_traversal import Endpoint, session
+from nat_traversal import Endpoint
 from nat_traversal.machine import events as e
+from nat_traversal.server import session
 from nat_traversal.wire import messages as m
 from tests.loopback.support import (
     Command,

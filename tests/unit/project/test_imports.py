@@ -9,8 +9,11 @@ import pytest
 
 import nat_traversal
 
-CLIENT = {"agent", "handshake", "path", "aio.client", "aio.connection", "aio.forwarder"}
-SERVER = {"rendezvous", "session", "aio.server"}
+CLIENT = {
+    "client.agent", "paths.methods.handshake", "paths.consent",
+    "aio.client", "aio.connection", "aio.forwarder",
+}  # fmt: skip
+SERVER = {"server.rendezvous", "server.session", "aio.server"}
 
 
 def loaded(statement: str) -> set[str]:

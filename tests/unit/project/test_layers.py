@@ -1,72 +1,124 @@
-"""Who may import whom (`docs/architecture.md`), read from the source."""
+"""Which room may import which (`docs/architecture.md`), and which modules are pure: read from the source."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from scripts.rooms import cycles, imports, room_of, rooms
 from tests import ROOT
 
-PACKAGE = ROOT / "nat_traversal"
-ABOVE_THE_CORE = {
-    "aio", "cli", "client_command", "console", "exit", "server_command", "__main__", "__init__",
+FOLDERS = {"nat_traversal": ROOT / "nat_traversal", "natlab": ROOT / "lab" / "natlab"}
+MODULES = sorted(path for folder in FOLDERS.values() for path in folder.rglob("*.py"))
+
+MAY_IMPORT: dict[str, dict[str, set[str]]] = {
+    "nat_traversal": {
+        "errors": set(),
+        "settings": set(),
+        "wire": {"errors"},
+        "machine": {"errors", "wire"},
+        "paths": {"errors", "settings", "wire", "machine"},
+        "client": {"errors", "settings", "wire", "machine", "paths"},
+        "server": {"errors", "settings", "wire", "machine"},
+        "aio": {"errors", "settings", "wire", "machine", "paths", "client", "server"},
+        "cli": {"errors", "settings", "wire", "machine", "aio"},
+    },
+    "natlab": {
+        "errors": set(),
+        "oracle": set(),
+        "sandbox": {"errors"},
+        "capture": {"errors", "sandbox"},
+        "nat": {"errors", "sandbox"},
+        "programs": {"errors", "sandbox"},
+        "evidence": {"errors", "capture", "oracle"},
+        "network": {"errors", "nat", "sandbox"},
+        "links": {"errors", "network", "sandbox"},
+        "topologies": {"errors", "network"},
+        "faults": {"errors", "nat", "network", "programs", "sandbox"},
+        "report": {"errors", "capture", "evidence", "oracle"},
+        "probe": {"errors", "nat", "network", "sandbox", "topologies"},
+        "testbed": {
+            "errors", "capture", "evidence", "faults", "links", "network", "probe", "programs",
+            "report", "sandbox", "topologies",
+        },
+        "matrix": {
+            "errors", "capture", "evidence", "links", "network", "oracle", "probe", "programs",
+            "report", "sandbox", "testbed", "topologies",
+        },
+        "cli": {
+            "errors", "faults", "links", "matrix", "nat", "network", "probe", "programs", "report",
+            "sandbox", "testbed", "topologies",
+        },
+    },
 }  # fmt: skip
-CORE = sorted(
-    path
-    for path in PACKAGE.rglob("*.py")
-    if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in ABOVE_THE_CORE
-)
-FORBIDDEN = {
-    "asyncio", "concurrent", "multiprocessing", "os", "select", "selectors", "signal", "socket",
-    "socketserver", "ssl", "subprocess", "sys", "threading", "time", "datetime", "secrets",
+"""Each room, and the rooms that it may import. A new room is entered here and in the architecture page."""
+
+MACHINES = {"errors", "settings", "wire", "machine", "paths", "client", "server"}
+"""Rooms of `nat_traversal` without I/O, clock, threads or chance of their own."""
+IMPURE = {
+    "asyncio", "concurrent", "fcntl", "multiprocessing", "os", "pathlib", "select", "selectors",
+    "shutil", "signal", "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile",
+    "threading", "time", "datetime", "secrets", "mininet", "scapy",
 }  # fmt: skip
-"""What brings I/O, a clock, threads or chance of its own."""
-LOWER = {"errors", "endpoint", "behavior", "limits", "wire", "timers", "transitions", "events"}
-CLIENT = {"agent", "announcer", "control_link", "handshake", "path", "puncher"}
-SERVER = {"rendezvous", "session"}
-LAB_MAY_USE = {"behavior", "endpoint", "errors", "wire"}
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Every module that `path` imports, wherever in the file, with its full name."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: write imports in full"
-            assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def parts_of_package(path: Path) -> set[str]:
-    """The parts of `nat_traversal` that `path` imports."""
-    names = (name.split(".") for name in imports(path))
-    return {name[1] for name in names if name[0] == "nat_traversal" and len(name) > 1}
-
-
-def sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+LAB_MAY_USE = {"errors", "wire"}
 
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_the_core_is_what_it_should_be() -> None:
-    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in CORE}
-    assert parts == LOWER | CLIENT | SERVER
+def room(path: Path) -> tuple[str, str]:
+    """The package and the room of a module."""
+    for package, folder in FOLDERS.items():
+        if path.is_relative_to(folder):
+            return package, path.relative_to(folder).parts[0].removesuffix(".py")
+    raise AssertionError(path)
 
 
-@pytest.mark.parametrize("path", CORE, ids=name_of)
-def test_core_has_no_clock_no_socket_no_threads(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(path)} & FORBIDDEN
+def says_pure(path: Path) -> bool:
+    """Whether the module's docstring claims it."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return "Pure" in text.split("\n\n", maxsplit=1)[0]
 
 
-@pytest.mark.parametrize("path", CORE, ids=name_of)
-def test_core_takes_chance_only_from_its_caller(path: Path) -> None:
+def is_machine(path: Path) -> bool:
+    package, name = room(path)
+    return package == "nat_traversal" and name in MACHINES
+
+
+PURE = [path for path in MODULES if says_pure(path) or is_machine(path)]
+
+
+@cache
+def tops(path: Path) -> frozenset[str]:
+    return frozenset(name.split(".")[0] for name in imports(path))
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_rooms_are_those_of_the_table_and_on_no_cycle(package: str) -> None:
+    graph = rooms(FOLDERS[package])
+    assert set(graph) == set(MAY_IMPORT[package])
+    assert cycles(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in MAY_IMPORT for name in MAY_IMPORT[package]]
+)
+def test_room_imports_only_what_the_table_allows(package: str, name: str) -> None:
+    assert rooms(FOLDERS[package])[name] - MAY_IMPORT[package][name] == set()
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_module_has_no_clock_no_socket_no_files_no_threads(path: Path) -> None:
+    used = set(imports(path)) - {"signal.Signals"}  # a vocabulary
+    assert {name.split(".")[0] for name in used} & IMPURE == set()
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_module_takes_chance_only_from_its_caller(path: Path) -> None:
     """`random.Random` as a type is all that it may use of the module."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     used = {
@@ -78,65 +130,84 @@ def test_core_takes_chance_only_from_its_caller(path: Path) -> None:
     }
     assert used <= {"Random"}
     assert not any(name.startswith("random.") for name in imports(path))
-    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    assert not any(isinstance(func, ast.Attribute) and func.attr == "Random" for func in calls)
+    if is_machine(path):
+        calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+        assert not any(isinstance(func, ast.Attribute) and func.attr == "Random" for func in calls)
 
 
-@pytest.mark.parametrize("path", CORE, ids=name_of)
-def test_core_imports_nothing_above_it(path: Path) -> None:
-    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    allowed = set(LOWER)
-    if part in CLIENT:
-        allowed |= CLIENT
-    if part in SERVER:
-        allowed |= SERVER
-    assert parts_of_package(path) <= allowed
+def test_twenty_and_more_modules_claim_to_be_pure() -> None:
+    assert len([path for path in MODULES if says_pure(path)]) >= 20
 
 
-def test_lowest_layer_is_the_lowest() -> None:
-    expected: dict[str, set[str]] = {
-        "errors": set(),
-        "endpoint": {"errors"},
-        "behavior": {"errors"},
-        "limits": set(),
-        "timers": set(),
-        "transitions": {"errors"},
-    }
-    for part, allowed in expected.items():
-        assert parts_of_package(PACKAGE / f"{part}.py") <= allowed, part
-    for path in sources("nat_traversal/wire"):
-        assert parts_of_package(path) <= {"errors", "endpoint", "wire"}, path
+def test_client_and_server_share_only_what_lies_below_both() -> None:
+    graph = rooms(FOLDERS["nat_traversal"])
+    for name in ("client", "paths"):
+        assert "server" not in graph[name]
+    assert not graph["server"] & {"client", "paths"}
 
 
-def test_client_and_server_never_import_each_other() -> None:
-    for part in CLIENT:
-        assert not parts_of_package(PACKAGE / f"{part}.py") & SERVER, part
-    for part in SERVER:
-        assert not parts_of_package(PACKAGE / f"{part}.py") & CLIENT, part
+def reachable(path: Path) -> set[str]:
+    """Every module of both packages that `path` imports, or that these import, and so on."""
+    by_name = {dotted(each): each for each in MODULES}
+    found: set[str] = set()
+    ahead = [path]
+    while ahead:
+        for name in imports(ahead.pop()):
+            for known in (name, name.rpartition(".")[0]):
+                if known in by_name and known not in found:
+                    found.add(known)
+                    ahead.append(by_name[known])
+    return found
 
 
-@pytest.mark.parametrize("path", sources("nat_traversal"), ids=name_of)
-def test_package_imports_neither_lab_nor_what_the_lab_needs(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imports(path)}
-    assert not tops & {"lab", "topologies", "tests", "mininet", "scapy", "rich", "jinja2"}
+def dotted(path: Path) -> str:
+    package, _ = room(path)
+    inside = path.relative_to(FOLDERS[package].parent).with_suffix("")
+    return ".".join(inside.parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", sources("lab", "topologies"), ids=name_of)
-def test_lab_imports_only_the_vocabulary(path: Path) -> None:
-    assert parts_of_package(path) <= LAB_MAY_USE
-    assert "nat_traversal" not in imports(path)
+def test_oracle_shares_no_code_with_the_rules() -> None:
+    """What ought to happen is worked out by other code than what makes it happen: only words are shared."""
+    words = {"nat_traversal.errors", "nat_traversal.wire.behavior", "nat_traversal.wire.endpoint"}
+    words |= {"nat_traversal", "nat_traversal.wire"}  # the folders of these words
+    oracle = {path for path in MODULES if room(path) == ("natlab", "oracle")}
+    nat = {path for path in MODULES if room(path) == ("natlab", "nat")}
+    by_oracle = {name for path in oracle for name in reachable(path)} - set(map(dotted, oracle))
+    by_nat = {name for path in nat for name in reachable(path)}
+    assert by_oracle & (by_nat | set(map(dotted, nat))) <= words
+    assert not any(room_of(name, "natlab") == "nat" for name in by_oracle)
 
 
-@pytest.mark.parametrize("path", sources("lab", "topologies"), ids=name_of)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_package_imports_no_lab_and_the_lab_only_the_vocabulary(path: Path) -> None:
+    package, _ = room(path)
+    if package == "nat_traversal":
+        outside = {"natlab", "lab", "topologies", "tests", "mininet", "scapy", "rich", "jinja2"}
+        assert tops(path) & outside == set()
+    else:
+        used = {room_of(name, "nat_traversal") for name in imports(path)} - {None}
+        assert used <= LAB_MAY_USE
+        assert tops(path) & {"lab", "topologies", "tests"} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_mininet_and_scapy_have_their_places(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imports(path)}
-    place = path.relative_to(ROOT)
-    if "mininet" in tops:
-        assert place == Path("lab/natlab/network/network.py") or place.parts[0] == "topologies"
-    if "scapy" in tops:
-        assert place == Path("lab/natlab/capture/taps.py")
+    if "mininet" in tops(path):
+        assert room(path) in {("natlab", "network"), ("natlab", "topologies")}
+    if "scapy" in tops(path):
+        assert room(path) == ("natlab", "capture")
 
 
-def test_rule_generator_is_pure() -> None:
-    tops = {name.split(".")[0] for name in imports(ROOT / "lab/natlab/nat/rules.py")}
-    assert not tops & (FORBIDDEN | {"mininet", "scapy", "shutil", "pathlib"})
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_first_line_says_the_one_job(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first = text.split("\n", maxsplit=1)[0]
+    assert len(first) > 20, "a module's docstring begins with one line that says its job"
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in MAY_IMPORT for name in MAY_IMPORT[package]]
+)
+def test_architecture_page_maps_every_room(package: str, name: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"`{package}/{name}" in page

@@ -94,10 +94,23 @@ def test_what_the_pinned_packages_stand_on_is_pinned_too() -> None:
     assert seen <= pins().keys()
 
 
+FOLDERS = {
+    name: ROOT / folder for name, folder in PYPROJECT["tool"]["setuptools"]["package-dir"].items()
+}
+
+
+def folder_of(package: str) -> Path:
+    top, *rest = package.split(".")
+    folder: Path = FOLDERS[top].joinpath(*rest)
+    return folder
+
+
 def test_every_package_of_the_tree_is_in_the_wheel() -> None:
-    tops = ("nat_traversal", "lab", "topologies")
-    found = {path.parent for top in tops for path in (ROOT / top).rglob("__init__.py")}
-    names = {".".join(path.relative_to(ROOT).parts) for path in found}
+    names = {
+        ".".join(path.parent.relative_to(folder.parent).parts)
+        for folder in FOLDERS.values()
+        for path in folder.rglob("__init__.py")
+    }
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == names
 
 
@@ -106,10 +119,9 @@ def test_every_data_file_of_the_tree_is_in_the_wheel() -> None:
         path
         for package, globs in PYPROJECT["tool"]["setuptools"]["package-data"].items()
         for pattern in globs
-        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+        for path in folder_of(package).glob(pattern)
     }
-    tops = ("nat_traversal", "lab", "topologies")
-    files = {path for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
+    files = {path for top in FOLDERS.values() for path in top.rglob("*") if path.is_file()}
     assert declared == {path for path in files if path.suffix not in {".py", ".pyc"}}
 
 

@@ -28,8 +28,9 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "handshake.TABLE_B": handshake.TABLE_B,
 }
 MODULES = (
-    "agent", "announcer", "control_link", "handshake", "path", "puncher", "rendezvous",
-    "session",    "wire", "wire.control", "wire.datagrams",
+    "client.agent", "client.announcer", "client.control_link", "paths.methods.handshake",
+    "paths.methods.puncher", "paths.consent", "server.rendezvous", "server.session",
+    "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
