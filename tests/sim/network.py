@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nat_traversal.wire.behavior import preset
 from nat_traversal.wire.datagrams import Datagram, decode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.oracle.model import Fate, ModelNat
+from natlab.presets import preset
 from tests.sim.clock import Clock
 
 HELD_BACK = 0.25

@@ -13,7 +13,7 @@ import pytest
 
 from nat_traversal.machine import events as e
 from nat_traversal.paths.consent import CONSENT_TIMEOUT
-from nat_traversal.wire.behavior import NINE
+from natlab.behavior import NINE
 from tests.sim.network import HELD_BACK, Weather
 from tests.sim.world import SERVER, Client, World
 

@@ -7,11 +7,12 @@ import itertools
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.wire.behavior import NINE, PRESETS
 from nat_traversal.wire.datagrams import Confirm, Hello
+from natlab.behavior import NINE
 from natlab.oracle.model import Fate
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
+from natlab.presets import PRESETS
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from nat_traversal.wire.behavior import PRESETS, REAL_WORLD, preset
 from natlab.errors import NetworkError, SandboxError, SandboxUnavailableError
 from natlab.links.netem import try_out
 from natlab.nat.rules import rules_for
 from natlab.network.addressing import side
+from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.sandbox import sandbox
 from natlab.sandbox.netns import run_together
 

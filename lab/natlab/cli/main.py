@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nat_traversal.errors import NatTraversalError, UsageError
-from nat_traversal.wire.behavior import NINE, PRESETS, preset
+from natlab.behavior import NINE
 from natlab.cli import doctor
 from natlab.cli.arguments import A_DAY, checked
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
@@ -29,6 +29,7 @@ from natlab.matrix.cell import CellJob, run_cell
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.nat.rules import rules_for
 from natlab.network.addressing import side
+from natlab.presets import PRESETS, preset
 from natlab.probe import conformance, conformance_table
 from natlab.report.compare import compare, print_comparison
 from natlab.report.files import read_report

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.errors import LabError
+from natlab.presets import preset
 from natlab.sandbox.netns import NODE_MARK
 from natlab.sandbox.sandbox import search_path
 from natlab.testbed.api import NatLab

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from nat_traversal.wire.behavior import Filtering, NatBehavior, Unsolicited, preset
+from nat_traversal.wire.behavior import Filtering
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NatBehavior, Unsolicited
 from natlab.evidence.journey import TWO_NATS, Fate, Passage
 from natlab.evidence.trace import Round, Trace, hello_of
+from natlab.presets import preset
 
 _NAT_OF = {side.host: side.nat for side in TWO_NATS}
 _WAN_OF = {side.host: side.wan for side in TWO_NATS}

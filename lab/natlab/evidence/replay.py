@@ -11,13 +11,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nat_traversal.wire.behavior import preset
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import TWO_NATS, Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.oracle.model import Fate as ModelFate
 from natlab.oracle.model import ModelNat
 from natlab.oracle.predict import NAT_ADDRESS
+from natlab.presets import preset
 
 _SAME = {
     ModelFate.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),

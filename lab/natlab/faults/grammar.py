@@ -16,7 +16,7 @@ from ipaddress import AddressValueError, IPv4Address
 from signal import Signals
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
+from natlab.presets import preset
 
 
 class Action(StrEnum):

@@ -15,19 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import (
-    Filtering,
-    Hairpin,
-    Mapping,
-    NatBehavior,
-    PortAllocation,
-    Preset,
-    Protocols,
-    Refresh,
-    Unsolicited,
-    parse_behavior,
-)
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
+from natlab.behavior import NatBehavior, Protocols, Unsolicited, parse_behavior
 from natlab.nat.ports import choose
+from natlab.presets import Preset
 
 TABLE = "nat_lab"
 _FORWARD = ("net.ipv4.ip_forward", 1)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface
 
-from nat_traversal.wire.behavior import Preset
 from natlab.nat.rules import RouterPorts
+from natlab.presets import Preset
 
 SERVER = IPv4Interface("192.0.2.2/24")
 SERVER_SECOND = IPv4Interface("192.0.2.3/24")

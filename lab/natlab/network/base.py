@@ -15,11 +15,11 @@ from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.nat.rules import RouterPorts
 from natlab.network import addressing
 from natlab.network.addressing import Role
 from natlab.network.nodes import FORWARDING, LabLink, LabNode, Nat
+from natlab.presets import preset
 
 Addresses = Mapping[str, Sequence[str]]
 """CIDR texts by interface name. An interface that a bridge joins has an empty list."""

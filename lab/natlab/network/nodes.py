@@ -20,10 +20,10 @@ from mininet.link import Intf, Link
 from mininet.node import Node
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import Preset, preset
 from natlab.errors import NetworkError
 from natlab.nat.rules import RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
+from natlab.presets import Preset, preset
 from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
 
 _indices = count(100)

@@ -11,16 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
-from nat_traversal.wire.behavior import (
-    Filtering,
-    Hairpin,
-    Mapping,
-    NatBehavior,
-    PortAllocation,
-    Refresh,
-    Unsolicited,
-)
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NatBehavior, Unsolicited
 
 _PORTS = range(1024, 65536)
 """Where stock Linux looks for a port when it cannot keep one above 1023."""

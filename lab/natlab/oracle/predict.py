@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from nat_traversal.wire.behavior import preset
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.oracle.model import Fate, ModelNat
 from natlab.oracle.outcome import Outcome
+from natlab.presets import preset
 
 ROUNDS = (1, 2)
 _SERVER = Endpoint("192.0.2.2", 6545)

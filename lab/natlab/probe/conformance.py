@@ -16,20 +16,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import (
-    NINE,
-    REAL_WORLD,
-    Hairpin,
-    Mapping,
-    NatBehavior,
-    PortAllocation,
-    Preset,
-    Protocols,
-    Refresh,
-    preset,
-)
+from nat_traversal.wire.behavior import Hairpin, Mapping, PortAllocation, Refresh
+from natlab.behavior import NINE, NatBehavior, Protocols
 from natlab.errors import LabError, SandboxUnavailableError
 from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.presets import REAL_WORLD, Preset, preset
 from natlab.probe.lifetimes import measure
 from natlab.probe.observe import Observation, observe
 from natlab.probe.sockets import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_cpu

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from nat_traversal.wire.behavior import preset
 from natlab.nat.rules import rules_for
 from natlab.network.addressing import side
+from natlab.presets import preset
 from natlab.probe.conformance import LIFETIME, Conformance
 
 

@@ -9,16 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nat_traversal.wire.behavior import (
-    Filtering,
-    Mapping,
-    Preset,
-    Protocols,
-    Unsolicited,
-    usual_behavior,
-)
+from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import Protocols, Unsolicited, usual_behavior
 from natlab.errors import NatMismatchError, NetworkError
+from natlab.presets import Preset
 from natlab.probe.sockets import (
     BOTH_OTHER,
     OTHER_ADDRESS,

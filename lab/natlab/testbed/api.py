@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.errors import LabError
 from natlab.faults.grammar import FaultsTold, Injected, Scheduled, parse_action
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.network.addressing import Role
+from natlab.presets import preset
 from natlab.programs.command_line import Command, command_words
 from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox

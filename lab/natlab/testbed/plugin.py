@@ -61,7 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
     from nat_traversal.errors import UsageError  # noqa: PLC0415
-    from nat_traversal.wire.behavior import preset  # noqa: PLC0415 - the head of this file says why
+    from natlab.presets import preset  # noqa: PLC0415 - the head of this file says why
 
     given: list[Sequence[str]] = [*mark.args, *product(mark.kwargs.get("every", ()), repeat=2)]
     wrong = [pair for pair in given if isinstance(pair, str) or len(pair) != 2]

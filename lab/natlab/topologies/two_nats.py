@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nat_traversal.wire.behavior import preset
 from natlab.network import addressing
 from natlab.network.base import LabTopo
 from natlab.network.network import Network, standing
+from natlab.presets import preset
 
 
 class TwoNats(LabTopo):

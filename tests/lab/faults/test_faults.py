@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.errors import NetworkError, ProgramError
 from natlab.faults.grammar import parse_action, parse_fault
+from natlab.presets import preset
 from natlab.sandbox.netns import in_namespace, udp_socket
 from tests.lab import warm
 

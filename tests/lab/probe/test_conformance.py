@@ -8,8 +8,10 @@ import re
 
 import pytest
 
-from nat_traversal.wire.behavior import NINE, PRESETS, Filtering, Mapping, Unsolicited, preset
+from nat_traversal.wire.behavior import Filtering, Mapping
+from natlab.behavior import NINE, Unsolicited
 from natlab.errors import NatMismatchError
+from natlab.presets import PRESETS, preset
 from natlab.probe.observe import Observation, check
 from tests.lab import warm
 from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a

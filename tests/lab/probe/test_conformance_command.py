@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import preset
 from natlab.cli.main import Exit, main
+from natlab.presets import preset
 from natlab.probe import conformance_table
 from natlab.probe.conformance import EVERY, Conformance, Finding, examine
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nat_traversal.wire.behavior import NINE, PRESETS, preset
+from natlab.behavior import NINE
 from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.presets import PRESETS, preset
 from tests.lab import warm
 
 _STUN_PORT = 3478

@@ -111,10 +111,10 @@ def _names() -> set[str]:
 
 
 def _with_wrong_rules(text: str, wrong: str, really: str) -> None:
-    from nat_traversal.wire.behavior import preset
     from natlab.nat.rules import rules_for
     from natlab.network.loading import load
     from natlab.network.network import standing
+    from natlab.presets import preset
     from natlab.probe.network import check_all, probe_all
 
     topology = load(text)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from nat_traversal.wire.behavior import NINE, PRESETS, REAL_WORLD
+from natlab.behavior import NINE
 from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.presets import PRESETS, REAL_WORLD
 from natlab.programs.programs import Program
 from natlab.sandbox import sandbox
 from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a

@@ -20,9 +20,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import nat_traversal
-from nat_traversal.wire.behavior import PRESETS
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
+from natlab.presets import PRESETS
 from tests import ROOT
 
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

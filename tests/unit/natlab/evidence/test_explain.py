@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from nat_traversal.wire.behavior import NINE, PRESETS, REAL_WORLD
 from nat_traversal.wire.datagrams import Announce, Confirm, encode
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NINE
 from natlab.evidence.captions import comments
 from natlab.evidence.category import Category, categorize, path_can_open
 from natlab.evidence.checks import MODELLED, run_checks
@@ -16,6 +16,7 @@ from natlab.evidence.explain import explain, reason
 from natlab.evidence.journey import Fate
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import Prediction, predict
+from natlab.presets import PRESETS, REAL_WORLD
 from tests.unit.natlab.scenes import (
     SERVER,
     TOKENS,

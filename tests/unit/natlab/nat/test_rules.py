@@ -7,8 +7,9 @@ import re
 import pytest
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import NINE, PRESETS, REAL_WORLD, preset
+from natlab.behavior import NINE
 from natlab.nat.rules import RouterPorts, rules_for
+from natlab.presets import PRESETS, REAL_WORLD, preset
 
 ROUTER = RouterPorts(lan="l0", wan="w0", wan_address="203.0.113.2", lan_host="10.0.1.2")
 FLAGGED = (

@@ -4,16 +4,11 @@ import random
 
 import pytest
 
-from nat_traversal.wire.behavior import (
-    PRESETS,
-    Filtering,
-    Mapping,
-    NatBehavior,
-    Unsolicited,
-    parse_behavior,
-)
+from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NatBehavior, Unsolicited, parse_behavior
 from natlab.oracle.model import Fate, ModelNat, Verdict
+from natlab.presets import PRESETS
 
 INSIDE = Endpoint("10.0.1.2", 5000)
 OTHER_INSIDE = Endpoint("10.0.1.3", 5000)

@@ -5,17 +5,12 @@ import itertools
 import pytest
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import (
-    NINE,
-    PRESETS,
-    Filtering,
-    Mapping,
-    NatBehavior,
-    parse_behavior,
-)
+from nat_traversal.wire.behavior import Filtering, Mapping
+from natlab.behavior import NINE, NatBehavior, parse_behavior
 from natlab.oracle.model import Fate
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
+from natlab.presets import PRESETS
 
 PASSABLE_FOR_SYMMETRIC = {"none", "full-cone", "restricted-cone"}
 

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 
-from nat_traversal.wire.behavior import (
-    NINE,
-    PRESETS,
-    REAL_WORLD,
-    Hairpin,
-    PortAllocation,
-    Protocols,
-    Refresh,
-    Unsolicited,
-    parse_behavior,
-    preset,
-)
+from nat_traversal.wire.behavior import Hairpin, PortAllocation, Refresh
+from natlab.behavior import NINE, Protocols, Unsolicited, parse_behavior
+from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.probe.conformance import EVERY
 from tests import ROOT
 

@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from nat_traversal.wire.behavior import PRESETS
 from nat_traversal.wire.datagrams import Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
@@ -20,6 +19,7 @@ from natlab.evidence.journey import TWO_NATS, Fate
 from natlab.evidence.result import CellResult, Report, merge, observe
 from natlab.evidence.trace import reconstruct
 from natlab.oracle.outcome import Outcome
+from natlab.presets import PRESETS
 from natlab.report.html import write_html
 from natlab.report.ladder import ladder, rows_of
 from natlab.report.strip import Scale, strip

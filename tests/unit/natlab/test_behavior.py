@@ -7,18 +7,9 @@ import re
 import pytest
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import (
-    NINE,
-    PRESETS,
-    REAL_WORLD,
-    Filtering,
-    Mapping,
-    NatBehavior,
-    PortAllocation,
-    Unsolicited,
-    parse_behavior,
-    preset,
-)
+from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
+from natlab.behavior import NINE, NatBehavior, Unsolicited, parse_behavior
+from natlab.presets import PRESETS, REAL_WORLD, preset
 
 FLAGGED = (
     "EIM+ADF+random+hairpin-internal-source+reject+absolute+3s",
