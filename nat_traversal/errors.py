@@ -3,6 +3,7 @@
     NatTraversalError
     ├── UsageError                  an argument is wrong; the text says what would be right
     ├── WireError                   a received line or datagram is malformed
+    ├── KeyRefusedError             a key cannot be used, or the other side lacks the one that it needs
     ├── LocalProtocolError          our own code asked for what the state does not allow
     ├── ServerUnreachableError      no usable control connection to the rendezvous server
     ├── RegistrationRefusedError    the server answered, and said no
@@ -29,6 +30,10 @@ class WireError(NatTraversalError):
     Received data is never trusted, so adapters count this error and drop the input; it does
     not reach the user of the package.
     """
+
+
+class KeyRefusedError(NatTraversalError):
+    """A key is unusable or not the one expected. Nothing was sent to or taken from a program."""
 
 
 class LocalProtocolError(NatTraversalError):

@@ -1,0 +1,36 @@
+"""The replay window against a set that forgets nothing."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nat_traversal.crypto.window import WINDOW, ReplayWindow
+
+
+@given(st.lists(st.integers(0, 300)))
+def test_each_counter_is_accepted_once_while_it_is_inside(counters: list[int]) -> None:
+    size = 64
+    window, seen = ReplayWindow(size), set[int]()
+    for counter in counters:
+        newest = max(seen, default=-1)
+        expected = counter not in seen and counter > newest - size
+        assert window.is_fresh(counter) is expected
+        assert window.accept(counter) is expected
+        if expected:
+            seen.add(counter)
+    assert window.newest == max(seen, default=-1)
+
+
+def test_asking_moves_nothing() -> None:
+    window = ReplayWindow(64)
+    assert window.accept(5)
+    assert window.is_fresh(10**6)
+    assert (window.newest, window.is_fresh(4)) == (5, True)
+
+
+def test_whole_batches_may_overtake_each_other() -> None:
+    window = ReplayWindow()
+    assert WINDOW >= 1024
+    assert window.accept(64 * 64)
+    assert all(window.accept(counter) for counter in range(64 * 64))
