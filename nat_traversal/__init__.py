@@ -13,7 +13,7 @@ from nat_traversal.errors import (
     UsageError,
     WireError,
 )
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
     "NatTraversalError",
     "RegistrationRefusedError",
     "Server",
-    "ServerLimits",
+    "ServerSettings",
     "ServerUnreachableError",
     "TraversalFailedError",
     "UsageError",

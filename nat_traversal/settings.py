@@ -1,16 +1,143 @@
-"""What a user or an operator may change."""
+"""Every timing and limit that a user, an operator or a test may change: one frozen value each for server and client.
+
+Times are in seconds. A value out of its range is a `UsageError`, when the value is made.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nat_traversal.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 IDLE = 120.0
 """Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
 
+DAY = 86_400.0
+_Number = TypeVar("_Number", int, float)
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def number(default: _Number, low: float, high: float) -> _Number:
+    """One setting: whole if its default is, from `low` to `high`."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def seconds(default: float, low: float = 0.0, high: float = DAY) -> float:
+    """One setting that is a time in seconds; as text it may have a unit."""
+    return field(default=default, metadata={"low": low, "high": high, "unit": "s"})
+
+
+def check(settings: DataclassInstance) -> None:
+    """Raises `UsageError`, one line, for the first setting that is out of its range."""
+    for each in fields(settings):
+        value, low, high = getattr(settings, each.name), each.metadata["low"], each.metadata["high"]
+        is_whole = type(each.default) is int
+        fits = type(value) is int or (type(value) is float and not is_whole)
+        if not fits or not low <= value <= high:
+            kind = "a whole number" if is_whole else "a number"
+            raise UsageError(
+                f"{_flag(each)} must be {kind} from {low:.12g} to {high:.12g}, not {value!r}"
+            )
+
+
+def parse(kind: type[_Settings], words: Iterable[str]) -> _Settings:
+    """Settings of `kind` from ``NAME=VALUE`` each; a time is ``40ms``, ``2.5s``, ``2m``, ``1h`` or a bare number of seconds.
+
+    Raises `UsageError`, one line, for a name that is none, a value that is none, or one out of its range.
+    """
+    known = {_flag(each): each for each in fields(kind)}
+    values: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        each = known.get(name)
+        if each is None or not equals:
+            raise UsageError(f"{word!r} must be NAME=VALUE, with one of {', '.join(known)}")
+        values[each.name] = _value(each, text)
+    return kind(**values)
+
+
+def _flag(each: Field[Any]) -> str:
+    return each.name.replace("_", "-")
+
+
+def _value(each: Field[Any], text: str) -> float:
+    units = _UNITS if "unit" in each.metadata else {"": 1.0}
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)([a-z]*)", text, re.ASCII)
+    if found is None or found[2] not in units:
+        form = "a time such as 40ms, 2.5s or 2m" if "unit" in each.metadata else "a number"
+        raise UsageError(f"{_flag(each)} must be {form}, not {text!r}")
+    if type(each.default) is int and "." not in found[1]:
+        return int(found[1])
+    return float(found[1]) * units[found[2]]
+
 
 @dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """What an operator may change. `heartbeat` in seconds (0.1 to 3600)."""
+class ServerSettings:
+    """What an operator may change. Raises `UsageError` for a value out of its range."""
 
-    connections: int = 4096
-    heartbeat: float = 20.0
+    connections: int = number(4096, 1, 1_000_000)
+    """Control connections at a time. An unregistered one makes room for a newcomer."""
+    heartbeat: float = seconds(20.0, 0.1, 3600.0)
+    """Silence after which either side sends a ping. Most NATs keep TCP for hours, RFC 5382 asks for two."""
+    silence_heartbeats: float = number(2.5, 1.0, 100.0)
+    """Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
+    register_within: float = seconds(10.0, 0.001)
+    """For a new connection to register."""
+    challenge_within: float = seconds(2.0, 0.001)
+    """For the holder of an id to answer when somebody else wants the id."""
+    early_announces: int = number(1024, 0, 1_000_000)
+    """Announces kept whose registration is still on its way over TCP."""
+    early_within: float = seconds(2.0)
+    """How long such an announce is kept: TCP repeats a lost first segment after 1 s (RFC 6298 section 2)."""
+    burst: int = number(100, 1, 1_000_000_000)
+    """Control messages of one client at once. An attempt takes about ten."""
+    rate: float = number(20.0, 0.001, 1e9)
+    """Control messages of one client a second, in the long run."""
+    longest_round_trip: float = seconds(5.0)
+    """A host's round trip to the server, as long as none of its answers has been measured."""
+    gather_within: float = seconds(6.0, 0.001)
+    """For both hosts to show their sockets once both are registered (several announces long), more by the
+    round trip of a host that has to be ordered to open one."""
+    ask_after: float = seconds(0.5, 0.001)
+    """Of gathering, until a host that has not shown its socket is asked whether it lives."""
+    step_within: float = seconds(3.0)
+    """Above the round trip, for a host to say that it sent the HELLO it was ordered to send."""
+    verdict_within: float = seconds(3.0)
+    """Above both hosts' round trips, from the order of HELLO 3 until both have proof: ten repetitions of
+    each HELLO. As many after each sign that proof is on its way."""
+    verdict_most: float = seconds(30.0)
+    """From the order of HELLO 2 until the round ends in any case."""
+    backlog: int = number(64 * 1024, 1, 1 << 30)
+    """Octets that may wait for a client that does not read, before its connection is cut."""
+    close_within: float = seconds(2.0)
+    """For the last octets to leave after a close."""
+    accept_backlog: int = number(1024, 1, 65_535)
+    """Connections that wait in the kernel (it takes no more than ``net.core.somaxconn``)."""
+    accept_burst: int = number(8, 1, 1024)
+    """Connections taken before the event loop looks after the others again. Taking all that wait would use
+    up the open files before the cap on connections could act."""
+    datagram_burst: int = number(64, 1, 65_536)
+    """Datagrams read before the event loop looks after the others again."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a user may change. Raises `UsageError` for a value out of its range."""
+
+    backlog: int = number(64 * 1024, 1, 1 << 30)
+    """Octets that may wait for a server that does not read, before the connection is cut."""
+    close_within: float = seconds(2.0)
+    """For the last octets to leave after a close."""
+
+    def __post_init__(self) -> None:
+        check(self)

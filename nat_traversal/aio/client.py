@@ -18,6 +18,7 @@ from nat_traversal.aio.resolver import resolve
 from nat_traversal.client.agent import Agent
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
@@ -122,7 +123,7 @@ class Client(Driver):
                 return
 
     def _new_control(self) -> ControlProtocol:
-        self._control = ControlProtocol(0, self._control_event)
+        self._control = ControlProtocol(0, self._control_event, ClientSettings())
         return self._control
 
     def _control_event(self, event: e.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from nat_traversal.errors import WireError
 from nat_traversal.machine.events import (
@@ -17,17 +18,28 @@ from nat_traversal.machine.events import (
 from nat_traversal.wire.control import LineDecoder, encode
 from nat_traversal.wire.messages import Message
 
-MAX_BACKLOG = 64 * 1024
-"""Octets that may wait for a peer who does not read, before the connection is cut."""
-CLOSE_WITHIN = 2.0
-"""Seconds for the last octets to leave after a close."""
+
+class ConnectionSettings(Protocol):
+    """What a connection needs of the settings of its side."""
+
+    @property
+    def backlog(self) -> int: ...
+
+    @property
+    def close_within(self) -> float: ...
 
 
 class ControlProtocol(asyncio.Protocol):
     """Turns one TCP connection into events. After `close` it gives none."""
 
-    def __init__(self, connection: ConnectionId, feed: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        connection: ConnectionId,
+        feed: Callable[[Event], None],
+        settings: ConnectionSettings,
+    ) -> None:
         self.connection = connection
+        self._settings = settings
         self._feed = feed
         self._lines = LineDecoder()
         self._transport: asyncio.Transport | None = None
@@ -71,15 +83,16 @@ class ControlProtocol(asyncio.Protocol):
         if self._over:
             return
         self.transport.write(encode(message))
-        if self.transport.get_write_buffer_size() > MAX_BACKLOG:
+        if self.transport.get_write_buffer_size() > self._settings.backlog:
             self.transport.abort()
 
     def close(self) -> None:
-        """Close once everything is sent, or by force after `CLOSE_WITHIN`."""
+        """Close once everything is sent, or by force after `close_within`."""
         self._over = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-            self._cut = asyncio.get_running_loop().call_later(CLOSE_WITHIN, self.abort)
+            loop = asyncio.get_running_loop()
+            self._cut = loop.call_later(self._settings.close_within, self.abort)
 
     def abort(self) -> None:
         """Close now, whatever the other end has not read yet."""

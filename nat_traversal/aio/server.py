@@ -22,20 +22,12 @@ from nat_traversal.aio.packet_io import (
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.machine import events as e
 from nat_traversal.server.rendezvous import Rendezvous
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import decode, encode
 from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
-
-DRAIN = 64
-"""Datagrams read before the event loop looks after the others again."""
-LISTEN_BACKLOG = 1024
-"""Connections that wait in the kernel."""
-ACCEPT = 8
-"""Connections taken before the event loop looks after the others again: taking all that wait would
-use up the open files before the cap on connections could act."""
 
 
 class Server(Driver):
@@ -46,9 +38,11 @@ class Server(Driver):
         rendezvous: Rendezvous,
         udp: AnsweringSocket,
         on_notice: Callable[[e.Notice], None],
+        settings: ServerSettings,
     ) -> None:
         super().__init__(rendezvous)
         self._on_notice = on_notice
+        self._settings = settings
         self._udp = udp
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
@@ -65,8 +59,10 @@ class Server(Driver):
     async def start(self, tcp: socket.socket) -> None:
         """Take connections on the bound socket `tcp`."""
         # asyncio's backlog is both: how many wait, and how many it takes at once
-        self._tcp = await self._loop.create_server(self._accept, sock=tcp, backlog=ACCEPT)
-        tcp.listen(LISTEN_BACKLOG)
+        self._tcp = await self._loop.create_server(
+            self._accept, sock=tcp, backlog=self._settings.accept_burst
+        )
+        tcp.listen(self._settings.accept_backlog)
         self._loop.add_reader(self._udp.sock, self._readable)
 
     async def close(self) -> None:
@@ -92,7 +88,7 @@ class Server(Driver):
 
     def _accept(self) -> ControlProtocol:
         number = next(self._numbers)
-        protocol = self._connections[number] = ControlProtocol(number, self.feed)
+        protocol = self._connections[number] = ControlProtocol(number, self.feed, self._settings)
         return protocol
 
     def _carry_out(self, action: e.Action) -> None:
@@ -118,7 +114,7 @@ class Server(Driver):
             self._connections.pop(event.connection, None)
 
     def _readable(self) -> None:
-        for _ in range(DRAIN):
+        for _ in range(self._settings.datagram_burst):
             try:
                 length, source, local = self._udp.receive_into(self._buffer)
             except BlockingIOError:
@@ -139,7 +135,7 @@ async def serve(
     host: str = "0.0.0.0",  # noqa: S104
     port: int = DEFAULT_PORT,
     *,
-    limits: ServerLimits | None = None,
+    settings: ServerSettings | None = None,
     on_notice: Callable[[e.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
@@ -150,21 +146,24 @@ async def serve(
     """
     if ":" in host:
         raise UsageError(f"{host!r} is no IPv4 address: the clients reach the server by IPv4 only")
-    limits = _affordable(limits or ServerLimits())
+    settings = _affordable(settings or ServerSettings())
     tcp, udp = _bind_both(host, port)
     server = Server(
-        Rendezvous(rng=rng or random.SystemRandom(), limits=limits), udp, on_notice or _ignore
+        Rendezvous(rng=rng or random.SystemRandom(), settings=settings),
+        udp,
+        on_notice or _ignore,
+        settings,
     )
     await server.start(tcp)
     return server
 
 
-def _affordable(limits: ServerLimits) -> ServerLimits:
+def _affordable(settings: ServerSettings) -> ServerSettings:
     """No more connections than open files: asyncio stops accepting for a while when those run out."""
-    connections = max(1, file_limit(limits.connections + SPARE_FILES) - SPARE_FILES)
-    if connections < limits.connections:
+    connections = max(1, file_limit(settings.connections + SPARE_FILES) - SPARE_FILES)
+    if connections < settings.connections:
         log.warning("room for %d connections only: raise `ulimit -n`", connections)
-    return replace(limits, connections=connections)
+    return replace(settings, connections=connections)
 
 
 def _ignore(notice: e.Notice) -> None:

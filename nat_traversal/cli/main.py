@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from nat_traversal import __version__
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import IDLE, ServerLimits
+from nat_traversal.settings import IDLE, ServerSettings
+from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.endpoint import Endpoint, parse_host_port
 from nat_traversal.wire.ids import check_id, parse_server
@@ -18,7 +21,7 @@ from nat_traversal.wire.ids import check_id, parse_server
 if TYPE_CHECKING:
     from nat_traversal.cli.console import Console
 
-    Command = Callable[[argparse.Namespace, Console], Coroutine[None, None, Exit]]
+    Command = Callable[[Console], Coroutine[None, None, Exit]]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,8 +67,15 @@ def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-connections",
         type=_argument(lambda text: _number(text, 1, 1_000_000)),
-        default=ServerLimits().connections,
-        help="connections at a time (default: %(default)s)",
+        metavar="N",
+        help=f"connections at a time (default: {ServerSettings().connections})",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other timing or limit, such as heartbeat=10s; docs/protocol.md lists them",
     )
     _common_options(parser)
     parser.set_defaults(command="server")
@@ -138,10 +148,17 @@ def _command(options: argparse.Namespace) -> Command:
     if options.command == "server":
         from nat_traversal.cli import server_command  # noqa: PLC0415
 
-        return server_command.run
+        return partial(server_command.run, _server_options_of(options))
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
-    return client_command.run
+    return partial(client_command.run, options)
+
+
+def _server_options_of(options: argparse.Namespace) -> ServerOptions:
+    words = list(options.set)
+    if options.max_connections is not None:
+        words.append(f"connections={options.max_connections}")
+    return ServerOptions(options.host, options.port, parse_settings(ServerSettings, words))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
@@ -158,7 +175,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     )
     console = Console(as_json=options.json, quiet=options.quiet)
     try:
-        return int(asyncio.run(_command(options)(options, console)))
+        return int(asyncio.run(_command(options)(console)))
     except UsageError as error:
         console.fail(str(error))
         return Exit.USAGE

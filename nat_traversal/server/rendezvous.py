@@ -15,7 +15,7 @@ from typing import Any
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.session import Member, Session
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -24,19 +24,6 @@ from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
-REGISTER_WITHIN = 10.0
-"""Seconds for a new connection to register."""
-CHALLENGE_WITHIN = 2.0
-"""Seconds for the holder of an id to answer when somebody else wants the id."""
-SILENCE_HEARTBEATS = 2.5
-"""Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
-EARLY_ANNOUNCES = 1024
-EARLY_WITHIN = 2.0
-"""Announces whose registration is still on its way over TCP: how many are kept, how many seconds."""
-BURST = 100
-RATE = 20.0
-"""Control messages of one client: at once, and a second in the long run."""
-
 
 @dataclass(slots=True, eq=False)
 class _Client:
@@ -44,8 +31,8 @@ class _Client:
 
     connection: e.ConnectionId
     heard_at: float
-    allowance: float = float(BURST)
-    allowance_at: float = 0.0
+    allowance: float
+    allowance_at: float
     register: m.Register | None = None
     member: Member | None = None
     session: Session | None = None
@@ -75,9 +62,9 @@ class Counters:
 class Rendezvous:
     """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`."""
 
-    def __init__(self, *, rng: random.Random, limits: ServerLimits | None = None) -> None:
+    def __init__(self, *, rng: random.Random, settings: ServerSettings | None = None) -> None:
         self._rng = rng
-        self._limits = limits or ServerLimits()
+        self._settings = settings or ServerSettings()
         self._timers = Timers()
         self._attempts = (1 + number % MAX_COUNTER for number in itertools.count())
         self._transactions = (1 + number % MAX_COUNTER for number in itertools.count())
@@ -126,17 +113,19 @@ class Rendezvous:
     # Connections
 
     def _connection_opened(self, connection: e.ConnectionId, now: float) -> Iterator[e.Action]:
-        if len(self._clients) >= self._limits.connections:
+        if len(self._clients) >= self._settings.connections:
             # Those who have not registered yet make room, the oldest first; others keep their place.
             oldest = next((c for c in self._clients.values() if c.register is None), None)
-            text = f"the server is full: {self._limits.connections} connections"
+            text = f"the server is full: {self._settings.connections} connections"
             if oldest is None:
                 yield e.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection)
                 yield e.CloseControl(connection)
                 return
             yield from self._refuse(oldest, m.ErrorCode.SERVER_FULL, text, now)
-        self._clients[connection] = _Client(connection, heard_at=now, allowance_at=now)
-        self._timers.set(connection, now + REGISTER_WITHIN)
+        self._clients[connection] = _Client(
+            connection, heard_at=now, allowance=float(self._settings.burst), allowance_at=now
+        )
+        self._timers.set(connection, now + self._settings.register_within)
 
     def _timer_fired(self, name: object, now: float) -> Iterator[e.Action]:
         if isinstance(name, Session):
@@ -148,12 +137,12 @@ class Rendezvous:
 
     def _check_alive(self, client: _Client, now: float) -> Iterator[e.Action]:
         if client.register is None:
-            text = f"no registration within {REGISTER_WITHIN:g} s"
+            text = f"no registration within {self._settings.register_within:g} s"
             yield from self._refuse(client, m.ErrorCode.TOO_SLOW, text, now)
             return
-        heartbeat = self._limits.heartbeat
+        heartbeat = self._settings.heartbeat
         silence = now - client.heard_at
-        if silence >= SILENCE_HEARTBEATS * heartbeat:
+        if silence >= self._settings.silence_heartbeats * heartbeat:
             yield from self._refuse(
                 client, m.ErrorCode.TOO_SLOW, f"silent for {silence:.0f} s", now
             )
@@ -212,10 +201,13 @@ class Rendezvous:
         client.heard_at = now
         if client.member is not None:
             client.member.heard_at = now
-        client.allowance = min(BURST, client.allowance + RATE * (now - client.allowance_at) - 1.0)
+        client.allowance = min(
+            self._settings.burst,
+            client.allowance + self._settings.rate * (now - client.allowance_at) - 1.0,
+        )
         client.allowance_at = now
         if client.allowance < 0:
-            text = f"more than {RATE:g} messages a second"
+            text = f"more than {self._settings.rate:g} messages a second"
             yield from self._refuse(client, m.ErrorCode.TOO_FAST, text, now)
             return
         if client.contenders:  # challenged, and alive
@@ -269,7 +261,7 @@ class Rendezvous:
             yield from self._refuse(client, m.ErrorCode.BAD_ID, text, now)
             return
         client.register = register
-        self._timers.set(client.connection, now + self._limits.heartbeat)
+        self._timers.set(client.connection, now + self._settings.heartbeat)
         holder = self._by_id.get(register.id)
         if holder is None:
             yield from self._admit(client, now)
@@ -285,7 +277,7 @@ class Rendezvous:
                 yield from self._challenge(holder, now)
 
     def _challenge(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        self._timers.set(("challenge", holder.connection), now + CHALLENGE_WITHIN)
+        self._timers.set(("challenge", holder.connection), now + self._settings.challenge_within)
         yield self._ping(holder)
 
     def _challenge_answered(self, holder: _Client, now: float) -> Iterator[e.Action]:
@@ -295,7 +287,7 @@ class Rendezvous:
             yield from self._refuse_id(contender, now)
 
     def _challenge_unanswered(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        text = f"no answer within {CHALLENGE_WITHIN:g} s, and another client has come with this id"
+        text = f"no answer within {self._settings.challenge_within:g} s, and another client has come with this id"
         yield from self._refuse(holder, m.ErrorCode.REPLACED, text, now)
 
     def _refuse_id(self, client: _Client, now: float) -> Iterator[e.Action]:
@@ -309,7 +301,9 @@ class Rendezvous:
         """The id is `client`'s from now on; until now it was that of `before`, if of anybody."""
         register = client.register
         assert register is not None
-        member = Member(register.id, client.connection, register.generation)
+        member = Member(
+            register.id, client.connection, register.generation, self._settings.longest_round_trip
+        )
         if before is not None and before.register and before.register.token == register.token:
             member.inherit(before.member)
         client.member = member
@@ -317,7 +311,7 @@ class Rendezvous:
         self._by_token[register.token] = client
         yield e.Tell(e.HostRegistered(register.id, register.peer))
         yield e.SendMessage(
-            m.Registered(register.transaction, PROTOCOL_VERSION, self._limits.heartbeat),
+            m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat),
             client.connection,
         )
         other = self._by_id.get(register.peer)
@@ -327,7 +321,9 @@ class Rendezvous:
         if other is None or other.member is None or not mutual:
             yield e.SendMessage(m.PeerStatus(m.PeerState.ABSENT), client.connection)
         else:
-            session = Session((member, other.member), self._attempts, self._timers, self._rng)
+            session = Session(
+                (member, other.member), self._attempts, self._timers, self._rng, self._settings
+            )
             client.session = other.session = session
             for each in (client, other):
                 yield e.SendMessage(m.PeerStatus(m.PeerState.PRESENT), each.connection)
@@ -346,9 +342,9 @@ class Rendezvous:
             self.counters.unknown_announces += 1
             self._early.pop(announce.token, None)
             self._early[announce.token] = _EarlyAnnounce(
-                announce, source, local, now + EARLY_WITHIN
+                announce, source, local, now + self._settings.early_within
             )
-            if len(self._early) > EARLY_ANNOUNCES:
+            if len(self._early) > self._settings.early_announces:
                 del self._early[next(iter(self._early))]
             return
         if not client.member.announced(announce.generation, source):

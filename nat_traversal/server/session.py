@@ -10,6 +10,7 @@ from enum import Enum, auto
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -17,20 +18,6 @@ from nat_traversal.wire.endpoint import Endpoint
 
 ROUNDS = 2
 """Rounds in an attempt: the contract's order, then with A and B swapped."""
-LONGEST_ROUND_TRIP = 5.0
-"""Seconds: a host's round trip to the server, as long as none of its answers has been measured."""
-GATHER_WITHIN = 6.0
-"""Seconds for both hosts to show their sockets once both are registered (several announces long),
-more by the round trip of a host that has to be ordered to open one."""
-ASK_AFTER = 0.5
-"""Seconds of gathering after which a host that has not shown its socket is asked whether it lives."""
-STEP_WITHIN = 3.0
-"""Seconds above the round trip for a host to say that it sent the HELLO it was ordered to send."""
-VERDICT_WITHIN = 3.0
-"""Seconds above both hosts' round trips from the order of HELLO 3 until both have proof: ten
-repetitions of each HELLO. As many after each sign that proof is on its way."""
-VERDICT_MOST = 30.0
-"""Seconds from the order of HELLO 2 until the round ends in any case."""
 
 
 class SocketState(Enum):
@@ -49,12 +36,12 @@ class Member:
     connection: e.ConnectionId
     generation: int
     """The newest socket; 0: the host is connected already and wants no attempt."""
+    round_trip: float
+    """Seconds from the last order to the answer that it has been obeyed."""
     socket: SocketState = field(init=False)
     established: bool = field(init=False)
     """The host has a path, as far as it has told."""
     mapped: Endpoint | None = None
-    round_trip: float = LONGEST_ROUND_TRIP
-    """Seconds from the last order to the answer that it has been obeyed."""
     heard_at: float = 0.0
     """When the last message came."""
 
@@ -145,6 +132,7 @@ class Session:
         attempts: Iterator[int],
         timers: Timers,
         rng: random.Random,
+        settings: ServerSettings,
     ) -> None:
         self.members: tuple[Member, Member] = (
             min(members, key=lambda member: member.id),
@@ -152,6 +140,7 @@ class Session:
         )
         self._timers = timers
         self._rng = rng
+        self._settings = settings
         self._machine = StateMachine(
             " and ".join(member.id for member in self.members), _S.GATHERING, TABLE
         )
@@ -252,7 +241,7 @@ class Session:
             role, step = _ORDER_OF_STATE[self.state]
             silent = self._in_role(role).id
             yield from self._fail(
-                "peer-silent", f"{silent} did not obey the order to send HELLO {step}"
+                m.Verdict.PEER_SILENT, f"{silent} did not obey the order to send HELLO {step}"
             )
         elif self._round < ROUNDS:
             self._machine.fire(_T.NEXT_ROUND)
@@ -278,9 +267,9 @@ class Session:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
                 yield e.SendMessage(m.OpenSocket(member.generation), member.connection)
-        self._deadline = now + GATHER_WITHIN + way
+        self._deadline = now + self._settings.gather_within + way
         self._asked_at = None
-        self._timers.set(self, now + ASK_AFTER)
+        self._timers.set(self, now + self._settings.ask_after)
         yield from self.gathered_more(now)
 
     def _order(self, now: float) -> e.Action:
@@ -289,9 +278,11 @@ class Session:
         if step == 2:
             self._opened_at = now
         if step == 3:
-            self._deadline = now + VERDICT_WITHIN + sum(each.round_trip for each in self.members)
+            self._deadline = (
+                now + self._settings.verdict_within + sum(each.round_trip for each in self.members)
+            )
         else:
-            self._deadline = now + STEP_WITHIN + member.round_trip
+            self._deadline = now + self._settings.step_within + member.round_trip
         self._timers.set(self, self._deadline)
         self._ordered_at, self._is_acknowledged = now, False
         order = m.SendHello(self._next_transaction(), self._attempt, self._round, step)
@@ -300,8 +291,8 @@ class Session:
     def _prolong(self, now: float) -> None:
         """A sign that HELLOs arrive. What led to it took half of a round trip between the hosts at
         least, and what is still to come takes one at most."""
-        wanted = now + VERDICT_WITHIN + 2 * (now - self._opened_at)
-        most = self._opened_at + VERDICT_MOST
+        wanted = now + self._settings.verdict_within + 2 * (now - self._opened_at)
+        most = self._opened_at + self._settings.verdict_most
         self._deadline = max(self._deadline, min(wanted, most))
         self._timers.set(self, self._deadline)
 
@@ -309,7 +300,7 @@ class Session:
         self._transaction = self._transaction % MAX_COUNTER + 1
         return self._transaction
 
-    def _fail(self, code: str, text: str) -> Iterator[e.Action]:
+    def _fail(self, code: m.Verdict, text: str) -> Iterator[e.Action]:
         self._machine.fire(_T.FAIL)
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
@@ -320,21 +311,21 @@ class Session:
     def _not_seen(self) -> list[Member]:
         return [member for member in self.members if member.socket is not SocketState.FRESH]
 
-    def _not_gathered(self) -> tuple[str, str]:
+    def _not_gathered(self) -> tuple[m.Verdict, str]:
         asked_at = self._asked_at or 0.0
         mute = [member.id for member in self._not_seen() if member.heard_at < asked_at]
         if mute:
             return (
-                "peer-silent",
+                m.Verdict.PEER_SILENT,
                 f"{' and '.join(mute)} answered the server neither over TCP nor UDP",
             )
         silent = " and ".join(member.id for member in self._not_seen())
         return (
-            "udp-blocked",
+            m.Verdict.UDP_BLOCKED,
             f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
         )
 
-    def _no_path(self) -> tuple[str, str]:
+    def _no_path(self) -> tuple[m.Verdict, str]:
         first, second = self.members
         text = (
             f"no HELLO got through between {first.id} ({first.mapped}) and {second.id} "
@@ -342,7 +333,7 @@ class Session:
             "is when one gives every destination a port of its own (symmetric) and the other "
             "filters by port; a port forwarding or a more open NAT on one side helps"
         )
-        return "no-path", text
+        return m.Verdict.NO_PATH, text
 
     def _by_role(self) -> Iterator[tuple[Member, Member, m.Role]]:
         a, b = self._in_role(m.Role.A), self._in_role(m.Role.B)

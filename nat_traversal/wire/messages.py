@@ -32,6 +32,14 @@ class ErrorCode(StrEnum):
     UNKNOWN_MESSAGE = "unknown-message"
 
 
+class Verdict(StrEnum):
+    """Why an attempt ended without a path."""
+
+    UDP_BLOCKED = "udp-blocked"
+    PEER_SILENT = "peer-silent"
+    NO_PATH = "no-path"
+
+
 class PeerState(StrEnum):
     """What the server knows of the other host."""
 
@@ -134,10 +142,11 @@ class Established:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Server to both clients: neither role worked."""
+    """Server to both clients: the attempt ended without a path."""
 
     attempt: int
     code: str
+    """One of `Verdict`, or one that a later server knows."""
     text: str
 
 

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nat_traversal import Endpoint, Server, ServerLimits, serve
+from nat_traversal import Endpoint, Server, ServerSettings, serve
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connection import Connection
 from nat_traversal.aio.datapath import Counters, DataPath
@@ -180,11 +180,11 @@ class Host:
 
 @asynccontextmanager
 async def a_server(
-    host: str = "127.0.0.1", limits: ServerLimits | None = None
+    host: str = "127.0.0.1", settings: ServerSettings | None = None
 ) -> AsyncIterator[tuple[Server, Notices]]:
     """A server on any free port, and what it tells."""
     notices = Notices()
-    async with await serve(host, 0, limits=limits, on_notice=notices.append) as server:
+    async with await serve(host, 0, settings=settings, on_notice=notices.append) as server:
         yield server, notices
 
 

@@ -10,10 +10,12 @@ import pytest
 from nat_traversal.client.agent import RETRY_FIRST, RETRY_MOST, PathState
 from nat_traversal.client.announcer import UDP_SILENCE
 from nat_traversal.machine import events as e
-from nat_traversal.server.session import VERDICT_MOST, VERDICT_WITHIN
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Ping, Pong
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
+
+SERVER_SETTINGS = ServerSettings()
 
 
 def impossible() -> World:
@@ -155,7 +157,7 @@ def test_connected_once_client_outlives_the_server() -> None:
 
 def assert_connected_in_the_first_round(world: World, a: Client, b: Client) -> None:
     world.until(lambda: bool(a.told(e.PathEstablished) and b.told(e.PathEstablished)))
-    world.run(VERDICT_MOST + 10.0)
+    world.run(SERVER_SETTINGS.verdict_most + 10.0)
     for client in (a, b):
         assert client.is_connected
         assert len(client.told(e.RoundStarted)) == 1
@@ -200,7 +202,7 @@ def test_loss_on_slow_links_ends_no_round_too_early(
 def test_slow_servers_verdict_takes_some_round_trips_more(r: float) -> None:
     world = World(r=r, p=r, nat_a="symmetric", nat_b="symmetric")
     a, b = world.pair()
-    rounds = 2 * (VERDICT_WITHIN + 2 * r + 2 * r) + r
+    rounds = 2 * (SERVER_SETTINGS.verdict_within + 2 * r + 2 * r) + r
     world.until(
         lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)),
         within=3 * r + rounds + 0.1,

@@ -10,11 +10,12 @@ from nat_traversal.client.announcer import ANNOUNCE_KEEPALIVE
 from nat_traversal.client.control_link import ANSWER_WITHIN, RECONNECT_FIRST
 from nat_traversal.machine import events as e
 from nat_traversal.paths.consent import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
-from nat_traversal.server.session import LONGEST_ROUND_TRIP, STEP_WITHIN
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
 from tests.sim.world import Client, World
 
+SERVER_SETTINGS = ServerSettings()
 Kill = Callable[[Client], None]
 
 
@@ -66,7 +67,7 @@ def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
     a, b = world.pair()
     world.until(lambda: bool(b.told(e.RoundStarted)), within=5.0)
     b.vanish()
-    world.run(STEP_WITHIN + LONGEST_ROUND_TRIP + 1.0)
+    world.run(SERVER_SETTINGS.step_within + SERVER_SETTINGS.longest_round_trip + 1.0)
     (failed,) = a.told(e.AttemptFailed)
     assert (failed.code, failed.text) == (
         "peer-silent",

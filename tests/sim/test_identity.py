@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import CHALLENGE_WITHIN
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
 from tests.sim.world import Client, Raw, World
 
+SERVER_SETTINGS = ServerSettings()
 SAME_ID = m.Register(1, (1,), "host_a", "host_b", bytes(16), generation=0)
 
 
@@ -79,7 +79,10 @@ def test_id_of_a_silent_holder_is_free_after_the_challenge() -> None:
     began = world.clock.now
     second = contender(world)
     world.run(5.0)
-    assert second.time_of(e.RegisteredAtServer) == began + 2 * world.r + CHALLENGE_WITHIN
+    assert (
+        second.time_of(e.RegisteredAtServer)
+        == began + 2 * world.r + SERVER_SETTINGS.challenge_within
+    )
     assert world.server.told(e.HostRefused)[-1].code == m.ErrorCode.REPLACED
 
 
@@ -93,7 +96,7 @@ def test_holder_that_crashes_while_challenged_makes_room_at_once() -> None:
     world.server.ends[1].on_end("connection reset")
     world.run(world.r)
     assert second.told(e.RegisteredAtServer)
-    world.run(CHALLENGE_WITHIN)
+    world.run(SERVER_SETTINGS.challenge_within)
     assert not second.told(e.ServerLost)
 
 
@@ -103,7 +106,7 @@ def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
     raw = Raw(world)
     raw.send(SAME_ID)
     raw.end.close()
-    world.run(CHALLENGE_WITHIN + 1.0)
+    world.run(SERVER_SETTINGS.challenge_within + 1.0)
     assert not first.told(e.ServerLost)
     assert world.server.rendezvous.registered == {"host_a"}
 
@@ -117,7 +120,7 @@ def test_one_of_two_contenders_leaves_the_challenge_to_the_other() -> None:
         raw.send(SAME_ID)
     world.run(0.5)
     leaves.end.close()
-    world.run(CHALLENGE_WITHIN)
+    world.run(SERVER_SETTINGS.challenge_within)
     assert isinstance(stays.received[0], m.Registered)
 
 
@@ -141,7 +144,7 @@ def test_contender_that_dies_waiting_is_challenged_in_its_turn() -> None:
     world.run(0.5)
     second.vanish()
     third = contender(world)
-    world.run(2 * CHALLENGE_WITHIN + 1.0)
+    world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
     assert third.told(e.RegisteredAtServer)
     assert world.server.rendezvous.registered == {"host_a"}
 
@@ -153,7 +156,7 @@ def test_living_contender_keeps_the_id_from_the_next_one() -> None:
     second = contender(world)
     world.run(0.5)
     third = contender(world)
-    world.run(2 * CHALLENGE_WITHIN + 1.0)
+    world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
     assert second.told(e.RegisteredAtServer)
     assert third.told(e.ServerRefused)[0].code == m.ErrorCode.ID_IN_USE
 
@@ -214,7 +217,7 @@ def test_silently_dead_tcp_is_noticed_on_both_ends(cut_client: bool, cut_server:
 
 
 def test_server_notices_sooner_with_a_shorter_heartbeat() -> None:
-    world = World(limits=ServerLimits(heartbeat=1.0))
+    world = World(settings=ServerSettings(heartbeat=1.0))
     raw = Raw(world)
     raw.send(SAME_ID)
     world.run(1.25)

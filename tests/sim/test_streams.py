@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import BURST, RATE, REGISTER_WITHIN
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_LINE
 from tests.sim.network import Weather
 from tests.sim.world import Raw, World
 
+SERVER_SETTINGS = ServerSettings()
 REGISTER = m.Register(1, (1,), "host_c", "host_d", bytes(16), generation=0)
 
 
@@ -90,7 +90,7 @@ def test_connection_without_registration_ends_in_time(start: bytes) -> None:
     raw = Raw(world)
     if start:
         raw.send(start)
-    world.run(REGISTER_WITHIN)
+    world.run(SERVER_SETTINGS.register_within)
     assert not raw.is_ended
     world.run(1.0)
     assert raw.refusals() == [m.ErrorCode.TOO_SLOW]
@@ -111,7 +111,7 @@ def test_nine_idle_connections_block_nobody() -> None:
     world = World()
     idle = [Raw(world) for _ in range(9)]
     served(world)
-    world.run(REGISTER_WITHIN + 1.0)
+    world.run(SERVER_SETTINGS.register_within + 1.0)
     assert all(raw.refusals() == [m.ErrorCode.TOO_SLOW] for raw in idle)
 
 
@@ -189,7 +189,7 @@ def test_flood_ends_its_connection_only() -> None:
     world = World()
     raw = Raw(world)
     raw.send(REGISTER)
-    raw.send(control.encode(m.Heartbeat(1)) * (BURST + 10))
+    raw.send(control.encode(m.Heartbeat(1)) * (SERVER_SETTINGS.burst + 10))
     served(world)
     assert raw.refusals() == [m.ErrorCode.TOO_FAST]
     assert raw.is_ended
@@ -201,12 +201,12 @@ def test_fast_client_within_the_rate_is_served() -> None:
     raw.send(REGISTER)
     for _ in range(400):
         raw.send(m.Heartbeat(1))
-        world.run(1.01 / RATE)
+        world.run(1.01 / SERVER_SETTINGS.rate)
     assert not raw.is_ended
 
 
 def test_full_table_puts_out_the_oldest_unregistered_first() -> None:
-    world = World(limits=ServerLimits(connections=4))
+    world = World(settings=ServerSettings(connections=4))
     oldest, younger = Raw(world), Raw(world)
     world.run(1.0)
     served(world)  # two more: full
@@ -219,7 +219,7 @@ def test_full_table_puts_out_the_oldest_unregistered_first() -> None:
 
 
 def test_table_full_of_registered_hosts_refuses_the_newcomer_until_one_leaves() -> None:
-    world = World(limits=ServerLimits(connections=2))
+    world = World(settings=ServerSettings(connections=2))
     a, b = world.pair()
     world.connect(a, b)
     refused = Raw(world)

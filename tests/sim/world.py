@@ -14,7 +14,7 @@ from nat_traversal.client.agent import Agent, PathState
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
 from nat_traversal.server.rendezvous import Rendezvous
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
@@ -178,9 +178,9 @@ class Client(_Driver):
 class Server(_Driver):
     """The server's process. `restart` and `stop` are its only faults."""
 
-    def __init__(self, world: World, limits: ServerLimits | None, rng: random.Random) -> None:
-        self._limits, self._rng = limits, rng
-        self.rendezvous = Rendezvous(rng=rng, limits=limits)
+    def __init__(self, world: World, settings: ServerSettings | None, rng: random.Random) -> None:
+        self._settings, self._rng = settings, rng
+        self.rendezvous = Rendezvous(rng=rng, settings=settings)
         super().__init__(world, self.rendezvous)
         self.ends: dict[e.ConnectionId, End] = {}
         self._last = 0
@@ -240,7 +240,7 @@ class Server(_Driver):
     def restart(self) -> None:
         """A new process, which knows nothing."""
         self.is_up = True
-        self._machine = self.rendezvous = Rendezvous(rng=self._rng, limits=self._limits)
+        self._machine = self.rendezvous = Rendezvous(rng=self._rng, settings=self._settings)
         self.listen()
 
     def carry_out(self, action: e.Action) -> None:
@@ -304,7 +304,7 @@ class World:
         nat_a: str = "none",
         nat_b: str = "none",
         weather: Weather = CALM,
-        limits: ServerLimits | None = None,
+        settings: ServerSettings | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.r, self.p = r, p
@@ -315,7 +315,7 @@ class World:
         for name, nat in (("host_a", nat_a), ("host_b", nat_b), ("host_c", "none")):
             public, inside = _ADDRESSES[name]
             self.net.hosts[name] = Host(name, nat, public, inside, self._derived())
-        self.server = Server(self, limits, self._derived())
+        self.server = Server(self, settings, self._derived())
         self.clients: list[Client] = []
 
     def client(

@@ -15,7 +15,7 @@ from nat_traversal import (
     Endpoint,
     NatTraversalError,
     RegistrationRefusedError,
-    ServerLimits,
+    ServerSettings,
     ServerUnreachableError,
     TraversalFailedError,
     UsageError,
@@ -24,7 +24,6 @@ from nat_traversal import (
 from nat_traversal.aio import connection as connection_module
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.machine import events as e
-from nat_traversal.server import session
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from tests.loopback.support import (
@@ -256,7 +255,7 @@ class TestErrors:
 
     async def test_a_server_that_is_full(self) -> None:
         async with (
-            a_server(limits=ServerLimits(connections=1)) as (server, _),
+            a_server(settings=ServerSettings(connections=1)) as (server, _),
             Host(server.endpoint, "host_c", "host_d", listen="127.0.0.1") as other,
         ):
             await other.notices.wait(e.RegisteredAtServer)
@@ -264,9 +263,12 @@ class TestErrors:
             assert isinstance(error, RegistrationRefusedError)
             assert error.code == m.ErrorCode.SERVER_FULL
 
-    async def test_a_peer_that_does_not_take_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
-        async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
+    async def test_a_peer_that_does_not_take_part(self) -> None:
+        settings = ServerSettings(step_within=0.05, longest_round_trip=0.0)
+        async with (
+            a_server(settings=settings) as (server, _),
+            await Wire.to(server.endpoint) as mute,
+        ):
             mute.send(register("host_b", "host_a"))
             await mute.until(m.Registered)
             with Program() as program:

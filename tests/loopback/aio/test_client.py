@@ -21,6 +21,7 @@ from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.client import control_link
 from nat_traversal.machine import events as e
 from nat_traversal.paths import consent as path_module
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -239,7 +240,7 @@ class TestControl:
     async def test_a_server_that_does_not_read_is_left(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(control_module, "MAX_BACKLOG", 10)
+        monkeypatch.setattr(client_module, "ClientSettings", lambda: ClientSettings(backlog=10))
         async with a_scripted_server() as (a, wire):
             assert a.client._control is not None
             transport = a.client._control.transport
@@ -262,7 +263,7 @@ class TestControl:
         """It was given up while the last step of it was on its way."""
         heard: list[e.Event] = []
         async with ScriptedServer.run() as server:
-            protocol = control_module.ControlProtocol(0, heard.append)
+            protocol = control_module.ControlProtocol(0, heard.append, ClientSettings())
             protocol.close()
             protocol.send(m.Heartbeat(1))
             await asyncio.get_running_loop().create_connection(

@@ -7,16 +7,15 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
-from nat_traversal import Endpoint, Server, ServerLimits, UsageError, serve
-from nat_traversal.aio import control_connection as control_module
+from nat_traversal import Endpoint, Server, ServerSettings, UsageError, serve
 from nat_traversal.aio import server as server_module
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket
 from nat_traversal.machine import events as e
-from nat_traversal.server import rendezvous
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
@@ -43,10 +42,7 @@ async def a_pair_connects(server: Endpoint) -> None:
         await b.connected()
 
 
-@pytest.fixture
-def no_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendezvous, "RATE", 1e9)
-    monkeypatch.setattr(rendezvous, "BURST", 10**9)
+NO_RATE_LIMIT = ServerSettings(rate=1e9, burst=10**9)
 
 
 @asynccontextmanager
@@ -159,9 +155,9 @@ async def test_idle_connections_do_not_delay_a_pair(count: int) -> None:
 
 
 async def test_connections_above_the_cap_push_out_the_oldest_unregistered_one() -> None:
-    limits = ServerLimits(connections=3)
+    settings = ServerSettings(connections=3)
     async with AsyncExitStack() as stack:
-        server, _ = await stack.enter_async_context(a_server(limits=limits))
+        server, _ = await stack.enter_async_context(a_server(settings=settings))
         host = await stack.enter_async_context(await Wire.to(server.endpoint))
         host.send(register("host_c", "host_d"))
         await host.until(m.Registered)
@@ -178,7 +174,9 @@ async def test_connections_above_the_cap_push_out_the_oldest_unregistered_one() 
 
 async def test_a_server_full_of_registered_hosts_refuses_the_next() -> None:
     async with AsyncExitStack() as stack:
-        server, _ = await stack.enter_async_context(a_server(limits=ServerLimits(connections=1)))
+        server, _ = await stack.enter_async_context(
+            a_server(settings=ServerSettings(connections=1))
+        )
         host = await stack.enter_async_context(await Wire.to(server.endpoint))
         host.send(register("host_a", "host_b"))
         await host.until(m.Registered)
@@ -191,14 +189,16 @@ async def test_a_server_full_of_registered_hosts_refuses_the_next() -> None:
         assert server.rendezvous.registered == {"host_a"}
 
 
-@pytest.mark.usefixtures("no_rate_limit")
 async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() -> None:
-    async with a_server() as (server, _), a_deaf_client(server) as (deaf, protocol):
+    async with (
+        a_server(settings=NO_RATE_LIMIT) as (server, _),
+        a_deaf_client(server) as (deaf, protocol),
+    ):
         backlog = protocol.transport.get_write_buffer_size
         while protocol._transport is not None:
             deaf.writer.write(control.encode(m.Heartbeat(1)) * 100)
             await asyncio.sleep(0)
-            assert protocol._transport is None or backlog() <= control_module.MAX_BACKLOG
+            assert protocol._transport is None or backlog() <= NO_RATE_LIMIT.backlog
             await a_pair_connects(server.endpoint)
         await eventually(lambda: not server._connections, "the server forgets it")
 
@@ -211,15 +211,15 @@ async def test_a_flood_of_messages_ends_the_connection_that_sends_it() -> None:
         await a_pair_connects(server.endpoint)
 
 
-async def test_a_connection_without_a_registration_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendezvous, "REGISTER_WITHIN", 0.02)
-    async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
+async def test_a_connection_without_a_registration_ends() -> None:
+    settings = ServerSettings(register_within=0.02)
+    async with a_server(settings=settings) as (server, _), await Wire.to(server.endpoint) as wire:
         assert (await wire.until(m.Refused)).code == m.ErrorCode.TOO_SLOW
         await wire.ended()
 
 
 async def test_a_silent_host_ends_and_an_answering_one_stays() -> None:
-    async with a_server(limits=ServerLimits(heartbeat=0.4)) as (server, notices):
+    async with a_server(settings=ServerSettings(heartbeat=0.4)) as (server, notices):
         address = server.endpoint
         async with await Wire.to(address) as silent, await Wire.to(address) as host:
             silent.send(register("silent", "host_d", b"s" * 16))
@@ -252,11 +252,12 @@ class TestIdentity:
                 assert "choose another --id" in refused.text
             assert server.rendezvous.registered == {"host_a"}
 
-    async def test_an_id_whose_holder_is_dead_is_taken_over(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(rendezvous, "CHALLENGE_WITHIN", 0.02)
-        async with a_server() as (server, _), await Wire.to(server.endpoint) as dead:
+    async def test_an_id_whose_holder_is_dead_is_taken_over(self) -> None:
+        settings = ServerSettings(challenge_within=0.02)
+        async with (
+            a_server(settings=settings) as (server, _),
+            await Wire.to(server.endpoint) as dead,
+        ):
             dead.send(register("host_a", "host_b"))
             await dead.until(m.Registered)
             await a_pair_connects(server.endpoint)
@@ -365,9 +366,8 @@ class TestServe:
             assert again.endpoint == endpoint
             await a_pair_connects(endpoint)
 
-    @pytest.mark.usefixtures("no_rate_limit")
     async def test_its_end_ends_every_connection_also_of_those_who_do_not_read(self) -> None:
-        server = await serve("127.0.0.1", 0)
+        server = await serve("127.0.0.1", 0, settings=NO_RATE_LIMIT)
         async with a_deaf_client(server) as (_, protocol), await Wire.to(server.endpoint) as host:
             host.send(register("host_a", "host_b"))
             await host.until(m.Registered)
@@ -413,15 +413,15 @@ class TestServe:
             await a_pair_connects(server.endpoint)
 
 
-@pytest.mark.usefixtures("no_rate_limit")
 class TestClose:
     """A connection is closed once everything is sent, but not for ever."""
 
-    async def test_one_who_reads_at_last_gets_everything(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(control_module, "CLOSE_WITHIN", DEADLINE)
-        async with a_server() as (server, notices), a_deaf_client(server) as (slow, protocol):
+    async def test_one_who_reads_at_last_gets_everything(self) -> None:
+        settings = replace(NO_RATE_LIMIT, close_within=DEADLINE)
+        async with (
+            a_server(settings=settings) as (server, notices),
+            a_deaf_client(server) as (slow, protocol),
+        ):
             slow.writer.write(b"garbage\n")
             await notices.wait(e.HostRefused)
             assert protocol.transport.get_write_buffer_size()
@@ -432,9 +432,12 @@ class TestClose:
             assert protocol._cut is not None
             assert protocol._cut.cancelled()  # asyncio fails on an abort after such a close
 
-    async def test_one_who_does_not_read_is_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(control_module, "CLOSE_WITHIN", 0.02)
-        async with a_server() as (server, notices), a_deaf_client(server) as (deaf, protocol):
+    async def test_one_who_does_not_read_is_cut(self) -> None:
+        settings = replace(NO_RATE_LIMIT, close_within=0.02)
+        async with (
+            a_server(settings=settings) as (server, notices),
+            a_deaf_client(server) as (deaf, protocol),
+        ):
             deaf.writer.write(b"garbage\n")
             await notices.wait(e.HostRefused)
             await eventually(lambda: protocol._transport is None, "it is cut")

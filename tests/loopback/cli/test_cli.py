@@ -42,7 +42,7 @@ async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     options = make(cli._Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)
-    running = asyncio.ensure_future(cli._command(options)(options, console))
+    running = asyncio.ensure_future(cli._command(options)(console))
     try:
         await asyncio.sleep(0)
         yield running

@@ -13,7 +13,7 @@ import pytest
 
 from nat_traversal import Endpoint
 from nat_traversal.machine import events as e
-from nat_traversal.server import session
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from tests.loopback.support import (
     Command,
@@ -266,9 +266,12 @@ class TestStatus:
             assert await a.end() == 3
             assert f"server: cannot connect to {server}: Connection refused; giving up" in a.told
 
-    async def test_4_for_a_traversal_that_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session, "STEP_WITHIN", 0.05 - session.LONGEST_ROUND_TRIP)
-        async with a_server() as (server, _), await Wire.to(server.endpoint) as mute:
+    async def test_4_for_a_traversal_that_failed(self) -> None:
+        settings = ServerSettings(step_within=0.05, longest_round_trip=0.0)
+        async with (
+            a_server(settings=settings) as (server, _),
+            await Wire.to(server.endpoint) as mute,
+        ):
             mute.send(register("0_first", "host_a"))  # role A, who has to speak first
             await mute.until(m.Registered)
             with Program() as program:

@@ -14,7 +14,9 @@ from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.options import ServerOptions
 from nat_traversal.machine import events as e
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import HostPort
 
 Main = Callable[[Sequence[str]], int]
@@ -34,8 +36,8 @@ def client(*arguments: str) -> argparse.Namespace:
     return cli._client_options(cli._Parser()).parse_args([*SERVER_AND_PEER, *arguments])
 
 
-def server(*arguments: str) -> argparse.Namespace:
-    return cli._server_options(cli._Parser()).parse_args(arguments)
+def server(*arguments: str) -> ServerOptions:
+    return cli._server_options_of(cli._server_options(cli._Parser()).parse_args(arguments))
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,14 @@ def test_a_client_has_no_id_and_forwards_nothing_unless_told() -> None:
 
 
 def test_a_server_listens_on_every_address_and_the_documented_port() -> None:
-    options = server()
-    assert (options.host, options.port, options.max_connections) == ("0.0.0.0", 6545, 4096)
+    assert server() == ServerOptions("0.0.0.0", 6545, ServerSettings())
 
 
-def test_a_server_takes_an_address_a_port_and_a_cap() -> None:
-    options = server("--host", "192.0.2.2", "--port", "0", "--max-connections", "7")
-    assert (options.host, options.port, options.max_connections) == ("192.0.2.2", 0, 7)
+def test_a_server_takes_an_address_a_port_and_settings() -> None:
+    options = server(
+        "--host", "192.0.2.2", "--port", "0", "--set", "heartbeat=5s", "--max-connections", "7"
+    )
+    assert options == ServerOptions("192.0.2.2", 0, ServerSettings(connections=7, heartbeat=5.0))
 
 
 WRONG: list[tuple[Main, tuple[str, ...], str]] = [
@@ -132,6 +135,8 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.server_main, ("--host", "localhost"), "'localhost' is not an IP address"),
     (cli.server_main, ("--host", "::1", "--port", "0"), "'::1' is no IPv4 address"),
     (cli.server_main, ("--max-connections", "0"), "from 1 to 1000000"),
+    (cli.server_main, ("--set", "heartbeat"), "'heartbeat' must be NAME=VALUE, with one of conn"),
+    (cli.server_main, ("--set", "heartbeat=2h"), "heartbeat must be a number from 0.1 to 3600"),
     (cli.server_main, ("6545",), "unrecognized arguments: 6545"),
     (cli.main, (), "required: server|client"),
     (cli.main, ("serve",), "invalid choice: 'serve'"),
@@ -220,7 +225,15 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in client_help
     assert status(cli.main, ["server", "--help"]) == 0
     server_help = capsys.readouterr().out
-    for option in ("--host", "--port", "--max-connections", "--json", "--quiet", "--verbose"):
+    for option in (
+        "--host",
+        "--port",
+        "--max-connections",
+        "--set",
+        "--json",
+        "--quiet",
+        "--verbose",
+    ):
         assert option in server_help
 
 

@@ -8,21 +8,15 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import EARLY_ANNOUNCES, EARLY_WITHIN, Rendezvous
-from nat_traversal.server.session import (
-    ASK_AFTER,
-    GATHER_WITHIN,
-    LONGEST_ROUND_TRIP,
-    ROUNDS,
-    STEP_WITHIN,
-    VERDICT_MOST,
-    VERDICT_WITHIN,
-)
+from nat_traversal.server.rendezvous import Rendezvous
+from nat_traversal.server.session import ROUNDS
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced
 from nat_traversal.wire.endpoint import Endpoint
 
 _Message = TypeVar("_Message", bound=m.Message)
+SETTINGS = ServerSettings()
 A, B = 1, 2
 ADDRESS = {A: Endpoint("203.0.113.2", 40_000), B: Endpoint("198.51.100.2", 40_000)}
 NAME = {A: "host_a", B: "host_b"}
@@ -109,9 +103,9 @@ class Rig:
         """B's announce never came."""
         self.registered_pair()
         self.announce(A)
-        self.wait(ASK_AFTER)
+        self.wait(SETTINGS.ask_after)
         self.receive(B, m.HeartbeatAnswer(self.sent(B, m.Heartbeat)[-1].transaction))
-        self.wait(GATHER_WITHIN - ASK_AFTER)
+        self.wait(SETTINGS.gather_within - SETTINGS.ask_after)
         assert self.sent(A, m.Failed)[-1].code == "udp-blocked"
         return self
 
@@ -161,7 +155,7 @@ def test_announce_before_its_registration_is_answered_with_it() -> None:
 def test_early_announce_is_kept_for_seconds_only() -> None:
     rig = Rig()
     rig.announce(A)
-    rig.wait(EARLY_WITHIN + 0.1)
+    rig.wait(SETTINGS.early_within + 0.1)
     rig.register(A)
     assert not rig.answers
 
@@ -170,12 +164,12 @@ def test_early_announces_are_bounded_and_the_newest_are_kept() -> None:
     rig = Rig()
     rig.announce(A)
     rig.announce(B)
-    for number in range(EARLY_ANNOUNCES - 1):
+    for number in range(SETTINGS.early_announces - 1):
         if number == 1000:
             rig.announce(B)
         stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
-    assert len(rig.machine._early) == EARLY_ANNOUNCES
+    assert len(rig.machine._early) == SETTINGS.early_announces
     rig.registered_pair()
     assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
 
@@ -183,7 +177,7 @@ def test_early_announces_are_bounded_and_the_newest_are_kept() -> None:
 def test_repeated_early_announce_is_the_newest() -> None:
     rig = Rig()
     rig.announce(B)
-    for number in range(EARLY_ANNOUNCES):
+    for number in range(SETTINGS.early_announces):
         rig.announce(B)
         stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
@@ -307,7 +301,7 @@ def test_host_that_does_not_obey_is_named(obeyed: list[int], text: str) -> None:
     rig = Rig().round_begun()
     for connection in obeyed:
         rig.obey(connection)
-    rig.wait(STEP_WITHIN + LONGEST_ROUND_TRIP)
+    rig.wait(SETTINGS.step_within + SETTINGS.longest_round_trip)
     for connection in (A, B):
         assert rig.sent(connection, m.Failed) == [m.Failed(1, "peer-silent", text)]
     assert rig.notices[-1] == e.PairFailed("host_a", "host_b", 1, "peer-silent", text)
@@ -321,7 +315,7 @@ def test_round_without_proof_from_both_is_swapped_then_failed(proven: list[int])
             rig.obey(connection)
         for connection in proven:
             rig.receive(connection, m.Established(1, round_))
-        rig.wait(VERDICT_WITHIN)
+        rig.wait(SETTINGS.verdict_within)
         if round_ < ROUNDS:
             assert [order.generation for order in rig.sent(A, m.OpenSocket)] == [2]
             for connection in (A, B):
@@ -336,7 +330,7 @@ def test_round_without_proof_from_both_is_swapped_then_failed(proven: list[int])
 def test_silent_host_that_answers_nothing_is_not_called_blocked() -> None:
     rig = Rig().registered_pair()
     rig.announce(A)
-    rig.wait(GATHER_WITHIN)
+    rig.wait(SETTINGS.gather_within)
     text = "host_b answered the server neither over TCP nor UDP"
     assert rig.sent(A, m.Failed) == [m.Failed(1, "peer-silent", text)]
     assert not rig.sent(A, m.Heartbeat), "it was seen"
@@ -348,7 +342,7 @@ def test_proof_on_its_way_keeps_the_round_but_not_for_ever() -> None:
     rig.wait(1.0)
     rig.obey(B)
     rig.obey(A)
-    until = VERDICT_MOST - 1.0 - 0.125
+    until = SETTINGS.verdict_most - 1.0 - 0.125
     for _ in range(int(until)):
         assert not rig.sent(A, m.OpenSocket)
         rig.obey(A)  # of HELLO 3 again: HELLO 2 has come after it
@@ -365,7 +359,7 @@ def test_proof_of_one_side_gives_the_other_the_time_that_it_took() -> None:
         rig.obey(connection)
     rig.wait(2.0)
     rig.receive(B, m.Established(1, 1))
-    rig.wait(VERDICT_WITHIN + 2 * 2.0 - 0.125)
+    rig.wait(SETTINGS.verdict_within + 2 * 2.0 - 0.125)
     assert not rig.sent(A, m.OpenSocket)
     rig.wait(0.125)
     assert rig.sent(A, m.OpenSocket)
@@ -378,7 +372,7 @@ def test_report_about_another_round_is_late() -> None:
     rig.receive(A, m.Established(1, 1))
     for late in (m.Established(1, 2), m.Established(2, 1)):
         rig.receive(B, late)
-    rig.wait(VERDICT_WITHIN)
+    rig.wait(SETTINGS.verdict_within)
     assert rig.sent(A, m.OpenSocket)
     rig.receive(A, m.Established(1, 1))
     rig.receive(B, m.Established(1, 1))
@@ -480,7 +474,7 @@ def test_socket_numbers_wrap() -> None:
     rig.announce(B)
     for connection in (A, B, A):
         rig.obey(connection)
-    rig.wait(VERDICT_WITHIN)
+    rig.wait(SETTINGS.verdict_within)
     assert rig.sent(A, m.OpenSocket) == [m.OpenSocket(1)]
     rig.announce(A, generation=1)
     rig.announce(B, generation=2)
@@ -503,7 +497,7 @@ def test_return_of_a_connected_peer_disturbs_nothing() -> None:
     rig.feed(e.ControlBroken("reset", B))
     rig.feed(e.ControlOpened(3))
     rig.receive(3, m.Register(1, (1,), "host_b", "host_a", TOKEN[B], 0))
-    rig.wait(GATHER_WITHIN)
+    rig.wait(SETTINGS.gather_within)
     assert [type(message) for message in rig.messages[3]] == [m.Registered, m.PeerStatus]
     assert not rig.sent(A, m.OpenSocket)
     assert not rig.sent(A, m.Failed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from nat_traversal.client import agent, control_link
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.paths.methods import handshake
 from nat_traversal.server import session
-from nat_traversal.settings import ServerLimits
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import control, datagrams, messages
 from tests import ROOT
 
@@ -92,10 +92,8 @@ def test_error_codes_are_listed_with_what_the_client_does() -> None:
 
 
 def test_verdicts_are_listed() -> None:
-    source = Path(session.__file__).read_text(encoding="utf-8")
-    used = set(re.findall(r'"([a-z]+-[a-z]+)"', source))
     listed = {quoted(row[0])[0] for row in rows("codes") if quoted(row[1]) == ["failed"]}
-    assert listed == used
+    assert listed == set(messages.Verdict)
 
 
 def test_datagrams_are_listed_with_their_layout() -> None:
@@ -122,9 +120,9 @@ def constants() -> dict[str, int | float]:
 
 
 def test_servers_defaults_are_as_documented() -> None:
-    limits = ServerLimits()
-    assert f"The heartbeat is {limits.heartbeat:g} s" in DOCUMENT
-    assert f"the most connections are {limits.connections:,}" in DOCUMENT
+    settings = ServerSettings()
+    assert f"The heartbeat is {settings.heartbeat:g} s" in DOCUMENT
+    assert f"the most connections are {settings.connections:,}" in DOCUMENT
 
 
 def test_constants_are_listed_with_their_values() -> None:
@@ -132,3 +130,11 @@ def test_constants_are_listed_with_their_values() -> None:
         quoted(name)[0]: float(value.replace(",", "")) for name, value, _ in rows("constants")
     }
     assert documented == constants()
+
+
+@pytest.mark.parametrize("kind", [ServerSettings, ClientSettings])
+def test_settings_are_listed_with_their_defaults(kind: Any) -> None:
+    documented = {
+        quoted(name)[0]: float(value.replace(",", "")) for name, value, _ in rows(kind.__name__)
+    }
+    assert documented == {each.name: each.default for each in fields(kind)}
