@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+_CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_CHECKOUT / "lab"), str(_CHECKOUT)]
 
-from natlab.cli.main import main
+from natlab.__main__ import main  # noqa: E402 - found through the line above
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(f"make -C {_CHECKOUT} setup, then use {_CHECKOUT}/.venv/bin/python"))

@@ -1,8 +1,28 @@
-"""``python -m natlab …``: the same as the console command ``natlab``."""
+"""The lab's door: ``natlab …`` and ``python -m natlab …``. What is not installed is told in one line."""
+
+from __future__ import annotations
 
 import sys
 
-from natlab.cli.main import main
+from natlab.errors import INSTALL, missing_package
+
+UNAVAILABLE = 3
+"""`natlab.cli.main.Exit.UNAVAILABLE`, which cannot be imported where a package is missing."""
+
+
+def main(remedy: str = INSTALL) -> int:
+    """Run the lab's command line; `remedy` is the command that installs the extra."""
+    try:
+        from natlab.cli.main import main as run  # noqa: PLC0415 - it needs the extra
+
+        return run()
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        print(f"error: the lab needs the Python package {missing}: {remedy}", file=sys.stderr)
+        return UNAVAILABLE
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,3 +36,14 @@ class NatMismatchError(LabError):
 
 class ProgramError(LabError):
     """A program in a node does not exist, ended early, or did not become ready in time."""
+
+
+_EXTRA = frozenset({"jinja2", "mininet", "rich", "scapy"})
+INSTALL = "pip install 'nat-traversal[lab]'"
+"""The command that installs the packages that the lab needs."""
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """The package of the extra ``lab`` that is not installed; None if `error` is about something else."""
+    package = (error.name or "").partition(".")[0]
+    return package if package in _EXTRA else None

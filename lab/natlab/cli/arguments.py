@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from nat_traversal.errors import UsageError
@@ -11,6 +13,12 @@ from nat_traversal.errors import UsageError
 T = TypeVar("T")
 
 A_DAY = 86_400.0
+
+
+def program_name(started: str | None = None) -> str:
+    """How the user started the lab, for usage lines and advice; `started` is by default ``sys.argv[0]``."""
+    path = Path(sys.argv[0] if started is None else started)
+    return f"python -m {path.parent.name}" if path.name == "__main__.py" else "natlab"
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:

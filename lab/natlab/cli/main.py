@@ -17,7 +17,7 @@ from rich.text import Text
 from nat_traversal.errors import NatTraversalError, UsageError
 from natlab.behavior import NINE
 from natlab.cli import doctor
-from natlab.cli.arguments import A_DAY, checked
+from natlab.cli.arguments import A_DAY, checked, program_name
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
 from natlab.cli.run import add_options, run_commands, run_of_pair
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = _Parser("python -m lab", description="A lab of real Linux NATs in Mininet.")
+    parser = _Parser(program_name(), description="A lab of real Linux NATs in Mininet.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     matrix = commands.add_parser("matrix", help="run pairs of NATs and report")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nat_traversal.errors import UsageError
+from natlab.cli.arguments import program_name
 from natlab.errors import LabError
 from natlab.presets import preset
 from natlab.sandbox.netns import NODE_MARK
@@ -90,7 +91,7 @@ def choose(labs: Sequence[StandingLab], pid: int | None, node: str) -> int:
     listed = "".join(f"\n  {lab}" for lab in labs)
     if not labs:
         raise UsageError(
-            "no lab stands: start one in another terminal (python -m lab run ... --keep-open), or"
+            f"no lab stands: start one in another terminal ({program_name()} run ... --keep-open), or"
             " name the NATs of a new one with --nat-a and --nat-b"
         )
     if not chosen:

@@ -55,7 +55,7 @@ def load(text: str) -> Topo:
     what, *settings = text.split(",")
     options = dict(_setting(each, text) for each in settings)
     if what in NAMES:
-        return _built(import_module(f"topologies.{what}").topos[what], what, options)
+        return _built(import_module(f"natlab.topologies.{what}").topos[what], what, options)
     path, colon, name = what.rpartition(":")
     if not colon:
         path, name = what, ""

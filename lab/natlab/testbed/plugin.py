@@ -95,7 +95,7 @@ def nat_lab(
     If the test fails, its files are kept, and named in the report.
     """
     from nat_traversal.errors import UsageError  # noqa: PLC0415
-    from natlab.errors import LabError  # noqa: PLC0415
+    from natlab.errors import INSTALL, LabError, missing_package  # noqa: PLC0415
     from natlab.testbed.api import NatLab, TopologyLab  # noqa: PLC0415
 
     wanted: tuple[str, str] | str = getattr(request, "param", DEFAULT_PAIR)
@@ -112,8 +112,10 @@ def nat_lab(
     except LabError as error:
         pytest.fail(f"the NAT lab cannot work here: {error}", pytrace=False)
     except ModuleNotFoundError as error:
-        remedy = "pip install 'nat-traversal[lab]'"
-        pytest.fail(f"the NAT lab lacks the package {error.name}: {remedy}", pytrace=False)
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        pytest.fail(f"the NAT lab lacks the package {missing}: {INSTALL}", pytrace=False)
     with lab:
         yield lab
     if not request.node.stash.get(_kept, False):

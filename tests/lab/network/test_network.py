@@ -185,14 +185,10 @@ def test_every_failed_command_is_told_with_its_words() -> None:
     assert "nonsense" in str(caught.value)
 
 
-def _plain_mininet() -> str:
+def _plain_mininet(custom: str) -> str:
     done = subprocess.run(
         [
-            *(
-                str(Path(sys.executable).with_name("mn")),
-                "--custom",
-                "lab/natlab/topologies/two_nats.py",
-            ),
+            *(str(Path(sys.executable).with_name("mn")), "--custom", custom),
             *("--topo", "two_nats,nat_a=symmetric,nat_b=full-cone", "--controller", "none"),
         ],
         cwd=ROOT,
@@ -204,8 +200,9 @@ def _plain_mininet() -> str:
     return done.stdout + done.stderr
 
 
-def test_the_topology_configures_itself_under_plain_mn() -> None:
-    said = warm.call(_TIMEOUT, _plain_mininet)
+@pytest.mark.parametrize("folder", ["topologies", "lab/natlab/topologies"])
+def test_the_topology_configures_itself_under_plain_mn(folder: str) -> None:
+    said = warm.call(_TIMEOUT, _plain_mininet, f"{folder}/two_nats.py")
     assert "1 packets transmitted, 1 received" in said
     assert 'oifname "nat_a-wan" snat to 203.0.113.2' in said
     assert "set permitted {" in said

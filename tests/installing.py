@@ -1,0 +1,68 @@
+"""Builds the distributions from a copy of the checkout, and installs them where nothing else of it is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import ROOT
+
+_NOT_COPIED = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "build", "dist", "lab-report"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The two files that a release consists of; the wheel is made from the sdist alone."""
+
+    sdist: Path
+    wheel: Path
+
+
+def build(directory: Path) -> Built:
+    """Build both in `directory`, with the setuptools of this environment and without a network."""
+    copy = directory / "checkout"
+    shutil.copytree(ROOT, copy, ignore=_NOT_COPIED)
+    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    _run([sys.executable, "-c", code, str(directory)], cwd=copy)
+    (sdist,) = directory.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(directory / "unpacked", filter="data")
+    (source,) = (directory / "unpacked").iterdir()
+    wheel = ("wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir")
+    _pip(*wheel, str(directory), str(source))
+    (found,) = directory.glob("*.whl")
+    return Built(sdist, found)
+
+
+def install(wheel: Path, directory: Path) -> Path:
+    """A new environment with `wheel` and this environment's packages, but nothing of this checkout.
+
+    Returns its ``python``.
+    """
+    _run([sys.executable, "-m", "venv", "--without-pip", str(directory)], cwd=directory.parent)
+    python = directory / "bin" / "python"
+    ours = Path(sysconfig.get_path("purelib"))
+    theirs = directory / ours.relative_to(sys.prefix)
+    for entry in ours.iterdir():
+        if not entry.name.startswith(("nat_traversal", "__editable__")):
+            (theirs / entry.name).symlink_to(entry)
+    _pip("--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
+    return python
+
+
+def _pip(*arguments: str) -> None:
+    # --isolated: without the machine's configuration
+    pip = [sys.executable, "-m", "pip", "--isolated", "--quiet", "--disable-pip-version-check"]
+    _run([*pip, *arguments], cwd=ROOT)
+
+
+def _run(command: list[str], cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
