@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 IDLE = 120.0
 """Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
 
-DAY = 86_400.0
 _Number = TypeVar("_Number", int, float)
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def number(default: _Number, low: float, high: float) -> _Number:
@@ -68,14 +67,17 @@ def _flag(each: Field[Any]) -> str:
 
 
 def _value(each: Field[Any], text: str) -> float:
-    units = _UNITS if "unit" in each.metadata else {"": 1.0}
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)([a-z]*)", text, re.ASCII)
-    if found is None or found[2] not in units:
-        form = "a time such as 40ms, 2.5s or 2m" if "unit" in each.metadata else "a number"
-        raise UsageError(f"{_flag(each)} must be {form}, not {text!r}")
-    if type(each.default) is int and "." not in found[1]:
-        return int(found[1])
-    return float(found[1]) * units[found[2]]
+    if "unit" in each.metadata:
+        try:
+            return parse_duration(text)
+        except UsageError as error:
+            raise UsageError(f"{_flag(each)}: {error}") from None
+    found = re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?", text, re.ASCII)
+    if found is None:
+        raise UsageError(f"{_flag(each)} must be a number, not {text!r}")
+    if type(each.default) is int and "." not in text:
+        return int(text)
+    return float(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ A NAT is a `NatBehavior`. It has an id, ``MAPPING+FILTERING[+FLAG...]``, for exa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
@@ -123,7 +123,8 @@ def parse_behavior(text: str) -> NatBehavior:
     """The behaviour with the id `text`.
 
     After mapping and filtering come flags in any order, each at most once: a value of
-    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh` or `Protocols`, a lifetime such as ``30s``.
+    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh` or `Protocols`, a lifetime such as ``30s``
+    or ``2m``.
     Without them: ``preserving`` for EIM and ``random`` for the others, ``no-hairpin``, ``drop``,
     ``outbound-refresh``, ``any-protocol``, ``120s``. Raises `UsageError`.
     """
@@ -141,9 +142,8 @@ def parse_behavior(text: str) -> NatBehavior:
     field: str
     value: object
     for flag in flags:
-        seconds = re.fullmatch(r"([0-9]{1,6})s", flag)
-        if seconds:
-            field, value = "lifetime", int(seconds[1])
+        if flag[:1].isdigit():
+            field, value = "lifetime", _whole_seconds(flag)
         elif flag in _FLAGS:
             field, value = _FLAGS[flag]
         else:
@@ -154,3 +154,10 @@ def parse_behavior(text: str) -> NatBehavior:
             raise UsageError(f"{text!r} says its {field} twice")
         chosen[field] = value
     return replace(usual, **chosen)
+
+
+def _whole_seconds(text: str) -> int:
+    seconds = parse_duration(text, most=999_999)
+    if seconds != int(seconds):
+        raise UsageError(f"{text!r} is no lifetime: give whole seconds, as 30s")
+    return int(seconds)

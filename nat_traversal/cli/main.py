@@ -6,9 +6,10 @@ import argparse
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from nat_traversal import __version__
+from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
@@ -24,15 +25,9 @@ if TYPE_CHECKING:
     Command = Callable[[Console], Coroutine[None, None, Exit]]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, not argparse's whole usage."""
-        self.exit(Exit.USAGE, f"error: {message} (see {self.prog} --help)\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m nat_traversal server|client …`` and the console script ``nat-traversal``."""
-    parser = _Parser("nat-traversal", description="UDP between two hosts behind NATs.")
+    parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     _version_option(parser)
     commands = parser.add_subparsers(required=True, metavar="server|client")
     _server_options(commands.add_parser("server", help="introduce hosts to each other"))
@@ -42,31 +37,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def server_main(arguments: Sequence[str] | None = None) -> int:
     """``traversal_server.py`` and the console script ``traversal-server``."""
-    return _run(_server_options(_Parser()), arguments)
+    return _run(_server_options(Parser()), arguments)
 
 
 def client_main(arguments: Sequence[str] | None = None) -> int:
     """``traversal_client.py`` and the console script ``traversal-client``."""
-    return _run(_client_options(_Parser()), arguments)
+    return _run(_client_options(Parser()), arguments)
 
 
 def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
     parser.add_argument(
         "--host",
-        type=_argument(_address),
+        type=checked(_address),
         default="0.0.0.0",  # noqa: S104
         help="IP address to listen on (default: every IPv4 address)",
     )
     parser.add_argument(
         "--port",
-        type=_argument(lambda text: _number(text, 0, 65_535)),
+        type=checked(lambda text: _number(text, 0, 65_535)),
         default=DEFAULT_PORT,
         help="TCP and UDP port (default: %(default)s; 0: any free one)",
     )
     parser.add_argument(
         "--max-connections",
-        type=_argument(lambda text: _number(text, 1, 1_000_000)),
+        type=checked(lambda text: _number(text, 1, 1_000_000)),
         metavar="N",
         help=f"connections at a time (default: {ServerSettings().connections})",
     )
@@ -91,30 +86,30 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--server",
         required=True,
         metavar="HOST[:PORT]",
-        type=_argument(parse_server),
+        type=checked(parse_server),
         help=f"the traversal server's name or address (port {DEFAULT_PORT} by default)",
     )
     parser.add_argument(
-        "--id", type=_argument(check_id), help="this host's id (default: a random one)"
+        "--id", type=checked(check_id), help="this host's id (default: a random one)"
     )
     parser.add_argument(
         "-r",
         "--remote",
         required=True,
         metavar="ID",
-        type=_argument(check_id),
+        type=checked(check_id),
         help="the other host's id",
     )
     parser.add_argument(
         "--listen",
         metavar="[HOST:]PORT",
-        type=_argument(lambda text: parse_host_port(text, default_host="127.0.0.1")),
+        type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
         help="take local programs' datagrams here (127.0.0.1 by default)",
     )
     parser.add_argument(
         "--connect",
         metavar="HOST:PORT",
-        type=_argument(parse_host_port),
+        type=checked(parse_host_port),
         help="hand the other side's datagrams to the service there",
     )
     parser.add_argument(
@@ -123,7 +118,7 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "--idle",
         metavar="SECONDS",
-        type=_argument(lambda text: _number(text, 1, 86_400)),
+        type=checked(lambda text: _number(text, 1, 86_400)),
         default=int(IDLE),
         help="forget a local program that is silent for so long (default: %(default)s)",
     )
@@ -191,15 +186,3 @@ def _number(text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise UsageError(f"{text!r} must be a whole number from {low} to {high}")
     return int(text)
-
-
-def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
-    """Lets argparse show our own one-line error."""
-
-    def parse_argument(text: str) -> object:
-        try:
-            return parse(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_argument

@@ -44,7 +44,7 @@ class Hello:
     """One HELLO of the contract: `step` 1 and 3 come from role A, 2 from role B."""
 
     token: bytes
-    """The attempt's token: 16 octets, new for every round."""
+    """The round's token: 16 octets, new for every round."""
     round: int
     """1 to 255. Role A is the host that the server chose in odd rounds, the other in even ones."""
     step: int
@@ -71,7 +71,7 @@ class Announce:
     """Client to server: shows this socket's mapping, asks for the peer's address."""
 
     token: bytes
-    """The registration's token (not an attempt's)."""
+    """The registration's token (not a round's)."""
     transaction: bytes
     generation: int
     """Which of the client's sockets this is: 1, 2, …; a fresh socket has a higher number."""

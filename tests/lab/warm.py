@@ -13,17 +13,17 @@ from natlab.sandbox.sandbox import Sandbox
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_standing: list[Sandbox] = []
+_warm: list[Sandbox] = []
 
 
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """What ``function(*args, **kwargs)`` returns or raises, as `Sandbox.call_apart`."""
-    if not _standing:
-        _standing.append(Sandbox())
-    return _standing[0].call_apart(timeout, function, *args, **kwargs)
+    if not _warm:
+        _warm.append(Sandbox())
+    return _warm[0].call_apart(timeout, function, *args, **kwargs)
 
 
 def close() -> None:
     """End the sandbox, if there is one."""
-    while _standing:
-        _standing.pop().close()
+    while _warm:
+        _warm.pop().close()

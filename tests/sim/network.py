@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nat_traversal.wire.datagrams import Datagram, decode
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.oracle.model import Fate, ModelNat
+from natlab.oracle.model import Admission, ModelNat
 from natlab.presets import preset
 from tests.sim.clock import Clock
 
@@ -45,8 +45,8 @@ class Packet:
     """The same as its NAT shows it."""
     destination: Endpoint
     datagram: Datagram
-    arrivals: list[tuple[float, str, Fate]] = field(default_factory=list)
-    """When, at whose NAT, with which fate."""
+    arrivals: list[tuple[float, str, Admission]] = field(default_factory=list)
+    """When, at whose NAT, with which admission."""
     receivers: list[tuple[float, Endpoint]] = field(default_factory=list)
     """When, at which open socket, inside."""
 
@@ -146,7 +146,7 @@ class Network:
         elif owner is not None and not self.hosts[owner].udp_blocked:
             host = self.hosts[owner]
             verdict = host.nat.judge(packet.source, destination, now)
-            packet.arrivals.append((now, owner, verdict.fate))
+            packet.arrivals.append((now, owner, verdict.admission))
             if verdict.internal in host.sockets:
                 inside = verdict.internal
                 self._deliver(packet, inside, host.sockets[inside], data)

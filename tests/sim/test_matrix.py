@@ -9,7 +9,7 @@ import pytest
 from nat_traversal.machine import events as e
 from nat_traversal.wire.datagrams import Confirm, Hello
 from natlab.behavior import NINE
-from natlab.oracle.model import Fate
+from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.presets import PRESETS
@@ -72,7 +72,7 @@ def test_calm_network_sends_what_the_model_predicts(nat_a: str, nat_b: str) -> N
     world.pair()
     world.run(8.0)  # one attempt; the first pause before another is longer than 2.5 s
     role_b = {1: "host_b", 2: "host_a"}
-    seen: dict[tuple[int, str, str], Fate] = {}
+    seen: dict[tuple[int, str, str], Admission] = {}
     for packet in world.between_peers():
         datagram = packet.datagram
         if isinstance(datagram, Hello):
@@ -81,9 +81,9 @@ def test_calm_network_sends_what_the_model_predicts(nat_a: str, nat_b: str) -> N
             name = "CONFIRM"
         else:
             continue
-        fate = packet.arrivals[0][2]
-        seen.setdefault((datagram.round, name, packet.sender), fate)
-    predicted = {(step.round, step.name, step.sender): step.fate for step in prediction.steps}
+        admission = packet.arrivals[0][2]
+        seen.setdefault((datagram.round, name, packet.sender), admission)
+    predicted = {(step.round, step.name, step.sender): step.admission for step in prediction.steps}
     assert seen == predicted
 
 

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from enum import IntEnum
 from itertools import product
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
+from nat_traversal.arguments.durations import DAY
+from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.errors import NatTraversalError, UsageError
 from natlab.behavior import NINE
 from natlab.cli import doctor
-from natlab.cli.arguments import A_DAY, checked, program_name
+from natlab.cli.arguments import program_name
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
 from natlab.cli.run import add_options, run_commands, run_of_pair
@@ -54,12 +55,6 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, not argparse's whole usage."""
-        self.exit(Exit.USAGE, f"error: {message} (see {self.prog} --help)\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command of the lab."""
     parser = _options()
@@ -78,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = _Parser(program_name(), description="A lab of real Linux NATs in Mininet.")
+    parser = Parser(program_name(), description="A lab of real Linux NATs in Mininet.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     matrix = commands.add_parser("matrix", help="run pairs of NATs and report")
@@ -219,7 +214,7 @@ def _run(options: argparse.Namespace) -> int:
         keep_open=options.keep_open,
         links=link_conditions(options),
     )
-    timeout = A_DAY if options.keep_open else job.timeout
+    timeout = DAY if options.keep_open else job.timeout
     cell = sandbox.call(timeout, run_cell, job)
     console = Console()
     for check in cell.checks:

@@ -18,8 +18,9 @@ from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 
+from nat_traversal.arguments.durations import DAY, parse_duration
+from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
-from natlab.cli.arguments import checked, seconds
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Scheduled, parse_fault
 from natlab.links.conditions import PLAIN, LinkConditions
@@ -98,7 +99,10 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
         " line like this regular expression",
     )
     group.add_argument(
-        "--timeout", metavar="S", type=checked(seconds), help="end everything after S seconds"
+        "--timeout",
+        metavar="DURATION",
+        type=checked(_timeout),
+        help="end everything after so long, as 90s or 2m",
     )
     group.add_argument(
         "--fault",
@@ -291,3 +295,7 @@ def _command(text: str) -> On:
     if not separator or not node or not command:
         raise UsageError(f"{text!r} names no program on a node: give NODE=CMD")
     return On(node, command, f"--on {node}")
+
+
+def _timeout(text: str) -> float:
+    return parse_duration(text, least=0.001, most=DAY)

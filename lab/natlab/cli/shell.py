@@ -29,7 +29,7 @@ _MARK = f"{NODE_MARK}=".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class StandingLab:
+class FoundLab:
     """A lab that runs on this machine, for this user."""
 
     pid: int
@@ -42,7 +42,7 @@ class StandingLab:
         return f"{self.pid} ({self.command}): {', '.join(self.nodes)}"
 
 
-def standing_labs() -> list[StandingLab]:
+def found_labs() -> list[FoundLab]:
     """Every lab that stands, the oldest process first."""
     found: dict[int, dict[str, int]] = defaultdict(dict)
     for directory in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
@@ -55,7 +55,7 @@ def standing_labs() -> list[StandingLab]:
                 found[_owner(int(directory.name))][names[-1].decode()] = int(directory.name)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it has ended, or is another user's
-    return [StandingLab(pid, _command(pid), nodes) for pid, nodes in sorted(found.items())]
+    return [FoundLab(pid, _command(pid), nodes) for pid, nodes in sorted(found.items())]
 
 
 def _owner(holder: int) -> int:
@@ -85,7 +85,7 @@ def _command(pid: int) -> str:
         return "ended"
 
 
-def choose(labs: Sequence[StandingLab], pid: int | None, node: str) -> int:
+def holder_of(labs: Sequence[FoundLab], pid: int | None, node: str) -> int:
     """The process that holds `node`, in lab `pid` or in the only one. Raises `UsageError`."""
     chosen = [lab for lab in labs if pid in {None, lab.pid}]
     listed = "".join(f"\n  {lab}" for lab in labs)
@@ -145,11 +145,11 @@ def run_shell(options: argparse.Namespace) -> int:
             NatLab(options.nat_a, options.nat_b, Path(directory)) as lab,
         ):
             return _in_own_lab(lab, options.node, words)
-    labs = standing_labs()
+    labs = found_labs()
     if options.node is None and labs:
         print(*labs, sep="\n")
         return 0
-    holder = choose(labs, options.lab, options.node or "")
+    holder = holder_of(labs, options.lab, options.node or "")
     return _become(entry(holder, options.node, words))
 
 
@@ -166,6 +166,6 @@ def _in_own_lab(lab: NatLab, node: str | None, words: Sequence[str]) -> int:
     if node is None:
         lab.prompt()
         return 0
-    own = [each for each in standing_labs() if each.pid == os.getpid()]
-    holder = choose(own, None, node)
+    own = [each for each in found_labs() if each.pid == os.getpid()]
+    holder = holder_of(own, None, node)
     return subprocess.run(entry(holder, node, words), check=False).returncode

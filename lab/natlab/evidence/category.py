@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.replay import HOSTS, model_nats
-from natlab.oracle.model import Fate, ModelNat
+from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import Prediction
 
@@ -70,10 +70,13 @@ def _opens(nat_a: str, nat_b: str, first: str) -> bool:
     }
     announced = {host: nats[host].outbound(sockets[host], _SERVER, 0.0) for host in HOSTS}
     sources = dict(zip(HOSTS, _openers(nats, sockets, announced), strict=True))
-    if nats[second].judge(sources[first], announced[second], 0.0).fate is not Fate.DELIVERED:
+    if (
+        nats[second].judge(sources[first], announced[second], 0.0).admission
+        is not Admission.DELIVERED
+    ):
         return False
     answer = nats[second].outbound(sockets[second], sources[first], 0.0)
-    return nats[first].judge(answer, sources[first], 0.0).fate is Fate.DELIVERED
+    return nats[first].judge(answer, sources[first], 0.0).admission is Admission.DELIVERED
 
 
 def _openers(

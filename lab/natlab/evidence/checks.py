@@ -11,7 +11,7 @@ from math import inf
 
 from nat_traversal.wire import messages
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.evidence.journey import TWO_NATS, Passage
+from natlab.evidence.journey import SIDES, Passage
 from natlab.evidence.replay import differences
 from natlab.evidence.trace import Round, Trace, confirm_of, hello_of
 from natlab.oracle.outcome import Outcome
@@ -19,7 +19,7 @@ from natlab.oracle.predict import Prediction, predict
 
 MODELLED = "every packet fared as in the model"
 """The name of the check that says whether kernel and model agree."""
-_HOSTS = tuple(side.host for side in TWO_NATS)
+_HOSTS = tuple(side.host for side in SIDES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 from nat_traversal.wire.behavior import Filtering
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
-from natlab.evidence.journey import TWO_NATS, Fate, Passage
+from natlab.evidence.journey import SIDES, Fate, Passage
 from natlab.evidence.trace import Round, Trace, hello_of
 from natlab.presets import preset
 
-_NAT_OF = {side.host: side.nat for side in TWO_NATS}
-_WAN_OF = {side.host: side.wan for side in TWO_NATS}
+_NAT_OF = {side.host: side.nat for side in SIDES}
+_WAN_OF = {side.host: side.wan for side in SIDES}
 
 
 def explain(trace: Trace, nat_a: str, nat_b: str) -> str:
@@ -83,7 +83,7 @@ class _Reasons:
         self._zero = trace.zero
         self._passages = trace.passages()
         self._announces = trace.announces
-        names = zip(TWO_NATS, (nat_a, nat_b), strict=True)
+        names = zip(SIDES, (nat_a, nat_b), strict=True)
         self._behaviors = {side.host: preset(name).behavior for side, name in names}
 
     def at(self, time: float | None) -> str:

@@ -51,13 +51,13 @@ class Side:
     wan: str
 
 
-TWO_NATS = tuple(
+SIDES = tuple(
     Side(f"host_{x}", f"host_{x}-eth0", f"nat_{x}", f"nat_{x}-lan", f"nat_{x}-wan") for x in "ab"
 )
 SERVER_LINK = "server-eth0"
 CAPTURE_POINTS = {
-    **{side.host_link: side.host for side in TWO_NATS},
-    **{point: side.nat for side in TWO_NATS for point in (side.lan, side.wan)},
+    **{side.host_link: side.host for side in SIDES},
+    **{point: side.nat for side in SIDES for point in (side.lan, side.wan)},
     SERVER_LINK: "server",
 }
 """The interfaces that `reconstruct` reads, each with its node."""
@@ -97,7 +97,7 @@ def follow_all(packets: Iterable[Packet]) -> tuple[Passage, ...]:
     """
     ordered = list(packets)
     sightings = _Sightings(ordered)
-    first, second = TWO_NATS
+    first, second = SIDES
     found: list[Passage] = []
     for own, peer in ((first, second), (second, first)):
         for sent, datagram, until in _transmissions(ordered, own):

@@ -12,22 +12,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.evidence.journey import TWO_NATS, Fate, Passage
+from natlab.evidence.journey import SIDES, Fate, Passage
 from natlab.evidence.trace import Trace
-from natlab.oracle.model import Fate as ModelFate
-from natlab.oracle.model import ModelNat
+from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.predict import NAT_ADDRESS
 from natlab.presets import preset
 
 _SAME = {
-    ModelFate.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
-    ModelFate.FILTERED: (Fate.DROPPED,),
-    ModelFate.NO_MAPPING: (Fate.DROPPED,),
-    ModelFate.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
-    ModelFate.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
-    ModelFate.BLOCKED: (Fate.DROPPED,),
+    Admission.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
+    Admission.FILTERED: (Fate.DROPPED,),
+    Admission.NO_MAPPING: (Fate.DROPPED,),
+    Admission.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),
+    Admission.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
+    Admission.BLOCKED: (Fate.DROPPED,),
 }
-HOSTS = tuple(side.host for side in TWO_NATS)
+HOSTS = tuple(side.host for side in SIDES)
 
 
 def model_nats(nat_a: str, nat_b: str) -> dict[str, ModelNat]:
@@ -81,10 +80,10 @@ class _Replay:
 
     def arrive(self, index: int, passage: Passage, now: float) -> str | None:
         target = self._in_model(passage.destination)
-        fate = self.nats[passage.receiver].judge(self.source_of[index], target, now).fate
-        if passage.fate in _SAME[fate]:
+        admission = self.nats[passage.receiver].judge(self.source_of[index], target, now).admission
+        if passage.fate in _SAME[admission]:
             return None
-        return f"to {passage.destination} was {passage.fate}, in the model {fate}"
+        return f"to {passage.destination} was {passage.fate}, in the model {admission}"
 
     def _in_model(self, real: Endpoint) -> Endpoint:
         return self.modelled.get(real, real)

@@ -14,7 +14,7 @@ from math import inf
 from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.journey import TWO_NATS, Passage, decode, follow_all
+from natlab.evidence.journey import SIDES, Passage, decode, follow_all
 from natlab.oracle.outcome import Outcome
 
 
@@ -186,11 +186,6 @@ def confirm_of(passage: Passage) -> datagrams.Confirm:
     return passage.datagram
 
 
-def is_first_copy(passage: Passage) -> bool:
-    """It carries a HELLO that is not a repetition."""
-    return isinstance(passage.datagram, datagrams.Hello) and passage.datagram.copy == 0
-
-
 def _rounds(passages: Iterable[Passage]) -> Iterator[Round]:
     """One `Round` for each token and round number, in order of their first HELLO."""
     hellos: dict[tuple[bytes, int], list[Passage]] = {}
@@ -219,7 +214,7 @@ def _rounds(passages: Iterable[Passage]) -> Iterator[Round]:
 
 
 def _said(packets: list[Packet]) -> Iterator[Said]:
-    hosts = {side.host_link: side.host for side in TWO_NATS}
+    hosts = {side.host_link: side.host for side in SIDES}
     for packet in packets:
         if (
             packet.protocol is Protocol.TCP
@@ -239,7 +234,7 @@ def _said(packets: list[Packet]) -> Iterator[Said]:
 def _strangers(packets: list[Packet], passages: Iterable[Passage]) -> Iterator[Packet]:
     # By what it is and where from, not by when: a link may deliver one packet twice.
     known = {(passage.receiver, passage.translated, passage.datagram) for passage in passages}
-    hosts = {side.host_link: side.host for side in TWO_NATS}
+    hosts = {side.host_link: side.host for side in SIDES}
     for packet in packets:
         if packet.outgoing or packet.point not in hosts:
             continue

@@ -15,6 +15,7 @@ from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 from signal import Signals
 
+from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.errors import UsageError
 from natlab.presets import preset
 
@@ -52,8 +53,6 @@ WORDS = {
 }
 """What each action takes after its name."""
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT", "HUP")
-LATEST = 86_400.0
-"""Seconds: the longest that a fault may wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +121,16 @@ def parse_fault(text: str) -> Scheduled:
     moment, separator, action = rest.partition(":")
     try:
         if kind == "at" and separator:
-            return Scheduled(Moment(_seconds(moment)), parse_action(action))
+            return Scheduled(Moment(_delay(moment)), parse_action(action))
         event, separator, action = action.partition(":")
         if kind == "on" and separator and moment and event:
             name, plus, delay = event.partition("+")
-            when = Moment(_seconds(delay) if plus else 0.0, moment, name)
+            when = Moment(_delay(delay) if plus else 0.0, moment, name)
             return Scheduled(when, parse_action(action))
     except UsageError as error:
         raise UsageError(f"fault {text!r}: {error}") from None
     raise UsageError(
-        f"fault {text!r}: give at=SECONDSs:ACTION or on=PROGRAM:EVENT[+SECONDSs]:ACTION"
+        f"fault {text!r}: give at=DURATION:ACTION or on=PROGRAM:EVENT[+DURATION]:ACTION"
     )
 
 
@@ -176,7 +175,5 @@ def signal_number(name: str) -> int:
     return Signals[f"SIG{name}"]
 
 
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?s", text) or float(text[:-1]) > LATEST:
-        raise UsageError(f"{text!r} is no time: give seconds like 2.5s, at most {LATEST:g}s")
-    return float(text[:-1])
+def _delay(text: str) -> float:
+    return parse_duration(text, most=DAY)

@@ -20,8 +20,10 @@ from natlab.errors import NetworkError, ProgramError
 from natlab.faults.grammar import Action, Fault, Injected, host_and_port, signal_number
 from natlab.nat.forget import forget_endpoint
 from natlab.network.addressing import Role
-from natlab.network.network import Network, load_rules, wait_until_running
+from natlab.network.interfaces import wait_until_running
+from natlab.network.network import Network
 from natlab.network.nodes import LabNode, Nat
+from natlab.network.reload import load_rules
 from natlab.presets import preset
 from natlab.programs.programs import Program, Programs
 from natlab.sandbox.netns import Command, in_namespace, run_together

@@ -111,7 +111,7 @@ def conditioned(
     `NetworkError` if the kernel refuses, or the delay line broke.
     """
     ends = {link: _ends(network, link) for link in conditions}
-    chosen = method or choose(list(conditions.values()))
+    chosen = method or method_for(list(conditions.values()))
     with ExitStack() as stack:
         if chosen is Method.PLAIN:
             for link, pair in ends.items():
@@ -148,7 +148,7 @@ class _Direction:
     seed: str
 
 
-def choose(conditions: Sequence[LinkConditions]) -> Method:
+def method_for(conditions: Sequence[LinkConditions]) -> Method:
     """What this machine has for these conditions. To be used inside `natlab.sandbox.sandbox.call`."""
     ways = [way for each in conditions for way in (each.out, each.back)]
     if all(way.is_plain for way in ways):

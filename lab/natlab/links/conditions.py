@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
 
 V = TypeVar("V")
@@ -14,7 +15,6 @@ V = TypeVar("V")
 MOST_DELAY = 10.0
 LEAST_MTU, MOST_MTU = 68, 9000
 """Octets. RFC 791 section 3.2: every module forwards 68 octets whole."""
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 _QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-z%]+)", re.ASCII)
 
@@ -132,12 +132,6 @@ PLAIN = LinkConditions()
 """None at all."""
 
 
-def seconds(text: str) -> float:
-    """``40ms``, ``0.5s`` or ``200us``, in seconds. Raises `UsageError`."""
-    number, unit = _split(text, _SECONDS, "a time", "40ms, 0.5s or 200us")
-    return number * _SECONDS[unit]
-
-
 def share(text: str) -> float:
     """``1%`` or ``0.5%``, as a share of 1. Raises `UsageError`."""
     number, _ = _split(text, {"%": 1}, "a percentage", "1% or 0.5%")
@@ -153,8 +147,8 @@ def bit_rate(text: str) -> int:
 
 
 PARSERS: dict[str, Callable[[str], float]] = {
-    "delay": seconds,
-    "jitter": seconds,
+    "delay": parse_duration,
+    "jitter": parse_duration,
     "loss": share,
     "reorder": share,
     "duplicate": share,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from natlab.errors import NetworkError
-from natlab.network.network import compute_checksums, wait_until_running
+from natlab.network.interfaces import compute_checksums, wait_until_running
 from natlab.sandbox.netns import Command, in_namespace, run_together
 
 _numbers = count(1)

@@ -43,7 +43,7 @@ PRELOADED = tuple(
     f"{PYTHON_PROGRAM}.{part}" for part in ("cli.main", "cli.client_command", "cli.server_command")
 )
 """What the server and the clients of a cell read before they begin."""
-SIDES = ("a", "b")
+LETTERS = ("a", "b")
 DNS_PORT = 53
 LISTEN_PORT = 5300
 ZONE_NAME = "where.lab"
@@ -100,7 +100,7 @@ def _run(job: CellJob, say: Say) -> CellResult:
         raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
     preload(*PRELOADED)
     with ExitStack() as ready, two_nats_network(job.nat_a, job.nat_b) as network:
-        spares = [ready.enter_context(Prepared()) for _ in ("server", *SIDES)]
+        spares = [ready.enter_context(Prepared()) for _ in ("server", *LETTERS)]
         say("the network stands")
         probes = probe_all(network)
         check_all(network, probes)
@@ -180,7 +180,7 @@ def _converse(network: Network, job: CellJob, spares: list[Prepared], say: Say) 
         )
         services = [
             programs.start(f"dnsmasq_{x}", _dnsmasq(f"host_{x}"), network.pid(f"host_{x}"))
-            for x in SIDES
+            for x in LETTERS
         ]
         server.wait_for_line('"event": "listening"', timeout=READY_WITHIN, stream="stdout")
         for service in services:
@@ -194,7 +194,7 @@ def _converse(network: Network, job: CellJob, spares: list[Prepared], say: Say) 
                 network.pid(f"host_{x}"),
                 prepared=spares.pop(),
             )
-            for x, y in (SIDES, SIDES[::-1])
+            for x, y in (LETTERS, LETTERS[::-1])
         }
         verdict = '"event": "(path-established|attempt-failed)"'
         verdicts = {
@@ -205,11 +205,11 @@ def _converse(network: Network, job: CellJob, spares: list[Prepared], say: Say) 
         }
         say(f"the clients say: {', '.join(sorted(verdicts))}")
 
-        answers = dict.fromkeys(SIDES, "")
+        answers = dict.fromkeys(LETTERS, "")
         if verdicts == {"path-established"}:
             dig_argv = _dig(job.links)
             digs = {
-                x: programs.start(f"dig_{x}", dig_argv, network.pid(f"host_{x}")) for x in SIDES
+                x: programs.start(f"dig_{x}", dig_argv, network.pid(f"host_{x}")) for x in LETTERS
             }
             for x, dig in digs.items():
                 dig.wait(timeout=READY_WITHIN + patience)
@@ -269,14 +269,14 @@ def _programs_agree(
         f"exit statuses {_in_words(conversation.statuses)}, expected {_in_words(expected)}",
     )
     if connected:
-        for x, y in (SIDES, SIDES[::-1]):
+        for x, y in (LETTERS, LETTERS[::-1]):
             answer = conversation.answers[x]
             name = f"dig on host_{x} is answered by the service on host_{y}"
             # Behind the semicolon dig tells of tries that a lossy link took.
             records = [line for line in answer.splitlines() if not line.startswith(";")]
             yield Check(name, records == [f'"host_{y}"'], answer or "no answer")
         return
-    for x in SIDES:
+    for x in LETTERS:
         failure = conversation.find(f"client_{x}", "attempt-failed") or {}
         reason = str(failure.get("text", ""))
         name = f"the client on host_{x} says that it failed, and why"

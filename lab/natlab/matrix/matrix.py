@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from natlab.errors import LabError
 from natlab.evidence.result import CellResult, Report, broken, merge
-from natlab.links.apply import choose
+from natlab.links.apply import method_for
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.matrix.cell import PRELOADED, TOPOLOGY, CellJob, run_cell
 from natlab.oracle.outcome import Outcome
@@ -66,11 +66,11 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     pairs = sorted(plan.pairs, key=lambda pair: predict(*pair).outcome is Outcome.CONNECTED)
     runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
     pool = ThreadPoolExecutor(plan.jobs)
-    with Sandbox() as standing:
+    with Sandbox() as warm:
         # The thousand modules that a cell needs are so imported once, not for each cell.
-        standing.call(_PRELOAD_TIMEOUT, preload, *PRELOADED)
+        warm.call(_PRELOAD_TIMEOUT, preload, *PRELOADED)
         try:
-            futures = {pool.submit(_run_one, *run, plan, standing): run for run in runs}
+            futures = {pool.submit(_run_one, *run, plan, warm): run for run in runs}
             waiting: set[Future[CellResult]] = set(futures)
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -114,11 +114,11 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
     return progress, done
 
 
-def _run_one(pair: tuple[str, str], number: int, plan: Plan, standing: Sandbox) -> CellResult:
+def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
     job = CellJob(*pair, plan.directory / name, links=plan.links)
     try:
-        return standing.call_apart(job.timeout, run_cell, job)
+        return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:
         return broken(*pair, TOPOLOGY, str(error))
 
@@ -153,7 +153,7 @@ def _links(conditions: LinkConditions) -> str:
     """What is between NATs and the internet, for the report's reader."""
     if conditions == PLAIN:
         return "virtual Ethernet without added delay or loss"
-    method = call(30.0, choose, [conditions])
+    method = call(30.0, method_for, [conditions])
     return f"NATs to internet by {method}: {conditions}"
 
 

@@ -14,7 +14,7 @@ _BLOCKS, _BLOCK_BITS = range(2, 18), 10
 """The last numbers of the internal addresses that have a block of ports, and its size as a power of 2."""
 
 
-def choose(allocation: PortAllocation) -> Iterator[str]:
+def port_rules(allocation: PortAllocation) -> Iterator[str]:
     """The rules of a chain that writes a source port into the packet, be it free or not."""
     match allocation:
         case PortAllocation.PRESERVING | PortAllocation.RANDOM:

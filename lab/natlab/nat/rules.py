@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import NatBehavior, Protocols, Unsolicited, parse_behavior
-from natlab.nat.ports import choose
+from natlab.nat.ports import port_rules
 from natlab.presets import Preset
 
 TABLE = "nat_lab"
@@ -132,7 +132,7 @@ class _Table:
         yield from self._memory()
         yield from (self._inbound(), self._admit(), _STRANGER, self._refuse())
         yield from (self._destination(), self._source(), self._translate())
-        yield _chain("choose", *choose(self.behavior.allocation))
+        yield _chain("choose", *port_rules(self.behavior.allocation))
         yield from (self._learn(), self._note(), self._forward(), self._input())
         if self._hairpins:
             # Both ends of a hairpinned flow are on one link, which a router would tell the sender.

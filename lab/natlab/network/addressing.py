@@ -36,7 +36,7 @@ NODES = ("host_a", "nat_a", "internet", "nat_b", "host_b", "server")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SideAddresses:
     """One host, its NAT, and the NAT's link to the internet router."""
 
     letter: str
@@ -65,14 +65,14 @@ class Side:
         )
 
 
-def side(letter: str, preset: Preset) -> Side:
+def side(letter: str, preset: Preset) -> SideAddresses:
     """Side ``a`` or ``b`` as it is addressed when its NAT is `preset`."""
     number, block = {"a": (1, "203.0.113"), "b": (2, "198.51.100")}[letter]
     if preset.behavior is None:
         lan, host = f"{block}.129/25", f"{block}.130/25"
     else:
         lan, host = f"10.0.{number}.1/24", f"10.0.{number}.2/24"
-    return Side(
+    return SideAddresses(
         letter=letter,
         preset=preset,
         host=IPv4Interface(host),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import socket
-import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +15,13 @@ from mininet.net import Mininet
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
-from natlab.errors import NetworkError
-from natlab.nat.rules import TABLE, RuleSet
+from natlab.nat.rules import RuleSet
 from natlab.network.addressing import Role
+from natlab.network.interfaces import LINK_TIMEOUT, compute_checksums, wait_until_running
 from natlab.network.nodes import LabNode, Nat
+from natlab.network.reload import flush_connections
 from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
 
-_LINK_TIMEOUT = 10.0
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
 Mininet.inited = True
 _IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
@@ -153,7 +150,7 @@ class _LabNet(Mininet):  # type: ignore[misc]
         links = Command(("ip", "-batch", "-"), "".join(self.batch))
         run_together([links, *(command for node in nodes for command in node.early_commands())])
         run_together(command for node in nodes for command in node.late_commands())
-        deadline = time.monotonic() + _LINK_TIMEOUT
+        deadline = time.monotonic() + LINK_TIMEOUT
         for node in nodes:
             node.apply_sysctls()
             with in_namespace(node.pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
@@ -166,75 +163,3 @@ class _LabNet(Mininet):  # type: ignore[misc]
         for node in self.hosts:  # all first, and then Mininet waits for each
             node.holder.kill()
         super().stop()
-
-
-_SIOCGIFFLAGS = 0x8913
-_SIOCETHTOOL = 0x8946
-_IFF_RUNNING = 0x40
-_ETHTOOL_STXCSUM = 0x17
-
-
-def wait_until_running(handle: socket.socket, interface: str, deadline: float) -> None:
-    """Wait until the kernel has noticed that both ends of the link are up.
-
-    Until then it silently drops what is sent. It notices on its own time, mostly at once, at worst
-    a second later (`docs/lab.md`).
-    """
-    request = struct.pack("16s24x", interface.encode())
-    while True:
-        (flags,) = struct.unpack_from("H", fcntl.ioctl(handle, _SIOCGIFFLAGS, request), 16)
-        if flags & _IFF_RUNNING:
-            return
-        if time.monotonic() > deadline:
-            raise NetworkError(f"{interface} was not running after {_LINK_TIMEOUT:g} s")
-        time.sleep(0.001)
-
-
-def compute_checksums(handle: socket.socket, interface: str) -> None:
-    """Turn transmit checksum offload off, so that captures at the other end show real checksums.
-
-    The kernel marks an interface running and starts its queue under one lock, which this request
-    also takes: when it returns, an interface that was seen running does send.
-    """
-    value = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
-    request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
-    try:
-        fcntl.ioctl(handle, _SIOCETHTOOL, request)
-    except OSError as error:
-        raise NetworkError(
-            f"cannot turn off checksum offload on {interface}: {error.strerror}"
-        ) from None
-
-
-def flush_connections() -> None:
-    """Delete every connection tracking entry of the namespace that this thread is in.
-
-    One netlink message, IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK without a tuple, and its
-    acknowledgement (linux/netfilter/nfnetlink_conntrack.h).
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
-        netlink.send(struct.pack("=IHHIIBBH", 20, (1 << 8) | 2, 0x5, 1, 0, 0, 0, 0))
-        (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
-    if error:
-        raise NetworkError(f"cannot clear connection tracking: error {-error}")
-
-
-_FORWARDING = "net.ipv4.ip_forward"
-_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
-_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
-
-
-def load_rules(node: LabNode, rules: RuleSet) -> None:
-    """Make `rules` those of `node`, as if it had just been switched on. Meanwhile it forwards nothing."""
-    with in_namespace(node.pid):
-        set_sysctl(_FORWARDING, 0)
-    run_together(
-        [
-            Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
-            Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
-        ]
-    )
-    with in_namespace(node.pid):
-        flush_connections()
-    node.rules = rules
-    node.apply_sysctls()  # and forwards

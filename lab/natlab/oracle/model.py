@@ -22,7 +22,7 @@ _BLOCK = 1024
 _Key = tuple[str, int]
 
 
-class Fate(StrEnum):
+class Admission(StrEnum):
     """What became of a packet that arrived from outside."""
 
     DELIVERED = "delivered"
@@ -42,9 +42,9 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`fate`, and the internal endpoint that a delivered packet went to (else None)."""
+    """`admission`, and the internal endpoint that a delivered packet went to (else None)."""
 
-    fate: Fate
+    admission: Admission
     internal: Endpoint | None = None
 
 
@@ -106,9 +106,9 @@ class ModelNat:
     def judge(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Verdict:
         """As `inbound`, with what happened. It changes state: call one of the two, once a packet."""
         if self.behavior is None:
-            return Verdict(Fate.DELIVERED, destination)
+            return Verdict(Admission.DELIVERED, destination)
         if self.behavior.blocks_udp:
-            return Verdict(Fate.BLOCKED)
+            return Verdict(Admission.BLOCKED)
         self._expire(now)
         mapping = self._at(destination.port) if self._is_mine(destination) else None
         key = _key(self.behavior.filtering, source)
@@ -116,13 +116,13 @@ class ModelNat:
         if mapping is not None and key in mapping.permitted and booking not in self._booked:
             if self.behavior.refresh is Refresh.BOTH:
                 _touch(mapping, key, now, refreshes=True)
-            return Verdict(Fate.DELIVERED, mapping.internal)
+            return Verdict(Admission.DELIVERED, mapping.internal)
         if self.behavior.unsolicited is Unsolicited.ORDER_SENSITIVE and self._is_mine(destination):
             self._booked[booking] = now
-            return Verdict(Fate.TAKEN_BY_ROUTER)
+            return Verdict(Admission.TAKEN_BY_ROUTER)
         if self.behavior.unsolicited is Unsolicited.REJECT:
-            return Verdict(Fate.REJECTED)
-        return Verdict(Fate.NO_MAPPING if mapping is None else Fate.FILTERED)
+            return Verdict(Admission.REJECTED)
+        return Verdict(Admission.NO_MAPPING if mapping is None else Admission.FILTERED)
 
     def hairpin(
         self, source: Endpoint, destination: Endpoint, now: float = 0.0
@@ -132,15 +132,15 @@ class ModelNat:
         With the internal source there is nothing to filter by: it reaches every mapping there is.
         """
         if self.behavior is None or self.behavior.hairpin is Hairpin.NONE:
-            return source, Verdict(Fate.NOT_HAIRPINNED)
+            return source, Verdict(Admission.NOT_HAIRPINNED)
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
             shown = self.outbound(source, destination, now)
             return shown, self.judge(shown, destination, now)
         self._expire(now)
         mapping = self._at(destination.port)
         if mapping is None:
-            return source, Verdict(Fate.NO_MAPPING)
-        return source, Verdict(Fate.DELIVERED, mapping.internal)
+            return source, Verdict(Admission.NO_MAPPING)
+        return source, Verdict(Admission.DELIVERED, mapping.internal)
 
     def _is_mine(self, destination: Endpoint) -> bool:
         return destination.address == self.public_address

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.oracle.model import Fate, ModelNat
+from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.outcome import Outcome
 from natlab.presets import preset
 
@@ -32,7 +32,7 @@ class Step:
     source: Endpoint
     """As the sender's NAT shows it."""
     destination: Endpoint
-    fate: Fate
+    admission: Admission
     """At the receiver's NAT."""
 
 
@@ -92,7 +92,7 @@ class _Host:
         verdict = peer.nat.judge(source, destination)
         if verdict.internal == peer.socket:
             peer.target = source
-        return Step(round_, name, self.name, source, destination, verdict.fate)
+        return Step(round_, name, self.name, source, destination, verdict.admission)
 
     def is_heard_by(self, peer: _Host) -> bool:
         """Whether data reaches the peer from where that sends to: a path is one pair of endpoints.
@@ -109,7 +109,7 @@ def _run_round(round_: int, a: _Host, b: _Host, steps: list[Step]) -> bool:
     b.target, a.target = a.open_socket(round_), b.open_socket(round_)
     for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
         steps.append(sender.send(round_, f"HELLO {number}", receiver))
-    if steps[-1].fate is not Fate.DELIVERED:
+    if steps[-1].admission is not Admission.DELIVERED:
         return False
     steps.append(b.send(round_, "CONFIRM", a))
-    return steps[-1].fate is Fate.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)
+    return steps[-1].admission is Admission.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)

@@ -77,17 +77,17 @@ class Conformance:
 
 
 def examine(
-    name: str, really: str | None = None, standing: sandbox.Sandbox | None = None
+    name: str, really: str | None = None, warm: sandbox.Sandbox | None = None
 ) -> Conformance:
     """Ask everything of the NAT that `name` is, or of `really` what `name` claims.
 
-    In a sandbox of its own, or apart from what else goes on in a `standing` one. Raises `UsageError` for a name that is none, or that is no NAT.
+    In a sandbox of its own, or apart from what else goes on in a `warm` one. Raises `UsageError` for a name that is none, or that is no NAT.
     """
     behavior = preset(name).behavior
     if behavior is None:
         raise UsageError(f"{name} is no NAT: there is nothing to ask")
     try:
-        call = standing.call_apart if standing else sandbox.call
+        call = warm.call_apart if warm else sandbox.call
         findings, lived = call(_TIMEOUT, _examine, name, really or name)
     except SandboxUnavailableError:
         raise
@@ -101,15 +101,15 @@ def examine_all(
 ) -> list[Conformance]:
     """`examine` each, `jobs` at a time; `done` is called as each ends. In the order of `names`."""
 
-    def one(name: str, standing: sandbox.Sandbox) -> Conformance:
-        found = examine(name, standing=standing)
+    def one(name: str, warm: sandbox.Sandbox) -> Conformance:
+        found = examine(name, warm=warm)
         done(found)
         return found
 
     pool = ThreadPoolExecutor(jobs)
-    with sandbox.Sandbox() as standing:
+    with sandbox.Sandbox() as warm:
         try:
-            return list(pool.map(partial(one, standing=standing), names))
+            return list(pool.map(partial(one, warm=warm), names))
         finally:
             # After an error what still goes on ends with the sandbox; nothing waits for it.
             pool.shutdown(wait=False, cancel_futures=True)

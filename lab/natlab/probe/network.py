@@ -19,10 +19,12 @@ from nat_traversal.errors import UsageError
 from natlab.errors import NatMismatchError, NetworkError
 from natlab.network.addressing import Role
 from natlab.network.adjacency import Neighbour, gateways, ipv4, neighbours
-from natlab.network.network import Network, load_rules
+from natlab.network.network import Network
 from natlab.network.nodes import FORWARDING, LabNode
+from natlab.network.reload import load_rules
 from natlab.probe.observe import Observation, check, observe
 from natlab.probe.sockets import Exchange, Host, Outside, one_cpu
+from natlab.sandbox import netlink
 from natlab.sandbox.netns import Command, in_namespace, run_together
 
 _SPARE = IPv4Network("198.18.0.0/16")
@@ -173,22 +175,18 @@ def _held(pid: int, addresses: Sequence[IPv4Address]) -> Iterator[None]:
 
 
 _RTM_NEWADDR, _RTM_DELADDR = 20, 21  # linux/rtnetlink.h
-_ACKNOWLEDGED, _LOOPBACK, _IFA_ADDRESS, _IFA_LOCAL = 0x5, 1, 1, 2
+_LOOPBACK, _IFA_ADDRESS, _IFA_LOCAL = 1, 1, 2
 
 
 def _change_address(pid: int, what: int, address: IPv4Address) -> None:
     """What ``ip address`` does for the loopback interface, without the cost of a process."""
     octets = address.packed
-    message = struct.pack("=IHHII", 40, what, _ACKNOWLEDGED, 0, 0)
-    message += struct.pack("=BBBBI", socket.AF_INET, 32, 0, 0, _LOOPBACK)
-    message += struct.pack("=HH4sHH4s", 8, _IFA_LOCAL, octets, 8, _IFA_ADDRESS, octets)
+    body = struct.pack("=BBBBI", socket.AF_INET, 32, 0, 0, _LOOPBACK)
+    body += struct.pack("=HH4sHH4s", 8, _IFA_LOCAL, octets, 8, _IFA_ADDRESS, octets)
     with in_namespace(pid):
-        netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    with netlink:
-        netlink.send(message)
-        (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
+        error = netlink.request(socket.NETLINK_ROUTE, what, body)
     if error:
-        raise NetworkError(f"cannot change {address} on the node outside: error {-error}")
+        raise NetworkError(f"cannot change {address} on the node outside: error {error}")
 
 
 @contextmanager

@@ -11,16 +11,16 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from natlab.evidence.category import Category
-from natlab.evidence.journey import SERVER_LINK, TWO_NATS
+from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
 from natlab.oracle.outcome import Outcome
-from natlab.report.ladder import ladder, rows_of
 from natlab.report.strip import Scale, strip
+from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.words import categories, ends, faults, in_categories, spread, summary
 
 _SHADES = 4
 """Steps of the heat map, from fast to slow."""
-_A, _B = TWO_NATS
+_A, _B = SIDES
 _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_link)
 _OUTCOMES = {
     "round-1": "round 1",

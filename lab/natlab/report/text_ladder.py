@@ -31,7 +31,7 @@ class Scene:
     nats: frozenset[str]
 
 
-TWO_NATS = Scene(
+TWO_NATS_SCENE = Scene(
     CAPTURE_POINTS, ("host_a", "nat_a", "server", "nat_b", "host_b"), frozenset({"nat_a", "nat_b"})
 )
 
@@ -49,7 +49,7 @@ class Hop:
     """Its receiver is no NAT, or sent it on."""
 
 
-def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS) -> list[Hop]:
+def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
     """What was sent on each link, in order of time, and what became of it there.
 
     Of equal packets, which retransmission makes, the latest is taken for the one that goes on.
@@ -83,7 +83,7 @@ def _content(packet: Packet) -> object:
     return packet.payload if packet.refused is None else packet.refused.payload
 
 
-def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS) -> str:
+def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> str:
     """The diagram; times in seconds since the first packet."""
     rows = hops(packets, scene)
     if not rows:

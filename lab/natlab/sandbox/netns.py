@@ -79,18 +79,6 @@ def udp_socket(pid: int, address: str, port: int = 0) -> socket.socket:
     return opened
 
 
-def packet_socket(pid: int, interface: str, ethertype: int) -> socket.socket:
-    """An AF_PACKET socket for frames of one `ethertype` on `interface`, in the namespace of `pid`."""
-    with in_namespace(pid):
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
-        try:
-            opened.bind((interface, ethertype))
-        except OSError:
-            opened.close()
-            raise
-    return opened
-
-
 def set_sysctl(name: str, value: int) -> None:
     """Set ``net.*`` setting `name` in the namespace that this thread is in.
 

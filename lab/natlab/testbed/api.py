@@ -28,7 +28,7 @@ from natlab.programs.command_line import Command, command_words
 from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
-from natlab.testbed import worker as standing
+from natlab.testbed import worker
 from natlab.testbed.worker import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class LabProgram:
 
         Raises `ProgramError` if it ends without such a line, or it takes over `timeout`.
         """
-        found = self._ask(timeout, standing.wait_for_line, self.name, pattern, timeout, stream)
+        found = self._ask(timeout, worker.wait_for_line, self.name, pattern, timeout, stream)
         match = re.search(pattern, found)
         assert match is not None
         return match
@@ -93,40 +93,40 @@ class LabProgram:
             return
         protocol = cast(Literal["udp", "tcp"], port[1])
         asked = (self.name, protocol, int(port[2]), timeout)
-        self._ask(timeout, standing.wait_until_bound, *asked)
+        self._ask(timeout, worker.wait_until_bound, *asked)
 
     def wait(self, *, timeout: float = 20.0) -> int:
         """Its exit status, negative if a signal ended it. Raises `ProgramError` if it goes on."""
-        return self._ask(timeout, standing.wait_for_end, self.name, timeout)
+        return self._ask(timeout, worker.wait_for_end, self.name, timeout)
 
     def status_within(self, timeout: float) -> int | None:
         """Its exit status, or None if it still runs after `timeout`."""
-        return self._ask(timeout, standing.status_within, self.name, timeout)
+        return self._ask(timeout, worker.status_within, self.name, timeout)
 
     @property
     def exit_status(self) -> int | None:
         """None while it runs."""
-        return self._ask(0, standing.exit_status, self.name)
+        return self._ask(0, worker.exit_status, self.name)
 
     def lines(self, stream: Stream | None = None) -> list[Line]:
         """Every line so far, of one stream or of both in the order in which they came."""
-        return self._ask(0, standing.lines, self.name, stream)
+        return self._ask(0, worker.lines, self.name, stream)
 
     def send(self, text: str) -> None:
         """Write to its stdin. Raises `ProgramError` if it was not started `interactive`, or is gone."""
-        self._ask(0, standing.send, self.name, text)
+        self._ask(0, worker.send, self.name, text)
 
     def close_stdin(self) -> None:
         """Let it read the end of its stdin."""
-        self._ask(0, standing.close_stdin, self.name)
+        self._ask(0, worker.close_stdin, self.name)
 
     def signal(self, number: int) -> None:
         """Send it a signal, as SIGKILL or SIGSTOP; nothing happens if it has ended."""
-        self._ask(0, standing.send_signal, self.name, number)
+        self._ask(0, worker.send_signal, self.name, number)
 
     def terminate(self) -> int:
         """SIGTERM, and SIGKILL if that does not help. Returns the exit status."""
-        return self._ask(0, standing.terminate, self.name)
+        return self._ask(0, worker.terminate, self.name)
 
     def _ask(
         self, timeout: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -163,7 +163,7 @@ class TopologyLab:
         self._names: Counter[str] = Counter()
         self._box = Sandbox()
         try:
-            self._facts = self._box.call(BUILD_TIMEOUT, standing.build, topology, directory, links)
+            self._facts = self._box.call(BUILD_TIMEOUT, worker.build, topology, directory, links)
         except BaseException:
             self._box.kill()
             raise
@@ -217,7 +217,7 @@ class TopologyLab:
         chosen = name or self._free_name(f"{node}-{Path(words[0]).name}")
         self._box.call(
             _MARGIN,
-            standing.start,
+            worker.start,
             chosen,
             node,
             words,
@@ -259,11 +259,11 @@ class TopologyLab:
         """
         self.environment(node)
         sandbox.require_importable(function)
-        return self._box.call(60.0, standing.call_on, node, function, args, kwargs)
+        return self._box.call(60.0, worker.call_on, node, function, args, kwargs)
 
     def forget(self, nat: str) -> None:
         """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
-        self._box.call(_MARGIN, standing.forget, nat)
+        self._box.call(_MARGIN, worker.forget, nat)
 
     def inject(self, action: str) -> Injected:
         """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them. Says when it had.
@@ -271,32 +271,32 @@ class TopologyLab:
         Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
         `ProgramError` if it could not be.
         """
-        return self._box.call(_END_TIMEOUT, standing.inject, parse_action(action))
+        return self._box.call(_END_TIMEOUT, worker.inject, parse_action(action))
 
     def begin_faults(self, faults: Sequence[Scheduled]) -> None:
         """Inject `faults` (`natlab.faults.grammar.parse_fault`) when they are due; their times count from now.
 
         Raises `UsageError` if one names a node or interface that is not there.
         """
-        self._box.call(_MARGIN, standing.check_faults, faults)
-        self._box.call(_MARGIN, standing.begin_faults, faults)
+        self._box.call(_MARGIN, worker.check_faults, faults)
+        self._box.call(_MARGIN, worker.begin_faults, faults)
 
     def end_faults(self) -> FaultsTold:
         """Inject no more. What came of those that were begun."""
-        return self._box.call(_END_TIMEOUT, standing.end_faults)
+        return self._box.call(_END_TIMEOUT, worker.end_faults)
 
     def stop_capture(self) -> Path:
         """End the capture, and name its file. Packets that come later are in no capture.
 
         Raises `CaptureError` if packets were lost.
         """
-        self._box.call(_END_TIMEOUT, standing.stop_capture)
+        self._box.call(_END_TIMEOUT, worker.stop_capture)
         return self.directory / CAPTURE_FILE
 
     def packets(self) -> tuple[Packet, ...]:
         """Everything that was sent, at each interface that it passed, in order. Ends the capture."""
         self.stop_capture()
-        return self._box.call(_END_TIMEOUT, standing.packets)
+        return self._box.call(_END_TIMEOUT, worker.packets)
 
     def ladder(self) -> str:
         """Every packet as a row of a diagram, and what each NAT made of it. Ends the capture."""
@@ -304,7 +304,7 @@ class TopologyLab:
 
     def prompt(self) -> None:
         """Mininet's command line on this process's terminal, until the user leaves it."""
-        self._box.call(86_400.0, standing.prompt)
+        self._box.call(86_400.0, worker.prompt)
 
     def finish(self) -> list[str]:
         """End programs and capture, write `capture.pcapng` and `ladder.txt`; what went wrong, if anything.
@@ -335,10 +335,10 @@ class TopologyLab:
         self.close()
 
     def _end_programs(self) -> None:
-        self._box.call(_END_TIMEOUT, standing.end_programs)
+        self._box.call(_END_TIMEOUT, worker.end_programs)
 
     def _check_links(self) -> None:
-        self._box.call(_END_TIMEOUT, standing.check_links)
+        self._box.call(_END_TIMEOUT, worker.check_links)
 
     def _write_ladder(self) -> None:
         path = self.directory / LADDER_FILE
@@ -354,7 +354,7 @@ class TopologyLab:
 
 
 class NatLab(TopologyLab):
-    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, standing."""
+    """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, worker."""
 
     def __init__(
         self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN

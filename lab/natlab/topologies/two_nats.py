@@ -50,7 +50,7 @@ class TwoNats(LabTopo):
         for side in sides:
             self._add_side(side)
 
-    def _add_side(self, side: addressing.Side) -> None:
+    def _add_side(self, side: addressing.SideAddresses) -> None:
         host_interface = f"{side.host_node}-eth0"
         self.add_host(
             side.host_node, {host_interface: [str(side.host)]}, [f"default via {side.lan.ip}"]
@@ -70,8 +70,8 @@ class TwoNats(LabTopo):
 class TwoNatsNetwork(Network):
     """The standing `two_nats`, with its two sides."""
 
-    side_a: addressing.Side
-    side_b: addressing.Side
+    side_a: addressing.SideAddresses
+    side_b: addressing.SideAddresses
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.errors import UsageError
-from natlab.cli.shell import StandingLab, choose, standing_labs
+from natlab.cli.shell import FoundLab, found_labs, holder_of
 from natlab.sandbox import sandbox
 from tests import ROOT
 
@@ -22,11 +22,11 @@ _ON_A_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 
 
 def _nodes_of(pid: int) -> set[str]:
-    return {name for lab in standing_labs() if lab.pid == pid for name in lab.nodes}
+    return {name for lab in found_labs() if lab.pid == pid for name in lab.nodes}
 
 
 @pytest.fixture
-def standing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def lab(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`lab run --keep-open`, in what is another terminal for the test."""
     pair = ("--nat-a", "full-cone", "--nat-b", "symmetric")
     process = subprocess.Popen(
@@ -51,12 +51,12 @@ def standing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_terminal_gets_a_prompt_with_job_control_on_a_lab_of_another_terminal(
-    standing: subprocess.Popen[str],
+    lab: subprocess.Popen[str],
 ) -> None:
     with subprocess.Popen(
         [
             *(sys.executable, "-c", _ON_A_TERMINAL),
-            *(*_LAB, "shell", "--lab", str(standing.pid), "host_b"),
+            *(*_LAB, "shell", "--lab", str(lab.pid), "host_b"),
         ],
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -113,18 +113,18 @@ def _shell(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def test_one_command_runs_on_a_node_and_its_exit_status_comes_back(
-    standing: subprocess.Popen[str],
+    lab: subprocess.Popen[str],
 ) -> None:
-    chosen = ("--lab", str(standing.pid))
+    chosen = ("--lab", str(lab.pid))
     done = _shell(*chosen, "nat_a", "sh", "-c", "ip -br address; pwd; exit 3")
     assert done.returncode == 3, done.stderr
     assert "203.0.113.2/25" in done.stdout
     assert done.stdout.splitlines()[-1] == str(ROOT)
     assert _shell(*chosen, "server", typed="exit 4\n").returncode == 4
-    assert f"{standing.pid} (" in _shell().stdout
+    assert f"{lab.pid} (" in _shell().stdout
     wrong = _shell(*chosen, "host_c")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith(f"error: there is no node 'host_c' in lab {standing.pid}: ")
+    assert wrong.stderr.startswith(f"error: there is no node 'host_c' in lab {lab.pid}: ")
 
 
 def test_a_new_lab_stands_as_long_as_its_shell() -> None:
@@ -167,12 +167,12 @@ def test_one_nat_is_not_enough_for_a_new_lab() -> None:
 
 
 def test_of_several_labs_one_has_to_be_chosen() -> None:
-    labs = [StandingLab(10, "first", {"host_a": 11}), StandingLab(20, "second", {"host_a": 21})]
-    assert choose(labs, 20, "host_a") == 21
-    assert choose(labs[:1], None, "host_a") == 11
+    labs = [FoundLab(10, "first", {"host_a": 11}), FoundLab(20, "second", {"host_a": 21})]
+    assert holder_of(labs, 20, "host_a") == 21
+    assert holder_of(labs[:1], None, "host_a") == 11
     with pytest.raises(
         UsageError, match=r"several labs stand, choose one with --lab PID:\n  10 \("
     ):
-        choose(labs, None, "host_a")
+        holder_of(labs, None, "host_a")
     with pytest.raises(UsageError, match="there is no lab 30; there are:"):
-        choose(labs, 30, "host_a")
+        holder_of(labs, 30, "host_a")

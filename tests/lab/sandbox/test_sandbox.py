@@ -258,10 +258,10 @@ def _start_and_describe(marker: str) -> tuple[int, str, int]:
 
 def test_a_call_apart_has_namespaces_of_its_own_that_end_with_it() -> None:
     marker = f"{time.monotonic_ns()}"
-    with sandbox.Sandbox() as standing:
-        standing.call(10.0, _keep, 1)
-        first, second = (standing.call_apart(10.0, _start_and_describe, marker) for _ in range(2))
-        outside = standing.call(10.0, _start_and_describe, "0")
+    with sandbox.Sandbox() as warm:
+        warm.call(10.0, _keep, 1)
+        first, second = (warm.call_apart(10.0, _start_and_describe, marker) for _ in range(2))
+        outside = warm.call(10.0, _start_and_describe, "0")
         assert _becomes(False, lambda: _is_running(marker))
     assert first[0] == second[0] == 1
     assert outside[1] not in {first[1], second[1]}
@@ -269,16 +269,16 @@ def test_a_call_apart_has_namespaces_of_its_own_that_end_with_it() -> None:
 
 
 def test_a_call_apart_gives_errors_and_leaves_no_state() -> None:
-    with sandbox.Sandbox() as standing:
-        assert standing.call_apart(10.0, _keep, 1) == [1]
-        assert standing.call_apart(10.0, _keep, 2) == [2]
+    with sandbox.Sandbox() as warm:
+        assert warm.call_apart(10.0, _keep, 1) == [1]
+        assert warm.call_apart(10.0, _keep, 2) == [2]
         with pytest.raises(NatMismatchError):
-            standing.call_apart(10.0, _mismatch)
+            warm.call_apart(10.0, _mismatch)
         with pytest.raises(SandboxError, match="_die ended without an answer, exit status"):
-            standing.call_apart(10.0, _die)
+            warm.call_apart(10.0, _die)
         with pytest.raises(SandboxError, match="_interrupt_myself was interrupted"):
-            standing.call_apart(10.0, _interrupt_myself)
-        assert standing.call_apart(10.0, _add, 2, 3) == 5
+            warm.call_apart(10.0, _interrupt_myself)
+        assert warm.call_apart(10.0, _add, 2, 3) == 5
 
 
 def _touch_and_sleep(path: Path, marker: str) -> None:
@@ -293,9 +293,9 @@ def _meet(mine: Path, other: Path) -> bool:
 
 def test_calls_apart_of_several_threads_run_side_by_side(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("one", "other")]
-    with sandbox.Sandbox() as standing, ThreadPoolExecutor(2) as pool:
+    with sandbox.Sandbox() as warm, ThreadPoolExecutor(2) as pool:
         met = [
-            pool.submit(standing.call_apart, 30.0, _meet, mine, other)
+            pool.submit(warm.call_apart, 30.0, _meet, mine, other)
             for mine, other in permutations(paths)
         ]
         assert [each.result() for each in met] == [True, True]
@@ -303,23 +303,23 @@ def test_calls_apart_of_several_threads_run_side_by_side(tmp_path: Path) -> None
 
 def test_a_call_apart_that_was_given_up_is_ended_and_the_sandbox_goes_on(tmp_path: Path) -> None:
     marker = f"{time.monotonic_ns()}"
-    with sandbox.Sandbox() as standing, ThreadPoolExecutor(2) as pool:
-        waiting = pool.submit(standing.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
+    with sandbox.Sandbox() as warm, ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(warm.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
         with pytest.raises(SandboxError, match="_touch_and_sleep gave no answer in 3 s"):
-            standing.call_apart(3.0, _touch_and_sleep, tmp_path / "begun", marker)
+            warm.call_apart(3.0, _touch_and_sleep, tmp_path / "begun", marker)
         assert (tmp_path / "begun").exists()
         assert _becomes(False, lambda: _is_running(marker))
-        assert standing.call(10.0, _add, 1, 2) == 3
+        assert warm.call(10.0, _add, 1, 2) == 3
         (tmp_path / "a").touch()
         assert waiting.result()
 
 
 def test_calls_apart_end_with_the_sandbox(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        standing = sandbox.Sandbox()
-        waiting = pool.submit(standing.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
+        warm = sandbox.Sandbox()
+        waiting = pool.submit(warm.call_apart, 30.0, _meet, tmp_path / "b", tmp_path / "a")
         assert _becomes(True, (tmp_path / "b").exists)
-        standing.kill()
+        warm.kill()
         with pytest.raises(SandboxError, match="the sandbox ended before _meet did"):
             waiting.result()
 

@@ -16,6 +16,7 @@ import pytest
 from nat_traversal import Endpoint, UsageError
 from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.resolver import resolve
+from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
@@ -39,7 +40,7 @@ from tests.loopback.support import (
 async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     """``traversal_client.py`` or ``traversal_server.py`` as a task, ended by SIGTERM at the latest."""
     make = {"client": cli._client_options, "server": cli._server_options}[words[0]]
-    options = make(cli._Parser()).parse_args(words[1:])
+    options = make(Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)
     running = asyncio.ensure_future(cli._command(options)(console))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nat_traversal import Endpoint, __version__
+from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
@@ -33,11 +34,11 @@ def status(main: Main, arguments: Sequence[str]) -> int:
 
 
 def client(*arguments: str) -> argparse.Namespace:
-    return cli._client_options(cli._Parser()).parse_args([*SERVER_AND_PEER, *arguments])
+    return cli._client_options(Parser()).parse_args([*SERVER_AND_PEER, *arguments])
 
 
 def server(*arguments: str) -> ServerOptions:
-    return cli._server_options_of(cli._server_options(cli._Parser()).parse_args(arguments))
+    return cli._server_options_of(cli._server_options(Parser()).parse_args(arguments))
 
 
 @pytest.mark.parametrize(

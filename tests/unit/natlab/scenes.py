@@ -8,11 +8,11 @@ from nat_traversal.wire import control, messages
 from nat_traversal.wire.datagrams import Announce, Confirm, Data, Datagram, Hello, encode, tag_of
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol, Refused
-from natlab.evidence.journey import SERVER_LINK, TWO_NATS, Fate, Side
+from natlab.evidence.journey import SERVER_LINK, SIDES, Fate, Side
 from natlab.evidence.trace import Trace, reconstruct
 
-A, B = TWO_NATS
-SIDES = {side.host: side for side in TWO_NATS}
+A, B = SIDES
+SIDE_OF = {side.host: side for side in SIDES}
 SERVER = Endpoint("192.0.2.2", 6545)
 TOKENS = {1: b"1" * 16, 2: b"2" * 16}
 INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
@@ -86,7 +86,7 @@ class Scene:
         translated: Endpoint | None = None,
     ) -> None:
         """One datagram from host to host that ends as `fate` says."""
-        own, peer = SIDES[sender], SIDES[other(sender)]
+        own, peer = SIDE_OF[sender], SIDE_OF[other(sender)]
         source = inside(sender, round_)
         target = destination or outside(peer.host, round_)
         shown = translated or outside(sender, round_)
@@ -122,12 +122,15 @@ class Scene:
         self.see(point, outgoing, router, complains_to, protocol=Protocol.ICMP, refused=quoted)
 
     def announce(self, host: str, round_: int) -> None:
-        side, payload = SIDES[host], encode(Announce(b"r" * 16, transaction(host, round_), round_))
+        side, payload = (
+            SIDE_OF[host],
+            encode(Announce(b"r" * 16, transaction(host, round_), round_)),
+        )
         self.leave(side, inside(host, round_), SERVER, payload, outside(host, round_))
         self.see(SERVER_LINK, False, outside(host, round_), SERVER, payload=payload)
 
     def say(self, host: str, message: messages.Message) -> None:
-        side = SIDES[host]
+        side = SIDE_OF[host]
         self.see(
             side.host_link,
             True,
@@ -138,7 +141,7 @@ class Scene:
         )
 
     def register(self) -> None:
-        for host in SIDES:
+        for host in SIDE_OF:
             self.say(host, messages.Register(1, (1,), host, other(host), b"r" * 16, 1))
 
     def hello(
@@ -187,7 +190,7 @@ def opened(*rounds: int) -> Scene:
     scene = Scene()
     scene.register()
     for round_ in rounds:
-        for host in SIDES:
+        for host in SIDE_OF:
             scene.announce(host, round_)
     return scene
 

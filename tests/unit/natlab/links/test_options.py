@@ -35,8 +35,8 @@ def test_every_option_counts() -> None:
 
 
 def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UsageError, match="delay: '40' is not a time: write it like 40ms"):
-        _parse("--delay", "40")
+    with pytest.raises(UsageError, match="delay: '40x' is no duration: write it like 40ms"):
+        _parse("--delay", "40x")
     with pytest.raises(SystemExit):
         _parse("--seed", "-1")
     assert "'-1' must be a whole number" in capsys.readouterr().err

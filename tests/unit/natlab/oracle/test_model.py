@@ -7,7 +7,7 @@ import pytest
 from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited, parse_behavior
-from natlab.oracle.model import Fate, ModelNat, Verdict
+from natlab.oracle.model import Admission, ModelNat, Verdict
 from natlab.presets import PRESETS
 
 INSIDE = Endpoint("10.0.1.2", 5000)
@@ -25,7 +25,7 @@ def model(name: str, **options: float) -> ModelNat:
 def test_public_host_is_left_alone_in_both_directions() -> None:
     nat = model("none")
     assert nat.outbound(INSIDE, REMOTE) == INSIDE
-    assert nat.judge(STRANGER, INSIDE) == Verdict(Fate.DELIVERED, INSIDE)
+    assert nat.judge(STRANGER, INSIDE) == Verdict(Admission.DELIVERED, INSIDE)
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,21 @@ def test_mapping_is_reused_as_far_as_its_behavior_says(
 @pytest.mark.parametrize(
     ("name", "same_host", "stranger"),
     [
-        ("full-cone", Fate.DELIVERED, Fate.DELIVERED),
-        ("restricted-cone", Fate.DELIVERED, Fate.FILTERED),
-        ("port-restricted-cone", Fate.FILTERED, Fate.FILTERED),
-        ("symmetric", Fate.FILTERED, Fate.FILTERED),
-        ("linux-masquerade", Fate.TAKEN_BY_ROUTER, Fate.TAKEN_BY_ROUTER),
+        ("full-cone", Admission.DELIVERED, Admission.DELIVERED),
+        ("restricted-cone", Admission.DELIVERED, Admission.FILTERED),
+        ("port-restricted-cone", Admission.FILTERED, Admission.FILTERED),
+        ("symmetric", Admission.FILTERED, Admission.FILTERED),
+        ("linux-masquerade", Admission.TAKEN_BY_ROUTER, Admission.TAKEN_BY_ROUTER),
     ],
 )
 def test_filter_lets_in_as_far_as_its_behavior_says(
-    name: str, same_host: Fate, stranger: Fate
+    name: str, same_host: Admission, stranger: Admission
 ) -> None:
     nat = model(name)
     outside = nat.outbound(INSIDE, REMOTE)
     assert nat.inbound(REMOTE, outside) == INSIDE
-    assert nat.judge(SAME_HOST, outside).fate is same_host
-    assert nat.judge(STRANGER, outside).fate is stranger
+    assert nat.judge(SAME_HOST, outside).admission is same_host
+    assert nat.judge(STRANGER, outside).admission is stranger
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
@@ -75,7 +75,7 @@ def test_symmetric_keeps_each_filter_with_its_own_mapping() -> None:
     nat = model("symmetric")
     announced = nat.outbound(INSIDE, STRANGER)
     nat.outbound(INSIDE, REMOTE)
-    assert nat.judge(REMOTE, announced).fate is Fate.FILTERED
+    assert nat.judge(REMOTE, announced).admission is Admission.FILTERED
 
 
 def test_cone_preserves_the_port_unless_another_host_holds_it() -> None:
@@ -97,12 +97,12 @@ def test_symmetric_ports_come_from_the_seed() -> None:
 def test_booked_tuple_moves_the_inside_hosts_flow_and_no_other() -> None:
     nat = model("linux-masquerade")
     announced = nat.outbound(INSIDE, STRANGER)
-    assert nat.judge(REMOTE, announced).fate is Fate.TAKEN_BY_ROUTER
+    assert nat.judge(REMOTE, announced).admission is Admission.TAKEN_BY_ROUTER
 
     moved = nat.outbound(INSIDE, REMOTE)
     assert moved.port != announced.port
     assert nat.outbound(INSIDE, REMOTE) == moved
-    assert nat.judge(REMOTE, announced).fate is Fate.TAKEN_BY_ROUTER
+    assert nat.judge(REMOTE, announced).admission is Admission.TAKEN_BY_ROUTER
     assert nat.inbound(REMOTE, moved) == INSIDE
     assert nat.outbound(INSIDE, STRANGER) == announced
     assert nat.inbound(STRANGER, announced) == INSIDE
@@ -122,7 +122,7 @@ def test_booked_tuple_stays_the_routers_though_the_filter_would_let_it_in() -> N
     nat = ModelNat(behavior, PUBLIC, random.Random(1))
     nat.inbound(STRANGER, Endpoint(PUBLIC, INSIDE.port))
     outside = nat.outbound(INSIDE, REMOTE)
-    assert nat.judge(STRANGER, outside).fate is Fate.TAKEN_BY_ROUTER
+    assert nat.judge(STRANGER, outside).admission is Admission.TAKEN_BY_ROUTER
     assert nat.inbound(SAME_HOST, outside) == INSIDE
 
 
@@ -223,7 +223,7 @@ def test_a_preserving_dependent_mapping_keeps_the_port_for_one_destination_only(
 def test_a_rejecting_nat_says_so_and_forgets() -> None:
     nat = made("EIM+APDF+reject")
     announced = nat.outbound(INSIDE, STRANGER)
-    assert nat.judge(REMOTE, announced).fate is Fate.REJECTED
+    assert nat.judge(REMOTE, announced).admission is Admission.REJECTED
     assert nat.outbound(INSIDE, REMOTE) == announced
 
 
@@ -237,7 +237,7 @@ def test_hairpinning_shows_the_source_it_is_named_for(hairpin: str, seen: Endpoi
     assert target == Endpoint(PUBLIC, 5000)
     second = Endpoint(PUBLIC, nat.outbound(INSIDE, REMOTE).port)
     shown, verdict = nat.hairpin(INSIDE, target)
-    assert verdict == Verdict(Fate.DELIVERED, OTHER_INSIDE)
+    assert verdict == Verdict(Admission.DELIVERED, OTHER_INSIDE)
     assert shown == (second if seen != INSIDE else INSIDE)
 
 
@@ -245,9 +245,9 @@ def test_a_hairpinned_packet_meets_the_receivers_filter() -> None:
     nat = made("EIM+APDF+hairpin-external-source")
     target = nat.outbound(OTHER_INSIDE, REMOTE)
     own, verdict = nat.hairpin(INSIDE, target)
-    assert verdict.fate is Fate.FILTERED
-    assert nat.hairpin(OTHER_INSIDE, own)[1].fate is Fate.DELIVERED
-    assert nat.hairpin(INSIDE, target)[1].fate is Fate.DELIVERED
+    assert verdict.admission is Admission.FILTERED
+    assert nat.hairpin(OTHER_INSIDE, own)[1].admission is Admission.DELIVERED
+    assert nat.hairpin(INSIDE, target)[1].admission is Admission.DELIVERED
 
 
 @pytest.mark.parametrize("mapping", ["ADM", "APDM"])
@@ -264,22 +264,22 @@ def test_a_hairpinned_answer_leaves_from_a_mapping_of_its_own(mapping: str) -> N
 def test_nothing_is_hairpinned_unless_the_nat_does() -> None:
     nat = made("EIM+EIF")
     target = nat.outbound(OTHER_INSIDE, REMOTE)
-    assert nat.hairpin(INSIDE, target)[1].fate is Fate.NOT_HAIRPINNED
+    assert nat.hairpin(INSIDE, target)[1].admission is Admission.NOT_HAIRPINNED
     nobody = made("EIM+EIF+hairpin-internal-source")
-    assert nobody.hairpin(INSIDE, target)[1].fate is Fate.NO_MAPPING
+    assert nobody.hairpin(INSIDE, target)[1].admission is Admission.NO_MAPPING
 
 
 @pytest.mark.parametrize("flag", ["no-udp", "tcp-only"])
 def test_a_nat_without_udp_lets_nothing_in(flag: str) -> None:
     nat = made(f"EIM+EIF+{flag}")
-    assert nat.judge(REMOTE, nat.outbound(INSIDE, REMOTE)).fate is Fate.BLOCKED
+    assert nat.judge(REMOTE, nat.outbound(INSIDE, REMOTE)).admission is Admission.BLOCKED
 
 
 def test_filter_ends_while_its_mapping_lives() -> None:
     nat = model("port-restricted-cone", timeout=5.0)
     outside = nat.outbound(INSIDE, REMOTE, 0.0)
     nat.outbound(INSIDE, STRANGER, 4.0)
-    assert nat.judge(REMOTE, outside, 6.0).fate is Fate.FILTERED
+    assert nat.judge(REMOTE, outside, 6.0).admission is Admission.FILTERED
     assert nat.inbound(STRANGER, outside, 6.0) == INSIDE
 
 
@@ -287,4 +287,4 @@ def test_packet_to_another_address_is_nobodys() -> None:
     nat = model("linux-masquerade")
     nat.outbound(INSIDE, REMOTE)
     elsewhere = Endpoint("203.0.113.9", INSIDE.port)
-    assert nat.judge(REMOTE, elsewhere).fate is Fate.NO_MAPPING
+    assert nat.judge(REMOTE, elsewhere).admission is Admission.NO_MAPPING

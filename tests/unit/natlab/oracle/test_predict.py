@@ -7,7 +7,7 @@ import pytest
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NINE, NatBehavior, parse_behavior
-from natlab.oracle.model import Fate
+from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.presets import PRESETS
@@ -45,15 +45,15 @@ def test_expectation_covers_both_outcomes_as_the_issue_counts_them() -> None:
 def test_swapped_round_opens_what_the_order_sensitive_nat_closed() -> None:
     prediction = predict("port-restricted-cone", "linux-masquerade")
     assert prediction.round == 2
-    fates = [(step.round, step.name, step.sender, step.fate) for step in prediction.steps]
+    fates = [(step.round, step.name, step.sender, step.admission) for step in prediction.steps]
     assert fates == [
-        (1, "HELLO 1", "host_a", Fate.TAKEN_BY_ROUTER),
-        (1, "HELLO 2", "host_b", Fate.FILTERED),
-        (1, "HELLO 3", "host_a", Fate.TAKEN_BY_ROUTER),
-        (2, "HELLO 1", "host_b", Fate.FILTERED),
-        (2, "HELLO 2", "host_a", Fate.DELIVERED),
-        (2, "HELLO 3", "host_b", Fate.DELIVERED),
-        (2, "CONFIRM", "host_a", Fate.DELIVERED),
+        (1, "HELLO 1", "host_a", Admission.TAKEN_BY_ROUTER),
+        (1, "HELLO 2", "host_b", Admission.FILTERED),
+        (1, "HELLO 3", "host_a", Admission.TAKEN_BY_ROUTER),
+        (2, "HELLO 1", "host_b", Admission.FILTERED),
+        (2, "HELLO 2", "host_a", Admission.DELIVERED),
+        (2, "HELLO 3", "host_b", Admission.DELIVERED),
+        (2, "CONFIRM", "host_a", Admission.DELIVERED),
     ]
     assert predict("linux-masquerade", "port-restricted-cone").round == 1
 
@@ -61,8 +61,8 @@ def test_swapped_round_opens_what_the_order_sensitive_nat_closed() -> None:
 def test_symmetric_peer_is_answered_at_its_observed_source() -> None:
     prediction = predict("restricted-cone", "symmetric")
     hello_1, hello_2, hello_3, _ = prediction.steps
-    assert hello_1.fate is Fate.FILTERED
-    assert hello_2.fate is Fate.DELIVERED
+    assert hello_1.admission is Admission.FILTERED
+    assert hello_2.admission is Admission.DELIVERED
     assert hello_3.destination == hello_2.source != hello_1.destination
 
 
@@ -110,7 +110,7 @@ def test_outcome_of_every_pair_of_the_nine_behaviours(nat_a: str, nat_b: str) ->
 def test_ports_that_move_with_every_answer_make_no_path() -> None:
     prediction = predict("APDM+EIF", "APDM+EIF")
     assert prediction.outcome is Outcome.FAILED
-    assert {step.fate for step in prediction.steps} == {Fate.DELIVERED}
+    assert {step.admission for step in prediction.steps} == {Admission.DELIVERED}
     assert [step.name for step in prediction.steps[:4]] == [
         "HELLO 1",
         "HELLO 2",

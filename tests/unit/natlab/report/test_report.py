@@ -15,14 +15,14 @@ from nat_traversal.wire.datagrams import Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.category import Category
-from natlab.evidence.journey import TWO_NATS, Fate
+from natlab.evidence.journey import SIDES, Fate
 from natlab.evidence.result import CellResult, Report, merge, observe
 from natlab.evidence.trace import reconstruct
 from natlab.oracle.outcome import Outcome
 from natlab.presets import PRESETS
 from natlab.report.html import write_html
-from natlab.report.ladder import ladder, rows_of
 from natlab.report.strip import Scale, strip
+from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.table import print_table
 from natlab.report.words import faults, summary
 from tests.unit.natlab.cells import BROKEN, NASTY, WRONG_CHECK, WRONG_OUTCOME, cell, hello
@@ -42,7 +42,7 @@ def test_cell_is_ok_only_if_all_of_it_is() -> None:
 def test_cell_is_observed_from_its_packets() -> None:
     payload = encode(Hello(b"t" * 16, 1, 1, False))
     source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
-    sent = Packet(5.0, TWO_NATS[0].host_link, True, Protocol.UDP, source, target, payload)
+    sent = Packet(5.0, SIDES[0].host_link, True, Protocol.UDP, source, target, payload)
     result = observe("symmetric", "symmetric", "two_nats", reconstruct([sent]))
     assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
     (record,) = result.hellos

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from natlab.evidence.journey import SERVER_LINK, TWO_NATS, Fate
+from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
 from natlab.evidence.result import CellResult, PacketRecord
 
-_A, _B = TWO_NATS
+_A, _B = SIDES
 _X = {
     _A.host: 150,
     _A.lan: 320,
@@ -32,7 +32,7 @@ _END_X = {**_X, "server": _X["internet"]}
 """The server hangs on the internet router: what goes to it ends in that column."""
 _POINT_X = {_A.host_link: _X[_A.host], _B.host_link: _X[_B.host], SERVER_LINK: _X["internet"], **_X}
 _NAT_SIDES = (_A.lan, _A.wan, _B.wan, _B.lan)
-_SIDE = {side.host: side for side in TWO_NATS}
+_SIDE = {side.host: side for side in SIDES}
 _TIME_X = 84
 _HEAD = 58
 _ROW = 46

@@ -1,0 +1,43 @@
+"""Load rules into a standing node, and make its kernel forget connections."""
+
+from __future__ import annotations
+
+import struct
+
+from natlab.errors import NetworkError
+from natlab.nat.rules import TABLE, RuleSet
+from natlab.network.nodes import LabNode
+from natlab.sandbox import netlink
+from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
+
+_DELETE_ALL = (1 << 8) | 2
+"""IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink_conntrack.h)."""
+_FORWARDING = "net.ipv4.ip_forward"
+_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
+_NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
+
+
+def load_rules(node: LabNode, rules: RuleSet) -> None:
+    """Make `rules` those of `node`, as if it had just been switched on. Meanwhile it forwards nothing."""
+    with in_namespace(node.pid):
+        set_sysctl(_FORWARDING, 0)
+    run_together(
+        [
+            Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
+            Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
+        ]
+    )
+    with in_namespace(node.pid):
+        flush_connections()
+    node.rules = rules
+    node.apply_sysctls()  # and forwards
+
+
+def flush_connections() -> None:
+    """Delete every connection tracking entry of the namespace that this thread is in.
+
+    One message without a tuple.
+    """
+    error = netlink.request(netlink.NETFILTER, _DELETE_ALL, struct.pack("=BBH", 0, 0, 0))
+    if error:
+        raise NetworkError(f"cannot clear connection tracking: error {error}")
