@@ -8,7 +8,7 @@ export PYTHON
 workers := $(shell echo $$((3 * $$(nproc))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check bench bench-lab doctor lock clean
+.PHONY: help setup lab test fuzz check bench bench-lab doctor lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: ## all tests, with the coverage gate; PYTEST_ARGS="-k swap --no-cov" picks
 	@scripts/setup.sh test
 	@$(python) -m pytest -n $(workers) --maxschedchunk 1 --cov=nat_traversal --cov-branch -m 'not measures_time' $(PYTEST_ARGS)
 	@$(python) -m pytest -m measures_time --no-cov $(PYTEST_ARGS) || [ $$? = 5 ] # 5: PYTEST_ARGS picks none of these
+
+fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500" picks
+	@scripts/setup.sh check
+	@$(python) -m pytest -p tests.fuzzing -m hypothesis --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
 
 check: ## lint, format and types
 	@scripts/setup.sh check

@@ -125,10 +125,19 @@ def test_every_data_file_of_the_tree_is_in_the_wheel() -> None:
     assert declared == {path for path in files if path.suffix not in {".py", ".pyc"}}
 
 
-def test_the_changelog_begins_with_the_version_of_the_package() -> None:
-    newest = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)
-    assert newest is not None
-    assert newest[1] == nat_traversal.__version__
+def test_the_changelog_begins_with_what_is_unreleased_and_the_version_of_the_package() -> None:
+    headings = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == f"Unreleased ({nat_traversal.__version__})"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", each) for each in headings[1:])
+
+
+def test_the_changelog_sorts_its_lines_under_the_usual_headings() -> None:
+    usual = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for version in re.split(r"^## ", read("CHANGELOG.md"), flags=re.MULTILINE)[1:]:
+        used = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert used == [heading for heading in usual if heading in used]
+        before = version.partition("### ")[0]
+        assert "\n- " not in before, "every line stands under a heading"
 
 
 @pytest.mark.parametrize("target", PROJECT["scripts"].values())
@@ -184,12 +193,63 @@ def test_the_workflow_runs_every_supported_python() -> None:
     assert workflow_list("python") == SUPPORTED
 
 
-@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "scripts/provision.sh"])
-def test_every_make_target_that_ci_calls_exists(path: str) -> None:
-    targets = set(re.findall(r"\bmake ([a-z]+)", read(path)))
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".ci/run",
+        ".github/workflows/ci.yml",
+        ".github/workflows/nightly.yml",
+        "scripts/provision.sh",
+        "CONTRIBUTING.md",
+    ],
+)
+def test_every_make_target_that_is_called_exists(path: str) -> None:
+    targets = set(re.findall(r"(?:run: |^ *|step |`)make ([a-z-]+)", read(path), re.MULTILINE))
     assert targets
-    known = set(re.findall(r"^([a-z]+):.*## ", read("Makefile"), flags=re.MULTILINE))
-    assert targets <= known
+    assert targets <= set(described_targets())
+
+
+def described_targets() -> dict[str, str]:
+    """The Makefile's targets that have a description, by name."""
+    return dict(re.findall(r"^([a-z-]+):.*?## (.+)$", read("Makefile"), re.MULTILINE))
+
+
+def test_make_help_lists_every_target() -> None:
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", read("Makefile"), re.MULTILINE)
+    defined = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
+    assert sorted(phony.split()) == sorted(defined) == sorted(described_targets())
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    listed = [line.split(maxsplit=2) for line in said.splitlines()]
+    assert {name: words for _, name, words in listed} == described_targets()
+
+
+def test_the_hooks_before_a_commit_are_what_make_check_does() -> None:
+    recipe = re.findall(r"^check:.*\n((?:\t.*\n)+)", read("Makefile"), re.MULTILINE)[0]
+    wanted = [
+        line.strip().lstrip("@").replace("$(python)", ".venv/bin/python")
+        for line in recipe.splitlines()
+    ]
+    hooks = re.findall(r"^ +entry: (.+)$", read(".pre-commit-config.yaml"), re.MULTILINE)
+    assert hooks == wanted
+
+
+@pytest.mark.parametrize(
+    ("form", "command"),
+    [("lab", "natlab doctor"), ("lab", "nat-traversal --version"),
+     ("connection", "nat-traversal --version"), ("connection", "--json")],
+)  # fmt: skip
+def test_an_issue_form_asks_for_what_helps(form: str, command: str) -> None:
+    text = read(f".github/ISSUE_TEMPLATE/{form}.yml")
+    asked = re.split(r"^  - type: ", text, flags=re.MULTILINE)
+    (found,) = [each for each in asked if f"`{command}`" in each]
+    assert "required: true" in found
+    assert any("id: pcap\n" in each for each in asked)
 
 
 @pytest.mark.parametrize(
