@@ -36,7 +36,7 @@ class Unsolicited(StrEnum):
     ORDER_SENSITIVE = "order-sensitive"
     """Stock Linux masquerading without an input drop rule: the router takes the packet as its own,
     and the inside host's later packet on the same 5-tuple leaves from another port
-    (`docs/lab.md`, "The order-sensitive NAT")."""
+    (`docs/lab/how-it-works.md`, "The order-sensitive NAT")."""
 
 
 class Protocols(StrEnum):

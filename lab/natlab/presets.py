@@ -91,7 +91,7 @@ _REAL_WORLD = (
     ),
 )
 REAL_WORLD: MappingABC[str, Preset] = MappingProxyType({each.name: each for each in _REAL_WORLD})
-"""NATs as met in the world, by name; `docs/lab.md` says after what they are made."""
+"""NATs as met in the world, by name; `docs/lab/presets.md` has the sources."""
 
 
 def preset(name: str) -> Preset:

@@ -173,7 +173,7 @@ _RULES_REMEDY = (
     " xt_MASQUERADE xt_conntrack"
 )
 _NETEM_REMEDY = (
-    "the lab's own delay line (docs/lab.md, Links). In topologies of your own, Mininet's"
+    "the lab's own delay line (docs/lab/links-and-faults.md). In topologies of your own, Mininet's"
     " TCLink(delay=, loss=) will not work here"
 )
 

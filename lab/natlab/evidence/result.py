@@ -1,4 +1,4 @@
-"""What a cell gives, as a value. `docs/lab.md` lists the fields, `natlab.report.files` writes them."""
+"""What a cell gives, as a value. `docs/lab/report.md` lists the fields, `natlab.report.files` writes them."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     on=client_a:path-established:nat-reboot nat_a
     on=client_a:path-established+1s:signal client_b KILL
 
-`natlab.faults.inject` makes them happen. `docs/lab.md` describes each.
+`natlab.faults.inject` makes them happen. `docs/lab/links-and-faults.md` describes each.
 """
 
 from __future__ import annotations

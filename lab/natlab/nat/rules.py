@@ -6,7 +6,7 @@ much of the destination as the mapping depends on), `owner_address` and `owner_p
 endpoint of an external port, `sent` and `permitted` to whom that port has sent. Their timeouts are the
 mapping's lifetime. Connection tracking only does the translation; it remembers a flow for a second.
 
-`linux-masquerade` is what it is called: `iptables` with MASQUERADE. `docs/lab.md` has the reasons.
+`linux-masquerade` is what it is called: `iptables` with MASQUERADE. `docs/lab/how-it-works.md` has the reasons.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def wait_until_running(handle: socket.socket, interface: str, deadline: float) -
     """Wait until the kernel has noticed that both ends of the link are up.
 
     Until then it silently drops what is sent. It notices on its own time, mostly at once, at worst
-    a second later (`docs/lab.md`).
+    a second later (`docs/lab/how-it-works.md`).
     """
     request = struct.pack("16s24x", interface.encode())
     while True:

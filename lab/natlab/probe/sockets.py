@@ -3,7 +3,7 @@
 No answer rests on waiting: packets sent by one thread on one CPU pass every hop of the virtual network
 in the order in which they were sent, since each hop is that CPU's receive queue. So when a datagram of
 a flow known to be open comes back, each packet sent before it has arrived or never will
-(`docs/lab.md`, "The probes").
+(`docs/lab/how-it-works.md`, "The probes").
 """
 
 from __future__ import annotations

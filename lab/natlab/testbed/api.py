@@ -188,7 +188,7 @@ class TopologyLab:
         return tuple(node for node, is_a in self._facts.roles.items() if is_a is role)
 
     def environment(self, node: str) -> Mapping[str, str]:
-        """The ``LAB_`` variables of `node`; `docs/lab.md` lists them."""
+        """The ``LAB_`` variables of `node`; `docs/lab/guide.md` lists them."""
         if node not in self._facts.environment:
             raise UsageError(f"there is no node {node!r}: choose from {', '.join(self.nodes)}")
         return self._facts.environment[node]
@@ -266,7 +266,7 @@ class TopologyLab:
         self._box.call(_MARGIN, worker.forget, nat)
 
     def inject(self, action: str) -> Injected:
-        """Make a fault happen now, ``link-down host_a``; `docs/lab.md` lists them. Says when it had.
+        """Make a fault happen now, ``link-down host_a``; `docs/lab/links-and-faults.md` lists them. Says when it had.
 
         Raises `UsageError` for what is no fault or names what is not there, `NetworkError` or
         `ProgramError` if it could not be.

@@ -41,7 +41,7 @@ def _lanes(network: Network) -> tuple[str, ...]:
 
 
 def environment(network: Network, directory: Path) -> dict[str, dict[str, str]]:
-    """The ``LAB_`` variables of each node; `docs/lab.md` lists them."""
+    """The ``LAB_`` variables of each node; `docs/lab/guide.md` lists them."""
     common = {"LAB_DIR": str(directory.resolve())}
     for server in network.with_role(Role.SERVER)[:1]:
         words = ("LAB_SERVER", "LAB_SERVER_SECOND")

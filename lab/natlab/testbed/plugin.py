@@ -1,4 +1,4 @@
-"""pytest plugin: the fixture `nat_lab`, the marks `nat_pairs` and `nat_topology`. `docs/lab.md` shows tests.
+"""pytest plugin: the fixture `nat_lab`, the marks `nat_pairs` and `nat_topology`. `docs/lab/pytest.md` shows tests.
 
 It is loaded into every pytest run where this package is installed, so until a test asks for the
 fixture it imports nothing but pytest.

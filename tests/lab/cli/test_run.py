@@ -246,7 +246,7 @@ def test_faults_are_for_commands(tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_every_variable_and_every_status(tmp_path: Path) -> None:
-    document = (ROOT / "docs/lab.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs/lab/guide.md").read_text(encoding="utf-8")
     section = document.partition("## Run anything")[2].partition("\n## ")[0]
     done = _run(tmp_path, "--a", "env", "--server", "env")
     found = set(re.findall(r"^\w+ \| (LAB_\w+)=", done.stdout, re.MULTILINE))

@@ -364,8 +364,7 @@ def test_a_capture_that_lost_packets_is_told_once_and_not_kept(pytester: pytest.
 def test_the_twenty_lines_in_the_documentation_are_a_test_that_passes(
     pytester: pytest.Pytester,
 ) -> None:
-    document = (ROOT / "docs/lab.md").read_text(encoding="utf-8")
-    section = document.partition("## Your own tests")[2].partition("\n## ")[0]
-    (snippet,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    document = (ROOT / "docs/lab/pytest.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
     assert snippet.count("\n") == 20
     assert _run(pytester, snippet)[0] == {"passed": 2}
