@@ -1,0 +1,136 @@
+"""Runs of datagrams in one system call: UDP_SEGMENT (GSO) and UDP_GRO where the kernel has them.
+
+A run is datagrams of one size, one behind the other; the last may be shorter (udp(7)). Where
+the kernel says no, the datagrams go one by one, from then on or just this time:
+
+    EIO, ENOPROTOOPT, EOPNOTSUPP    an old kernel, another system, an interface without checksums: never again
+    EINVAL, EMSGSIZE                this run is longer than the path's MTU allows: one by one, this time
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+UDP_SEGMENT = 103
+UDP_GRO = 104
+"""linux/udp.h; Python has no names for them before 3.14."""
+MOST_SEGMENTS = 64
+"""Of one run: UDP_MAX_SEGMENTS of kernels before 6.9, which is enough."""
+MOST_OCTETS = 65_000
+"""Of one run: the kernel makes it one IP packet first, of at most 65,535 octets with its headers."""
+_SIZE = struct.Struct("=H")
+_GRO_SIZE = struct.Struct("=i")
+_ANCILLARY = socket.CMSG_SPACE(_GRO_SIZE.size)
+_NEVER = {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+_NOT_THIS = {errno.EINVAL, errno.EMSGSIZE}
+
+Lost = Callable[[OSError, memoryview], None]
+"""Told of each datagram that was not sent, with the reason."""
+Address = tuple[str, int] | None
+"""Where to; None on a connected socket."""
+
+
+def most_in_a_run(size: int) -> int:
+    """How many datagrams of `size` octets go in one run."""
+    return max(1, min(MOST_SEGMENTS, MOST_OCTETS // max(1, size)))
+
+
+class RunSender:
+    """Sends runs from one socket. `offload` False: always one by one, for tests and other systems."""
+
+    def __init__(self, sock: socket.socket, lost: Lost, *, offload: bool = True) -> None:
+        self._sock = sock
+        self._lost = lost
+        self.offloads = offload and hasattr(sock, "sendmsg")
+
+    def send_run(self, octets: memoryview, size: int, to: Address = None) -> int:
+        """Send the datagrams of `size` octets that lie in `octets`, at most `most_in_a_run` of them.
+        Returns how many left."""
+        if len(octets) <= size or not self.offloads or not self._sent((octets,), size, to):
+            return self._one_by_one(
+                [octets[at : at + size] for at in range(0, len(octets), size)]
+                if octets
+                else [octets],
+                to,
+            )
+        return -(-len(octets) // size)
+
+    def send_pieces(self, pieces: Sequence[memoryview], to: Address = None) -> int:
+        """The same for datagrams of one size that lie apart."""
+        if len(pieces) == 1 or not self.offloads or not self._sent(pieces, len(pieces[0]), to):
+            return self._one_by_one(pieces, to)
+        return len(pieces)
+
+    def _sent(self, pieces: Sequence[memoryview], size: int, to: Address) -> bool:
+        """Try to send a run. False: send its datagrams one by one."""
+        if not size:
+            return False
+        segment = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
+        try:
+            if to is None:
+                self._sock.sendmsg(pieces, segment)
+            else:
+                self._sock.sendmsg(pieces, segment, 0, to)
+        except OSError as error:
+            if error.errno in _NEVER:
+                self.offloads = False
+                log.debug("no runs of datagrams here (%s): one by one", error.strerror)
+            # All others too: each datagram then learns by itself what is wrong with it.
+            return False
+        return True
+
+    def _one_by_one(self, pieces: Sequence[memoryview], to: Address) -> int:
+        sent = 0
+        for piece in pieces:
+            try:
+                if to is None:
+                    self._sock.send(piece)
+                else:
+                    self._sock.sendto(piece, to)
+            except OSError as error:
+                self._lost(error, piece)
+            else:
+                sent += 1
+        return sent
+
+
+@dataclass(slots=True)
+class Run:
+    """What one call received: `length` octets, datagrams of `size` each but the last."""
+
+    length: int
+    size: int
+    source: tuple[str, int]
+
+
+class RunReceiver:
+    """Receives runs on one socket, which must not be read in any other way from then on: without the
+    sizes that the kernel tells beside them, datagrams would run into each other."""
+
+    def __init__(self, sock: socket.socket, *, offload: bool = True) -> None:
+        self._sock = sock
+        self.offloads = offload
+        if offload:
+            try:
+                sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+            except OSError as error:
+                self.offloads = False
+                log.debug("the kernel puts no datagrams together (%s)", error.strerror)
+
+    def receive_into(self, place: memoryview) -> Run:
+        """The next datagrams. Raises what `recvmsg` raises, `BlockingIOError` if there are none.
+        `place` should have 65,535 octets."""
+        if not self.offloads:
+            length, source = self._sock.recvfrom_into(place)
+            return Run(length, length, source)
+        length, ancillary, _, source = self._sock.recvmsg_into((place,), _ANCILLARY)
+        if ancillary:
+            return Run(length, _GRO_SIZE.unpack(ancillary[0][2])[0], source)
+        return Run(length, length, source)
