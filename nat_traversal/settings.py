@@ -131,6 +131,11 @@ class ServerSettings:
     def __post_init__(self) -> None:
         check(self)
 
+    @property
+    def lease(self) -> float:
+        """For how long an id is claimed of the store: past the silence that ends a connection."""
+        return (self.silence_heartbeats + 1.0) * self.heartbeat
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:

@@ -10,7 +10,7 @@ from nat_traversal.machine.events import Action, Event, TimerFired
 
 
 class Machine(Protocol):
-    """An `Agent` or a `Rendezvous`."""
+    """An `Agent` or a `StandaloneServer`."""
 
     def handle(self, event: Event, now: float) -> list[Action]: ...
 

@@ -33,7 +33,7 @@ Problem = Callable[[str], None]
 class _ListenFlow:
     """One local program that sent to `--listen`."""
 
-    key: tuple[tuple[str, int], bytes]
+    key: tuple[tuple[str, int], str]
     number: int
     source: tuple[str, int]
     local: Local
@@ -65,7 +65,7 @@ class Listener:
         self._counters = counters
         self._problem = problem
         self._loop = asyncio.get_running_loop()
-        self._flows: OrderedDict[tuple[tuple[str, int], bytes], _ListenFlow] = OrderedDict()
+        self._flows: OrderedDict[tuple[tuple[str, int], str], _ListenFlow] = OrderedDict()
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
@@ -133,7 +133,7 @@ class Listener:
     def _flow(
         self, path: DataPath, source: tuple[str, int], local: Local, now: float
     ) -> _ListenFlow:
-        key = (source, local[0][2] if local else b"")
+        key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= MAX_FLOWS:

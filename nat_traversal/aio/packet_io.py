@@ -9,6 +9,7 @@ import socket
 import struct
 
 from nat_traversal.errors import UsageError
+from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint
 
 SOCKET_BUFFER = 4 << 20
@@ -16,12 +17,16 @@ SOCKET_BUFFER = 4 << 20
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO = struct.Struct("=I4s4s")
 _PKTINFO_6 = struct.Struct("=16sI")
+_PKTINFO_KINDS = (
+    (socket.IPPROTO_IP, IP_PKTINFO),
+    (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO),
+)
 _ANCILLARY = socket.CMSG_SPACE(_PKTINFO_6.size)
 SPARE_FILES = 64
 """File descriptors kept for everything that comes and goes without being counted."""
 
-Local = list[tuple[int, int, bytes]] | None
-"""Ancillary data that makes an answer leave from the address that was asked; None: no need."""
+Local = LocalAddress | None
+"""The address to answer from; None: the socket is bound to it."""
 
 
 def open_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:  # noqa: S104
@@ -55,7 +60,10 @@ class AnsweringSocket:
     def __init__(self, host: str, port: int) -> None:
         self.sock = open_udp(host, port)
         self._wildcard = self.sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104
-        if self._wildcard and self.sock.family == socket.AF_INET:
+        self._family = self.sock.family
+        self._asked: tuple[bytes, Local] = (b"", None)
+        """The last ancillary data and what it says: most datagrams are sent to one address."""
+        if self._wildcard and self._family == socket.AF_INET:
             self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         elif self._wildcard:
             self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -65,31 +73,42 @@ class AnsweringSocket:
         return endpoint_of(self.sock.getsockname())
 
     def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
-        """One datagram: its length, source and `Local`. Raises what `recvmsg` raises."""
+        """One datagram: its length, source and the address it was sent to. Raises what `recvmsg` raises."""
         if not self._wildcard:
             length, source = self.sock.recvfrom_into(view)
             return length, source, None
         length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)
         local: Local = None
         for level, kind, data in ancillary:
-            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                # ipi_spec_dst: an address of this host even where a broadcast address was asked
-                _, here, _ = _PKTINFO.unpack(data)
-                local = [(level, kind, _PKTINFO.pack(0, here, bytes(4)))]
-            elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-                here, _ = _PKTINFO_6.unpack(data)
-                local = [(level, kind, _PKTINFO_6.pack(here, 0))]
+            if (level, kind) in _PKTINFO_KINDS:
+                if data != self._asked[0]:
+                    self._asked = (data, self._address_in(data))
+                local = self._asked[1]
         return length, source, local
 
     def answer(self, data: memoryview | bytes, destination: tuple[str, int], local: Local) -> None:
-        """Send from the address in `local`. Raises what `sendmsg` raises."""
+        """Send from the address `local`. Raises what `sendmsg` raises."""
         if local is None:
             self.sock.sendto(data, destination)
         else:
-            self.sock.sendmsg([data], local, 0, destination)
+            self.sock.sendmsg([data], [self._sent_from(local)], 0, destination)
 
     def close(self) -> None:
         self.sock.close()
+
+    def _address_in(self, data: bytes) -> LocalAddress:
+        if self._family == socket.AF_INET:
+            # ipi_spec_dst: an address of this host even where a broadcast address was asked
+            _, here, _ = _PKTINFO.unpack(data)
+        else:
+            here, _ = _PKTINFO_6.unpack(data)
+        return LocalAddress(socket.inet_ntop(self._family, here))
+
+    def _sent_from(self, local: LocalAddress) -> tuple[int, int, bytes]:
+        here = socket.inet_pton(self._family, local.address)
+        if self._family == socket.AF_INET:
+            return socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(0, here, bytes(4))
+        return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO_6.pack(here, 0)
 
 
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:

@@ -21,7 +21,8 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import Rendezvous
+from nat_traversal.machine.counters import Counters
+from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import decode, encode
@@ -35,7 +36,7 @@ class Server(Driver):
 
     def __init__(
         self,
-        rendezvous: Rendezvous,
+        rendezvous: StandaloneServer,
         udp: AnsweringSocket,
         on_notice: Callable[[e.Notice], None],
         settings: ServerSettings,
@@ -48,8 +49,15 @@ class Server(Driver):
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
         self._tcp: asyncio.Server | None = None
-        self.dropped_datagrams = 0
+        self._dropped_datagrams = rendezvous.counters.counter(
+            "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
+        )
         self.rendezvous = rendezvous
+
+    @property
+    def counters(self) -> Counters:
+        """What was dropped and refused, and why."""
+        return self.rendezvous.counters
 
     @property
     def endpoint(self) -> Endpoint:
@@ -103,7 +111,7 @@ class Server(Driver):
                 try:
                     self._udp.answer(encode(datagram), destination.sockaddr, local)
                 except OSError as error:
-                    self.dropped_datagrams += 1
+                    self._dropped_datagrams.value += 1
                     log.debug("no answer to %s: %s", destination, error)
             case e.Tell(notice):
                 self._on_notice(notice)
@@ -125,7 +133,7 @@ class Server(Driver):
             try:
                 datagram = decode(bytes(self._buffer[:length]))
             except WireError as error:
-                self.dropped_datagrams += 1
+                self._dropped_datagrams.value += 1
                 log.debug("dropped a datagram from %s: %s", source, error)
                 continue
             self.feed(e.DatagramArrived(datagram, endpoint_of(source), local=local))
@@ -149,7 +157,7 @@ async def serve(
     settings = _affordable(settings or ServerSettings())
     tcp, udp = _bind_both(host, port)
     server = Server(
-        Rendezvous(rng=rng or random.SystemRandom(), settings=settings),
+        StandaloneServer(rng=rng or random.SystemRandom(), settings=settings),
         udp,
         on_notice or _ignore,
         settings,

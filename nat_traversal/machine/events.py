@@ -7,7 +7,6 @@ also tells notices, which are for people and programs that use the package.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
@@ -15,6 +14,13 @@ from nat_traversal.wire.messages import Candidate, Message, PeerState, Role, Unk
 
 ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """The IP address of this host that a datagram was sent to; the answer has to leave from it."""
+
+    address: str
 
 
 # Events
@@ -59,8 +65,8 @@ class DatagramArrived:
     source: Endpoint
     generation: int = 0
     """At a client: the socket it came in by."""
-    local: Any = None
-    """At a server: where it was sent to, handed back with the answer so that it leaves from there."""
+    local: LocalAddress | None = None
+    """At a server that listens on every address: the one that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ class SendDatagram:
     datagram: Datagram
     destination: Endpoint | None
     generation: int = 0
-    local: Any = None
+    local: LocalAddress | None = None
+    """At a server: the address to send from; None leaves it to the kernel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,357 +1,395 @@
-"""The server as a machine without I/O: who is registered, who is alive, who wants whom.
-
-What a pair does is in `session`. Every table here has a cap and an expiry.
-"""
+"""The server as a machine without I/O: ties together who is here, who lives, and what each pair does."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
-from nat_traversal.server.session import Member, Session
+from nat_traversal.server.challenge import ChallengeDue, Challenges
+from nat_traversal.server.member import Member
+from nat_traversal.server.rate import Allowance
+from nat_traversal.server.registry import (
+    EarlyAnnounce,
+    EarlyAnnounces,
+    Host,
+    Registration,
+    Registry,
+)
+from nat_traversal.server.session import Session, numbers
+from nat_traversal.server.store import (
+    Claim,
+    Claimed,
+    Held,
+    Holder,
+    LookedUp,
+    LookUp,
+    PeerLeft,
+    Publish,
+    Release,
+    Signalled,
+    StoreAnswer,
+    StoreRequest,
+)
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.control import MAX_COUNTER
-from nat_traversal.wire.datagrams import Announce, Announced
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(slots=True, eq=False)
-class _Client:
-    """One control connection, and whom it registered."""
-
-    connection: e.ConnectionId
-    heard_at: float
-    allowance: float
-    allowance_at: float
-    register: m.Register | None = None
-    member: Member | None = None
-    session: Session | None = None
-    contenders: list[_Client] = field(default_factory=list)
-    """Who want this client's id, while this client is challenged to show that it is alive."""
+ServerEvent = e.Event | StoreAnswer
+ServerAction = e.Action | StoreRequest
 
 
 @dataclass(frozen=True, slots=True)
-class _EarlyAnnounce:
-    """An announce whose registration is on its way."""
+class LivenessDue:
+    """The timer's name: look whether this connection lives."""
 
-    announce: Announce
-    source: Endpoint
-    local: Any
-    until: float
-
-
-@dataclass(slots=True)
-class Counters:
-    """What was dropped, and why; for the log and for tests."""
-
-    unknown_announces: int = 0
-    ignored_datagrams: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
+    connection: e.ConnectionId
 
 
 class Rendezvous:
-    """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`."""
+    """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`.
 
-    def __init__(self, *, rng: random.Random, settings: ServerSettings | None = None) -> None:
+    Requests to the store are among the actions, their answers among the events. Every table here
+    has a cap and an expiry.
+    """
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        settings: ServerSettings | None = None,
+        counters: Counters | None = None,
+    ) -> None:
         self._rng = rng
         self._settings = settings or ServerSettings()
         self._timers = Timers()
-        self._attempts = (1 + number % MAX_COUNTER for number in itertools.count())
-        self._transactions = (1 + number % MAX_COUNTER for number in itertools.count())
-        self._clients: dict[e.ConnectionId, _Client] = {}
-        self._by_id: dict[str, _Client] = {}
-        self._by_token: dict[bytes, _Client] = {}
-        self._early: dict[bytes, _EarlyAnnounce] = {}
-        self.counters = Counters()
+        self._attempts = numbers()
+        self._transactions = numbers()
+        self._registry = Registry()
+        self._early = EarlyAnnounces(self._settings.early_announces, self._settings.early_within)
+        self._challenges = Challenges(self._timers, self._settings.challenge_within, self._ping)
+        self.counters = counters or Counters()
+        self._unknown_announces = self.counters.counter(
+            "announces-unknown", "an announce with a token that nobody has registered"
+        )
+        self._ignored_datagrams = self.counters.counter(
+            "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
+        )
 
     @property
     def registered(self) -> frozenset[str]:
         """The ids that are registered now."""
-        return frozenset(self._by_id)
+        return self._registry.ids
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
         return self._timers.deadline()
 
-    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+    def handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
         """One event in, actions out, in the order in which to carry them out."""
-        return list(self._dispatch(event, now))
-
-    def _dispatch(self, event: e.Event, now: float) -> Iterator[e.Action]:
         match event:
             case e.ControlOpened(connection):
-                yield from self._connection_opened(connection, now)
+                return self._connection_opened(connection, now)
             case e.ControlReceived(message, connection):
-                if (client := self._clients.get(connection)) is not None:
-                    yield from self._message_arrived(client, message, now)
+                host = self._registry.get(connection)
+                return self._message_arrived(host, message, now) if host else []
             case e.ControlGarbled(reason, connection):
-                if (client := self._clients.get(connection)) is not None:
-                    yield from self._refuse(client, m.ErrorCode.BAD_MESSAGE, reason, now)
+                host = self._registry.get(connection)
+                return self._refuse(host, m.ErrorCode.BAD_MESSAGE, reason) if host else []
             case e.ControlBroken(_, connection):
-                if (client := self._clients.get(connection)) is not None:
-                    yield from self._forget(client, now)
+                host = self._registry.get(connection)
+                return self._forget(host) if host else []
             case e.DatagramArrived(Announce() as announce, source, _, local) if source.port:
-                yield from self._announce_arrived(announce, source, local, now)
+                return self._announce_arrived(EarlyAnnounce(announce, source, local), now)
             case e.DatagramArrived():
-                self.counters.ignored_datagrams += 1
+                self._ignored_datagrams.value += 1
+                return []
             case e.TimerFired():
-                for name in self._timers.due(now):
-                    yield from self._timer_fired(name, now)
+                return self._timer_fired(now)
             case e.StopRequested():
-                yield from [e.CloseControl(connection) for connection in self._clients]
+                return self._stop()
+            case _:
+                return self._store_answered(event, now)
 
     # Connections
 
-    def _connection_opened(self, connection: e.ConnectionId, now: float) -> Iterator[e.Action]:
-        if len(self._clients) >= self._settings.connections:
+    def _connection_opened(self, connection: e.ConnectionId, now: float) -> list[ServerAction]:
+        actions: list[ServerAction] = []
+        most = self._settings.connections
+        if len(self._registry) >= most:
             # Those who have not registered yet make room, the oldest first; others keep their place.
-            oldest = next((c for c in self._clients.values() if c.register is None), None)
-            text = f"the server is full: {self._settings.connections} connections"
+            oldest = self._registry.oldest_unregistered()
+            text = f"the server is full: {most} connections"
             if oldest is None:
-                yield e.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection)
-                yield e.CloseControl(connection)
-                return
-            yield from self._refuse(oldest, m.ErrorCode.SERVER_FULL, text, now)
-        self._clients[connection] = _Client(
-            connection, heard_at=now, allowance=float(self._settings.burst), allowance_at=now
-        )
-        self._timers.set(connection, now + self._settings.register_within)
+                return [
+                    e.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection),
+                    e.CloseControl(connection),
+                ]
+            actions = self._refuse(oldest, m.ErrorCode.SERVER_FULL, text)
+        allowance = Allowance(self._settings.burst, self._settings.rate, now)
+        self._registry.add(Host(connection, allowance, heard_at=now))
+        self._timers.set(LivenessDue(connection), now + self._settings.register_within)
+        return actions
 
-    def _timer_fired(self, name: object, now: float) -> Iterator[e.Action]:
-        if isinstance(name, Session):
-            yield from name.timed_out(now)
-        elif isinstance(name, tuple):
-            yield from self._challenge_unanswered(self._clients[name[1]], now)
-        elif isinstance(name, int):
-            yield from self._check_alive(self._clients[name], now)
+    def _timer_fired(self, now: float) -> list[ServerAction]:
+        actions: list[ServerAction] = []
+        for name in self._timers.due(now):
+            match name:
+                case Session():
+                    actions += name.timed_out(now)
+                case ChallengeDue(connection):
+                    actions += self._challenge_unanswered(self._here(connection))
+                case LivenessDue(connection):
+                    actions += self._check_alive(self._here(connection), now)
+        return actions
 
-    def _check_alive(self, client: _Client, now: float) -> Iterator[e.Action]:
-        if client.register is None:
+    def _check_alive(self, host: Host, now: float) -> list[ServerAction]:
+        if host.registration is None:
             text = f"no registration within {self._settings.register_within:g} s"
-            yield from self._refuse(client, m.ErrorCode.TOO_SLOW, text, now)
-            return
+            return self._refuse(host, m.ErrorCode.TOO_SLOW, text)
         heartbeat = self._settings.heartbeat
-        silence = now - client.heard_at
+        silence = now - host.heard_at
         if silence >= self._settings.silence_heartbeats * heartbeat:
-            yield from self._refuse(
-                client, m.ErrorCode.TOO_SLOW, f"silent for {silence:.0f} s", now
-            )
-            return
-        self._timers.set(client.connection, now + heartbeat / 2)
+            return self._refuse(host, m.ErrorCode.TOO_SLOW, f"silent for {silence:.0f} s")
+        self._timers.set(LivenessDue(host.connection), now + heartbeat / 2)
+        actions: list[ServerAction] = []
         if silence >= heartbeat:
-            yield self._ping(client)
+            actions.append(self._ping(host.connection))
+        if host.member is not None:
+            actions.append(self._claim(host.registration.holder))
+        return actions
 
-    def _ping(self, client: _Client) -> e.Action:
-        return e.SendMessage(m.Heartbeat(next(self._transactions)), client.connection)
+    def _ping(self, connection: e.ConnectionId) -> e.Action:
+        return e.SendMessage(m.Heartbeat(next(self._transactions)), connection)
 
-    def _refuse(
-        self, client: _Client, code: m.ErrorCode, text: str, now: float
-    ) -> Iterator[e.Action]:
-        self.counters.refused[code] = self.counters.refused.get(code, 0) + 1
-        yield e.SendMessage(m.Refused(code, text), client.connection)
-        yield e.CloseControl(client.connection)
-        host_id = client.register.id if client.register else None
-        yield e.Tell(e.HostRefused(host_id, code, text))
-        yield from self._forget(client, now)
+    def _refuse(self, host: Host, code: m.ErrorCode, text: str) -> list[ServerAction]:
+        self.counters.counter(f"refused-{code}", f"a connection ended with {code}").value += 1
+        return [
+            e.SendMessage(m.Refused(code, text), host.connection),
+            e.CloseControl(host.connection),
+            e.Tell(e.HostRefused(host.id, code, text)),
+            *self._forget(host),
+        ]
 
-    def _forget(self, client: _Client, now: float) -> Iterator[e.Action]:
-        del self._clients[client.connection]
-        self._timers.cancel(client.connection)
-        self._timers.cancel(("challenge", client.connection))
-        register, session = client.register, client.session
-        if register is None:
-            return
-        holder = self._by_id.get(register.id)
-        if holder is not client:
-            if holder is not None and client in holder.contenders:
-                holder.contenders.remove(client)
-                if not holder.contenders:
-                    self._timers.cancel(("challenge", holder.connection))
-            return
-        del self._by_id[register.id]
-        if self._by_token.get(register.token) is client:
-            del self._by_token[register.token]
-        yield e.Tell(e.HostLeft(register.id))
-        if session is not None:
-            session.member_left()
-            other = self._by_id[register.peer]
-            other.session = None
-            yield e.SendMessage(m.PeerStatus(m.PeerState.LEFT), other.connection)
-        if client.contenders:
-            first, *first.contenders = client.contenders
-            yield from self._admit(first, now, client)
-            if first.contenders:
-                yield from self._challenge(first, now)
+    def _forget(self, host: Host) -> list[ServerAction]:
+        self._registry.remove(host)
+        self._timers.cancel(LivenessDue(host.connection))
+        if host.registration is None:
+            return []
+        if host.member is None:
+            self._challenges.withdraw(host.connection)
+            return []
+        actions: list[ServerAction] = [
+            Release(host.registration.holder),
+            e.Tell(e.HostLeft(host.member.id)),
+        ]
+        if host.session is not None:
+            host.session.member_left()
+            peer = host.session.peer_of(host.member)
+            self._here(peer.connection).session = None
+            actions.append(Publish(peer.id, PeerLeft(host.member.id)))
+        for connection in self._challenges.end(host.connection):
+            actions += self._claim_id_of(host, self._here(connection))
+        return actions
+
+    def _here(self, connection: e.ConnectionId) -> Host:
+        """The host at a connection that has not gone: what refers to it goes when it goes."""
+        host = self._registry.get(connection)
+        assert host is not None
+        return host
+
+    def _stop(self) -> list[ServerAction]:
+        actions: list[ServerAction] = []
+        for host in self._registry:
+            if host.registration is not None and host.member is not None:
+                actions.append(Release(host.registration.holder))
+            actions.append(e.CloseControl(host.connection))
+        return actions
 
     # Messages
 
     def _message_arrived(
-        self, client: _Client, message: m.Message | m.UnknownMessage, now: float
-    ) -> Iterator[e.Action]:
-        client.heard_at = now
-        if client.member is not None:
-            client.member.heard_at = now
-        client.allowance = min(
-            self._settings.burst,
-            client.allowance + self._settings.rate * (now - client.allowance_at) - 1.0,
-        )
-        client.allowance_at = now
-        if client.allowance < 0:
+        self, host: Host, message: m.Message | m.UnknownMessage, now: float
+    ) -> list[ServerAction]:
+        host.heard_at = now
+        if host.member is not None:
+            host.member.heard_at = now
+        if not host.allowance.take(now):
             text = f"more than {self._settings.rate:g} messages a second"
-            yield from self._refuse(client, m.ErrorCode.TOO_FAST, text, now)
-            return
-        if client.contenders:  # challenged, and alive
-            yield from self._challenge_answered(client, now)
+            return self._refuse(host, m.ErrorCode.TOO_FAST, text)
+        alive = self._challenge_answered(host)
+        return [*alive, *self._obey(host, message, now)]
+
+    def _obey(
+        self, host: Host, message: m.Message | m.UnknownMessage, now: float
+    ) -> list[ServerAction]:
         match message:
             case m.Register():
-                yield from self._register_arrived(client, message, now)
+                return self._register_arrived(host, message, now)
             case m.Heartbeat(transaction):
-                yield e.SendMessage(m.HeartbeatAnswer(transaction), client.connection)
+                return [e.SendMessage(m.HeartbeatAnswer(transaction), host.connection)]
             case m.HeartbeatAnswer():
-                pass
+                return []
             case m.UnknownMessage(type_):
                 text = f"unknown message type {type_!r}"
-                yield e.SendMessage(m.Refused(m.ErrorCode.UNKNOWN_MESSAGE, text), client.connection)
-            case _ if client.session is not None and client.member is not None:
-                yield from self._session_message(client.session, client.member, message, now)
-            case m.Retry(generation) if client.member is not None:
-                client.member.expect(generation)
+                return [
+                    e.SendMessage(m.Refused(m.ErrorCode.UNKNOWN_MESSAGE, text), host.connection)
+                ]
+            case _ if host.session is not None and host.member is not None:
+                return [*host.session.message_arrived(host.member, message, now)]
+            case m.Retry(generation) if host.member is not None:
+                host.member.expect(generation)
             case _:
-                log.debug("ignored from connection %d: %r", client.connection, message)
-
-    def _session_message(
-        self, session: Session, member: Member, message: m.Message, now: float
-    ) -> Iterator[e.Action]:
-        match message:
-            case m.HelloSent(transaction):
-                yield from session.hello_sent(member, transaction, now)
-            case m.Established(attempt, round_):
-                yield from session.established(member, attempt, round_, now)
-            case m.Retry(generation):
-                yield from session.retry(member, generation, now)
-            case _:
-                log.debug("ignored from %s: %r", member.id, message)
+                log.debug("ignored from connection %d: %r", host.connection, message)
+        return []
 
     # Registration
 
-    def _register_arrived(
-        self, client: _Client, register: m.Register, now: float
-    ) -> Iterator[e.Action]:
-        if client.register is not None:
-            yield from self._refuse(
-                client, m.ErrorCode.BAD_MESSAGE, "a connection registers once", now
-            )
-            return
+    def _register_arrived(self, host: Host, register: m.Register, now: float) -> list[ServerAction]:
+        if host.registration is not None:
+            return self._refuse(host, m.ErrorCode.BAD_MESSAGE, "a connection registers once")
         if PROTOCOL_VERSION not in register.versions:
             text = f"the server speaks version {PROTOCOL_VERSION} only: update the older side"
-            yield from self._refuse(client, m.ErrorCode.UNSUPPORTED_VERSION, text, now)
-            return
+            return self._refuse(host, m.ErrorCode.UNSUPPORTED_VERSION, text)
         if register.id == register.peer:
             text = f"{register.id!r} cannot be its own peer: give the two hosts different ids"
-            yield from self._refuse(client, m.ErrorCode.BAD_ID, text, now)
-            return
-        client.register = register
-        self._timers.set(client.connection, now + self._settings.heartbeat)
-        holder = self._by_id.get(register.id)
-        if holder is None:
-            yield from self._admit(client, now)
-        elif holder.register is not None and holder.register.token == register.token:
-            # The same process again: its old connection is dead, whatever TCP thinks.
-            yield from self._challenge_answered(holder, now)
-            holder.contenders = [client]
-            text = "this client has connected again"
-            yield from self._refuse(holder, m.ErrorCode.REPLACED, text, now)
-        else:
-            holder.contenders.append(client)
-            if len(holder.contenders) == 1:
-                yield from self._challenge(holder, now)
+            return self._refuse(host, m.ErrorCode.BAD_ID, text)
+        holder = Holder(register.id, register.peer, host.connection)
+        host.registration = Registration(register, holder)
+        self._timers.set(LivenessDue(host.connection), now + self._settings.heartbeat)
+        return [self._claim(holder)]
 
-    def _challenge(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        self._timers.set(("challenge", holder.connection), now + self._settings.challenge_within)
-        yield self._ping(holder)
+    def _claim(self, holder: Holder) -> StoreRequest:
+        return Claim(holder, self._settings.lease)
 
-    def _challenge_answered(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        contenders, holder.contenders = holder.contenders, []
-        self._timers.cancel(("challenge", holder.connection))
-        for contender in contenders:
-            yield from self._refuse_id(contender, now)
+    def _claim_id_of(self, gone: Host, host: Host) -> list[ServerAction]:
+        """`host` wants the id that `gone` had. If both are one process, what it announced counts."""
+        assert host.registration is not None
+        assert gone.registration is not None
+        if gone.registration.register.token == host.registration.register.token:
+            host.registration = replace(host.registration, before=gone.member)
+        return [self._claim(host.registration.holder)]
 
-    def _challenge_unanswered(self, holder: _Client, now: float) -> Iterator[e.Action]:
-        text = f"no answer within {self._settings.challenge_within:g} s, and another client has come with this id"
-        yield from self._refuse(holder, m.ErrorCode.REPLACED, text, now)
+    def _challenge_answered(self, holder: Host) -> list[ServerAction]:
+        """The holder lives: who wants its id has to choose another."""
+        actions: list[ServerAction] = []
+        for contender in self._challenges.end(holder.connection):
+            actions += self._refuse_id(self._here(contender))
+        return actions
 
-    def _refuse_id(self, client: _Client, now: float) -> Iterator[e.Action]:
-        assert client.register is not None
-        text = f"the id {client.register.id!r} is in use by another client: choose another --id"
-        yield from self._refuse(client, m.ErrorCode.ID_IN_USE, text, now)
+    def _challenge_unanswered(self, holder: Host) -> list[ServerAction]:
+        within = self._settings.challenge_within
+        text = f"no answer within {within:g} s, and another client has come with this id"
+        return self._refuse(holder, m.ErrorCode.REPLACED, text)
 
-    def _admit(
-        self, client: _Client, now: float, before: _Client | None = None
-    ) -> Iterator[e.Action]:
-        """The id is `client`'s from now on; until now it was that of `before`, if of anybody."""
-        register = client.register
-        assert register is not None
+    def _refuse_id(self, host: Host) -> list[ServerAction]:
+        text = f"the id {host.id!r} is in use by another client: choose another --id"
+        return self._refuse(host, m.ErrorCode.ID_IN_USE, text)
+
+    # The store's answers
+
+    def _store_answered(self, answer: StoreAnswer, now: float) -> list[ServerAction]:
+        match answer:
+            case Claimed(holder):
+                host = self._registry.get(holder.connection)
+                if host is None:
+                    return [Release(holder)]
+                return self._admit(host) if host.member is None else []
+            case Held(claimant, holder):
+                host = self._registry.get(claimant.connection)
+                return self._contend(host, holder, now) if host else []
+            case LookedUp(asker, found):
+                host = self._registry.get(asker.connection)
+                return self._introduce(host, found, now) if host else []
+            case Signalled(holder, PeerLeft()):
+                if self._registry.get(holder.connection) is None:
+                    return []
+                return [e.SendMessage(m.PeerStatus(m.PeerState.LEFT), holder.connection)]
+
+    def _contend(self, host: Host, holder: Holder, now: float) -> list[ServerAction]:
+        """The id that `host` wants is `holder`'s."""
+        if host.member is not None:
+            text = "its lease ran out, and another client has come with this id"
+            return self._refuse(host, m.ErrorCode.REPLACED, text)
+        rival = self._registry.get(holder.connection)
+        if rival is None:
+            return self._refuse_id(host)
+        assert rival.registration is not None
+        assert host.registration is not None
+        if rival.registration.register.token != host.registration.register.token:
+            return [*self._challenges.contend(host.connection, rival.connection, now)]
+        # The same process again: its old connection is dead, whatever TCP thinks.
+        return [
+            *self._challenge_answered(rival),
+            *self._refuse(rival, m.ErrorCode.REPLACED, "this client has connected again"),
+            *self._claim_id_of(rival, host),
+        ]
+
+    def _admit(self, host: Host) -> list[ServerAction]:
+        """The id is `host`'s from now on."""
+        registration = host.registration
+        assert registration is not None
+        register = registration.register
         member = Member(
-            register.id, client.connection, register.generation, self._settings.longest_round_trip
+            register.id, host.connection, register.generation, self._settings.longest_round_trip
         )
-        if before is not None and before.register and before.register.token == register.token:
-            member.inherit(before.member)
-        client.member = member
-        self._by_id[register.id] = client
-        self._by_token[register.token] = client
-        yield e.Tell(e.HostRegistered(register.id, register.peer))
-        yield e.SendMessage(
-            m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat),
-            client.connection,
-        )
-        other = self._by_id.get(register.peer)
-        mutual = (
-            other is not None and other.register is not None and other.register.peer == register.id
-        )
-        if other is None or other.member is None or not mutual:
-            yield e.SendMessage(m.PeerStatus(m.PeerState.ABSENT), client.connection)
+        if registration.before is not None:
+            member.inherit(registration.before)
+        self._registry.admit(host, registration, member)
+        accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
+        return [
+            e.Tell(e.HostRegistered(register.id, register.peer)),
+            e.SendMessage(accepted, host.connection),
+            LookUp(register.peer, registration.holder),
+        ]
+
+    def _introduce(self, host: Host, found: Holder | None, now: float) -> list[ServerAction]:
+        """`found` has the id that `host` wants for its peer, or nobody has."""
+        assert host.registration is not None
+        assert host.member is not None
+        actions: list[ServerAction] = []
+        other = self._registry.get(found.connection) if found else None
+        is_mutual = found is not None and found.peer == host.member.id
+        if host.session is not None:
+            pass  # the other one's look-up was faster
+        elif other is None or other.member is None or not is_mutual:
+            actions.append(e.SendMessage(m.PeerStatus(m.PeerState.ABSENT), host.connection))
         else:
             session = Session(
-                (member, other.member), self._attempts, self._timers, self._rng, self._settings
+                (host.member, other.member),
+                attempts=self._attempts,
+                timers=self._timers,
+                rng=self._rng,
+                settings=self._settings,
             )
-            client.session = other.session = session
-            for each in (client, other):
-                yield e.SendMessage(m.PeerStatus(m.PeerState.PRESENT), each.connection)
-            yield from session.begin(now)
-        early = self._early.pop(register.token, None)
-        if early is not None and early.until >= now:
-            yield from self._announce_arrived(early.announce, early.source, early.local, now)
+            host.session = other.session = session
+            present = m.PeerStatus(m.PeerState.PRESENT)
+            actions += [e.SendMessage(present, each.connection) for each in (host, other)]
+            actions += session.begin(now)
+        early = self._early.take(host.registration.register.token, now)
+        return [*actions, *(self._announce_arrived(early, now) if early else ())]
 
     # Announces
 
-    def _announce_arrived(
-        self, announce: Announce, source: Endpoint, local: object, now: float
-    ) -> Iterator[e.Action]:
-        client = self._by_token.get(announce.token)
-        if client is None or client.register is None or client.member is None:
-            self.counters.unknown_announces += 1
-            self._early.pop(announce.token, None)
-            self._early[announce.token] = _EarlyAnnounce(
-                announce, source, local, now + self._settings.early_within
-            )
-            if len(self._early) > self._settings.early_announces:
-                del self._early[next(iter(self._early))]
-            return
-        if not client.member.announced(announce.generation, source):
-            return
-        other = self._by_id.get(client.register.peer)
-        known = other.member.mapped if client.session and other and other.member else None
-        answer = Announced(announce.transaction, source, (known,) if known else ())
-        yield e.SendDatagram(answer, source, local=local)
-        if client.session is not None:
-            yield from client.session.gathered_more(now)
+    def _announce_arrived(self, arrived: EarlyAnnounce, now: float) -> list[ServerAction]:
+        announce, source = arrived.announce, arrived.source
+        host = self._registry.with_token(announce.token)
+        if host is None or host.member is None:
+            self._unknown_announces.value += 1
+            self._early.keep(arrived, now)
+            return []
+        if not host.member.announced(announce.generation, m.Candidate("srflx", source)):
+            return []
+        session = host.session
+        known = session.peer_of(host.member).endpoints[:MAX_CANDIDATES] if session else ()
+        answer = Announced(announce.transaction, source, known)
+        actions: list[ServerAction] = [e.SendDatagram(answer, source, local=arrived.local)]
+        if session is not None:
+            actions += session.socket_shown(now)
+        return actions

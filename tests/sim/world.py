@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from nat_traversal.client.agent import Agent, PathState
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import Rendezvous
+from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
@@ -180,7 +180,7 @@ class Server(_Driver):
 
     def __init__(self, world: World, settings: ServerSettings | None, rng: random.Random) -> None:
         self._settings, self._rng = settings, rng
-        self.rendezvous = Rendezvous(rng=rng, settings=settings)
+        self.rendezvous = StandaloneServer(rng=rng, settings=settings)
         super().__init__(world, self.rendezvous)
         self.ends: dict[e.ConnectionId, End] = {}
         self._last = 0
@@ -240,7 +240,7 @@ class Server(_Driver):
     def restart(self) -> None:
         """A new process, which knows nothing."""
         self.is_up = True
-        self._machine = self.rendezvous = Rendezvous(rng=self._rng, settings=self._settings)
+        self._machine = self.rendezvous = StandaloneServer(rng=self._rng, settings=self._settings)
         self.listen()
 
     def carry_out(self, action: e.Action) -> None:
@@ -252,7 +252,9 @@ class Server(_Driver):
                 self.ends[number].close()
             case e.SendDatagram(datagram, destination, _, local):
                 assert destination is not None
-                self.world.net.send_from_server(local, destination, datagrams.encode(datagram))
+                assert local is not None
+                source = Endpoint(local.address, SERVER.port)
+                self.world.net.send_from_server(source, destination, datagrams.encode(datagram))
             case e.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
 
@@ -262,7 +264,7 @@ class Server(_Driver):
                 datagram = datagrams.decode(data)
             except WireError:
                 return
-            self.feed(e.DatagramArrived(datagram, source, local=local))
+            self.feed(e.DatagramArrived(datagram, source, local=e.LocalAddress(local.address)))
 
         return receive
 

@@ -300,15 +300,15 @@ class TestUdp:
                     if length % 50 == 0:  # no more than its socket holds
                         await asyncio.sleep(0)
                 await a_pair_connects(server.endpoint)
-                assert server.dropped_datagrams > 0
+                assert server.counters["datagrams-dropped"] > 0
                 assert not program.has_received()
 
     async def test_an_announce_of_nobody_gets_no_answer(self) -> None:
         async with a_server() as (server, _):
             with Program() as program:
                 program.send(announce(b"?" * 16), server.endpoint)
-                counters = server.rendezvous.counters
-                await eventually(lambda: counters.unknown_announces == 1, "it is counted")
+                counters = server.counters
+                await eventually(lambda: counters["announces-unknown"] == 1, "it is counted")
                 assert not program.has_received()
 
     async def test_an_answer_that_cannot_be_sent_is_counted(
@@ -320,7 +320,7 @@ class TestUdp:
             with Program() as program, monkeypatch.context() as patch:
                 patch.setattr(server._udp, "answer", _no_buffer)
                 program.send(announce(), server.endpoint)
-                await eventually(lambda: server.dropped_datagrams == 1, "it is counted")
+                await eventually(lambda: server.counters["datagrams-dropped"] == 1, "it is counted")
             await a_pair_connects_with(server.endpoint, wire)
 
     async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from nat_traversal.errors import LocalProtocolError
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.methods import handshake
 from nat_traversal.server import session
+from nat_traversal.server.methods import ordered_hello
 
 Table = Mapping[tuple[Any, Any], Any]
 MACHINES: dict[str, tuple[Table, Enum, set[Enum]]] = {
@@ -33,7 +34,12 @@ MACHINES: dict[str, tuple[Table, Enum, set[Enum]]] = {
         handshake.HandshakeState.WAITING,
         {handshake.HandshakeState.ESTABLISHED},
     ),
-    "session": (session.TABLE, session.SessionState.GATHERING, set()),
+    "session": (session.TABLE, session.SessionState.IDLE, set()),
+    "ordered hello, server": (
+        ordered_hello.TABLE,
+        ordered_hello.RoundState.GATHERING,
+        {ordered_hello.RoundState.OVER},
+    ),
 }
 """Table, first state, final states."""
 
@@ -74,6 +80,7 @@ def test_every_state_and_trigger_of_the_vocabulary_is_used() -> None:
         (agent.TABLE, agent.PathState, agent.PathTrigger),
         (both, handshake.HandshakeState, handshake.HandshakeTrigger),
         (session.TABLE, session.SessionState, session.SessionTrigger),
+        (ordered_hello.TABLE, ordered_hello.RoundState, ordered_hello.RoundTrigger),
     ):
         assert states_of(table) == set(states)
         assert {trigger for _, trigger in table} == set(triggers)

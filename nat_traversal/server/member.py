@@ -1,0 +1,71 @@
+"""One host of a pair as the server knows it: its newest socket, its candidates, its round trip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Candidate
+
+
+class SocketState(Enum):
+    """What the server knows of a host's newest socket."""
+
+    AWAITED = auto()  # its announce is to come
+    FRESH = auto()  # announced, and no round has used it
+    USED = auto()  # a round has, or the host has closed it: the next round needs another
+
+
+@dataclass(slots=True)
+class Member:
+    """One host of a pair, as the server knows it."""
+
+    id: str
+    connection: e.ConnectionId
+    generation: int
+    """The newest socket; 0: the host is connected already and wants no attempt."""
+    round_trip: float
+    """Seconds from the last order to the answer that it has been obeyed."""
+    socket: SocketState = field(init=False)
+    established: bool = field(init=False)
+    """The host has a path, as far as it has told."""
+    candidates: tuple[Candidate, ...] = ()
+    """Where its newest socket may be reached, the newest address of each kind."""
+    heard_at: float = 0.0
+    """When the last message came."""
+
+    def __post_init__(self) -> None:
+        self.established = self.generation == 0
+        self.socket = SocketState.USED if self.established else SocketState.AWAITED
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The candidates' addresses and ports."""
+        return tuple(candidate.endpoint for candidate in self.candidates)
+
+    def announced(self, generation: int, seen: Candidate) -> bool:
+        """An announce came. False if it is a late one of an older socket, and changes nothing."""
+        if generation < self.generation or self.generation == 0:
+            return False
+        if generation > self.generation:
+            self.candidates = ()
+        if generation > self.generation or self.socket is SocketState.AWAITED:
+            self.socket = SocketState.FRESH
+        others = tuple(known for known in self.candidates if known.kind != seen.kind)
+        self.generation, self.candidates = generation, (*others, seen)
+        return True
+
+    def inherit(self, before: Member) -> None:
+        """The same process on its connection before: the announce of the socket that it registers
+        with now may have been faster than this registration, and is not repeated soon."""
+        if before.candidates and before.generation == self.generation != 0:
+            self.candidates, self.socket = before.candidates, SocketState.FRESH
+
+    def expect(self, generation: int) -> None:
+        """The host has no path, and announces the socket `generation`: perhaps it already has."""
+        self.established = False
+        if generation != self.generation or self.socket is not SocketState.FRESH:
+            self.generation, self.candidates = generation, ()
+            self.socket = SocketState.AWAITED

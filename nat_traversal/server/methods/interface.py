@@ -1,0 +1,75 @@
+"""What a session needs of a method: it drives one attempt, and knows itself when that has ended."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from nat_traversal.machine import events as e
+from nat_traversal.server.member import Member
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Both hosts have proof of a path, in this round."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoPath:
+    """The attempt is over without a path. `text` is for people."""
+
+    verdict: m.Verdict
+    text: str
+
+
+Outcome = Proven | NoPath
+
+
+class Method(Protocol):
+    """One attempt by one method: from the wish for a path to its verdict."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the attempt ended; None while it goes on. After it the session calls nothing more."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a fresh socket that a host shows now still belongs to this attempt."""
+
+    def begin(self, now: float) -> list[e.Action]:
+        """The attempt begins: either host may have a fresh socket, or need one."""
+
+    def socket_shown(self, now: float) -> list[e.Action]:
+        """The server has seen a host's socket, and the `Member` has it."""
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+        """A host has said something. What does not fit is late, and ignored."""
+
+    def timed_out(self, now: float) -> list[e.Action]:
+        """The deadline is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an attempt is made of, whatever the method."""
+
+    number: int
+    members: tuple[Member, Member]
+    """Sorted by id, so that roles follow from nothing that happens."""
+    transactions: Iterator[int]
+    """Numbers for orders, none used twice in the session until they wrap."""
+    rng: random.Random
+    settings: ServerSettings
+
+
+MakeMethod = Callable[[Attempt], Method]

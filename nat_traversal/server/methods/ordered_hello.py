@@ -1,0 +1,259 @@
+"""The contract's method at the server: rounds of HELLO 1, 2 and 3 in order, roles swapped in the second."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.methods.interface import Attempt, NoPath, Outcome, Proven
+from nat_traversal.wire import TOKEN_BYTES
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
+
+ROUNDS = 2
+"""Rounds in an attempt: the contract's order, then with A and B swapped."""
+
+
+class RoundState(Enum):
+    """Named by what the server waits for."""
+
+    GATHERING = auto()  # both announces
+    CALLING = auto()  # A says that HELLO 1 is out
+    OPENING = auto()  # B says that HELLO 2 is out
+    ANSWERING = auto()  # both sides' proof, after the order of HELLO 3
+    OVER = auto()  # nothing: both have proof, or the attempt failed
+
+
+class RoundTrigger(Enum):
+    """What can happen in an attempt."""
+
+    GATHERED = auto()
+    SENT = auto()
+    PROVEN = auto()
+    NEXT_ROUND = auto()
+    FAIL = auto()
+
+
+_S, _T = RoundState, RoundTrigger
+TABLE = {
+    (_S.GATHERING, _T.GATHERED): _S.CALLING,
+    (_S.GATHERING, _T.FAIL): _S.OVER,
+    (_S.CALLING, _T.SENT): _S.OPENING,
+    (_S.CALLING, _T.FAIL): _S.OVER,
+    (_S.OPENING, _T.SENT): _S.ANSWERING,
+    (_S.OPENING, _T.FAIL): _S.OVER,
+    (_S.ANSWERING, _T.SENT): _S.ANSWERING,
+    (_S.ANSWERING, _T.PROVEN): _S.OVER,
+    (_S.ANSWERING, _T.NEXT_ROUND): _S.GATHERING,
+    (_S.ANSWERING, _T.FAIL): _S.OVER,
+}
+_ORDER_OF_STATE = {
+    _S.CALLING: (m.Role.A, 1),
+    _S.OPENING: (m.Role.B, 2),
+    _S.ANSWERING: (m.Role.A, 3),
+}
+
+
+class OrderedHello:
+    """One attempt. The host whose id sorts first is A in odd rounds."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._settings = attempt.settings
+        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
+        self._outcome: Outcome | None = None
+        self._round = 0
+        self._transaction: int | None = None
+        """Of the order that is out."""
+        self._deadline = 0.0
+        self._ends_at = 0.0
+        """When the gathering ends at the latest; its deadline is earlier, once."""
+        self._asked_at: float | None = None
+        self._ordered_at = 0.0
+        self._opened_at = 0.0
+        self._is_acknowledged = False
+
+    @property
+    def state(self) -> RoundState:
+        return self._machine.state
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the attempt ended; None while it goes on."""
+        return self._outcome
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+        return None if self.state is _S.OVER else self._deadline
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a fresh socket that a host shows now still belongs to this attempt."""
+        return self.state is _S.GATHERING
+
+    def begin(self, now: float) -> list[e.Action]:
+        """The first round's gathering."""
+        return self._gather(now)
+
+    def socket_shown(self, now: float) -> list[e.Action]:
+        """A member's socket was seen: begin the round if that was the last thing missing."""
+        if self.state is not _S.GATHERING or self._not_seen():
+            return []
+        self._round += 1
+        self._machine.fire(_T.GATHERED)
+        token = self._attempt.rng.randbytes(TOKEN_BYTES)
+        actions: list[e.Action] = []
+        for role in (m.Role.A, m.Role.B):
+            member, other = self._in_role(role), self._peer_of(role)
+            member.socket, member.established = SocketState.USED, False
+            start = m.StartRound(self._attempt.number, self._round, role, token, other.candidates)
+            actions.append(e.SendMessage(start, member.connection))
+        return [*actions, self._order(now)]
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+        """A host has said something. What does not fit is late, and ignored."""
+        match message:
+            case m.HelloSent(transaction):
+                return self._hello_sent(member, transaction, now)
+            case m.Established(attempt, round_):
+                self._established(member, attempt, round_, now)
+        return []
+
+    def timed_out(self, now: float) -> list[e.Action]:
+        """The deadline is due: ask the silent hosts, swap the roles, or end the attempt."""
+        if self.state is _S.GATHERING and self._asked_at is None:
+            self._asked_at = now
+            self._deadline = self._ends_at
+            return [
+                e.SendMessage(m.Heartbeat(self._next_transaction()), member.connection)
+                for member in self._not_seen()
+            ]
+        if self.state is _S.GATHERING:
+            self._fail(*self._not_gathered())
+        elif self.state in (_S.CALLING, _S.OPENING):
+            role, step = _ORDER_OF_STATE[self.state]
+            silent = self._in_role(role).id
+            text = f"{silent} did not obey the order to send HELLO {step}"
+            self._fail(m.Verdict.PEER_SILENT, text)
+        elif self._round < ROUNDS:
+            self._machine.fire(_T.NEXT_ROUND)
+            return self._gather(now)
+        else:
+            self._fail(m.Verdict.NO_PATH, self._no_path())
+        return []
+
+    def _gather(self, now: float) -> list[e.Action]:
+        """Step 1: both need a socket that no round has used."""
+        actions: list[e.Action] = []
+        way = 0.0
+        for member in self._attempt.members:
+            if member.socket is SocketState.USED:
+                member.expect(member.generation % MAX_COUNTER + 1)
+                way = max(way, member.round_trip)
+                actions.append(e.SendMessage(m.OpenSocket(member.generation), member.connection))
+        self._asked_at = None
+        self._deadline = now + self._settings.ask_after
+        self._ends_at = now + self._settings.gather_within + way
+        return [*actions, *self.socket_shown(now)]
+
+    def _order(self, now: float) -> e.Action:
+        """Steps 4 to 6: the HELLO of the present state."""
+        role, step = _ORDER_OF_STATE[self.state]
+        member = self._in_role(role)
+        if step == 2:
+            self._opened_at = now
+        if step == 3:
+            ways = sum(each.round_trip for each in self._attempt.members)
+            self._deadline = now + self._settings.verdict_within + ways
+        else:
+            self._deadline = now + self._settings.step_within + member.round_trip
+        self._ordered_at, self._is_acknowledged = now, False
+        self._transaction = self._next_transaction()
+        order = m.SendHello(self._transaction, self._attempt.number, self._round, step)
+        return e.SendMessage(order, member.connection)
+
+    def _hello_sent(self, member: Member, transaction: int, now: float) -> list[e.Action]:
+        """`member` obeyed the order `transaction`: give the next one.
+
+        For the order of HELLO 3 it may say so twice: HELLO 2 has reached it only now.
+        """
+        if self.state not in _ORDER_OF_STATE or transaction != self._transaction:
+            return []
+        if member is not self._in_role(_ORDER_OF_STATE[self.state][0]):
+            return []
+        if self._is_acknowledged:
+            self._prolong(now)
+            return []
+        self._is_acknowledged = True
+        member.round_trip = now - self._ordered_at
+        is_last = self.state is _S.ANSWERING
+        self._machine.fire(_T.SENT)
+        return [] if is_last else [self._order(now)]
+
+    def _established(self, member: Member, attempt: int, round_: int, now: float) -> None:
+        """`member` has proof. A report about another round is late, and ignored."""
+        is_this_round = (attempt, round_) == (self._attempt.number, self._round)
+        if not is_this_round or self.state not in _ORDER_OF_STATE:
+            return
+        member.established = True
+        if self.state is not _S.ANSWERING:
+            return
+        if all(each.established for each in self._attempt.members):
+            self._machine.fire(_T.PROVEN)
+            self._outcome = Proven(self._round)
+        else:
+            self._prolong(now)
+
+    def _prolong(self, now: float) -> None:
+        """A sign that HELLOs arrive. What led to it took half of a round trip between the hosts at
+        least, and what is still to come takes one at most."""
+        wanted = now + self._settings.verdict_within + 2 * (now - self._opened_at)
+        most = self._opened_at + self._settings.verdict_most
+        self._deadline = max(self._deadline, min(wanted, most))
+
+    def _next_transaction(self) -> int:
+        return next(self._attempt.transactions)
+
+    def _fail(self, verdict: m.Verdict, text: str) -> None:
+        self._machine.fire(_T.FAIL)
+        self._outcome = NoPath(verdict, text)
+
+    def _not_seen(self) -> list[Member]:
+        return [each for each in self._attempt.members if each.socket is not SocketState.FRESH]
+
+    def _not_gathered(self) -> tuple[m.Verdict, str]:
+        asked_at = self._asked_at or 0.0
+        mute = [member.id for member in self._not_seen() if member.heard_at < asked_at]
+        if mute:
+            return (
+                m.Verdict.PEER_SILENT,
+                f"{' and '.join(mute)} answered the server neither over TCP nor UDP",
+            )
+        silent = " and ".join(member.id for member in self._not_seen())
+        return (
+            m.Verdict.UDP_BLOCKED,
+            f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
+        )
+
+    def _no_path(self) -> str:
+        first, second = (
+            f"{member.id} ({' or '.join(map(str, member.endpoints))})"
+            for member in self._attempt.members
+        )
+        return (
+            f"no HELLO got through between {first} and {second}, with either side first: their "
+            "NATs forbid a direct path. This happens when one gives every destination a port of "
+            "its own (symmetric) and the other filters by port; a port forwarding or a more open "
+            "NAT on one side helps"
+        )
+
+    def _in_role(self, role: m.Role) -> Member:
+        first, second = self._attempt.members
+        swapped = self._round % 2 == 0
+        return first if (role is m.Role.A) != swapped else second
+
+    def _peer_of(self, role: m.Role) -> Member:
+        return self._in_role(m.Role.B if role is m.Role.A else m.Role.A)

@@ -1,0 +1,133 @@
+"""Who is connected to this server: control connections, the ids and tokens registered on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nat_traversal.machine import events as e
+from nat_traversal.server.member import Member
+from nat_traversal.server.rate import Allowance
+from nat_traversal.server.session import Session
+from nat_traversal.server.store import Holder
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Announce
+from nat_traversal.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a connection has asked for. `before` is the same process on its connection before this one."""
+
+    register: m.Register
+    holder: Holder
+    before: Member | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """One control connection, and what is known of the host at its other end."""
+
+    connection: e.ConnectionId
+    allowance: Allowance
+    heard_at: float
+    registration: Registration | None = None
+    """None until its REGISTER has come."""
+    member: Member | None = None
+    """None until the id is this host's."""
+    session: Session | None = None
+    """None while its peer is not here."""
+
+    @property
+    def id(self) -> str | None:
+        """The id that it has, or wants."""
+        return self.registration.register.id if self.registration else None
+
+
+class Registry:
+    """The tables of hosts: by connection all of them, by id and by token those that have their id."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[e.ConnectionId, Host] = {}
+        self._by_id: dict[str, Host] = {}
+        self._by_token: dict[bytes, Host] = {}
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self._hosts.values())
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids that hosts have."""
+        return frozenset(self._by_id)
+
+    def add(self, host: Host) -> None:
+        """A connection has come."""
+        self._hosts[host.connection] = host
+
+    def get(self, connection: e.ConnectionId) -> Host | None:
+        """The host at that connection; None once it has gone."""
+        return self._hosts.get(connection)
+
+    def with_id(self, host_id: str) -> Host | None:
+        """The host that has this id."""
+        return self._by_id.get(host_id)
+
+    def with_token(self, token: bytes) -> Host | None:
+        """The host that registered last with this token, and has its id."""
+        return self._by_token.get(token)
+
+    def oldest_unregistered(self) -> Host | None:
+        """Of the connections on which no REGISTER has come, the one that came first."""
+        return next((host for host in self if host.registration is None), None)
+
+    def admit(self, host: Host, registration: Registration, member: Member) -> None:
+        """The id is the host's from now on."""
+        host.member = member
+        self._by_id[member.id] = host
+        self._by_token[registration.register.token] = host
+
+    def remove(self, host: Host) -> None:
+        """A connection has gone, and what was registered on it."""
+        del self._hosts[host.connection]
+        if host.registration is None or host.member is None:
+            return
+        del self._by_id[host.member.id]
+        token = host.registration.register.token
+        if self._by_token.get(token) is host:
+            del self._by_token[token]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyAnnounce:
+    """An announce whose registration is on its way over TCP."""
+
+    announce: Announce
+    source: Endpoint
+    local: e.LocalAddress | None
+
+
+class EarlyAnnounces:
+    """The newest announce of each unknown token: at most `most`, each for `within` seconds."""
+
+    def __init__(self, most: int, within: float) -> None:
+        self._most = most
+        self._within = within
+        self._kept: dict[bytes, tuple[EarlyAnnounce, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, early: EarlyAnnounce, now: float) -> None:
+        """Keep one; the oldest makes room."""
+        self._kept.pop(early.announce.token, None)
+        self._kept[early.announce.token] = (early, now + self._within)
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+
+    def take(self, token: bytes, now: float) -> EarlyAnnounce | None:
+        """Take out what came with this token, unless it is too old."""
+        early, until = self._kept.pop(token, (None, 0.0))
+        return early if until >= now else None

@@ -1,0 +1,59 @@
+"""A whole server in one process: the rendezvous machine and a store that answers at once."""
+
+from __future__ import annotations
+
+import random
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
+from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
+from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
+from nat_traversal.settings import ServerSettings
+
+
+class StandaloneServer:
+    """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`.
+
+    Each request to the store is answered in its place among the actions, so that it costs no time.
+    `rng` must be a `random.SystemRandom` outside tests: tokens come from it.
+    """
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        settings: ServerSettings | None = None,
+        counters: Counters | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._rendezvous = Rendezvous(rng=rng, settings=settings, counters=counters)
+        self._store: Store = store or MemoryStore()
+
+    @property
+    def counters(self) -> Counters:
+        """What was dropped and refused, and why."""
+        return self._rendezvous.counters
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The ids that are registered now."""
+        return self._rendezvous.registered
+
+    def deadline(self) -> float | None:
+        """When `TimerFired` is wanted next, or None."""
+        return self._rendezvous.deadline()
+
+    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+        """One event in, actions out, in the order in which to carry them out."""
+        return self._handle(event, now)
+
+    def _handle(self, event: ServerEvent, now: float) -> list[e.Action]:
+        done: list[e.Action] = []
+        for action in self._rendezvous.handle(event, now):
+            match action:
+                case Claim() | Release() | LookUp() | Publish():
+                    for answer in self._store.handle(action, now):
+                        done += self._handle(answer, now)
+                case _:
+                    done.append(action)
+        return done

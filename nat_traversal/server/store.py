@@ -1,0 +1,149 @@
+"""Who holds which id, and signals between hosts: what a server asks of its store, and a store in memory.
+
+The machine asks with actions (`StoreRequest`) and hears the answers as events (`StoreAnswer`). It
+takes them whenever they come: a request may be answered at once, or after a round trip to a store
+that several servers share. A request that fails is not answered; the lease runs out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nat_traversal.machine.events import ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A registration: the control connection that holds an id, or wants to."""
+
+    id: str
+    peer: str
+    connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLeft:
+    """The peer that the receiver wants has gone."""
+
+    peer: str
+
+
+Signal = PeerLeft
+
+
+# Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`holder` wants its id, for `lease` seconds; again, before these are over, to keep it.
+
+    The answer is `Claimed` or `Held`.
+    """
+
+    holder: Holder
+    lease: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`holder` gives its id back. Nothing happens if another holds it. No answer."""
+
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """`asker` wants to know who holds `id`. The answer is `LookedUp`."""
+
+    id: str
+    asker: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send `signal` to whoever holds `id`. Its server hears `Signalled`; nobody does if nobody holds it."""
+
+    id: str
+    signal: Signal
+
+
+StoreRequest = Claim | Release | LookUp | Publish
+
+
+# Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The id is `holder`'s until its lease is over."""
+
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The id that `claimant` wants is `holder`'s."""
+
+    claimant: Holder
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """The answer to a `LookUp`: `found` holds the id, or nobody does."""
+
+    asker: Holder
+    found: Holder | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal came for `holder`."""
+
+    holder: Holder
+    signal: Signal
+
+
+StoreAnswer = Claimed | Held | LookedUp | Signalled
+
+
+class Store(Protocol):
+    """A store that answers at once."""
+
+    def handle(self, request: StoreRequest, now: float) -> list[StoreAnswer]:
+        """The answers to one request, in order."""
+
+
+class MemoryStore:
+    """One server's store: a table that is gone with the process."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, tuple[Holder, float]] = {}
+
+    def handle(self, request: StoreRequest, now: float) -> list[StoreAnswer]:
+        """The answers to one request, in order."""
+        match request:
+            case Claim(holder, lease):
+                present = self._holder(holder.id, now)
+                if present not in (None, holder):
+                    return [Held(holder, present)]
+                self._holders[holder.id] = (holder, now + lease)
+                return [Claimed(holder)]
+            case Release(holder):
+                if self._holder(holder.id, now) == holder:
+                    del self._holders[holder.id]
+                return []
+            case LookUp(id_, asker):
+                return [LookedUp(asker, self._holder(id_, now))]
+            case Publish(id_, signal):
+                receiver = self._holder(id_, now)
+                return [] if receiver is None else [Signalled(receiver, signal)]
+
+    def _holder(self, id_: str, now: float) -> Holder | None:
+        holder, until = self._holders.get(id_, (None, 0.0))
+        if holder is not None and until <= now:
+            del self._holders[id_]
+            return None
+        return holder

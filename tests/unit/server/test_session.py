@@ -1,0 +1,195 @@
+"""One pair, whatever the method: when an attempt begins, and what its end means."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.timers import Timers
+from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.methods.interface import Attempt, Method, NoPath, Outcome, Proven
+from nat_traversal.server.session import Session, SessionState, numbers
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
+
+QUESTION = e.SendMessage(m.Heartbeat(1), 1)
+ENDPOINT = Endpoint("203.0.113.2", 40_000)
+
+
+@dataclass
+class Scripted:
+    """A method that does what the test says."""
+
+    attempt: Attempt
+    deadline: float | None = None
+    is_gathering: bool = False
+    outcome: Outcome | None = None
+    next_outcome: Outcome | None = None
+    heard: list[tuple[str, m.Message]] = field(default_factory=list)
+
+    def begin(self, now: float) -> list[e.Action]:
+        self.deadline = now + 1.0
+        return [QUESTION]
+
+    def socket_shown(self, now: float) -> list[e.Action]:
+        return self.timed_out(now)
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+        self.heard.append((member.id, message))
+        return self.timed_out(now)
+
+    def timed_out(self, now: float) -> list[e.Action]:
+        self.deadline = now + 2.0
+        self.outcome = self.next_outcome
+        return []
+
+
+class Pair:
+    """host_a at connection 1, host_b at connection 2, and the attempts that were made."""
+
+    def __init__(self, generation_a: int = 1, generation_b: int = 1) -> None:
+        self.a = Member("host_a", 1, generation_a, round_trip=0.0)
+        self.b = Member("host_b", 2, generation_b, round_trip=0.0)
+        self.timers = Timers()
+        self.attempts: list[Scripted] = []
+        self.session = Session(
+            (self.b, self.a),
+            attempts=numbers(),
+            timers=self.timers,
+            rng=random.Random(0),
+            settings=ServerSettings(),
+            make_method=self.make,
+        )
+
+    def make(self, attempt: Attempt) -> Method:
+        self.attempts.append(Scripted(attempt))
+        return self.attempts[-1]
+
+    def attempting(self) -> Pair:
+        assert self.session.begin(0.0) == [QUESTION]
+        return self
+
+    def ended(self, outcome: Outcome) -> list[e.Action]:
+        """What follows when the timer is due and the method ends so."""
+        self.attempts[-1].next_outcome = outcome
+        assert list(self.timers.due(1.0)) == [self.session]
+        return self.session.timed_out(1.0)
+
+
+def test_members_are_sorted_by_id_and_know_each_other() -> None:
+    pair = Pair()
+    assert pair.session.members == (pair.a, pair.b)
+    assert pair.session.peer_of(pair.a) is pair.b
+    assert pair.session.peer_of(pair.b) is pair.a
+
+
+def test_two_that_still_have_their_path_need_no_attempt() -> None:
+    pair = Pair(generation_a=0, generation_b=0)
+    assert pair.session.begin(0.0) == []
+    assert pair.session.state is SessionState.CONNECTED
+    assert pair.attempts == []
+    assert pair.timers.deadline() is None
+
+
+def test_attempt_begins_if_either_has_no_path() -> None:
+    pair = Pair(generation_a=0, generation_b=1).attempting()
+    assert pair.session.state is SessionState.ATTEMPTING
+    (attempt,) = pair.attempts
+    assert (attempt.attempt.number, attempt.attempt.members) == (1, (pair.a, pair.b))
+
+
+def test_timer_follows_the_methods_deadline() -> None:
+    pair = Pair().attempting()
+    assert pair.timers.deadline() == 1.0
+    assert list(pair.timers.due(1.0)) == [pair.session]
+    pair.session.timed_out(1.0)
+    assert pair.timers.deadline() == 3.0
+    pair.session.message_arrived(pair.a, m.HelloSent(1), 1.5)
+    assert pair.timers.deadline() == 3.5
+
+
+def test_method_hears_what_a_member_says_and_of_its_socket() -> None:
+    pair = Pair().attempting()
+    pair.session.message_arrived(pair.b, m.HelloSent(7), 0.5)
+    assert pair.attempts[0].heard == [("host_b", m.HelloSent(7))]
+    pair.session.socket_shown(0.75)
+    assert pair.timers.deadline() == 2.75
+
+
+def test_proof_connects_the_pair_and_is_told_once() -> None:
+    pair = Pair().attempting()
+    assert pair.ended(Proven(2)) == [e.Tell(e.PairConnected("host_a", "host_b", 1, 2))]
+    assert pair.session.state is SessionState.CONNECTED
+    assert pair.timers.deadline() is None
+    assert pair.session.message_arrived(pair.a, m.Established(1, 2), 2.0) == []
+    assert pair.session.socket_shown(2.0) == []
+
+
+def test_failure_is_told_to_both_and_uses_their_sockets_up() -> None:
+    pair = Pair().attempting()
+    for member in (pair.a, pair.b):
+        assert member.announced(1, m.Candidate("srflx", ENDPOINT))
+    assert pair.ended(NoPath(m.Verdict.NO_PATH, "why")) == [
+        e.SendMessage(m.Failed(1, "no-path", "why"), 1),
+        e.SendMessage(m.Failed(1, "no-path", "why"), 2),
+        e.Tell(e.PairFailed("host_a", "host_b", 1, "no-path", "why")),
+    ]
+    assert pair.session.state is SessionState.IDLE
+    assert (pair.a.socket, pair.b.socket) == (SocketState.USED, SocketState.USED)
+    assert pair.timers.deadline() is None
+
+
+def test_retry_begins_the_next_attempt_with_numbers_that_go_on() -> None:
+    pair = Pair().attempting()
+    first = pair.attempts[0].attempt
+    assert next(first.transactions) == 1
+    pair.ended(NoPath(m.Verdict.NO_PATH, "why"))
+    assert pair.session.message_arrived(pair.a, m.Retry(2), 5.0) == [QUESTION]
+    second = pair.attempts[1].attempt
+    assert (second.number, next(second.transactions)) == (2, 2)
+    assert (pair.a.generation, pair.a.socket) == (2, SocketState.AWAITED)
+
+
+def test_retry_while_sockets_are_gathered_belongs_to_that_attempt() -> None:
+    pair = Pair().attempting()
+    pair.attempts[0].is_gathering = True
+    assert pair.session.message_arrived(pair.a, m.Retry(2), 0.5) == []
+    assert len(pair.attempts) == 1
+    assert pair.a.generation == 2
+
+
+def test_retry_after_the_gathering_replaces_the_attempt() -> None:
+    pair = Pair().attempting()
+    assert pair.session.message_arrived(pair.a, m.Retry(2), 0.5) == [QUESTION]
+    assert [each.attempt.number for each in pair.attempts] == [1, 2]
+
+
+def test_retry_with_a_socket_that_a_round_has_used_is_late() -> None:
+    pair = Pair().attempting()
+    pair.a.socket = SocketState.USED
+    assert pair.session.message_arrived(pair.a, m.Retry(1), 0.5) == []
+    assert len(pair.attempts) == 1
+
+
+def test_session_is_over_when_a_member_leaves() -> None:
+    pair = Pair().attempting()
+    pair.session.member_left()
+    assert pair.timers.deadline() is None
+
+
+def test_member_keeps_the_newest_candidate_of_each_kind() -> None:
+    member = Member("host_a", 1, generation=1, round_trip=0.0)
+    relayed, moved = Endpoint("192.0.2.9", 1), Endpoint("203.0.113.2", 50_000)
+    for kind, endpoint in (("srflx", ENDPOINT), ("relay", relayed), ("srflx", moved)):
+        assert member.announced(1, m.Candidate(kind, endpoint))
+    assert set(member.endpoints) == {relayed, moved}
+    assert member.announced(2, m.Candidate("srflx", ENDPOINT))
+    assert member.endpoints == (ENDPOINT,), "a fresh socket has none of the old one's"
+
+
+def test_numbers_wrap_to_1() -> None:
+    counting = numbers()
+    found = [next(counting) for _ in range(65_537)]
+    assert (found[0], found[65_534], found[65_535]) == (1, 65_535, 1)
