@@ -143,6 +143,11 @@ class Opener:
         self.opened = 0
         """How many frames were authentic and fresh."""
 
+    @property
+    def newest(self) -> int:
+        """The highest counter that was authentic; -1 before the first."""
+        return self._window.newest
+
     def open_run(self, frames: memoryview, segment: int, place: memoryview) -> list[Opened]:
         """Open frames that lie one behind the other, `segment` octets each but the last, which may be
         shorter. What is sealed goes to `place`, one behind the other."""

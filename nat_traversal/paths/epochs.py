@@ -1,0 +1,193 @@
+"""The epochs of a path: which keys seal now, which still open, and when new ones follow. Pure.
+
+The initiator asks for an epoch (``rekey``), the responder answers; both messages go through the control
+channel, sealed in the epoch before. The initiator sends in the new epoch from the answer on, the
+responder from the first frame that it opened in it. Both go on to open the old one for a while,
+so no datagram is lost. Fresh ephemeral keys make it: whoever learns the keys of one epoch
+learns nothing of those before, and nothing of those after unless it was there.
+
+    kind 1 | epoch 2 | ephemeral public key 32 | connection 4
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from nat_traversal.crypto.schedule import PathKeys, Suite, next_epoch
+from nat_traversal.errors import WireError
+from nat_traversal.paths.frames import (
+    CONNECTION_OCTETS,
+    FrameCounters,
+    Opened,
+    Opener,
+    Sealer,
+)
+
+_MESSAGE = struct.Struct(">BH32s4s")
+ASK, ANSWER = 1, 2
+
+
+class _Pair(Protocol):
+    """What `nat_traversal.crypto.dh.KeyPair` has; a path without encryption needs none."""
+
+    public: bytes
+
+    def exchange(self, public: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSettings:
+    """When keys are renewed."""
+
+    frames: int = 1 << 22
+    """Sealed with one key, in either direction: half of the limit of RFC 9001 section 6.6."""
+    seconds: float = 3600.0
+    linger: float = 3.0
+    """Seconds for which the epoch before is still opened: frames may be on their way."""
+
+
+@dataclass(slots=True)
+class _Old:
+    """An epoch that may still be opened. `until` is None while the other side may still seal in it."""
+
+    connection: bytes
+    opener: Opener
+    until: float | None
+
+
+class Epochs:
+    """The keys of one path, at one end. `KeyPair.generate` makes the ephemeral keys."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        keys: PathKeys,
+        *,
+        is_initiator: bool,
+        ours: bytes,
+        theirs: bytes,
+        rng: random.Random,
+        generate: Callable[[random.Random], _Pair],
+        now: float,
+        settings: EpochSettings | None = None,
+        unsealed_kinds: Collection[int] = (),
+    ) -> None:
+        self._suite = suite
+        self._keys = keys
+        self._is_initiator = is_initiator
+        self._rng = rng
+        self._generate = generate
+        self._settings = settings or EpochSettings()
+        self._unsealed = unsealed_kinds
+        self.counters = FrameCounters()
+        self.epoch = 0
+        self._since = now
+        self.sealer = Sealer(suite, keys.sending, theirs, unsealed_kinds=unsealed_kinds)
+        """Seals what leaves now. Ask again for each run: it changes with the epoch."""
+        self._connection = ours
+        self._opener = self._opener_of(keys, ours)
+        self._old: _Old | None = None
+        self._asked: _Pair | None = None
+        self._asked_connection = b""
+        self._next_sealer: Sealer | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When to call `due` next."""
+        times = [self._since + self._settings.seconds]
+        if self._old is not None and self._old.until is not None:
+            times.append(self._old.until)
+        return min(times)
+
+    def due(self, now: float) -> list[bytes]:
+        """Forget what has lingered; the control messages to send, if new keys are wanted."""
+        if self._old is not None and self._old.until is not None and now >= self._old.until:
+            self._old = None
+        worn = max(self.sealer.counter, self._opener.newest) >= self._settings.frames
+        if now >= self._since + self._settings.seconds or worn:
+            return self._ask(now)
+        return []
+
+    def open_run(
+        self, frames: memoryview, segment: int, place: memoryview, now: float
+    ) -> list[Opened]:
+        """Open a run of frames of whichever epoch; see `Opener.open_run`."""
+        connection = frames[1 : 1 + CONNECTION_OCTETS]
+        if connection == self._connection:
+            found = self._opener.open_run(frames, segment, place)
+            if found and self._next_sealer is not None:
+                self._use_next(now)
+            if found and self._old is not None and self._old.until is None:
+                self._old.until = now + self._settings.linger
+            return found
+        if self._old is not None and connection == self._old.connection:
+            return self._old.opener.open_run(frames, segment, place)
+        self.counters.stranger += 1
+        return []
+
+    def control(self, body: bytes, now: float) -> list[bytes]:
+        """A control message about epochs came; the ones to send. Raises `WireError` for any that is
+        malformed, and `KeyRefusedError` for a key that cannot be used."""
+        if len(body) != _MESSAGE.size:
+            raise WireError(f"a rekey message has {_MESSAGE.size} octets, not {len(body)}")
+        kind, epoch, public, connection = _MESSAGE.unpack(body)
+        if epoch != (self.epoch + 1) % 65_536:
+            return []
+        if kind == ASK and not self._is_initiator:
+            return self._answer(public, connection, now)
+        if kind == ANSWER and self._asked is not None:
+            secret = self._asked.exchange(public)
+            bound = self._bound(self._asked.public, self._asked_connection, public, connection)
+            self._begin(secret, bound, self._asked_connection, connection, now)
+            self._use_next(now)
+            self._asked = None
+        return []
+
+    def _ask(self, now: float) -> list[bytes]:
+        if not self._is_initiator or self._asked is not None or self._suite is Suite.NONE:
+            self._since = now
+            return []
+        self._since = now
+        self._asked = self._generate(self._rng)
+        self._asked_connection = self._fresh_connection()
+        epoch = (self.epoch + 1) % 65_536
+        return [_MESSAGE.pack(ASK, epoch, self._asked.public, self._asked_connection)]
+
+    def _answer(self, public: bytes, theirs: bytes, now: float) -> list[bytes]:
+        pair = self._generate(self._rng)
+        ours = self._fresh_connection()
+        bound = self._bound(public, theirs, pair.public, ours)
+        self._begin(pair.exchange(public), bound, ours, theirs, now)
+        return [_MESSAGE.pack(ANSWER, self.epoch, pair.public, ours)]
+
+    def _begin(self, secret: bytes, bound: bytes, ours: bytes, theirs: bytes, now: float) -> None:
+        """The keys of the next epoch: opened from now on, sealed with from `_use_next` on."""
+        keys = next_epoch(self._keys, secret, bound, is_initiator=self._is_initiator)
+        self._old = _Old(self._connection, self._opener, None)
+        self._keys, self._connection = keys, ours
+        self._opener = self._opener_of(keys, ours)
+        self._next_sealer = Sealer(self._suite, keys.sending, theirs, unsealed_kinds=self._unsealed)
+        self.epoch = (self.epoch + 1) % 65_536
+        self._since = now
+
+    def _use_next(self, now: float) -> None:
+        if self._next_sealer is not None:
+            self.sealer, self._next_sealer = self._next_sealer, None
+        self._since = now
+
+    def _bound(self, asking: bytes, asker: bytes, answering: bytes, answerer: bytes) -> bytes:
+        return b"".join((asking, asker, answering, answerer))
+
+    def _opener_of(self, keys: PathKeys, connection: bytes) -> Opener:
+        return Opener(
+            self._suite, keys.receiving, connection, self.counters, unsealed_kinds=self._unsealed
+        )
+
+    def _fresh_connection(self) -> bytes:
+        while (made := self._rng.randbytes(CONNECTION_OCTETS)) == self._connection:
+            pass
+        return made
