@@ -28,7 +28,7 @@ from natlab.links.options import link_conditions
 from natlab.network.addressing import Role
 from natlab.programs.command_line import command_words, require_program
 from natlab.testbed.api import LADDER_FILE, LabProgram, TopologyLab
-from natlab.testbed.worker import CAPTURE_FILE
+from natlab.testbed.files import CAPTURE_FILE
 
 _OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
 """The options of `lab run` that name a node by themselves."""

@@ -48,11 +48,10 @@ def _run(options: argparse.Namespace) -> int:
 def _described(topology: str) -> list[str]:
     """Runs in a sandbox."""
     from natlab.network.loading import load
-    from natlab.network.network import standing
-    from natlab.probe.network import check_all, probe_all
+    from natlab.testbed.bed import probed
 
-    with standing(load(topology)) as network:
-        check_all(network, probe_all(network))
+    with probed(load(topology)) as stands:
+        network = stands.network
         return [_line(network, name) for name in network.names]
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.evidence.check import LINKS_KEPT, MODELLED, Check
 from natlab.evidence.replay import HOSTS, model_nats
 from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import Prediction
+from natlab.oracle.prediction import SERVER, Prediction
 
-_SERVER = Endpoint("192.0.2.2", 6545)
 _SOCKETS = {"host_a": Endpoint("10.0.1.2", 40_000), "host_b": Endpoint("10.0.2.2", 50_000)}
 
 
@@ -25,7 +25,8 @@ class Category(StrEnum):
     MISSED = "the program could have and did not"
     """It failed, or took a round more than needed, between NATs that let a path open."""
     LAB_WRONG = "the lab is wrong"
-    """The cell broke, kernel and model disagree about a packet, or about what is possible."""
+    """The cell broke, a link was not as asked, or kernel and model disagree: about a packet, or about what
+    is possible."""
 
 
 def categorize(
@@ -33,14 +34,14 @@ def categorize(
     nat_b: str,
     prediction: Prediction,
     observed: tuple[Outcome, int | None],
-    *,
-    packets_as_modelled: bool,
+    checks: Iterable[Check],
 ) -> Category:
     """The category of a cell that ran. `observed` is the outcome and the round that connected.
 
-    `packets_as_modelled`: the model does with every captured packet what the kernel did.
+    `checks` are all of the cell's: its links must have been what was asked for, and the model must do
+    with every captured packet what the kernel did.
     """
-    if not packets_as_modelled:
+    if not all(check.ok for check in checks if check.name in {MODELLED, LINKS_KEPT}):
         return Category.LAB_WRONG
     outcome, round_ = observed
     if outcome is Outcome.FAILED:
@@ -68,7 +69,7 @@ def _opens(nat_a: str, nat_b: str, first: str) -> bool:
         host: _SOCKETS[host] if nat.behavior else Endpoint(nat.public_address, _SOCKETS[host].port)
         for host, nat in nats.items()
     }
-    announced = {host: nats[host].outbound(sockets[host], _SERVER, 0.0) for host in HOSTS}
+    announced = {host: nats[host].outbound(sockets[host], SERVER, 0.0) for host in HOSTS}
     sources = dict(zip(HOSTS, _openers(nats, sockets, announced), strict=True))
     if (
         nats[second].judge(sources[first], announced[second], 0.0).admission

@@ -15,7 +15,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import SIDES, Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.oracle.model import Admission, ModelNat
-from natlab.oracle.predict import NAT_ADDRESS
+from natlab.oracle.prediction import NAT_ADDRESS
 from natlab.presets import preset
 
 _SAME = {

@@ -9,19 +9,21 @@ from statistics import median, median_low
 
 from nat_traversal.wire import datagrams
 from natlab.evidence.category import Category, categorize
-from natlab.evidence.checks import MODELLED, Check, run_checks
+from natlab.evidence.check import Check
+from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import explain, reason
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
+from natlab.oracle.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class PacketRecord:
     """One transmission as the report shows it. Times in seconds since the cell's first packet.
 
-    In JSON `sender`, `receiver` and `round` are called ``from``, ``to`` and ``attempt``.
+    In JSON `sender` and `receiver` are called ``from`` and ``to``.
     """
 
     t: float
@@ -167,42 +169,75 @@ class Report:
         return bool(self.cells) and all(cell.ok for cell in self.cells)
 
 
-def observe(nat_a: str, nat_b: str, topology: str, trace: Trace) -> CellResult:
-    """The result of a cell from its trace; the caller adds the rest with `dataclasses.replace`."""
-    prediction = predict(nat_a, nat_b)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A pair of NATs to run, and what the model expects of it."""
+
+    nat_a: str
+    nat_b: str
+    topology: str
+    prediction: Prediction
+
+    @classmethod
+    def of(cls, nat_a: str, nat_b: str, topology: str) -> Case:
+        """Raises `UsageError` for a name that is no preset."""
+        return cls(nat_a, nat_b, topology, predict(nat_a, nat_b))
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a cell leaves beside its packets. Fields that `CellResult` has mean what they mean there."""
+
+    method: str | None = None
+    checks: tuple[Check, ...] = ()
+    """Of the programs' word and of the links."""
+    probes: Mapping[str, str] | None = None
+    rules: Mapping[str, str] | None = None
+    programs: Mapping[str, str] | None = None
+    pcap: str | None = None
+
+
+def conclude(
+    case: Case, trace: Trace, beside: Beside | None = None, seconds: float | None = None
+) -> CellResult:
+    """The result of a cell that ran, in one step: its category comes last, from all checks."""
+    beside = beside or Beside()
+    nat_a, nat_b, prediction = case.nat_a, case.nat_b, case.prediction
     connected = trace.connected_round
     round_ = connected.number if connected else None
     records = _records(trace)
-    checks = run_checks(trace, nat_a, nat_b)
+    checks = (*run_checks(trace, nat_a, nat_b, prediction), *beside.checks)
     return CellResult(
         nat_a,
         nat_b,
-        topology,
+        case.topology,
         prediction.outcome,
         prediction.round,
         trace.outcome,
         round_,
         _milliseconds(trace.connect_seconds),
         _milliseconds(trace.bound_seconds),
+        method=beside.method,
         reason=reason(trace, nat_a, nat_b),
         explanation=explain(trace, nat_a, nat_b),
         hellos=tuple(record for record in records if record.kind == "HELLO"),
         packets=tuple(record for record in records if record.kind != "HELLO"),
         checks=checks,
-        category=categorize(
-            nat_a,
-            nat_b,
-            prediction,
-            (trace.outcome, round_),
-            packets_as_modelled=all(check.ok for check in checks if check.name == MODELLED),
-        ),
+        probes=beside.probes,
+        rules=beside.rules,
+        programs=beside.programs,
+        pcap=beside.pcap,
+        seconds=seconds,
+        category=categorize(nat_a, nat_b, prediction, (trace.outcome, round_), checks),
     )
 
 
-def broken(nat_a: str, nat_b: str, topology: str, error: str) -> CellResult:
+def broken(case: Case, error: str, seconds: float | None = None) -> CellResult:
     """The result of a cell that could not be run to its end. `error` says why."""
-    prediction = predict(nat_a, nat_b)
-    return CellResult(nat_a, nat_b, topology, prediction.outcome, prediction.round, error=error)
+    expected = (case.prediction.outcome, case.prediction.round)
+    return CellResult(
+        case.nat_a, case.nat_b, case.topology, *expected, error=error, seconds=seconds
+    )
 
 
 def merge(results: Sequence[CellResult]) -> CellResult:

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from natlab.errors import LabError
-from natlab.evidence.result import CellResult, Report, broken, merge
+from natlab.evidence.result import Case, CellResult, Report, broken, merge
 from natlab.links.apply import method_for
 from natlab.links.conditions import PLAIN, LinkConditions
-from natlab.matrix.cell import PRELOADED, TOPOLOGY, CellJob, run_cell
+from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
+from natlab.matrix.conversation import PRELOADED
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import predict
 from natlab.report.files import write_files
 from natlab.sandbox.sandbox import Sandbox, call
 from natlab.sandbox.zygote import preload
@@ -63,7 +63,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
     # Those that will fail first: they take longest, and the others fit in between.
-    pairs = sorted(plan.pairs, key=lambda pair: predict(*pair).outcome is Outcome.CONNECTED)
+    pairs = sorted(plan.pairs, key=_connects)
     runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
     pool = ThreadPoolExecutor(plan.jobs)
     with Sandbox() as warm:
@@ -120,7 +120,11 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
     try:
         return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:
-        return broken(*pair, TOPOLOGY, str(error))
+        return broken(job.case, str(error))
+
+
+def _connects(pair: tuple[str, str]) -> bool:
+    return Case.of(*pair, TOPOLOGY).prediction.outcome is Outcome.CONNECTED
 
 
 def cell_name(nat_a: str, nat_b: str) -> str:

@@ -27,6 +27,8 @@ Mininet.inited = True
 _IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
 
 Address = IPv4Interface | IPv6Interface
+Topology = Topo
+"""Mininet's own; its nodes are `LabNode`s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from natlab.errors import LabError
 from natlab.evidence.category import Category
-from natlab.evidence.checks import Check
+from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
 from natlab.evidence.result import CellResult, PacketRecord, Report, Run
 from natlab.oracle.outcome import Outcome
@@ -21,8 +21,10 @@ from natlab.report.html import write_html
 from natlab.report.junit import junit
 from natlab.report.markdown import markdown
 
-FORMAT = 2
+FORMAT = 3
 """Of `report.json`: counts up when a reader of the old form would be misled."""
+ROUND_WAS_ATTEMPT = 2
+"""The form that called a packet's round ``attempt``; it is read too."""
 JSON_FILE = "report.json"
 HTML_FILE = "index.html"
 JUNIT_FILE = "junit.xml"
@@ -61,8 +63,11 @@ def read_report(path: Path) -> Report:
     path = path / JSON_FILE if path.is_dir() else path
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise LabError(f"{path} has format {content['format']}, this lab reads {FORMAT}")
+        if content["format"] == ROUND_WAS_ATTEMPT:
+            _rename_attempts(content)
+        elif content["format"] != FORMAT:
+            known = f"{ROUND_WAS_ATTEMPT} and {FORMAT}"
+            raise LabError(f"{path} has format {content['format']}, this lab reads {known}")
         return Report(content["header"], tuple(map(_cell_from_json, content["cells"])))
     except OSError as error:
         raise LabError(f"cannot read {path}: {error.strerror}") from error
@@ -70,7 +75,14 @@ def read_report(path: Path) -> Report:
         raise LabError(f"{path} is no report of this lab: {error!r}") from error
 
 
-_JSON_NAMES = {"sender": "from", "receiver": "to", "round": "attempt"}
+_JSON_NAMES = {"sender": "from", "receiver": "to"}
+
+
+def _rename_attempts(content: Mapping[str, Any]) -> None:
+    for cell in content["cells"]:
+        for record in (*cell["hellos"], *cell["packets"]):
+            if "attempt" in record:
+                record["round"] = record.pop("attempt")
 
 
 def _record_to_json(record: Mapping[str, Any]) -> dict[str, Any]:

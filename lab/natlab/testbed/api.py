@@ -29,7 +29,7 @@ from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
-from natlab.testbed.worker import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
+from natlab.testbed.files import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
 
 if TYPE_CHECKING:
     from natlab.capture.packet import Packet

@@ -20,23 +20,19 @@ from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.network.addressing import Role
-from natlab.programs.programs import Line, Program, Programs, Stream
+from natlab.programs.programs import Line, Program, Stream
 from natlab.report.text_ladder import Scene
 from natlab.sandbox.netns import in_namespace
+from natlab.testbed.files import CAPTURE_FILE
 
 if TYPE_CHECKING:
-    from natlab.capture.taps import Capture
     from natlab.faults.inject import Faults
     from natlab.faults.schedule import Schedule
-    from natlab.links.apply import Conditioned
     from natlab.network.network import Network
+    from natlab.testbed.bed import Bed
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-CAPTURE_FILE = "capture.pcapng"
-PROBES_FILE = "probes.txt"
-LINKS_FILE = "links.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +53,16 @@ class Facts:
 class _Lab:
     stack: ExitStack
     """Never left: what is in it ends with the sandbox."""
-    network: Network
-    programs: Programs
-    capture: Capture
+    bed: Bed
     directory: Path
-    links: Conditioned | None
     faults: Faults
     schedules: list[Schedule] = field(default_factory=list)
     lost: LabError | None = None
     """Why the capture is no evidence."""
+
+    @property
+    def network(self) -> Network:
+        return self.bed.network
 
 
 _labs: list[_Lab] = []
@@ -79,40 +76,28 @@ def build(topology: str, directory: Path, conditions: LinkConditions = PLAIN) ->
     Raises `UsageError` for what is no topology, `NetworkError`, `NatMismatchError`, and `LabError` if
     `directory` cannot be written.
     """
-    from natlab.capture.taps import Capture, Tap
     from natlab.faults.inject import Faults
-    from natlab.links.apply import conditioned
-    from natlab.network.adjacency import wan_links
     from natlab.network.loading import load
-    from natlab.network.network import standing
-    from natlab.probe.network import check_all, probe_all
+    from natlab.testbed.bed import bed
     from natlab.testbed.environment import environment, scene
 
     stack = ExitStack()
-    network = stack.enter_context(standing(load(topology)))
-    rules = {node: str(rules) for node, rules in network.rules.items()}
-    for node, text in rules.items():
-        _write(directory / f"{node}.rules", text)
-    observed = probe_all(network)
-    evidence = ([f"{nat}: {seen}", *map(str, seen.probes)] for nat, seen in observed.items())
-    _write(directory / PROBES_FILE, "".join(f"{line}\n" for lines in evidence for line in lines))
-    check_all(network, observed)
-    links = None
-    if conditions != PLAIN:
-        wanted = dict.fromkeys(wan_links(network), conditions)
-        links = stack.enter_context(conditioned(network, wanted))
-        _write(directory / LINKS_FILE, f"{links}\n")
-    seen = scene(network)
-    capture = Capture([Tap(network.pid(node), point) for point, node in seen.points.items()])
-    programs = Programs(directory)
-    faults = Faults(network, programs)
-    _labs.append(_Lab(stack, network, programs, capture, directory, links, faults))
+    entered = bed(
+        load(topology),
+        directory,
+        lambda network: scene(network).points,
+        conditions,
+        keep=lambda name, text: _write(directory / name, text),
+    )
+    stands = stack.enter_context(entered)
+    network = stands.network
+    _labs.append(_Lab(stack, stands, directory, Faults(network, stands.programs)))
     return Facts(
         environment(network, directory),
         {name: network.node(name).role for name in network.names},
         {name: network.nat(name).preset.name for name in network.with_role(Role.NAT)},
-        rules,
-        seen,
+        stands.rules,
+        scene(network),
     )
 
 
@@ -127,7 +112,7 @@ def start(
 ) -> None:
     """`Programs.start`. With `tell` every line is printed too, after the name."""
     lab = _lab()
-    lab.programs.start(
+    lab.bed.programs.start(
         name,
         argv,
         lab.network.pid(node),
@@ -238,13 +223,12 @@ def inject(fault: Fault) -> Injected:
 
 def end_programs() -> None:
     """End those that still run, the last first."""
-    _lab().programs.__exit__()
+    _lab().bed.programs.__exit__()
 
 
 def check_links() -> None:
     """Raises `NetworkError` if the links were not what was asked for."""
-    links = _lab().links
-    untruths = links.untruths() if links else []
+    untruths = _lab().bed.untruths()
     if untruths:
         raise NetworkError(f"the links did not keep their conditions: {'; '.join(untruths)}")
 
@@ -261,8 +245,8 @@ def stop_capture() -> None:
     if path.exists():
         return
     try:
-        lab.capture.stop()
-        lab.capture.write(path)
+        lab.bed.capture.stop()
+        lab.bed.capture.write(path)
     except LabError as error:
         lab.lost = error
         raise
@@ -270,7 +254,7 @@ def stop_capture() -> None:
 
 def packets() -> tuple[Packet, ...]:
     """All that was captured. The capture has to be stopped before."""
-    return _lab().capture.packets
+    return _lab().bed.capture.packets
 
 
 def prompt() -> None:

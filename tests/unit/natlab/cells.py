@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from natlab.evidence.category import Category
-from natlab.evidence.checks import Check
+from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import CellResult, PacketRecord, broken
+from natlab.evidence.result import Case, CellResult, PacketRecord, broken
 from natlab.oracle.outcome import Outcome
 
 NASTY = "<script>alert('&')</script>"
@@ -73,4 +73,4 @@ WRONG_OUTCOME = cell(
     category=Category.MISSED,
 )
 WRONG_CHECK = cell("none", "full-cone", checks=(Check("tokens differ", False, NASTY),))
-BROKEN = broken("symmetric", "none", "two_nats", f"nat_a is not symmetric {NASTY}")
+BROKEN = broken(Case.of("symmetric", "none", "two_nats"), f"nat_a is not symmetric {NASTY}")

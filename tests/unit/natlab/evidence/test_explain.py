@@ -11,11 +11,13 @@ from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NINE
 from natlab.evidence.captions import comments
 from natlab.evidence.category import Category, categorize, path_can_open
-from natlab.evidence.checks import MODELLED, run_checks
+from natlab.evidence.check import LINKS_KEPT, MODELLED, Check
+from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import explain, reason
 from natlab.evidence.journey import Fate
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import Prediction, predict
+from natlab.oracle.predict import predict
+from natlab.oracle.prediction import Prediction
 from natlab.presets import PRESETS, REAL_WORLD
 from tests.unit.natlab.scenes import (
     SERVER,
@@ -97,11 +99,16 @@ def test_host_whose_announces_are_blocked_is_named() -> None:
         "No HELLO was sent: host_a's 3 ANNOUNCEs, the first at 0.000 s, never left nat_a, "
         "so the server knows no address of it."
     )
-    results = {check.name: check for check in run_checks(trace, "udp-blocked", "none")}
+    results = {
+        check.name: check
+        for check in run_checks(trace, "udp-blocked", "none", predict("udp-blocked", "none"))
+    }
     for name in ("the outcome is proven", "round 1 went A, B, A", MODELLED):
         assert results[name].ok, results[name]
     assert not results["the outcome is proven"].why.startswith("no HELLO was sent at all")
-    wrong = {check.name: check for check in run_checks(trace, "none", "none")}
+    wrong = {
+        check.name: check for check in run_checks(trace, "none", "none", predict("none", "none"))
+    }
     assert not wrong[MODELLED].ok
 
 
@@ -179,10 +186,18 @@ def test_category_is_whose_doing_the_outcome_is(
     observed: tuple[Outcome, int | None],
     category: Category,
 ) -> None:
-    prediction = Prediction(*predicted, ())
-    assert categorize(*pair, prediction, observed, packets_as_modelled=True) is category
-    wrong = categorize(*pair, prediction, observed, packets_as_modelled=False)
-    assert wrong is Category.LAB_WRONG
+    prediction = Prediction("ordered-hello", *predicted, ())
+    others = Check("the programs say what the packets say", False, "one that is not the lab's")
+    as_it_should_be = [Check(MODELLED, True, ""), Check(LINKS_KEPT, True, ""), others]
+    assert categorize(*pair, prediction, observed, as_it_should_be) is category
+
+
+@pytest.mark.parametrize("name", [MODELLED, LINKS_KEPT])
+def test_category_is_the_lab_s_where_its_part_was_not_as_it_should_be(name: str) -> None:
+    prediction = predict("none", "none")
+    observed = (prediction.outcome, prediction.round)
+    wrong = [Check(name, False, "why")]
+    assert categorize("none", "none", prediction, observed, wrong) is Category.LAB_WRONG
 
 
 def test_comment_tells_round_step_copy_and_fate_at_every_point() -> None:

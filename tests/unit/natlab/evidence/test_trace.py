@@ -17,6 +17,7 @@ from nat_traversal.wire.datagrams import (
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence import checks
 from natlab.evidence.journey import Fate, decode
+from natlab.evidence.methods import ordered_hello
 from natlab.evidence.trace import Trace
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
@@ -167,7 +168,7 @@ def test_hello_3_that_was_ordered_before_hello_2_came_proves_nothing_and_the_nex
     round_ = scene.trace().rounds[0]
     assert round_.conclusion == round_.confirms[1]
     assert round_.is_connected
-    assert checks.outcome_is_proven(scene.trace()).ok
+    assert ordered_hello.outcome_is_proven(scene.trace()).ok
 
 
 def test_confirm_from_where_nobody_sends_to_concludes_nothing_though_data_arrives() -> None:
@@ -198,7 +199,7 @@ NATS = {
 
 @pytest.mark.parametrize("story", list(NATS), ids=lambda story: story.__name__)
 def test_every_check_holds_for_a_story_as_it_should_be(story: Callable[[], Scene]) -> None:
-    results = checks.run_checks(story().trace(), *NATS[story])
+    results = checks.run_checks(story().trace(), *NATS[story], predict(*NATS[story]))
     assert [check for check in results if not check.ok] == []
     assert len({check.name for check in results}) == 9
 
@@ -226,7 +227,7 @@ def one_way_data() -> Scene:
 def test_a_confirm_that_is_not_let_in_is_a_failure() -> None:
     scene = half_connected()
     scene.send("host_b", Confirm(TOKENS[1], 1, False), 1, Fate.DROPPED)
-    assert checks.outcome_is_proven(scene.trace()).ok
+    assert ordered_hello.outcome_is_proven(scene.trace()).ok
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_a_confirm_that_is_not_let_in_is_a_failure() -> None:
     ],
 )
 def test_half_an_outcome_is_none(scene: Scene, seen: str) -> None:
-    check = checks.outcome_is_proven(scene.trace())
+    check = ordered_hello.outcome_is_proven(scene.trace())
     assert not check.ok
     assert seen in check.why
 
@@ -317,7 +318,7 @@ def order(*steps: tuple[int, str]) -> Trace:
     ids=["2-1-3", "1-3-2", "no 3", "roles swapped", "both send 1"],
 )
 def test_round_in_another_order_is_told(steps: tuple[tuple[int, str], ...]) -> None:
-    check = checks.round_ran_in_order(order(*steps), 1)
+    check = ordered_hello.round_ran_in_order(order(*steps), 1)
     assert not check.ok
     assert check.name == "round 1 went A, B, A"
 
@@ -326,23 +327,23 @@ def test_second_round_must_take_place_after_a_failed_first() -> None:
     scene = opened(1)
     for step in (1, 2, 3):
         scene.hello(1, step, Fate.DROPPED)
-    check = checks.round_ran_in_order(scene.trace(), 2)
+    check = ordered_hello.round_ran_in_order(scene.trace(), 2)
     assert (check.ok, check.name) == (False, "round 2 went B, A, B")
-    assert checks.round_ran_in_order(connected().trace(), 2).ok
+    assert ordered_hello.round_ran_in_order(connected().trace(), 2).ok
 
 
 def test_second_round_with_the_roles_of_the_first_is_told() -> None:
     scene = opened(1, 2)
     for step, sender in ((1, "host_a"), (2, "host_b"), (3, "host_a")):
         scene.hello(2, step, Fate.DROPPED, sender=sender)
-    assert not checks.round_ran_in_order(scene.trace(), 2).ok
+    assert not ordered_hello.round_ran_in_order(scene.trace(), 2).ok
 
 
 def test_socket_of_an_earlier_round_is_told() -> None:
     scene = opened(1)
     scene.hello(1, 1, Fate.DROPPED)
     scene.send("host_a", Hello(TOKENS[2], 2, 2, False), 1, Fate.DROPPED)
-    check = checks.sockets_were_fresh(scene.trace())
+    check = ordered_hello.sockets_were_fresh(scene.trace())
     assert not check.ok
     assert "10.0.1.2:40001" in check.why
 
@@ -351,7 +352,7 @@ def test_external_endpoint_of_an_earlier_round_is_told() -> None:
     scene = opened(1, 2)
     scene.hello(1, 1, Fate.DROPPED)
     scene.hello(2, 2, Fate.DROPPED, translated=outside("host_a", 1))
-    check = checks.sockets_were_fresh(scene.trace())
+    check = ordered_hello.sockets_were_fresh(scene.trace())
     assert not check.ok
     assert "203.0.113.2:40001" in check.why
 
@@ -360,7 +361,7 @@ def test_token_of_an_earlier_round_is_told() -> None:
     scene = opened(1, 2)
     scene.hello(1, 1, Fate.DROPPED)
     scene.hello(2, 1, Fate.DROPPED, token=TOKENS[1])
-    assert not checks.tokens_were_fresh(scene.trace()).ok
+    assert not ordered_hello.tokens_were_fresh(scene.trace()).ok
 
 
 def late_copy() -> Iterator[tuple[str, Scene]]:
@@ -374,7 +375,7 @@ def late_copy() -> Iterator[tuple[str, Scene]]:
 
 @pytest.mark.parametrize(("told", "scene"), list(late_copy()))
 def test_hello_after_success_is_told(told: str, scene: Scene) -> None:
-    check = checks.nothing_went_on_after_success(scene.trace())
+    check = ordered_hello.nothing_went_on_after_success(scene.trace())
     assert not check.ok
     assert told in check.why
 
@@ -386,7 +387,7 @@ def test_copy_sent_before_its_sender_knew_is_no_fault() -> None:
     scene.hello(1, 3)
     scene.hello(1, 2, copy=1)
     scene.conclude(1)
-    assert checks.nothing_went_on_after_success(scene.trace()).ok
+    assert ordered_hello.nothing_went_on_after_success(scene.trace()).ok
 
 
 def test_host_may_repeat_itself_until_it_knows_whatever_its_peer_knows() -> None:
@@ -395,13 +396,13 @@ def test_host_may_repeat_itself_until_it_knows_whatever_its_peer_knows() -> None
     scene.say("host_b", messages.Established(1, 1))
     scene.hello(1, 3, copy=1)
     scene.conclude(1)
-    assert checks.nothing_went_on_after_success(scene.trace()).ok
+    assert ordered_hello.nothing_went_on_after_success(scene.trace()).ok
 
 
 def test_address_that_nobody_announced_or_observed_is_told() -> None:
     scene = opened(1)
     scene.hello(1, 1, Fate.DROPPED, destination=Endpoint(OUTSIDE["host_b"], 50_999))
-    check = checks.only_known_addresses_were_used(scene.trace())
+    check = ordered_hello.only_known_addresses_were_used(scene.trace())
     assert not check.ok
     assert "198.51.100.2:50999" in check.why
 
@@ -410,7 +411,7 @@ def test_address_is_known_only_once_it_has_been_announced() -> None:
     scene = Scene()
     scene.hello(1, 1, Fate.DROPPED)
     scene.announce("host_b", 1)
-    assert not checks.only_known_addresses_were_used(scene.trace()).ok
+    assert not ordered_hello.only_known_addresses_were_used(scene.trace()).ok
 
 
 def test_observed_source_may_be_answered() -> None:
@@ -418,13 +419,13 @@ def test_observed_source_may_be_answered() -> None:
     moved = Endpoint(OUTSIDE["host_b"], 61_000)
     scene.hello(1, 2, translated=moved)
     scene.hello(1, 3, destination=moved)
-    assert checks.only_known_addresses_were_used(scene.trace()).ok
+    assert ordered_hello.only_known_addresses_were_used(scene.trace()).ok
 
 
 def test_strangers_hello_is_told() -> None:
     scene = opened(1)
     payload = encode(Hello(TOKENS[1], 1, 2, False))
     scene.see(A.host_link, False, Endpoint("192.0.2.3", 1), inside("host_a", 1), payload=payload)
-    check = checks.only_known_addresses_were_used(scene.trace())
+    check = ordered_hello.only_known_addresses_were_used(scene.trace())
     assert not check.ok
     assert "192.0.2.3:1" in check.why

@@ -14,9 +14,18 @@ from jsonschema import Draft202012Validator
 
 from natlab.errors import LabError
 from natlab.evidence.category import Category
-from natlab.evidence.checks import Check
+from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import CellResult, PacketRecord, Report, Run, Timing, merge, observe
+from natlab.evidence.result import (
+    Case,
+    CellResult,
+    PacketRecord,
+    Report,
+    Run,
+    Timing,
+    conclude,
+    merge,
+)
 from natlab.oracle.outcome import Outcome
 from natlab.report.files import read_report, write_files, write_report
 from natlab.report.junit import junit
@@ -50,18 +59,18 @@ def test_json_has_the_names_that_readers_rely_on(tmp_path: Path) -> None:
     assert (values["connect_ms"], values["pcap"]) == (12.345, "pcap/none--none.pcapng")
     assert values["rules"] == {"nat_a": "*nat"}
     first, *_ = values["hellos"]
-    assert {name: first[name] for name in ("t", "from", "to", "attempt", "fate", "step")} == {
+    assert {name: first[name] for name in ("t", "from", "to", "round", "fate", "step")} == {
         "t": 0.0,
         "from": "host_a",
         "to": "host_b",
-        "attempt": 1,
+        "round": 1,
         "fate": "dropped",
         "step": 1,
     }
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 2, "header": {}, "cells": [{"nat_a": "none"}]}']
+    "text", ["", "[]", "{}", '{"format": 3, "header": {}, "cells": [{"nat_a": "none"}]}']
 )
 def test_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
@@ -77,9 +86,13 @@ def repeated() -> CellResult:
 def every_kind() -> Report:
     """Cells observed from packets, and the kinds that packets do not make."""
     observed = (
-        observe("port-restricted-cone", "port-restricted-cone", "two_nats", connected().trace()),
-        observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().trace()),
-        observe("symmetric", "symmetric", "two_nats", failed().trace()),
+        conclude(
+            Case.of("port-restricted-cone", "port-restricted-cone", "two_nats"), connected().trace()
+        ),
+        conclude(
+            Case.of("port-restricted-cone", "linux-masquerade", "two_nats"), swapped().trace()
+        ),
+        conclude(Case.of("symmetric", "symmetric", "two_nats"), failed().trace()),
     )
     twice = replace(repeated(), nat_a="full-cone")
     return Report({"date": "2026-01-01"}, (*observed, cell(), twice, WRONG_CHECK, BROKEN))
@@ -95,11 +108,24 @@ def test_every_file_is_written(tmp_path: Path) -> None:
 def test_report_of_another_format_or_none_is_refused(tmp_path: Path) -> None:
     write_report(every_kind(), tmp_path / "report.json")
     text = (tmp_path / "report.json").read_text()
-    (tmp_path / "report.json").write_text(text.replace('"format": 2', '"format": 1'))
-    with pytest.raises(LabError, match="has format 1, this lab reads 2"):
+    (tmp_path / "report.json").write_text(text.replace('"format": 3', '"format": 1'))
+    with pytest.raises(LabError, match="has format 1, this lab reads 2 and 3"):
         read_report(tmp_path)
     with pytest.raises(LabError, match="cannot read"):
         read_report(tmp_path / "nothing.json")
+
+
+def test_report_that_called_the_round_attempt_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_report(every_kind(), path)
+    content = json.loads(path.read_text())
+    content["format"] = 2
+    for values in content["cells"]:
+        for record in (*values["hellos"], *values["packets"]):
+            if "round" in record:
+                record["attempt"] = record.pop("round")
+    path.write_text(json.dumps(content))
+    assert read_report(path) == every_kind()
 
 
 def test_schema_admits_a_report_of_every_kind_of_cell(tmp_path: Path) -> None:
@@ -123,7 +149,7 @@ def test_schema_refuses_what_no_report_holds(tmp_path: Path) -> None:
     ("definition", "class_", "renamed"),
     [
         ("cell", CellResult, {}),
-        ("packet", PacketRecord, {"sender": "from", "receiver": "to", "round": "attempt"}),
+        ("packet", PacketRecord, {"sender": "from", "receiver": "to"}),
         ("run", Run, {}),
         ("timing", Timing, {}),
         ("check", Check, {}),

@@ -16,7 +16,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.category import Category
 from natlab.evidence.journey import SIDES, Fate
-from natlab.evidence.result import CellResult, Report, merge, observe
+from natlab.evidence.result import Case, CellResult, Report, conclude, merge
 from natlab.evidence.trace import reconstruct
 from natlab.oracle.outcome import Outcome
 from natlab.presets import PRESETS
@@ -43,7 +43,7 @@ def test_cell_is_observed_from_its_packets() -> None:
     payload = encode(Hello(b"t" * 16, 1, 1, False))
     source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
     sent = Packet(5.0, SIDES[0].host_link, True, Protocol.UDP, source, target, payload)
-    result = observe("symmetric", "symmetric", "two_nats", reconstruct([sent]))
+    result = conclude(Case.of("symmetric", "symmetric", "two_nats"), reconstruct([sent]))
     assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
     (record,) = result.hellos
     assert (record.t, record.fate, record.step, record.round) == (0.0, Fate.BLOCKED, 1, 1)
@@ -55,7 +55,9 @@ def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> Non
     scene = swapped()
     scene.data("host_a", 2)
     scene.data("host_b", 2)
-    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", scene.trace())
+    result = conclude(
+        Case.of("port-restricted-cone", "linux-masquerade", "two_nats"), scene.trace()
+    )
     assert result.ok
     assert (result.round, result.bound_ms) == (2, None)
     assert [(hello.round, hello.step, hello.sender[-1]) for hello in result.hellos] == [
@@ -71,7 +73,9 @@ def test_record_shows_what_the_ladder_needs_and_data_only_once_each_way() -> Non
 
 
 def test_ladder_names_each_round_and_its_roles() -> None:
-    result = observe("port-restricted-cone", "linux-masquerade", "two_nats", swapped().trace())
+    result = conclude(
+        Case.of("port-restricted-cone", "linux-masquerade", "two_nats"), swapped().trace()
+    )
     assert [text.text for text in elements(result, "band-text")] == [
         "Round 1: A = host_a, B = host_b",
         "Round 2: A = host_b, B = host_a",

@@ -1,0 +1,1 @@
+"""What each method's packets must show, one file a method."""

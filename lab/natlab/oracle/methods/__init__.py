@@ -1,0 +1,1 @@
+"""What each method does between two model NATs, one file a method."""

@@ -1,0 +1,91 @@
+"""What the contract's ordered HELLOs do between two model NATs: two rounds, roles swapped. Pure.
+
+The ordered sequence of `docs/protocol.md`, without a packet, a clock or a line of the client's code.
+Retransmissions are left out: they meet the same NAT state as the original and change no outcome.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.oracle.model import Admission, ModelNat
+from natlab.oracle.outcome import Outcome
+from natlab.oracle.prediction import NAT_ADDRESS, SERVER, Prediction, Step
+from natlab.presets import preset
+
+NAME = "ordered-hello"
+ROUNDS = (1, 2)
+_INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
+_FIRST_PORT = {"host_a": 40_000, "host_b": 50_000}
+
+
+def predict(nat_a: str, nat_b: str) -> Prediction:
+    """Run both rounds between host_a behind the preset `nat_a` and host_b behind `nat_b`.
+
+    Raises `UsageError` for a name that is no preset.
+    """
+    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
+    behaviors = {"host_a": preset(nat_a).behavior, "host_b": preset(nat_b).behavior}
+    hosts = {
+        name: _Host(
+            name,
+            ModelNat(behavior, NAT_ADDRESS[name], rng),
+            _INSIDE[name] if behavior else NAT_ADDRESS[name],
+        )
+        for name, behavior in behaviors.items()
+    }
+    steps: list[Step] = []
+    if any(behavior and behavior.blocks_udp for behavior in behaviors.values()):
+        # No announcement reaches the server, so no round begins.
+        return Prediction(NAME, Outcome.FAILED, None, ())
+    for round_ in ROUNDS:
+        first, second = ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
+        if _run_round(round_, hosts[first], hosts[second], steps):
+            return Prediction(NAME, Outcome.CONNECTED, round_, tuple(steps))
+    return Prediction(NAME, Outcome.FAILED, None, tuple(steps))
+
+
+@dataclass(slots=True)
+class _Host:
+    name: str
+    nat: ModelNat
+    address: str
+    socket: Endpoint = SERVER
+    """This round's; replaced by `open_socket`, as is the next."""
+    target: Endpoint = SERVER
+    """Where it now sends to the peer."""
+
+    def open_socket(self, round_: int) -> Endpoint:
+        """Open a fresh socket and announce it: returns what the server sees."""
+        self.socket = Endpoint(self.address, _FIRST_PORT[self.name] + round_)
+        return self.nat.outbound(self.socket, SERVER)
+
+    def send(self, round_: int, name: str, peer: _Host) -> Step:
+        """One packet to the peer; if it arrives, the peer from now on sends to where it came from."""
+        source, destination = self.nat.outbound(self.socket, self.target), self.target
+        verdict = peer.nat.judge(source, destination)
+        if verdict.internal == peer.socket:
+            peer.target = source
+        return Step(round_, name, self.name, source, destination, verdict.admission)
+
+    def is_heard_by(self, peer: _Host) -> bool:
+        """Whether data reaches the peer from where that sends to: a path is one pair of endpoints.
+
+        Not so where every answer to an observed source makes a mapping of its own, for ever.
+        """
+        source = self.nat.outbound(self.socket, self.target)
+        verdict = peer.nat.judge(source, self.target)
+        return verdict.internal == peer.socket and source == peer.target
+
+
+def _run_round(round_: int, a: _Host, b: _Host, steps: list[Step]) -> bool:
+    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well."""
+    b.target, a.target = a.open_socket(round_), b.open_socket(round_)
+    for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
+        steps.append(sender.send(round_, f"HELLO {number}", receiver))
+    if steps[-1].admission is not Admission.DELIVERED:
+        return False
+    steps.append(b.send(round_, "CONFIRM", a))
+    return steps[-1].admission is Admission.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)

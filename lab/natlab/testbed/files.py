@@ -1,0 +1,7 @@
+"""The names of the files that a lab leaves in its directory."""
+
+CAPTURE_FILE = "capture.pcapng"
+PROBES_FILE = "probes.txt"
+LINKS_FILE = "links.txt"
+RULES_SUFFIX = ".rules"
+"""After the name of a NAT's node."""
