@@ -13,7 +13,7 @@ from nat_traversal.errors import (
     UsageError,
     WireError,
 )
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClientSettings",
     "Connection",
     "ConnectionLostError",
     "Endpoint",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
@@ -15,9 +15,6 @@ from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-IDLE = 120.0
-"""Seconds after which a silent flow is forgotten (RFC 4787 section 4.3 has 2 minutes as the least)."""
 
 _Number = TypeVar("_Number", int, float)
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
@@ -81,6 +78,95 @@ def _value(each: Field[Any], text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a user may change. Raises `UsageError` for a value out of its range."""
+
+    answer_within: float = seconds(10.0, 0.001)
+    """For the server to accept the connection, then to answer the registration, or a ping in doubt.
+    Two round trips of 5 s, or the third repetition of what TCP lost."""
+    reconnect_first: float = seconds(1.0, 0.001)
+    """Pause after the first broken connection; doubling, each shortened by up to half."""
+    reconnect_most: float = seconds(60.0, 0.001)
+    """The longest such pause."""
+    silence_heartbeats: float = number(2.5, 1.0, 100.0)
+    """Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
+    backlog: int = number(64 * 1024, 1, 1 << 30)
+    """Octets that may wait for a server that does not read, before the connection is cut."""
+    close_within: float = seconds(2.0)
+    """For the last octets to leave after a close."""
+
+    announce_first: float = seconds(0.5, 0.001)
+    """Pause after an unanswered announce; doubling (RFC 8489 section 6.2.1)."""
+    announce_most: float = seconds(4.0, 0.001)
+    """The longest such pause."""
+    announce_keepalive: float = seconds(15.0, 0.001)
+    """Between announces while waiting for the peer (RFC 8445 section 11): keeps the mapping."""
+    udp_silence: float = seconds(5.0)
+    """Of unanswered announces, after which the user is told that UDP seems blocked."""
+
+    retry_first: float = seconds(5.0, 0.001)
+    """Pause after the first failed attempt; doubling, each shortened by up to half."""
+    retry_most: float = seconds(300.0, 0.001)
+    """The longest such pause."""
+
+    hello_interval: float = seconds(0.3, 0.001)
+    """Between repetitions of a HELLO. Above most round trips between peers, so that a loss costs little and
+    no loss costs nothing (RFC 8489 section 6.2.1 has 0.5 s; a round here has only some seconds)."""
+    hello_repeats: int = number(20, 0, 1000)
+    """Repetitions in one state of a round, for the case that the server never ends the round."""
+    early_hellos: int = number(4, 1, 1000)
+    """HELLOs kept until the start of the round that they overtook; the oldest makes room."""
+
+    ping_interval: float = seconds(5.0, 0.001)
+    """Between pings on a path (RFC 7675 section 5.1), each jittered by a fifth. Far below the shortest mapping
+    timeout that RFC 4787 section 4.3 allows (120 s) and the 30 s of stock Linux."""
+    ping_repeat: float = seconds(1.0, 0.001)
+    """Between pings while none is answered. Where a fifth of all packets is lost, five unanswered ones are
+    no proof of death (one path in a hundred ended falsely within a minute); thirty are."""
+    consent: float = seconds(30.0, 0.001)
+    """Without an answered ping, after which the path has ended (RFC 7675 section 5.1)."""
+    silent_after: float = seconds(6.0, 0.001)
+    """Of unanswered pings, after which the client asks whether the server still answers. Above a round trip
+    of 5 s; early enough to have reconnected before consent expires."""
+    doubt_interval: float = seconds(0.5, 0.001)
+    """Between pings once the server says that the peer has left."""
+    doubt_within: float = seconds(3.0)
+    """Above a round trip, without an answered ping, until such a path ends."""
+    kept_pings: int = number(16, 1, 10_000)
+    """The newest pings whose answer counts: in doubt, those of a round trip of more than 5 s."""
+
+    flow_idle: float = seconds(120.0, 0.001)
+    """Silence after which a local program's flow is forgotten (RFC 4787 section 4.3: at least 2 minutes)."""
+    flows: int = number(4096, 1, 1_000_000)
+    """Flows at a time in each direction; the least recently used makes room."""
+    queue: int = number(1024, 1, 1_000_000)
+    """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
+    batch: int = number(128, 1, 65_536)
+    """Datagrams read before the event loop looks after the others again."""
+    pending_halves: int = number(16, 1, 30_000)
+    """Later datagrams that may overtake a half before it is given up. Numbers wrap: a half that waited on
+    would one day meet a stranger."""
+    socket_buffer: int = number(4 << 20, 2048, 1 << 30)
+    """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def with_consent(self, consent: float) -> ClientSettings:
+        """The same with another `consent`, and with pings at least as frequent as six in that time."""
+        share = consent / 30.0
+        return replace(
+            self,
+            consent=consent,
+            ping_interval=min(self.ping_interval, 5.0 * share),
+            ping_repeat=min(self.ping_repeat, share),
+            silent_after=min(self.silent_after, 6.0 * share),
+            doubt_interval=min(self.doubt_interval, consent / 6.0),
+            doubt_within=min(self.doubt_within, consent),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """What an operator may change. Raises `UsageError` for a value out of its range."""
 
@@ -135,16 +221,3 @@ class ServerSettings:
     def lease(self) -> float:
         """For how long an id is claimed of the store: past the silence that ends a connection."""
         return (self.silence_heartbeats + 1.0) * self.heartbeat
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """What a user may change. Raises `UsageError` for a value out of its range."""
-
-    backlog: int = number(64 * 1024, 1, 1 << 30)
-    """Octets that may wait for a server that does not read, before the connection is cut."""
-    close_within: float = seconds(2.0)
-    """For the last octets to leave after a close."""
-
-    def __post_init__(self) -> None:
-        check(self)

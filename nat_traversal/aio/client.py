@@ -1,4 +1,4 @@
-"""A client on asyncio: an `Agent`, its control connection, its UDP sockets, its path."""
+"""A client on asyncio: an `Agent`, its control connection, its UDP sockets, their paths."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nat_traversal.aio.control_connection import ControlProtocol
-from nat_traversal.aio.datapath import DRAIN, Counters, DataPath, Forwarder
+from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import endpoint_of, open_udp
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.client.agent import Agent
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
@@ -33,6 +34,16 @@ class ClientConfig:
     local_id: str
     remote_id: str
     once: bool = False
+    settings: ClientSettings = field(default_factory=ClientSettings)
+
+
+@dataclass(eq=False, slots=True)
+class OpenSocket:
+    """One UDP socket of a client, and the path on it once there is one."""
+
+    generation: int
+    sock: socket.socket
+    path: DataPath | None = None
 
 
 class Client(Driver):
@@ -54,24 +65,24 @@ class Client(Driver):
             config.local_id,
             config.remote_id,
             rng=rng or random.SystemRandom(),
+            settings=config.settings,
             once=config.once,
         )
         super().__init__(self._agent)
         self.counters = counters or Counters()
+        self._traffic = Traffic(self.counters)
         self._config = config
         self._forwarder = forwarder
         self._on_notice = on_notice
         self._control: ControlProtocol | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._server_udp: tuple[str, int] | None = None
-        self._sock: socket.socket | None = None
-        self._generation = 0
-        self._path: DataPath | None = None
+        self.sockets: dict[int, OpenSocket] = {}
+        """The open ones, by generation."""
 
     def start(self) -> None:
         """Begin. Progress is told by notices."""
         self._run(self._agent.start(self._loop.time()))
-        self._arm()
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
@@ -93,15 +104,15 @@ class Client(Driver):
                 if self._control is not None:
                     self._control.send(message)
             case e.OpenUdp(generation):
-                self._sock = open_udp()
-                self._generation = generation
-                self._loop.add_reader(self._sock, self._readable)
-            case e.CloseUdp():
-                self._close_udp()
-            case e.SendDatagram(datagram, destination):
-                self._send(encode(datagram), destination)
+                self._open_udp(generation)
+            case e.CloseUdp(generation):
+                self._close_udp(generation)
+            case e.SendDatagram(datagram, destination, generation):
+                self._send(self.sockets[generation], encode(datagram), destination)
+            case e.UsePath(generation):
+                self._use_path(self.sockets[generation], action)
             case e.Tell(notice):
-                self._told(notice)
+                self._on_notice(notice)
 
     # The control connection
 
@@ -123,7 +134,7 @@ class Client(Driver):
                 return
 
     def _new_control(self) -> ControlProtocol:
-        self._control = ControlProtocol(0, self._control_event, ClientSettings())
+        self._control = ControlProtocol(0, self._control_event, self._config.settings)
         return self._control
 
     def _control_event(self, event: e.Event) -> None:
@@ -141,77 +152,72 @@ class Client(Driver):
 
     # UDP
 
-    def _send(self, data: bytes, destination: Endpoint | None) -> None:
-        if self._path is not None:
-            self._path.transmit(data)
+    def _open_udp(self, generation: int) -> None:
+        opened = self.sockets[generation] = OpenSocket(generation, open_udp())
+        self._loop.add_reader(opened.sock, self._readable, opened)
+
+    def _send(self, opened: OpenSocket, data: bytes, destination: Endpoint | None) -> None:
+        if opened.path is not None:
+            opened.path.transmit(data)
             return
         address = self._server_udp if destination is None else destination.sockaddr
-        if self._sock is None or address is None:
+        if address is None:
             return
         try:
-            self._sock.sendto(data, address)
+            opened.sock.sendto(data, address)
         except OSError as error:
-            self.counters.unsendable += 1
+            self._traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
 
-    def _readable(self) -> None:
-        """Drain the socket until it is empty, a path takes it over, or it is replaced."""
-        sock = self._sock
-        assert sock is not None
-        for _ in range(DRAIN):
+    def _readable(self, opened: OpenSocket) -> None:
+        """Drain the socket until it is empty, a path takes it over, or it is closed."""
+        for _ in range(self._config.settings.batch):
             try:
-                data, source = sock.recvfrom(65_536)
+                data, source = opened.sock.recvfrom(65_536)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error for something sent earlier
                 log.debug("UDP: %s", error)
                 continue
-            path = self._arrived_before_path(data, endpoint_of(source))
-            if path is not None or self._sock is not sock:
+            self._arrived(opened, data, endpoint_of(source))
+            if opened.path is not None:
+                if data[0] in (Kind.DATA, Kind.FRAGMENT):
+                    opened.path.arrived(
+                        memoryview(data)
+                    )  # it overtook the CONFIRM, and was the proof
+                return
+            if self.sockets.get(opened.generation) is not opened:
                 return
 
-    def _arrived_before_path(self, data: bytes, source: Endpoint) -> DataPath | None:
-        """Feed one datagram; the path, if that was the proof for it."""
-        self._arrived(data, source)
-        if self._path is not None and data[0] in (Kind.DATA, Kind.FRAGMENT):
-            self._path.arrived(memoryview(data))  # a program's datagram that overtook the CONFIRM
-        return self._path
-
-    def _arrived(self, data: bytes, source: Endpoint) -> None:
+    def _arrived(self, opened: OpenSocket, data: bytes, source: Endpoint) -> None:
         try:
             datagram = decode(data)
         except WireError as error:
-            self.counters.malformed += 1
+            self._traffic.malformed.value += 1
             log.debug("dropped a datagram from %s: %s", source, error)
             return
-        self.feed(e.DatagramArrived(datagram, source, self._generation))
+        self.feed(e.DatagramArrived(datagram, source, opened.generation))
 
-    def _close_udp(self) -> None:
-        if self._path is not None:
-            self._path.close()
-            self._path = None
+    def _use_path(self, opened: OpenSocket, order: e.UsePath) -> None:
+        opened.path = path = DataPath(
+            opened.sock,
+            order,
+            forwarder=self._forwarder,
+            traffic=self._traffic,
+            settings=self._config.settings,
+            on_other=lambda data: self._arrived(opened, data, order.remote),
+        )
+        self._loop.remove_reader(opened.sock)
+        self._loop.add_reader(opened.sock, path.readable)
+        self._forwarder.path_up(path)
+
+    def _close_udp(self, generation: int) -> None:
+        opened = self.sockets.pop(generation)
+        if opened.path is not None:
+            opened.path.close()
             self._forwarder.path_down()
-        if self._sock is not None:
-            self._loop.remove_reader(self._sock)
-            self._sock.close()
-            self._sock = None
-
-    def _told(self, notice: e.Notice) -> None:
-        if isinstance(notice, e.PathEstablished):
-            assert self._sock is not None
-            remote = notice.remote
-            self._path = DataPath(
-                self._sock,
-                remote,
-                notice.token,
-                forwarder=self._forwarder,
-                counters=self.counters,
-                on_other=lambda data: self._arrived(data, remote),
-            )
-            self._loop.remove_reader(self._sock)
-            self._loop.add_reader(self._sock, self._path.readable)
-            self._forwarder.path_up(self._path)
-        self._on_notice(notice)
+        self._loop.remove_reader(opened.sock)
+        opened.sock.close()
 
 
 def _connect_problem(server: HostPort, error: OSError) -> str:

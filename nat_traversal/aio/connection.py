@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import Counters, DataPath
+from nat_traversal.aio.datapath import DataPath, Traffic
 from nat_traversal.errors import (
     ConnectionLostError,
     NatTraversalError,
@@ -17,12 +17,12 @@ from nat_traversal.errors import (
     UsageError,
 )
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
 
-QUEUE = 1024
-"""Datagrams that wait for `receive`; when it is full, those that come are dropped and counted."""
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
 
@@ -30,9 +30,11 @@ FLOW = 0
 class Connection:
     """A path to the peer that carries datagrams: unordered, unacknowledged, as UDP does."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ClientSettings | None = None) -> None:
         self.counters = Counters()
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE + 1)
+        self._traffic = Traffic(self.counters)
+        self._most = (settings or ClientSettings()).queue
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._most + 1)
         self._path: DataPath | None = None
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._newest: e.PathEstablished | None = None
@@ -65,7 +67,7 @@ class Connection:
         if self._end is not None:
             raise self._end
         if self._path is None:  # the peer had no proof of it: between two rounds
-            self.counters.unsendable += 1
+            self._traffic.unsendable.value += 1
         else:
             self._path.send(FLOW, True, payload)
 
@@ -101,8 +103,8 @@ class Connection:
 
     def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
         del flow, from_listener
-        if self._queue.qsize() >= QUEUE:
-            self.counters.unclaimed += 1
+        if self._queue.qsize() >= self._most:
+            self._traffic.unclaimed.value += 1
         else:
             self._queue.put_nowait(bytes(payload))
 
@@ -142,11 +144,14 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(server: str, *, local_id: str, remote_id: str) -> AsyncIterator[Connection]:
+async def connect(
+    server: str, *, local_id: str, remote_id: str, settings: ClientSettings | None = None
+) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
     `server` is ``host`` or ``host:port`` (port 6545 by default). Waits for the peer without limit:
     wrap it in `asyncio.timeout` to bound that. Leaving the block closes the path and tells the peer.
+    `settings` has every timing and limit; the defaults suit the open internet.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
@@ -156,8 +161,9 @@ async def connect(server: str, *, local_id: str, remote_id: str) -> AsyncIterato
         check_id(local_id),
         check_id(remote_id),
         once=True,
+        settings=settings or ClientSettings(),
     )
-    connection = Connection()
+    connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)
     client.start()
     try:

@@ -10,9 +10,11 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.events import UsePath
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
     DATA_HEADER,
     FLAG,
@@ -22,34 +24,29 @@ from nat_traversal.wire.datagrams import (
     Kind,
     tag_of,
 )
-from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
-DRAIN = 128
-"""Datagrams read before the event loop looks after the others again."""
 HEADROOM = DATA_HEADER.size
 """Octets to leave free before a payload, so that the header goes in without a copy."""
-PENDING_FRAGMENTS = 16
-"""How many later datagrams may overtake a half before it is given up. Numbers wrap: a half that
-waited on would one day meet a stranger."""
 
 
-@dataclass(slots=True)
-class Counters:
-    """What crossed, and what did not. All in datagrams."""
+class Traffic:
+    """The counters of what crossed a path, and what did not. All count datagrams."""
 
-    sent: int = 0
-    received: int = 0
-    unsendable: int = 0
-    """Refused by this host's network stack: too long, no route, buffer full."""
-    refused: int = 0
-    """Answered by ICMP port unreachable: nobody listens there."""
-    unclaimed: int = 0
-    """Came for a flow or a direction that this side does not serve."""
-    malformed: int = 0
-    incomplete: int = 0
-    """One half came, the other did not."""
+    def __init__(self, counters: Counters) -> None:
+        counter = counters.counter
+        self.sent = counter("sent", "sent to the other side")
+        self.received = counter("received", "came from the other side")
+        self.unsendable = counter(
+            "unsendable", "refused by this host's network stack: too long, no route, buffer full"
+        )
+        self.refused = counter("refused", "answered by ICMP port unreachable: nobody listens there")
+        self.unclaimed = counter(
+            "unclaimed", "came for a flow or a direction that this side does not serve"
+        )
+        self.malformed = counter("malformed", "broke the protocol, or bore a foreign tag")
+        self.incomplete = counter("incomplete", "one half came, the other did not")
 
 
 class Forwarder(Protocol):
@@ -74,21 +71,24 @@ class DataPath:
     def __init__(
         self,
         sock: socket.socket,
-        remote: Endpoint,
-        token: bytes,
+        order: UsePath,
         *,
         forwarder: Forwarder,
-        counters: Counters,
+        traffic: Traffic,
+        settings: ClientSettings,
         on_other: Callable[[bytes], None],
     ) -> None:
         try:
-            sock.connect(remote.sockaddr)  # the kernel now drops what others send
+            sock.connect(order.remote.sockaddr)  # the kernel now drops what others send
         except OSError as error:  # nothing can be sent, so that consent will expire
-            log.warning("no way to %s: %s", remote, error)
+            log.warning("no way to %s: %s", order.remote, error)
+        self.order = order
+        """What it was built from."""
         self._sock = sock
-        self._tag = tag_of(token)
+        self._tag = tag_of(order.token)
         self._forwarder = forwarder
-        self._counters = counters
+        self._traffic = traffic
+        self._settings = settings
         self._on_other = on_other
         self._buffer = bytearray(65_536)
         self._view = memoryview(self._buffer)
@@ -107,7 +107,7 @@ class DataPath:
         except OSError as error:
             if not self._sent_after(error, frame):
                 return
-        self._counters.sent += 1
+        self._traffic.sent.value += 1
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram of 0 to 65,507 octets; a longer one than `MAX_DATA_PAYLOAD` as halves."""
@@ -124,7 +124,7 @@ class DataPath:
         )
         halves = (payload[:middle], payload[middle:])
         if all(self.transmit(head + bytes(half)) for head, half in zip(heads, halves, strict=True)):
-            self._counters.sent += 1
+            self._traffic.sent.value += 1
 
     def transmit(self, frame: bytes) -> bool:
         """Send octets as they are. True if they left."""
@@ -142,7 +142,7 @@ class DataPath:
             self._sock.recv_into,
             self.arrived,
         )
-        for _ in range(DRAIN):
+        for _ in range(self._settings.batch):
             try:
                 length = receive(buffer)
             except BlockingIOError:
@@ -160,10 +160,10 @@ class DataPath:
         if kind == Kind.DATA and len(data) >= HEADROOM:
             _, flags, tag, flow = DATA_HEADER.unpack_from(data)
             if tag == self._tag:
-                self._counters.received += 1
+                self._traffic.received.value += 1
                 self._forwarder.deliver(flow, bool(flags & FLAG), data[HEADROOM:])
             else:
-                self._counters.malformed += 1
+                self._traffic.malformed.value += 1
         elif kind == Kind.FRAGMENT:
             self._fragment_arrived(data)
         else:
@@ -175,22 +175,23 @@ class DataPath:
 
     def _fragment_arrived(self, data: memoryview) -> None:
         if len(data) < FRAGMENT_HEADER.size:
-            self._counters.malformed += 1
+            self._traffic.malformed.value += 1
             return
         _, flags, tag, flow, number = FRAGMENT_HEADER.unpack_from(data)
         if tag != self._tag:
-            self._counters.malformed += 1
+            self._traffic.malformed.value += 1
             return
         from_listener, last = bool(flags & FLAG), bool(flags & FLAG_LAST)
         half = bytes(data[FRAGMENT_HEADER.size :])
         other = self._halves.pop((number, not last, from_listener), None)
         if other is None:
             self._halves[number, last, from_listener] = half
-            for old in [key for key in self._halves if _apart(key[0], number) > PENDING_FRAGMENTS]:
+            most = self._settings.pending_halves
+            for old in [key for key in self._halves if _apart(key[0], number) > most]:
                 del self._halves[old]
-                self._counters.incomplete += 1
+                self._traffic.incomplete.value += 1
             return
-        self._counters.received += 1
+        self._traffic.received.value += 1
         whole = other + half if last else half + other
         self._forwarder.deliver(flow, from_listener, memoryview(whole))
 
@@ -208,9 +209,9 @@ class DataPath:
 
     def _count_error(self, error: OSError) -> None:
         if error.errno == errno.ECONNREFUSED:
-            self._counters.refused += 1
+            self._traffic.refused.value += 1
         else:
-            self._counters.unsendable += 1
+            self._traffic.unsendable.value += 1
             self._forwarder.not_sent(error)
 
 

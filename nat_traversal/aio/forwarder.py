@@ -14,17 +14,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nat_traversal.aio.datapath import DRAIN, HEADROOM, Counters, DataPath
+from nat_traversal.aio.datapath import HEADROOM, DataPath, Traffic
 from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import IDLE
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 log = logging.getLogger(__name__)
 
-MAX_FLOWS = 4096
-"""Flows at a time in each direction; the least recently used makes room."""
 Problem = Callable[[str], None]
 """Tells the user of datagrams that could not be delivered, once for each kind of trouble."""
 
@@ -60,9 +59,12 @@ class _ConnectFlow:
 class Listener:
     """The `--listen` side: one socket, a flow for each program that sends to it."""
 
-    def __init__(self, host: str, port: int, counters: Counters, problem: Problem) -> None:
-        self._socket = AnsweringSocket(host, port)
-        self._counters = counters
+    def __init__(
+        self, at: HostPort, counters: Counters, problem: Problem, settings: ClientSettings
+    ) -> None:
+        self._socket = AnsweringSocket(at.host, at.port)
+        self._traffic = Traffic(counters)
+        self._settings = settings
         self._problem = problem
         self._loop = asyncio.get_running_loop()
         self._flows: OrderedDict[tuple[tuple[str, int], str], _ListenFlow] = OrderedDict()
@@ -89,14 +91,14 @@ class Listener:
     def deliver(self, number: int, payload: memoryview) -> None:
         flow = self._by_number.get(number)
         if flow is None:
-            self._counters.unclaimed += 1
+            self._traffic.unclaimed.value += 1
             return
         self._flows.move_to_end(flow.key)
         flow.used_at = self._loop.time()
         try:
             self._socket.answer(payload, flow.source, flow.local)
         except OSError as error:
-            self._counters.unsendable += 1
+            self._traffic.unsendable.value += 1
             self._problem(f"a reply to {flow.source[0]}:{flow.source[1]} was not sent: {error}")
 
     def expire(self, before: float) -> None:
@@ -110,7 +112,7 @@ class Listener:
     def _readable(self) -> None:
         now = self._loop.time()
         buffer, body, receive = self._buffer, self._view[HEADROOM:], self._socket.receive_into
-        for _ in range(DRAIN):
+        for _ in range(self._settings.batch):
             try:
                 length, source, local = receive(body)
             except BlockingIOError:
@@ -120,7 +122,7 @@ class Listener:
                 continue
             path = self._path
             if path is None:
-                self._counters.unsendable += 1
+                self._traffic.unsendable.value += 1
                 self._problem("datagrams from local programs are dropped until a path stands")
                 continue
             flow = self._flow(path, source, local, now)
@@ -136,7 +138,7 @@ class Listener:
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is None:
-            if len(self._flows) >= MAX_FLOWS:
+            if len(self._flows) >= self._settings.flows:
                 self._drop(next(iter(self._flows.values())))
             self._next_number = (self._next_number + 1) % 2**32
             header = path.header(self._next_number, from_listener=True)
@@ -158,18 +160,25 @@ class Connector:
     so that none is lost where a service listens on one address of its name only.
     """
 
-    def __init__(self, targets: Sequence[Endpoint], counters: Counters, problem: Problem) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Endpoint],
+        counters: Counters,
+        problem: Problem,
+        settings: ClientSettings,
+    ) -> None:
         self._targets = targets
         self._service = " or ".join(map(str, targets))
         self._preferred = 0
-        self._counters = counters
+        self._traffic = Traffic(counters)
+        self._settings = settings
         self._problem = problem
         self._loop = asyncio.get_running_loop()
         self._flows: OrderedDict[int, _ConnectFlow] = OrderedDict()
         self._path: DataPath | None = None
         self._buffer = bytearray(65_536 + HEADROOM)
         self._view = memoryview(self._buffer)
-        self._most = max(1, file_limit(MAX_FLOWS + SPARE_FILES) - SPARE_FILES)
+        self._most = max(1, file_limit(settings.flows + SPARE_FILES) - SPARE_FILES)
 
     @property
     def flows(self) -> int:
@@ -230,7 +239,7 @@ class Connector:
             self._flows[number] = flow
             self._loop.add_reader(sock, self._readable, flow)
             return flow
-        self._counters.unsendable += 1
+        self._traffic.unsendable.value += 1
         self._problem(f"no way to {self._service}: {problem}")
         return None
 
@@ -240,7 +249,7 @@ class Connector:
         body, buffer, path = self._view[HEADROOM:], self._buffer, self._path
         assert path is not None  # without a path there are no flows
         header = path.header(flow.number, from_listener=False)
-        for _ in range(DRAIN):
+        for _ in range(self._settings.batch):
             try:
                 length = flow.sock.recv_into(body)
             except BlockingIOError:
@@ -262,7 +271,7 @@ class Connector:
     def _refused(self, flow: _ConnectFlow) -> _ConnectFlow | None:
         """Nobody listens at the target: on to the service's next address, or tell the user."""
         if flow.tries >= len(self._targets):
-            self._counters.refused += 1
+            self._traffic.refused.value += 1
             self._problem(
                 f"nothing listens on {self._service}: start the service or correct --connect"
             )
@@ -283,7 +292,7 @@ class Connector:
             self._failed(error)
 
     def _failed(self, error: OSError) -> None:
-        self._counters.unsendable += 1
+        self._traffic.unsendable.value += 1
         self._problem(f"a datagram to {self._service} was not sent: {error.strerror}")
 
     def _drop(self, flow: _ConnectFlow) -> None:
@@ -301,15 +310,15 @@ class ProgramForwarder:
         listener: Listener | None,
         connector: Connector | None,
         problem: Problem,
-        idle: float = IDLE,
+        settings: ClientSettings,
     ) -> None:
-        self._counters = counters
+        self._traffic = Traffic(counters)
         self._listener = listener
         self._connector = connector
         self._problem = problem
-        self._idle = idle
+        self._idle = settings.flow_idle
         self._loop = asyncio.get_running_loop()
-        self._sweep = self._loop.call_later(idle / 4, self._expire)
+        self._sweep = self._loop.call_later(self._idle / 4, self._expire)
 
     def path_up(self, path: DataPath) -> None:
         self._attach(path)
@@ -322,7 +331,7 @@ class ProgramForwarder:
         if side is not None:
             side.deliver(flow, payload)
             return
-        self._counters.unclaimed += 1
+        self._traffic.unclaimed.value += 1
         option = "--connect" if from_listener else "--listen"
         self._problem(f"the other side sends datagrams, but this side has no {option}")
 

@@ -1,33 +1,36 @@
-"""The command `client`, from its arguments to its exit status."""
+"""The command `client`, from its options to its exit status."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import socket
 from collections.abc import Callable
 
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import Counters
+from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 
-async def run(options: argparse.Namespace, console: Console) -> Exit:
+async def run(options: ClientOptions, console: Console) -> Exit:
     if options.listen is None and options.connect is None:
         raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
-    if options.id is None:
-        options.id = f"host-{random.SystemRandom().randbytes(4).hex()}"
-        console.say(f"this host's id is {options.id}: the other side needs -r {options.id}")
-    if options.id == options.remote:
-        raise UsageError(f"--id and -r are both {options.id!r}: the two hosts need different ids")
+    own_id = options.id
+    if own_id is None:
+        own_id = f"host-{random.SystemRandom().randbytes(4).hex()}"
+        console.say(f"this host's id is {own_id}: the other side needs -r {own_id}")
+    if own_id == options.remote:
+        raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
+    settings = options.settings
     end = stop_signal()
 
     def told(notice: e.Notice) -> None:
@@ -46,16 +49,13 @@ async def run(options: argparse.Namespace, console: Console) -> Exit:
             asking.cancel()
             return Exit.OK
         targets = asking.result()
-    listener = (
-        Listener(options.listen.host, options.listen.port, counters, problem)
-        if options.listen
-        else None
-    )
-    connector = Connector(targets, counters, problem) if targets else None
-    forwarder = ProgramForwarder(counters, listener, connector, problem, options.idle)
-    config = ClientConfig(options.server, options.id, options.remote, options.once)
+    listen = options.listen
+    listener = Listener(listen, counters, problem, settings) if listen else None
+    connector = Connector(targets, counters, problem, settings) if targets else None
+    forwarder = ProgramForwarder(counters, listener, connector, problem, settings)
+    config = ClientConfig(options.server, own_id, options.remote, options.once, settings)
     client = Client(config, forwarder, told, counters=counters)
-    console.event("started", id=options.id, peer=options.remote)
+    console.event("started", id=own_id, peer=options.remote)
     client.start()
     try:
         return await end
@@ -79,29 +79,22 @@ def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
     return None
 
 
+_LOST = {
+    "unsendable": "could not be sent",
+    "refused": "found nobody listening",
+    "unclaimed": "had no taker",
+    "malformed": "malformed",
+    "incomplete": "incomplete",
+}
+"""What became of datagrams that did not cross, in few words."""
+
+
 def _summary(console: Console, counters: Counters) -> None:
-    console.event(
-        "stopped",
-        sent=counters.sent,
-        received=counters.received,
-        unsendable=counters.unsendable,
-        refused=counters.refused,
-        unclaimed=counters.unclaimed,
-        malformed=counters.malformed,
-        incomplete=counters.incomplete,
-    )
-    lost = [
-        f"{number} {what}"
-        for number, what in (
-            (counters.unsendable, "could not be sent"),
-            (counters.refused, "found nobody listening"),
-            (counters.unclaimed, "had no taker"),
-            (counters.malformed, "malformed"),
-            (counters.incomplete, "incomplete"),
-        )
-        if number
-    ]
-    text = f"datagrams: {counters.sent} to the other side, {counters.received} from it"
+    Traffic(counters)  # also where no datagram came, every number is told
+    counts = counters.snapshot()
+    console.event("stopped", **counts)
+    text = f"datagrams: {counts['sent']} to the other side, {counts['received']} from it"
+    lost = [f"{counts[name]} {what}" for name, what in _LOST.items() if counts[name]]
     console.say("; ".join([text, *lost]))
 
 

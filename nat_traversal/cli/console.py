@@ -28,7 +28,6 @@ class Console:
     def told(self, notice: e.Notice) -> None:
         """One notice of a machine."""
         values = {field.name: getattr(notice, field.name) for field in fields(notice)}
-        values.pop("token", None)  # a secret
         self.event(_event_name(notice), **values)
         self.say(describe(notice))
 

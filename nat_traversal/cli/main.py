@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nat_traversal import __version__
 from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.options import ServerOptions
+from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import IDLE, ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.endpoint import Endpoint, parse_host_port
@@ -65,13 +66,7 @@ def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="N",
         help=f"connections at a time (default: {ServerSettings().connections})",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="any other timing or limit, such as heartbeat=10s; docs/protocol.md lists them",
-    )
+    _set_option(parser, "heartbeat=10s")
     _common_options(parser)
     parser.set_defaults(command="server")
     return parser
@@ -119,12 +114,30 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--idle",
         metavar="SECONDS",
         type=checked(lambda text: _number(text, 1, 86_400)),
-        default=int(IDLE),
-        help="forget a local program that is silent for so long (default: %(default)s)",
+        help="forget a local program that is silent for so long "
+        f"(default: {ClientSettings().flow_idle:g})",
     )
+    parser.add_argument(
+        "--consent",
+        metavar="SECONDS",
+        type=checked(lambda text: _number(text, 1, 86_400)),
+        help="give a path up after so long without an answer to the pings on it, which come at "
+        f"least six times in that time (default: {ClientSettings().consent:g})",
+    )
+    _set_option(parser, "announce-first=200ms")
     _common_options(parser)
     parser.set_defaults(command="client")
     return parser
+
+
+def _set_option(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"any other timing or limit, such as {example}; docs/protocol.md lists them",
+    )
 
 
 def _version_option(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +159,7 @@ def _command(options: argparse.Namespace) -> Command:
         return partial(server_command.run, _server_options_of(options))
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
-    return partial(client_command.run, options)
+    return partial(client_command.run, _client_options_of(options))
 
 
 def _server_options_of(options: argparse.Namespace) -> ServerOptions:
@@ -154,6 +167,23 @@ def _server_options_of(options: argparse.Namespace) -> ServerOptions:
     if options.max_connections is not None:
         words.append(f"connections={options.max_connections}")
     return ServerOptions(options.host, options.port, parse_settings(ServerSettings, words))
+
+
+def _client_options_of(options: argparse.Namespace) -> ClientOptions:
+    settings = parse_settings(ClientSettings, options.set)
+    if options.idle is not None:
+        settings = replace(settings, flow_idle=float(options.idle))
+    if options.consent is not None:
+        settings = settings.with_consent(float(options.consent))
+    return ClientOptions(
+        server=options.server,
+        id=options.id,
+        remote=options.remote,
+        listen=options.listen,
+        connect=options.connect,
+        once=options.once,
+        settings=settings,
+    )
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:

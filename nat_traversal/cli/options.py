@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
+from nat_traversal.wire.endpoint import HostPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,19 @@ class ServerOptions:
     host: str
     port: int
     settings: ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """The command `client`: through which server, as whom, to whom, what to forward, and its settings.
+
+    `id` None: a random one. `listen` and `connect` None: that side is not served.
+    """
+
+    server: HostPort
+    id: str | None
+    remote: str
+    listen: HostPort | None
+    connect: HostPort | None
+    once: bool
+    settings: ClientSettings

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
-
-ANSWER_WITHIN = 10.0
-"""Seconds for the server to accept the connection, then to answer the registration, or a ping in doubt.
-Two round trips of 5 s, or the third repetition of what TCP lost."""
-RECONNECT_FIRST = 1.0
-RECONNECT_MOST = 60.0
-"""Seconds: the first pause before reconnecting, and the longest; jittered by `Backoff`."""
-SILENCE_HEARTBEATS = 2.5
-"""Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
 
 
 class LinkState(Enum):
@@ -72,10 +63,13 @@ class ControlLink:
 
     TIMERS = ("reconnect", "answer", "heartbeat")
 
-    def __init__(self, identity: Identity, timers: Timers, rng: random.Random) -> None:
+    def __init__(
+        self, identity: Identity, settings: ClientSettings, timers: Timers, rng: random.Random
+    ) -> None:
         self._identity = identity
+        self._settings = settings
         self._timers = timers
-        self._backoff = Backoff(rng, RECONNECT_FIRST, RECONNECT_MOST)
+        self._backoff = Backoff(rng, settings.reconnect_first, settings.reconnect_most)
         self._machine = StateMachine("control", _S.PAUSING, TABLE)
         self._transaction = 0
         self._heartbeat = 0.0
@@ -91,52 +85,53 @@ class ControlLink:
     def is_registered(self) -> bool:
         return self.state is _S.REGISTERED
 
-    def connect(self, now: float) -> Iterator[e.Action]:
+    def connect(self, now: float) -> list[e.Action]:
+        """Make the first connection, or the next."""
         self._machine.fire(_T.CONNECT)
-        self._timers.set("answer", now + ANSWER_WITHIN)
-        yield e.OpenControl()
+        self._timers.set("answer", now + self._settings.answer_within)
+        return [e.OpenControl()]
 
-    def opened(self, generation: int, now: float) -> Iterator[e.Action]:
+    def opened(self, generation: int, now: float) -> list[e.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted)."""
         self._machine.fire(_T.OPENED)
-        self._timers.set("answer", now + ANSWER_WITHIN)
+        self._timers.set("answer", now + self._settings.answer_within)
         identity = self._identity
-        yield e.SendMessage(
-            m.Register(
-                transaction=self._next_transaction(),
-                versions=(PROTOCOL_VERSION,),
-                id=identity.id,
-                peer=identity.peer,
-                token=identity.token,
-                generation=generation,
-            )
+        register = m.Register(
+            transaction=self._next_transaction(),
+            versions=(PROTOCOL_VERSION,),
+            id=identity.id,
+            peer=identity.peer,
+            token=identity.token,
+            generation=generation,
         )
+        return [e.SendMessage(register)]
 
     def heard(self, now: float) -> None:
         """Something came from the server."""
         self._heard_at = now
 
-    def accepted(self, answer: m.Registered, now: float) -> Iterator[e.Action]:
+    def accepted(self, answer: m.Registered, now: float) -> list[e.Action]:
         """The answer to REGISTER; an answer to something else is ignored."""
         if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
-            return
+            return []
         self._machine.fire(_T.ACCEPTED)
         self._backoff.reset()
         self._heartbeat = answer.heartbeat
         self._timers.cancel("answer")
         self._timers.set("heartbeat", now + self._heartbeat)
-        yield e.Tell(e.RegisteredAtServer(self._identity.id, self._identity.peer))
+        return [e.Tell(e.RegisteredAtServer(self._identity.id, self._identity.peer))]
 
-    def doubt(self, now: float) -> Iterator[e.Action]:
+    def doubt(self, now: float) -> list[e.Action]:
         """The path is silent or lost, or this host is seen elsewhere than before. So its address may
         have changed, and this connection be dead: ask at once, or, if there is none, try again soon."""
         if self.state is _S.REGISTERED and self._doubt is None:
             self._doubt = self._next_transaction()
-            self._timers.set("answer", now + ANSWER_WITHIN)
-            yield e.SendMessage(m.Heartbeat(self._doubt))
-        elif self.state is _S.PAUSING:
+            self._timers.set("answer", now + self._settings.answer_within)
+            return [e.SendMessage(m.Heartbeat(self._doubt))]
+        if self.state is _S.PAUSING:
             self._backoff.reset()
             self._timers.set("reconnect", now + self._backoff.next())
+        return []
 
     def answered(self, transaction: int) -> None:
         """The server answered a ping; only the answer to the one in doubt settles it."""
@@ -147,36 +142,36 @@ class ControlLink:
     def timed_out(self, name: str, now: float) -> str | None:
         """Why the timer `name` ends the connection, or None if it does not."""
         if name == "answer":
-            return f"no answer within {ANSWER_WITHIN:g} s"
+            return f"no answer within {self._settings.answer_within:g} s"
         silence = now - self._heard_at
-        if name == "heartbeat" and silence >= SILENCE_HEARTBEATS * self._heartbeat:
+        most = self._settings.silence_heartbeats * self._heartbeat
+        if name == "heartbeat" and silence >= most:
             return f"silent for {silence:.0f} s"
         return None
 
-    def timer_fired(self, name: str, now: float) -> Iterator[e.Action]:
+    def timer_fired(self, name: str, now: float) -> list[e.Action]:
         """A timer is due that did not end the connection."""
         if name == "reconnect":
-            yield from self.connect(now)
-            return
+            return self.connect(now)
         self._timers.set("heartbeat", now + self._heartbeat / 2)
-        if now - self._heard_at >= self._heartbeat:
-            yield e.SendMessage(m.Heartbeat(self._next_transaction()))
+        if now - self._heard_at < self._heartbeat:
+            return []
+        return [e.SendMessage(m.Heartbeat(self._next_transaction()))]
 
-    def broken(self, reason: str, now: float) -> Iterator[e.Action]:
+    def broken(self, reason: str, now: float) -> list[e.Action]:
         """The connection failed or ended: try again after a pause."""
         self._machine.fire(_T.BROKEN)
         self._cancel_timers()
         pause = self._backoff.next()
         self._timers.set("reconnect", now + pause)
-        yield e.Tell(e.ServerLost(reason, pause))
+        return [e.Tell(e.ServerLost(reason, pause))]
 
-    def close(self) -> Iterator[e.Action]:
+    def close(self) -> list[e.Action]:
         """For good."""
         connected = self.state not in (_S.PAUSING, _S.CLOSED)
         self._machine.fire(_T.CLOSE)
         self._cancel_timers()
-        if connected:
-            yield e.CloseControl()
+        return [e.CloseControl()] if connected else []
 
     def _cancel_timers(self) -> None:
         self._doubt = None

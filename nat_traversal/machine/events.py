@@ -1,12 +1,12 @@
 """What goes into the two machines, and what comes out.
 
-Into both: events. Out of both: actions, for an adapter to carry out in the order given. An agent
-also tells notices, which are for people and programs that use the package.
+Into both: events. Out of both: actions, for an adapter to carry out in the order given. One of them
+is `Tell`: its notices are for people, carry no secret, and nothing is built from them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
@@ -134,18 +134,31 @@ class SendDatagram:
     datagram: Datagram
     destination: Endpoint | None
     generation: int = 0
+    """At a client: the socket to send from."""
     local: LocalAddress | None = None
     """At a server: the address to send from; None leaves it to the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
+class UsePath:
+    """Client: users' datagrams go between that socket and `remote` until the socket is closed."""
+
+    generation: int
+    remote: Endpoint
+    token: bytes = field(repr=False)
+    """Secret: DATA and FRAGMENT bear its first octets."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
-    """Tell the user of an agent, or the operator of a server."""
+    """Tell the user of an agent, or the operator of a server. It has no other effect."""
 
     notice: Notice
 
 
-Action = OpenControl | CloseControl | SendMessage | OpenUdp | CloseUdp | SendDatagram | Tell
+Action = (
+    OpenControl | CloseControl | SendMessage | OpenUdp | CloseUdp | SendDatagram | UsePath | Tell
+)
 
 
 # Notices
@@ -228,7 +241,6 @@ class PathEstablished:
     """The rung of the ladder that worked."""
     remote: Endpoint
     generation: int
-    token: bytes
 
 
 @dataclass(frozen=True, slots=True)

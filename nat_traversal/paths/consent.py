@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
-from nat_traversal.wire.datagrams import Bye, Datagram, Ping, Pong
+from nat_traversal.wire.datagrams import Bye, Ping, Pong
 from nat_traversal.wire.endpoint import Endpoint
-
-PING_INTERVAL = 5.0
-"""Seconds between pings (RFC 7675 section 5.1), each jittered by a fifth. Far below the shortest
-mapping timeout that RFC 4787 section 4.3 allows (120 s) and the 30 s of stock Linux."""
-REPEAT_INTERVAL = 1.0
-"""Seconds between pings while none is answered. Where a fifth of all packets is lost, five unanswered
-ones are no proof of death (one path in a hundred ended falsely within a minute); thirty are."""
-CONSENT_TIMEOUT = 30.0
-"""Seconds without a PONG after which the path has ended (RFC 7675 section 5.1)."""
-SILENT_AFTER = 6.0
-"""Seconds of unanswered pings after which the client asks whether the server still answers. Above
-a round trip of 5 s; early enough to have reconnected before consent expires."""
-DOUBT_INTERVAL = 0.5
-DOUBT_TIMEOUT = 3.0
-"""Seconds between pings, and above a round trip until the end, once the server says that the peer
-has left."""
-KEPT_PINGS = 16
-"""The newest pings whose answer counts: in doubt, those of a round trip of more than 5 s."""
 
 
 class Path:
     """Answers and sends pings on one established path. Only a PONG renews consent: it alone proves
     that the peer hears this side."""
 
-    def __init__(self, token: bytes, remote: Endpoint, rng: random.Random, now: float) -> None:
-        self.remote = remote
-        self._token = token
+    def __init__(
+        self, pair: NominatedPair, settings: ClientSettings, rng: random.Random, now: float
+    ) -> None:
+        self._pair = pair
+        self._settings = settings
         self._rng = rng
         self._asked: dict[bytes, float] = {}
         """The newest pings, and when they were sent."""
         self._round_trip = 0.0
-        self._consent_until = now + CONSENT_TIMEOUT
+        self._consent_until = now + settings.consent
         self.is_doubted = False
         """The server says that the peer left, and it has not shown itself since."""
         self._ping_at = now + self._pause()
@@ -55,9 +41,9 @@ class Path:
         return now >= self._consent_until
 
     def falls_silent(self, now: float) -> bool:
-        """No ping has been answered for `SILENT_AFTER`. True once in each silence."""
+        """No ping has been answered for `silent_after`. True once in each silence."""
         since = self._unanswered_since
-        if self._silence_told or since is None or now - since < SILENT_AFTER:
+        if self._silence_told or since is None or now - since < self._settings.silent_after:
             return False
         self._silence_told = True
         return True
@@ -66,39 +52,47 @@ class Path:
         """The server says that the peer left: find out quickly whether the path still works."""
         self.is_doubted = True
         self._asked.clear()  # a pong that is on its way proves the past
-        self._consent_until = min(self._consent_until, now + DOUBT_TIMEOUT + self._round_trip)
+        within = self._settings.doubt_within + self._round_trip
+        self._consent_until = min(self._consent_until, now + within)
         self._ping_at = now
 
-    def ping_if_due(self, now: float) -> Iterator[Datagram]:
+    def due(self, now: float) -> list[e.Action]:
+        """Send a ping if it is time."""
         if now < self._ping_at:
-            return
+            return []
+        settings = self._settings
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
         self._asked[transaction] = now
-        if len(self._asked) > KEPT_PINGS:
+        if len(self._asked) > settings.kept_pings:
             del self._asked[next(iter(self._asked))]
-        self._ping_at = now + (DOUBT_INTERVAL if self.is_doubted else REPEAT_INTERVAL)
+        self._ping_at = now + (settings.doubt_interval if self.is_doubted else settings.ping_repeat)
         if self._unanswered_since is None:
             self._unanswered_since = now
-        yield Ping(self._token, transaction)
+        return [self._pair.send(Ping(self._pair.token, transaction))]
 
-    def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> Iterator[Datagram]:
+    def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> list[e.Action]:
         """A ping is answered, a pong that answers one of the last pings renews consent."""
-        if source != self.remote or datagram.token != self._token:
-            return
+        pair = self._pair
+        if datagram.token != pair.token or source != pair.remote:
+            return []
         if isinstance(datagram, Ping):
-            yield Pong(self._token, datagram.transaction)
-        elif datagram.transaction in self._asked:
+            return [pair.send(Pong(pair.token, datagram.transaction))]
+        if datagram.transaction in self._asked:
             self._round_trip = now - self._asked.pop(datagram.transaction)
             self.is_doubted = self._silence_told = False
             self._unanswered_since = None
-            self._consent_until = now + CONSENT_TIMEOUT
+            self._consent_until = now + self._settings.consent
             self._ping_at = now + self._pause()
+        return []
 
     def is_farewell(self, datagram: Bye, source: Endpoint) -> bool:
-        return source == self.remote and datagram.token == self._token
+        """Whether the peer has closed this path."""
+        return source == self._pair.remote and datagram.token == self._pair.token
 
-    def farewell(self) -> Bye:
-        return Bye(self._token)
+    def farewell(self) -> list[e.Action]:
+        """Tell the peer that this side closes the path."""
+        return [self._pair.send(Bye(self._pair.token))]
 
     def _pause(self) -> float:
-        return PING_INTERVAL * self._rng.uniform(0.8, 1.2)
+        """Jittered by a fifth (RFC 7675 section 5.1)."""
+        return self._settings.ping_interval * self._rng.uniform(0.8, 1.2)

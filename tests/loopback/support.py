@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from nat_traversal import Endpoint, Server, ServerSettings, serve
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
 from nat_traversal.aio.connection import Connection
-from nat_traversal.aio.datapath import Counters, DataPath
+from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.machine import events as e
-from nat_traversal.settings import IDLE
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -143,16 +144,20 @@ class Host:
         listen: str | None = None,
         connect: Sequence[Endpoint] = (),
         once: bool = False,
-        idle: float = IDLE,
+        settings: ClientSettings | None = None,
     ) -> None:
         self.notices = Notices()
         self.problems: list[str] = []
         self.counters = Counters()
         tell = self.problems.append
-        self.listener = Listener(listen, 0, self.counters, tell) if listen else None
-        self.connector = Connector(connect, self.counters, tell) if connect else None
-        self.forwarder = ProgramForwarder(self.counters, self.listener, self.connector, tell, idle)
-        config = ClientConfig(HostPort(*server.sockaddr), local_id, remote_id, once)
+        settings = settings or ClientSettings()
+        common = (self.counters, tell, settings)
+        self.listener = Listener(HostPort(listen, 0), *common) if listen else None
+        self.connector = Connector(connect, *common) if connect else None
+        self.forwarder = ProgramForwarder(
+            self.counters, self.listener, self.connector, tell, settings
+        )
+        config = ClientConfig(HostPort(*server.sockaddr), local_id, remote_id, once, settings)
         self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
 
     async def __aenter__(self) -> Self:
@@ -170,9 +175,15 @@ class Host:
         return self.listener.endpoint
 
     @property
+    def socket(self) -> OpenSocket:
+        """Its only open UDP socket."""
+        (opened,) = self.client.sockets.values()
+        return opened
+
+    @property
     def path(self) -> DataPath:
-        assert self.client._path is not None
-        return self.client._path
+        assert self.socket.path is not None
+        return self.socket.path
 
     async def connected(self, count: int = 1) -> e.PathEstablished:
         return await self.notices.wait(e.PathEstablished, count)
@@ -195,13 +206,17 @@ async def two_hosts(
     a_connect: Sequence[Endpoint] = (),
     listen: str = "127.0.0.1",
     b_listen: str | None = None,
-    idle: float = IDLE,
+    settings: ClientSettings | None = None,
 ) -> AsyncIterator[tuple[Host, Host]]:
     """A path between host_a, who listens, and host_b, who connects to a service."""
     async with (
         a_server() as (server, _),
-        Host(server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, idle=idle) as a,
-        Host(server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, idle=idle) as b,
+        Host(
+            server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, settings=settings
+        ) as a,
+        Host(
+            server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, settings=settings
+        ) as b,
     ):
         await a.connected()
         await b.connected()

@@ -10,6 +10,20 @@ MAX_STEPS = 300_000
 """Things that may happen in one test: more means that two machines chase each other."""
 
 
+class Call:
+    """Something that is due later, unless it is cancelled."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action: Callable[[], object] | None = action
+
+    def cancel(self) -> None:
+        self._action = None
+
+    def run(self) -> None:
+        if self._action is not None:
+            self._action()
+
+
 class Clock:
     """Runs callbacks in order of their time, and of their registration where times are equal."""
 
@@ -18,6 +32,16 @@ class Clock:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._steps = 0
+
+    def time(self) -> float:
+        """The same as `now`, as a driver asks for it."""
+        return self.now
+
+    def call_at(self, when: float, action: Callable[[], object]) -> Call:
+        """As `at`, for a driver: the call can be cancelled."""
+        call = Call(action)
+        self.at(when, call.run)
+        return call
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Call `action` at `when`, or now if that has passed."""

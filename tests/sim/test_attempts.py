@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal.client.agent import RETRY_FIRST, RETRY_MOST, PathState
-from nat_traversal.client.announcer import UDP_SILENCE
+from nat_traversal.client.peer import PathState
 from nat_traversal.machine import events as e
-from nat_traversal.settings import ServerSettings
-from nat_traversal.wire.datagrams import Confirm, Hello, Ping, Pong
+from nat_traversal.settings import ClientSettings, ServerSettings
+from nat_traversal.wire.datagrams import Bye, Confirm, Hello, Ping, Pong
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
+
+SETTINGS = ClientSettings()
 
 SERVER_SETTINGS = ServerSettings()
 
@@ -22,8 +23,14 @@ def impossible() -> World:
     return World(nat_a="symmetric", nat_b="symmetric")
 
 
+def loses_its_path(client: Client) -> None:
+    """It is told so in its peer's name, and the peer knows nothing of it."""
+    path = client.path
+    client.feed(e.DatagramArrived(Bye(path.token), path.remote, path.generation))
+
+
 def is_closed(client: Client) -> bool:
-    return client.agent.state is PathState.CLOSED
+    return client.state is PathState.CLOSED
 
 
 def attempts(client: Client) -> list[float]:
@@ -54,7 +61,7 @@ def test_failed_pair_tries_again_with_growing_pauses() -> None:
     for client in (a, b):
         pauses = [notice.retry_in for notice in client.told(e.AttemptFailed)]
         for index, pause in enumerate(pauses):
-            full = min(RETRY_MOST, RETRY_FIRST * 2**index)
+            full = min(SETTINGS.retry_most, SETTINGS.retry_first * 2**index)
             assert pause is not None
             assert full / 2 <= pause <= full
     began = attempts(a)
@@ -70,7 +77,7 @@ def test_pauses_begin_small_again_after_a_success() -> None:
     for name in ("host_a", "host_b"):
         world.net.hosts[name].nat.behavior = None
         world.net.hosts[name].nat.public_address = world.net.hosts[name].address
-    world.connect(a, b, within=2 * RETRY_MOST)
+    world.connect(a, b, within=2 * SETTINGS.retry_most)
     world.net.drop(lambda packet: packet.destination.address != "192.0.2.2")
     already = len(a.told(e.AttemptFailed)), len(b.told(e.AttemptFailed))
     world.run(60.0)
@@ -80,7 +87,7 @@ def test_pauses_begin_small_again_after_a_success() -> None:
         for notice in client.told(e.AttemptFailed)[count : count + 1]
     ]
     assert len(pauses) == 2
-    assert all(pause is not None and pause <= RETRY_FIRST for pause in pauses)
+    assert all(pause is not None and pause <= SETTINGS.retry_first for pause in pauses)
 
 
 def test_each_round_has_fresh_sockets_and_swapped_roles() -> None:
@@ -104,7 +111,7 @@ def test_nothing_is_sent_between_failed_attempts() -> None:
     world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=15.0)
     assert (a.sockets, b.sockets) == ({}, {})
     before = len(world.net.log)
-    world.run(RETRY_FIRST / 2 - 0.1)
+    world.run(SETTINGS.retry_first / 2 - 0.1)
     assert len(world.net.log) == before
 
 
@@ -239,7 +246,7 @@ def test_once_client_ends_when_its_peer_had_proof_too() -> None:
     a = world.client("host_a", "host_b", once=True).start()
     b = world.client("host_b", "host_a").start()
     world.connect(a, b)
-    b.run(list(b.agent._path_lost("the test says so", world.clock.now)))
+    loses_its_path(b)
     world.run(10.0)
     assert a.told(e.PathLost) == [e.PathLost("the other side asked for a new path")]
     assert is_closed(a)
@@ -268,9 +275,9 @@ def test_blocked_udp_is_told_to_the_waiting_client() -> None:
     world = World()
     world.net.hosts["host_a"].udp_blocked = True
     a = world.client("host_a", "host_b").start()
-    world.run(UDP_SILENCE + 4.0)
+    world.run(SETTINGS.udp_silence + 4.0)
     (told,) = a.told(e.AnnounceUnanswered)
-    assert told.seconds >= UDP_SILENCE
+    assert told.seconds >= SETTINGS.udp_silence
     assert a.told(e.RegisteredAtServer)
 
 
@@ -294,8 +301,8 @@ def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None
     world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=8.0)
     world.net.hosts["host_b"].udp_blocked = False
     silent = b if first_to_retry == "host_a" else a
-    silent.agent._timers.cancel("retry")
-    world.connect(a, b, within=RETRY_FIRST + 1.0)
+    silent.agent._timers.cancel((silent.agent._peer().id, "retry"))
+    world.connect(a, b, within=SETTINGS.retry_first + 1.0)
     assert len(a.told(e.AttemptFailed)) == 1
 
 
@@ -323,7 +330,7 @@ def test_crossing_retries_make_one_attempt(seed: int) -> None:
     assert a.control is not None
     assert b.control is not None
     for client in (a, b):
-        client.run(list(client.agent._path_lost("the test says so", world.clock.now)))
+        loses_its_path(client)
     world.connect(a, b, within=1.5)
     world.run(20.0)
     assert a.path.token == b.path.token

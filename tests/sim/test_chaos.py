@@ -6,9 +6,11 @@ import random
 
 import pytest
 
-from nat_traversal.client.agent import RETRY_MOST
+from nat_traversal.settings import ClientSettings
 from tests.sim.network import Weather
 from tests.sim.world import Client, World
+
+SETTINGS = ClientSettings()
 
 FAULTS = (
     "reset",
@@ -72,12 +74,12 @@ def test_pair_recovers_from_any_sequence_of_faults(seed: int) -> None:
     for host in world.net.hosts.values():
         host.udp_blocked = False
 
-    world.run(2 * RETRY_MOST)
+    world.run(2 * SETTINGS.retry_most)
     one, two = pair.values()
     assert one.is_connected, struck
     assert two.is_connected, struck
     token = one.path.token
-    world.run(RETRY_MOST)
+    world.run(SETTINGS.retry_most)
     for client in (one, two):
         assert client.is_connected, struck
         assert client.path.token == token, struck

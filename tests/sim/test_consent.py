@@ -12,10 +12,12 @@ from collections.abc import Iterable
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.paths.consent import CONSENT_TIMEOUT
+from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
 from tests.sim.network import HELD_BACK, Weather
-from tests.sim.world import SERVER, Client, World
+from tests.sim.world import SERVER, Claim, Client, World
+
+SETTINGS = ClientSettings()
 
 PAIRS = list(itertools.product(NINE, repeat=2))
 ROUNDING = 1e-9
@@ -23,14 +25,15 @@ WEATHER = Weather(loss=0.2, duplication=0.3, reordering=0.1, jitter=0.05, segmen
 STORM = Weather(loss=0.4, duplication=0.4, reordering=0.2, jitter=0.2, segments=True)
 
 
-def claims(world: World, client: Client) -> list[tuple[e.PathEstablished, float, float]]:
+def claims(world: World, client: Client) -> list[tuple[Claim, float, float]]:
     """Each path that was told, with when it was and when it was taken back (or now)."""
-    found: list[tuple[e.PathEstablished, float, float]] = []
-    open_claim: tuple[e.PathEstablished, float] | None = None
+    found: list[tuple[Claim, float, float]] = []
+    open_claim: tuple[Claim, float] | None = None
+    paths = iter(client.claims)
     for at, notice in client.notices:
         if isinstance(notice, e.PathEstablished):
             assert open_claim is None, "two paths at once"
-            open_claim = notice, at
+            open_claim = next(paths), at
         elif isinstance(notice, e.PathLost):
             assert open_claim is not None, "lost what was not there"
             found.append((*open_claim, at))
@@ -66,10 +69,10 @@ def assert_no_claim_outlives_consent(world: World) -> None:
                 for at, socket in packet.receivers
                 if socket not in client.all_sockets
             )
-            assert longest_gap(heard, began, ended) <= CONSENT_TIMEOUT + ROUNDING, "hears nothing"
+            assert longest_gap(heard, began, ended) <= SETTINGS.consent + ROUNDING, "hears nothing"
             # Consent runs from a pong's arrival: the ping was heard one way earlier.
             way = world.p / 2 + world.net.weather.jitter + HELD_BACK
-            assert longest_gap(spoken, began, ended) <= CONSENT_TIMEOUT + way, "is not heard"
+            assert longest_gap(spoken, began, ended) <= SETTINGS.consent + way, "is not heard"
 
 
 @pytest.mark.parametrize("weather", [WEATHER, STORM], ids=["bad", "storm"])
@@ -78,7 +81,7 @@ def test_nobody_claims_what_it_cannot_hear(nat_a: str, nat_b: str, weather: Weat
     for seed in range(2):
         world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=weather)
         world.pair()
-        world.run(2 * CONSENT_TIMEOUT)
+        world.run(2 * SETTINGS.consent)
         assert_no_claim_outlives_consent(world)
 
 
@@ -93,10 +96,10 @@ def test_path_that_carries_one_way_is_claimed_by_neither(nat_a: str, nat_b: str,
         world.net.drop(
             lambda packet: packet.destination != SERVER and packet.sender not in (deaf, "server")
         )
-        world.run(2 * CONSENT_TIMEOUT)
+        world.run(2 * SETTINGS.consent)
         assert_no_claim_outlives_consent(world)
         # Where only one direction works there is no proof, however often it is tried.
-        cut = world.clock.now - 2 * CONSENT_TIMEOUT
+        cut = world.clock.now - 2 * SETTINGS.consent
         late = [
             at for each in pair for at, told in each.notices if isinstance(told, e.PathEstablished)
         ]

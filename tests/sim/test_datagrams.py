@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal.machine import events as e
-from nat_traversal.paths.methods.handshake import HELLO_INTERVAL
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
     Announce,
     Announced,
@@ -27,6 +27,8 @@ from nat_traversal.wire.datagrams import (
 from nat_traversal.wire.endpoint import Endpoint
 from tests.sim.network import Packet, Weather
 from tests.sim.world import SECOND_SERVER_ADDRESS, SERVER, Client, World
+
+SETTINGS = ClientSettings()
 
 
 def is_hello(step: int, copy: int | None = None) -> Callable[[Packet], bool]:
@@ -93,7 +95,7 @@ def test_a_heard_b_but_b_missed_hello_3() -> None:
     assert not a.told(e.PathEstablished)
     assert not b.told(e.PathEstablished)
     world.net.drops.clear()
-    world.connect(a, b, within=2 * HELLO_INTERVAL)
+    world.connect(a, b, within=2 * SETTINGS.hello_interval)
 
 
 def test_b_missed_hello_3_for_good_in_both_rounds() -> None:
@@ -112,7 +114,7 @@ def test_lost_confirm_is_said_again_when_hello_3_is_repeated() -> None:
     a, b = world.pair()
     world.until(lambda: b.is_connected, within=1.0)
     assert not a.is_connected
-    world.connect(a, b, within=HELLO_INTERVAL + world.p)
+    world.connect(a, b, within=SETTINGS.hello_interval + world.p)
     assert hellos(world)[-1] == (3, 1, True)
 
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal.client.announcer import ANNOUNCE_KEEPALIVE
-from nat_traversal.client.control_link import ANSWER_WITHIN, RECONNECT_FIRST
 from nat_traversal.machine import events as e
-from nat_traversal.paths.consent import CONSENT_TIMEOUT, DOUBT_TIMEOUT, PING_INTERVAL, SILENT_AFTER
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Bye, Ping, Pong, encode
 from tests.sim.world import Client, World
+
+SETTINGS = ClientSettings()
 
 SERVER_SETTINGS = ServerSettings()
 Kill = Callable[[Client], None]
@@ -56,7 +55,7 @@ def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
         within=5.0,
     )
     kill(victim)
-    world.run(CONSENT_TIMEOUT + 10.0)
+    world.run(SETTINGS.consent + 10.0)
     assert not survivor.is_connected
     returned = world.client(victim_id, survivor.host.name).start()
     world.connect(returned, survivor, within=10.0)
@@ -135,9 +134,9 @@ def test_consent_expires_when_the_path_falls_silent() -> None:
     world, a, b = connected()
     world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
     began = world.clock.now
-    world.until(lambda: not (a.is_connected or b.is_connected), within=CONSENT_TIMEOUT + 1.0)
+    world.until(lambda: not (a.is_connected or b.is_connected), within=SETTINGS.consent + 1.0)
     first_lost = min(a.time_of(e.PathLost), b.time_of(e.PathLost))
-    assert first_lost <= began + CONSENT_TIMEOUT
+    assert first_lost <= began + SETTINGS.consent
     reasons = {notice.reason for client in (a, b) for notice in client.told(e.PathLost)}
     assert "the other side has stopped answering" in reasons
 
@@ -145,7 +144,7 @@ def test_consent_expires_when_the_path_falls_silent() -> None:
 def test_path_lost_by_silence_is_opened_again() -> None:
     world, a, b = connected()
     world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
-    world.until(lambda: not (a.is_connected or b.is_connected), within=CONSENT_TIMEOUT + 1.0)
+    world.until(lambda: not (a.is_connected or b.is_connected), within=SETTINGS.consent + 1.0)
     world.net.drops.clear()
     world.connect(a, b, within=5.0)
     assert a.path.token == b.path.token
@@ -157,7 +156,7 @@ def test_one_way_silence_ends_the_path_on_both_sides() -> None:
     world.net.drop(
         lambda packet: packet.sender == "host_a" and packet.destination.address != "192.0.2.2"
     )
-    world.until(lambda: not a.is_connected and not b.is_connected, within=CONSENT_TIMEOUT + 2.0)
+    world.until(lambda: not a.is_connected and not b.is_connected, within=SETTINGS.consent + 2.0)
 
 
 def test_standing_path_survives_hours_of_silence_behind_nats() -> None:
@@ -210,7 +209,7 @@ def test_doubted_path_that_lives_far_away_stays(p: float) -> None:
 def test_doubted_path_that_is_dead_is_lost_within_seconds() -> None:
     world, a, b = connected()
     b.crash()
-    world.run(DOUBT_TIMEOUT + 2 * world.r)
+    world.run(SETTINGS.doubt_within + 2 * world.r)
     assert [notice.reason for notice in a.told(e.PathLost)] == [
         "the other side has stopped answering"
     ]
@@ -229,7 +228,7 @@ def test_late_pong_does_not_settle_a_doubt() -> None:
         within=10.0,
     )
     b.crash()
-    world.run(DOUBT_TIMEOUT + 0.5)
+    world.run(SETTINGS.doubt_within + 0.5)
     assert not a.is_connected
 
 
@@ -248,10 +247,13 @@ def test_changed_address_costs_no_more_than_consent(r: float) -> None:
     a.change_address(NEW_ADDRESS)
     changed = world.clock.now
     world.until(lambda: len(a.told(e.RegisteredAtServer)) == 2, within=60.0)
-    asked = 1.2 * PING_INTERVAL + SILENT_AFTER
-    assert world.clock.now <= changed + asked + 1.0 + ANSWER_WITHIN + RECONNECT_FIRST + 2 * r
+    asked = 1.2 * SETTINGS.ping_interval + SETTINGS.silent_after
+    assert (
+        world.clock.now
+        <= changed + asked + 1.0 + SETTINGS.answer_within + SETTINGS.reconnect_first + 2 * r
+    )
     world.until(lambda: len(a.told(e.PathEstablished)) == 2, within=60.0)
-    assert world.clock.now <= changed + CONSENT_TIMEOUT + 6 * r + 1.0
+    assert world.clock.now <= changed + SETTINGS.consent + 6 * r + 1.0
     world.run(20.0)
     for client in (a, b):
         assert client.is_connected
@@ -267,7 +269,7 @@ def test_waiting_client_with_a_changed_address_registers_anew() -> None:
     a = world.client("host_a", "host_b").start()
     world.run(1.0)
     a.change_address(NEW_ADDRESS)
-    world.run(ANNOUNCE_KEEPALIVE + ANSWER_WITHIN + RECONNECT_FIRST + 1.0)
+    world.run(SETTINGS.announce_keepalive + SETTINGS.answer_within + SETTINGS.reconnect_first + 1.0)
     assert len(a.told(e.RegisteredAtServer)) == 2
     assert a.told(e.MappingLearned)[-1].mapped.address == NEW_ADDRESS
 
@@ -281,9 +283,9 @@ def test_slow_server_is_asked_once_for_each_silence_and_not_left(r: float) -> No
     world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
     asked = world.server.ends[1].other.written
     before = len(asked)
-    world.until(lambda: bool(a.told(e.PathLost)), within=CONSENT_TIMEOUT + 1.0)
+    world.until(lambda: bool(a.told(e.PathLost)), within=SETTINGS.consent + 1.0)
     pings = [line for line in asked[before:] if b'"ping"' in line]
-    assert 1 <= len(pings) <= 2 + CONSENT_TIMEOUT // 20.0, "in silence, at the end; a heartbeat"
+    assert 1 <= len(pings) <= 2 + SETTINGS.consent // 20.0, "in silence, at the end; a heartbeat"
     world.net.drops.clear()
     world.run(30.0)
     for client in (a, b):
@@ -300,7 +302,7 @@ def test_lost_path_shortens_a_long_pause_before_reconnecting() -> None:
     world.until(lambda: bool(a.told(e.PathLost) and b.told(e.PathLost)), within=40.0)
     world.net.drops.clear()
     world.server.restart()
-    world.connect(a, b, within=RECONNECT_FIRST + 2.0)
+    world.connect(a, b, within=SETTINGS.reconnect_first + 2.0)
 
 
 # A new process, a new server
@@ -353,7 +355,7 @@ def test_path_lost_without_a_server_is_opened_when_it_returns() -> None:
     world, a, b = connected()
     world.server.stop()
     world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))
-    world.run(CONSENT_TIMEOUT + 10.0)
+    world.run(SETTINGS.consent + 10.0)
     assert not a.is_connected
     assert not b.is_connected
     world.net.drops.clear()

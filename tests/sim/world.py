@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
-from nat_traversal.client.agent import Agent, PathState
+from nat_traversal.client.agent import Agent
+from nat_traversal.client.peer import PathState
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
+from nat_traversal.machine.driver import Driver, Machine
 from nat_traversal.server.standalone import StandaloneServer
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
@@ -32,36 +35,30 @@ _ADDRESSES = {
 _Notice = TypeVar("_Notice", bound=e.Notice)
 
 
-class _Machine(Protocol):
-    def handle(self, event: e.Event, now: float) -> list[e.Action]: ...
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A path that an agent says is established: what it told, and what it ordered."""
 
-    def deadline(self) -> float | None: ...
+    attempt: int
+    round: int
+    method: str
+    remote: Endpoint
+    generation: int
+    token: bytes
 
 
-class _Driver:
-    """What the adapters' driver does: feed, carry out, re-arm one timer."""
+class _Process(Driver):
+    """The adapters' driver, on the world's clock."""
 
-    def __init__(self, world: World, machine: _Machine) -> None:
+    def __init__(self, world: World, machine: Machine) -> None:
+        super().__init__(machine, world.clock)
         self.world = world
         self.is_dead = False
         self.notices: list[tuple[float, e.Notice]] = []
-        self._machine = machine
-        self._armed: float | None = None
 
     def feed(self, event: e.Event) -> None:
         if not self.is_dead:
-            self.run(self._machine.handle(event, self.world.clock.now))
-
-    def run(self, actions: list[e.Action]) -> None:
-        for action in actions:
-            self.carry_out(action)
-        deadline = self._machine.deadline()
-        if deadline is not None and deadline != self._armed:
-            self.world.clock.at(deadline, lambda: self._fire(deadline))
-        self._armed = deadline
-
-    def carry_out(self, action: e.Action) -> None:
-        raise NotImplementedError
+            super().feed(event)
 
     def told(self, kind: type[_Notice]) -> list[_Notice]:
         """The notices of one kind, in order."""
@@ -71,13 +68,8 @@ class _Driver:
         """When the last notice of this kind was told."""
         return next(at for at, notice in reversed(self.notices) if isinstance(notice, kind))
 
-    def _fire(self, deadline: float) -> None:
-        if self._armed == deadline:
-            self._armed = None
-            self.feed(e.TimerFired())
 
-
-class Client(_Driver):
+class Client(_Process):
     """One client process on a host."""
 
     def __init__(self, world: World, host: Host, agent: Agent) -> None:
@@ -88,18 +80,34 @@ class Client(_Driver):
         self.sockets: dict[int, Endpoint] = {}
         self.all_sockets: set[Endpoint] = set()
         """Closed ones too."""
+        self.paths: list[e.UsePath] = []
+        """What the agent ordered, one for each `PathEstablished` that it told."""
+
+    @property
+    def state(self) -> PathState:
+        """What the agent's only peer is in."""
+        (peer,) = self.agent.peers.values()
+        return peer.state
 
     @property
     def is_connected(self) -> bool:
-        return not self.is_dead and self.agent.state is PathState.ESTABLISHED
+        return not self.is_dead and self.state is PathState.ESTABLISHED
 
     @property
-    def path(self) -> e.PathEstablished:
-        """The path told last."""
-        return self.told(e.PathEstablished)[-1]
+    def claims(self) -> list[Claim]:
+        """Every path so far."""
+        return [
+            Claim(told.attempt, told.round, told.method, used.remote, used.generation, used.token)
+            for told, used in zip(self.told(e.PathEstablished), self.paths, strict=True)
+        ]
+
+    @property
+    def path(self) -> Claim:
+        """The newest path."""
+        return self.claims[-1]
 
     def start(self) -> Client:
-        self.run(self.agent.start(self.world.clock.now))
+        self._run(self.agent.start(self.world.clock.now))
         return self
 
     def stop(self) -> None:
@@ -129,7 +137,7 @@ class Client(_Driver):
         if self.control is not None:
             self.control.is_cut = self.control.other.is_cut = True
 
-    def carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: e.Action) -> None:
         match action:
             case e.OpenControl():
                 self.control = self.world.server.connect(self)
@@ -155,10 +163,11 @@ class Client(_Driver):
                     destination or self.world.server_address,
                     datagrams.encode(datagram),
                 )
+            case e.UsePath():
+                self.paths.append(action)
+                self.world.check_claim(self, action)
             case e.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
-                if isinstance(notice, e.PathEstablished):
-                    self.world.check_claim(self, notice)
 
     def send_raw(self, data: bytes, destination: Endpoint | None = None) -> None:
         """Octets from the present socket that the agent knows nothing of."""
@@ -175,7 +184,7 @@ class Client(_Driver):
         self.feed(e.DatagramArrived(datagram, source, generation))
 
 
-class Server(_Driver):
+class Server(_Process):
     """The server's process. `restart` and `stop` are its only faults."""
 
     def __init__(self, world: World, settings: ServerSettings | None, rng: random.Random) -> None:
@@ -235,7 +244,7 @@ class Server(_Driver):
             else:
                 end.forget()
         self.ends.clear()
-        self._armed = None
+        self._disarm()
 
     def restart(self) -> None:
         """A new process, which knows nothing."""
@@ -243,7 +252,7 @@ class Server(_Driver):
         self._machine = self.rendezvous = StandaloneServer(rng=self._rng, settings=self._settings)
         self.listen()
 
-    def carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: e.Action) -> None:
         match action:
             case e.SendMessage(message, number):
                 if not self.ends[number].is_gone:
@@ -307,8 +316,10 @@ class World:
         nat_b: str = "none",
         weather: Weather = CALM,
         settings: ServerSettings | None = None,
+        client_settings: ClientSettings | None = None,
     ) -> None:
         self.rng = random.Random(seed)
+        self.client_settings = client_settings
         self.r, self.p = r, p
         self.clock = Clock()
         self.net = Network(self.clock, self._derived(), r, p, weather)
@@ -321,10 +332,17 @@ class World:
         self.clients: list[Client] = []
 
     def client(
-        self, host_id: str, peer_id: str, *, host: str | None = None, once: bool = False
+        self,
+        host_id: str,
+        peer_id: str,
+        *,
+        host: str | None = None,
+        once: bool = False,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
-        agent = Agent(host_id, peer_id, rng=self._derived(), once=once)
+        agent = Agent(
+            host_id, peer_id, rng=self._derived(), settings=self.client_settings, once=once
+        )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)
         return client
@@ -363,7 +381,7 @@ class World:
         arrived = socket in {inside for _, inside in packet.receivers}
         return arrived and packet.source == receiver.path.remote
 
-    def check_claim(self, client: Client, claim: e.PathEstablished) -> None:
+    def check_claim(self, client: Client, claim: e.UsePath) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""
         mine = client.sockets[claim.generation]
         others = {s for each in self.clients if each is not client for s in each.all_sockets}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -57,12 +58,15 @@ def test_last_word_counts_and_others_keep_their_defaults() -> None:
     assert parse(ClientSettings, []) == ClientSettings()
 
 
+CLIENT = ", ".join(each.name.replace("_", "-") for each in fields(ClientSettings))
+
+
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("backlog", "'backlog' must be NAME=VALUE, with one of backlog, close-within"),
-        ("blacklog=1", "'blacklog=1' must be NAME=VALUE, with one of backlog, close-within"),
-        ("close_within=1", "'close_within=1' must be NAME=VALUE, with one of backlog, close-within"),
+        ("backlog", f"'backlog' must be NAME=VALUE, with one of {CLIENT}"),
+        ("blacklog=1", f"'blacklog=1' must be NAME=VALUE, with one of {CLIENT}"),
+        ("close_within=1", f"'close_within=1' must be NAME=VALUE, with one of {CLIENT}"),
         ("close-within=", "close-within: '' is no duration: write it like 40ms, 2.5s or 2m (a bare number is seconds)"),
         ("close-within=-1", "close-within: '-1' is no duration: write it like 40ms, 2.5s or 2m (a bare number is seconds)"),
         ("close-within=2d", "close-within: '2d' is no duration: write it like 40ms, 2.5s or 2m (a bare number is seconds)"),
@@ -76,3 +80,14 @@ def test_word_that_is_no_setting_is_a_usage_error(word: str, problem: str) -> No
     with pytest.raises(UsageError) as error:
         parse(ClientSettings, [word])
     assert str(error.value) == problem
+
+
+@pytest.mark.parametrize("consent", [0.5, 10.0, 30.0, 300.0])
+def test_another_consent_leaves_room_for_six_pings(consent: float) -> None:
+    settings = ClientSettings(hello_repeats=3).with_consent(consent)
+    assert settings.consent == consent
+    assert settings.hello_repeats == 3
+    assert 6 * settings.ping_interval <= consent or settings.ping_interval == 5.0
+    assert settings.ping_repeat <= 1.0
+    assert settings.ping_repeat <= settings.ping_interval < settings.silent_after < consent
+    assert settings.doubt_interval < settings.doubt_within <= consent

@@ -10,24 +10,18 @@ A answers HELLO 2 at once. If it hears none, order 3 makes it send HELLO 3 all t
 arrives, B cannot know yet whether A hears it, so its CONFIRM wants an answer (also a CONFIRM). So it
 is when HELLO 3 comes from elsewhere than where HELLO 2 went. Proof is only what comes from where this
 side sends to: each of the two ports of a path has to be the one that the other side sees.
-Whoever waits for something repeats what it said last, every `HELLO_INTERVAL`.
+A host that waits for something repeats what it said last, every `hello_interval`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import Enum, auto
 
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Confirm, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Role, StartRound
-
-HELLO_INTERVAL = 0.3
-"""Seconds between repetitions. Above most round trips between peers, so that a loss costs little and
-no loss costs nothing (RFC 8489 section 6.2.1 has 0.5 s; a round here has only some seconds)."""
-MAX_COPIES = 20
-"""Repetitions of one step, for the case that the server never ends the round."""
 
 Output = tuple[Hello | Confirm, Endpoint]
 
@@ -89,8 +83,9 @@ _STEP_OF_STATE = {_S.CALLING: 1, _S.OPENING: 2, _S.ANSWERING: 3}
 class Handshake:
     """Feed it orders and the peer's datagrams; send what it returns; re-arm its `deadline`."""
 
-    def __init__(self, start: StartRound) -> None:
+    def __init__(self, start: StartRound, settings: ClientSettings) -> None:
         self._start = start
+        self._settings = settings
         self._machine = StateMachine(
             f"round {start.round}, role {start.role}",
             _S.WAITING,
@@ -196,7 +191,7 @@ class Handshake:
         if self._deadline is None or now < self._deadline:
             return []
         self._repeats += 1
-        if self._repeats > MAX_COPIES:
+        if self._repeats > self._settings.hello_repeats:
             self._deadline = None
             return []
         return self._say(now)
@@ -229,14 +224,14 @@ class Handshake:
         state = self.state
         if state is _S.WAITING:
             return []
-        self._deadline = None if state is _S.ESTABLISHED else now + HELLO_INTERVAL
+        self._deadline = None if state is _S.ESTABLISHED else now + self._settings.hello_interval
         self._spoken_to = self._destinations()
         if state in _STEP_OF_STATE:
-            return list(self._hellos(_STEP_OF_STATE[state]))
+            return self._hellos(_STEP_OF_STATE[state])
         confirm = self._confirm(answer_wanted=state is _S.CONFIRMING)
         return [(confirm, destination) for destination in self._spoken_to]
 
-    def _hellos(self, step: int) -> Iterator[Output]:
+    def _hellos(self, step: int) -> list[Output]:
         copy = self._copies[step]
         self._copies[step] += 1
         if step == 2:
@@ -246,8 +241,7 @@ class Handshake:
         hello = Hello(
             self._start.token, self._start.round, step, self._heard_from is not None, copy
         )
-        for destination in self._spoken_to:
-            yield hello, destination
+        return [(hello, destination) for destination in self._spoken_to]
 
     def _confirm(self, *, answer_wanted: bool) -> Confirm:
         start = self._start

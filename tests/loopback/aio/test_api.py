@@ -21,11 +21,10 @@ from nat_traversal import (
     UsageError,
     connect,
 )
-from nat_traversal.aio import connection as connection_module
-from nat_traversal.aio.datapath import Counters
 from nat_traversal.machine import events as e
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye
 from tests.loopback.support import (
     DEADLINE,
     Host,
@@ -50,12 +49,16 @@ class Ends:
 
 
 @asynccontextmanager
-async def two_ends() -> AsyncIterator[Ends]:
+async def two_ends(settings: ClientSettings | None = None) -> AsyncIterator[Ends]:
     async with a_server() as (server, _), AsyncExitStack() as left, AsyncExitStack() as right:
         where = str(server.endpoint)
         a, b = await asyncio.gather(
-            left.enter_async_context(connect(where, local_id="host_a", remote_id="host_b")),
-            right.enter_async_context(connect(where, local_id="host_b", remote_id="host_a")),
+            left.enter_async_context(
+                connect(where, local_id="host_a", remote_id="host_b", settings=settings)
+            ),
+            right.enter_async_context(
+                connect(where, local_id="host_b", remote_id="host_a", settings=settings)
+            ),
         )
         yield Ends(a, b, right.aclose)
 
@@ -86,23 +89,24 @@ class TestDatagrams:
                 assert await received(ends.b) == bytes(size)
                 ends.b.send(memoryview(b"x" * size))
                 assert await received(ends.a) == b"x" * size
-            assert ends.a.counters == ends.b.counters == Counters(sent=5, received=5)
+            assert (
+                ends.a.counters.counted() == ends.b.counters.counted() == {"sent": 5, "received": 5}
+            )
 
     async def test_a_longer_payload_is_a_usage_error(self) -> None:
         async with two_ends() as ends:
             with pytest.raises(UsageError, match="at most 65507 octets, not 65508"):
                 ends.a.send(bytes(MAX_UDP_PAYLOAD + 1))
-            assert ends.a.counters == Counters()
+            assert ends.a.counters.counted() == {}
 
     async def test_a_full_queue_drops_and_counts_what_comes(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        monkeypatch.setattr(connection_module, "QUEUE", 3)
-        async with two_ends() as ends:
+        async with two_ends(ClientSettings(queue=3)) as ends:
             for number in range(5):
                 ends.a.send(b"%d" % number)
-            await eventually(lambda: ends.b.counters.received == 5, "all have come")
-            assert ends.b.counters == Counters(received=5, unclaimed=2)
+            await eventually(lambda: ends.b.counters["received"] == 5, "all have come")
+            assert ends.b.counters.counted() == {"received": 5, "unclaimed": 2}
             await ends.leave_b()
             with pytest.raises(ConnectionLostError):
                 await received(ends.a)
@@ -114,7 +118,7 @@ class TestDatagrams:
         async with two_ends() as ends:
             assert ends.a._path is not None
             ends.a._path.send(0, True, bytes(200_000))
-            assert ends.a.counters == Counters(unsendable=1)
+            assert ends.a.counters.counted() == {"unsendable": 1}
             ends.a.send(b"x")
             assert await received(ends.b) == b"x"
 
@@ -200,10 +204,10 @@ class TestEnd:
             connect(str(server.endpoint), local_id="host_a", remote_id="host_b") as a,
         ):
             await b.connected()
-            path = b.client._agent._path
-            assert path is not None
-            forged = e.DatagramArrived(path.farewell(), path.remote, b.client._generation)
-            b.client.feed(forged)  # b thinks that a has left, and wants another path
+            path = b.path.order
+            bye = Bye(path.token)
+            b.client.feed(e.DatagramArrived(bye, path.remote, path.generation))
+            # b thinks that a has left, and wants another path
             with pytest.raises(ConnectionLostError, match="asked for a new path"):
                 await received(a)
             await eventually(lambda: e.HostLeft("host_a") in notices, "a has ended by itself")
@@ -303,14 +307,14 @@ class TestErrors:
         waiting = asyncio.create_task(connection.wait_established())
         await asyncio.sleep(0)
         waiting.cancel()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
         connection.told(e.AttemptFailed("no-path", "no path", None))
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
     async def test_the_first_of_two_reasons_stays(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
         connection.told(e.PathLost("the other side never confirmed the path"))
         connection.path_down()
         connection.told(e.AttemptFailed("no-path", "no path", None))
@@ -320,12 +324,12 @@ class TestErrors:
     async def test_a_path_that_only_this_side_had_proof_of_is_no_end(self) -> None:
         connection = Connection()
         old, new = Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 10)
-        connection.told(e.PathEstablished(1, 1, "x", old, 1, bytes(16)))
+        connection.told(e.PathEstablished(1, 1, "x", old, 1))
         connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
         connection.path_down()
         connection.send(b"lost, as UDP may")
-        assert connection.counters.unsendable == 1
-        connection.told(e.PathEstablished(1, 2, "x", new, 2, bytes(16)))
+        assert connection.counters["unsendable"] == 1
+        connection.told(e.PathEstablished(1, 2, "x", new, 2))
         await connection.wait_established()
         assert connection.remote == new
         waiting = asyncio.create_task(received(connection))
@@ -339,7 +343,7 @@ class TestErrors:
 
     async def test_an_attempt_that_fails_after_its_first_proof_is_a_connection_lost(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, bytes(16)))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
         connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
         connection.told(e.AttemptFailed("no-path", "no path", None))
         with pytest.raises(ConnectionLostError, match="no path"):

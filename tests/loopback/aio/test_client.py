@@ -15,12 +15,10 @@ from nat_traversal import Endpoint, serve
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import control_connection as control_module
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import DRAIN, Counters
 from nat_traversal.aio.forwarder import ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
-from nat_traversal.client import control_link
 from nat_traversal.machine import events as e
-from nat_traversal.paths import consent as path_module
+from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
@@ -38,13 +36,13 @@ from tests.loopback.support import (
     unused,
 )
 
+SETTINGS = ClientSettings()
 DISCARD = [Endpoint("127.0.0.1", 9)]
 TOKEN = bytes(range(16))
 
 
 def punch_socket(host: Host) -> Endpoint:
-    assert host.client._sock is not None
-    return Endpoint("127.0.0.1", endpoint_of(host.client._sock.getsockname()).port)
+    return Endpoint("127.0.0.1", endpoint_of(host.socket.sock.getsockname()).port)
 
 
 class ScriptedPeer:
@@ -95,12 +93,11 @@ class TestServerAddress:
     """Where the control connection goes."""
 
     async def test_a_server_that_is_not_there_is_tried_again_until_it_is(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        monkeypatch.setattr(control_link, "RECONNECT_FIRST", 0.01)
-        monkeypatch.setattr(control_link, "RECONNECT_MOST", 0.02)
+        hasty = ClientSettings(reconnect_first=0.01, reconnect_most=0.02)
         endpoint = unused()
-        async with Host(endpoint, "host_a", "host_b", connect=DISCARD) as a:
+        async with Host(endpoint, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
             lost = await a.notices.wait(e.ServerLost, count=3)
             assert lost.reason == f"cannot connect to {endpoint}: Connection refused"
             assert lost.retry_in is not None
@@ -168,10 +165,9 @@ class TestServerAddress:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     async def test_a_connection_that_takes_too_long_is_given_up_and_tried_again(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        monkeypatch.setattr(control_link, "ANSWER_WITHIN", 0.02)
-        monkeypatch.setattr(control_link, "RECONNECT_FIRST", 0.01)
+        hasty = ClientSettings(answer_within=0.02, reconnect_first=0.01)
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
@@ -180,7 +176,7 @@ class TestServerAddress:
                 sock.setblocking(False)
                 sock.connect_ex(full.getsockname())
             endpoint = endpoint_of(full.getsockname())
-            async with Host(endpoint, "host_a", "host_b", connect=DISCARD) as a:
+            async with Host(endpoint, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
                 lost = await a.notices.wait(e.ServerLost, count=2)
                 assert lost.reason == "no answer within 0.02 s"
             for sock in fill:
@@ -188,7 +184,7 @@ class TestServerAddress:
 
 
 def a_forwarder() -> ProgramForwarder:
-    forwarder = ProgramForwarder(Counters(), None, None, print)
+    forwarder = ProgramForwarder(Counters(), None, None, print, SETTINGS)
     forwarder.close()
     return forwarder
 
@@ -197,15 +193,15 @@ class TestControl:
     """The control connection."""
 
     async def test_a_server_that_restarts_leaves_the_path_alone(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        monkeypatch.setattr(control_link, "RECONNECT_FIRST", 0.01)
+        hasty = ClientSettings(reconnect_first=0.01)
         endpoint = unused()
         with Service() as service, Program() as program:
             server = await serve(*endpoint.sockaddr)
             async with (
-                Host(endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
-                Host(endpoint, "host_b", "host_a", connect=[service.endpoint]) as b,
+                Host(endpoint, "host_a", "host_b", listen="127.0.0.1", settings=hasty) as a,
+                Host(endpoint, "host_b", "host_a", connect=[service.endpoint], settings=hasty) as b,
             ):
                 await a.connected()
                 await b.connected()
@@ -287,7 +283,7 @@ class TestPunchSocket:
                     stranger.send(bytes([kind]) + numbers.randbytes(length % 100), target)
                     if length % 50 == 0:
                         await asyncio.sleep(0)
-                await eventually(lambda: a.counters.malformed > 0, "a counts noise")
+                await eventually(lambda: a.counters["malformed"] > 0, "a counts noise")
                 async with Host(server, "host_b", "host_a", connect=DISCARD) as b:
                     await a.connected()
                     await b.connected()
@@ -296,20 +292,19 @@ class TestPunchSocket:
     async def test_noise_does_not_reach_an_established_path(self) -> None:
         with Service() as service, Program() as program, Program() as stranger:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
-                before = (a.counters.malformed, b.counters.malformed)
+                before = (a.counters["malformed"], b.counters["malformed"])
                 for host in (a, b):
                     for kind in d.Kind:
                         stranger.send(bytes([kind]) * 40, punch_socket(host))
                 assert await program.ask(b"x", a.port) == b"x"
-                assert (a.counters.malformed, b.counters.malformed) == before
+                assert (a.counters["malformed"], b.counters["malformed"]) == before
 
     async def test_nonsense_from_the_peer_itself_is_counted(self) -> None:
         with Service() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
-                assert b.client._sock is not None
                 for nonsense in (b"", b"\x00", b"HELLO", bytes([d.Kind.PONG])):
-                    b.client._sock.send(nonsense)
-                await eventually(lambda: a.counters.malformed == 4, "a counts it")
+                    b.socket.sock.send(nonsense)
+                await eventually(lambda: a.counters["malformed"] == 4, "a counts it")
                 assert await program.ask(b"x", a.port) == b"x"
 
     async def test_data_that_overtakes_the_confirm_proves_the_path_and_is_delivered(self) -> None:
@@ -326,7 +321,7 @@ class TestPunchSocket:
                 await peer.hears(d.Data(TOKEN[:4], 1, False, b"second"))
                 assert (await a.connected()).remote == program.endpoint
                 assert (await peer.wire.until(m.Established)).attempt == 1
-                assert a.counters == Counters(sent=2, received=2)
+                assert a.counters.counted() == {"sent": 2, "received": 2}
 
     async def test_the_end_of_a_path_says_goodbye_to_the_peer(self) -> None:
         with Program() as program:
@@ -355,7 +350,7 @@ class TestPunchSocket:
         async with a_scripted_server() as (a, wire):
             wire.send(m.StartRound(1, 1, m.Role.A, TOKEN, (nowhere,)), m.SendHello(1, 1, 1, 1))
             await wire.until(m.HelloSent)
-            assert a.counters.unsendable == 1
+            assert a.counters["unsendable"] == 1
 
     async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
         errors = [OSError(101, "Network is unreachable")]
@@ -378,9 +373,11 @@ class TestPunchSocket:
     async def test_more_than_one_drain_of_datagrams_are_all_read(self) -> None:
         async with a_waiting_client() as (a, _):
             with Program() as stranger:
-                for _ in range(2 * DRAIN + 1):
+                for _ in range(2 * SETTINGS.batch + 1):
                     stranger.send(b"?", punch_socket(a))
-                await eventually(lambda: a.counters.malformed == 2 * DRAIN + 1, "all are read")
+                await eventually(
+                    lambda: a.counters["malformed"] == 2 * SETTINGS.batch + 1, "all are read"
+                )
 
     async def test_a_bye_of_another_round_changes_nothing(self) -> None:
         with Program() as program:
@@ -449,15 +446,12 @@ class TestPeer:
                 assert len(a.notices.of(e.PathLost)) == 1
 
     async def test_a_peer_that_stops_answering_is_noticed_and_found_again(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        with Service() as service, Program() as program, monkeypatch.context() as hurry:
-            hurry.setattr(path_module, "PING_INTERVAL", 0.02)
-            hurry.setattr(path_module, "CONSENT_TIMEOUT", 0.5)
-            async with two_hosts(connect=[service.endpoint]) as (a, b):
-                hurry.undo()
-                assert b.client._sock is not None
-                asyncio.get_running_loop().remove_reader(b.client._sock)  # b is deaf
+        hasty = ClientSettings().with_consent(0.5)
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint], settings=hasty) as (a, b):
+                asyncio.get_running_loop().remove_reader(b.socket.sock)  # b is deaf
                 for host in (a, b):
                     await host.connected(2)
                 lost = [*a.notices.of(e.PathLost), *b.notices.of(e.PathLost)]

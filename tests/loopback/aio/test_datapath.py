@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from nat_traversal import Endpoint
-from nat_traversal.aio.datapath import DRAIN, PENDING_FRAGMENTS, Counters, DataPath
+from nat_traversal.aio.datapath import DataPath, Traffic
 from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.events import UsePath
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye, Data, Fragment, decode, encode
 from tests.loopback.support import Program, eventually, unused
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+SETTINGS = ClientSettings()
 TOKEN = bytes(range(16))
 TAG = TOKEN[:4]
 FOREIGN = b"\xff" * 4
@@ -58,10 +62,10 @@ class End:
         self.other: list[bytes] = []
         self.path = DataPath(
             self.sock,
-            remote,
-            TOKEN,
+            UsePath(1, remote, TOKEN),
             forwarder=self.taker,
-            counters=self.counters,
+            traffic=Traffic(self.counters),
+            settings=SETTINGS,
             on_other=self.other.append,
         )
 
@@ -79,7 +83,7 @@ class End:
 
     async def counted(self, **counts: int) -> None:
         """Wait until the counters are exactly these."""
-        await eventually(lambda: self.counters == Counters(**counts), f"{counts} are counted")
+        await eventually(lambda: self.counters.counted() == counts, f"{counts} are counted")
 
 
 @asynccontextmanager
@@ -125,13 +129,15 @@ async def test_the_numbers_of_both_directions_are_kept_apart() -> None:
 
 async def test_a_half_whose_other_half_is_lost_is_counted_once_many_others_have_come() -> None:
     async with an_end() as (end, peer):
-        for number in range(1, PENDING_FRAGMENTS + 2):
+        for number in range(1, SETTINGS.pending_halves + 2):
             peer.send(half(number, last=False, payload=b"x"), end.endpoint)
-        await eventually(lambda: len(end.path._halves) == PENDING_FRAGMENTS + 1, "all are kept")
-        assert end.counters.incomplete == 0
-        peer.send(half(PENDING_FRAGMENTS + 2, last=False, payload=b"x"), end.endpoint)
+        await eventually(
+            lambda: len(end.path._halves) == SETTINGS.pending_halves + 1, "all are kept"
+        )
+        assert end.counters["incomplete"] == 0
+        peer.send(half(SETTINGS.pending_halves + 2, last=False, payload=b"x"), end.endpoint)
         await end.counted(incomplete=1)
-        assert len(end.path._halves) == PENDING_FRAGMENTS + 1
+        assert len(end.path._halves) == SETTINGS.pending_halves + 1
 
 
 async def test_a_lost_half_never_meets_a_stranger_when_the_numbers_have_wrapped() -> None:
@@ -204,7 +210,7 @@ async def test_a_long_datagram_leaves_as_two_halves_and_counts_as_one() -> None:
         assert (first.last, second.last) == (False, True)
         assert first.number == second.number
         assert first.payload + second.payload == payload
-        assert end.counters == Counters(sent=1)
+        assert end.counters.counted() == {"sent": 1}
 
 
 async def test_an_icmp_answer_does_not_cost_the_next_datagram() -> None:
@@ -215,7 +221,7 @@ async def test_an_icmp_answer_does_not_cost_the_next_datagram() -> None:
         with Program(*closed.sockaddr) as peer:
             end.path.send(1, True, b"late")
             assert decode((await peer.receive())[0]) == Data(TAG, 1, True, b"late")
-        assert end.counters == Counters(sent=2, refused=1)
+        assert end.counters.counted() == {"sent": 2, "refused": 1}
 
 
 async def test_an_icmp_answer_does_not_cost_half_a_datagram() -> None:
@@ -226,7 +232,7 @@ async def test_an_icmp_answer_does_not_cost_half_a_datagram() -> None:
             end.path.send(1, True, bytes(MAX_UDP_PAYLOAD))
             for _ in range(2):
                 assert isinstance(decode((await peer.receive())[0]), Fragment)
-        assert end.counters == Counters(sent=2, refused=1)
+        assert end.counters.counted() == {"sent": 2, "refused": 1}
 
 
 async def test_a_peer_whose_port_stays_closed_is_counted_until_it_opens() -> None:
@@ -242,10 +248,10 @@ async def test_a_peer_whose_port_stays_closed_is_counted_until_it_opens() -> Non
 
 async def test_more_than_one_drain_of_datagrams_all_arrive() -> None:
     async with an_end() as (end, peer):
-        for number in range(2 * DRAIN + 1):
+        for number in range(2 * SETTINGS.batch + 1):
             peer.send(encode(Data(TAG, number, True, b"")), end.endpoint)
-        await end.counted(received=2 * DRAIN + 1)
-        assert [flow for flow, _, _ in end.taker.taken] == list(range(2 * DRAIN + 1))
+        await end.counted(received=2 * SETTINGS.batch + 1)
+        assert [flow for flow, _, _ in end.taker.taken] == list(range(2 * SETTINGS.batch + 1))
 
 
 async def test_nothing_is_read_after_the_path_was_closed_by_what_it_delivered() -> None:
@@ -264,7 +270,7 @@ async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
 ) -> None:
     with caplog.at_level(logging.WARNING), End(Endpoint("255.255.255.255", 9)) as end:
         end.path.send(1, True, b"x")
-        assert end.counters == Counters(unsendable=1)
+        assert end.counters.counted() == {"unsendable": 1}
         assert len(end.taker.troubles) == 1
         assert "no way to 255.255.255.255:9" in caplog.text
 
@@ -288,5 +294,5 @@ async def test_a_second_try_that_fails_is_counted_too(size: int) -> None:
             end.path.send(1, True, bytes(size))
             assert failing.numbers == []
             end.path._sock = end.sock
-        assert end.counters == Counters(refused=1, unsendable=1)
+        assert end.counters.counted() == {"refused": 1, "unsendable": 1}
         assert [error.errno for error in end.taker.troubles] == [errno.ENOBUFS]

@@ -13,9 +13,10 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import forwarder as forwarder_module
-from nat_traversal.aio.datapath import Counters
 from nat_traversal.aio.forwarder import Connector
 from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD, MAX_UDP_PAYLOAD
 from tests.loopback.support import (
     Host,
@@ -46,7 +47,7 @@ async def test_each_of_many_programs_gets_its_own_replies() -> None:
             assert a.listener is not None
             assert b.connector is not None
             assert a.listener.flows == b.connector.flows == len(programs)
-            assert a.counters == b.counters == Counters(sent=200, received=200)
+            assert a.counters.counted() == b.counters.counted() == {"sent": 200, "received": 200}
     for program in programs:
         program.sock.close()
 
@@ -60,7 +61,11 @@ async def test_datagrams_of_every_length_cross_in_both_directions() -> None:
                 payload = numbers.randbytes(size)
                 assert await program.ask(payload, a.port) == payload
                 assert service.asked[-1][0] == payload
-            assert a.counters == b.counters == Counters(sent=len(sizes), received=len(sizes))
+            assert (
+                a.counters.counted()
+                == b.counters.counted()
+                == {"sent": len(sizes), "received": len(sizes)}
+            )
 
 
 async def test_a_client_may_listen_and_connect_at_the_same_time() -> None:
@@ -82,7 +87,7 @@ async def test_a_client_may_listen_and_connect_at_the_same_time() -> None:
 
 
 async def _refused(host: Host, count: int) -> None:
-    await eventually(lambda: host.counters.refused == count, f"refusal number {count}")
+    await eventually(lambda: host.counters["refused"] == count, f"refusal number {count}")
 
 
 class TestNames:
@@ -101,7 +106,7 @@ class TestNames:
                         asked = b"%d" % number
                         assert await program.ask(asked, a.port) == asked
                 assert [payload for payload, _ in service.asked] == [b"0", b"1", b"2"]
-                assert (b.counters.refused, b.problems) == (0, [])
+                assert (b.counters["refused"], b.problems) == (0, [])
 
     async def test_the_address_that_answered_is_asked_first_by_the_next_program(self) -> None:
         first, second = unused(), unused()
@@ -132,10 +137,10 @@ class TestNames:
                     await self._gone(program, a, b)
 
     async def _gone(self, program: Program, a: Host, b: Host) -> None:
-        before = b.counters.refused
+        before = b.counters["refused"]
         program.send(b"x", a.port)
         program.send(b"x", a.port)
-        await eventually(lambda: b.counters.refused > before, "it is refused")
+        await eventually(lambda: b.counters["refused"] > before, "it is refused")
 
     async def test_an_address_that_cannot_be_reached_is_passed_over(self) -> None:
         nowhere = Endpoint("255.255.255.255", 9)  # connecting to a broadcast address is forbidden
@@ -145,7 +150,7 @@ class TestNames:
                 assert b.problems == []
             async with two_hosts(connect=[nowhere]) as (a, b):
                 program.send(b"x", a.port)
-                await eventually(lambda: b.counters.unsendable == 1, "it is counted")
+                await eventually(lambda: b.counters["unsendable"] == 1, "it is counted")
                 assert b.problems == [f"no way to {nowhere}: [Errno 13] Permission denied"]
 
 
@@ -178,7 +183,7 @@ class TestTrouble:
                 b.connector.deliver(1, memoryview(b"late"))
                 await eventually(lambda: service.asked, "the service is asked")
                 assert service.asked[0][0] == b"late"
-            assert b.counters.refused == 1
+            assert b.counters["refused"] == 1
 
     async def test_a_program_that_has_gone_costs_the_others_nothing(self) -> None:
         with Program() as service, Program() as other:
@@ -202,12 +207,12 @@ class TestTrouble:
         with Service(answer=lambda payload, _: payload * 8) as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 program.send(bytes(size), a.port)
-                await eventually(lambda: a.counters.unsendable, "it is counted")
+                await eventually(lambda: a.counters["unsendable"], "it is counted")
                 program.send(bytes(1000), a.port)  # fits, but the answer does not
-                await eventually(lambda: b.counters.unsendable, "it is counted")
+                await eventually(lambda: b.counters["unsendable"], "it is counted")
                 assert await program.ask(b"short", a.port) == b"short" * 8
-                assert a.counters == Counters(sent=2, received=1, unsendable=1)
-                assert b.counters == Counters(sent=1, received=2, unsendable=1)
+                assert a.counters.counted() == {"sent": 2, "received": 1, "unsendable": 1}
+                assert b.counters.counted() == {"sent": 1, "received": 2, "unsendable": 1}
                 told = "a datagram to the other side was not sent: Message too long"
                 assert (a.problems, b.problems) == ([told], [told])
 
@@ -218,12 +223,12 @@ class TestTrouble:
                 program.send(b"x", a.port)
                 _, source = await service.receive()
                 a.path.send(1, True, bytes(100_000))
-                await eventually(lambda: b.counters.unsendable == 1, "b counts it")
+                await eventually(lambda: b.counters["unsendable"] == 1, "b counts it")
                 assert b.problems == [
                     f"a datagram to {service.endpoint} was not sent: Message too long"
                 ]
                 b.path.send(1, False, bytes(100_000))
-                await eventually(lambda: a.counters.unsendable == 1, "a counts it")
+                await eventually(lambda: a.counters["unsendable"] == 1, "a counts it")
                 assert a.problems == [
                     f"a reply to {program.endpoint} was not sent: [Errno 90] Message too long"
                 ]
@@ -235,7 +240,7 @@ class TestTrouble:
             with Program() as program:
                 program.send(b"x", a.port)
                 program.send(b"y", a.port)
-                await eventually(lambda: a.counters.unsendable == 2, "both are counted")
+                await eventually(lambda: a.counters["unsendable"] == 2, "both are counted")
             assert set(a.problems) == {
                 "datagrams from local programs are dropped until a path stands"
             }
@@ -245,7 +250,7 @@ class TestTrouble:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 b.path.send(1, False, b"to nobody yet")
                 b.path.send(2**32 - 1, False, b"")
-                await eventually(lambda: a.counters.unclaimed == 2, "a counts them")
+                await eventually(lambda: a.counters["unclaimed"] == 2, "a counts them")
                 assert await program.ask(b"x", a.port) == b"x"
                 assert not program.has_received()
 
@@ -253,9 +258,9 @@ class TestTrouble:
         with Service() as service:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 a.path.send(1, False, b"x")
-                await eventually(lambda: b.counters.unclaimed == 1, "b counts it")
+                await eventually(lambda: b.counters["unclaimed"] == 1, "b counts it")
                 b.path.send(1, True, b"x")
-                await eventually(lambda: a.counters.unclaimed == 1, "a counts it")
+                await eventually(lambda: a.counters["unclaimed"] == 1, "a counts it")
                 told = "the other side sends datagrams, but this side has no "
                 assert (a.problems, b.problems) == ([f"{told}--connect"], [f"{told}--listen"])
 
@@ -267,7 +272,7 @@ class TestTrouble:
                 with monkeypatch.context() as patch:
                     patch.setattr(forwarder_module, "open_udp", _no_file)
                     program.send(b"x", a.port)
-                    await eventually(lambda: b.counters.unsendable == 1, "it is counted")
+                    await eventually(lambda: b.counters["unsendable"] == 1, "it is counted")
                 assert b.problems == [f"no way to {service.endpoint}: [Errno 24] No file left"]
                 assert await program.ask(b"y", a.port) == b"y"
 
@@ -295,7 +300,7 @@ class TestTrouble:
         async with two_hosts(connect=[target]) as (_, b):
             assert b.connector is not None
             b.connector.deliver(1, memoryview(b"x"))
-            assert (b.counters.refused, b.counters.unsendable) == (1, 1)
+            assert (b.counters["refused"], b.counters["unsendable"]) == (1, 1)
             assert b.problems[-1] == f"a datagram to {target} was not sent: No buffer space"
 
     async def test_an_error_of_the_listening_socket_is_no_news(
@@ -323,7 +328,7 @@ class TestTrouble:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 monkeypatch.setattr(forwarder_module, "open_udp", _stumbling_udp)
                 assert await program.ask(b"x", a.port) == b"x"
-                assert b.counters == Counters(sent=1, received=1, unsendable=1)
+                assert b.counters.counted() == {"sent": 1, "received": 1, "unsendable": 1}
                 assert b.problems == [
                     f"a datagram to {service.endpoint} was not sent: No route to host"
                 ]
@@ -389,7 +394,9 @@ class TestFlows:
 
     async def test_idle_flows_are_forgotten_on_both_sides_and_come_back(self) -> None:
         with Service() as service, Program() as program:
-            async with two_hosts(connect=[service.endpoint], idle=0.02) as (a, b):
+            async with two_hosts(
+                connect=[service.endpoint], settings=ClientSettings(flow_idle=0.02)
+            ) as (a, b):
                 assert a.listener is not None
                 assert b.connector is not None
                 for _ in range(2):
@@ -420,11 +427,11 @@ class TestFlows:
 
     @pytest.mark.parametrize("receives_only", [False, True])
     async def test_a_full_table_gives_up_the_least_recently_used_flow(
-        self, receives_only: bool, monkeypatch: pytest.MonkeyPatch
+        self, receives_only: bool
     ) -> None:
-        monkeypatch.setattr(forwarder_module, "MAX_FLOWS", 2)
+        few = ClientSettings(flows=2)
         with Service() as service, Program() as used, Program() as idle, Program() as third:
-            async with two_hosts(connect=[service.endpoint]) as (a, b):
+            async with two_hosts(connect=[service.endpoint], settings=few) as (a, b):
                 for program in (used, idle):
                     await program.ask(b"x", a.port)
                 used_at, idle_at = (source for _, source in service.asked)
@@ -447,7 +454,7 @@ class TestFlows:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(forwarder_module, "file_limit", lambda _: 66)
-        connector = Connector([unused()], Counters(), print)
+        connector = Connector([unused()], Counters(), print, ClientSettings())
         for number in range(5):
             connector.deliver(number, memoryview(b""))
         assert connector.flows == 2

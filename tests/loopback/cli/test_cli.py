@@ -14,13 +14,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from nat_traversal import Endpoint, UsageError
-from nat_traversal.aio.datapath import Counters
+from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -111,7 +112,10 @@ async def test_an_id_that_nobody_chose_is_told(capsys: pytest.CaptureFixture[str
 
 
 async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) -> None:
-    counters = Counters(1, 2, 3, 4, 5, 6, 7)
+    counters = Counters()
+    Traffic(counters)
+    for number, counter in enumerate(counters, start=1):
+        counter.value = number
     client_command._summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "

@@ -127,7 +127,8 @@ async def test_json_has_the_whole_story_and_no_secret() -> None:
             server.endpoint, "host_b", "host_a", connect=[Endpoint("127.0.0.1", 9)]
         ) as b:
             await a.event("path-established")
-            token = (await b.connected()).token.hex()
+            await b.connected()
+            token = b.path.order.token.hex()
         await a.event("path-lost")
         assert await a.end(signal.SIGTERM) == 0
     names = [event["event"] for event in a.events]

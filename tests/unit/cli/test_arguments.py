@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.options import ServerOptions
+from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.machine import events as e
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.endpoint import HostPort
 
 Main = Callable[[Sequence[str]], int]
@@ -33,8 +32,9 @@ def status(main: Main, arguments: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else 1
 
 
-def client(*arguments: str) -> argparse.Namespace:
-    return cli._client_options(Parser()).parse_args([*SERVER_AND_PEER, *arguments])
+def client(*arguments: str) -> ClientOptions:
+    words = [*SERVER_AND_PEER, *arguments]
+    return cli._client_options_of(cli._client_options(Parser()).parse_args(words))
 
 
 def server(*arguments: str) -> ServerOptions:
@@ -76,12 +76,14 @@ def test_a_client_has_no_id_and_forwards_nothing_unless_told() -> None:
     options = client()
     assert (options.id, options.remote) == (None, "host_b")
     assert (options.listen, options.connect, options.once) == (None, None, False)
-    assert (options.idle, options.json, options.quiet, options.verbose) == (
-        120,
-        False,
-        False,
-        False,
-    )
+    assert options.settings == ClientSettings()
+
+
+def test_a_client_s_timings_are_set_by_name_or_by_an_option_of_their_own() -> None:
+    assert client("--idle", "60").settings == ClientSettings(flow_idle=60.0)
+    assert client("--set", "announce-first=200ms").settings.announce_first == 0.2
+    settings = client("--consent", "6", "--set", "hello-repeats=7").settings
+    assert settings == ClientSettings(hello_repeats=7).with_consent(6.0)
 
 
 def test_a_server_listens_on_every_address_and_the_documented_port() -> None:
@@ -120,6 +122,8 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.client_main, (*CLIENT, "--connect", ":53"), "no usable host"),
     (cli.client_main, (*CLIENT, "--idle", "0"), "'0' must be a whole number from 1 to 86400"),
     (cli.client_main, (*CLIENT, "--idle", "1.5"), "must be a whole number"),
+    (cli.client_main, (*CLIENT, "--consent", "0"), "'0' must be a whole number from 1 to 86400"),
+    (cli.client_main, (*CLIENT, "--set", "consent=0"), "consent must be a number from 0.001"),
     (cli.client_main, (*CLIENT, "--idle", "9" * 5000), "must be a whole number"),
     (cli.client_main, (*CLIENT, "--colour"), "unrecognized arguments: --colour"),
     (cli.client_main, (*CLIENT, "extra"), "unrecognized arguments: extra"),

@@ -8,15 +8,18 @@ from typing import TypeVar
 
 import pytest
 
-from nat_traversal.client.agent import FINAL_REFUSALS, Agent, PathState
+from nat_traversal.client.agent import FINAL_REFUSALS, Agent
 from nat_traversal.client.control_link import LinkState
+from nat_traversal.client.peer import PathState
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
-from nat_traversal.paths.consent import CONSENT_TIMEOUT
-from nat_traversal.paths.methods.puncher import MAX_EARLY
+from nat_traversal.machine.sockets import Sockets
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
 from nat_traversal.wire.endpoint import Endpoint
+
+SETTINGS = ClientSettings()
 
 ROUND = bytes(range(16))
 PEER = Endpoint("198.51.100.2", 40_000)
@@ -27,9 +30,11 @@ _Action = TypeVar("_Action", bound=e.Action)
 class Rig:
     """An agent with a clock of its own; collects what it wants done."""
 
-    def __init__(self, *, once: bool = False) -> None:
+    def __init__(self, *, once: bool = False, last: int = 0) -> None:
         self.now = 0.0
-        self.agent = Agent("host_a", "host_b", rng=random.Random(0), once=once)
+        self.agent = Agent(
+            "host_a", "host_b", rng=random.Random(0), once=once, sockets=Sockets(last)
+        )
         self.actions: list[e.Action] = self.agent.start(0.0)
 
     def feed(self, event: e.Event) -> list[e.Action]:
@@ -83,7 +88,7 @@ class Rig:
         return self.feed(e.DatagramArrived(datagram, PEER, self.generation()))
 
     def is_in(self, state: PathState) -> bool:
-        return self.agent.state is state
+        return self.agent.peers["host_b"].state is state
 
 
 @pytest.mark.parametrize(
@@ -221,7 +226,7 @@ def test_stop_ends_everything_from_every_state(state: str) -> None:
     assert rig.agent.deadline() is None
     assert len(rig.done(e.OpenUdp)) == len(rig.done(e.CloseUdp))
     assert rig.done(e.CloseControl) == [e.CloseControl()]
-    assert rig.agent._link.state is LinkState.CLOSED
+    assert rig.agent.link.state is LinkState.CLOSED
     before = len(rig.actions)
     for event in (e.TimerFired(), e.StopRequested(), e.ControlBroken("late"), e.ControlOpened()):
         assert rig.feed(event) == []
@@ -271,8 +276,8 @@ def test_once_client_ends_when_its_path_is_taken_away() -> None:
 
 
 def test_socket_numbers_wrap() -> None:
-    rig = Rig().registered()
-    rig.agent._generation = 65_535
+    rig = Rig(last=65_534).registered()
+    assert rig.generation() == 65_535
     rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
     rig.receive(m.OpenSocket(1))
     assert rig.generation() == 1
@@ -373,7 +378,7 @@ def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() 
     rig.wait(15.0)
     (question,) = (each for each in rig.messages() if isinstance(each, m.Heartbeat))
     rig.receive(m.HeartbeatAnswer(question.transaction))
-    rig.wait(CONSENT_TIMEOUT - 17.0)
+    rig.wait(SETTINGS.consent - 17.0)
     rig.feed(e.ControlBroken("reset"))
     rig.wait(1.0)
     rig.feed(e.ControlOpened())
@@ -460,13 +465,19 @@ def test_hello_that_overtook_the_start_of_its_round_counts() -> None:
 
 def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> None:
     rig = Rig().registered()
-    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * MAX_EARLY]:
+    for hello in [
+        Hello(ROUND, 1, 1, False),
+        *[Hello(bytes(16), 1, 1, False)] * SETTINGS.early_hellos,
+    ]:
         rig.hear(hello)
     rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
     assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
 
     rig = Rig().registered()
-    for hello in [Hello(ROUND, 1, 1, False), *[Hello(bytes(16), 1, 1, False)] * (MAX_EARLY - 1)]:
+    for hello in [
+        Hello(ROUND, 1, 1, False),
+        *[Hello(bytes(16), 1, 1, False)] * (SETTINGS.early_hellos - 1),
+    ]:
         rig.hear(hello)
     rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
     assert rig.notices()[-1] == e.HelloCameIn(1, 1, PEER)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 
-from nat_traversal.client.announcer import ANNOUNCE_KEEPALIVE, UDP_SILENCE, Announcer
+from nat_traversal.client.announcer import Announcer
 from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import UdpSocket
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Announce, Announced
 from nat_traversal.wire.endpoint import Endpoint
+
+SETTINGS = ClientSettings()
 
 TOKEN = bytes(range(16))
 MAPPED = Endpoint("203.0.113.2", 40_000)
@@ -17,11 +21,11 @@ class Rig:
     """An announcer that is served at each of its deadlines."""
 
     def __init__(self) -> None:
-        self.announcer = Announcer(TOKEN, 3, random.Random(0))
+        self.announcer = Announcer(TOKEN, UdpSocket(3), SETTINGS, random.Random(0))
         self.sent_at: list[float] = []
         self.sent: list[Announce] = []
         self.told: list[e.Notice] = []
-        self.carry_out(0.0, self.announcer.announce(0.0))
+        self.carry_out(0.0, *self.announcer.announce(0.0))
 
     def run_to(self, end: float, *, server_answers: bool = True) -> None:
         while (at := self.announcer.deadline) is not None and at <= end:
@@ -56,15 +60,15 @@ def test_answered_announces_are_rare_and_a_lost_one_is_repeated_soon() -> None:
     rig = Rig()
     rig.run_to(3.5)
     rig.answer(4.0)
-    rig.run_to(4.0 + ANNOUNCE_KEEPALIVE + 1.5)
+    rig.run_to(4.0 + SETTINGS.announce_keepalive + 1.5)
     assert rig.sent_at[4:] == [19.0, 19.5, 20.5]
 
 
 def test_mapping_is_told_when_it_is_news() -> None:
     rig = Rig()
     rig.answer(0.1)
-    rig.run_to(ANNOUNCE_KEEPALIVE + 1.0)
-    rig.answer(ANNOUNCE_KEEPALIVE + 1.0)
+    rig.run_to(SETTINGS.announce_keepalive + 1.0)
+    rig.answer(SETTINGS.announce_keepalive + 1.0)
     assert rig.told == [e.MappingLearned(MAPPED, 3)]
 
 
@@ -75,9 +79,9 @@ def test_only_the_last_announces_can_be_answered_and_each_once() -> None:
     assert e.MappingLearned(MAPPED, 3) not in rig.told
     assert rig.announcer.deadline == 15.5
     rig.answer(12.0, rig.sent[-2])
-    assert rig.announcer.deadline == 12.0 + ANNOUNCE_KEEPALIVE
+    assert rig.announcer.deadline == 12.0 + SETTINGS.announce_keepalive
     rig.answer(13.0, rig.sent[-2])
-    assert rig.announcer.deadline == 12.0 + ANNOUNCE_KEEPALIVE
+    assert rig.announcer.deadline == 12.0 + SETTINGS.announce_keepalive
 
 
 def test_silence_is_told_again_and_again_but_not_each_time() -> None:
@@ -91,9 +95,9 @@ def test_silence_counts_from_the_first_announce_without_an_answer() -> None:
     rig.run_to(3.5)
     rig.answer(4.0)
     rig.told.clear()
-    rig.run_to(4.0 + ANNOUNCE_KEEPALIVE + UDP_SILENCE - 0.1)
+    rig.run_to(4.0 + SETTINGS.announce_keepalive + SETTINGS.udp_silence - 0.1)
     assert not rig.told
-    rig.run_to(4.0 + ANNOUNCE_KEEPALIVE + 8.0)
+    rig.run_to(4.0 + SETTINGS.announce_keepalive + 8.0)
     assert rig.told == [e.AnnounceUnanswered(7.5)]
 
 

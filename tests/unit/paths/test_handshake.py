@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 
 from nat_traversal.paths.methods.handshake import (
-    HELLO_INTERVAL,
-    MAX_COPIES,
     TABLE_A,
     TABLE_B,
     Handshake,
     HandshakeState,
     HandshakeTrigger,
 )
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Confirm, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, Role, StartRound
+
+SETTINGS = ClientSettings()
 
 S = HandshakeState
 TOKEN = bytes(range(16))
@@ -25,7 +26,7 @@ OBSERVED = Endpoint("198.51.100.2", 51_234)
 
 def begin(role: Role, *announced: Endpoint) -> Handshake:
     candidates = tuple(Candidate("srflx", endpoint) for endpoint in announced or (PEER,))
-    return Handshake(StartRound(1, 1, role, TOKEN, candidates))
+    return Handshake(StartRound(1, 1, role, TOKEN, candidates), SETTINGS)
 
 
 def is_in(shake: Handshake, state: HandshakeState) -> bool:
@@ -93,7 +94,7 @@ def test_confirm_from_elsewhere_is_no_proof_and_hello_3_goes_there_when_repeated
     shake = reach(S.ANSWERING, Role.A)
     assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) is None
     assert is_in(shake, S.ANSWERING)
-    assert shake.repeat(HELLO_INTERVAL) == [(hello(3, copy=1), OBSERVED)]
+    assert shake.repeat(SETTINGS.hello_interval) == [(hello(3, copy=1), OBSERVED)]
     # An answer to the first copy, which went elsewhere, proves nothing about the second.
     assert shake.confirm_arrived(Confirm(TOKEN, 1, True), OBSERVED) is None
     assert shake.confirm_arrived(Confirm(TOKEN, 1, True, copy=1), OBSERVED) == [
@@ -130,7 +131,7 @@ def test_b_of_a_deaf_a_is_established_only_by_the_answer() -> None:
     wanted = [(Confirm(TOKEN, 1, True), OBSERVED)]
     assert shake.hello_arrived(hello(3, heard=False), OBSERVED, 0.1) == wanted
     assert is_in(shake, S.CONFIRMING)
-    assert shake.repeat(0.1 + HELLO_INTERVAL) == wanted
+    assert shake.repeat(0.1 + SETTINGS.hello_interval) == wanted
     assert shake.confirm_arrived(Confirm(TOKEN, 1, False), OBSERVED) == []
     assert is_in(shake, S.ESTABLISHED)
     assert shake.hello_arrived(hello(3, heard=False, copy=1), OBSERVED, 1.0) == [
@@ -165,20 +166,20 @@ def test_who_waits_says_it_again_but_not_for_ever(state: HandshakeState, role: R
     while shake.deadline is not None:
         assert shake.repeat(shake.deadline - 0.01) == []
         said += len(shake.repeat(shake.deadline))
-    assert said == MAX_COPIES
+    assert said == SETTINGS.hello_repeats
     assert shake.state is state
 
 
 def test_repetitions_are_counted_anew_in_a_new_state_only() -> None:
     shake = reach(S.CALLING, Role.A)
-    for _ in range(MAX_COPIES):
+    for _ in range(SETTINGS.hello_repeats):
         assert shake.repeat(shake.deadline or 0.0)
     shake.hello_arrived(hello(2), PEER, 10.0)
     said = 0
     while shake.deadline is not None:
         shake.hello_arrived(hello(2, copy=1), PEER, shake.deadline)
         said += len(shake.repeat(shake.deadline))
-    assert said == MAX_COPIES
+    assert said == SETTINGS.hello_repeats
 
 
 @pytest.mark.parametrize(("state", "role"), [(S.WAITING, Role.A), (S.ESTABLISHED, Role.B)])
@@ -202,7 +203,7 @@ def test_every_hello_2_is_answered_at_once() -> None:
     """Its repetition says that HELLO 3 was lost."""
     shake = reach(S.ANSWERING, Role.A)
     assert shake.hello_arrived(hello(2, copy=1), PEER, 0.2) == [(hello(3, copy=1), PEER)]
-    assert shake.deadline == 0.2 + HELLO_INTERVAL
+    assert shake.deadline == 0.2 + SETTINGS.hello_interval
 
 
 def test_all_announced_addresses_are_called_until_one_is_heard() -> None:

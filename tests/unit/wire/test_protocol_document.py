@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nat_traversal.client import agent, control_link
+from nat_traversal.client import control_link, peer
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.paths.methods import handshake
 from nat_traversal.server import session
@@ -25,13 +25,13 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "session.TABLE": session.TABLE,
     "server.methods.ordered_hello.TABLE": ordered_hello.TABLE,
     "control_link.TABLE": control_link.TABLE,
-    "agent.TABLE": agent.TABLE,
+    "peer.TABLE": peer.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
     "handshake.TABLE_B": handshake.TABLE_B,
 }
 MODULES = (
-    "client.agent", "client.announcer", "client.control_link", "paths.methods.handshake",
-    "paths.methods.puncher", "paths.consent", "server.methods.ordered_hello",
+    "client.agent", "client.peer", "client.announcer", "client.control_link", "paths.methods.handshake",
+    "paths.methods.ordered_hello", "paths.consent", "server.methods.ordered_hello",
     "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {

@@ -1,0 +1,389 @@
+"""One remote host at a client: the attempts to reach it, and the path to it while one stands.
+
+A peer has one socket at a time. Its state carries what belongs to it: the socket, who announces it,
+the method, the round, the path.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar
+
+from nat_traversal.client.announcer import Announcer
+from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
+from nat_traversal.machine.timers import Backoff, Timers
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.consent import Path
+from nat_traversal.paths.methods.method import Method, Output, Proven
+from nat_traversal.paths.methods.ordered_hello import OrderedHello
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import datagrams
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+
+class PathState(Enum):
+    """Named by what the UDP socket is for."""
+
+    IDLE = auto()  # no socket: not registered, or pausing after a failure
+    ANNOUNCING = auto()  # shown to the server, kept open while waiting for the peer
+    PUNCHING = auto()  # in a round of the method
+    ESTABLISHED = auto()  # a path
+    CLOSED = auto()
+
+
+class PathTrigger(Enum):
+    OPEN = auto()
+    START = auto()
+    PROVEN = auto()
+    GIVE_UP = auto()
+    CLOSE = auto()
+
+
+_S, _T = PathState, PathTrigger
+TABLE = {
+    (_S.IDLE, _T.OPEN): _S.ANNOUNCING,
+    (_S.ANNOUNCING, _T.OPEN): _S.ANNOUNCING,
+    (_S.PUNCHING, _T.OPEN): _S.ANNOUNCING,
+    (_S.ESTABLISHED, _T.OPEN): _S.ANNOUNCING,
+    (_S.ANNOUNCING, _T.START): _S.PUNCHING,
+    (_S.PUNCHING, _T.PROVEN): _S.ESTABLISHED,
+    (_S.IDLE, _T.GIVE_UP): _S.IDLE,
+    (_S.ANNOUNCING, _T.GIVE_UP): _S.IDLE,
+    (_S.PUNCHING, _T.GIVE_UP): _S.IDLE,
+    (_S.ESTABLISHED, _T.GIVE_UP): _S.IDLE,
+    (_S.IDLE, _T.CLOSE): _S.CLOSED,
+    (_S.ANNOUNCING, _T.CLOSE): _S.CLOSED,
+    (_S.PUNCHING, _T.CLOSE): _S.CLOSED,
+    (_S.ESTABLISHED, _T.CLOSE): _S.CLOSED,
+    (_S.CLOSED, _T.CLOSE): _S.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    state: ClassVar[PathState] = _S.IDLE
+
+
+@dataclass(frozen=True, slots=True)
+class _Announcing:
+    state: ClassVar[PathState] = _S.ANNOUNCING
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class _Punching:
+    state: ClassVar[PathState] = _S.PUNCHING
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+    round: m.StartRound
+
+
+@dataclass(frozen=True, slots=True)
+class _Established:
+    state: ClassVar[PathState] = _S.ESTABLISHED
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+    round: m.StartRound
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    state: ClassVar[PathState] = _S.CLOSED
+
+
+_Phase = _Idle | _Announcing | _Punching | _Established | _Closed
+
+
+class Peer:
+    """The remote host `identity.peer`. Owns the timers ``(its id, name)`` of the agent's `Timers`.
+
+    `once`: close after the first failed attempt, or when the path is lost. The agent ends with its peers.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ClientSettings,
+        *,
+        link: ControlLink,
+        sockets: Sockets,
+        timers: Timers,
+        rng: random.Random,
+        once: bool,
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._link = link
+        self._sockets = sockets
+        self._timers = timers
+        self._rng = rng
+        self._once = once
+        self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
+        self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
+        self._phase: _Phase = _Idle()
+
+    @property
+    def id(self) -> str:
+        return self._identity.peer
+
+    @property
+    def state(self) -> PathState:
+        return self._machine.state
+
+    def owns(self, generation: int) -> bool:
+        """Whether the open socket of that number is this peer's."""
+        phase = self._phase
+        return not isinstance(phase, _Idle | _Closed) and phase.socket.generation == generation
+
+    # The control link, as the agent sees it
+
+    def link_opened(self, now: float) -> list[e.Action]:
+        """The connection stands: register, with a fresh socket unless there is a path."""
+        if isinstance(self._phase, _Established):
+            return self._link.opened(0, now)
+        opened = self._open_socket()
+        announcing = self._announcing()
+        return [
+            *opened,
+            *self._link.opened(announcing.socket.generation, now),
+            *announcing.announcer.announce(now),
+        ]
+
+    def link_accepted(self, now: float) -> list[e.Action]:
+        """The server has answered the registration."""
+        if self.state is _S.IDLE:  # the path was lost while the answer was on its way
+            return self._offer(now)
+        return []
+
+    def link_lost(self) -> list[e.Action]:
+        """There is no server for now: a path stays, all else waits."""
+        return [] if self.state is _S.ESTABLISHED else self._give_up()
+
+    def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[e.Action]:
+        """The server said something about this peer."""
+        phase = self._phase
+        match message:
+            case m.PeerStatus(state):
+                return self._peer_status(state, now)
+            case m.OpenSocket(generation):
+                return self._fresh_socket_ordered(generation, now)
+            case m.StartRound():
+                return self._round_started(message, now)
+            case m.SendHello() if isinstance(phase, _Announcing | _Punching | _Established):
+                return self._carry(phase.method.ordered(message, now), now)
+            case m.Failed(attempt, code, text):
+                if isinstance(phase, _Punching | _Established) and phase.round.attempt != attempt:
+                    return []  # of an attempt that has been replaced
+                return self._attempt_failed(code, text, now)
+        log.debug("ignored from the server: %r", message)
+        return []
+
+    # Datagrams, time, the end
+
+    def arrived(self, datagram: datagrams.Datagram, source: Endpoint, now: float) -> list[e.Action]:
+        """A datagram came in by this peer's socket."""
+        phase = self._phase
+        if isinstance(phase, _Idle | _Closed):
+            return []
+        if isinstance(datagram, datagrams.Announced):
+            return self._announced(phase.announcer, datagram, now)
+        actions = self._carry(phase.method.arrived(datagram, source, now), now)
+        if isinstance(datagram, datagrams.Ping | datagrams.Pong | datagrams.Bye):
+            actions += self._path_datagram(datagram, source, now)
+        return actions
+
+    def timer_fired(self, name: str, now: float) -> list[e.Action]:
+        """One of this peer's timers is due."""
+        phase = self._phase
+        if name == "retry":
+            return self._offer(now)
+        if isinstance(phase, _Idle | _Closed):
+            return []
+        if name == "announce":
+            return phase.announcer.due(now, server_answers=self._link.is_registered)
+        if name == "method":
+            return self._carry(phase.method.due(now), now)
+        return self._path_due(phase.path, now) if isinstance(phase, _Established) else []
+
+    def arm(self) -> None:
+        """Set the timers to the deadlines of the parts. The agent calls it after each event."""
+        phase = self._phase
+        announce = method = path = None
+        if not isinstance(phase, _Idle | _Closed):
+            announce, method = phase.announcer.deadline, phase.method.deadline
+        if isinstance(phase, _Established):
+            path = phase.path.deadline
+        for name, deadline in (("announce", announce), ("method", method), ("path", path)):
+            if deadline is None:
+                self._timers.cancel((self.id, name))
+            else:
+                self._timers.set((self.id, name), deadline)
+
+    def close(self) -> list[e.Action]:
+        """For good, with a word to the peer if there is a path."""
+        phase = self._phase
+        farewell = phase.path.farewell() if isinstance(phase, _Established) else []
+        dropped = self._drop_socket()
+        self._enter(_T.CLOSE, _Closed())
+        return farewell + dropped
+
+    # Sockets and announces: steps 1 to 3
+
+    def _peer_status(self, state: m.PeerState, now: float) -> list[e.Action]:
+        actions: list[e.Action] = [e.Tell(e.PeerSeen(self.id, state))]
+        if state is m.PeerState.LEFT:
+            if isinstance(self._phase, _Established):
+                self._phase.path.doubt(now)
+            elif self.state is _S.PUNCHING:
+                actions += self._offer(now)
+        return actions
+
+    def _fresh_socket_ordered(self, generation: int, now: float) -> list[e.Action]:
+        phase = self._phase
+        if isinstance(phase, _Announcing) and phase.socket.generation >= generation:
+            return phase.announcer.announce(now)
+        actions: list[e.Action] = []
+        if isinstance(phase, _Established):
+            # Only this side has proof: the peer has sent nothing that only an established peer
+            # sends, and has not left either. Then the order means the next round.
+            goes_on = not (phase.method.peer_has_proof or phase.path.is_doubted)
+            lost = (
+                e.PathLost("the other side had no proof of it", attempt_goes_on=True)
+                if goes_on
+                else e.PathLost("the other side asked for a new path")
+            )
+            actions.append(e.Tell(lost))
+            if self._once and not goes_on:
+                return actions + self.close()
+        actions += self._open_socket(generation)
+        return actions + self._announcing().announcer.announce(now)
+
+    def _offer(self, now: float) -> list[e.Action]:
+        """Ask for a new attempt with a fresh socket; without a server, wait for it."""
+        if not self._link.is_registered:
+            return self._give_up()
+        actions = self._open_socket()
+        announcing = self._announcing()
+        actions.append(e.SendMessage(m.Retry(announcing.socket.generation)))
+        return actions + announcing.announcer.announce(now)
+
+    def _announced(
+        self, announcer: Announcer, answer: datagrams.Announced, now: float
+    ) -> list[e.Action]:
+        before = announcer.mapped
+        actions = announcer.answered(answer, now)
+        if before not in (None, announcer.mapped):
+            actions += self._link.doubt(now)
+        return actions
+
+    def _open_socket(self, at_least: int = 0) -> list[e.Action]:
+        actions = self._drop_socket()
+        socket = self._sockets.next(at_least)
+        announcer = Announcer(self._identity.token, socket, self._settings, self._rng)
+        self._enter(_T.OPEN, _Announcing(socket, announcer, OrderedHello(socket, self._settings)))
+        return [*actions, socket.open()]
+
+    def _announcing(self) -> _Announcing:
+        """What `_open_socket` has just made."""
+        assert isinstance(self._phase, _Announcing)
+        return self._phase
+
+    def _drop_socket(self) -> list[e.Action]:
+        self._timers.cancel((self.id, "retry"))
+        phase = self._phase
+        return [] if isinstance(phase, _Idle | _Closed) else [phase.socket.close()]
+
+    def _give_up(self) -> list[e.Action]:
+        actions = self._drop_socket()
+        self._enter(_T.GIVE_UP, _Idle())
+        return actions
+
+    # The round: steps 4 to 6
+
+    def _round_started(self, start: m.StartRound, now: float) -> list[e.Action]:
+        phase = self._phase
+        if not isinstance(phase, _Announcing):
+            return []
+        phase.announcer.stop()
+        self._enter(_T.START, _Punching(phase.socket, phase.announcer, phase.method, start))
+        return self._carry(phase.method.start(start, now), now)
+
+    def _carry(self, outputs: list[Output], now: float) -> list[e.Action]:
+        """What the method wants done, with what follows from its proof in the place of the proof."""
+        actions: list[e.Action] = []
+        for output in outputs:
+            actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
+        return actions
+
+    def _proven(self, pair: NominatedPair, now: float) -> list[e.Action]:
+        phase = self._phase
+        if not isinstance(phase, _Punching):
+            return []
+        start, method = phase.round, phase.method
+        path = Path(pair, self._settings, self._rng, now)
+        self._enter(_T.PROVEN, _Established(phase.socket, phase.announcer, method, start, path))
+        self._retry.reset()
+        actions: list[e.Action] = []
+        if self._link.is_registered:
+            actions.append(e.SendMessage(m.Established(start.attempt, start.round)))
+        told = e.PathEstablished(
+            start.attempt, start.round, method.name, pair.remote, pair.socket.generation
+        )
+        return [*actions, pair.use(), e.Tell(told)]
+
+    def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
+        actions: list[e.Action] = []
+        if self.state is _S.ESTABLISHED:
+            actions.append(e.Tell(e.PathLost("the other side never confirmed the path")))
+        actions += self._give_up()
+        if self._once:
+            return [*actions, e.Tell(e.AttemptFailed(code, text, None)), *self.close()]
+        pause = self._retry.next()
+        self._timers.set((self.id, "retry"), now + pause)
+        return [*actions, e.Tell(e.AttemptFailed(code, text, pause))]
+
+    # The path
+
+    def _path_datagram(
+        self,
+        datagram: datagrams.Ping | datagrams.Pong | datagrams.Bye,
+        source: Endpoint,
+        now: float,
+    ) -> list[e.Action]:
+        if not isinstance(self._phase, _Established):
+            return []
+        path = self._phase.path
+        if not isinstance(datagram, datagrams.Bye):
+            return path.arrived(datagram, source, now)
+        if path.is_farewell(datagram, source):
+            return self._path_lost("the other side closed it", now)
+        return []
+
+    def _path_due(self, path: Path, now: float) -> list[e.Action]:
+        if path.has_ended(now):
+            return self._path_lost("the other side has stopped answering", now)
+        doubts = self._link.doubt(now) if path.falls_silent(now) else []
+        return doubts + path.due(now)
+
+    def _path_lost(self, reason: str, now: float) -> list[e.Action]:
+        lost: list[e.Action] = [e.Tell(e.PathLost(reason))]
+        if self._once:
+            return lost + self.close()
+        return lost + self._link.doubt(now) + self._offer(now)
+
+    def _enter(self, trigger: PathTrigger, phase: _Phase) -> None:
+        self._machine.fire(trigger)
+        self._phase = phase

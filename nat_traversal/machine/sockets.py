@@ -1,0 +1,58 @@
+"""A client's UDP sockets as the machines know them: numbered, each the maker of its own actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nat_traversal.machine import events as e
+from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class UdpSocket:
+    """One socket. `generation` is its number, from 1 to `MAX_COUNTER`."""
+
+    generation: int
+
+    def open(self) -> e.Action:
+        return e.OpenUdp(self.generation)
+
+    def close(self) -> e.Action:
+        return e.CloseUdp(self.generation)
+
+    def send(self, datagram: Datagram, destination: Endpoint | None) -> e.Action:
+        """Send to `destination`, or to the server's UDP port."""
+        return e.SendDatagram(datagram, destination, self.generation)
+
+
+class Sockets:
+    """Numbers the sockets of one process. After `MAX_COUNTER` it begins with 1 again."""
+
+    def __init__(self, last: int = 0) -> None:
+        self._last = last
+
+    def next(self, at_least: int = 0) -> UdpSocket:
+        """A socket with the next number, or with `at_least` if that is higher."""
+        self._last = (max(at_least, self._last + 1) - 1) % MAX_COUNTER + 1
+        return UdpSocket(self._last)
+
+
+@dataclass(frozen=True, slots=True)
+class NominatedPair:
+    """Where a path runs (RFC 8445 calls it the selected pair), and what protects it."""
+
+    socket: UdpSocket
+    remote: Endpoint
+    """Where the peer hears `socket` and is heard from."""
+    token: bytes
+    """Known to the two hosts and the server only: 16 octets."""
+
+    def send(self, datagram: Datagram) -> e.Action:
+        """Send to the peer."""
+        return self.socket.send(datagram, self.remote)
+
+    def use(self) -> e.Action:
+        """Let users' datagrams go this way."""
+        return e.UsePath(self.socket.generation, self.remote, self.token)

@@ -1,0 +1,54 @@
+"""What a method to open a path is: fed the server's words and the peer's datagrams, it says when it has proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Each side has proof that the other hears it on `pair`. A method says so once in a round."""
+
+    pair: NominatedPair
+
+
+Output = e.Action | Proven
+"""What a method wants done, and its result, in order."""
+
+
+class Method(Protocol):
+    """One socket's part in an attempt. Rounds, steps and proof are the method's own affair.
+
+    Each call returns at once all that follows from it. After a call, ask for `deadline` again.
+    """
+
+    @property
+    def name(self) -> str:
+        """For logs, results and reports, such as ``ordered-hello``."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `due` next, or None."""
+
+    @property
+    def peer_has_proof(self) -> bool:
+        """The peer has sent what only a host with proof sends."""
+
+    def start(self, start: m.StartRound, now: float) -> list[Output]:
+        """The server began a round. Datagrams of it may have come before."""
+
+    def ordered(self, order: m.SendHello, now: float) -> list[Output]:
+        """The server ordered a step. An order that makes no sense now is ignored."""
+
+    def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
+        """A datagram came in by the socket, before the proof or after it. One that is not the method's is ignored."""
+
+    def due(self, now: float) -> list[Output]:
+        """The deadline has come."""

@@ -1,0 +1,135 @@
+"""The method `ordered-hello`: HELLOs in the order that the server gives, one `Handshake` a round.
+
+It keeps HELLOs that come too early, obeys orders, tells what was heard, and says when there is proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths.methods import handshake as h
+from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import (
+    Bye,
+    Confirm,
+    Data,
+    Datagram,
+    Fragment,
+    Hello,
+    Ping,
+    Pong,
+)
+from nat_traversal.wire.endpoint import Endpoint
+
+
+class OrderedHello:
+    """A `Method`: the contract's steps 4 to 6, and the proof after them."""
+
+    name = "ordered-hello"
+
+    def __init__(self, socket: UdpSocket, settings: ClientSettings) -> None:
+        self._socket = socket
+        self._settings = settings
+        self._handshake: h.Handshake | None = None
+        self._obeyed: m.SendHello | None = None
+        self._early: list[tuple[Hello, Endpoint]] = []
+        self._proof_told = False
+
+    @property
+    def peer_has_proof(self) -> bool:
+        """The peer has sent what only a host with proof sends."""
+        return self._handshake is not None and self._handshake.peer_has_proof
+
+    @property
+    def deadline(self) -> float | None:
+        """When something has to be repeated."""
+        return self._handshake.deadline if self._handshake else None
+
+    def start(self, start: m.StartRound, now: float) -> list[Output]:
+        """The round begins, with the HELLOs that overtook the server's word of it."""
+        self._handshake = handshake = h.Handshake(start, self._settings)
+        outputs: list[Output] = [
+            e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
+        ]
+        for hello, source in self._early:
+            outputs += self._hello_arrived(handshake, hello, source, now)
+        return outputs
+
+    def ordered(self, order: m.SendHello, now: float) -> list[Output]:
+        """The server's order, if it is one of this round and makes sense in it."""
+        handshake = self._handshake
+        if handshake is None:
+            return []
+        start = handshake.start
+        if (order.attempt, order.round) != (start.attempt, start.round):
+            return []
+        said = handshake.ordered(order.step, now)
+        if said is None:
+            return []
+        self._obeyed = order
+        return [*self._send(said), e.SendMessage(m.HelloSent(order.transaction))]
+
+    def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
+        """A datagram of the peer, or what somebody made look like one."""
+        handshake = self._handshake
+        match datagram:
+            case Hello() if handshake is None:
+                self._early = [*self._early, (datagram, source)][-self._settings.early_hellos :]
+                return []
+            case Hello() if handshake is not None:
+                return self._hello_arrived(handshake, datagram, source, now)
+            case Confirm() if handshake is not None:
+                said = self._send(handshake.confirm_arrived(datagram, source) or ())
+                return said + self._proof(handshake)
+            case Ping() | Pong() | Bye() if handshake is not None:
+                return self._traffic_arrived(handshake, datagram.token, source)
+            case Data(tag=tag) | Fragment(tag=tag) if handshake is not None:
+                return self._traffic_arrived(handshake, tag, source)
+        return []
+
+    def due(self, now: float) -> list[Output]:
+        """Say it again."""
+        return self._send(self._handshake.repeat(now)) if self._handshake else []
+
+    def _hello_arrived(
+        self, handshake: h.Handshake, hello: Hello, source: Endpoint, now: float
+    ) -> list[Output]:
+        is_news = hello.step not in handshake.heard_steps
+        said = handshake.hello_arrived(hello, source, now)
+        if said is None:
+            return []
+        outputs: list[Output] = []
+        if is_news:
+            outputs.append(e.Tell(e.HelloCameIn(hello.round, hello.step, source)))
+            if hello.step == 2 and self._obeyed is not None and self._obeyed.step == 3:
+                # The server has waited for this round's proof since its order: it is on its way.
+                outputs.append(e.SendMessage(m.HelloSent(self._obeyed.transaction)))
+        return outputs + self._send(said) + self._proof(handshake)
+
+    def _traffic_arrived(
+        self, handshake: h.Handshake, mark: bytes, source: Endpoint
+    ) -> list[Output]:
+        """What only a host with proof sends. `mark` is the round's token or the beginning of it."""
+        if handshake.start.token.startswith(mark):
+            handshake.traffic_arrived(source)
+        return self._proof(handshake)
+
+    def _proof(self, handshake: h.Handshake) -> list[Output]:
+        """The result, once: where the peer hears this socket and is heard from."""
+        proven = handshake.state is h.HandshakeState.ESTABLISHED
+        if self._proof_told or not proven or handshake.remote is None:
+            return []
+        self._proof_told = True
+        return [Proven(NominatedPair(self._socket, handshake.remote, handshake.start.token))]
+
+    def _send(self, said: Iterable[h.Output]) -> list[Output]:
+        outputs: list[Output] = []
+        for datagram, destination in said:
+            outputs.append(self._socket.send(datagram, destination))
+            if isinstance(datagram, Hello) and datagram.copy == 0:
+                outputs.append(e.Tell(e.HelloWentOut(datagram.round, datagram.step, destination)))
+        return outputs
