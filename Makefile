@@ -35,10 +35,11 @@ check: ## lint, format and types
 	$(python) -m ruff format --check
 	$(python) -m mypy
 
-bench: bench-lab ## bench-lab, and forwarding side by side with socat
-	@$(python) -m lab bench forwarding
+bench: ## a cell's network beside ip -batch, forwarding beside socat; BENCH_ARGS=--record adds a row to docs/benchmarks.json
+	@scripts/setup.sh bench
+	@$(python) -m lab bench $(BENCH_ARGS)
 
-bench-lab: ## a cell's network up and down, side by side with ip -batch and others that make the same
+bench-lab: ## only a cell's network up and down, side by side with ip -batch and others that make the same
 	@scripts/setup.sh bench
 	@$(python) -m lab bench lab
 

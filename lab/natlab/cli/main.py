@@ -17,7 +17,7 @@ from nat_traversal.arguments.durations import DAY
 from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.errors import NatTraversalError, UsageError
 from natlab.behavior import NINE
-from natlab.cli import doctor
+from natlab.cli import bench_history, doctor
 from natlab.cli.arguments import program_name
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
@@ -178,6 +178,14 @@ def _options() -> argparse.ArgumentParser:
         choices=("lab", "forwarding"),
         help="only this: bringing a cell's network up and down, or forwarding datagrams",
     )
+    bench.add_argument(
+        "--record",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=bench_history.DEFAULT,
+        help=f"add a row to this history, and renew its page (default: {bench_history.DEFAULT})",
+    )
     bench.set_defaults(run=_bench)
     return parser
 
@@ -268,15 +276,23 @@ def _conformance(options: argparse.Namespace) -> Exit:
 
 def _bench(options: argparse.Namespace) -> Exit:
     console = Console()
-    slow = False
+    if options.record is not None:
+        bench_history.read(options.record)  # what cannot be read is told before measuring
+    network: dict[str, float] = {}
+    forwarding = None
     if options.what != "forwarding":
         for pair in PAIRS:
             measured = measure_bring_up(*pair)
             console.print(bring_up_table(measured))
-            slow |= measured.ratio > BOUND
+            network[", ".join(pair)] = measured.ratio
     if options.what != "lab":
-        console.print(forwarding_table(measure_forwarding()))
-    return Exit.SLOW if slow else Exit.OK
+        rates = measure_forwarding()
+        console.print(forwarding_table(rates))
+        forwarding = rates.ratio
+    if options.record is not None:
+        bench_history.append(options.record, bench_history.row_now(network, forwarding))
+        print(f"recorded: {options.record}, {options.record.with_suffix('.md')}")
+    return Exit.SLOW if any(ratio > BOUND for ratio in network.values()) else Exit.OK
 
 
 def _complain(text: str, status: Exit) -> Exit:
