@@ -18,12 +18,14 @@ DEFAULT = Path("docs/benchmarks.json")
 
 _HEAD = """# Benchmarks
 
-Made from `{source}` by `make bench BENCH_ARGS=--record`; not edited by hand. Every figure is a ratio of two things that ran in turn on one
-machine, so rows of different machines can be compared.
+Made from `{source}` by `make bench BENCH_ARGS=--record`; not edited by hand. A ratio compares two things that ran in turn on one
+machine.
 
 - **network**: the time to bring a cell's network up and down, over that of a shell script that makes the same; less is better. A column
   for each pair of NATs.
 - **forwarding**: datagrams of 1,200 octets a second through two clients, over those through two socats; more is better.
+- **load**: processes that ran or wanted to in the last minute. Where it is far above the number of processors, other work disturbed both
+  sides, and the ratio is rough.
 
 """
 
@@ -40,6 +42,8 @@ class Row:
     """Its processor's name and how many there are."""
     kernel: str
     python: str
+    load: float
+    """Processes that ran or wanted to in the last minute (load average), the benchmark's own among them."""
     network: Mapping[str, float]
     """Ratio by pair of NATs, as "none, none"; empty where it was not measured."""
     forwarding: float | None
@@ -54,6 +58,7 @@ def row_now(network: Mapping[str, float], forwarding: float | None) -> Row:
         machine=f"{_processor()}, {os.cpu_count()} processors",
         kernel=platform.release(),
         python=platform.python_version(),
+        load=round(os.getloadavg()[0], 1),
         network={pair: round(ratio, 2) for pair, ratio in network.items()},
         forwarding=None if forwarding is None else round(forwarding, 2),
     )
@@ -83,11 +88,13 @@ def page(rows: Sequence[Row], source: str) -> str:
     """The page in Markdown, newest row first; `source` is the JSON file's name."""
     pairs = list(dict.fromkeys(pair for row in rows for pair in row.network))
     headings = ["date", "commit", *(f"network {pair}" for pair in pairs), "forwarding"]
-    lines = [headings + ["machine", "kernel", "Python"], ["---"] * (len(headings) + 3)]
+    headings += ["load", "machine", "kernel", "Python"]
+    lines = [headings, ["---"] * len(headings)]
     for row in reversed(rows):
         ratios = [*(row.network.get(pair) for pair in pairs), row.forwarding]
         shown = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-        lines.append([row.date, row.commit, *shown, row.machine, row.kernel, row.python])
+        where = [f"{row.load:.1f}", row.machine, row.kernel, row.python]
+        lines.append([row.date, row.commit, *shown, *where])
     return _HEAD.format(source=source) + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

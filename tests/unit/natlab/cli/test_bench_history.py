@@ -19,10 +19,11 @@ OLD = Row(
     "a processor, 2 processors",
     "6.1",
     "3.11.2",
+    2.0,
     {"none, none": 1.25},
     None,
 )
-NEW = Row("2026-02-01", "?", "another", "6.12", "3.13.1", {"none, symmetric": 0.5}, 1.2)
+NEW = Row("2026-02-01", "?", "another", "6.12", "3.13.1", 1.5, {"none, symmetric": 0.5}, 1.2)
 
 
 def test_rows_are_appended_and_the_page_is_made_anew(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_rows_are_appended_and_the_page_is_made_anew(tmp_path: Path) -> None:
         if line.startswith("|")
     ]
     assert table[0][2:5] == ["network none, none", "network none, symmetric", "forwarding"]
-    assert table[2] == ["2026-02-01", "?", "", "0.50", "1.20", "another", "6.12", "3.13.1"]
+    assert table[2] == ["2026-02-01", "?", "", "0.50", "1.20", "1.5", "another", "6.12", "3.13.1"]
     assert table[3][:5] == ["2026-01-31", "abc1234", "1.25", "", ""]
     assert len(table) == 4
 
