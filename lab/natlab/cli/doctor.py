@@ -20,6 +20,7 @@ from natlab.nat.rules import rules_for
 from natlab.network.addressing import side
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.sandbox import sandbox
+from natlab.sandbox.machine import search_path
 from natlab.sandbox.netns import run_together
 
 
@@ -98,7 +99,7 @@ _VERSION_FLAGS = {
 
 def programs(which: Callable[[str], str | None] | None = None) -> list[Finding]:
     """The programs that the lab runs, as `which` finds them (default: in the sandbox's PATH)."""
-    path = sandbox.search_path()
+    path = search_path()
     find = which or (lambda name: shutil.which(name, path=path))
     findings = []
     for name, package, need in _PROGRAMS:

@@ -21,8 +21,8 @@ from nat_traversal.errors import UsageError
 from natlab.cli.arguments import program_name
 from natlab.errors import LabError
 from natlab.presets import preset
+from natlab.sandbox.machine import search_path
 from natlab.sandbox.netns import NODE_MARK
-from natlab.sandbox.sandbox import search_path
 from natlab.testbed.api import NatLab
 
 _MARK = f"{NODE_MARK}=".encode()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from nat_traversal.errors import UsageError
 from natlab.errors import ProgramError
-from natlab.sandbox.sandbox import search_path
+from natlab.sandbox.machine import search_path
 
 Command = str | Sequence[str]
 """A command line or its words. `command_words` says what becomes of it."""

@@ -10,31 +10,25 @@ the interfaces, routes, rules and settings.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
-from pathlib import Path
+from multiprocessing.reduction import ForkingPickler, send_handle
 from pickle import PicklingError
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from natlab.errors import SandboxError, SandboxUnavailableError
-from natlab.sandbox.fork import forked, run_apart
-from natlab.sandbox.netns import set_sysctl
+from natlab.sandbox.answer import unpacked
+from natlab.sandbox.machine import search_path, unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _SETUP_TIMEOUT = 30.0
 _EXIT_TIMEOUT = 10.0
-_BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
 # setpriv ends unshare with its caller; --kill-child ends process 1 of the sandbox with unshare.
 _UNSHARE = (
     *("setpriv", "--pdeathsig", "KILL"),
@@ -64,7 +58,7 @@ class Sandbox:
         """Raises `SandboxUnavailableError` if this machine does not let us make the namespaces."""
         ours, theirs = Pipe()
         stderr = os.dup(2)
-        code = f"from natlab.sandbox.sandbox import _serve; _serve({theirs.fileno()}, {stderr})"
+        code = f"from natlab.sandbox.inside import serve; serve({theirs.fileno()}, {stderr})"
         try:
             self._process = subprocess.Popen(
                 [*_UNSHARE, sys.executable, "-c", code],
@@ -109,7 +103,7 @@ class Sandbox:
                 answer = ours.recv()
             except (EOFError, ConnectionResetError):
                 raise SandboxError(f"the sandbox ended before {name} did") from None
-        return cast(T, _unpacked(answer))
+        return cast(T, unpacked(answer))
 
     def call(
         self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -128,7 +122,7 @@ class Sandbox:
                 self._receive(self._unanswered, timeout)
             self._order(function, args, kwargs)
             self._last = function.__name__
-            return cast(T, _unpacked(self._receive(self._last, timeout)))
+            return cast(T, unpacked(self._receive(self._last, timeout)))
 
     def _order(
         self,
@@ -186,9 +180,7 @@ class Sandbox:
     def _await_furniture(self) -> None:
         try:
             if not self._connection.poll(_SETUP_TIMEOUT):
-                raise SandboxUnavailableError(
-                    _unavailable(f"no sandbox after {_SETUP_TIMEOUT:g} s")
-                )
+                raise SandboxUnavailableError(unavailable(f"no sandbox after {_SETUP_TIMEOUT:g} s"))
             trouble = self._connection.recv()
         except EOFError:
             assert self._process.stderr is not None
@@ -196,9 +188,9 @@ class Sandbox:
             if not any(words):  # it had come as far as our own stderr
                 status = self._process.wait()
                 raise SandboxError(f"the sandbox ended, exit status {status}") from None
-            raise SandboxUnavailableError(_unavailable(" / ".join(filter(None, words)))) from None
+            raise SandboxUnavailableError(unavailable(" / ".join(filter(None, words)))) from None
         if trouble is not None:
-            raise SandboxUnavailableError(_unavailable(trouble))
+            raise SandboxUnavailableError(unavailable(trouble))
 
     def _receive(self, name: str, timeout: float) -> object:
         self._unanswered = name
@@ -217,17 +209,6 @@ class Sandbox:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error: Exception
-
-
-def _unpacked(answer: object) -> object:
-    if isinstance(answer, _Raised):
-        raise answer.error
-    return answer
-
-
 def require_importable(function: Callable[..., object]) -> None:
     """Raises `SandboxError` for a function that has no name by which a sandbox could import it."""
     if function.__module__ == "__main__" or "<" in function.__qualname__:
@@ -235,168 +216,3 @@ def require_importable(function: Callable[..., object]) -> None:
             f"a sandbox cannot import {function.__qualname__} of {function.__module__}:"
             " call a function at the top of a module that can be imported"
         )
-
-
-class _Call:
-    goes_on = False
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """A terminal's Ctrl-C comes to the sandbox too. It ends a call, once, and never the sandbox."""
-    if _Call.goes_on:
-        _Call.goes_on = False
-        raise KeyboardInterrupt
-
-
-def _serve(connection_fd: int, stderr_fd: int) -> None:
-    """Process 1 of the sandbox: furnish it, then answer calls."""
-    os.dup2(stderr_fd, 2)
-    os.close(stderr_fd)
-    # Handed to no child of ours, so that the caller sees our end when we end.
-    os.set_inheritable(connection_fd, False)
-    try:
-        _answer_calls(Connection(connection_fd))
-    except BaseException:  # noqa: BLE001 - told on stderr, and by the status
-        # The caller would see no end while threads of a call go on.
-        traceback.print_exc()
-        os._exit(1)
-
-
-def _answer_calls(connection: Connection[Any, Any]) -> None:
-    """Until the caller has gone."""
-    apart: list[int] = []
-    with connection:
-        signal.signal(signal.SIGINT, _interrupt)
-        connection.send(_furnish())
-        while True:
-            try:
-                is_apart = connection.recv()
-                reply = Connection(recv_handle(connection)) if is_apart else connection
-                order = connection.recv_bytes()
-            except (EOFError, ConnectionResetError):  # the caller has gone
-                return
-            try:
-                function, args, kwargs = ForkingPickler.loads(order)
-            except (ImportError, AttributeError) as error:
-                words = f"the sandbox cannot import the call: {error}"
-                reply.send(_Raised(SandboxError(words)))
-                continue
-            work = partial(_work, reply, function, args, kwargs)
-            if is_apart:
-                apart = [pid for pid in apart if os.waitpid(pid, os.WNOHANG) == (0, 0)]
-                apart.append(forked(partial(_work_apart, reply, function.__name__, work)))
-                reply.close()
-                continue
-            work()
-
-
-def _work_apart(reply: Connection[Any, Any], name: str, work: Callable[[], None]) -> int:
-    """A process that waits for the end of the call, or ends it when nobody waits any more."""
-    status = run_apart(partial(_furnished, work), reply.fileno())
-    if status != 0:
-        words = f"{name} ended without an answer, exit status {status}"
-        _answer(reply, name, _Raised(SandboxError(words)))
-    return 0
-
-
-def _furnished(work: Callable[[], None]) -> None:
-    trouble = _furnish()
-    if trouble is not None:
-        raise SandboxError(trouble)
-    work()
-
-
-def _work(
-    connection: Connection[Any, Any],
-    function: Callable[..., object],
-    args: tuple[object, ...],
-    kwargs: dict[str, object],
-) -> None:
-    try:
-        try:
-            _Call.goes_on = True
-            answer = function(*args, **kwargs)
-        finally:
-            _Call.goes_on = False
-    except Exception as error:  # noqa: BLE001 - raised again by the caller
-        answer = _Raised(_portable(error))
-    except KeyboardInterrupt:
-        answer = _Raised(SandboxError(f"{function.__name__} was interrupted"))
-    _answer(connection, function.__name__, answer)
-
-
-def _answer(connection: Connection[Any, Any], name: str, answer: object) -> None:
-    try:
-        connection.send(answer)
-    except (BrokenPipeError, ConnectionResetError):  # nobody waits any more
-        return
-    except (TypeError, AttributeError, PicklingError) as error:
-        connection.send(_Raised(SandboxError(f"{name} returned what has no copy: {error}")))
-
-
-def _furnish() -> str | None:
-    """Make the new namespaces usable. Returns what went wrong, if anything."""
-    for command in (["mount", "-t", "tmpfs", "tmpfs", "/run"], ["ip", "link", "set", "lo", "up"]):
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except OSError as error:
-            return f"{command[0]}: {error.strerror}"
-        except subprocess.CalledProcessError as error:
-            return f"{' '.join(command)}: {error.stderr.strip()}"
-    if Path("/proc/sys", *_BRIDGE_SETTING.split(".")).exists():
-        # 1 in a new namespace: bridged frames would pass through the NATs' rules.
-        set_sysctl(_BRIDGE_SETTING, 0)
-    return None
-
-
-def _portable(error: Exception) -> Exception:
-    """`error` with its traceback as a note, or its text in a `SandboxError` if it has no copy."""
-    error.add_note("in the sandbox: " + "".join(traceback.format_exception(error)).rstrip())
-    try:
-        copy = ForkingPickler.loads(ForkingPickler.dumps(error))
-    except (TypeError, AttributeError, PicklingError):
-        copy = None
-    if isinstance(copy, Exception):
-        return error
-    substitute = SandboxError(f"{type(error).__name__}: {error}")
-    substitute.add_note(error.__notes__[-1])
-    return substitute
-
-
-def search_path() -> str:
-    """PATH with the directories where Debian keeps iptables and a user's PATH does not look."""
-    directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys([*directories, "/usr/local/sbin", "/usr/sbin", "/sbin"]))
-
-
-_SWITCHES = (
-    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
-    ("kernel/unprivileged_userns_clone", "0", "1"),
-    ("user/max_user_namespaces", "0", "10000"),
-    ("user/max_net_namespaces", "0", "10000"),
-)
-
-
-def remedies(settings: Path = Path("/proc/sys")) -> list[str]:
-    """Commands that lift what this machine's `settings` hold against namespaces of a user's own."""
-    found = []
-    for name, bad, good in _SWITCHES:
-        try:
-            value = (settings / name).read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            continue
-        if value == bad:
-            found.append(f"sudo sysctl -w {name.replace('/', '.')}={good}")
-    return found
-
-
-def _unavailable(reason: str) -> str:
-    commands = remedies()
-    if commands:
-        remedy = " && ".join(commands)
-    else:
-        remedy = (
-            "in a container, allow unshare, mount and an unmasked /proc"
-            " (docker run --privileged, or podman run --security-opt unmask=ALL --cap-add SYS_ADMIN)"
-        )
-    return f"cannot make a sandbox of namespaces: {reason}. Remedy: {remedy}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import SandboxError, SandboxUnavailableError
-from natlab.sandbox import sandbox
+from natlab.sandbox import machine, sandbox
 
 
 def write(settings: Path, name: str, value: str) -> None:
@@ -20,7 +20,7 @@ def write(settings: Path, name: str, value: str) -> None:
 def test_no_remedy_where_nothing_forbids_namespaces(tmp_path: Path) -> None:
     write(tmp_path, "kernel/apparmor_restrict_unprivileged_userns", "0")
     write(tmp_path, "user/max_user_namespaces", "1000")
-    assert sandbox.remedies(tmp_path) == []
+    assert machine.remedies(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_each_switch_against_namespaces_has_its_command(
     tmp_path: Path, name: str, value: str, remedy: str
 ) -> None:
     write(tmp_path, name, value)
-    assert sandbox.remedies(tmp_path) == [remedy]
+    assert machine.remedies(tmp_path) == [remedy]
 
 
 def test_the_search_path_ends_with_the_system_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/home/me/bin:/usr/bin")
-    assert sandbox.search_path() == "/home/me/bin:/usr/bin:/usr/local/sbin:/usr/sbin:/sbin"
+    assert machine.search_path() == "/home/me/bin:/usr/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def test_a_refused_namespace_is_one_error_with_reason_and_remedy(

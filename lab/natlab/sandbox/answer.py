@@ -1,0 +1,19 @@
+"""What a call in a sandbox gives back: a value, or the error to be raised again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """Instead of a value."""
+
+    error: Exception
+
+
+def unpacked(answer: object) -> object:
+    """The value, or its error raised."""
+    if isinstance(answer, Raised):
+        raise answer.error
+    return answer

@@ -1,0 +1,148 @@
+"""The half of a sandbox that runs inside it: furnish the namespaces, take calls, give answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import traceback
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler, recv_handle
+from pathlib import Path
+from pickle import PicklingError
+from typing import Any
+
+from natlab.errors import SandboxError
+from natlab.sandbox.answer import Raised
+from natlab.sandbox.fork import forked, run_apart
+from natlab.sandbox.netns import set_sysctl
+
+_BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
+
+
+def serve(connection_fd: int, stderr_fd: int) -> None:
+    """Process 1 of the sandbox: furnish it, then answer calls."""
+    os.dup2(stderr_fd, 2)
+    os.close(stderr_fd)
+    # Handed to no child of ours, so that the caller sees our end when we end.
+    os.set_inheritable(connection_fd, False)
+    try:
+        _answer_calls(Connection(connection_fd))
+    except BaseException:  # noqa: BLE001 - told on stderr, and by the status
+        # The caller would see no end while threads of a call go on.
+        traceback.print_exc()
+        os._exit(1)
+
+
+class _Call:
+    goes_on = False
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """A terminal's Ctrl-C comes to the sandbox too. It ends a call, once, and never the sandbox."""
+    if _Call.goes_on:
+        _Call.goes_on = False
+        raise KeyboardInterrupt
+
+
+def _answer_calls(connection: Connection[Any, Any]) -> None:
+    """Until the caller has gone."""
+    apart: list[int] = []
+    with connection:
+        signal.signal(signal.SIGINT, _interrupt)
+        connection.send(_furnish())
+        while True:
+            try:
+                is_apart = connection.recv()
+                reply = Connection(recv_handle(connection)) if is_apart else connection
+                order = connection.recv_bytes()
+            except (EOFError, ConnectionResetError):  # the caller has gone
+                return
+            try:
+                function, args, kwargs = ForkingPickler.loads(order)
+            except (ImportError, AttributeError) as error:
+                words = f"the sandbox cannot import the call: {error}"
+                reply.send(Raised(SandboxError(words)))
+                continue
+            work = partial(_work, reply, function, args, kwargs)
+            if is_apart:
+                apart = [pid for pid in apart if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+                apart.append(forked(partial(_work_apart, reply, function.__name__, work)))
+                reply.close()
+                continue
+            work()
+
+
+def _work_apart(reply: Connection[Any, Any], name: str, work: Callable[[], None]) -> int:
+    """A process that waits for the end of the call, or ends it when nobody waits any more."""
+    status = run_apart(partial(_furnished, work), reply.fileno())
+    if status != 0:
+        words = f"{name} ended without an answer, exit status {status}"
+        _answer(reply, name, Raised(SandboxError(words)))
+    return 0
+
+
+def _furnished(work: Callable[[], None]) -> None:
+    trouble = _furnish()
+    if trouble is not None:
+        raise SandboxError(trouble)
+    work()
+
+
+def _work(
+    connection: Connection[Any, Any],
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> None:
+    try:
+        try:
+            _Call.goes_on = True
+            answer = function(*args, **kwargs)
+        finally:
+            _Call.goes_on = False
+    except Exception as error:  # noqa: BLE001 - raised again by the caller
+        answer = Raised(_portable(error))
+    except KeyboardInterrupt:
+        answer = Raised(SandboxError(f"{function.__name__} was interrupted"))
+    _answer(connection, function.__name__, answer)
+
+
+def _answer(connection: Connection[Any, Any], name: str, answer: object) -> None:
+    try:
+        connection.send(answer)
+    except (BrokenPipeError, ConnectionResetError):  # nobody waits any more
+        return
+    except (TypeError, AttributeError, PicklingError) as error:
+        connection.send(Raised(SandboxError(f"{name} returned what has no copy: {error}")))
+
+
+def _furnish() -> str | None:
+    """Make the new namespaces usable. Returns what went wrong, if anything."""
+    for command in (["mount", "-t", "tmpfs", "tmpfs", "/run"], ["ip", "link", "set", "lo", "up"]):
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except OSError as error:
+            return f"{command[0]}: {error.strerror}"
+        except subprocess.CalledProcessError as error:
+            return f"{' '.join(command)}: {error.stderr.strip()}"
+    if Path("/proc/sys", *_BRIDGE_SETTING.split(".")).exists():
+        # 1 in a new namespace: bridged frames would pass through the NATs' rules.
+        set_sysctl(_BRIDGE_SETTING, 0)
+    return None
+
+
+def _portable(error: Exception) -> Exception:
+    """`error` with its traceback as a note, or its text in a `SandboxError` if it has no copy."""
+    error.add_note("in the sandbox: " + "".join(traceback.format_exception(error)).rstrip())
+    try:
+        copy = ForkingPickler.loads(ForkingPickler.dumps(error))
+    except (TypeError, AttributeError, PicklingError):
+        copy = None
+    if isinstance(copy, Exception):
+        return error
+    substitute = SandboxError(f"{type(error).__name__}: {error}")
+    substitute.add_note(error.__notes__[-1])
+    return substitute
