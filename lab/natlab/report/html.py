@@ -14,6 +14,7 @@ from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
 from natlab.oracle.outcome import Outcome
+from natlab.report.legend import nats_of
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.words import categories, ends, faults, in_categories, spread, summary
@@ -88,6 +89,7 @@ def write_html(report: Report, path: Path) -> None:
         ladder=ladder,
         rows_of=rows_of,
         points=_POINTS,
+        nats=nats_of(report),
         faults=faults,
     )
     path.write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "links": {"errors", "network", "sandbox"},
         "topologies": {"errors", "presets", "network"},
         "faults": {"errors", "presets", "nat", "network", "programs", "sandbox"},
-        "report": {"errors", "capture", "evidence", "oracle"},
+        "report": {"errors", "behavior", "presets", "capture", "evidence", "oracle"},
         "probe": {"errors", "behavior", "presets", "nat", "network", "sandbox", "topologies"},
         "testbed": {
             "errors", "presets", "capture", "evidence", "faults", "links", "network", "probe",

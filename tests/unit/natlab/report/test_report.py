@@ -21,6 +21,7 @@ from natlab.evidence.trace import reconstruct
 from natlab.oracle.outcome import Outcome
 from natlab.presets import PRESETS
 from natlab.report.html import write_html
+from natlab.report.legend import in_words
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.table import print_table
@@ -214,10 +215,21 @@ def test_every_cell_links_to_its_own_evidence(tmp_path: Path) -> None:
     shown, text = page(tmp_path, *cells)
     anchors = [link.removeprefix("#") for link in shown.links if link.startswith("#")]
     assert set(anchors) <= shown.ids
-    assert len(set(anchors) - {"matrix"}) == 36
+    assert len(set(anchors) - {"matrix", "nat-types"}) == 36
     assert text.count('class="ladder"') == 36
     assert text.count('class="strip"') == 36
     assert "pcap/none--none.pcapng" in shown.links
+
+
+def test_the_page_says_in_plain_words_what_each_nat_is(tmp_path: Path) -> None:
+    _, text = page(tmp_path, cell("symmetric", "EIM+ADF"), cell("none", "cgnat"))
+    legend = text.partition('id="nat-types"')[2].partition("</details>")[0]
+    for name in ("symmetric", "EIM+ADF", "none", "cgnat"):
+        row = legend.partition(f'<th scope="row">{name}</th>')[2].partition("</tr>")[0]
+        assert in_words(name).mapping in row
+        assert in_words(name).id in row
+    evidence = text.partition('id="symmetric--EIM+ADF"')[2]
+    assert f"B's NAT, EIM+ADF: {in_words('EIM+ADF')}." in evidence
 
 
 def test_page_is_one_file_without_script_or_outside_reference(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""The NATs of a report in plain words, for readers who do not know the ids. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
+from natlab.behavior import LIFETIME, NatBehavior, Protocols, Unsolicited, usual_behavior
+from natlab.evidence.result import Report
+from natlab.presets import preset
+
+_NO_NAT = "a public host, without a NAT"
+_MAPPING: MappingABC[Mapping, str] = MappingProxyType(
+    {
+        Mapping.ENDPOINT_INDEPENDENT: "one external port for all destinations",
+        Mapping.ADDRESS_DEPENDENT: "one external port for each destination address",
+        Mapping.ADDRESS_AND_PORT_DEPENDENT: "one external port for each destination address and port",
+    }
+)
+_FILTERING: MappingABC[Filtering, str] = MappingProxyType(
+    {
+        Filtering.ENDPOINT_INDEPENDENT: "lets everybody in, once the host has sent",
+        Filtering.ADDRESS_DEPENDENT: "lets in the addresses to which the host has sent",
+        Filtering.ADDRESS_AND_PORT_DEPENDENT: "lets in the addresses and ports to which the host has sent",
+    }
+)
+_FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
+    {
+        PortAllocation.PRESERVING: "keeps the internal port",
+        PortAllocation.RANDOM: "chooses ports at random",
+        PortAllocation.SEQUENTIAL: "chooses ports in sequence",
+        PortAllocation.BLOCK_PER_HOST: "has a block of ports for each host",
+        Hairpin.NONE: "does not hairpin",
+        Hairpin.INTERNAL_SOURCE: "hairpins, and shows the internal source",
+        Hairpin.EXTERNAL_SOURCE: "hairpins",
+        Unsolicited.DROP: "drops other packets in silence",
+        Unsolicited.REJECT: "answers other packets with an ICMP error",
+        Unsolicited.ORDER_SENSITIVE: "moves the host to another port if the peer's packet comes first",
+        Refresh.OUTBOUND: "only outbound packets refresh a mapping",
+        Refresh.BOTH: "packets of both directions refresh a mapping",
+        Refresh.ABSOLUTE: "nothing refreshes a mapping",
+        Protocols.ANY: "lets every protocol through",
+        Protocols.NO_UDP: "lets no UDP through",
+        Protocols.TCP_ONLY: "lets nothing but TCP through",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NatWords:
+    """One NAT of a report. `id` is empty where there is no NAT."""
+
+    name: str
+    id: str
+    mapping: str
+    filtering: str
+    flags: tuple[str, ...]
+    """What is not usual for such a mapping, a clause each."""
+
+    def __str__(self) -> str:
+        """``EIM+ADF: one external port for all destinations; lets in ...``, without the name."""
+        known = f"{self.id}: " if self.id and self.id != self.name else ""
+        return known + "; ".join(filter(None, [self.mapping, self.filtering, *self.flags]))
+
+
+def in_words(name: str) -> NatWords:
+    """The NAT with that name or id. Raises `UsageError` if there is none."""
+    behavior = preset(name).behavior
+    if behavior is None:
+        return NatWords(name, "", _NO_NAT, "", ())
+    mapping, filtering = _MAPPING[behavior.mapping], _FILTERING[behavior.filtering]
+    return NatWords(name, str(behavior), mapping, filtering, tuple(_flags(behavior)))
+
+
+def nats_of(report: Report) -> dict[str, NatWords]:
+    """Every NAT of `report` by its name, in the order of the table."""
+    names = dict.fromkeys(name for cell in report.cells for name in (cell.nat_a, cell.nat_b))
+    return {name: in_words(name) for name in names}
+
+
+def _flags(behavior: NatBehavior) -> Iterator[str]:
+    usual = usual_behavior(behavior.mapping, behavior.filtering)
+    for field in ("allocation", "hairpin", "unsolicited", "refresh", "protocols"):
+        term = getattr(behavior, field)
+        if term is not getattr(usual, field):
+            yield _FLAGS[term]
+    if behavior.lifetime != LIFETIME:
+        yield f"a mapping lives {behavior.lifetime} s"
