@@ -49,7 +49,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a side of it when it is first asked for (PEP 562): who serves needs no client."""
+    """Imports a side of it when it is first asked for (PEP 562): a server needs no client."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

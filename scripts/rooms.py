@@ -33,7 +33,7 @@ def room_of(name: str, package: str) -> str | None:
 
 
 def rooms(folder: Path) -> Graph:
-    """Who imports whom among the rooms of the package in `folder`; names that are no room are left out."""
+    """The rooms that each room of the package in `folder` imports; names that are no room are left out."""
     package = folder.name
     inside: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*.py")):

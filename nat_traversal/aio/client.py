@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """Who connects to whom, through which server. `once`: one attempt, no return."""
+    """One client's task: its id, its peer, its server. `once`: one attempt, no return."""
 
     server: HostPort
     local_id: str

@@ -50,7 +50,7 @@ class Traffic:
 
 
 class Forwarder(Protocol):
-    """Whoever has datagrams to send and takes those that come: programs' sockets, or the API."""
+    """The source and sink of a path's datagrams: programs' sockets, or the API."""
 
     def path_up(self, path: DataPath) -> None:
         """A path stands: send through `path` from now on."""

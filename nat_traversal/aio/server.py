@@ -149,7 +149,7 @@ async def serve(
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` of the IPv4 address `host` (0: any free port).
 
-    `on_notice` is told who comes, goes and connects. Returns at once; the server runs on the
+    `on_notice` hears which hosts come, go and connect. Returns at once; the server runs on the
     current event loop until its `close`. Raises `UsageError` if a port cannot be had.
     """
     if ":" in host:

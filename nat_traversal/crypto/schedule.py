@@ -28,7 +28,7 @@ class Suite(StrEnum):
 
 
 class Trust(StrEnum):
-    """Who vouches for the peer. It comes from local configuration alone, and nothing lowers it."""
+    """What vouches for the peer. It comes from local configuration alone, and nothing lowers it."""
 
     SERVER = "server"
     """Nobody but the server: sealed against those who only listen."""
@@ -136,7 +136,7 @@ def derive(
 
 def next_epoch(keys: PathKeys, secret: bytes, bound: bytes, *, is_initiator: bool) -> PathKeys:
     """The keys after a rekey. `secret` is the DH result of two fresh ephemeral keys, `bound` what was
-    said about it in the old epoch. Whoever learns the new keys learns nothing of the old ones."""
+    said about it in the old epoch. The new keys tell nothing about the old ones."""
     state = SymmetricState(NAME + b", rekey")
     state.mix_hash(keys.transcript_hash)
     state.mix_hash(bound)

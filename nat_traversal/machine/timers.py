@@ -1,4 +1,4 @@
-"""Deadlines without a clock: whoever owns the machine passes `now`, in seconds of any monotonic clock."""
+"""Deadlines without a clock: the owner of the machine passes `now`, in seconds of any monotonic clock."""
 
 from __future__ import annotations
 

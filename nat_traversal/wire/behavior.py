@@ -14,7 +14,7 @@ class Mapping(StrEnum):
 
 
 class Filtering(StrEnum):
-    """From whom a NAT lets packets in to a mapping (RFC 4787 section 5).
+    """Which remote endpoints may send to a mapping (RFC 4787 section 5).
 
     Under every value an internal endpoint is closed until it has itself sent a packet.
     """

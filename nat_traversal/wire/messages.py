@@ -12,7 +12,7 @@ from nat_traversal.wire.endpoint import Endpoint
 
 
 class Role(StrEnum):
-    """Who sends HELLO 1 and 3 (A), who sends HELLO 2 (B)."""
+    """A sends HELLO 1 and 3, B sends HELLO 2."""
 
     A = "a"
     B = "b"
@@ -58,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Client to server, first line: who I am, whom I want."""
+    """Client to server, first line: my id, and my peer's."""
 
     transaction: int
     versions: tuple[int, ...]

@@ -134,13 +134,13 @@ def _ask_for_low_latency() -> None:
     libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     number = _SCHED_SETATTR.get(platform.machine())
     if number is not None:
-        # From Linux 6.12, who wants short slices runs before who has a long one (sched(7)).
+        # From Linux 6.12, a process with short slices runs before one with long ones (sched(7)).
         attributes = struct.pack("=IIQiIQQQ", 48, 0, 0, 0, 0, _SLICE_NS, 0, 0)
         libc.syscall(number, 0, attributes, 0)
 
 
 def _relay(directions: list[_Direction], requests: int) -> None:
-    """Until `requests` ends, which is when whoever holds its other end has gone or wants us to."""
+    """Until `requests` ends, which is when the holder of its other end has gone or wants us to end."""
     by_socket = {direction.source.fileno(): direction for direction in directions}
     wanted = [requests, *by_socket]
     while True:

@@ -27,7 +27,7 @@ def port_rules(allocation: PortAllocation) -> Iterator[str]:
                 count = f"numgen inc mod {2 << bit} >= {1 << bit}"
                 yield f"{count} udp sport set udp sport ^ {1 << bit}"
         case PortAllocation.BLOCK_PER_HOST:
-            # Who has no block is told apart by nothing, and gets nothing.
+            # A host without a block gets no port: nothing would tell it from others.
             known = ", ".join(f"0.0.0.{host}" for host in _BLOCKS)
             yield f"ip saddr & 0.0.0.255 != {{ {known} }} drop"
             first = ", ".join(f"0.0.0.{host} : {host << _BLOCK_BITS}" for host in _BLOCKS)

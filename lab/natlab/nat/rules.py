@@ -328,7 +328,7 @@ def _indented(*lines: str) -> list[str]:
     return [f"\t{line}" for line in lines]
 
 
-# A stranger whom a wide filter lets in must leave no trace in connection tracking: else what the
+# A stranger that a wide filter lets in must leave no trace in connection tracking: else what the
 # inside host sends to it would leave from the port it came to, whatever the mapping says.
 _STRANGER = _chain(
     "stranger",

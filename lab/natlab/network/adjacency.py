@@ -1,4 +1,4 @@
-"""Who is next to whom in a standing network, and through which NATs a node gets out."""
+"""Neighbours in a standing network, and the NATs through which a node gets out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def far_ends(network: Network) -> dict[Port, Port]:
 
 
 def neighbours(network: Network, node: str, interface: str) -> list[Neighbour]:
-    """Who can be reached from `interface` without a router between, over IPv4, the nearest first."""
+    """Nodes that `interface` reaches over IPv4 without a router between, the nearest first."""
     far = far_ends(network)
     waiting = [*_ports(network.node(node), interface)]
     met = set(waiting)

@@ -1,4 +1,4 @@
-"""What an interface is told and asked while a network comes up: does it run, and who sums its packets."""
+"""Requests to an interface while a network comes up: does it run, and does it sum its packets."""
 
 from __future__ import annotations
 

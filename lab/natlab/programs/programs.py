@@ -328,7 +328,7 @@ class Programs:
         for program in reversed(self._started.values()):
             program.terminate()
         if isinstance(error, ProgramError):
-            # Who waits in vain for one program may not know that another was killed.
+            # A caller that waits in vain for one program may not know that another was killed.
             for program in self._started.values():
                 program.require_kept_output()
 

@@ -1,4 +1,4 @@
-"""A cell's captured packets as a ladder diagram: who sent what to whom, and where it ended. Pure.
+"""A cell's captured packets as a ladder diagram: sender, receiver, and where each packet ended. Pure.
 
 Each NAT has its LAN and its WAN side, with what passed there when: the small figures are milliseconds
 after the sending. Rows are in order of time but not to scale: what matters happens within

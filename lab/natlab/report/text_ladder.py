@@ -17,7 +17,7 @@ _LEAST_WIDTH = 12
 _SHOWN_OCTETS = 16
 _MOST_ROWS = 2000
 _MOST_LANES = 9
-"""In a larger scene only who sent or received anything has a lane."""
+"""In a larger scene only nodes that sent or received something have a lane."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What those who use a standing network see of it: variables, capture points, lanes of the diagram."""
+"""A standing network as its users see it: variables, capture points, lanes of the diagram."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def _teller(name: str) -> Callable[[Line], None]:
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
 
     def tell(line: Line) -> None:
-        # Whoever read our output may have gone (`| head`); the programs go on.
+        # The reader of our output may have gone (`| head`); the programs go on.
         with suppress(OSError):
             print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
 
