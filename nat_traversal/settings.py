@@ -168,7 +168,7 @@ class ClientSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What an operator may change. Raises `UsageError` for a value out of its range."""
+    """The settings of a server, for its operator. Raises `UsageError` for a value out of its range."""
 
     connections: int = number(4096, 1, 1_000_000)
     """Control connections at a time. An unregistered one makes room for a newcomer."""

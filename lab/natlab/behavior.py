@@ -25,7 +25,7 @@ from nat_traversal.wire.behavior import (
 
 
 class Unsolicited(StrEnum):
-    """What a NAT does with a packet from outside that its filter does not let in."""
+    """How a NAT treats a packet from outside that its filter does not let in."""
 
     DROP = "drop"
     """Silence."""
@@ -40,7 +40,7 @@ class Unsolicited(StrEnum):
 
 
 class Protocols(StrEnum):
-    """What passes at all, in either direction."""
+    """The protocols that pass at all, in either direction."""
 
     ANY = "any-protocol"
     NO_UDP = "no-udp"

@@ -20,7 +20,7 @@ from nat_traversal.wire.messages import Message
 
 
 class ConnectionSettings(Protocol):
-    """What a connection needs of the settings of its side."""
+    """The settings of its side that a connection needs."""
 
     @property
     def backlog(self) -> int: ...

@@ -66,7 +66,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
 
 
 def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
-    """What a notice means for a client that is about to end because of it."""
+    """The meaning of a notice for a client that is about to end because of it."""
     match notice:
         case e.ServerRefused():
             return Exit.REFUSED

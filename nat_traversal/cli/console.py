@@ -1,4 +1,4 @@
-"""What happens, told to people on stderr and to programs on stdout (one JSON object a line)."""
+"""Notices, told to people on stderr and to programs on stdout (one JSON object a line)."""
 
 from __future__ import annotations
 

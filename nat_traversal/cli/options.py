@@ -1,4 +1,4 @@
-"""What each command was asked for, as one value: the parser makes it, the command carries it out."""
+"""The request to each command, as one value: the parser makes it, the command carries it out."""
 
 from __future__ import annotations
 

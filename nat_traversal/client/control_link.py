@@ -51,7 +51,7 @@ TABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What registers. `token` is secret: 16 random octets, chosen once a process."""
+    """The identity that registers. `token` is secret: 16 random octets, chosen once a process."""
 
     id: str
     peer: str

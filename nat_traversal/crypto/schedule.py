@@ -28,7 +28,7 @@ class Suite(StrEnum):
 
 
 class Trust(StrEnum):
-    """What vouches for the peer. It comes from local configuration alone, and nothing lowers it."""
+    """The warrant for the peer's identity. It comes from local configuration alone, and nothing lowers it."""
 
     SERVER = "server"
     """Nobody but the server: sealed against those who only listen."""
@@ -39,7 +39,7 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """What one host brings to a round. All of it is public."""
+    """One host's part of a round. All of it is public."""
 
     id: str
     instance: bytes

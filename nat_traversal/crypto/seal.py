@@ -19,7 +19,7 @@ IntoPlace = Callable[[Octets, Octets, Octets, memoryview], object]
 """(nonce of 12 octets, what to read, header to authenticate, place to write to). The place overlaps
 nothing that is read. Sealing writes `TAG_OCTETS` more than it reads, opening as many fewer."""
 NotAuthentic = InvalidTag
-"""What an opener raises for octets that were not sealed with its key, or changed on the way."""
+"""An opener raises this for octets that were not sealed with its key, or changed on the way."""
 TAG_OCTETS = 16
 NONCE_PADDING = bytes(6)
 """A nonce is 12 octets (RFC 5116 section 3.2): these, then the counter's 6."""

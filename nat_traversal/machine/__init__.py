@@ -1,1 +1,1 @@
-"""What client and server are made of: events and actions, timers, transition tables."""
+"""The parts of client and server: events and actions, timers, transition tables."""

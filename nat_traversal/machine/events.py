@@ -1,4 +1,4 @@
-"""What goes into the two machines, and what comes out.
+"""The events that go into the two machines, and the actions that come out.
 
 Into both: events. Out of both: actions, for an adapter to carry out in the order given. One of them
 is `Tell`: its notices are for people, carry no secret, and nothing is built from them.

@@ -37,7 +37,7 @@ class PortAllocation(StrEnum):
 
 
 class Hairpin(StrEnum):
-    """What comes of a packet from inside to an external endpoint of the NAT (RFC 4787 section 6)."""
+    """How a NAT treats a packet from inside to one of its external endpoints (RFC 4787 section 6)."""
 
     NONE = "no-hairpin"
     INTERNAL_SOURCE = "hairpin-internal-source"

@@ -51,7 +51,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """What a user typed: a host name or an IP address, not yet resolved, and a port (1 to 65535)."""
+    """A user's input: a host name or an IP address, not yet resolved, and a port (1 to 65535)."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""What the two ends of a control connection say to each other, as values.
+"""The messages of a control connection, as values.
 
 `control` gives them their form on the wire; `docs/protocol.md` tells when each is said.
 """
@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 
 class PeerState(StrEnum):
-    """What the server knows of the other host."""
+    """The server's knowledge of the other host."""
 
     ABSENT = "absent"
     PRESENT = "present"

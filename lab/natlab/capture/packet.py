@@ -32,7 +32,7 @@ class Icmp(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What an ICMP error complains of: the UDP or TCP packet that it quotes."""
+    """The UDP or TCP packet that an ICMP error quotes."""
 
     type: Icmp
     source: Endpoint

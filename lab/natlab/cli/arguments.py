@@ -1,4 +1,4 @@
-"""What the lab is called on the command line that started it."""
+"""The lab's name on the command line that started it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class BringUp:
-    """What was measured for one pair of NATs, pair by pair in the order of running."""
+    """The measurements of one pair of NATs, in the order of running."""
 
     nat_a: str
     nat_b: str

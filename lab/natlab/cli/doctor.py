@@ -1,4 +1,4 @@
-"""What this machine has and lacks for the lab, what is used instead, and how to get it."""
+"""The doctor: what this machine has and lacks for the lab, its substitutes, and how to get it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from natlab.sandbox.netns import run_together
 
 
 class Need(StrEnum):
-    """What does not work without it."""
+    """Everything that fails without it."""
 
     LAB = "lab"
     TESTS = "tests"
@@ -42,7 +42,7 @@ class Finding:
     need: Need
     detail: str
     remedy: str = ""
-    """What is used instead, or the command that provides it; empty where nothing is amiss."""
+    """The substitute, or the command that provides it; empty where nothing is amiss."""
 
 
 def examine() -> list[Finding]:
@@ -136,7 +136,7 @@ def packages() -> list[Finding]:
 
 
 def kernel() -> list[Finding]:
-    """What the kernel lets a sandbox do, by trying each in one."""
+    """The kernel's permissions in a sandbox, found by trying each in one."""
     subject = "rootless namespaces"
     try:
         attempts = sandbox.call(30.0, _try_everything)

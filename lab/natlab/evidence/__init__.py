@@ -1,1 +1,1 @@
-"""What the packets prove: journeys, checks, categories, explanations, a cell's result."""
+"""Evidence from packets: journeys, checks, categories, explanations, a cell's result."""

@@ -1,4 +1,4 @@
-"""What Wireshark shows as the comment of each captured packet of the project's. Pure."""
+"""Comments for Wireshark on each captured packet of the project. Pure."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _explain_round(reasons: _Reasons, round_: Round) -> str:
 
 
 class _Reasons:
-    """What the two NATs had seen by the time of each packet."""
+    """The packets that the two NATs had seen by the time of each packet."""
 
     def __init__(self, trace: Trace, nat_a: str, nat_b: str) -> None:
         self._zero = trace.zero

@@ -20,7 +20,7 @@ from natlab.capture.packet import Icmp, Packet, Protocol
 
 
 class Fate(StrEnum):
-    """What became of one transmission."""
+    """The fate of one transmission."""
 
     DELIVERED = "delivered"
     PORT_CLOSED = "port-closed"

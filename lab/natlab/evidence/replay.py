@@ -60,7 +60,7 @@ def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:
 class _Replay:
     nats: dict[str, ModelNat]
     source_of: dict[int, Endpoint] = field(default_factory=dict)
-    """What the model shows as source of each passage, by its position."""
+    """The model's source of each passage, by its position."""
     modelled: dict[Endpoint, Endpoint] = field(default_factory=dict)
     captured: dict[Endpoint, Endpoint] = field(default_factory=dict)
     """External endpoints of the capture, and of the model, each with its counterpart."""

@@ -1,4 +1,4 @@
-"""What a cell gives, as a value. `docs/lab/report.md` lists the fields, `natlab.report.files` writes them."""
+"""A cell's result, as a value. `docs/lab/report.md` lists the fields, `natlab.report.files` writes them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class CellResult:
     connect_ms: float | None = None
     """From the later host's registration until both have proof."""
     bound_ms: float | None = None
-    """What that takes at least on this cell's wires (`Trace.bound_seconds`)."""
+    """The least that this can take on the cell's wires (`Trace.bound_seconds`)."""
     method: str | None = None
     """The rung of the ladder, as the programs name it."""
     reason: str = ""

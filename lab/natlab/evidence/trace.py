@@ -1,4 +1,4 @@
-"""What the hosts did, read from the packets at all capture points.
+"""The hosts' actions, read from the packets at all capture points.
 
 Pure: `Packet` values in, a `Trace` out. Only packets count: nothing here knows what a program said
 about itself.
@@ -43,7 +43,7 @@ class Round:
 
     @property
     def conclusion(self) -> Passage | None:
-        """What gave the second of the two hosts its proof, by arriving; None until both have theirs."""
+        """The packet whose arrival gave the second host its proof; None until both have theirs."""
         proofs: dict[str, Passage] = {}
         for passage in sorted((*self.hellos, *self.confirms), key=lambda each: each.arrived or inf):
             if self.proves(passage):

@@ -21,7 +21,7 @@ from natlab.presets import preset
 
 
 class Action(StrEnum):
-    """What can go wrong."""
+    """The faults that a lab can make."""
 
     LINK_DOWN = "link-down"
     LINK_UP = "link-up"
@@ -51,7 +51,7 @@ WORDS = {
     Action.SIGNAL: ("PROGRAM", "TERM|KILL|STOP|CONT|INT|HUP"),
     Action.RESTART: ("PROGRAM",),
 }
-"""What each action takes after its name."""
+"""The arguments of each action, after its name."""
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT", "HUP")
 
 
@@ -105,7 +105,7 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class FaultsTold:
-    """What came of a schedule: what happened, in order; what was never due; what could not be."""
+    """The result of a schedule: the faults that happened, in order; that were never due; that could not be."""
 
     injected: tuple[Injected, ...]
     missed: tuple[Scheduled, ...]

@@ -36,7 +36,7 @@ _Words = tuple[str, ...]
 
 
 class Faults:
-    """What can be done to `network` and `programs`. Several threads may `inject`, one after the other.
+    """Makes faults happen to `network` and `programs`. Several threads may `inject`, one after the other.
 
     Every method raises `UsageError` for a node, interface or program that is not there, and
     `NetworkError` where the kernel refuses.
@@ -205,7 +205,7 @@ class Faults:
         return new
 
     def program(self, name: str) -> Program:
-        """What now runs as `name`: the last that was restarted, or the first.
+        """The program that now runs as `name`: the last that was restarted, or the first.
 
         While a fault is being injected, its end is waited for.
         """

@@ -31,7 +31,7 @@ _ANSWER_WITHIN = 20.0
 
 
 class Method(StrEnum):
-    """What makes the conditions."""
+    """The mechanism that makes the conditions."""
 
     PLAIN = "plain veth"
     NETEM = "netem"
@@ -40,7 +40,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What the delay line did in one direction, in frames, and how late it was."""
+    """The delay line's work in one direction, in frames, and how late it was."""
 
     link: Link
     """From the first to the second."""
@@ -72,7 +72,7 @@ class Conditioned:
         return f"{self.method}: {'; '.join(links)}"
 
     def carried(self) -> list[Carried]:
-        """What the delay line has done so far, one for each direction; empty where it is none.
+        """The delay line's work so far, one value for each direction; empty without a delay line.
 
         Raises `NetworkError` if it broke.
         """
@@ -149,7 +149,7 @@ class _Direction:
 
 
 def method_for(conditions: Sequence[LinkConditions]) -> Method:
-    """What this machine has for these conditions. To be used inside `natlab.sandbox.sandbox.call`."""
+    """The mechanism that this machine has for these conditions. Call it inside `natlab.sandbox.sandbox.call`."""
     ways = [way for each in conditions for way in (each.out, each.back)]
     if all(way.is_plain for way in ways):
         return Method.PLAIN
@@ -243,7 +243,7 @@ class _Relay:
         self._process.communicate()
 
     def carried(self) -> list[Carried]:
-        """What it has done so far. Raises `NetworkError` if it broke."""
+        """Its work so far. Raises `NetworkError` if it broke."""
         self._tell("")
         return [
             Carried(direction.link, **summary)

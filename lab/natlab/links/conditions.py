@@ -1,4 +1,4 @@
-"""What a link does to the frames that cross it, as a value; and how it is written. Pure."""
+"""Conditions of a link, as a value and as text. Pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Way:
 
     @property
     def is_random(self) -> bool:
-        """What happens to a frame depends on a seed."""
+        """The fate of a frame depends on a seed."""
         certain = (self.loss, self.reorder, self.duplicate)
         return self.jitter > 0 or any(0 < share < 1 for share in certain)
 

@@ -17,7 +17,7 @@ _SECOND = 1_000_000_000
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the frames so far, in frames."""
+    """Counts of the frames so far, by their fate."""
 
     received: int = 0
     lost: int = 0

@@ -60,7 +60,7 @@ def redirect(source: str, target: str) -> str:
 
 
 def options(way: Way, seed: int) -> str:
-    """What follows the word ``netem``. Times in microseconds, shares in percent."""
+    """The arguments after the word ``netem``. Times in microseconds, shares in percent."""
     words = [f"limit {way.limit}"]
     if way.delay:
         words.append(f"delay {_microseconds(way.delay)}")

@@ -30,7 +30,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
 
 
 def link_conditions(options: argparse.Namespace) -> LinkConditions:
-    """What the options ask for. Raises `UsageError`."""
+    """The conditions that the options ask for. Raises `UsageError`."""
     texts: dict[str, str] = {
         name: text for name in PARSERS if (text := getattr(options, name)) is not None
     }

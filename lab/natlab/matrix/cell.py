@@ -34,7 +34,7 @@ CELL_TIMEOUT = 90.0
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
-    """What to run and where its files go. `directory` is made; `verbose` tells each stage on stderr,
+    """A cell to run, and the place of its files. The cell makes `directory`; `verbose` tells each stage on stderr,
     `keep_open` ends with a prompt on the standing lab."""
 
     nat_a: str

@@ -154,7 +154,7 @@ def _prepare(directory: Path) -> None:
 
 
 def _links(conditions: LinkConditions) -> str:
-    """What is between NATs and the internet, for the report's reader."""
+    """The links between NATs and the internet, for the report's reader."""
     if conditions == PLAIN:
         return "virtual Ethernet without added delay or loss"
     method = call(30.0, method_for, [conditions])

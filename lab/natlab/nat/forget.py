@@ -1,4 +1,4 @@
-"""What a NAT of the lab remembers of one inside endpoint, and forgetting just that."""
+"""Make a NAT of the lab forget one inside endpoint, and nothing else."""
 
 from __future__ import annotations
 

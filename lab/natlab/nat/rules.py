@@ -43,7 +43,7 @@ class RouterPorts:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """What makes a plain Linux router the NAT it is named for.
+    """The rules that make a plain Linux router the NAT it is named for.
 
     `nft` and `iptables` are the input of ``nft -f -`` and ``iptables-restore``, empty if there is
     nothing to load. Each replaces at once what it loaded before, and `nft` forgets every mapping.

@@ -20,7 +20,7 @@ SERVER_ROUTER = IPv4Interface("192.0.2.1/24")
 
 
 class Role(StrEnum):
-    """What a node of a topology is for."""
+    """The purpose of a node in a topology."""
 
     HOST = "host"
     """Runs programs."""
@@ -56,7 +56,7 @@ class SideAddresses:
 
     @property
     def ports(self) -> RouterPorts:
-        """What the rule generator has to know of the NAT."""
+        """The rule generator's input for this NAT."""
         return RouterPorts(
             lan=f"{self.nat_node}-lan",
             wan=f"{self.nat_node}-wan",

@@ -1,4 +1,4 @@
-"""What the lab's topologies are made of: nodes with a role, and links that are named by interface.
+"""The parts of the lab's topologies: nodes with a role, and links that are named by interface.
 
 A topology is a Mininet `Topo` whose `build` calls the methods below, so that the same file works in
 the lab and under plain ``mn --custom``. Interfaces are named ``NODE-SOMETHING``, 15 characters at
@@ -55,7 +55,7 @@ HOME_B = Home("nat_b", ["host_b"], 2, "198.51.100.2/25", "198.51.100.1")
 
 
 def router_ports(lan: str, wan: str, wan_address: str, inside: Sequence[str]) -> RouterPorts:
-    """What the rule generator has to know of a NAT with the hosts `inside` it."""
+    """The rule generator's input for a NAT with the hosts `inside` it."""
     address = str(IPv4Interface(wan_address).ip)
     return RouterPorts(lan=lan, wan=wan, wan_address=address, lan_host=inside[0])
 

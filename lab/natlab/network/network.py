@@ -59,7 +59,7 @@ class Network:
         return int(self.node(node).pid)
 
     def addresses(self, node: str) -> Mapping[str, tuple[Address, ...]]:
-        """What each interface of `node` was given, in the order of its topology."""
+        """The addresses of each interface of `node`, in the order of its topology."""
         return {
             interface: tuple(map(ip_interface, texts))
             for interface, texts in self.node(node).addresses.items()
@@ -79,12 +79,12 @@ class Network:
 
     @property
     def rules(self) -> Mapping[str, RuleSet]:
-        """What is now loaded into each NAT, by node name."""
+        """The rules now loaded into each NAT, by node name."""
         nats = (self.node(name) for name in self.with_role(Role.NAT))
         return {node.name: node.rules for node in nats if node.rules}
 
     def nat(self, node: str) -> Nat:
-        """What the NAT called `node` now is. Raises `UsageError` if it is none."""
+        """The present preset of the NAT `node`. Raises `UsageError` if it is no NAT."""
         found: Nat | None = self.node(node).nat
         if found is None:
             raise UsageError(

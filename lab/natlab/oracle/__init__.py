@@ -1,1 +1,1 @@
-"""What ought to happen between two NATs; it shares no code with `natlab.nat`."""
+"""The model of events between two NATs; it shares no code with `natlab.nat`."""

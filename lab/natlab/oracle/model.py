@@ -23,7 +23,7 @@ _Key = tuple[str, int]
 
 
 class Admission(StrEnum):
-    """What became of a packet that arrived from outside."""
+    """The fate of a packet that arrived from outside."""
 
     DELIVERED = "delivered"
     NO_MAPPING = "no-mapping"

@@ -1,1 +1,1 @@
-"""What a NAT really does, asked by packets."""
+"""Probes: ask a NAT with packets what it really does."""

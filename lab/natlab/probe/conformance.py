@@ -39,7 +39,7 @@ EVERY = (
     "APDM+APDF+hairpin-internal-source",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
 )
-"""What is asked unless told otherwise: all nine pairs, and every flag at least once."""
+"""The NATs to ask by default: all nine pairs, and every flag at least once."""
 LIFETIME = 2
 """Seconds that the mappings live whose end is waited for."""
 TOLERANCE = 0.1
@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Conformance:
-    """What was found of one NAT. With `error` the asking itself went wrong."""
+    """The findings of one NAT. With `error` the asking itself went wrong."""
 
     name: str
     behavior: str

@@ -1,4 +1,4 @@
-"""What the conformance probes found: for a terminal, for a document, for a program."""
+"""The findings of the conformance probes: for a terminal, for a document, for a program."""
 
 from __future__ import annotations
 

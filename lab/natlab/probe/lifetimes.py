@@ -31,7 +31,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """What was found. Ages are over the configured lifetime."""
+    """The findings. Ages are over the configured lifetime."""
 
     alive: float
     """The oldest age at which a mapping was open."""

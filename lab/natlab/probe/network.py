@@ -43,7 +43,7 @@ class _Place:
 
 
 def probe_all(network: Network) -> dict[str, Observation]:
-    """What each NAT node shows itself to be, by name; `check_all` compares. Then they have forgotten it.
+    """Probe each NAT node; the findings by name, for `check_all`. Afterwards the NATs forget the probes.
 
     To be called while links are plain. Raises `NatMismatchError` if packets leave a NAT from an address
     that is not its own, `NetworkError` if it lets nothing through at all, and `UsageError` if one has

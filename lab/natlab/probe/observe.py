@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # so that an observation can be read where Mininet is not ins
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the probes showed."""
+    """The findings of the probes of one NAT."""
 
     translated: bool
     """The inside host's packets leave from another address or port than its own."""

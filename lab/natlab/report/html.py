@@ -39,7 +39,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the template shows of one cell beyond the cell itself."""
+    """The template's view of one cell, beyond the cell itself."""
 
     anchor: str
     css: str

@@ -59,7 +59,7 @@ class NatWords:
     mapping: str
     filtering: str
     flags: tuple[str, ...]
-    """What is not usual for such a mapping, a clause each."""
+    """Unusual behaviour for such a mapping, a clause each."""
 
     def __str__(self) -> str:
         """``EIM+ADF: one external port for all destinations; lets in ...``, without the name."""

@@ -50,7 +50,7 @@ class Hop:
 
 
 def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
-    """What was sent on each link, in order of time, and what became of it there.
+    """The packets on each link, in order of time, and their fate there.
 
     Of equal packets, which retransmission makes, the latest is taken for the one that goes on.
     """
@@ -74,12 +74,12 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
 
 
 def _identity(packet: Packet) -> tuple[object, ...]:
-    """What stays the same on a link."""
+    """The fields that stay the same on a link."""
     return (packet.protocol, packet.source, packet.destination, _content(packet))
 
 
 def _content(packet: Packet) -> object:
-    """What a NAT does not touch. Of an ICMP error it translates even the quotation's addresses."""
+    """The fields that a NAT does not touch. Of an ICMP error it translates even the quotation's addresses."""
     return packet.payload if packet.refused is None else packet.refused.payload
 
 

@@ -1,4 +1,4 @@
-"""What every form of the report says in the same words. Pure."""
+"""Words that every form of the report shares. Pure."""
 
 from __future__ import annotations
 

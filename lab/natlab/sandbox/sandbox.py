@@ -38,7 +38,7 @@ _UNSHARE = (
 
 
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """What ``function(*args, **kwargs)`` returns or raises, called in a sandbox of its own.
+    """Call ``function(*args, **kwargs)`` in a sandbox of its own; return its result or raise its error.
 
     `Sandbox.call` says how, and what it raises. Several threads may call at once.
     """
@@ -108,7 +108,7 @@ class Sandbox:
     def call(
         self, timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What ``function(*args, **kwargs)`` returns or raises, called in the sandbox.
+        """Call ``function(*args, **kwargs)`` in the sandbox; return its result or raise its error.
 
         `function` must be importable by its module and name; the arguments and the answer are
         pickled. It has `timeout` seconds. Calls take turns; one that was given up (after its timeout,

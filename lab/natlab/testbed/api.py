@@ -152,7 +152,7 @@ class TopologyLab:
         where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
         """
         self.name = topology
-        """What stands, for people."""
+        """The standing network in words, for people."""
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ class TopologyLab:
 
     @property
     def rules(self) -> Mapping[str, str]:
-        """What makes each NAT, by node name, as the lab began."""
+        """The rules of each NAT, by node name, as the lab began."""
         return self._facts.rules
 
     @property
@@ -252,7 +252,7 @@ class TopologyLab:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """What `function` returns or raises, called in a process that is on `node`; within a minute.
+        """Call `function` in a process on `node`; return its result or raise its error, within a minute.
 
         It must stand at the top of a module that can be imported; arguments and answer are pickled.
         Other calls of this lab wait for its end; programs go on meanwhile.
@@ -365,7 +365,7 @@ class NatLab(TopologyLab):
         self.name = f"{self.nat_a} × {self.nat_b}"
 
     def trace(self) -> Trace:
-        """What this project's own client and server did, from the packets. Ends the capture."""
+        """The actions of this project's client and server, from the packets. Ends the capture."""
         from natlab.evidence.trace import reconstruct  # noqa: PLC0415 - only for those who ask
 
         return reconstruct(self.packets())

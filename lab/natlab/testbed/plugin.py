@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from natlab.testbed.api import TopologyLab
 
 DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
-"""What a test without the mark gets."""
+"""The pair for a test without the mark."""
 _PAIRS, _TOPOLOGY = "nat_pairs", "nat_topology"
 _HELP = {
     _PAIRS: f"{_PAIRS}(*pairs, every=()): run the test with `nat_lab` behind each of these pairs of NATs,"
@@ -74,7 +74,7 @@ def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
 
 
 def _topologies(mark: pytest.Mark) -> list[str]:
-    """What is in them is only known where Mininet is, when the test begins."""
+    """Their nodes are only known where Mininet is, when the test begins."""
     if mark.kwargs or not mark.args or not all(isinstance(each, str) for each in mark.args):
         _refuse(mark, "topologies")
     return list(dict.fromkeys(mark.args))

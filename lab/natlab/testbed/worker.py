@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the caller has to know of the network that stands."""
+    """A description of the standing network, for the caller."""
 
     environment: Mapping[str, Mapping[str, str]]
     """The ``LAB_`` variables of each node."""
@@ -45,7 +45,7 @@ class Facts:
     nats: Mapping[str, str]
     """The preset of each NAT."""
     rules: Mapping[str, str]
-    """What was loaded into each NAT."""
+    """The rules loaded into each NAT."""
     scene: Scene
 
 

@@ -38,7 +38,7 @@ class HandshakeState(Enum):
 
 
 class HandshakeTrigger(Enum):
-    """What can happen in a round."""
+    """Things that can happen in a round."""
 
     ORDER_1 = auto()
     ORDER_2 = auto()
@@ -220,7 +220,7 @@ class Handshake:
         return self._say(now)
 
     def _say(self, now: float) -> list[Output]:
-        """What the present state has to say, and until when it waits for an answer."""
+        """The present state's words, and until when it waits for an answer."""
         state = self.state
         if state is _S.WAITING:
             return []
