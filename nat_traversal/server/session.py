@@ -11,7 +11,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.member import Member, SocketState
-from nat_traversal.server.methods.interface import Attempt, MakeMethod, Method, NoPath, Proven
+from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Proven
 from nat_traversal.server.methods.ordered_hello import OrderedHello
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m

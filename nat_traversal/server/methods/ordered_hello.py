@@ -7,7 +7,7 @@ from enum import Enum, auto
 from nat_traversal.machine import events as e
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.member import Member, SocketState
-from nat_traversal.server.methods.interface import Attempt, NoPath, Outcome, Proven
+from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.member import Member, SocketState
-from nat_traversal.server.methods.interface import Attempt, Method, NoPath, Outcome, Proven
+from nat_traversal.server.methods.method import Attempt, Method, NoPath, Outcome, Proven
 from nat_traversal.server.session import Session, SessionState, numbers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m

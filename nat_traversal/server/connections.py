@@ -1,0 +1,160 @@
+"""How control connections come, live and end, and what ends with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.timers import Timers
+from nat_traversal.server.challenge import Challenges
+from nat_traversal.server.rate import Allowance
+from nat_traversal.server.registry import Host, Registry
+from nat_traversal.server.session import numbers
+from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release, StoreRequest
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+
+ServerAction = e.Action | StoreRequest
+
+
+@dataclass(frozen=True, slots=True)
+class LivenessDue:
+    """The timer's name: look whether this connection lives."""
+
+    connection: e.ConnectionId
+
+
+class Connections:
+    """Opens, watches and ends the connections of `registry`. Challenges are its affair: they end ids."""
+
+    def __init__(
+        self, registry: Registry, timers: Timers, settings: ServerSettings, counters: Counters
+    ) -> None:
+        self._registry = registry
+        self._timers = timers
+        self._settings = settings
+        self._counters = counters
+        self._transactions: Iterator[int] = numbers()
+        self.challenges = Challenges(timers, settings.challenge_within, self.ping)
+
+    def here(self, connection: e.ConnectionId) -> Host:
+        """The host at a connection that has not gone: what refers to it goes when it goes."""
+        host = self._registry.get(connection)
+        assert host is not None
+        return host
+
+    def ping(self, connection: e.ConnectionId) -> e.Action:
+        """Ask whether the host lives."""
+        return e.SendMessage(m.Heartbeat(next(self._transactions)), connection)
+
+    def opened(self, connection: e.ConnectionId, now: float) -> list[ServerAction]:
+        """A connection has come: it has some seconds to register."""
+        actions: list[ServerAction] = []
+        most = self._settings.connections
+        if len(self._registry) >= most:
+            # Those that have not registered yet make room, the oldest first; others keep their place.
+            oldest = self._registry.oldest_unregistered()
+            text = f"the server is full: {most} connections"
+            if oldest is None:
+                return [
+                    e.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection),
+                    e.CloseControl(connection),
+                ]
+            actions = self.refuse(oldest, m.ErrorCode.SERVER_FULL, text)
+        allowance = Allowance(self._settings.burst, self._settings.rate, now)
+        self._registry.add(Host(connection, allowance, heard_at=now))
+        self._timers.set(LivenessDue(connection), now + self._settings.register_within)
+        return actions
+
+    def registered(self, host: Host, now: float) -> None:
+        """From now on the host has to show signs of life."""
+        self._timers.set(LivenessDue(host.connection), now + self._settings.heartbeat)
+
+    def check_alive(self, host: Host, now: float) -> list[ServerAction]:
+        """The timer is due: end a silent connection, ping a quiet one, renew the lease of its id."""
+        if host.registration is None:
+            text = f"no registration within {self._settings.register_within:g} s"
+            return self.refuse(host, m.ErrorCode.TOO_SLOW, text)
+        heartbeat = self._settings.heartbeat
+        silence = now - host.heard_at
+        if silence >= self._settings.silence_heartbeats * heartbeat:
+            return self.refuse(host, m.ErrorCode.TOO_SLOW, f"silent for {silence:.0f} s")
+        self._timers.set(LivenessDue(host.connection), now + heartbeat / 2)
+        actions: list[ServerAction] = []
+        if silence >= heartbeat:
+            actions.append(self.ping(host.connection))
+        if host.member is not None:
+            actions.append(self.claim(host.registration.holder))
+        return actions
+
+    def refuse(self, host: Host, code: m.ErrorCode, text: str) -> list[ServerAction]:
+        """Say no, and end the connection."""
+        self._counters.counter(f"refused-{code}", f"a connection ended with {code}").value += 1
+        return [
+            e.SendMessage(m.Refused(code, text), host.connection),
+            e.CloseControl(host.connection),
+            e.Tell(e.HostRefused(host.id, code, text)),
+            *self.forget(host),
+        ]
+
+    def forget(self, host: Host) -> list[ServerAction]:
+        """The connection has ended, and with it its session; its id is free for those that wait."""
+        self._registry.remove(host)
+        self._timers.cancel(LivenessDue(host.connection))
+        if host.registration is None:
+            return []
+        if host.member is None:
+            self.challenges.withdraw(host.connection)
+            return []
+        actions: list[ServerAction] = [
+            Release(host.registration.holder),
+            e.Tell(e.HostLeft(host.member.id)),
+        ]
+        if host.session is not None:
+            host.session.member_left()
+            peer = host.session.peer_of(host.member)
+            self.here(peer.connection).session = None
+            actions.append(Publish(peer.id, PeerLeft(host.member.id)))
+        contenders = self.challenges.end(host.connection)
+        return [*actions, *(self.claim_id_of(host, self.here(each)) for each in contenders)]
+
+    def end_all(self) -> list[ServerAction]:
+        """The server stops."""
+        actions: list[ServerAction] = []
+        for host in self._registry:
+            if host.registration is not None and host.member is not None:
+                actions.append(Release(host.registration.holder))
+            actions.append(e.CloseControl(host.connection))
+        return actions
+
+    def claim(self, holder: Holder) -> StoreRequest:
+        """Ask for an id, or for its lease to go on."""
+        return Claim(holder, self._settings.lease)
+
+    def claim_id_of(self, gone: Host, host: Host) -> StoreRequest:
+        """`host` wants the id that `gone` had. If both are one process, what it announced counts."""
+        assert host.registration is not None
+        assert gone.registration is not None
+        if gone.registration.register.token == host.registration.register.token:
+            host.registration = replace(host.registration, before=gone.member)
+        return self.claim(host.registration.holder)
+
+    def lives(self, holder: Host) -> list[ServerAction]:
+        """The holder has shown that it lives: each host that wants its id has to choose another."""
+        actions: list[ServerAction] = []
+        for contender in self.challenges.end(holder.connection):
+            actions += self.refuse_id(self.here(contender))
+        return actions
+
+    def is_mute(self, holder: Host) -> list[ServerAction]:
+        """The holder has not answered: its id goes to the first that wants it."""
+        within = self._settings.challenge_within
+        text = f"no answer within {within:g} s, and another client has come with this id"
+        return self.refuse(holder, m.ErrorCode.REPLACED, text)
+
+    def refuse_id(self, host: Host) -> list[ServerAction]:
+        """The id that the host wants belongs to another one."""
+        text = f"the id {host.id!r} is in use by another client: choose another --id"
+        return self.refuse(host, m.ErrorCode.ID_IN_USE, text)

@@ -1,0 +1,145 @@
+"""The rendezvous machine over a store that is not at once: answers late, lost, or about other servers."""
+
+from __future__ import annotations
+
+import random
+
+from nat_traversal.machine import events as e
+from nat_traversal.server.connections import ServerAction
+from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
+from nat_traversal.server.store import (
+    Claim,
+    Claimed,
+    Held,
+    Holder,
+    LookedUp,
+    LookUp,
+    PeerLeft,
+    Publish,
+    Release,
+    Signalled,
+)
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+
+SETTINGS = ServerSettings()
+A = Holder("host_a", "host_b", connection=1)
+B = Holder("host_b", "host_a", connection=2)
+ELSEWHERE = Holder("host_a", "host_b", connection=99)
+
+
+class Server:
+    """The machine, with its store played by the test."""
+
+    def __init__(self) -> None:
+        self.machine = Rendezvous(rng=random.Random(0), settings=SETTINGS)
+
+    def feed(self, event: ServerEvent, now: float = 0.0) -> list[ServerAction]:
+        return self.machine.handle(event, now)
+
+    def register(self, holder: Holder) -> list[ServerAction]:
+        self.feed(e.ControlOpened(holder.connection))
+        token = holder.id.encode().ljust(16)
+        register = m.Register(1, (1,), holder.id, holder.peer, token, 1)
+        return self.feed(e.ControlReceived(register, holder.connection))
+
+    def admit(self, holder: Holder) -> list[ServerAction]:
+        self.register(holder)
+        return self.feed(Claimed(holder))
+
+
+def test_host_is_registered_only_when_the_store_says_so() -> None:
+    server = Server()
+    assert server.register(A) == [Claim(A, SETTINGS.lease)]
+    assert server.machine.registered == set()
+    told, accepted, asked = server.feed(Claimed(A))
+    assert told == e.Tell(e.HostRegistered("host_a", "host_b"))
+    assert accepted == e.SendMessage(m.Registered(1, 1, SETTINGS.heartbeat), 1)
+    assert asked == LookUp("host_b", A)
+    assert server.machine.registered == {"host_a"}
+
+
+def test_claim_that_is_granted_to_a_host_that_has_gone_is_given_back() -> None:
+    server = Server()
+    server.register(A)
+    assert server.feed(e.ControlBroken("reset", 1)) == []
+    assert server.feed(Claimed(A)) == [Release(A)]
+
+
+def test_answers_about_hosts_that_have_gone_are_ignored() -> None:
+    server = Server()
+    assert server.feed(Held(A, ELSEWHERE)) == []
+    assert server.feed(LookedUp(A, B)) == []
+    assert server.feed(Signalled(A, PeerLeft("host_b"))) == []
+
+
+def test_id_that_another_server_holds_is_in_use() -> None:
+    server = Server()
+    server.register(A)
+    refused, closed, _ = server.feed(Held(A, ELSEWHERE))
+    assert isinstance(refused, e.SendMessage)
+    assert isinstance(refused.message, m.Refused)
+    assert refused.message.code == m.ErrorCode.ID_IN_USE
+    assert closed == e.CloseControl(1)
+
+
+def test_lease_is_renewed_and_a_grant_of_it_changes_nothing() -> None:
+    server = Server()
+    server.admit(A)
+    at = server.machine.deadline()
+    assert at == SETTINGS.heartbeat < SETTINGS.lease
+    assert Claim(A, SETTINGS.lease) in server.feed(e.TimerFired(), at)
+    assert server.feed(Claimed(A), at) == []
+
+
+def test_host_whose_lease_ran_out_is_replaced() -> None:
+    server = Server()
+    server.admit(A)
+    refused, *_ = server.feed(Held(A, ELSEWHERE))
+    assert isinstance(refused, e.SendMessage)
+    assert isinstance(refused.message, m.Refused)
+    assert refused.message.code == m.ErrorCode.REPLACED
+    assert server.machine.registered == set()
+
+
+def test_two_look_ups_that_cross_make_one_session() -> None:
+    server = Server()
+    server.admit(A)
+    server.admit(B)
+    present = m.PeerStatus(m.PeerState.PRESENT)
+    assert server.feed(LookedUp(B, A)) == [e.SendMessage(present, 2), e.SendMessage(present, 1)]
+    assert server.feed(LookedUp(A, B)) == []
+
+
+def test_peer_that_wants_another_is_absent() -> None:
+    server = Server()
+    server.admit(A)
+    wants_another = Holder("host_b", "host_c", connection=2)
+    server.admit(wants_another)
+    absent = m.PeerStatus(m.PeerState.ABSENT)
+    assert server.feed(LookedUp(A, wants_another)) == [e.SendMessage(absent, 1)]
+
+
+def test_going_is_published_to_the_peer_and_told_when_the_signal_comes() -> None:
+    server = Server()
+    server.admit(A)
+    server.admit(B)
+    server.feed(LookedUp(B, A))
+    assert server.feed(e.ControlBroken("reset", 2)) == [
+        Release(B),
+        e.Tell(e.HostLeft("host_b")),
+        Publish("host_a", PeerLeft("host_b")),
+    ]
+    left = e.SendMessage(m.PeerStatus(m.PeerState.LEFT), 1)
+    assert server.feed(Signalled(A, PeerLeft("host_b"))) == [left]
+
+
+def test_stop_releases_every_id() -> None:
+    server = Server()
+    server.admit(A)
+    server.feed(e.ControlOpened(7))
+    assert server.feed(e.StopRequested()) == [
+        Release(A),
+        e.CloseControl(1),
+        e.CloseControl(7),
+    ]
