@@ -103,7 +103,7 @@ if __name__ == "__main__":
     helper = sys.argv[3] if sys.argv[3:] else "turn"
     with (
         tempfile.TemporaryDirectory() as directory,
-        NatLab(pair[0], pair[1], Path(directory)) as standing,
+        NatLab(pair[0], pair[1], Path(directory)) as lab,
     ):
-        said = f"missed {cut_relay(standing).missed}" if helper == "cut" else run(standing, helper)
+        said = f"missed {cut_relay(lab).missed}" if helper == "cut" else run(lab, helper)
         print(f"{pair[0]} × {pair[1]} with {helper}: {said}")

@@ -96,6 +96,6 @@ if __name__ == "__main__":
     pair = sys.argv[1:3] or ["port-restricted-cone", "full-cone"]
     with (
         tempfile.TemporaryDirectory() as directory,
-        NatLab(pair[0], pair[1], Path(directory)) as standing,
+        NatLab(pair[0], pair[1], Path(directory)) as lab,
     ):
-        print(f"{pair[0]} × {pair[1]}: {run(standing)}")
+        print(f"{pair[0]} × {pair[1]}: {run(lab)}")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nat_traversal import __version__
+from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
@@ -112,17 +113,17 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--idle",
-        metavar="SECONDS",
-        type=checked(lambda text: _number(text, 1, 86_400)),
+        metavar="DURATION",
+        type=checked(lambda text: parse_duration(text, least=1.0, most=DAY)),
         help="forget a local program that is silent for so long "
-        f"(default: {ClientSettings().flow_idle:g})",
+        f"(default: {ClientSettings().flow_idle:g}s)",
     )
     parser.add_argument(
         "--consent",
-        metavar="SECONDS",
-        type=checked(lambda text: _number(text, 1, 86_400)),
+        metavar="DURATION",
+        type=checked(lambda text: parse_duration(text, least=1.0, most=DAY)),
         help="give a path up after so long without an answer to the pings on it, which come at "
-        f"least six times in that time (default: {ClientSettings().consent:g})",
+        f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
     _set_option(parser, "announce-first=200ms")
     _common_options(parser)
@@ -172,7 +173,7 @@ def _server_options_of(options: argparse.Namespace) -> ServerOptions:
 def _client_options_of(options: argparse.Namespace) -> ClientOptions:
     settings = parse_settings(ClientSettings, options.set)
     if options.idle is not None:
-        settings = replace(settings, flow_idle=float(options.idle))
+        settings = replace(settings, flow_idle=options.idle)
     if options.consent is not None:
         settings = settings.with_consent(float(options.consent))
     return ClientOptions(

@@ -63,7 +63,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunResult:
     """One of several runs of a pair; the names mean what they mean in `CellResult`."""
 
     observed: Outcome | None
@@ -121,7 +121,7 @@ class CellResult:
     """How long the cell took, wall clock."""
     error: str | None = None
     category: Category = Category.LAB_WRONG
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunResult, ...] = ()
     """Every run, if there were several; the rest of this result then shows one of them."""
 
     @property
@@ -136,7 +136,7 @@ class CellResult:
         )
 
     @property
-    def every_run(self) -> tuple[Run, ...]:
+    def every_run(self) -> tuple[RunResult, ...]:
         """All runs, be there several or one."""
         return self.runs or (_run(self),)
 
@@ -257,8 +257,8 @@ def merge(results: Sequence[CellResult]) -> CellResult:
     return replace(shown, runs=tuple(map(_run, results)))
 
 
-def _run(cell: CellResult) -> Run:
-    return Run(
+def _run(cell: CellResult) -> RunResult:
+    return RunResult(
         cell.observed,
         cell.round,
         cell.category,

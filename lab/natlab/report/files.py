@@ -15,7 +15,7 @@ from natlab.errors import LabError
 from natlab.evidence.category import Category
 from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import CellResult, PacketRecord, Report, Run
+from natlab.evidence.result import CellResult, PacketRecord, Report, RunResult
 from natlab.oracle.outcome import Outcome
 from natlab.report.html import write_html
 from natlab.report.junit import junit
@@ -121,15 +121,15 @@ def _cell_from_json(values: Mapping[str, Any]) -> CellResult:
     )
 
 
-def _run_from_json(values: Mapping[str, Any]) -> Run:
-    known = {name: values[name] for name in _names(Run)}
+def _run_from_json(values: Mapping[str, Any]) -> RunResult:
+    known = {name: values[name] for name in _names(RunResult)}
     observed, category = _outcome(values["observed"]), Category(values["category"])
-    return Run(**{**known, "observed": observed, "category": category})
+    return RunResult(**{**known, "observed": observed, "category": category})
 
 
 def _outcome(value: str | None) -> Outcome | None:
     return None if value is None else Outcome(value)
 
 
-def _names(class_: type[PacketRecord | CellResult | Run]) -> list[str]:
+def _names(class_: type[PacketRecord | CellResult | RunResult]) -> list[str]:
     return [field.name for field in fields(class_)]

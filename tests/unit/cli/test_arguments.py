@@ -81,6 +81,7 @@ def test_a_client_has_no_id_and_forwards_nothing_unless_told() -> None:
 
 def test_a_client_s_timings_are_set_by_name_or_by_an_option_of_their_own() -> None:
     assert client("--idle", "60").settings == ClientSettings(flow_idle=60.0)
+    assert client("--idle", "2.5m").settings == ClientSettings(flow_idle=150.0)
     assert client("--set", "announce-first=200ms").settings.announce_first == 0.2
     settings = client("--consent", "6", "--set", "hello-repeats=7").settings
     assert settings == ClientSettings(hello_repeats=7).with_consent(6.0)
@@ -120,11 +121,15 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.client_main, (*CLIENT, "--connect", "53"), "write HOST:PORT"),
     (cli.client_main, (*CLIENT, "--connect", "localhost"), "'localhost' has no port"),
     (cli.client_main, (*CLIENT, "--connect", ":53"), "no usable host"),
-    (cli.client_main, (*CLIENT, "--idle", "0"), "'0' must be a whole number from 1 to 86400"),
-    (cli.client_main, (*CLIENT, "--idle", "1.5"), "must be a whole number"),
-    (cli.client_main, (*CLIENT, "--consent", "0"), "'0' must be a whole number from 1 to 86400"),
+    (cli.client_main, (*CLIENT, "--idle", "0"), "'0' is out of range: give 1s to 86400s"),
+    (
+        cli.client_main,
+        (*CLIENT, "--idle", "1.5x"),
+        "is no duration: write it like 40ms, 2.5s or 2m",
+    ),
+    (cli.client_main, (*CLIENT, "--consent", "0"), "'0' is out of range: give 1s to 86400s"),
     (cli.client_main, (*CLIENT, "--set", "consent=0"), "consent must be a number from 0.001"),
-    (cli.client_main, (*CLIENT, "--idle", "9" * 5000), "must be a whole number"),
+    (cli.client_main, (*CLIENT, "--idle", "9" * 5000), "is no duration"),
     (cli.client_main, (*CLIENT, "--colour"), "unrecognized arguments: --colour"),
     (cli.client_main, (*CLIENT, "extra"), "unrecognized arguments: extra"),
     (cli.client_main, CLIENT, "nothing to forward: give --listen PORT, --connect HOST:PORT"),

@@ -7,9 +7,10 @@ import pytest
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NINE, NatBehavior, parse_behavior
+from natlab.evidence import checks
 from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import predict
+from natlab.oracle.predict import METHODS, predict
 from natlab.presets import PRESETS
 
 PASSABLE_FOR_SYMMETRIC = {"none", "full-cone", "restricted-cone"}
@@ -123,3 +124,8 @@ def test_ports_that_move_with_every_answer_make_no_path() -> None:
 def test_no_round_begins_where_no_udp_passes(blocked: str) -> None:
     prediction = predict("none", blocked)
     assert (prediction.outcome, prediction.steps) == (Outcome.FAILED, ())
+
+
+def test_each_method_that_is_predicted_has_its_checks_too() -> None:
+    assert set(METHODS) == set(checks.METHODS)
+    assert [METHODS[name]("none", "none").method for name in METHODS] == list(METHODS)

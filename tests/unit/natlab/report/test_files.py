@@ -21,7 +21,7 @@ from natlab.evidence.result import (
     CellResult,
     PacketRecord,
     Report,
-    Run,
+    RunResult,
     Timing,
     conclude,
     merge,
@@ -150,7 +150,7 @@ def test_schema_refuses_what_no_report_holds(tmp_path: Path) -> None:
     [
         ("cell", CellResult, {}),
         ("packet", PacketRecord, {"sender": "from", "receiver": "to"}),
-        ("run", Run, {}),
+        ("run", RunResult, {}),
         ("timing", Timing, {}),
         ("check", Check, {}),
     ],
