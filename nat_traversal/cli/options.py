@@ -19,7 +19,7 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """The command `client`: through which server, as whom, to whom, what to forward, and its settings.
+    """The command `client`: its server, its id, its peer, its forwarding and its settings.
 
     `id` None: a random one. `listen` and `connect` None: that side is not served.
     """

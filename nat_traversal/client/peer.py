@@ -1,6 +1,6 @@
 """One remote host at a client: the attempts to reach it, and the path to it while one stands.
 
-A peer has one socket at a time. Its state carries what belongs to it: the socket, who announces it,
+A peer has one socket at a time. Its state carries what belongs to it: the socket, its announcer,
 the method, the round, the path.
 """
 

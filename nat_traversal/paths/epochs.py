@@ -3,7 +3,7 @@
 The initiator asks for an epoch (``rekey``), the responder answers; both messages go through the control
 channel, sealed in the epoch before. The initiator sends in the new epoch from the answer on, the
 responder from the first frame that it opened in it. Both go on to open the old one for a while,
-so no datagram is lost. Fresh ephemeral keys make it: whoever learns the keys of one epoch
+so no datagram is lost. Fresh ephemeral keys make it: an attacker with the keys of one epoch
 learns nothing of those before, and nothing of those after unless it was there.
 
     kind 1 | epoch 2 | ephemeral public key 32 | connection 4

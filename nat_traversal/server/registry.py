@@ -1,4 +1,4 @@
-"""Who is connected to this server: control connections, the ids and tokens registered on them."""
+"""The connections to this server, and the ids and tokens registered on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server as a machine without I/O: ties together who is here, who lives, and what each pair does."""
+"""The server as a machine without I/O: ties together registry, challenges and the sessions of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds which id, and signals between hosts: what a server asks of its store, and a store in memory.
+"""The store of a server: holders of ids, signals between hosts, requests and answers; one in memory.
 
 The machine asks with actions (`StoreRequest`) and hears the answers as events (`StoreAnswer`). It
 takes them whenever they come: a request may be answered at once, or after a round trip to a store
@@ -63,7 +63,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Send `signal` to whoever holds `id`. Its server hears `Signalled`; nobody does if nobody holds it."""
+    """Send `signal` to the holder of `id`. Its server hears `Signalled`; nobody does if nobody holds it."""
 
     id: str
     signal: Signal

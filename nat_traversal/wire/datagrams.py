@@ -1,8 +1,8 @@
 """Datagrams: encoding, and decoding with one documented error.
 
 The first byte tells the kind. A HELLO begins with the ASCII word, so that a person sees it in a
-capture; the others begin with a byte from 0xC1 up, outside the ranges of STUN, DTLS, TURN channels
-and RTP (RFC 7983 section 7), so that these can share the socket later. All integers are big-endian.
+capture. The others begin with a byte from 0xC1 up, outside the ranges of STUN, DTLS, TURN channels
+and RTP (RFC 7983 section 7). So these protocols can share the socket later. All integers are big-endian.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`make bench`: forwarding 1200-octet datagrams through two clients, beside two socats, on loopback.
 
 A program sends to hop one, that to hop two, that to a sink. The sink tells the program how much has
-come, and the program keeps a window of datagrams on the way, so that nothing is lost and the slowest
-part sets the pace. The two chains run in turn; the ratio is taken pair by pair.
+come. The program keeps a window of datagrams on the way, so that nothing is lost and the slowest part
+sets the pace. The two chains run in turn, and each pair of runs gives a ratio.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Give links of a standing network delay, jitter, loss, reordering, duplication, rate and MTU.
 
-By the kernel's netem where there is one (and, if chance is involved, one that takes a seed), else by
-a delay line of the lab's own, a process between the two ends.
+The kernel's netem does it where there is one; if chance is involved, it must also take a seed. Else
+the lab's own delay line does it, a process between the two ends.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The process between the two ends of a link: `python -m natlab.links.relay`, started by `natlab.links.apply`.
 
-It is told its work in one JSON line on stdin, answers ``ready`` when frames cross, answers whatever
-else comes there with a JSON line of what it has done so far, and ends with its stdin. It owns the sockets and the clock; `DelayLine`
-decides.
+It reads its work from one JSON line on stdin and answers ``ready`` when frames cross. It answers every
+later line with a JSON line of its work so far, and ends with its stdin. It owns the sockets and the
+clock; `DelayLine` decides.
 """
 
 from __future__ import annotations

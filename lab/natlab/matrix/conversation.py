@@ -121,7 +121,7 @@ def converse(
 
 
 def _dnsmasq(owner: str) -> list[str]:
-    """A zone of one record that tells who served it.
+    """A zone of one record that tells which host served it.
 
     `--no-daemon` also keeps dnsmasq from becoming another user: a sandbox has none but root.
     """

@@ -1,12 +1,15 @@
 """NAT behaviour as Linux firewall rules. Pure: text in, text out.
 
 One nftables table makes every NAT but the order-sensitive one. Its maps are the NAT's mapping table,
-learnt from what the kernel chose: `mapped` has the external port of an internal endpoint (and of as
-much of the destination as the mapping depends on), `owner_address` and `owner_port` the internal
-endpoint of an external port, `sent` and `permitted` to whom that port has sent. Their timeouts are the
-mapping's lifetime. Connection tracking only does the translation; it remembers a flow for a second.
+learnt from what the kernel chose:
 
-`linux-masquerade` is what it is called: `iptables` with MASQUERADE. `docs/lab/how-it-works.md` has the reasons.
+- `mapped` has the external port of an internal endpoint, and of as much of the destination as the
+  mapping depends on;
+- `owner_address` and `owner_port` have the internal endpoint of an external port;
+- `sent` and `permitted` have the remote endpoints and addresses to which that port has sent.
+
+Their timeouts are the mapping's lifetime. Connection tracking only translates; it remembers a flow for
+a second. `linux-masquerade` is `iptables` with MASQUERADE. `docs/lab/how-it-works.md` has the reasons.
 """
 
 from __future__ import annotations

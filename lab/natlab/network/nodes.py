@@ -1,8 +1,8 @@
-"""Mininet nodes and links that configure themselves, and do without what a lab cell has no use for.
+"""Mininet nodes and links that configure themselves, without the parts that a lab cell has no use for.
 
 A stock Mininet node is an interactive bash, and every address costs a conversation with it. Here a
-node's namespaces are held by a `cat` that ends when this process does, all of a node's settings are
-one ``ip -batch``, and bash starts when somebody asks for `cmd()` or uses the `mn` prompt.
+`cat` holds a node's namespaces and ends with this process. One ``ip -batch`` makes all of a node's
+settings. bash starts when somebody asks for `cmd()` or uses the `mn` prompt.
 """
 
 from __future__ import annotations

@@ -45,9 +45,9 @@ class _Place:
 def probe_all(network: Network) -> dict[str, Observation]:
     """Probe each NAT node; the findings by name, for `check_all`. Afterwards the NATs forget the probes.
 
-    To be called while links are plain. Raises `NatMismatchError` if packets leave a NAT from an address
-    that is not its own, `NetworkError` if it lets nothing through at all, and `UsageError` if one has
-    nobody on either side.
+    Call it while links are plain. Raises `NatMismatchError` if packets leave a NAT from an address that
+    is not its own, and `NetworkError` if it lets nothing through at all. Raises `UsageError` if a NAT
+    has nobody on one of its sides.
     """
     return _probe(network, network.with_role(Role.NAT))
 

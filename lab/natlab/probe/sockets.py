@@ -1,9 +1,8 @@
 """Datagrams between inside hosts and a node outside, of which each is known to have arrived or not.
 
-No answer rests on waiting: packets sent by one thread on one CPU pass every hop of the virtual network
-in the order in which they were sent, since each hop is that CPU's receive queue. So when a datagram of
-a flow known to be open comes back, each packet sent before it has arrived or never will
-(`docs/lab/how-it-works.md`, "The probes").
+No answer rests on waiting. One thread on one CPU sends the packets, and each hop of the virtual network
+is that CPU's receive queue, so they keep their order. When a datagram of a flow known to be open comes
+back, each packet sent before it has arrived or never will (`docs/lab/how-it-works.md`, "The probes").
 """
 
 from __future__ import annotations

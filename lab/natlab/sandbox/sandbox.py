@@ -1,10 +1,10 @@
 """Call a Python function in a sandbox of namespaces of its own, without being root.
 
-The sandbox is a user, network, mount and process namespace. In it the function is root, sees no
-process but its own, has a loopback interface and nothing else, its own ``/proc``, and an empty
-``/run`` (iptables keeps a lock there, and `ip netns` its names). When the function returns, raises,
-or its caller dies, even by SIGKILL, the kernel ends every process of the sandbox, and with them go
-the interfaces, routes, rules and settings.
+The sandbox is a user, network, mount and process namespace. In it the function is root and sees no
+process but its own. It has a loopback interface and nothing else, its own ``/proc``, and an empty
+``/run`` (iptables keeps a lock there, and `ip netns` its names). When the function returns or raises,
+or its caller dies, even by SIGKILL, the kernel ends every process of the sandbox. With them go the
+interfaces, routes, rules and settings.
 """
 
 from __future__ import annotations

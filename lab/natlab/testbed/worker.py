@@ -69,11 +69,10 @@ _labs: list[_Lab] = []
 
 
 def build(topology: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
-    """Make the network that `topology` describes (`natlab.network.loading.load`), probe its NATs, keep
-    rules and probes in `directory`, put `conditions` on the links between NATs and what is outside them
-    (and what makes them into `directory`), start to capture.
+    """Make the network of `topology` (`natlab.network.loading.load`), probe its NATs, start to capture.
 
-    Raises `UsageError` for what is no topology, `NetworkError`, `NatMismatchError`, and `LabError` if
+    `conditions` apply to the links between NATs and what is outside them. `directory` gets the rules,
+    the probes, and the mechanism of the conditions. Raises `UsageError` for an unknown topology, `NetworkError`, `NatMismatchError`, and `LabError` if
     `directory` cannot be written.
     """
     from natlab.faults.inject import Faults
