@@ -29,7 +29,7 @@ async def resolve(name: HostPort, *, family: int = socket.AF_UNSPEC) -> list[End
         outcome: Callable[[], None]
         try:
             found = socket.getaddrinfo(name.host, name.port, family, socket.SOCK_DGRAM)
-        except socket.gaierror as error:
+        except Exception as error:  # noqa: BLE001 - else its asker would wait for ever
             outcome = partial(answer.set_exception, error)
         else:
             addresses = (str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found)

@@ -29,6 +29,7 @@ from scapy.utils import PcapNgWriter
 from natlab.capture.packet import Packet, dissect
 from natlab.errors import LabError
 from natlab.sandbox.netns import in_namespace
+from natlab.sandbox.threads import in_words
 
 _PACKET_STATISTICS = 6  # <linux/if_packet.h>; neither Python nor scapy has a name for it
 _TIMESPEC = struct.Struct("@qq")
@@ -111,9 +112,12 @@ class Capture:
         self._stopped = True
         if self._sniffer.running:  # it ends by itself when every link is gone
             self._sniffer.stop()
-        self._sniffer.join()
-        frames: list[Frame] = [*self._sniffer.results]
         try:
+            try:
+                self._sniffer.join()
+            except Exception as error:
+                raise CaptureError(f"the capture broke: {in_words(error)}") from error
+            frames: list[Frame] = [*self._sniffer.results]
             for listener, interface in self._sockets.items():
                 if (
                     listener.closed or not listener.ins.getsockname()[0]

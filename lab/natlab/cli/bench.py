@@ -108,7 +108,14 @@ def _measure(nat_a: str, nat_b: str, pairs: int) -> BringUp:
 
 
 def _run(script: str) -> None:
-    done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-eu"],
+        input=script,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode != 0:
         raise NetworkError(f"the script to compare with failed: {done.stderr.strip()}")
 

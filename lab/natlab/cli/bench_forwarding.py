@@ -150,7 +150,7 @@ def _socat_hops(target: int) -> Iterator[int]:
 @contextmanager
 def _program(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "nat_traversal", *arguments, "--json", "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
     try:
         yield process
     finally:

@@ -116,7 +116,14 @@ def _version(name: str, path: str) -> str:
     flag = _VERSION_FLAGS.get(name)
     if flag is None:
         return path
-    done = subprocess.run([path, flag], capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(
+        [path, flag],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=10,
+    )
     return next(iter((done.stdout or done.stderr).splitlines()), path)
 
 

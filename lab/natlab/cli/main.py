@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from enum import IntEnum
 from itertools import product
@@ -21,7 +22,7 @@ from natlab.cli import bench_history, doctor
 from natlab.cli.arguments import program_name
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
-from natlab.cli.run import add_options, run_commands, run_of_pair
+from natlab.cli.run import RunStatus, add_options, run_commands, run_of_pair
 from natlab.cli.shell import add_shell
 from natlab.cli.topology import add_topology
 from natlab.errors import LabError
@@ -37,6 +38,8 @@ from natlab.report.files import read_report
 from natlab.report.table import print_table
 from natlab.report.words import faults
 from natlab.sandbox import sandbox
+from natlab.sandbox.streams import lost_output, never_fail_on_output
+from natlab.sandbox.threads import end_process_with_any_thread
 
 
 class Exit(IntEnum):
@@ -51,20 +54,38 @@ class Exit(IntEnum):
     """A network took longer beside the script that makes the same than `natlab.cli.bench.BOUND` allows."""
     USAGE = 2
     UNAVAILABLE = 3
-    """This machine cannot run the lab; the text says what would help."""
+    """This machine cannot run the lab, or there was no room for what it says: no verdict. The text says
+    what would help."""
     INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command of the lab."""
+    """Run one command of the lab. The exit status is its verdict, whoever reads what it prints."""
+    never_fail_on_output()
     parser = _options()
-    options = parser.parse_args(arguments)
+    broken: int = Exit.UNAVAILABLE
+    try:
+        options = parser.parse_args(arguments)
+        broken = options.broken
+        end_process_with_any_thread(broken)
+        status = _run_command(options)
+    except SystemExit as end:  # after --help, or for wrong arguments
+        status = end.code if isinstance(end.code, int) else 0
+    if (lost := lost_output()) is not None:
+        return status or _complain(lost, broken)
+    return status
+
+
+def _run_command(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options))
     except UsageError as error:
         return _complain(str(error), Exit.USAGE)
     except (LabError, NatTraversalError) as error:
         return _complain(str(error), Exit.UNAVAILABLE)
+    except Exception:  # noqa: BLE001 - the interpreter's own status for it is 1, which is a verdict
+        traceback.print_exc()
+        return int(options.broken)
     except KeyboardInterrupt:
         # Worker threads may wait for their cells; the kernel ends these with this process.
         _complain("interrupted: no report was written", Exit.INTERRUPTED)
@@ -74,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = Parser(program_name(), description="A lab of real Linux NATs in Mininet.")
+    parser.set_defaults(broken=Exit.UNAVAILABLE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     matrix = commands.add_parser("matrix", help="run pairs of NATs and report")
@@ -139,7 +161,7 @@ def _options() -> argparse.ArgumentParser:
     run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
     add_options(run, pair=True)
     add_link_options(run)
-    run.set_defaults(run=_run)
+    run.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
 
     rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
     rules.add_argument("preset", metavar="NAT", type=checked(preset))
@@ -295,7 +317,7 @@ def _bench(options: argparse.Namespace) -> Exit:
     return Exit.SLOW if any(ratio > BOUND for ratio in network.values()) else Exit.OK
 
 
-def _complain(text: str, status: Exit) -> Exit:
+def _complain(text: str, status: int) -> int:
     print(f"error: {text}", file=sys.stderr)
     return status
 

@@ -185,10 +185,11 @@ def run_commands(run: Run) -> int:
     except KeyboardInterrupt:
         return _complain("interrupted", RunStatus.INTERRUPTED)
     except LabError as error:
-        return _complain(_first_line(error), RunStatus.LAB_FAILED)
+        return _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
 
 
 def _run_in(lab: TopologyLab, run: Run) -> int:
+    told: set[str] = set()
     try:
         status = _converse(lab, run)
         if run.keep_open:
@@ -196,11 +197,17 @@ def _run_in(lab: TopologyLab, run: Run) -> int:
     except KeyboardInterrupt:
         status = _complain("interrupted: ending what still runs", RunStatus.INTERRUPTED)
     except LabError as error:
-        status = _complain(_first_line(error), RunStatus.LAB_FAILED)
+        told.add(_first_line(str(error)))
+        status = _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
     if run.faults:
         status = _tell_faults(lab, status)
-    for trouble in lab.finish():
-        status = _complain(trouble.partition("\n")[0], RunStatus.LAB_FAILED)
+    for trouble in dict.fromkeys(_first_line(text) for text in lab.finish()):
+        status = (
+            RunStatus.LAB_FAILED if trouble in told else _complain(trouble, RunStatus.LAB_FAILED)
+        )
+    if (lost := _output_lost(lab)) is not None:
+        status = status or RunStatus.LAB_FAILED
+        _complain(lost, RunStatus.LAB_FAILED)
     if (lab.directory / CAPTURE_FILE).exists():
         kept = f"{CAPTURE_FILE}, {LADDER_FILE}, rules and output are in {lab.directory}"
         print(f"lab | {kept}", file=sys.stderr)
@@ -215,7 +222,9 @@ def _converse(lab: TopologyLab, run: Run) -> int:
     on_hosts = _programs_on(lab, run, Role.HOST)
     statuses: list[int] = []
     for name in [run.until] if run.until else on_hosts or run.commands:
-        status = _wait(started[name], deadline)
+        status = _wait(lab, run, started[name], deadline)
+        if run.faults and lab.faults_failed():
+            return RunStatus.LAB_FAILED  # the programs may wait for ever for what does not happen
         if status is None:
             running = [each.name for each in started.values() if each.exit_status is None]
             text = f"{', '.join(running)} still ran after {run.timeout:g} s"
@@ -260,7 +269,7 @@ def _tell_faults(lab: TopologyLab, status: int) -> int:
     try:
         told = lab.end_faults()
     except LabError as error:
-        return _complain(_first_line(error), RunStatus.LAB_FAILED)
+        return _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
     for each in told.injected:
         clock = datetime.fromtimestamp(each.at).astimezone().strftime("%H:%M:%S.%f")
         print(f"lab | {clock} {each.fault}", file=sys.stderr)
@@ -272,17 +281,24 @@ def _tell_faults(lab: TopologyLab, status: int) -> int:
     return status
 
 
-def _wait(program: LabProgram, deadline: float | None) -> int | None:
+def _wait(lab: TopologyLab, run: Run, program: LabProgram, deadline: float | None) -> int | None:
     while True:
         left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
         status = program.status_within(max(left, 0.0))
-        if status is not None or left <= 0:
+        if status is not None or left <= 0 or (run.faults and lab.faults_failed()):
             return status
 
 
-def _first_line(error: LabError) -> str:
-    """Its last lines, which errors of programs quote below, were printed already."""
-    return re.sub(r"; its last lines:.*", "", str(error), flags=re.DOTALL)
+def _output_lost(lab: TopologyLab) -> str | None:
+    try:
+        return lab.output_lost()
+    except LabError:  # told before: the sandbox has gone
+        return None
+
+
+def _first_line(text: str) -> str:
+    """The last lines, which errors of programs quote below, were printed already."""
+    return re.sub(r"; its last lines:.*", "", text, flags=re.DOTALL)
 
 
 def _complain(text: str, status: RunStatus) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -47,12 +48,12 @@ def found_labs() -> list[FoundLab]:
     found: dict[int, dict[str, int]] = defaultdict(dict)
     for directory in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
-            if (directory / "comm").read_text() != "cat\n":
+            if (directory / "comm").read_bytes() != b"cat\n":
                 continue
             environment = (directory / "environ").read_bytes().split(b"\0")
             names = [each.removeprefix(_MARK) for each in environment if each.startswith(_MARK)]
             if names:
-                found[_owner(int(directory.name))][names[-1].decode()] = int(directory.name)
+                found[_owner(int(directory.name))][os.fsdecode(names[-1])] = int(directory.name)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it has ended, or is another user's
     return [FoundLab(pid, _command(pid), nodes) for pid, nodes in sorted(found.items())]
@@ -74,7 +75,7 @@ def _namespace(pid: int, kind: str) -> str:
 
 
 def _parent(pid: int) -> int:
-    rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2]
     return int(rest.split()[1])
 
 
@@ -155,6 +156,7 @@ def run_shell(options: argparse.Namespace) -> int:
 
 def _become(argv: Sequence[str]) -> NoReturn:
     """The terminal is the program's own from here on."""
+    sys.stdout.flush()
     try:
         os.execvp(argv[0], list(argv))  # noqa: S606
     except OSError as error:
@@ -168,4 +170,5 @@ def _in_own_lab(lab: NatLab, node: str | None, words: Sequence[str]) -> int:
         return 0
     own = [each for each in found_labs() if each.pid == os.getpid()]
     holder = holder_of(own, None, node)
-    return subprocess.run(entry(holder, node, words), check=False).returncode
+    status = subprocess.run(entry(holder, node, words), check=False).returncode
+    return status if status >= 0 else 128 - status  # as shells tell a signal

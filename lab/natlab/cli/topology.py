@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nat_traversal.errors import UsageError
-from natlab.cli.run import add_options, run_commands, run_of
+from natlab.cli.run import RunStatus, add_options, run_commands, run_of
 from natlab.links.conditions import PLAIN
 from natlab.links.options import add_link_options, link_conditions
 from natlab.sandbox import sandbox
@@ -32,7 +32,7 @@ def add_topology(commands: Any) -> None:
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/topology"))
     add_options(parser)
     add_link_options(parser)
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
 
 
 def _run(options: argparse.Namespace) -> int:

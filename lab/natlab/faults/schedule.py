@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-from nat_traversal.errors import NatTraversalError
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Injected, Scheduled
 from natlab.faults.inject import Faults
 from natlab.programs.programs import Program
+from natlab.sandbox.threads import LabThread
 
 _POLL = 0.005
 
@@ -32,15 +33,21 @@ class Schedule:
         self._scheduled = tuple(scheduled)
         self._changed = threading.Condition()
         self._over = threading.Event()
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
         self._done: dict[int, Injected] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: list[LabThread] = []
 
     @property
     def injected(self) -> tuple[Injected, ...]:
         """What has happened, in order."""
         with self._changed:
             return tuple(sorted(self._done.values(), key=lambda each: each.at))
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of them could not be."""
+        with self._changed:
+            return bool(self._errors)
 
     @property
     def missed(self) -> tuple[Scheduled, ...]:
@@ -67,9 +74,8 @@ class Schedule:
         """Times count from now."""
         began = time.monotonic()
         for number, each in enumerate(self._scheduled):
-            thread = threading.Thread(
-                target=self._await, args=(number, each, began), name=f"fault {each}"
-            )
+            work = partial(self._await, number, each, began)
+            thread = LabThread(work, self._failed, f"fault {each}")
             self._threads.append(thread)
             thread.start()
         return self
@@ -84,7 +90,7 @@ class Schedule:
         if self._errors and error is None:
             raise self._errors[0]
 
-    def stop(self) -> tuple[Exception, ...]:
+    def stop(self) -> tuple[BaseException, ...]:
         """Inject no more. Returns what those that failed have raised."""
         self._over.set()
         for thread in self._threads:
@@ -100,10 +106,12 @@ class Schedule:
         if self._over.wait(max(0.0, began + when.delay - time.monotonic())):
             return
         with self._changed:
-            try:
-                self._done[number] = self._faults.inject(scheduled.fault)
-            except (LabError, NatTraversalError) as error:
-                self._errors.append(error)
+            self._done[number] = self._faults.inject(scheduled.fault)
+            self._changed.notify_all()
+
+    def _failed(self, error: BaseException) -> None:
+        with self._changed:
+            self._errors.append(error)
             self._changed.notify_all()
 
     def _hears(self, name: str, event: str) -> bool:

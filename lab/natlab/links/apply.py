@@ -281,7 +281,7 @@ class _Relay:
         readable, _, _ = select.select([self._process.stdout], [], [], _ANSWER_WITHIN)
         if not readable:
             raise NetworkError(f"the delay line did not answer within {_ANSWER_WITHIN:g} s")
-        return self._process.stdout.readline().decode().strip()
+        return self._process.stdout.readline().decode(errors="replace").strip()
 
     def _error(self) -> NetworkError:
         self._end_stdin()

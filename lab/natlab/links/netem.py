@@ -30,7 +30,11 @@ def try_out(*, random: bool) -> None:
     run_together([Command(TC, f"qdisc add dev lo root netem {words}\n")])
     try:
         shown = subprocess.run(
-            ["tc", "-j", "qdisc", "show", "dev", "lo"], capture_output=True, text=True, check=True
+            ["tc", "-j", "qdisc", "show", "dev", "lo"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
         ).stdout
     finally:
         run_together([Command(TC, "qdisc del dev lo root\n")])

@@ -182,7 +182,13 @@ def _global_addresses(end: End) -> list[dict[str, Any]]:
 
 def _show(pid: int, *words: str) -> list[dict[str, Any]]:
     with in_namespace(pid):
-        done = subprocess.run(["ip", "-j", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["ip", "-j", *words],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
     if done.returncode != 0:
         raise NetworkError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     # With nothing to show, some versions say nothing, some say "[]", and old ones "[{}]".

@@ -174,5 +174,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": links,
-        "command": shlex.join(["python", "-m", "lab", *sys.argv[1:]]),
+        "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
+            errors="replace"
+        ),
     }

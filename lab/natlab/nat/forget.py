@@ -104,7 +104,14 @@ def _deletions(
 def _run(pid: int, words: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
     try:
         with in_namespace(pid):
-            return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+            return subprocess.run(
+                words,
+                input=stdin,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
     except OSError as error:
         raise NetworkError(
             f"cannot start {words[0]}: {error.strerror}; install Debian's {_PACKAGES[words[0]]}"

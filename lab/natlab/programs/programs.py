@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal, Self
 
 from natlab.errors import ProgramError
+from natlab.sandbox.threads import LabThread, in_words
 from natlab.sandbox.zygote import Prepared
 
 Stream = Literal["stdout", "stderr"]
@@ -86,7 +87,7 @@ class Program:
         self._lines: list[Line] = []
         self._status: int | None = None
         self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, name=f"read {name}")
+        self._reader = LabThread(self._read, self._reading_failed, f"read {name}")
         self._reader.start()
 
     @property
@@ -156,7 +157,8 @@ class Program:
     def wait(self, *, timeout: float) -> int:
         """The exit status, once it has ended and all it wrote is read.
 
-        Raises `ProgramError` if it still runs after `timeout` seconds, or its output could not be kept.
+        Raises `ProgramError` if it still runs after `timeout` seconds, or its output could not be read or
+        kept.
         """
         status = self._ended_within(timeout)
         if status is None or self._trouble:
@@ -174,7 +176,7 @@ class Program:
                 f"{self.name}: has no stdin: start it interactive, and do not close it"
             )
         try:
-            pipe.write(text.encode())
+            pipe.write(text.encode(errors="surrogateescape"))
             pipe.flush()
         except OSError as error:
             raise ProgramError(f"{self.name}: cannot write to it: {error.strerror}") from None
@@ -204,7 +206,7 @@ class Program:
         return status
 
     def require_kept_output(self) -> None:
-        """Raises `ProgramError` if there was no room for what it wrote, and it was killed for that."""
+        """Raises `ProgramError` if what it wrote could not be read or kept, and it was killed for that."""
         if self._trouble:
             raise self._error("", 0)
 
@@ -259,6 +261,15 @@ class Program:
             self._status = status
             self._changed.notify_all()
 
+    def _reading_failed(self, error: BaseException) -> None:
+        """Thread: without its reader the program would be no evidence, and might wait for ever."""
+        self._trouble = f"the lab failed to read its output ({in_words(error)})"
+        self.signal(signal.SIGKILL)
+        status = self._process.wait()
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
     def _drain(self, output: _Output) -> bool:
         """Take what there is. Returns False at the end of the stream."""
         while True:
@@ -308,7 +319,8 @@ class _Output:
 class Programs:
     """The programs of one cell. Leaving the ``with`` block ends those that still run, last first.
 
-    Their output goes to ``NAME.stdout`` and ``NAME.stderr`` in `directory`.
+    Their output goes to ``NAME.stdout`` and ``NAME.stderr`` in `directory`. Leaving the block raises
+    `ProgramError` if that of one could not be read or kept.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -327,8 +339,8 @@ class Programs:
     def __exit__(self, _kind: object = None, error: object = None, *_where: object) -> None:
         for program in reversed(self._started.values()):
             program.terminate()
-        if isinstance(error, ProgramError):
-            # A caller that waits in vain for one program may not know that another was killed.
+        if error is None or isinstance(error, ProgramError):
+            # Nobody may have waited for one that was killed, or in vain for another.
             for program in self._started.values():
                 program.require_kept_output()
 

@@ -18,6 +18,8 @@ from natlab.errors import SandboxError
 from natlab.sandbox.answer import Raised
 from natlab.sandbox.fork import forked, run_apart
 from natlab.sandbox.netns import set_sysctl
+from natlab.sandbox.streams import never_fail_on_output
+from natlab.sandbox.threads import end_process_with_any_thread
 
 _BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
 
@@ -26,6 +28,8 @@ def serve(connection_fd: int, stderr_fd: int) -> None:
     """Process 1 of the sandbox: furnish it, then answer calls."""
     os.dup2(stderr_fd, 2)
     os.close(stderr_fd)
+    never_fail_on_output()
+    end_process_with_any_thread(1)
     # Handed to no child of ours, so that the caller sees our end when we end.
     os.set_inheritable(connection_fd, False)
     try:
@@ -123,7 +127,9 @@ def _furnish() -> str | None:
     """Make the new namespaces usable. Returns what went wrong, if anything."""
     for command in (["mount", "-t", "tmpfs", "tmpfs", "/run"], ["ip", "link", "set", "lo", "up"]):
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            subprocess.run(
+                command, check=True, capture_output=True, encoding="utf-8", errors="replace"
+            )
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
         except subprocess.CalledProcessError as error:

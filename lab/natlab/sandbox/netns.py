@@ -117,7 +117,8 @@ def run_together(commands: Iterable[Command]) -> None:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
                 )
         except OSError as error:
             failures.append(f"cannot start {command.argv[0]}: {error.strerror}")

@@ -144,7 +144,9 @@ def _take_streams(stdout: int, stderr: int) -> None:
     for number, fd in enumerate((nothing, stdout, stderr)):
         os.dup2(fd, number)
         os.close(fd)
-    reading, writing = sys.stdin, sys.stdout
+    reading, writing = sys.__stdin__, sys.__stdout__
+    assert reading is not None
+    assert writing is not None
     sys.stdin = os.fdopen(0, "r", -1, reading.encoding, reading.errors, closefd=False)
     sys.stdout = os.fdopen(1, "w", -1, writing.encoding, writing.errors, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, writing.encoding, "backslashreplace", closefd=False)

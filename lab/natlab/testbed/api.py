@@ -241,7 +241,9 @@ class TopologyLab:
         """Start a program on `node` and wait for its end. Raises as `start` and `LabProgram.wait`."""
         program = self.start(node, command, environment=environment)
         status = program.wait(timeout=timeout)
-        texts = [path.read_text(errors="replace") for path in program.paths.values()]
+        texts = [
+            path.read_text(encoding="utf-8", errors="replace") for path in program.paths.values()
+        ]
         return Finished(status, *texts)
 
     def call(
@@ -284,6 +286,14 @@ class TopologyLab:
     def end_faults(self) -> FaultsTold:
         """Inject no more. What came of those that were begun."""
         return self._box.call(_END_TIMEOUT, worker.end_faults)
+
+    def faults_failed(self) -> bool:
+        """Whether a fault that was begun could not be."""
+        return self._box.call(_MARGIN, worker.faults_failed)
+
+    def output_lost(self) -> str | None:
+        """Why words that `start` was to `tell` were lost; None too if their reader went away."""
+        return self._box.call(_MARGIN, worker.output_lost)
 
     def stop_capture(self) -> Path:
         """End the capture, and name its file. Packets that come later are in no capture.

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
+from nat_traversal.errors import NatTraversalError
 from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
@@ -23,6 +24,8 @@ from natlab.network.addressing import Role
 from natlab.programs.programs import Line, Program, Stream
 from natlab.report.text_ladder import Scene
 from natlab.sandbox.netns import in_namespace
+from natlab.sandbox.streams import lost_output
+from natlab.sandbox.threads import in_words
 from natlab.testbed.files import CAPTURE_FILE
 
 if TYPE_CHECKING:
@@ -209,10 +212,19 @@ def begin_faults(faults: Sequence[Scheduled]) -> None:
 def end_faults() -> FaultsTold:
     """Inject no more; tell what came of those that were begun."""
     schedules, _lab().schedules = _lab().schedules, []
-    errors = tuple(str(error) for schedule in schedules for error in schedule.stop())
+    errors = tuple(
+        str(error) if isinstance(error, LabError | NatTraversalError) else in_words(error)
+        for schedule in schedules
+        for error in schedule.stop()
+    )
     injected = tuple(each for schedule in schedules for each in schedule.injected)
     missed = tuple(each for schedule in schedules for each in schedule.missed)
     return FaultsTold(injected, missed, errors)
+
+
+def faults_failed() -> bool:
+    """Whether one of those that were begun could not be."""
+    return any(schedule.failed for schedule in _lab().schedules)
 
 
 def inject(fault: Fault) -> Injected:
@@ -256,6 +268,11 @@ def packets() -> tuple[Packet, ...]:
     return _lab().bed.capture.packets
 
 
+def output_lost() -> str | None:
+    """`natlab.sandbox.streams.lost_output`, of what programs said."""
+    return lost_output()
+
+
 def prompt() -> None:
     """Mininet's own command line, until the user leaves it."""
     _lab().network.prompt()
@@ -275,9 +292,7 @@ def _teller(name: str) -> Callable[[Line], None]:
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
 
     def tell(line: Line) -> None:
-        # The reader of our output may have gone (`| head`); the programs go on.
-        with suppress(OSError):
-            print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
+        print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
 
     return tell
 

@@ -16,7 +16,7 @@ import pytest
 
 from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError, ProgramError
-from natlab.faults.grammar import parse_action, parse_fault
+from natlab.faults.grammar import Fault, Injected, parse_action, parse_fault
 from natlab.presets import preset
 from natlab.sandbox.netns import in_namespace, udp_socket
 from tests.lab import warm
@@ -441,3 +441,24 @@ def _failing_schedule(directory: Path) -> None:
 def test_a_fault_that_fails_is_an_error_of_the_schedule(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="work: ended before, with status 0"):
         warm.call(_TIMEOUT, _failing_schedule, tmp_path)
+
+
+def _schedule_whose_thread_breaks(directory: Path) -> list[str]:
+    from natlab.faults.inject import Faults
+    from natlab.faults.schedule import Schedule
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
+
+    class Broken(Faults):
+        def inject(self, fault: Fault) -> Injected:
+            raise ZeroDivisionError(f"of {fault}")
+
+    with two_nats_network("full-cone", "none") as network, Programs(directory) as programs:
+        schedule = Schedule(Broken(network, programs), [parse_fault("at=0s:link-down host_a")])
+        schedule.__enter__().wait(timeout=1000)
+        return [repr(error) for error in schedule.stop()]
+
+
+def test_whatever_breaks_a_fault_is_an_error_of_the_schedule(tmp_path: Path) -> None:
+    told = warm.call(_TIMEOUT, _schedule_whose_thread_breaks, tmp_path)
+    assert told == ["ZeroDivisionError('of link-down host_a')"]

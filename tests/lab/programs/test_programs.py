@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import ProgramError
-from natlab.programs.programs import Program, Programs
+from natlab.programs.programs import Line, Program, Programs
 from tests.lab import warm
 
 _TIMEOUT = 40.0
@@ -107,6 +107,43 @@ def test_an_early_end_is_told_with_the_last_lines(tmp_path: Path) -> None:
 def test_a_line_that_does_not_come_in_time_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match=r"waited 0\.3 s in vain for a line like 'ready'"):
         warm.call(_TIMEOUT, _wait_for_line, tmp_path, "sleep 100", "ready", 0.3)
+
+
+class _BrokenError(BaseException):
+    """Not even an `Exception`."""
+
+
+def _read_by_a_thread_that_breaks(directory: Path, wait: str) -> str:
+    def tell(_line: Line) -> None:
+        raise _BrokenError("of this test's making")
+
+    try:
+        with _Node(directory) as (node, programs):
+            program = programs.start(
+                "program", shell("echo word; exec sleep 1000"), node, tell=tell
+            )
+            if wait == "end":
+                program.wait(timeout=1000)
+            elif wait == "line":
+                program.wait_for_line("more", timeout=1000)
+            elif wait == "terminate":
+                program.wait_until(lambda: program.exit_status is not None, "", timeout=1000)
+                assert program.terminate() == -signal.SIGKILL
+    except ProgramError as error:
+        return str(error)
+    return "nobody was told"
+
+
+@pytest.mark.parametrize("wait", ["end", "line", "terminate", "nobody"])
+def test_a_reader_that_breaks_ends_the_program_and_every_wait_for_it(
+    wait: str, tmp_path: Path
+) -> None:
+    told = warm.call(_TIMEOUT, _read_by_a_thread_that_breaks, tmp_path, wait)
+    assert told == (
+        "program: the lab failed to read its output (_BrokenError: of this test's making);"
+        " it was killed; its last lines:\n  word"
+    )
+    assert (tmp_path / "program.stdout").read_bytes() == b"word\n"
 
 
 def _bound(directory: Path) -> tuple[bool, bool]:

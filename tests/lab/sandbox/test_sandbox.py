@@ -57,6 +57,14 @@ def _return_without_copy() -> object:
     return threading.Lock()
 
 
+def _wait_for_a_thread_that_breaks() -> None:
+    def work() -> None:
+        raise ZeroDivisionError("of this test's making")
+
+    threading.Thread(target=work, name="of a library").start()
+    threading.Event().wait()
+
+
 def _die() -> None:
     os._exit(3)
 
@@ -354,3 +362,20 @@ def test_a_sandbox_that_breaks_ends_at_once_though_threads_go_on_in_it() -> None
         pytest.raises(SandboxError, match=r"ended before _leave_a_thread_behind did, .* status 1"),
     ):
         box.call(20, _leave_a_thread_behind)
+
+
+def test_a_thread_that_nobody_hears_ends_the_sandbox_and_the_wait_for_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SandboxError, match="ended before _wait_for_a_thread_that_breaks did"):
+        sandbox.call(50, _wait_for_a_thread_that_breaks)
+    words = capfd.readouterr().err
+    assert "the thread of a library ended early" in words
+    assert "ZeroDivisionError: of this test's making" in words
+
+
+def test_a_thread_that_nobody_hears_ends_a_call_apart_and_only_that() -> None:
+    with sandbox.Sandbox() as box:
+        with pytest.raises(SandboxError, match="ended without an answer, exit status 1"):
+            box.call_apart(50, _wait_for_a_thread_that_breaks)
+        assert box.call_apart(50, _add, 1, 2) == 3

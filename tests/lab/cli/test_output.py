@@ -1,0 +1,130 @@
+"""What becomes of a command when its output cannot be shown: files and exit status stay what they were."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from natlab.cli.run import RunStatus
+from tests import ROOT
+
+_ASCII = {
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii:strict",
+}
+_PAIR = "run --nat-a none --nat-b none"
+_FULL = "error: cannot write the output: No space left on device"
+
+
+def _lab(
+    arguments: str, redirection: str = "", **environment: str
+) -> tuple[int, list[str], list[str]]:
+    """The exit status of the lab itself, whatever it is piped into; lines of stdout and of stderr."""
+    lab = shlex.join([sys.executable, "-m", "lab"])
+    done = subprocess.run(
+        ["bash", "-c", f"{lab} {arguments} {redirection}; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    out, err = (text.decode(errors="replace").splitlines() for text in (done.stdout, done.stderr))
+    return done.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("of") / "one"
+    status, _, words = _lab(f"matrix --nat none --report {directory} 2>&1 | head -1")
+    assert (status, words) == (0, [])
+    return directory
+
+
+def test_a_matrix_whose_reader_goes_away_writes_its_report_and_keeps_its_verdict(
+    report: Path,
+) -> None:
+    assert {path.name for path in report.iterdir()} >= {
+        "index.html",
+        "report.json",
+        "junit.xml",
+        "summary.md",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verdict"),
+    [
+        ("compare {0} {0}", 0),
+        ("rules symmetric", 0),
+        ("rules no-such-nat", 2),
+        ("doctor", 0),
+        (f"{_PAIR} --report {{1}}", 0),
+        (f"{_PAIR} --report {{1}} --a \"sh -c 'echo one; echo two >&2; exit 7'\"", 7),
+        ("topology two_nats", 0),
+        ("topology two_nats --report {1} --on \"host_a=sh -c 'echo word; exit 7'\"", 7),
+        ("conformance full-cone", 0),
+        ("shell", 2),
+        ("--help", 0),
+    ],
+)
+def test_the_status_is_the_verdict_whoever_reads(
+    arguments: str, verdict: int, report: Path, tmp_path: Path
+) -> None:
+    command = arguments.format(report, tmp_path / "run")
+    if arguments == "shell" and _lab("shell")[0] == 0:
+        verdict = 0  # somebody's lab stands on this machine
+    for redirection in ("| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"):
+        assert _lab(command, redirection)[0] == verdict, redirection
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("rules symmetric", 3),
+        ("compare {0} {0}", 3),
+        ("--help", 3),
+        (f"{_PAIR} --report {{1}} --a 'echo word'", RunStatus.LAB_FAILED),
+        (f"{_PAIR} --report {{1}} --a \"sh -c 'echo word; exit 7'\"", 7),
+    ],
+)
+def test_a_full_disk_is_told_and_is_no_success(
+    arguments: str, status: int, report: Path, tmp_path: Path
+) -> None:
+    command = arguments.format(report, tmp_path / "run")
+    found, _, words = _lab(command, ">/dev/full")
+    assert (found, [line for line in words if line.startswith("error")]) == (status, [_FULL])
+
+
+def test_octets_are_kept_as_they_came_and_shown_as_the_locale_can(tmp_path: Path) -> None:
+    program = r"sh -c 'printf \"caf\\351 \\303\\227\\n\"; echo after; exit 3'"
+    command = f'{_PAIR} --report {tmp_path} --a "{program}"'
+    status, shown, words = _lab(command, **_ASCII)
+    assert (status, shown) == (3, ["host_a | caf? x", "host_a | after"]), words
+    assert (tmp_path / "host_a.stdout").read_bytes() == b"caf\xe9 \xc3\x97\nafter\n"
+
+
+@pytest.mark.parametrize("command", ["doctor", "rules cgnat", "topology two_nats", "--help"])
+def test_commands_work_in_a_locale_without_their_characters(command: str) -> None:
+    status, shown, words = _lab(command, **_ASCII)
+    assert (status, words) == (0, [])
+    assert shown
+    assert all(line.isascii() for line in shown)
+
+
+def test_a_report_has_names_that_are_no_text(tmp_path: Path) -> None:
+    directory = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    quoted = f"\"$(printf '{tmp_path}/caf\\351')\""
+    status, shown, words = _lab(f"matrix --nat none --report {quoted}", **_ASCII)
+    assert status == 0, words
+    assert "none x none: connected in round 1" in words[0]
+    assert "caf" in (Path(directory) / "index.html").read_text(encoding="utf-8")
+    assert shown[-1].endswith("/caf?/index.html")
