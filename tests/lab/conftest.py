@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
 from tests.lab import warm
+
+_FIRST = tuple(Path(__file__).parent / room for room in ("testbed", "matrix", "cli"))
+"""Where tests are long. None of them may begin when all others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(item.path.is_relative_to(room) for room in _FIRST))
 
 
 @pytest.fixture(scope="session")

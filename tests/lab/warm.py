@@ -18,9 +18,14 @@ _warm: list[Sandbox] = []
 
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """What ``function(*args, **kwargs)`` returns or raises, as `Sandbox.call_apart`."""
+    return sandbox().call_apart(timeout, function, *args, **kwargs)
+
+
+def sandbox() -> Sandbox:
+    """The one sandbox of this process, started when it is first asked for."""
     if not _warm:
         _warm.append(Sandbox())
-    return _warm[0].call_apart(timeout, function, *args, **kwargs)
+    return _warm[0]
 
 
 def close() -> None:

@@ -79,6 +79,8 @@ class ModelNat:
         self._next_port = _PORTS[0]
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
         self._booked: dict[tuple[int, Endpoint], float] = {}
+        self._kept_from = -inf
+        """Nothing that is kept was used before this moment."""
 
     def outbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint:
         """The source that a packet from inside has outside. `now` is in seconds and never falls."""
@@ -176,10 +178,15 @@ class ModelNat:
 
     def _expire(self, now: float) -> None:
         oldest = now - self._timeout
+        if oldest <= self._kept_from:
+            return
         self._booked = {key: used for key, used in self._booked.items() if used >= oldest}
         self._mappings = {key: held for key, held in self._mappings.items() if held.used >= oldest}
         for held in self._mappings.values():
             held.permitted = {key: used for key, used in held.permitted.items() if used >= oldest}
+        kept = [*self._booked.values(), *(held.used for held in self._mappings.values())]
+        kept += [used for held in self._mappings.values() for used in held.permitted.values()]
+        self._kept_from = min(kept, default=now)
 
 
 def _touch(mapping: _Mapping, key: _Key, now: float, refreshes: bool) -> None:

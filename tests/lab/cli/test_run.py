@@ -15,8 +15,10 @@ import pytest
 from natlab.cli.run import RunStatus
 from natlab.sandbox import sandbox
 from tests import ROOT
+from tests.lab.cli.refusals import refused
 
-_RUN = (sys.executable, "-m", "lab", "run", "--nat-a", "full-cone", "--nat-b", "symmetric")
+_PAIR = ("run", "--nat-a", "full-cone", "--nat-b", "symmetric")
+_RUN = (sys.executable, "-m", "lab", *_PAIR)
 
 
 def _run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -114,10 +116,6 @@ def test_a_server_that_ends_early_is_mentioned(tmp_path: Path) -> None:
         ),
         (("--a", "sleep 1000", "--timeout", "1"), 124, "host_a still ran after 1 s"),
         (("--a", ""), 2, "an empty command: name a program"),
-        (("--a", "echo 'x"), 2, 'cannot read the command "echo \'x": No closing quotation'),
-        (("--b", "true", "--ready", "x"), 2, "--ready is about the server's command: add --server"),
-        (("--b", "true", "--until", "a"), 2, "--until a needs --a"),
-        (("--timeout", "9"), 2, "--timeout is for commands: add --server, --a or --b"),
         (
             ("--a", "true", "--report", "/proc/1/nowhere"),
             125,
@@ -133,10 +131,43 @@ def test_what_goes_wrong_is_one_clear_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_variable_that_a_node_lacks_is_named(tmp_path: Path) -> None:
-    done = _run(tmp_path, "--server", "echo $LAB_PEER")
-    assert done.returncode == 2
-    assert _errors(done)[0].startswith("error: there is no $LAB_PEER here: there are LAB_A, LAB_B,")
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("--a", "echo 'x"), 'cannot read the command "echo \'x": No closing quotation'),
+        (("--b", "true", "--ready", "x"), "--ready is about the server's command: add --server"),
+        (("--b", "true", "--until", "a"), "--until a needs --a"),
+        (("--timeout", "9"), "--timeout is for commands: add --server, --a or --b"),
+        (
+            ("--fault", "at=1s:nat-reboot nat_a"),
+            "--fault is for commands: add --server, --a or --b",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_with_one_clear_line(
+    options: tuple[str, ...], error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, *_PAIR, "--report", str(tmp_path), *options) == f"error: {error}"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--server", "echo $LAB_PEER"), "there is no $LAB_PEER here: there are LAB_A, LAB_B,"),
+        (
+            ("--a", "true", "--fault", "at=1s:explode"),
+            "argument --fault: fault 'at=1s:explode': unknown action 'explode'",
+        ),
+        (
+            ("--a", "true", "--fault", "at=1s:nat-reboot host_a"),
+            "host_a is no NAT: choose from nat_a, nat_b",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_answered_with_those_there_are(
+    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, *_PAIR, "--report", str(tmp_path), *options)
 
 
 def _interrupt(directory: Path, to_group: bool) -> tuple[int, str]:
@@ -225,8 +256,6 @@ def test_faults_happen_at_their_moments_and_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "status", "words"),
     [
-        ("at=1s:explode", 2, "argument --fault: fault 'at=1s:explode': unknown action 'explode'"),
-        ("at=1s:nat-reboot host_a", 2, "host_a is no NAT: choose from nat_a, nat_b"),
         ("at=600s:nat-reboot nat_a", 125, "ended before these faults: at=600s:nat-reboot nat_a"),
         ("at=0s:expire nat_a host_a", 125, "nat_a has no mapping of host_a that could expire"),
     ],
@@ -238,11 +267,6 @@ def test_a_fault_that_cannot_be_is_one_clear_line(
     done = _run(tmp_path, "--a", command, "--fault", fault)
     (error,) = _errors(done)
     assert (done.returncode, words in error) == (status, True), error
-
-
-def test_faults_are_for_commands(tmp_path: Path) -> None:
-    done = _run(tmp_path, "--fault", "at=1s:nat-reboot nat_a")
-    assert _errors(done) == ["error: --fault is for commands: add --server, --a or --b"]
 
 
 def test_the_documentation_lists_every_variable_and_every_status(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.lab.cli.refusals import refused
 from tests.lab.network.test_topology_file import OWN
 
 _TOPOLOGY = (sys.executable, "-m", "lab", "topology")
@@ -148,38 +149,51 @@ def test_ctrl_c_keeps_what_was_captured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["pentagon"], "unknown topology 'pentagon'"),
+        (["pentagon", "--on", "host_1=true"], "unknown topology 'pentagon'"),
+        (["star", "--on", "host_9=true"], "there is no node 'host_9': choose from host_1"),
+        (["star", "--on", "host_1"], "'host_1' names no program on a node: give NODE=CMD"),
+        (["star", "--on", "host_1=echo 'x"], "cannot read the command"),
+        (["star", "--on", "host_1=echo $LAB_PEER"], "there is no $LAB_PEER here: there are"),
+        (["star", "--fault", "at=0s:link-down host_1"], "--fault is for commands: add --on"),
+        (["star", "--delay", "1ms"], "links have conditions for commands: add --on"),
+        (["star", "--on", "host_1=true", "--until", "host_2"], "--until host_2: choose from"),
+        (["star", "--on", "host_1=true", "--ready", "x"], "--ready is about the server's comma"),
+        (
+            ["star", "--on", "host_1=true", "--fault", "at=0s:link-down x"],
+            "no node or interface",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_with_one_clear_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], words: str
+) -> None:
+    line = refused(capsys, "topology", *options, "--report", str(tmp_path))
+    assert line.startswith("error: ")
+    assert words in line
+
+
+@pytest.mark.parametrize(
     ("options", "status", "words"),
     [
-        (["pentagon"], 2, "unknown topology 'pentagon'"),
-        (["pentagon", "--on", "host_1=true"], 2, "unknown topology 'pentagon'"),
-        (["star", "--on", "host_9=true"], 2, "there is no node 'host_9': choose from host_1"),
         (["star", "--on", "host_1"], 2, "'host_1' names no program on a node: give NODE=CMD"),
-        (["star", "--on", "host_1=echo 'x"], 2, "cannot read the command"),
-        (["star", "--on", "host_1=echo $LAB_PEER"], 2, "there is no $LAB_PEER here: there are"),
         (
             ["star", "--on", "host_1=nonsense-x"],
             127,
             "--on host_1: there is no program nonsense-x here",
         ),
         (["star", "--on", "host_1=sleep 9", "--timeout", "0.2"], 124, "still ran after 0.2 s"),
-        (["star", "--fault", "at=0s:link-down host_1"], 2, "--fault is for commands: add --on"),
-        (["star", "--delay", "1ms"], 2, "links have conditions for commands: add --on"),
-        (["star", "--on", "host_1=true", "--until", "host_2"], 2, "--until host_2: choose from"),
-        (["star", "--on", "host_1=true", "--ready", "x"], 2, "--ready is about the server's comma"),
         (
             ["star", "--on", "server=false", "--ready", "up"],
             125,
             "server: ended with exit status 1 before a line like 'up'",
         ),
-        (
-            ["star", "--on", "host_1=true", "--fault", "at=0s:link-down x"],
-            2,
-            "no node or interface",
-        ),
         (["star", "--on", "host_1=true", "--fault", "at=9s:link-up host_1"], 125, "ended before"),
     ],
 )
-def test_what_cannot_be_is_one_clear_line(
+def test_what_goes_wrong_is_one_clear_line(
     tmp_path: Path, options: list[str], status: int, words: str
 ) -> None:
     ended, _, errors = _run(tmp_path, *options)

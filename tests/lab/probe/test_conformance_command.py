@@ -12,11 +12,12 @@ from natlab.cli.main import Exit, main
 from natlab.presets import preset
 from natlab.probe import conformance_table
 from natlab.probe.conformance import EVERY, Conformance, Finding, examine
+from tests.lab import warm
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_nat_is_what_it_says(name: str) -> None:
-    found = examine(name)
+    found = examine(name, warm=warm.sandbox())
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
     assert len(found.findings) == (2 if name in {"udp-blocked", "tcp-only"} else 12)
@@ -45,7 +46,7 @@ def test_a_nat_is_what_it_says(name: str) -> None:
     ],
 )
 def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: set[str]) -> None:
-    found = examine(name, really)
+    found = examine(name, really, warm=warm.sandbox())
     assert found.error is None
     assert {finding.claim for finding in found.findings if not finding.holds} == broken
     assert not found.ok

@@ -22,7 +22,7 @@ from natlab.behavior import NINE
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.presets import PRESETS, REAL_WORLD
 from natlab.programs.programs import Program
-from natlab.sandbox import sandbox
+from tests.lab import warm
 from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a
 
 _STUN_PORT = 3478
@@ -83,7 +83,7 @@ def _read(judge: Program) -> Verdict:
 def _judge_a(
     directory: Path, name: str, iptables: str = "", *, to_oneself: bool = False
 ) -> Verdict:
-    verdicts = sandbox.call(55, _judge, directory, (name, "none"), iptables, to_oneself)
+    verdicts = warm.call(55, _judge, directory, (name, "none"), iptables, to_oneself)
     return verdicts[0]
 
 
@@ -150,7 +150,7 @@ _SAID = {
 def test_the_judge_of_rfc_3489_agrees_as_far_as_its_method_goes(
     pair: tuple[str, str], tmp_path: Path
 ) -> None:
-    verdicts = sandbox.call(55, _judge, tmp_path, pair, "", False)
+    verdicts = warm.call(55, _judge, tmp_path, pair, "", False)
     assert verdicts == tuple(_SAID[name] for name in pair)
 
 

@@ -283,27 +283,26 @@ def test_a_topology_of_ones_own_keeps_its_files_when_a_test_in_it_fails(
     assert "gate: APDM+APDF" in found["probes.txt"].read_text()
 
 
-@pytest.mark.parametrize(
-    ("topology", "complaint"),
-    [
-        ("pentagon", "unknown topology 'pentagon': choose from two_nats"),
-        ("star,peers=0", "0 peers cannot be around one router: give 1 to 250"),
-        ("star,nats=cone", "unknown NAT 'cone': choose from none"),
-        ("own.py", "there is no topology file own.py"),
-    ],
-)
-def test_a_topology_that_cannot_be_is_one_clear_line(
-    topology: str, complaint: str, pytester: pytest.Pytester
-) -> None:
-    source = f"""
-        import pytest
-        @pytest.mark.nat_topology({topology!r})
-        def test_it(nat_lab): pass
-    """
-    outcomes, result = _run(pytester, source)
-    assert outcomes == {"errors": 1}
-    assert any(line.startswith(complaint) for line in result.outlines), result.stdout.str()
-    assert "Traceback" not in result.stdout.str()
+def test_a_topology_that_cannot_be_is_one_clear_line(pytester: pytest.Pytester) -> None:
+    complaints = {
+        "pentagon": "unknown topology 'pentagon': choose from two_nats",
+        "star,peers=0": "0 peers cannot be around one router: give 1 to 250",
+        "star,nats=cone": "unknown NAT 'cone': choose from none",
+        "own.py": "there is no topology file own.py",
+    }
+    outcomes, result = _run(
+        pytester,
+        "import pytest\n"
+        + "".join(
+            f"@pytest.mark.nat_topology({topology!r})\ndef test_{number}(nat_lab): pass\n"
+            for number, topology in enumerate(complaints)
+        ),
+    )
+    assert outcomes == {"errors": len(complaints)}
+    said = re.split(r"^_+ ERROR at setup of .* _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
+    for complaint, words in zip(complaints.values(), said, strict=True):
+        assert any(line.startswith(complaint) for line in words.splitlines()), words
+        assert "Traceback" not in words
 
 
 def test_without_namespaces_a_test_fails_with_the_reason(
@@ -320,29 +319,24 @@ def test_without_namespaces_a_test_fails_with_the_reason(
     )
 
 
-@pytest.mark.parametrize(
-    ("mark", "complaint"),
-    [
-        ("nat_pairs(('cone', 'none'))", "unknown NAT 'cone'"),
-        ("nat_pairs('none', 'none')", "not pairs of NATs"),
-        ("nat_pairs()", "not pairs of NATs"),
-        ("nat_pairs(every=['none'], except_for=[])", "not pairs of NATs"),
-        ("nat_topology()", "not topologies"),
-        ("nat_topology(4)", "not topologies"),
-        ("nat_topology('star', peers=4)", "not topologies"),
-    ],
-)
-def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(
-    mark: str, complaint: str, pytester: pytest.Pytester
-) -> None:
-    source = f"""
-        import pytest
-        @pytest.mark.{mark}
-        def test_it(nat_lab): pass
-    """
-    outcomes, result = _run(pytester, source)
-    assert outcomes == {"errors": 1}
-    assert complaint in result.stdout.str()
+def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(pytester: pytest.Pytester) -> None:
+    complaints = {
+        "nat_pairs(('cone', 'none'))": "unknown NAT 'cone'",
+        "nat_pairs('none', 'none')": "not pairs of NATs",
+        "nat_pairs()": "not pairs of NATs",
+        "nat_pairs(every=['none'], except_for=[])": "not pairs of NATs",
+        "nat_topology()": "not topologies",
+        "nat_topology(4)": "not topologies",
+        "nat_topology('star', peers=4)": "not topologies",
+    }
+    for number, mark in enumerate(complaints):
+        source = f"import pytest\n@pytest.mark.{mark}\ndef test_it(nat_lab): pass\n"
+        pytester.makepyfile(**{f"test_mark_{number}": source})
+    outcomes, result = _run(pytester, "def test_of_no_lab(): pass")
+    assert outcomes == {"errors": len(complaints)}
+    said = re.split(r"^_+ ERROR collecting .* _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
+    for complaint, words in zip(complaints.values(), said, strict=True):
+        assert complaint in words
 
 
 _FLOOD = """

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rooms import cycles, imports, room_of, rooms
+from scripts import rooms as source
+from scripts.rooms import Graph, cycles, room_of
 from tests import ROOT
 
 FOLDERS = {"nat_traversal": ROOT / "nat_traversal", "natlab": ROOT / "lab" / "natlab"}
@@ -70,6 +71,21 @@ IMPURE = {
 LAB_MAY_USE = {"errors", "arguments", "wire"}
 
 
+@cache
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(source.imports(path))
+
+
+@cache
+def rooms(folder: Path) -> Graph:
+    return source.rooms(folder)
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -84,7 +100,7 @@ def room(path: Path) -> tuple[str, str]:
 
 def says_pure(path: Path) -> bool:
     """Whether the module's docstring claims it."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(syntax(path)) or ""
     return "Pure" in text.split("\n\n", maxsplit=1)[0]
 
 
@@ -124,7 +140,7 @@ def test_pure_module_has_no_clock_no_socket_no_files_no_threads(path: Path) -> N
 @pytest.mark.parametrize("path", PURE, ids=name_of)
 def test_pure_module_takes_chance_only_from_its_caller(path: Path) -> None:
     """`random.Random` as a type is all that it may use of the module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = syntax(path)
     used = {
         node.attr
         for node in ast.walk(tree)
@@ -209,7 +225,7 @@ def test_mininet_and_scapy_have_their_places(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_first_line_says_the_one_job(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(syntax(path)) or ""
     first = text.split("\n", maxsplit=1)[0]
     assert len(first) > 20, "a module's docstring begins with one line that says its job"
 
