@@ -31,8 +31,7 @@ Local = LocalAddress | None
 
 def open_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:  # noqa: S104
     """A non-blocking UDP socket bound to an IP address and port. Raises `UsageError` if it cannot be."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -42,6 +41,11 @@ def open_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:  # noqa: S1
         sock.close()
         raise UsageError(bind_problem("UDP", host, port, error)) from error
     return sock
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The family of an IP address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def bind_problem(transport: str, host: str, port: int, error: OSError) -> str:

@@ -17,6 +17,7 @@ from nat_traversal.aio.packet_io import (
     AnsweringSocket,
     bind_problem,
     endpoint_of,
+    family_of,
     file_limit,
 )
 from nat_traversal.errors import UsageError, WireError
@@ -182,7 +183,7 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
     """The same port number for TCP and UDP."""
     for attempts_left in reversed(range(20)):
         # asyncio turns Nagle's delay off, which costs a round trip, only where it is told the protocol.
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tcp.bind((host, port))
