@@ -83,6 +83,15 @@ def test_no_sentence_begins_with_a_headless_clause(name: str) -> None:
     assert not [found for block in prose(name) for found in _HEADLESS.findall(block)]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    tops = "lab|natlab|nat_traversal|tests|scripts|docs|deploy|examples"
+    named = re.findall(rf"`((?:{tops})/[\w/.-]*)`", (ROOT / name).read_text(encoding="utf-8"))
+    assert not [
+        path for path in named if not any((top / path).exists() for top in (ROOT, ROOT / "lab"))
+    ]
+
+
 def test_every_page_of_the_documentation_is_linked() -> None:
     linked = {
         (page.parent / link.partition("#")[0]).resolve()
