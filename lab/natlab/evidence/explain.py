@@ -12,7 +12,8 @@ from nat_traversal.wire.behavior import Filtering
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
 from natlab.evidence.journey import SIDES, Fate, Passage
-from natlab.evidence.trace import Round, Trace, hello_of
+from natlab.evidence.methods.ordered_hello_round import Round, hello_of
+from natlab.evidence.trace import Trace
 from natlab.presets import preset
 
 _NAT_OF = {side.host: side.nat for side in SIDES}

@@ -6,78 +6,15 @@ about itself.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import inf
 
 from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SIDES, Passage, decode, follow_all
+from natlab.evidence.methods.ordered_hello_round import Round, rounds_of
 from natlab.oracle.outcome import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """All that carries one round's token. `confirms` and `data` as well as `hellos` are in order."""
-
-    attempt: int
-    number: int
-    token: bytes
-    hellos: tuple[Passage, ...]
-    confirms: tuple[Passage, ...]
-    data: tuple[Passage, ...]
-
-    def first(self, step: int) -> Passage | None:
-        """The first transmission of HELLO `step`, whoever sent it."""
-        return next((hello for hello in self.hellos if hello_of(hello).step == step), None)
-
-    @property
-    def arrival(self) -> Passage | None:
-        """The first HELLO 3 that arrived."""
-        return next(
-            (hello for hello in self.hellos if hello_of(hello).step == 3 and hello.is_delivered),
-            None,
-        )
-
-    @property
-    def conclusion(self) -> Passage | None:
-        """The packet whose arrival gave the second host its proof; None until both have theirs."""
-        proofs: dict[str, Passage] = {}
-        for passage in sorted((*self.hellos, *self.confirms), key=lambda each: each.arrived or inf):
-            if self.proves(passage):
-                proofs.setdefault(passage.receiver, passage)
-        return list(proofs.values())[1] if len(proofs) == 2 else None
-
-    def proves(self, passage: Passage) -> bool:
-        """It tells its receiver that it is heard, and came from where that had sent what was heard.
-
-        That is HELLO 2 for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
-        (`docs/protocol.md`).
-        """
-        heard: list[Passage] = []
-        match passage.datagram:
-            case datagrams.Hello(step=3, heard=True):
-                heard = [hello for hello in self.hellos if hello_of(hello).step == 2]
-            case datagrams.Confirm(copy=copy):
-                asked = (3, copy)
-                heard = [h for h in self.hellos if (hello_of(h).step, hello_of(h).copy) == asked]
-                heard += self.confirms
-        return passage.is_delivered and any(
-            (each.sender, each.destination) == (passage.receiver, passage.translated)
-            for each in heard
-        )
-
-    @property
-    def data_crossed(self) -> frozenset[str]:
-        """The hosts that have received application datagrams."""
-        return frozenset(passage.receiver for passage in self.data if passage.is_delivered)
-
-    @property
-    def is_connected(self) -> bool:
-        """Both hosts have had proof, and application datagrams crossed both ways."""
-        return self.conclusion is not None and len(self.data_crossed) == 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,50 +104,11 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
     ordered = sorted(packets, key=lambda packet: packet.time)
     passages = follow_all(ordered)
     return Trace(
-        rounds=tuple(_rounds(passages)),
+        rounds=tuple(rounds_of(passages)),
         announces=tuple(p for p in passages if isinstance(p.datagram, datagrams.Announce)),
         said=tuple(_said(ordered)),
         strangers=tuple(_strangers(ordered, passages)),
     )
-
-
-def hello_of(passage: Passage) -> datagrams.Hello:
-    """The HELLO that `passage` carries."""
-    assert isinstance(passage.datagram, datagrams.Hello)
-    return passage.datagram
-
-
-def confirm_of(passage: Passage) -> datagrams.Confirm:
-    """The CONFIRM that `passage` carries."""
-    assert isinstance(passage.datagram, datagrams.Confirm)
-    return passage.datagram
-
-
-def _rounds(passages: Iterable[Passage]) -> Iterator[Round]:
-    """One `Round` for each token and round number, in order of their first HELLO."""
-    hellos: dict[tuple[bytes, int], list[Passage]] = {}
-    confirms: dict[bytes, list[Passage]] = defaultdict(list)
-    data: dict[bytes, list[Passage]] = defaultdict(list)
-    for passage in passages:
-        match passage.datagram:
-            case datagrams.Hello(token=token, round=number):
-                hellos.setdefault((token, number), []).append(passage)
-            case datagrams.Confirm(token=token):
-                confirms[token].append(passage)
-            case datagrams.Data(tag=tag) | datagrams.Fragment(tag=tag):
-                data[tag].append(passage)
-    attempt = previous = 0
-    for (token, number), group in hellos.items():
-        attempt += previous == 0 or number <= previous
-        previous = number
-        yield Round(
-            attempt,
-            number,
-            token,
-            tuple(group),
-            tuple(confirms[token]),
-            tuple(data[datagrams.tag_of(token)]),
-        )
 
 
 def _said(packets: list[Packet]) -> Iterator[Said]:

@@ -12,7 +12,8 @@ from nat_traversal.wire import messages
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.check import Check
 from natlab.evidence.journey import SIDES, Passage
-from natlab.evidence.trace import Round, Trace, confirm_of, hello_of
+from natlab.evidence.methods.ordered_hello_round import Round, confirm_of, hello_of
+from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import ROUNDS
 
 _HOSTS = tuple(side.host for side in SIDES)
