@@ -159,17 +159,19 @@ class ModelNat:
             case PortAllocation.RANDOM:
                 return self._random_port(destination, _PORTS)
             case PortAllocation.SEQUENTIAL:
-                while self._at(self._next_port) is not None:
-                    self._next_port += 1
-                self._next_port += 1
-                return self._next_port - 1
+                port = self._first_free(_PORTS, self._next_port - _PORTS[0], destination)
+                self._next_port = port + 1
+                return port
             case PortAllocation.BLOCK_PER_HOST:
                 first = _BLOCK * int(source.address.rpartition(".")[2])
                 return self._random_port(destination, range(first, first + _BLOCK))
 
     def _random_port(self, destination: Endpoint, ports: range) -> int:
+        return self._first_free(ports, self._rng.randrange(len(ports)), destination)
+
+    def _first_free(self, ports: range, start: int, destination: Endpoint) -> int:
+        """From index `start` on, and around."""
         taken = {held.port for held in self._mappings.values()}
-        start = self._rng.randrange(len(ports))
         for offset in range(len(ports)):
             port = ports[(start + offset) % len(ports)]
             if port not in taken and (port, destination) not in self._booked:

@@ -7,23 +7,37 @@ lifetime that one can wait for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import Hairpin, Mapping, PortAllocation, Refresh
-from natlab.behavior import NINE, NatBehavior, Protocols
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
+from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited
 from natlab.errors import LabError, SandboxUnavailableError
 from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
+from natlab.probe.errors import Errors
+from natlab.probe.fill import WANTED, fill
 from natlab.probe.lifetimes import measure
 from natlab.probe.observe import Observation, observe
-from natlab.probe.sockets import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, one_cpu
+from natlab.probe.sockets import (
+    BOTH_OTHER,
+    SAME_ADDRESS,
+    SAME_ENDPOINT,
+    Exchange,
+    Host,
+    Outside,
+    endpoint,
+    one_cpu,
+)
 from natlab.sandbox import sandbox
 
 if TYPE_CHECKING:
@@ -38,13 +52,16 @@ EVERY = (
     *("ADM+EIF+hairpin-external-source", "APDM+EIF+hairpin-external-source"),
     "APDM+APDF+hairpin-internal-source",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
+    "APDM+APDF+absolute",
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 LIFETIME = 2
 """Seconds that the mappings live whose end is waited for."""
+LATE = 3.0
+"""Seconds after a datagram when errors about it come: as long as Linux asks for a neighbour in vain."""
 TOLERANCE = 0.1
 _TIMEOUT = 120.0
-_FRESH = 5
+_FRESH, _OWN_PORTS = 5, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +94,15 @@ class Conformance:
 
 
 def examine(
-    name: str, really: str | None = None, warm: sandbox.Sandbox | None = None
+    name: str,
+    really: str | None = None,
+    warm: sandbox.Sandbox | None = None,
+    *,
+    filled: bool = True,
 ) -> Conformance:
     """Ask everything of the NAT that `name` is, or of `really` what `name` claims.
+
+    It is `filled` to its last port, which takes most of the time, unless told otherwise.
 
     In a sandbox of its own, or apart from what else goes on in a `warm` one. Raises `UsageError` for a name that is none, or that is no NAT.
     """
@@ -88,7 +111,7 @@ def examine(
         raise UsageError(f"{name} is no NAT: there is nothing to ask")
     try:
         call = warm.call_apart if warm else sandbox.call
-        findings, lived = call(_TIMEOUT, _examine, name, really or name)
+        findings, lived = call(_TIMEOUT, _examine, name, really or name, filled)
     except SandboxUnavailableError:
         raise
     except LabError as error:
@@ -115,7 +138,7 @@ def examine_all(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _examine(name: str, really: str) -> tuple[list[Finding], float | None]:
+def _examine(name: str, really: str, is_filled: bool) -> tuple[list[Finding], float | None]:
     """Runs in a sandbox."""
     from natlab.network.network import standing  # noqa: PLC0415 - only a sandbox imports Mininet
     from natlab.topologies.shared_nat import SharedNat  # noqa: PLC0415
@@ -125,20 +148,42 @@ def _examine(name: str, really: str) -> tuple[list[Finding], float | None]:
     assert loaded is not None
     lifetime = LIFETIME if loaded.lifetime == behavior.lifetime else loaded.lifetime
     hurried = str(replace(loaded, lifetime=lifetime))
-    with standing(SharedNat(hosts=2, nat_a=really, nat_b=hurried)) as network:
+    with standing(SharedNat(hosts=3, nat_a=really, nat_b=hurried)) as network:
         server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
+        hosts = [_host(network, host) for host in ("host_a1", "host_a2", "host_a3")]
+        filled = (
+            [*_filled(network, hosts, server, behavior)]
+            if is_filled and not behavior.blocks_udp
+            else []
+        )
         with one_cpu(), ExitStack() as stack:
-            hosts = [_host(network, host) for host in ("host_a1", "host_a2")]
             exchange = Exchange(hosts[0], server, stack)
             subject = _Subject(network, exchange, preset(name), behavior, hosts[1])
             findings = [*subject.findings()]
-        if behavior.blocks_udp:
-            return findings, None
-        with one_cpu(), ExitStack() as stack:
-            exchange = Exchange(_host(network, "host_b"), server, stack)
-            exchange.open_fence()
-            ages, lived = _ages(exchange, behavior.refresh)
-        return [*findings, *ages], lived
+            if behavior.blocks_udp:
+                return findings, None
+            errors = Errors(exchange, server, stack)
+            sent = time.monotonic()
+            inner = Exchange(_host(network, "host_b"), server, stack)
+            inner.open_fence()
+            ages, lived = _ages(inner, behavior.refresh)
+            time.sleep(max(0.0, sent + LATE - time.monotonic()))
+            told = [*subject.errors(errors)]
+        return [*findings, *filled, *ages, *told], lived
+
+
+def _filled(
+    network: Network, hosts: Sequence[Host], server: Outside, behavior: NatBehavior
+) -> Iterator[Finding]:
+    """nat_a is asked for every port that it has."""
+    remote, allocation = Host(server.pid, server.first), behavior.allocation
+    network.forget("nat_a")
+    yield Finding("filled by one host", WANTED[allocation], fill(hosts[:1], allocation, remote))
+    network.forget("nat_a")
+    if behavior.unsolicited is not Unsolicited.ORDER_SENSITIVE:  # where Linux looks for free ports
+        wanted = WANTED[allocation].partition(",")[0]
+        yield Finding("filled by three at once", wanted, fill(hosts, allocation, remote))
+        network.forget("nat_a")
 
 
 def _host(network: Network, name: str) -> Host:
@@ -169,6 +214,32 @@ class _Subject:
         yield Finding("hairpin", self._hairpin_wanted(), self._hairpin())
         yield Finding("after a reboot", "closed", self._reboot())
 
+    def errors(self, errors: Errors) -> Iterator[Finding]:
+        """To be asked `LATE` seconds after `errors` was made, or later."""
+        yield Finding(f"errors {LATE:g} s late", "come in", errors.late())
+        ports = self.network.nat("nat_a").ports
+        yield Finding("errors on the way", "come in", errors.on_the_way(self._routers()))
+        stranger = {
+            Filtering.ENDPOINT_INDEPENDENT: BOTH_OTHER,
+            Filtering.ADDRESS_DEPENDENT: SAME_ADDRESS,
+            Filtering.ADDRESS_AND_PORT_DEPENDENT: SAME_ENDPOINT,
+        }[self.behavior.filtering]
+        leaving = errors.leaving(self.exchange.remotes[stranger])
+        yield Finding("errors about who is let in", "leave", leaving)
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            yield Finding("errors about hairpinned", "come back", errors.hairpinned(self.other))
+        drops = self.behavior.unsolicited is Unsolicited.DROP
+        seen = errors.syn(ports.wan_address)
+        yield Finding("TCP from outside", "silence" if drops else "reset", seen)
+
+    def _routers(self) -> tuple[str, str]:
+        """The NAT, and the router behind it, as they call themselves towards inside."""
+        inside = ip_address(self.exchange.host.address)
+        groups = self.network.addresses("nat_a").values()
+        lan = next(each for group in groups for each in group if inside in each.network)
+        (gateway,) = gateways(self.network.node("nat_a"))
+        return str(lan.ip), str(gateway)
+
     def _axes(self, observed: Observation) -> Iterator[Finding]:
         yield _finding("mapping", self.behavior.mapping, observed.mapping)
         yield _finding("filtering", self.behavior.filtering, observed.filtering)
@@ -181,10 +252,12 @@ class _Subject:
     def _allocation(self) -> PortAllocation:
         """Of a few fresh mappings of either host."""
         remote = self.exchange.remotes[SAME_ENDPOINT]
-        own, got = [], []
+        own: list[int] = []
+        got: list[int] = []
         for host in (self.exchange.host, self.other):
             for _ in range(_FRESH):
-                inside = self.exchange.inside(host)
+                # Below the ports that systems choose by themselves, so that nobody had it before.
+                inside = self.exchange.inside(host, _OWN_PORTS + len(own))
                 own.append(endpoint(inside).port)
                 got.append(self.exchange.send_out("allocation", inside, remote).port)
         if got == own:

@@ -55,9 +55,15 @@ class Host:
 def _echo_request(payload: bytes) -> bytes:
     """RFC 792, with its checksum. `payload` has an even number of octets."""
     message = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, 0, 0) + payload
-    total = sum(word for (word,) in struct.iter_unpack("!H", message))
+    return message[:2] + struct.pack("!H", internet_checksum(message)) + message[4:]
+
+
+def internet_checksum(octets: bytes) -> int:
+    """RFC 1071's: 0 of what holds a right one. An odd number of octets is filled up with a zero."""
+    words = struct.iter_unpack("!H", octets + b"\0" * (len(octets) % 2))
+    total: int = sum(word for (word,) in words)
     total = (total & 0xFFFF) + (total >> 16)
-    return message[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + message[4:]
+    return ~(total + (total >> 16)) & 0xFFFF
 
 
 @contextmanager
@@ -134,7 +140,7 @@ class Exchange:
         """Send from a remote, or from another inside host, to `target`: did `receiver` get it?"""
         token = secrets.token_bytes(8)
         sender.sendto(token, target.sockaddr)
-        self._settle()
+        self.settle()
         seen_as = None
         receiver.setblocking(False)
         try:
@@ -209,7 +215,7 @@ class Exchange:
         opened.settimeout(TIMEOUT)
         return opened
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """A round trip of the fence flow: all packets sent before it are where they end."""
         token = secrets.token_bytes(8)
         self._fence_outside.sendto(token, self.fence_target.sockaddr)
@@ -218,7 +224,7 @@ class Exchange:
         self._receive(self._fence_outside, token, "the fence outwards")
 
     def _settle_by_tcp(self) -> None:
-        """As `_settle`, where no UDP passes: by a TCP connection to the server."""
+        """As `settle`, where no UDP passes: by a TCP connection to the server."""
         with in_namespace(self._outside.pid):
             listener = self._stack.enter_context(socket.socket())
         listener.bind((self._outside.first, 0))

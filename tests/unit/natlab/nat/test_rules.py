@@ -66,7 +66,7 @@ def test_every_rule_that_translates_is_scoped_to_an_interface(name: str) -> None
 @pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
 def test_what_is_not_accepted_from_outside_is_dropped(name: str) -> None:
     assert 'iifname "w0" drop' in chain(name, "forward")
-    assert chain(name, "input")[0] == 'iifname "w0" drop'
+    assert 'iifname "w0" drop' in chain(name, "input")
 
 
 @pytest.mark.parametrize("name", [*TRANSLATING, *BLOCKED])
@@ -93,13 +93,14 @@ def test_the_mapping_table_is_keyed_by_what_the_mapping_depends_on(name: str, ke
 
 @pytest.mark.parametrize("mapping", ["EIM", "ADM", "APDM"])
 def test_filters_are_keyed_by_the_mapped_port(mapping: str) -> None:
-    exact = "udp dport . ip saddr . udp sport @sent accept"
+    into = "ct zone set @nh,176,16 map @zone_at accept"
+    exact = f"udp dport . ip saddr . udp sport @sent {into}"
     known = ["ip daddr != 203.0.113.2 goto refuse", "udp dport != @owned goto refuse"]
-    assert chain(f"{mapping}+EIF", "admit") == [*known, exact, "goto stranger", "goto refuse"]
+    assert chain(f"{mapping}+EIF", "admit") == [*known, exact, into, "goto refuse"]
     assert chain(f"{mapping}+ADF", "admit") == [
         *known,
         exact,
-        "udp dport . ip saddr @permitted goto stranger",
+        f"udp dport . ip saddr @permitted {into}",
         "goto refuse",
     ]
     assert chain(f"{mapping}+APDF", "admit") == [*known, exact, "goto refuse"]
@@ -121,26 +122,100 @@ def test_hairpin_rules_are_there_only_where_the_nat_hairpins(name: str) -> None:
     assert len(inwards) == (behavior.hairpin != "no-hairpin")
     assert all("ip daddr 203.0.113.2 " in rule for rule in inwards)
     assert len(rewritten) == (behavior.hairpin == "hairpin-external-source")
-    apart = [rule for rule in chain(name, "inbound") if "ct zone set jhash ip saddr" in rule]
-    assert len(apart) == len(rewritten)
+    apart = [rule for rule in chain(name, "inbound") if rule.endswith(" goto hairpin")]
+    assert len(apart) == len(inwards)
 
 
-def test_only_a_preserving_nat_keeps_a_port_and_only_a_free_one() -> None:
-    keep = "udp sport != @owned meta l4proto udp snat ip to 203.0.113.2"
-    assert keep in chain("EIM+EIF", "translate")
-    for name in ("symmetric", "EIM+EIF+sequential", "cgnat"):
-        assert keep not in chain(name, "translate")
+def test_only_a_preserving_nat_asks_for_the_inside_port_first() -> None:
+    for name, first in (
+        ("EIM+EIF", "jump claim"),
+        ("symmetric", "meta mark != 0 jump throw"),
+        ("cgnat", "meta mark != 0 jump throw"),
+        ("EIM+EIF+sequential", "meta mark != 0 jump search"),
+    ):
+        rules = chain(name, "translate")
+        assert rules[rules.index("meta mark set 1") + 1] == first
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_a_port_is_given_to_the_one_packet_that_is_the_first_to_claim_it(name: str) -> None:
+    once = "limit rate over 1/week burst 1 packets"
+    assert chain(name, "claim") == [f"add @owned {{ udp sport {once} }} return", "meta mark set 0"]
+    ways = [called for called in ("throw", "draw") if f"chain {called} {{" in text_of(name)]
+    assert "draw" in ways
+    assert all(chain(name, called)[-1] == "jump claim" for called in ways)
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"), [("EIM+EIF", 64512), ("EIM+EIF+sequential", 64512), ("cgnat", 1024)]
+)
+def test_every_port_is_tried_before_a_packet_is_lost(name: str, ports: int) -> None:
+    tries = 1
+    called = "search"
+    while called != "draw":
+        rules = chain(name, called)
+        (below,) = {rule.removeprefix("meta mark != 0 jump ") for rule in rules}
+        tries, called = tries * len(rules), below
+    assert tries >= ports
+    rules = chain(name, "translate")
+    assert rules[rules.index("meta mark != 0 jump search") + 1] == "meta mark != 0 drop"
+
+
+def test_sequential_ports_come_from_one_count() -> None:
+    text = text_of("EIM+EIF+sequential")
+    assert text.count("numgen inc mod 64512 offset 1024") == 1
+    assert "numgen random" not in text
+
+
+def test_each_block_has_a_count_of_its_own() -> None:
+    assert text_of("cgnat").count("meta mark set numgen inc mod 1024 offset 1024") == 16
+    (counts,) = re.findall(r"vmap {(.*?)}", text_of("cgnat"))
+    assert len(set(re.findall(r"jump (count_\d+)", counts))) == 16
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
+def test_errors_are_looked_up_where_the_datagram_they_quote_was(name: str) -> None:
+    """Connection tracking finds a quoted datagram in its mapping's zone only."""
+    errors = [rule for rule in chain(name, "inbound") if "icmp type" in rule]
+    assert [rule.split()[1] for rule in errors] == ['"w0"', '"l0"']
+    assert errors[0].endswith("ct zone set @th,224,16 map @zone_at")
+    assert kept(name, "zone_at") == "@nh,176,16 : ct zone"
+    behavior = preset(name).behavior
+    assert behavior
+    lifetimes = dict(rules_for(preset(name), ROUTER).sysctls)
+    assert lifetimes["net.netfilter.nf_conntrack_udp_timeout"] == behavior.lifetime
+    assert lifetimes["net.netfilter.nf_conntrack_udp_timeout_stream"] == behavior.lifetime
+
+
+def test_a_mapping_made_anew_is_in_another_zone() -> None:
+    fresh = "update @zone_of { @nh,96,32 . @nh,160,16 : numgen inc mod 65535 offset 1 }"
+    assert chain("EIM+APDF", "outbound")[0] == fresh
+    assert chain("EIM+APDF+absolute", "outbound")[0] == fresh.replace("update", "add")
+
+
+def test_who_rejects_resets_tcp_and_answers_pings_as_openwrt_does() -> None:
+    assert chain("home-router", "input")[:3] == [
+        'iifname "w0" icmp type echo-request accept',
+        'iifname "w0" meta l4proto tcp reject with tcp reset',
+        'iifname "w0" meta l4proto != icmp reject with icmp port-unreachable',
+    ]
+    assert chain("full-cone", "input")[0] == 'iifname "w0" drop'
+
+
+def text_of(name: str) -> str:
+    return rules_for(preset(name), ROUTER).nft
 
 
 def thrown(name: str) -> list[int]:
     """The bits of a port that the NAT `name` throws by chance."""
-    rules = chain(name, "choose")
+    rules = chain(name, "throw")
     return [int(rule.split()[-1]) for rule in rules if rule.startswith("numgen random mod 2 == 1 ")]
 
 
 def test_blocks_of_ports_do_not_overlap() -> None:
     text = rules_for(preset("cgnat"), ROUTER).nft
-    (first,) = re.findall(r"ip saddr & 0.0.0.255 map {(.*?)}", text)
+    first, again = re.findall(r"ip saddr & 0.0.0.255 map {(.*?)}", text)
+    assert first == again
     starts = re.findall(r"0\.0\.0\.(\d+) : (\d+)", first)
     assert starts == [(str(host), str(1024 * host)) for host in range(2, 18)]
     assert sum(thrown("cgnat")) == 1023
@@ -149,14 +224,15 @@ def test_blocks_of_ports_do_not_overlap() -> None:
 def test_a_random_port_is_any_from_1024_on() -> None:
     for name in ("EIM+EIF", "symmetric"):
         assert thrown(name) == [1 << bit for bit in range(16)]
-        assert chain(name, "choose")[-1] == "udp sport < 1024 udp sport set udp sport ^ 32768"
+        assert chain(name, "throw")[-2] == "udp sport < 1024 udp sport set udp sport ^ 32768"
 
 
 @pytest.mark.parametrize("name", TRANSLATING)
 def test_no_number_is_taken_for_a_port_which_newer_nft_refuses(name: str) -> None:
-    assert not re.search(
-        r"(sport set|:) (numgen|jhash|symhash)", rules_for(preset(name), ROUTER).nft
-    )
+    lines = text_of(name).splitlines()
+    generated = [line for line in lines if re.search("numgen inc|jhash|symhash", line)]
+    assert generated
+    assert all(re.search(r"meta mark set numgen|@(zone_of|hairpins) {", line) for line in generated)
 
 
 @pytest.mark.parametrize("name", TRANSLATING)
@@ -194,8 +270,6 @@ def test_memory_is_refreshed_by_the_directions_that_refresh(
         ("EIM+EIF+order-sensitive", "order-sensitive is stock Linux"),
         ("EIM+APDF+order-sensitive", "EIM+APDF+order-sensitive+inbound-refresh with a lifetime"),
         ("ADM+ADF+hairpin-external-source", "hairpin-external-source goes with EIM or EIF"),
-        ("APDM+APDF+absolute", "absolute goes with EIM and preserving only"),
-        ("EIM+APDF+random+absolute", "absolute goes with EIM and preserving only"),
         ("APDM+ADF+inbound-refresh", "needs a filter no wider than the mapping"),
     ],
 )

@@ -214,6 +214,20 @@ def test_every_host_has_a_block_of_ports() -> None:
             assert nat.outbound(source, REMOTE).port // 1024 == number
 
 
+def test_every_port_of_a_block_is_given_once() -> None:
+    nat = made("EIM+EIF+block-per-host")
+    sources = [Endpoint("10.0.1.3", 1024 + n) for n in range(1024)]
+    given = {nat.outbound(source, REMOTE).port for source in sources}
+    assert given == set(range(3 * 1024, 4 * 1024))
+
+
+def test_after_the_highest_port_the_lowest_is_the_next() -> None:
+    nat = made("EIM+EIF+sequential+1s")
+    sources = (Endpoint(INSIDE.address, 1024 + n % 64512) for n in range(64513))
+    given = [nat.outbound(source, REMOTE, 2.0 * n).port for n, source in enumerate(sources)]
+    assert given == [*range(1024, 65536), 1024]
+
+
 def test_a_preserving_dependent_mapping_keeps_the_port_for_one_destination_only() -> None:
     nat = made("APDM+EIF+preserving")
     assert nat.outbound(INSIDE, REMOTE).port == INSIDE.port

@@ -1,0 +1,372 @@
+"""NAT behaviour as one nftables table. Pure: text in, text out.
+
+It makes every NAT but the order-sensitive one. Its maps are the NAT's mapping table: `mapped` has the
+external port of an internal endpoint (and of as much of the destination as the mapping depends on),
+`owner_address` and `owner_port` the internal endpoint of an external port, `sent` and `permitted` to
+whom that port has sent. Their timeouts are the mapping's lifetime. Connection tracking only does the
+translation: each mapping has a zone of its own there, so that no flow outlives its mapping.
+`docs/lab/how-it-works.md` has the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, Refresh
+from natlab.behavior import NatBehavior, Protocols, Unsolicited
+from natlab.nat import ports
+from natlab.nat.ruleset import FORWARD, RouterPorts, RuleSet
+
+TABLE = "nat_lab"
+_FRESH_ZONE = "numgen inc mod 65535 offset 1"
+# Header fields by their place (IPv4 without options), since those of a quoted packet have no names and
+# a key has one type. Behind each: what the packet, and what the packet that an ICMP error quotes has.
+_SOURCE, _SOURCE_PORT = "@nh,96,32", "@nh,160,16"
+_TARGET, _TARGET_PORT = "@nh,128,32", "@nh,176,16"
+_QUOTED_SOURCE, _QUOTED_SOURCE_PORT = "@th,160,32", "@th,224,16"
+_QUOTED_TARGET, _QUOTED_TARGET_PORT = "@th,192,32", "@th,240,16"
+_FLOW = f"{_SOURCE} . {_SOURCE_PORT} . {_TARGET} . {_TARGET_PORT}"
+_QUOTES_UDP = (
+    "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
+    " @th,64,8 0x45 @th,136,8 17"
+)
+
+
+def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
+    """The table under which `router` behaves as `behavior` says, towards both UDP and the rest.
+
+    Raises `UsageError` for a behaviour that it cannot make faithfully, with the reason.
+    """
+    _refuse_the_unfaithful(behavior)
+    if behavior.blocks_udp:
+        chains = [*_blocked(behavior, router)]
+    else:
+        chains = [*_Table(behavior, router).parts()]
+    body = "\n".join(f"\t{line}" for part in chains for line in part)
+    return RuleSet(
+        # Deleting takes a table that exists; this makes one if there is none.
+        nft=f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n{body}\n}}\n",
+        sysctls=(
+            FORWARD,
+            ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
+            ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
+        ),
+    )
+
+
+def _refuse_the_unfaithful(behavior: NatBehavior) -> None:
+    independent = behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
+    opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
+    if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:
+        raise UsageError(
+            f"no rules make {behavior}: the port that one host knows of another is a mapping for a"
+            " third party and open to that alone, so hairpin-external-source goes with EIM or EIF"
+        )
+    if behavior.refresh is Refresh.BOTH and _DEPTH[behavior.filtering] < _DEPTH[behavior.mapping]:
+        raise UsageError(
+            f"no rules make {behavior}: a stranger's packet does not tell which of several mappings"
+            " it refreshes, so inbound-refresh needs a filter no wider than the mapping"
+        )
+
+
+_DEPTH: dict[Mapping | Filtering, int] = {
+    **{term: depth for depth, term in enumerate(Mapping)},
+    **{term: depth for depth, term in enumerate(Filtering)},
+}
+"""How much of the remote endpoint counts: nothing, its address, or its port as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The parts of the table, each as its lines. Chains say in which hook they sit."""
+
+    behavior: NatBehavior
+    router: RouterPorts
+
+    def parts(self) -> Iterator[list[str]]:
+        yield from self._memory()
+        yield from (*self._zones(), self._inbound(), self._admit(), self._refuse())
+        for name, rules in ports.chains(self.behavior.allocation):
+            yield _chain(name, *rules)
+        yield from (self._destination(), self._source(), self._translate())
+        yield from (
+            self._learn(),
+            self._note(),
+            self._forward(),
+            _input(self.behavior, self.router),
+        )
+        if self._hairpins:
+            # Both ends of a hairpinned flow are on one link, which a router would tell the sender.
+            hook = "type filter hook output priority filter;"
+            yield _chain("output", hook, "icmp type redirect drop")
+
+    @property
+    def _hairpins(self) -> bool:
+        return self.behavior.hairpin is not Hairpin.NONE
+
+    @property
+    def _refreshes_both(self) -> bool:
+        return self.behavior.refresh is Refresh.BOTH
+
+    @property
+    def _verb(self) -> str:
+        return "add" if self.behavior.refresh is Refresh.ABSOLUTE else "update"
+
+    @property
+    def _refused(self) -> str:
+        rejects = self.behavior.unsolicited is Unsolicited.REJECT
+        return "reject with icmp port-unreachable" if rejects else "drop"
+
+    def _remote(self, *parts: str) -> str:
+        """` . ` and as many of `parts` (address, port) as the mapping depends on."""
+        return "".join(f" . {part}" for part in parts[: _DEPTH[self.behavior.mapping]])
+
+    @property
+    def _lets_in_more_than_it_maps(self) -> bool:
+        """A stranger may come to a mapping that is for another."""
+        return _DEPTH[self.behavior.filtering] < _DEPTH[self.behavior.mapping]
+
+    def _memory(self) -> Iterator[list[str]]:
+        remote = self._remote("ip daddr", "udp dport")
+        # A set beside a map has the same keys: before Linux 6.5 a map cannot be asked whether it has one.
+        for kind, name, of in (
+            ("map", "mapped", f"ip saddr . udp sport{remote} : udp sport"),
+            ("map", "owner_address", "udp dport : ip daddr"),
+            ("map", "owner_port", "udp dport : udp dport"),
+            ("set", "owned", "udp dport"),
+            ("set", "sent", "udp dport . ip saddr . udp sport"),
+            ("set", "permitted", "udp dport . ip saddr"),
+            (
+                "map",
+                "zone_of",
+                f"{_SOURCE} . {_SOURCE_PORT}{self._remote(_TARGET, _TARGET_PORT)} : ct zone",
+            ),
+            ("map", "zone_at", f"{_TARGET_PORT} : ct zone"),
+            *([("set", "alive", f"ip saddr . udp sport{remote}")] if self._refreshes_both else ()),
+            *([("map", "hairpins", f"{_FLOW} : ct zone")] if self._hairpins else ()),
+            *([("map", "visitors", f"{_FLOW} : ct zone")] if self._has_visitors else ()),
+        ):
+            options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
+            yield [f"{kind} {name} {{", f"\ttypeof {of}", *_indented(options), "}"]
+
+    @property
+    def _has_visitors(self) -> bool:
+        """The zone of what came in cannot always be told by what an answer to it would have."""
+        return self._lets_in_more_than_it_maps or self._hairpins
+
+    def _zones(self) -> Iterator[list[str]]:
+        """Which zone of connection tracking what comes from inside is in: that of its mapping.
+
+        A mapping made anew has another, so that flows of the old one are not found.
+        """
+        key = f"{_SOURCE} . {_SOURCE_PORT}{self._remote(_TARGET, _TARGET_PORT)}"
+        yield _chain("outbound", *self._zone("zone_of", key))
+        if self._hairpins:
+            # A zone for each way, so that an answer is a flow of its own and leaves from its own
+            # mapping: connection tracking would send it from the port that was sent to.
+            yield _chain("hairpin", *self._zone("hairpins", _FLOW))
+        quoted = f"{_QUOTED_TARGET} . {_QUOTED_TARGET_PORT}"
+        known = f"{quoted}{self._remote(_QUOTED_SOURCE, _QUOTED_SOURCE_PORT)}"
+        rules = [f"ct zone set {known} map @zone_of"]
+        if self._has_visitors:
+            flow = f"{quoted} . {_QUOTED_SOURCE} . {_QUOTED_SOURCE_PORT}"
+            rules.insert(0, f"ct zone set {flow} map @visitors")
+        yield _chain("outbound_error", *rules)
+
+    def _zone(self, called: str, key: str) -> Iterator[str]:
+        # An element that exists keeps its value, so packets at once agree on one.
+        yield f"{self._verb} @{called} {{ {key} : {_FRESH_ZONE} }}"
+        yield f"ct zone set {key} map @{called}"
+
+    def _inbound(self) -> list[str]:
+        # Before connection tracking, so that what is refused leaves no trace.
+        hook = "type filter hook prerouting priority raw;"
+        lan, wan = f'iifname "{self.router.lan}"', f'iifname "{self.router.wan}"'
+        rules = [
+            f"{wan} meta l4proto udp goto admit",
+            f"{wan} {_QUOTES_UDP} ct zone set {_QUOTED_SOURCE_PORT} map @zone_at",
+            f"{lan} meta l4proto udp goto outbound",
+            f"{lan} {_QUOTES_UDP} goto outbound_error",
+        ]
+        if self._hairpins:
+            own = f"{lan} ip daddr {self.router.wan_address} meta l4proto udp"
+            rules.insert(2, f"{own} goto hairpin")
+        return _chain("inbound", hook, *rules)
+
+    def _admit(self) -> list[str]:
+        refresh, refresh_permitted, refresh_sent = "", "", ""
+        if self._refreshes_both:
+            # An element that exists keeps its value: only its time begins anew.
+            refresh = (
+                "update @owned { udp dport } update @owner_address { udp dport : 0.0.0.0 }"
+                " update @owner_port { udp dport : 0 }"
+                f" update @zone_at {{ {_TARGET_PORT} : 0 }} "
+            )
+            refresh_sent = f"{refresh}update @sent {{ udp dport . ip saddr . udp sport }} "
+            refresh_permitted = f"{refresh}update @permitted {{ udp dport . ip saddr }} "
+        into = f"ct zone set {_TARGET_PORT} map @zone_at accept"
+        match self.behavior.filtering:
+            case Filtering.ENDPOINT_INDEPENDENT:
+                wider = [f"{refresh}{into}"]
+            case Filtering.ADDRESS_DEPENDENT:
+                wider = [f"udp dport . ip saddr @permitted {refresh_permitted}{into}"]
+            case Filtering.ADDRESS_AND_PORT_DEPENDENT:
+                wider = []
+        return _chain(
+            "admit",
+            f"ip daddr != {self.router.wan_address} goto refuse",
+            "udp dport != @owned goto refuse",
+            f"udp dport . ip saddr . udp sport @sent {refresh_sent}{into}",
+            *wider,
+            "goto refuse",
+        )
+
+    def _refuse(self) -> list[str]:
+        return _chain("refuse", self._refused)
+
+    def _destination(self) -> list[str]:
+        inside = "dnat ip to udp dport map @owner_address : udp dport map @owner_port"
+        rules = [f'iifname "{self.router.wan}" meta l4proto udp {inside}']
+        if self._hairpins:
+            hairpin = f'iifname "{self.router.lan}" ip daddr {self.router.wan_address}'
+            rules.append(f"{hairpin} meta l4proto udp {inside}")
+        return _chain("destination", "type nat hook prerouting priority dstnat;", *rules)
+
+    def _source(self) -> list[str]:
+        rules = [f'oifname "{self.router.wan}" meta l4proto udp goto translate']
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            rules.append(f"{self._through_the_lan} meta l4proto udp goto translate")
+        rules.append(f'oifname "{self.router.wan}" snat ip to {self.router.wan_address}')
+        return _chain("source", "type nat hook postrouting priority srcnat;", *rules)
+
+    @property
+    def _through_the_lan(self) -> str:
+        return f'iifname "{self.router.lan}" oifname "{self.router.lan}"'
+
+    def _translate(self) -> list[str]:
+        snat = f"meta l4proto udp snat ip to {self.router.wan_address}"
+        remote = self._remote("ct original ip daddr", "ct original proto-dst")
+        inside = "ct original ip saddr . ct original proto-src"
+        return _chain(
+            "translate",
+            f"{snat} : ip saddr . udp sport{remote} map @mapped",
+            *ports.rules(self.behavior.allocation),
+            # Who comes second with a packet of the same mapping takes the port of the first.
+            f"meta l4proto udp add @mapped {{ {inside}{remote} : udp sport }}",
+            f"{snat} : {inside}{remote} map @mapped",
+        )
+
+    def _learn(self) -> list[str]:
+        rules = [f'oifname "{self.router.wan}" meta l4proto udp goto note']
+        if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
+            # The receiver's filter: is it open to the external endpoint of the sender?
+            hairpin = f"{self._through_the_lan} meta l4proto udp"
+            rules.append(f"{hairpin} jump note")
+            port = f"{hairpin} ct direction original ct original proto-dst"
+            match self.behavior.filtering:
+                case Filtering.ENDPOINT_INDEPENDENT:
+                    pass
+                case Filtering.ADDRESS_DEPENDENT:
+                    rules.append(f"{port} . ip saddr != @permitted drop")
+                case Filtering.ADDRESS_AND_PORT_DEPENDENT:
+                    rules.append(f"{port} . ip saddr . udp sport != @sent drop")
+            flow = f"{_TARGET} . {_TARGET_PORT} . {_SOURCE} . {_SOURCE_PORT}"
+            rules.append(f"{hairpin} update @visitors {{ {flow} : ct zone }}")
+        # After the source NAT, where the kernel's choice can be read off the packet.
+        return _chain("learn", "type filter hook postrouting priority srcnat + 200;", *rules)
+
+    def _note(self) -> list[str]:
+        udp = "meta l4proto udp ct direction"
+        rules = []
+        for direction in ("original", "reply"):
+            address, port = f"ct {direction} ip", f"ct {direction} proto"
+            inside = f"{address} saddr . {port}-src"
+            remote = self._remote(f"{address} daddr", f"{port}-dst")
+            to = (f"{address} daddr", f"{port}-dst")
+            alive = (("alive", f"{inside}{remote}"),) if self._refreshes_both else ()
+            for name, element in (
+                *alive,
+                ("mapped", f"{inside}{remote} : udp sport"),
+                ("owned", "udp sport"),
+                ("owner_address", f"udp sport : {address} saddr"),
+                ("owner_port", f"udp sport : {port}-src"),
+                ("sent", f"udp sport . {to[0]} . {to[1]}"),
+                ("permitted", f"udp sport . {to[0]}"),
+                ("zone_at", f"{_SOURCE_PORT} : ct zone"),
+            ):
+                rules.append(f"{udp} {direction} {self._verb} @{name} {{ {element} }}")
+        return _chain("note", *rules)
+
+    def _forward(self) -> list[str]:
+        wan = f'iifname "{self.router.wan}" meta l4proto udp'
+        rules = []
+        flow = (_TARGET, _TARGET_PORT, _SOURCE, _SOURCE_PORT)
+        if self._refreshes_both:
+            key = f"ip daddr . udp dport{self._remote('ip saddr', 'udp sport')}"
+            zone = f"{_TARGET} . {_TARGET_PORT}{self._remote(_SOURCE, _SOURCE_PORT)}"
+            rules.append(
+                f"{wan} {key} @alive update @alive {{ {key} }} update @mapped {{ {key} : 0 }}"
+                f" update @zone_of {{ {zone} : 0 }}"
+            )
+        if self._lets_in_more_than_it_maps:
+            rules.append(f"{wan} update @visitors {{ {' . '.join(flow)} : ct zone }}")
+        return _chain(
+            "forward",
+            "type filter hook forward priority filter;",
+            *rules,
+            f"{wan} accept",
+            *_inbound_of_the_rest(self.router),
+        )
+
+
+def _chain(name: str, *rules: str) -> list[str]:
+    return [f"chain {name} {{", *_indented(*rules), "}"]
+
+
+def _indented(*lines: str) -> list[str]:
+    return [f"\t{line}" for line in lines]
+
+
+def _input(behavior: NatBehavior, router: RouterPorts) -> list[str]:
+    """What comes to the router itself."""
+    hook = "type filter hook input priority filter;"
+    wan = f'iifname "{router.wan}"'
+    if behavior.unsolicited is Unsolicited.REJECT:
+        # As OpenWrt's zone `wan`: TCP is reset, pings are answered (`Allow-Ping`).
+        answers = [
+            f"{wan} icmp type echo-request accept",
+            f"{wan} meta l4proto tcp reject with tcp reset",
+            f"{wan} meta l4proto != icmp reject with icmp port-unreachable",
+        ]
+    else:
+        answers = []
+    # Silence: else the router would answer, or book a stranger's tuple for itself.
+    own = f"ip daddr {router.wan_address} meta l4proto udp drop"
+    return _chain("input", hook, *answers, f"{wan} drop", own)
+
+
+def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:
+    # Related: ICMP errors about the inside host's own packets (RFC 4787 REQ-10, RFC 5508 REQ-4).
+    yield f'iifname "{router.wan}" ct state established,related accept'
+    yield f'iifname "{router.wan}" drop'
+    # Untranslatable, so it would leave with an inside address.
+    yield f'oifname "{router.wan}" ct state invalid drop'
+
+
+def _blocked(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:
+    """No UDP, or nothing but TCP; and the rest as behind any NAT."""
+    blocked = "udp" if behavior.protocols is Protocols.NO_UDP else "!= tcp"
+    yield _chain(
+        "forward",
+        "type filter hook forward priority filter;",
+        f"meta l4proto {blocked} drop",
+        *_inbound_of_the_rest(router),
+    )
+    yield _input(behavior, router)
+    yield _chain(
+        "source",
+        "type nat hook postrouting priority srcnat;",
+        f'oifname "{router.wan}" snat ip to {router.wan_address}',
+    )
