@@ -47,6 +47,11 @@ class ControlProtocol(asyncio.Protocol):
         self._cut: asyncio.TimerHandle | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether the kernel still has the connection: also for a while after `close`."""
+        return self._transport is not None
+
+    @property
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport

@@ -61,6 +61,11 @@ class Server(Driver):
         return self.rendezvous.counters
 
     @property
+    def connections(self) -> list[ControlProtocol]:
+        """The control connections that stand, the oldest first."""
+        return list(self._connections.values())
+
+    @property
     def endpoint(self) -> Endpoint:
         """Where it listens, over TCP and UDP."""
         return self._udp.endpoint
@@ -81,7 +86,7 @@ class Server(Driver):
             return
         tcp.close()
         self._loop.remove_reader(self._udp.sock)
-        connections = list(self._connections.values())
+        connections = self.connections
         self.feed(e.StopRequested())
         self._disarm()
         self._udp.close()

@@ -57,8 +57,8 @@ async def a_deaf_client(server: Server) -> AsyncIterator[tuple[Wire, ControlProt
     await asyncio.get_running_loop().sock_connect(sock, server.endpoint.sockaddr)
     async with Wire(*await asyncio.open_connection(sock=sock)) as wire:
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await eventually(lambda: server._connections, "the server accepts")
-        protocol = server._connections[max(server._connections)]
+        await eventually(lambda: server.connections, "the server accepts")
+        protocol = server.connections[-1]
         accepted = protocol.transport.get_extra_info("socket")
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         while protocol.transport.get_write_buffer_size() < 32_768:
@@ -140,7 +140,7 @@ async def test_half_a_line_and_a_close_is_no_news() -> None:
             wire.writer.write_eof()
             await wire.ended()
         assert notices == []
-        assert server._connections == {}
+        assert server.connections == []
 
 
 @pytest.mark.parametrize("count", [9, 200])
@@ -150,7 +150,7 @@ async def test_idle_connections_do_not_delay_a_pair(count: int) -> None:
         for _ in range(count):
             await stack.enter_async_context(await Wire.to(server.endpoint))
         await a_pair_connects(server.endpoint)
-        assert len(server._connections) >= count
+        assert len(server.connections) >= count
         assert notices.of(e.HostRefused) == []
 
 
@@ -195,12 +195,12 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() 
         a_deaf_client(server) as (deaf, protocol),
     ):
         backlog = protocol.transport.get_write_buffer_size
-        while protocol._transport is not None:
+        while protocol.is_open:
             deaf.writer.write(control.encode(m.Heartbeat(1)) * 100)
             await asyncio.sleep(0)
-            assert protocol._transport is None or backlog() <= NO_RATE_LIMIT.backlog
+            assert not protocol.is_open or backlog() <= NO_RATE_LIMIT.backlog
             await a_pair_connects(server.endpoint)
-        await eventually(lambda: not server._connections, "the server forgets it")
+        await eventually(lambda: not server.connections, "the server forgets it")
 
 
 async def test_a_flood_of_messages_ends_the_connection_that_sends_it() -> None:
@@ -372,7 +372,7 @@ class TestServe:
             host.send(register("host_a", "host_b"))
             await host.until(m.Registered)
             await server.close()
-            assert protocol._transport is None
+            assert not protocol.is_open
             await host.ended()
 
     async def test_a_port_that_is_free_for_tcp_only_is_passed_over(
@@ -428,7 +428,7 @@ class TestClose:
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await slow.until(m.Refused)
             await slow.ended()
-            await eventually(lambda: protocol._transport is None, "it is closed")
+            await eventually(lambda: not protocol.is_open, "it is closed")
             assert protocol._cut is not None
             assert protocol._cut.cancelled()  # asyncio fails on an abort after such a close
 
@@ -440,4 +440,4 @@ class TestClose:
         ):
             deaf.writer.write(b"garbage\n")
             await notices.wait(e.HostRefused)
-            await eventually(lambda: protocol._transport is None, "it is cut")
+            await eventually(lambda: not protocol.is_open, "it is cut")
