@@ -95,12 +95,19 @@ def test_only_endpoint_independent_mappings_usually_keep_the_port() -> None:
         ("EIM+EIF+random+random", "says its allocation twice"),
         ("EIM+EIF+3s+4s", "says its lifetime twice"),
         ("EIM+EIF+no-udp+tcp-only", "says its protocols twice"),
+        ("EIM+EIF+1.5s", "'1.5s' is no lifetime: give whole seconds, as 30s"),
+        ("EIM+EIF+3d", "'3d' is no duration"),
         ("EIM+EIF+0s", "cannot live 0 seconds: give 1 or more"),
     ],
 )
 def test_an_id_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=re.escape(reason)):
         parse_behavior(text)
+
+
+def test_a_lifetime_is_a_duration_and_its_id_has_seconds() -> None:
+    assert str(parse_behavior("EIM+EIF+3m")) == "EIM+EIF+180s"
+    assert str(parse_behavior("EIM+EIF+2m")) == "EIM+EIF"  # the usual 120 s
 
 
 def test_names_are_unique_and_described() -> None:
