@@ -18,6 +18,7 @@ from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError, ProgramError
 from natlab.faults.grammar import Fault, Injected, parse_action, parse_fault
 from natlab.presets import preset
+from natlab.probe.sockets import one_cpu
 from natlab.sandbox.netns import in_namespace, udp_socket
 from tests.lab import warm
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 50.0
 SERVER = ("192.0.2.2", 5000)
-GONE = 0.5
-"""Seconds after which a datagram counts as lost; it crosses the network in less than a millisecond."""
 NATS = ["full-cone", "restricted-cone", "port-restricted-cone", "symmetric", "linux-masquerade"]
 
 
@@ -39,52 +38,77 @@ def _faulty(nat_a: str, nat_b: str = "none") -> Iterator[tuple[TwoNatsNetwork, F
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
-    with two_nats_network(nat_a, nat_b) as network, Programs(Path("/run")) as programs:
+    with (
+        two_nats_network(nat_a, nat_b) as network,
+        Programs(Path("/run")) as programs,
+        one_cpu(),
+    ):
         yield network, Faults(network, programs)
 
 
-def _arrives(
-    source: socket.socket, target: tuple[str, int], at: socket.socket, wait: float = GONE
-) -> tuple[str, int] | None:
-    """The source with which a datagram arrives, or None."""
-    at.settimeout(0.001)
-    while True:
-        try:
-            at.recv(100)
-        except TimeoutError:
-            break
-    source.sendto(b"hello", target)
-    at.settimeout(wait)
-    try:
-        _, seen = at.recvfrom(100)
-    except TimeoutError:
-        return None
-    return str(seen[0]), int(seen[1])
+def _say(text: str, source: socket.socket, target: tuple[str, int]) -> None:
+    source.sendto(text.encode(), target)
 
 
-def _link() -> list[bool]:
-    found = []
+def _heard(at: socket.socket, last: str) -> list[str]:
+    """All that arrives, in order, up to `last`, which has to come.
+
+    On one CPU no datagram overtakes another: what was sent before `last` and is not here is lost.
+    """
+    return [text for text, _ in _heard_from(at, last)]
+
+
+def _heard_from(at: socket.socket, last: str) -> list[tuple[str, tuple[str, int]]]:
+    """As `_heard`, with the source of each."""
+    at.settimeout(10)
+    heard: list[tuple[str, tuple[str, int]]] = []
+    while not heard or heard[-1][0] != last:
+        data, source = at.recvfrom(100)
+        heard.append((data.decode(), source))
+    return heard
+
+
+def _mapped(inside: socket.socket, server: socket.socket, text: str) -> tuple[str, int]:
+    """The source that the server sees of a datagram from `inside`, which has to come."""
+    _say(text, inside, SERVER)
+    return _heard_from(server, text)[-1][1]
+
+
+def _link(where: str) -> list[str]:
+    """What the server hears: of host_a while a link is up, down, and up again; of host_b meanwhile."""
     with (
         _faulty("port-restricted-cone") as (network, faults),
         udp_socket(network.pid("host_a"), "0.0.0.0") as inside,
+        udp_socket(network.pid("host_b"), "0.0.0.0") as elsewhere,
         udp_socket(network.pid("server"), *SERVER) as server,
     ):
-        for where in ("host_a", "nat_a-wan", "nat_a"):
-            found.append(_arrives(inside, SERVER, server, 10) is not None)
-            faults.link_down(where)
-            if where == "host_a":
-                with pytest.raises(OSError, match="unreachable"):
-                    inside.sendto(b"hello", SERVER)
-                found.append(False)
-            else:
-                found.append(_arrives(inside, SERVER, server) is not None)
-            faults.link_up(where)
-        found.append(_arrives(inside, SERVER, server, 10) is not None)
-    return found
+        _say("up", inside, SERVER)
+        heard = _heard(server, "up")
+        faults.link_down(where)
+        try:
+            _say("down", inside, SERVER)
+        except OSError as error:
+            heard.append(str(error.strerror))
+        _say("meanwhile", elsewhere, SERVER)
+        heard += _heard(server, "meanwhile")
+        faults.link_up(where)
+        _say("up again", inside, SERVER)
+        # What a host said towards a neighbour that was away may have waited for it.
+        return heard + [text for text in _heard(server, "up again") if text != "down"]
 
 
-def test_a_link_that_is_down_carries_nothing_and_comes_back_with_its_routes() -> None:
-    assert warm.call(_TIMEOUT, _link) == [True, False, True, False, True, False, True]
+@pytest.mark.parametrize(
+    ("where", "heard"),
+    [
+        ("host_a", ["up", "Network is unreachable", "meanwhile", "up again"]),
+        ("nat_a-wan", ["up", "meanwhile", "up again"]),
+        ("nat_a", ["up", "meanwhile", "up again"]),
+    ],
+)
+def test_a_link_that_is_down_carries_nothing_and_comes_back_with_its_routes(
+    where: str, heard: list[str]
+) -> None:
+    assert warm.call(_TIMEOUT, _link, where) == heard
 
 
 def _remembered(pid: int) -> tuple[int, int]:
@@ -97,24 +121,29 @@ def _remembered(pid: int) -> tuple[int, int]:
     return ruleset.count(" expires "), len(flows.splitlines())
 
 
-def _reboot(nat: str) -> tuple[bool, bool, bool, tuple[int, int]]:
+def _reboot(nat: str) -> dict[str, object]:
     with (
         _faulty(nat) as (network, faults),
         udp_socket(network.pid("host_a"), "10.0.1.2", 4000) as inside,
         udp_socket(network.pid("server"), *SERVER) as server,
     ):
-        mapped = _arrives(inside, SERVER, server, 10)
-        assert mapped is not None
-        before = _arrives(server, mapped, inside, 10) is not None
-        remembers = _remembered(network.pid("nat_a")) != (0, 0)
+        mapped = _mapped(inside, server, "open")
+        _say("before", server, mapped)
+        heard = _heard(inside, "before")
+        remembered_before = _remembered(network.pid("nat_a"))
         faults.reboot("nat_a")
-        after = _remembered(network.pid("nat_a"))
-        return before, remembers, _arrives(server, mapped, inside) is not None, after
+        remembered = _remembered(network.pid("nat_a"))
+        _say("after", server, mapped)
+        _say("opened again", server, _mapped(inside, server, "open again"))
+        heard += _heard(inside, "opened again")
+        return {"before": remembered_before, "after": remembered, "heard": heard}
 
 
 @pytest.mark.parametrize("nat", NATS)
 def test_a_rebooted_nat_remembers_nothing(nat: str) -> None:
-    assert warm.call(_TIMEOUT, _reboot, nat) == (True, True, False, (0, 0))
+    seen = warm.call(_TIMEOUT, _reboot, nat)
+    assert seen.pop("before") != (0, 0)
+    assert seen == {"after": (0, 0), "heard": ["before", "opened again"]}
 
 
 def _swap(before: str, after: str) -> None:
@@ -141,53 +170,59 @@ def test_a_swapped_nat_is_by_its_probes_the_other_one(before: str, after: str) -
     warm.call(_TIMEOUT, _swap, before, after)
 
 
-def _new_address(nat: str) -> tuple[str, str, bool, bool]:
+def _new_address(nat: str) -> dict[str, object]:
     with (
         _faulty(nat) as (network, faults),
         udp_socket(network.pid("host_a"), "10.0.1.2", 4000) as inside,
         udp_socket(network.pid("server"), *SERVER) as server,
     ):
-        old = _arrives(inside, SERVER, server, 10)
+        old = _mapped(inside, server, "from the old")
         faults.change_address("nat_a", "203.0.113.77")
-        new = _arrives(inside, SERVER, server, 10)
-        assert old is not None
-        assert new is not None
-        answered = _arrives(server, new, inside, 10) is not None
-        return old[0], new[0], answered, _arrives(server, old, inside) is not None
+        new = _mapped(inside, server, "from the new")
+        _say("to the old", server, old)
+        _say("to the new", server, new)
+        return {"from": [old[0], new[0]], "heard": _heard(inside, "to the new")}
 
 
 @pytest.mark.parametrize("nat", ["full-cone", "symmetric", "linux-masquerade"])
 def test_a_nat_with_a_new_address_sends_from_it_and_is_deaf_at_the_old(nat: str) -> None:
-    assert warm.call(_TIMEOUT, _new_address, nat) == (
-        "203.0.113.2",
-        "203.0.113.77",
-        True,
-        False,
-    )
+    assert warm.call(_TIMEOUT, _new_address, nat) == {
+        "from": ["203.0.113.2", "203.0.113.77"],
+        "heard": ["to the new"],
+    }
 
 
-def _expire(nat: str) -> list[object]:
+def _expire(nat: str) -> dict[str, object]:
     with (
         _faulty(nat) as (network, faults),
         udp_socket(network.pid("host_a"), "10.0.1.2", 4000) as first,
         udp_socket(network.pid("host_a"), "10.0.1.2", 4001) as second,
         udp_socket(network.pid("server"), *SERVER) as server,
     ):
-        mapped = [_arrives(inside, SERVER, server, 10) for inside in (first, second)]
-        assert mapped[0] is not None
-        assert mapped[1] is not None
-        count = faults.expire("nat_a", "host_a", 4000)
-        forgotten = _arrives(server, mapped[0], first) is None
-        kept = _arrives(server, mapped[1], second, 10) is not None
-        rest = faults.expire("nat_a", "host_a")
-        both = _arrives(server, mapped[1], second) is None
-        opened_again = _arrives(first, SERVER, server, 10) is not None
-        return [count, forgotten, kept, rest, both, opened_again]
+        both = [_mapped(each, server, f"open {each.getsockname()[1]}") for each in (first, second)]
+        ended = [faults.expire("nat_a", "host_a", 4000)]
+        _say("to the ended", server, both[0])
+        _say("to the neighbour", server, both[1])
+        heard_by_second = _heard(second, "to the neighbour")
+        ended.append(faults.expire("nat_a", "host_a"))
+        _say("to the neighbour, ended", server, both[1])
+        for inside in (first, second):
+            again = _mapped(inside, server, f"open {inside.getsockname()[1]} again")
+            _say("opened again", server, again)
+        return {
+            "ended": ended,
+            "heard by 4000": _heard(first, "opened again"),
+            "heard by 4001": heard_by_second + _heard(second, "opened again"),
+        }
 
 
 @pytest.mark.parametrize("nat", NATS)
 def test_an_expired_mapping_is_closed_and_its_neighbour_is_not(nat: str) -> None:
-    assert warm.call(_TIMEOUT, _expire, nat) == [1, True, True, 1, True, True]
+    assert warm.call(_TIMEOUT, _expire, nat) == {
+        "ended": [1, 1],
+        "heard by 4000": ["opened again"],
+        "heard by 4001": ["to the neighbour", "opened again"],
+    }
 
 
 def _nothing_to_expire(nat: str) -> None:
@@ -201,27 +236,31 @@ def test_a_mapping_that_is_not_there_cannot_expire(nat: str) -> None:
         warm.call(_TIMEOUT, _nothing_to_expire, nat)
 
 
-def _one_way() -> list[tuple[bool, bool]]:
+def _one_way() -> dict[str, list[str]]:
+    """What each of two public hosts hears of what the other says, while one way is blocked and not."""
     with (
         _faulty("none", "none") as (network, faults),
         udp_socket(network.pid("host_a"), network.address("host_a"), 4000) as a,
         udp_socket(network.pid("host_b"), network.address("host_b"), 4000) as b,
     ):
 
-        def both_ways() -> tuple[bool, bool]:
-            to_b = _arrives(a, b.getsockname(), b) is not None
-            return to_b, _arrives(b, a.getsockname(), a) is not None
+        def both_say(text: str) -> None:
+            _say(text, a, b.getsockname())
+            _say(text, b, a.getsockname())
 
-        found = [both_ways()]
+        both_say("open")
         faults.block("host_a", "host_b")
-        found.append(both_ways())
+        both_say("blocked")
         faults.unblock("host_a", "host_b")
-        found.append(both_ways())
-        return found
+        both_say("open again")
+        return {"host_a": _heard(a, "open again"), "host_b": _heard(b, "open again")}
 
 
 def test_a_blocked_way_is_blocked_one_way() -> None:
-    assert warm.call(_TIMEOUT, _one_way) == [(True, True), (False, True), (True, True)]
+    assert warm.call(_TIMEOUT, _one_way) == {
+        "host_a": ["open", "blocked", "open again"],
+        "host_b": ["open", "open again"],
+    }
 
 
 def _tcp_passes(network: Network, source: str, target: str) -> bool:
@@ -238,7 +277,8 @@ def _tcp_passes(network: Network, source: str, target: str) -> bool:
     return True
 
 
-def _relay() -> list[dict[str, bool]]:
+def _relay() -> dict[str, list[bool] | list[str]]:
+    """Whether TCP passes, and what each hears, while the relay is whole, cut, and restored."""
     from natlab.faults.inject import Faults
     from natlab.network.loading import load
     from natlab.network.network import standing
@@ -257,30 +297,42 @@ def _relay() -> list[dict[str, bool]]:
             server6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         server6.bind(("2001:db8:5::2", 4006))
 
-        def passing(wait: float) -> dict[str, bool]:
-            return {
-                "to the first address": _arrives(a, ("192.0.2.2", 4000), server, wait) is not None,
-                "to the second": _arrives(a, ("192.0.2.3", 4000), server, wait) is not None,
-                "from it": _arrives(server, a.getsockname(), a, wait) is not None,
-                "IPv6": _arrives(c, ("2001:db8:5::2", 4006), server6, wait) is not None,
-                "between the hosts": _arrives(a, b.getsockname(), b, 10) is not None,
-                "TCP": _tcp_passes(network, "host_a", "server"),
-            }
+        def all_say(text: str) -> None:
+            _say(text, a, ("192.0.2.2", 4000))
+            _say(text + " to the second", a, ("192.0.2.3", 4000))
+            _say(text + " over IPv6", c, ("2001:db8:5::2", 4006))
+            _say(text + " from the relay", server, a.getsockname())
+            _say(text + " from host_b", b, a.getsockname())
 
         faults = Faults(network, programs)
-        with c, server6:
-            found = [passing(10)]
+        with c, server6, one_cpu():
+            all_say("whole")
+            tcp = [_tcp_passes(network, "host_a", "server")]
             faults.inject(parse_action("relay-cut server"))
-            found.append(passing(GONE))
+            all_say("cut")
+            tcp.append(_tcp_passes(network, "host_a", "server"))
             faults.inject(parse_action("relay-restore server"))
-            found.append(passing(10))
-        return found
+            all_say("restored")
+            tcp.append(_tcp_passes(network, "host_a", "server"))
+            return {
+                "TCP": tcp,
+                "the relay": _heard(server, "restored to the second"),
+                "the relay over IPv6": _heard(server6, "restored over IPv6"),
+                "host_a": _heard(a, "restored from host_b"),
+            }
 
 
 def test_a_relay_that_is_cut_has_tcp_alone_until_it_is_restored() -> None:
-    before, meanwhile, after = warm.call(_TIMEOUT, _relay)
-    assert before == after == dict.fromkeys(before, True)
-    assert [name for name, passes in meanwhile.items() if passes] == ["between the hosts", "TCP"]
+    assert warm.call(_TIMEOUT, _relay) == {
+        "TCP": [True, True, True],
+        "the relay": ["whole", "whole to the second", "restored", "restored to the second"],
+        "the relay over IPv6": ["whole over IPv6", "restored over IPv6"],
+        "host_a": [
+            *("whole from the relay", "whole from host_b"),
+            "cut from host_b",
+            *("restored from the relay", "restored from host_b"),
+        ],
+    }
 
 
 def _programs(directory: Path) -> list[object]:

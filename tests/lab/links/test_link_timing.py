@@ -21,7 +21,7 @@ from natlab.links.delayline import DelayLine
 from natlab.network.addressing import SERVER
 from tests.lab import warm
 from tests.lab.links.frames import LINK, capture_link, crossings, send_and_wait
-from tests.lab.patience import measured_until
+from tests.lab.patience import measured_mostly
 
 if TYPE_CHECKING:
     from natlab.links.apply import Carried
@@ -57,7 +57,7 @@ def test_the_delay_is_true_to_a_millisecond_or_two_percent(delay: float) -> None
     def late(measured: list[float]) -> float:
         return abs(median(measured) - plain - delay)
 
-    measured = measured_until(
+    measured = measured_mostly(
         lambda measured: late(measured) < tolerance,
         lambda: warm.call(_TIMEOUT, _measured, conditions, 300, 0.003),
     )
@@ -101,7 +101,7 @@ def test_each_direction_has_its_own_delay() -> None:
     def late(measured: list[float]) -> float:
         return max(abs(real - wanted) for real, wanted in zip(measured, asked, strict=True))
 
-    measured = measured_until(
+    measured = measured_mostly(
         lambda measured: late(measured) < 0.001, lambda: warm.call(_TIMEOUT, _round_trips)
     )
     assert late(measured) < 0.001
@@ -122,7 +122,7 @@ def test_every_frame_gets_the_jitter_that_the_seed_gives_it() -> None:
     def late(took: list[float]) -> float:
         return abs(median(real - asked for real, asked in zip(took, expected, strict=True)))
 
-    took = measured_until(
+    took = measured_mostly(
         lambda took: late(took) < 0.001,
         lambda: warm.call(_TIMEOUT, _measured, conditions, 200, 0.012, _DELAY_LINE),
     )
@@ -210,7 +210,7 @@ def _burst(rate: int, count: int, size: int) -> float:
 @pytest.mark.parametrize(("rate", "count"), [(1_000_000, 50), (20_000_000, 500)])
 def test_a_burst_arrives_at_the_rate(rate: int, count: int) -> None:
     wanted = pytest.approx(rate, rel=0.02)
-    measured = measured_until(
+    measured = measured_mostly(
         lambda measured: measured == wanted,
         lambda: warm.call(_TIMEOUT, _burst, rate, count, 1000),
     )
@@ -244,7 +244,7 @@ def _other_links(link: tuple[str, str], conditions: LinkConditions) -> tuple[lis
 )
 def test_any_link_whichever_end_is_named_first(link: tuple[str, str]) -> None:
     conditions = LinkConditions(Way(delay=0.02), Way(delay=0.01))
-    arrived, shortest = measured_until(
+    arrived, shortest = measured_mostly(
         lambda measured: measured[1] < 31,
         lambda: warm.call(_TIMEOUT, _other_links, link, conditions),
     )
