@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.client.agent import Agent
 from nat_traversal.errors import WireError
@@ -35,6 +35,8 @@ class ClientConfig:
     remote_id: str
     once: bool = False
     settings: ClientSettings = field(default_factory=ClientSettings)
+    families: tuple[int, ...] = (4,)
+    """The IP versions by which the server is looked for."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,7 +78,7 @@ class Client(Driver):
         self._on_notice = on_notice
         self._control: ControlProtocol | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._server_udp: tuple[str, int] | None = None
+        self._server_udp: Endpoint | None = None
         self.sockets: dict[int, OpenSocket] = {}
         """The open ones, by generation."""
 
@@ -119,7 +121,7 @@ class Client(Driver):
     async def _connect(self) -> None:
         server = self._config.server
         try:
-            await self._connect_to_one_of(await resolve(server, family=socket.AF_INET))
+            await self._connect_to_one_of(await resolve(server, families=self._config.families))
         except OSError as error:
             self.feed(e.ControlBroken(_connect_problem(server, error)))
 
@@ -140,7 +142,7 @@ class Client(Driver):
     def _control_event(self, event: e.Event) -> None:
         if isinstance(event, e.ControlOpened) and self._control is not None:
             # UDP goes to the very address that answered: a name may stand for several servers.
-            self._server_udp = self._control.transport.get_extra_info("peername")[:2]
+            self._server_udp = endpoint_of(self._control.transport.get_extra_info("peername"))
         self.feed(event)
 
     def _close_control(self) -> None:
@@ -153,18 +155,21 @@ class Client(Driver):
     # UDP
 
     def _open_udp(self, generation: int) -> None:
-        opened = self.sockets[generation] = OpenSocket(generation, open_udp())
+        # It has to reach the server, so it is of the same family.
+        family = self._server_udp.family if self._server_udp else self._config.families[0]
+        sock = open_udp(wildcard(family), self._config.settings.socket_buffer)
+        opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(opened.sock, self._readable, opened)
 
     def _send(self, opened: OpenSocket, data: bytes, destination: Endpoint | None) -> None:
         if opened.path is not None:
             opened.path.transmit(data)
             return
-        address = self._server_udp if destination is None else destination.sockaddr
+        address = destination or self._server_udp
         if address is None:
             return
         try:
-            opened.sock.sendto(data, address)
+            opened.sock.sendto(data, address.sockaddr)
         except OSError as error:
             self._traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
@@ -183,7 +188,7 @@ class Client(Driver):
             if opened.path is not None:
                 if data[0] in (Kind.DATA, Kind.FRAGMENT):
                     opened.path.arrived(
-                        memoryview(data)
+                        (memoryview(data),)
                     )  # it overtook the CONFIRM, and was the proof
                 return
             if self.sockets.get(opened.generation) is not opened:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import DataPath, Traffic
+from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.errors import (
     ConnectionLostError,
     NatTraversalError,
@@ -101,12 +101,12 @@ class Connection:
     def path_down(self) -> None:
         self._path = None
 
-    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        del flow, from_listener
-        if self._queue.qsize() >= self._most:
-            self._traffic.unclaimed.value += 1
-        else:
-            self._queue.put_nowait(bytes(payload))
+    def deliver(self, batch: Sequence[Delivery]) -> None:
+        for _, _, payload in batch:
+            if self._queue.qsize() >= self._most:
+                self._traffic.unclaimed.value += 1
+            else:
+                self._queue.put_nowait(bytes(payload))
 
     def not_sent(self, error: OSError) -> None:
         """`counters` have it."""

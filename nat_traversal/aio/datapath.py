@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from nat_traversal.aio.packet_io import PacketIO, PlainSocket, Slots
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import UsePath
 from nat_traversal.settings import ClientSettings
@@ -28,7 +29,9 @@ from nat_traversal.wire.datagrams import (
 log = logging.getLogger(__name__)
 
 HEADROOM = DATA_HEADER.size
-"""Octets to leave free before a payload, so that the header goes in without a copy."""
+TAILROOM = 0
+"""Octets to leave free around a payload, so that the frame is made without a copy."""
+_LONGEST_FRAME = HEADROOM + MAX_DATA_PAYLOAD + TAILROOM
 
 
 class Traffic:
@@ -49,6 +52,11 @@ class Traffic:
         self.incomplete = counter("incomplete", "one half came, the other did not")
 
 
+Delivery = tuple[int, bool, memoryview]
+"""One datagram of the other side's program: its flow, whether it comes from the side that listens, and its
+payload, which is only valid during the call."""
+
+
 class Forwarder(Protocol):
     """The source and sink of a path's datagrams: programs' sockets, or the API."""
 
@@ -58,8 +66,8 @@ class Forwarder(Protocol):
     def path_down(self) -> None:
         """The path has ended."""
 
-    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        """A datagram came. `payload` is only valid during the call."""
+    def deliver(self, batch: Sequence[Delivery]) -> None:
+        """Datagrams came, in this order."""
 
     def not_sent(self, error: OSError) -> None:
         """This host's network stack refused a datagram for the peer. It has been counted."""
@@ -67,6 +75,10 @@ class Forwarder(Protocol):
 
 class DataPath:
     """One established path. Takes over the reading of its socket."""
+
+    headroom = HEADROOM
+    tailroom = TAILROOM
+    """Octets of room that `send_frames` wants around each payload."""
 
     def __init__(
         self,
@@ -77,6 +89,7 @@ class DataPath:
         traffic: Traffic,
         settings: ClientSettings,
         on_other: Callable[[bytes], None],
+        io: PacketIO | None = None,
     ) -> None:
         try:
             sock.connect(order.remote.sockaddr)  # the kernel now drops what others send
@@ -84,103 +97,105 @@ class DataPath:
             log.warning("no way to %s: %s", order.remote, error)
         self.order = order
         """What it was built from."""
-        self._sock = sock
+        self._io = io or PlainSocket(sock, Slots(), self._failed)
         self._tag = tag_of(order.token)
         self._forwarder = forwarder
         self._traffic = traffic
         self._settings = settings
         self._on_other = on_other
-        self._buffer = bytearray(65_536)
-        self._view = memoryview(self._buffer)
         self._closed = False
         self._next_fragment = 0
         self._halves: dict[tuple[int, bool, bool], bytes] = {}
 
-    def header(self, flow: int, *, from_listener: bool) -> bytes:
-        """The header of a flow's datagrams, to be kept and given to `send_framed`."""
-        return DATA_HEADER.pack(Kind.DATA, FLAG if from_listener else 0, self._tag, flow)
+    def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
+        """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` and `tailroom` around it.
 
-    def send_framed(self, frame: memoryview) -> None:
-        """Send `HEADROOM` octets of header and a payload of at most `MAX_DATA_PAYLOAD` octets."""
-        try:
-            self._sock.send(frame)
-        except OSError as error:
-            if not self._sent_after(error, frame):
-                return
-        self._traffic.sent.value += 1
+        The room is written to. A datagram of more than `MAX_DATA_PAYLOAD` octets goes as two halves.
+        """
+        header = DATA_HEADER.pack(Kind.DATA, FLAG if from_listener else 0, self._tag, flow)
+        is_long = False
+        for frame in frames:
+            frame[:HEADROOM] = header
+            is_long = is_long or len(frame) > _LONGEST_FRAME
+        if not is_long:
+            self._traffic.sent.value += self._io.send(frames)
+            return
+        for frame in frames:
+            if len(frame) <= _LONGEST_FRAME:
+                self._traffic.sent.value += self._io.send((frame,))
+            else:
+                self._send_halves(flow, from_listener, frame[HEADROOM : len(frame) - TAILROOM])
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
-        """Send one datagram of 0 to 65,507 octets; a longer one than `MAX_DATA_PAYLOAD` as halves."""
-        if len(payload) <= MAX_DATA_PAYLOAD:
-            frame = self.header(flow, from_listener=from_listener) + bytes(payload)
-            self.send_framed(memoryview(frame))
-            return
-        number = self._next_fragment = (self._next_fragment + 1) % 65_536
-        flags = FLAG if from_listener else 0
-        middle = len(payload) // 2
-        heads = (
-            FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags | last, self._tag, flow, number)
-            for last in (0, FLAG_LAST)
-        )
-        halves = (payload[:middle], payload[middle:])
-        if all(self.transmit(head + bytes(half)) for head, half in zip(heads, halves, strict=True)):
-            self._traffic.sent.value += 1
+        """Send one datagram that has no room around it."""
+        frame = bytes(HEADROOM) + bytes(payload) + bytes(TAILROOM)
+        self.send_frames(flow, from_listener, (memoryview(bytearray(frame)),))
 
-    def transmit(self, frame: bytes) -> bool:
-        """Send octets as they are. True if they left."""
-        try:
-            self._sock.send(frame)
-        except OSError as error:
-            return self._sent_after(error, frame)
-        return True
+    def transmit(self, frame: bytes) -> None:
+        """Send octets as they are: the agent's."""
+        self._io.send((frame,))
 
     def readable(self) -> None:
         """Drain the socket."""
-        buffer, view, receive, arrived = (
-            self._buffer,
-            self._view,
-            self._sock.recv_into,
-            self.arrived,
-        )
-        for _ in range(self._settings.batch):
-            try:
-                length = receive(buffer)
-            except BlockingIOError:
+        left = self._settings.batch
+        while left > 0 and not self._closed:
+            batch = self._io.receive()
+            self.arrived(batch.frames)
+            if batch.is_last:
                 return
-            except OSError as error:  # an ICMP error for something sent earlier
-                self._count_error(error)
-                continue
-            arrived(view[:length])
-            if self._closed:
-                return
+            if batch.error is not None:  # an ICMP error for something sent earlier
+                self._count_error(batch.error)
+            left -= max(1, len(batch.frames))
 
-    def arrived(self, data: memoryview) -> None:
-        """One datagram: a program's goes to the forwarder, everything else to the agent."""
-        kind = data[0] if data else None
-        if kind == Kind.DATA and len(data) >= HEADROOM:
-            _, flags, tag, flow = DATA_HEADER.unpack_from(data)
-            if tag == self._tag:
-                self._traffic.received.value += 1
-                self._forwarder.deliver(flow, bool(flags & FLAG), data[HEADROOM:])
+    def arrived(self, frames: Iterable[memoryview]) -> None:
+        """Frames: programs' go to the forwarder, everything else to the agent, all in order."""
+        batch: list[Delivery] = []
+        for frame in frames:
+            kind = frame[0] if frame else None
+            if kind == Kind.DATA and len(frame) >= HEADROOM:
+                _, flags, tag, flow = DATA_HEADER.unpack_from(frame)
+                if tag == self._tag:
+                    batch.append((flow, bool(flags & FLAG), frame[HEADROOM:]))
+                else:
+                    self._traffic.malformed.value += 1
+            elif kind == Kind.FRAGMENT:
+                batch += self._fragment_arrived(frame)
             else:
-                self._traffic.malformed.value += 1
-        elif kind == Kind.FRAGMENT:
-            self._fragment_arrived(data)
-        else:
-            self._on_other(bytes(data))
+                self._deliver(batch)
+                batch = []
+                self._on_other(bytes(frame))
+                if self._closed:
+                    return
+        self._deliver(batch)
 
     def close(self) -> None:
         """The path has ended; its socket is closed by its owner."""
         self._closed = True
 
-    def _fragment_arrived(self, data: memoryview) -> None:
+    def _deliver(self, batch: list[Delivery]) -> None:
+        if batch and not self._closed:
+            self._traffic.received.value += len(batch)
+            self._forwarder.deliver(batch)
+
+    def _send_halves(self, flow: int, from_listener: bool, payload: memoryview) -> None:
+        number = self._next_fragment = (self._next_fragment + 1) % 65_536
+        flags = FLAG if from_listener else 0
+        middle = len(payload) // 2
+        halves = [
+            FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags | last, self._tag, flow, number) + bytes(half)
+            for last, half in ((0, payload[:middle]), (FLAG_LAST, payload[middle:]))
+        ]
+        if all(self._io.send((half,)) for half in halves):
+            self._traffic.sent.value += 1
+
+    def _fragment_arrived(self, data: memoryview) -> list[Delivery]:
         if len(data) < FRAGMENT_HEADER.size:
             self._traffic.malformed.value += 1
-            return
+            return []
         _, flags, tag, flow, number = FRAGMENT_HEADER.unpack_from(data)
         if tag != self._tag:
             self._traffic.malformed.value += 1
-            return
+            return []
         from_listener, last = bool(flags & FLAG), bool(flags & FLAG_LAST)
         half = bytes(data[FRAGMENT_HEADER.size :])
         other = self._halves.pop((number, not last, from_listener), None)
@@ -190,22 +205,14 @@ class DataPath:
             for old in [key for key in self._halves if _apart(key[0], number) > most]:
                 del self._halves[old]
                 self._traffic.incomplete.value += 1
-            return
-        self._traffic.received.value += 1
+            return []
         whole = other + half if last else half + other
-        self._forwarder.deliver(flow, from_listener, memoryview(whole))
+        return [(flow, from_listener, memoryview(whole))]
 
-    def _sent_after(self, error: OSError, frame: memoryview | bytes) -> bool:
-        """An ICMP answer to an earlier datagram took this one's turn: send it again."""
+    def _failed(self, error: OSError) -> bool:
+        """Count it. True for an ICMP answer to an earlier datagram, which took this one's turn."""
         self._count_error(error)
-        if error.errno != errno.ECONNREFUSED:
-            return False
-        try:
-            self._sock.send(frame)
-        except OSError as another:
-            self._count_error(another)
-            return False
-        return True
+        return error.errno == errno.ECONNREFUSED
 
     def _count_error(self, error: OSError) -> None:
         if error.errno == errno.ECONNREFUSED:

@@ -14,12 +14,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nat_traversal.aio.datapath import HEADROOM, DataPath, Traffic
-from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket, Local, file_limit, open_udp
+from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.packet_io import (
+    SPARE_FILES,
+    AnsweringSocket,
+    Local,
+    Received,
+    Slots,
+    file_limit,
+    open_udp,
+    receive_batch,
+    wildcard,
+)
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 log = logging.getLogger(__name__)
@@ -37,7 +46,6 @@ class _ListenFlow:
     source: tuple[str, int]
     local: Local
     used_at: float
-    header: bytes
 
 
 @dataclass(slots=True)
@@ -56,13 +64,18 @@ class _ConnectFlow:
     """The latest datagram, for the next address; kept while this one is not proven."""
 
 
+def _slots_for(path: DataPath | None) -> Slots:
+    """Room for what local programs send, as `path` wants it."""
+    return Slots(headroom=path.headroom, tailroom=path.tailroom) if path else Slots()
+
+
 class Listener:
     """The `--listen` side: one socket, a flow for each program that sends to it."""
 
     def __init__(
         self, at: HostPort, counters: Counters, problem: Problem, settings: ClientSettings
     ) -> None:
-        self._socket = AnsweringSocket(at.host, at.port)
+        self._socket = AnsweringSocket(at.host, at.port, settings.socket_buffer)
         self._traffic = Traffic(counters)
         self._settings = settings
         self._problem = problem
@@ -71,8 +84,7 @@ class Listener:
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
-        self._buffer = bytearray(65_536 + HEADROOM)
-        self._view = memoryview(self._buffer)
+        self._slots = Slots()
         self._loop.add_reader(self._socket.sock, self._readable)
 
     @property
@@ -85,8 +97,7 @@ class Listener:
 
     def attach(self, path: DataPath | None) -> None:
         self._path = path
-        for flow in self._flows.values():
-            flow.header = path.header(flow.number, from_listener=True) if path else b""
+        self._slots = _slots_for(path)
 
     def deliver(self, number: int, payload: memoryview) -> None:
         flow = self._by_number.get(number)
@@ -110,39 +121,46 @@ class Listener:
         self._socket.close()
 
     def _readable(self) -> None:
-        now = self._loop.time()
-        buffer, body, receive = self._buffer, self._view[HEADROOM:], self._socket.receive_into
-        for _ in range(self._settings.batch):
-            try:
-                length, source, local = receive(body)
-            except BlockingIOError:
-                return
-            except OSError as error:  # an unconnected socket has hardly any
-                log.debug("listening side: %s", error)
-                continue
-            path = self._path
-            if path is None:
-                self._traffic.unsendable.value += 1
+        now, left = self._loop.time(), self._settings.batch
+        is_last = False
+        while left > 0 and not is_last:
+            batch, is_last = self._socket.receive(self._slots)
+            left -= max(1, len(batch))
+            if self._path is not None:
+                self._forward(self._path, batch, now)
+            elif batch:
+                self._traffic.unsendable.value += len(batch)
                 self._problem("datagrams from local programs are dropped until a path stands")
-                continue
-            flow = self._flow(path, source, local, now)
-            if length <= MAX_DATA_PAYLOAD:
-                buffer[:HEADROOM] = flow.header
-                path.send_framed(self._view[: HEADROOM + length])
-            else:
-                path.send(flow.number, True, body[:length])
 
-    def _flow(
-        self, path: DataPath, source: tuple[str, int], local: Local, now: float
-    ) -> _ListenFlow:
+    def _forward(self, path: DataPath, batch: list[Received], now: float) -> None:
+        """Hand datagrams to the path: those of one program that came in a row together."""
+        run: list[memoryview] = []
+        sender: tuple[tuple[str, int], Local] | None = None
+        for frame, source, local in batch:
+            if (source, local) != sender:
+                self._send(path, sender, run, now)
+                run, sender = [], (source, local)
+            run.append(frame)
+        self._send(path, sender, run, now)
+
+    def _send(
+        self,
+        path: DataPath,
+        sender: tuple[tuple[str, int], Local] | None,
+        run: list[memoryview],
+        now: float,
+    ) -> None:
+        if sender is not None:
+            path.send_frames(self._flow(*sender, now).number, True, run)
+
+    def _flow(self, source: tuple[str, int], local: Local, now: float) -> _ListenFlow:
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= self._settings.flows:
                 self._drop(next(iter(self._flows.values())))
             self._next_number = (self._next_number + 1) % 2**32
-            header = path.header(self._next_number, from_listener=True)
-            flow = _ListenFlow(key, self._next_number, source, local, now, header)
+            flow = _ListenFlow(key, self._next_number, source, local, now)
             self._flows[key] = self._by_number[flow.number] = flow
         self._flows.move_to_end(key)
         flow.used_at = now
@@ -176,8 +194,7 @@ class Connector:
         self._loop = asyncio.get_running_loop()
         self._flows: OrderedDict[int, _ConnectFlow] = OrderedDict()
         self._path: DataPath | None = None
-        self._buffer = bytearray(65_536 + HEADROOM)
-        self._view = memoryview(self._buffer)
+        self._slots = Slots()
         self._most = max(1, file_limit(settings.flows + SPARE_FILES) - SPARE_FILES)
 
     @property
@@ -187,6 +204,7 @@ class Connector:
     def attach(self, path: DataPath | None) -> None:
         """Another path: the other side may number its flows anew."""
         self._path = path
+        self._slots = _slots_for(path)
         for flow in list(self._flows.values()):
             self._drop(flow)
 
@@ -225,7 +243,7 @@ class Connector:
         for target in range(first, first + count):
             endpoint = self._targets[target % count]
             try:
-                sock = open_udp("::" if endpoint.family == 6 else "0.0.0.0")  # noqa: S104
+                sock = open_udp(wildcard(endpoint.family), self._settings.socket_buffer)
             except (OSError, UsageError) as error:
                 problem = error
                 continue
@@ -246,27 +264,27 @@ class Connector:
     def _readable(self, flow: _ConnectFlow) -> None:
         flow.used_at = self._loop.time()
         self._flows.move_to_end(flow.number)
-        body, buffer, path = self._view[HEADROOM:], self._buffer, self._path
+        left = self._settings.batch
+        while left > 0:
+            batch = receive_batch(flow.sock, self._slots)
+            if batch.frames:
+                self._forward(flow, batch.frames)
+            if batch.error is not None:
+                if isinstance(batch.error, ConnectionRefusedError):
+                    self._refused(flow)
+                else:
+                    self._failed(batch.error)
+                return
+            if batch.is_last:
+                return
+            left -= len(batch.frames)
+
+    def _forward(self, flow: _ConnectFlow, frames: list[memoryview]) -> None:
+        path = self._path
         assert path is not None  # without a path there are no flows
-        header = path.header(flow.number, from_listener=False)
-        for _ in range(self._settings.batch):
-            try:
-                length = flow.sock.recv_into(body)
-            except BlockingIOError:
-                return
-            except ConnectionRefusedError:
-                self._refused(flow)
-                return
-            except OSError as error:
-                self._failed(error)
-                return
-            if not flow.proven:
-                flow.proven, flow.unanswered, self._preferred = True, None, flow.target
-            if length <= MAX_DATA_PAYLOAD:
-                buffer[:HEADROOM] = header
-                path.send_framed(self._view[: HEADROOM + length])
-            else:
-                path.send(flow.number, False, body[:length])
+        if not flow.proven:
+            flow.proven, flow.unanswered, self._preferred = True, None, flow.target
+        path.send_frames(flow.number, False, frames)
 
     def _refused(self, flow: _ConnectFlow) -> _ConnectFlow | None:
         """Nobody listens at the target: on to the service's next address, or tell the user."""
@@ -326,14 +344,15 @@ class ProgramForwarder:
     def path_down(self) -> None:
         self._attach(None)
 
-    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        side = self._connector if from_listener else self._listener
-        if side is not None:
-            side.deliver(flow, payload)
-            return
-        self._traffic.unclaimed.value += 1
-        option = "--connect" if from_listener else "--listen"
-        self._problem(f"the other side sends datagrams, but this side has no {option}")
+    def deliver(self, batch: Sequence[Delivery]) -> None:
+        for flow, from_listener, payload in batch:
+            side = self._connector if from_listener else self._listener
+            if side is not None:
+                side.deliver(flow, payload)
+                continue
+            self._traffic.unclaimed.value += 1
+            option = "--connect" if from_listener else "--listen"
+            self._problem(f"the other side sends datagrams, but this side has no {option}")
 
     def not_sent(self, error: OSError) -> None:
         self._problem(f"a datagram to the other side was not sent: {error.strerror}")

@@ -1,19 +1,30 @@
-"""Non-blocking UDP sockets: opened in one way, and answering from the address that was asked."""
+"""Non-blocking UDP sockets: opened in one way, read and written in batches, answering from the address asked."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import resource
 import socket
 import struct
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint
 
+log = logging.getLogger(__name__)
+
 SOCKET_BUFFER = 4 << 20
 """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
+LONGEST = 65_536
+"""Octets of room for a datagram: none is longer."""
+BATCH = 32
+"""Datagrams in one batch of a plain socket. More would make the next hop wait for the first of them."""
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+"""The socket family for the IP version of an endpoint."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO = struct.Struct("=I4s4s")
 _PKTINFO_6 = struct.Struct("=16sI")
@@ -29,17 +40,25 @@ Local = LocalAddress | None
 """The address to answer from; None: the socket is bound to it."""
 
 
-def open_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:  # noqa: S104
-    """A non-blocking UDP socket bound to an IP address and port. Raises `UsageError` if it cannot be."""
-    sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
+def wildcard(family: int) -> Endpoint:
+    """Every address of this host, any free port. `family` is the IP version, 4 or 6."""
+    return Endpoint("::" if family == 6 else "0.0.0.0", 0)  # noqa: S104
+
+
+def open_udp(local: Endpoint, buffer: int = SOCKET_BUFFER) -> socket.socket:
+    """A non-blocking UDP socket bound to `local`, whose address says the family; port 0 is any free one.
+
+    `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound.
+    """
+    sock = socket.socket(FAMILIES[local.family], socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
-        sock.bind((host, port))
+            sock.setsockopt(socket.SOL_SOCKET, option, buffer)
+        sock.bind(local.sockaddr)
     except OSError as error:
         sock.close()
-        raise UsageError(bind_problem("UDP", host, port, error)) from error
+        raise UsageError(bind_problem("UDP", local.address, local.port, error)) from error
     return sock
 
 
@@ -58,11 +77,111 @@ def bind_problem(transport: str, host: str, port: int, error: OSError) -> str:
     return f"cannot use {transport} {host}:{port}: {remedy}"
 
 
+class Slots:
+    """Places for the datagrams of one batch, each with room for the longest.
+
+    `headroom` and `tailroom`: octets to leave free before and after each datagram, so that a header
+    and a tag go in without a copy. Sockets that are read one after the other may share it.
+    """
+
+    def __init__(self, batch_size: int = BATCH, headroom: int = 0, tailroom: int = 0) -> None:
+        self.batch_size = batch_size
+        self.headroom = headroom
+        self.room = headroom + tailroom
+        size = LONGEST + self.room
+        view = memoryview(bytearray(batch_size * size))  # the kernel gives memory where it is used
+        wholes = [view[at : at + size] for at in range(0, len(view), size)]
+        self.places = [(whole, whole[headroom : headroom + LONGEST]) for whole in wholes]
+        """Each place, and the part of it where a datagram goes."""
+
+
+class Batch(NamedTuple):
+    """What was read at once."""
+
+    frames: list[memoryview]
+    """Each with the room of its `Slots` around it, valid until the next batch is read into them."""
+    error: OSError | None
+    """What ended the batch, after its frames: an ICMP error for something that was sent earlier."""
+    is_last: bool
+    """Nothing was left to be read."""
+
+
+Received = tuple[memoryview, tuple[str, int], Local]
+"""One datagram of an unconnected socket: its frame, as in `Batch`, its source, where it was sent to."""
+
+
+class PacketIO(Protocol):
+    """A connected socket, or what stands for one: the seam for reading and writing many datagrams at once."""
+
+    @property
+    def batch_size(self) -> int:
+        """The most datagrams that `receive` gives."""
+
+    def receive(self) -> Batch:
+        """The datagrams that are there."""
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> int:
+        """Send them in order; how many left. Each that did not has been told to the owner."""
+
+
+def receive_batch(sock: socket.socket, slots: Slots) -> Batch:
+    """Read a connected socket, one system call for each datagram."""
+    receive, room, frames = sock.recv_into, slots.room, list[memoryview]()
+    try:
+        for whole, place in slots.places:
+            frames.append(whole[: receive(place) + room])
+    except BlockingIOError:
+        return Batch(frames, None, is_last=True)
+    except OSError as error:
+        return Batch(frames, error, is_last=False)
+    return Batch(frames, None, is_last=False)
+
+
+class PlainSocket:
+    """A `PacketIO` that makes one system call for each datagram.
+
+    `failed` is told of each error of a send; True: send that datagram once more.
+    """
+
+    def __init__(
+        self, sock: socket.socket, slots: Slots, failed: Callable[[OSError], bool]
+    ) -> None:
+        self.sock = sock
+        self._slots = slots
+        self._failed = failed
+
+    @property
+    def batch_size(self) -> int:
+        return self._slots.batch_size
+
+    def receive(self) -> Batch:
+        return receive_batch(self.sock, self._slots)
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> int:
+        send, sent = self.sock.send, 0
+        for frame in frames:
+            try:
+                send(frame)
+            except OSError as error:
+                sent += self._failed(error) and self._sent_again(frame)
+            else:
+                sent += 1
+        return sent
+
+    def _sent_again(self, frame: bytes | memoryview) -> bool:
+        try:
+            self.sock.send(frame)
+        except OSError as error:
+            self._failed(error)
+            return False
+        return True
+
+
 class AnsweringSocket:
     """A UDP socket for serving: on a wildcard address it remembers where each datagram was sent to."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.sock = open_udp(host, port)
+    def __init__(self, host: str, port: int, buffer: int = SOCKET_BUFFER) -> None:
+        self.sock = open_udp(Endpoint(host, port), buffer)
         self._wildcard = self.sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104
         self._family = self.sock.family
         self._asked: tuple[bytes, Local] = (b"", None)
@@ -75,6 +194,20 @@ class AnsweringSocket:
     @property
     def endpoint(self) -> Endpoint:
         return endpoint_of(self.sock.getsockname())
+
+    def receive(self, slots: Slots) -> tuple[list[Received], bool]:
+        """A batch, and whether nothing was left to be read. Errors are no news: hardly any reach an unconnected socket."""
+        receive_into, room, received = self.receive_into, slots.room, list[Received]()
+        for whole, place in slots.places:
+            try:
+                length, source, local = receive_into(place)
+            except BlockingIOError:
+                return received, True
+            except OSError as error:
+                log.debug("UDP: %s", error)
+                continue
+            received.append((whole[: length + room], source, local))
+        return received, False
 
     def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
         """One datagram: its length, source and the address it was sent to. Raises what `recvmsg` raises."""

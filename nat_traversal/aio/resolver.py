@@ -6,20 +6,23 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from nat_traversal.aio.packet_io import FAMILIES
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 
-async def resolve(name: HostPort, *, family: int = socket.AF_UNSPEC) -> list[Endpoint]:
-    """The addresses of `name`, IPv4 first: most services that listen on one listen on that.
+async def resolve(name: HostPort, *, families: Sequence[int] = (4, 6)) -> list[Endpoint]:
+    """The addresses of `name` in these IP versions, IPv4 first: most services that listen on one listen on that.
 
     Raises `socket.gaierror`. Asks in a daemon thread. Asyncio's own resolver uses threads whose end
     the program awaits before it ends itself, which with a silent name server takes many seconds.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Endpoint]] = loop.create_future()
+
+    family = FAMILIES[families[0]] if len(families) == 1 else socket.AF_UNSPEC
 
     def settle(outcome: Callable[[], None]) -> None:
         if not answer.done():

@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -113,8 +113,8 @@ class TestServerAddress:
         async with a_server() as (server, _):
             closed = unused()
 
-            async def resolve(name: HostPort, *, family: int) -> list[Endpoint]:
-                assert (name.port, family) == (server.endpoint.port, socket.AF_INET)
+            async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
+                assert (name.port, families) == (server.endpoint.port, (4,))
                 return [closed, server.endpoint]
 
             monkeypatch.setattr(client_module, "resolve", resolve)
@@ -127,7 +127,7 @@ class TestServerAddress:
     ) -> None:
         endpoints = [unused() for _ in range(2)]
 
-        async def resolve(name: HostPort, *, family: int) -> list[Endpoint]:
+        async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
             return endpoints
 
         monkeypatch.setattr(client_module, "resolve", resolve)
@@ -154,7 +154,7 @@ class TestServerAddress:
     ) -> None:
         answer = asyncio.Event()
 
-        async def resolve(name: HostPort, *, family: int) -> list[Endpoint]:
+        async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
             await answer.wait()
             raise AssertionError
 
@@ -361,7 +361,7 @@ class TestPunchSocket:
                     raise errors.pop()
                 return super().recvfrom(bufsize, flags)
 
-        def open_udp() -> socket.socket:
+        def open_udp(local: Endpoint, buffer: int) -> socket.socket:
             sock = Stumbling(socket.AF_INET, socket.SOCK_DGRAM)
             sock.setblocking(False)
             return sock

@@ -7,14 +7,14 @@ import errno
 import itertools
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from nat_traversal import Endpoint
-from nat_traversal.aio.datapath import DataPath, Traffic
+from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.packet_io import endpoint_of, open_udp
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import UsePath
@@ -32,21 +32,20 @@ FOREIGN = b"\xff" * 4
 
 
 class Taker:
-    """A forwarder that keeps what comes. `ends`: closes the path at the first datagram."""
+    """A forwarder that keeps what comes."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[int, bool, bytes]] = []
         self.troubles: list[OSError] = []
-        self.ends: DataPath | None = None
 
     def path_up(self, path: DataPath) -> None: ...
 
     def path_down(self) -> None: ...
 
-    def deliver(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        self.taken.append((flow, from_listener, bytes(payload)))
-        if self.ends is not None:
-            self.ends.close()
+    def deliver(self, batch: Sequence[Delivery]) -> None:
+        self.taken += [
+            (flow, from_listener, bytes(payload)) for flow, from_listener, payload in batch
+        ]
 
     def not_sent(self, error: OSError) -> None:
         self.troubles.append(error)
@@ -56,18 +55,25 @@ class End:
     """A path, its socket in the event loop, and everything that happened."""
 
     def __init__(self, remote: Endpoint) -> None:
-        self.sock = open_udp("127.0.0.1")
+        self.sock = open_udp(Endpoint("127.0.0.1", 0))
         self.taker = Taker()
         self.counters = Counters()
         self.other: list[bytes] = []
+        self.other_closes = False
+        """What is not data closes the path, as a BYE does."""
         self.path = DataPath(
             self.sock,
             UsePath(1, remote, TOKEN),
             forwarder=self.taker,
             traffic=Traffic(self.counters),
             settings=SETTINGS,
-            on_other=self.other.append,
+            on_other=self._came,
         )
+
+    def _came(self, octets: bytes) -> None:
+        self.other.append(octets)
+        if self.other_closes:
+            self.path.close()
 
     def __enter__(self) -> Self:
         asyncio.get_running_loop().add_reader(self.sock, self.path.readable)
@@ -254,15 +260,39 @@ async def test_more_than_one_drain_of_datagrams_all_arrive() -> None:
         assert [flow for flow, _, _ in end.taker.taken] == list(range(2 * SETTINGS.batch + 1))
 
 
-async def test_nothing_is_read_after_the_path_was_closed_by_what_it_delivered() -> None:
+async def test_nothing_is_delivered_after_the_path_was_closed_by_what_came() -> None:
     async with an_end() as (end, peer):
-        end.taker.ends = end.path
-        for number in range(3):
-            peer.send(encode(Data(TAG, number, True, b"")), end.endpoint)
+        end.other_closes = True
         asyncio.get_running_loop().remove_reader(end.sock)
+        peer.send(encode(Data(TAG, 0, True, b"")), end.endpoint)
+        peer.send(encode(Bye(TOKEN)), end.endpoint)
+        peer.send(encode(Data(TAG, 1, True, b"")), end.endpoint)
         await eventually(lambda: end.sock.recv(1, 2), "something is there")
         end.path.readable()
+        assert end.other == [encode(Bye(TOKEN))]
         assert [flow for flow, _, _ in end.taker.taken] == [0]
+        assert end.counters.counted() == {"received": 1}
+
+
+async def test_frames_are_made_in_the_room_around_the_payloads() -> None:
+    async with an_end() as (end, peer):
+        room = end.path.headroom
+        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in (b"a", b"", b"ccc")]
+        end.path.send_frames(5, True, frames)
+        came = [decode((await peer.receive())[0]) for _ in frames]
+        assert came == [Data(TAG, 5, True, payload) for payload in (b"a", b"", b"ccc")]
+        assert end.counters.counted() == {"sent": 3}
+
+
+async def test_a_long_datagram_between_short_ones_keeps_its_place() -> None:
+    async with an_end() as (end, peer):
+        room = end.path.headroom
+        payloads = (b"a", bytes(MAX_UDP_PAYLOAD), b"c")
+        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in payloads]
+        end.path.send_frames(5, True, frames)
+        kinds = [type(decode((await peer.receive())[0])) for _ in range(4)]
+        assert kinds == [Data, Fragment, Fragment, Data]
+        assert end.counters.counted() == {"sent": 3}
 
 
 async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
@@ -290,9 +320,16 @@ class _Failing(socket.socket):
 async def test_a_second_try_that_fails_is_counted_too(size: int) -> None:
     async with an_end() as (end, _):
         with _Failing(errno.ECONNREFUSED, errno.ENOBUFS) as failing:
-            end.path._sock = failing
-            end.path.send(1, True, bytes(size))
+            order = UsePath(1, Endpoint("127.0.0.1", 9), TOKEN)
+            path = DataPath(
+                failing,
+                order,
+                forwarder=end.taker,
+                traffic=Traffic(end.counters),
+                settings=SETTINGS,
+                on_other=end.other.append,
+            )
+            path.send(1, True, bytes(size))
             assert failing.numbers == []
-            end.path._sock = end.sock
         assert end.counters.counted() == {"refused": 1, "unsendable": 1}
         assert [error.errno for error in end.taker.troubles] == [errno.ENOBUFS]

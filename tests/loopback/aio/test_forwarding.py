@@ -367,19 +367,19 @@ class _Refusing(socket.socket):
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
-def _narrow_udp(host: str = "0.0.0.0", port: int = 0) -> socket.socket:
-    return _as(_Narrow, open_udp(host, port))
+def _narrow_udp(local: Endpoint, buffer: int) -> socket.socket:
+    return _as(_Narrow, open_udp(local, buffer))
 
 
-def _stumbling_udp(host: str) -> socket.socket:
-    return _as(_Stumbling, open_udp(host))
+def _stumbling_udp(local: Endpoint, buffer: int) -> socket.socket:
+    return _as(_Stumbling, open_udp(local, buffer))
 
 
-def _refusing_udp(host: str) -> socket.socket:
-    return _as(_Refusing, open_udp(host))
+def _refusing_udp(local: Endpoint, buffer: int) -> socket.socket:
+    return _as(_Refusing, open_udp(local, buffer))
 
 
-def _no_file(host: str) -> socket.socket:
+def _no_file(local: Endpoint, buffer: int) -> socket.socket:
     raise OSError(errno.EMFILE, "No file left")
 
 
