@@ -103,6 +103,8 @@ class ClientSettings:
     """Between announces while waiting for the peer (RFC 8445 section 11): keeps the mapping."""
     udp_silence: float = seconds(5.0)
     """Of unanswered announces, after which the user is told that UDP seems blocked."""
+    missing_after: float = seconds(30.0, 0.001)
+    """Until the user is told that nobody has registered the peer's id."""
 
     retry_first: float = seconds(5.0, 0.001)
     """Pause after the first failed attempt; doubling, each shortened by up to half."""

@@ -22,6 +22,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
+from nat_traversal.wire.messages import Serves
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class ClientConfig:
     settings: ClientSettings = field(default_factory=ClientSettings)
     families: tuple[int, ...] = (4,)
     """The IP versions by which the server is looked for."""
+    serves: Serves = Serves.UNTOLD
 
 
 @dataclass(eq=False, slots=True)
@@ -69,6 +71,7 @@ class Client(Driver):
             rng=rng or random.SystemRandom(),
             settings=config.settings,
             once=config.once,
+            serves=config.serves,
         )
         super().__init__(self._agent)
         self.counters = counters or Counters()

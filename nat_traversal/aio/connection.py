@@ -22,6 +22,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
+from nat_traversal.wire.messages import Serves
 
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
@@ -162,6 +163,7 @@ async def connect(
         check_id(remote_id),
         once=True,
         settings=settings or ClientSettings(),
+        serves=Serves.API,
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)

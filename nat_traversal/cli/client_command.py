@@ -19,6 +19,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import Endpoint, HostPort
+from nat_traversal.wire.messages import Serves
 
 
 async def run(options: ClientOptions, console: Console) -> Exit:
@@ -53,7 +54,10 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     listener = Listener(listen, counters, problem, settings) if listen else None
     connector = Connector(targets, counters, problem, settings) if targets else None
     forwarder = ProgramForwarder(counters, listener, connector, problem, settings)
-    config = ClientConfig(options.server, own_id, options.remote, options.once, settings)
+    serves = _serves(options)
+    config = ClientConfig(
+        options.server, own_id, options.remote, options.once, settings, serves=serves
+    )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)
     client.start()
@@ -63,6 +67,12 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         await client.close()
         forwarder.close()
         _summary(console, counters)
+
+
+def _serves(options: ClientOptions) -> Serves:
+    if options.listen and options.connect:
+        return Serves.BOTH
+    return Serves.LISTEN if options.listen else Serves.CONNECT
 
 
 def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate, PeerState
+from nat_traversal.wire.messages import Candidate, PeerState, Serves
 
 
 class Console:
@@ -89,6 +89,14 @@ def _peer_seen(notice: e.PeerSeen) -> str:
     }[notice.state]
 
 
+def _sides_alike(notice: e.SidesAlike) -> str:
+    other = "connect HOST:PORT" if notice.serves is Serves.LISTEN else "listen PORT"
+    return (
+        f"{notice.peer} has --{notice.serves} only, as this side has: no program's datagram can "
+        f"cross until one of the two has --{other}"
+    )
+
+
 def _attempt_failed(notice: e.AttemptFailed) -> str:
     then = "giving up" if notice.retry_in is None else f"next attempt in {notice.retry_in:.0f} s"
     return f"no path: {notice.text}; {then}"
@@ -103,6 +111,19 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     e.ServerLost: _server_lost,
     e.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
     e.PeerSeen: _peer_seen,
+    e.PeerElsewhere: lambda n: (
+        f"{n.peer} is at the server, but wants another host: its client needs -r {n.id}"
+    ),
+    e.PeerMissing: lambda n: (
+        f"nobody has come as {n.peer} for {n.seconds:.0f} s: the other side needs a client "
+        f"with --id {n.peer} -r {n.id} at the same server"
+    ),
+    e.SidesAlike: _sides_alike,
+    e.ServiceAtPeer: lambda n: (
+        f"the service at {n.peer} answers again"
+        if n.up
+        else f"nothing listens on the service that {n.peer} connects to: it has to be started there"
+    ),
     e.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
     e.AnnounceUnanswered: lambda n: (
         f"the server has not answered over UDP for {n.seconds:.0f} s: "

@@ -46,11 +46,13 @@ class Agent:
         settings: ClientSettings | None = None,
         once: bool = False,
         sockets: Sockets | None = None,
+        serves: m.Serves = m.Serves.UNTOLD,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
         settings = settings or ClientSettings()
-        identity = Identity(check_id(host_id), check_id(peer_id), rng.randbytes(TOKEN_BYTES))
+        token = rng.randbytes(TOKEN_BYTES)
+        identity = Identity(check_id(host_id), check_id(peer_id), token, serves)
         self._once = once
         self._timers = Timers()
         self.link = ControlLink(identity, settings, self._timers, rng)
@@ -105,6 +107,8 @@ class Agent:
                         return peer.arrived(datagram, source, now)
             case e.TimerFired():
                 return self._timers_fired(now)
+            case e.ServiceChanged(up) if self.link.is_registered:
+                return [e.SendMessage(m.ServiceState(up))]
             case e.StopRequested():
                 return self._close()
         return []

@@ -56,6 +56,7 @@ class Identity:
     id: str
     peer: str
     token: bytes
+    serves: m.Serves = m.Serves.UNTOLD
 
 
 class ControlLink:
@@ -103,6 +104,7 @@ class ControlLink:
             peer=identity.peer,
             token=identity.token,
             generation=generation,
+            serves=identity.serves,
         )
         return [e.SendMessage(register)]
 

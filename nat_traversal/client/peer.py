@@ -170,14 +170,17 @@ class Peer:
 
     def link_lost(self) -> list[e.Action]:
         """There is no server for now: a path stays, all else waits."""
+        self._timers.cancel((self.id, "missing"))
         return [] if self.state is _S.ESTABLISHED else self._give_up()
 
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[e.Action]:
         """The server said something about this peer."""
         phase = self._phase
         match message:
-            case m.PeerStatus(state):
-                return self._peer_status(state, now)
+            case m.PeerStatus():
+                return self._peer_status(message, now)
+            case m.ServiceState(up):
+                return [e.Tell(e.ServiceAtPeer(self.id, up))]
             case m.OpenSocket(generation):
                 return self._fresh_socket_ordered(generation, now)
             case m.StartRound():
@@ -210,6 +213,9 @@ class Peer:
         phase = self._phase
         if name == "retry":
             return self._offer(now)
+        if name == "missing":
+            missing = e.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
+            return [e.Tell(missing)]
         if isinstance(phase, _Idle | _Closed):
             return []
         if name == "announce":
@@ -242,9 +248,18 @@ class Peer:
 
     # Sockets and announces: steps 1 to 3
 
-    def _peer_status(self, state: m.PeerState, now: float) -> list[e.Action]:
-        actions: list[e.Action] = [e.Tell(e.PeerSeen(self.id, state))]
-        if state is m.PeerState.LEFT:
+    def _peer_status(self, status: m.PeerStatus, now: float) -> list[e.Action]:
+        actions: list[e.Action] = [e.Tell(e.PeerSeen(self.id, status.state))]
+        own = self._identity
+        if status.state is m.PeerState.ABSENT and not status.elsewhere:
+            self._timers.set((self.id, "missing"), now + self._settings.missing_after)
+        else:
+            self._timers.cancel((self.id, "missing"))
+        if status.elsewhere:
+            actions.append(e.Tell(e.PeerElsewhere(self.id, own.id)))
+        if status.state is m.PeerState.PRESENT and not own.serves.meets(status.serves):
+            actions.append(e.Tell(e.SidesAlike(self.id, own.serves)))
+        if status.state is m.PeerState.LEFT:
             if isinstance(self._phase, _Established):
                 self._phase.path.doubt(now)
             elif self.state is _S.PUNCHING:

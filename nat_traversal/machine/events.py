@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate, Message, PeerState, Role, UnknownMessage
+from nat_traversal.wire.messages import (
+    Candidate,
+    Message,
+    PeerState,
+    Role,
+    Serves,
+    UnknownMessage,
+)
 
 ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
@@ -75,6 +82,13 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceChanged:
+    """Client: the service behind ``--connect`` has begun to refuse datagrams, or answers again."""
+
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The user wants an end."""
 
@@ -86,6 +100,7 @@ Event = (
     | ControlGarbled
     | DatagramArrived
     | TimerFired
+    | ServiceChanged
     | StopRequested
 )
 
@@ -186,6 +201,41 @@ class PeerSeen:
 
     peer: str
     state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class PeerElsewhere:
+    """A host with the peer's id is here, but it wants another one than this host."""
+
+    peer: str
+    id: str
+    """This host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMissing:
+    """Nobody has registered the peer's id for a while."""
+
+    peer: str
+    id: str
+    """This host's."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SidesAlike:
+    """Both hosts serve the same side only, so that no program's datagram can cross."""
+
+    peer: str
+    serves: Serves
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAtPeer:
+    """The service behind the peer's ``--connect`` refuses datagrams, or answers again."""
+
+    peer: str
+    up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +369,10 @@ Notice = (
     ServerLost
     | RegisteredAtServer
     | PeerSeen
+    | PeerElsewhere
+    | PeerMissing
+    | SidesAlike
+    | ServiceAtPeer
     | MappingLearned
     | AnnounceUnanswered
     | RoundStarted

@@ -95,6 +95,8 @@ class Rendezvous:
                 return self._timer_fired(now)
             case e.StopRequested():
                 return self._connections.end_all()
+            case e.ServiceChanged():  # a client's
+                return []
             case _:
                 return self._store_answered(event, now)
 
@@ -152,6 +154,9 @@ class Rendezvous:
                 return [
                     e.SendMessage(m.Refused(m.ErrorCode.UNKNOWN_MESSAGE, text), host.connection)
                 ]
+            case m.ServiceState() if host.session is not None and host.member is not None:
+                peer = host.session.peer_of(host.member)
+                return [e.SendMessage(message, peer.connection)]
             case _ if host.session is not None and host.member is not None:
                 return [*host.session.message_arrived(host.member, message, now)]
             case m.Retry(generation) if host.member is not None:
@@ -247,7 +252,8 @@ class Rendezvous:
         if host.session is not None:
             pass  # the other one's look-up was faster
         elif other is None or other.member is None or not is_mutual:
-            actions.append(e.SendMessage(m.PeerStatus(m.PeerState.ABSENT), host.connection))
+            absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=found is not None and not is_mutual)
+            actions.append(e.SendMessage(absent, host.connection))
         else:
             session = Session(
                 (host.member, other.member),
@@ -257,8 +263,7 @@ class Rendezvous:
                 settings=self._settings,
             )
             host.session = other.session = session
-            present = m.PeerStatus(m.PeerState.PRESENT)
-            actions += [e.SendMessage(present, each.connection) for each in (host, other)]
+            actions += [_present(host, other), _present(other, host)]
             actions += session.begin(now)
         early = self._early.take(host.registration.register.token, now)
         return [*actions, *(self._announce_arrived(early, now) if early else ())]
@@ -281,3 +286,10 @@ class Rendezvous:
         if session is not None:
             actions += session.socket_shown(now)
         return actions
+
+
+def _present(host: Host, peer: Host) -> e.Action:
+    """Tells `host` that its `peer` is here, and what that serves."""
+    assert peer.registration is not None
+    serves = peer.registration.register.serves
+    return e.SendMessage(m.PeerStatus(m.PeerState.PRESENT, serves), host.connection)

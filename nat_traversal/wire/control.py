@@ -36,6 +36,8 @@ class _Form:
 
     load: Callable[[Any], Any]
     dump: Callable[[Any], Any] = lambda value: value
+    default: Any = None
+    """The value of a field that may be missing, and is left out where it has this value; None: it may not."""
 
 
 def _integer(low: int, high: int) -> _Form:
@@ -64,6 +66,17 @@ def _member(enum: type[StrEnum]) -> _Form:
             raise WireError(f"must be one of {', '.join(enum)}") from None
 
     return _Form(load, str)
+
+
+def _load_serves(value: Any) -> m.Serves:
+    word = _text(16).load(value)
+    return m.Serves(word) if word in set(m.Serves) else m.Serves.UNTOLD
+
+
+def _load_flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise WireError("must be true or false")
+    return value
 
 
 def _list_of(item: _Form, most: int) -> _Form:
@@ -115,6 +128,7 @@ _ATTEMPT = _integer(1, MAX_COUNTER)
 _ROUND = _integer(1, MAX_ROUND)
 _HOST_ID = _Form(_load_id)
 _TOKEN = _Form(_load_token, bytes.hex)
+_SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
 
 # The whole control protocol: type on the wire, class, fields.
@@ -129,6 +143,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "peer": _HOST_ID,
             "token": _TOKEN,
             "generation": _integer(0, MAX_COUNTER),
+            "serves": _SERVES,
         },
     ),
     (
@@ -141,7 +156,16 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         },
     ),
     ("error", m.Refused, {"code": _text(32), "text": _text(MAX_TEXT)}),
-    ("peer", m.PeerStatus, {"state": _member(m.PeerState)}),
+    (
+        "peer",
+        m.PeerStatus,
+        {
+            "state": _member(m.PeerState),
+            "serves": _SERVES,
+            "elsewhere": _Form(_load_flag, default=False),
+        },
+    ),
+    ("service", m.ServiceState, {"up": _Form(_load_flag)}),
     ("open", m.OpenSocket, {"generation": _GENERATION}),
     (
         "start",
@@ -178,7 +202,12 @@ _BY_CLASS = {class_: (type_, forms) for type_, class_, forms in _MESSAGES}
 def encode(message: m.Message) -> bytes:
     """One line, newline included. Raises `LocalProtocolError` for a value that has no encoding."""
     type_, forms = _BY_CLASS[type(message)]
-    fields = {name: form.dump(getattr(message, name)) for name, form in forms.items()}
+    values = {name: getattr(message, name) for name in forms}
+    fields = {
+        name: form.dump(values[name])
+        for name, form in forms.items()
+        if form.default is None or values[name] != form.default
+    }
     line = json.dumps({"type": type_, **fields}, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_LINE:
         raise LocalProtocolError(f"a {type_} line of {len(line)} octets: at most {MAX_LINE}")
@@ -201,6 +230,9 @@ def decode(line: bytes) -> m.Message | m.UnknownMessage:
     class_, forms = _BY_TYPE[type_]
     values = {}
     for name, form in forms.items():
+        if form.default is not None and name not in fields:
+            values[name] = form.default
+            continue
         try:
             values[name] = form.load(fields.get(name))
         except WireError as error:

@@ -48,6 +48,21 @@ class PeerState(StrEnum):
     LEFT = "left"
 
 
+class Serves(StrEnum):
+    """The side of programs that a client serves."""
+
+    LISTEN = "listen"
+    CONNECT = "connect"
+    BOTH = "both"
+    API = "api"
+    UNTOLD = ""
+    """It has not said, or in a word that only a later version knows."""
+
+    def meets(self, other: Serves) -> bool:
+        """Whether datagrams of programs can cross between the two at all."""
+        return self is not other or self not in (Serves.LISTEN, Serves.CONNECT)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One address at which a host may be reached (RFC 8445 section 4). Today always server-reflexive."""
@@ -68,6 +83,7 @@ class Register:
     """Chosen by the client once a process: authenticates its announces and its own reconnects."""
     generation: int
     """The socket that is being announced, or 0: connected already, no attempt wanted."""
+    serves: Serves = Serves.UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,18 @@ class PeerStatus:
     """Server to client: the other host came, left, or is not here yet."""
 
     state: PeerState
+    serves: Serves = Serves.UNTOLD
+    """The side that the other host serves, once it is here."""
+    elsewhere: bool = False
+    """A host with that id is here, but wants another peer than this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """Client to server to the peer: the service behind ``--connect`` refuses datagrams, or answers again.
+    The wire's name is ``service``."""
+
+    up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +211,7 @@ Message = (
     | Registered
     | Refused
     | PeerStatus
+    | ServiceState
     | OpenSocket
     | StartRound
     | SendHello

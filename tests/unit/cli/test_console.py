@@ -13,7 +13,7 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.cli.console import Console, describe
 from nat_traversal.machine import events as e
-from nat_traversal.wire.messages import Candidate, PeerState, Role
+from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
 
 MAPPED = Endpoint("203.0.113.2", 5000)
 PEER = Endpoint("198.51.100.2", 6000)
@@ -30,6 +30,24 @@ TOLD: list[tuple[e.Notice, str, str]] = [
     (e.PeerSeen("host_b", PeerState.ABSENT), "peer-seen", "waiting for host_b"),
     (e.PeerSeen("host_b", PeerState.PRESENT), "peer-seen", "host_b is here"),
     (e.PeerSeen("host_b", PeerState.LEFT), "peer-seen", "host_b has left"),
+    (
+        e.PeerElsewhere("host_b", "host_a"),
+        "peer-elsewhere",
+        "host_b is at the server, but wants another host: its client needs -r host_a",
+    ),
+    (
+        e.PeerMissing("host_b", "host_a", 30.0),
+        "peer-missing",
+        "nobody has come as host_b for 30 s: the other side needs a client with --id host_b -r host_a",
+    ),
+    (
+        e.SidesAlike("host_b", Serves.LISTEN),
+        "sides-alike",
+        "until one of the two has --connect HOST:PORT",
+    ),
+    (e.SidesAlike("host_b", Serves.CONNECT), "sides-alike", "the two has --listen PORT"),
+    (e.ServiceAtPeer("host_b", False), "service-at-peer", "nothing listens on the service that"),
+    (e.ServiceAtPeer("host_b", True), "service-at-peer", "the service at host_b answers again"),
     (e.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
     (e.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
     (

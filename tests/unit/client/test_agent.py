@@ -30,10 +30,16 @@ _Action = TypeVar("_Action", bound=e.Action)
 class Rig:
     """An agent with a clock of its own; collects what it wants done."""
 
-    def __init__(self, *, once: bool = False, last: int = 0) -> None:
+    def __init__(
+        self, *, once: bool = False, last: int = 0, serves: m.Serves = m.Serves.UNTOLD
+    ) -> None:
         self.now = 0.0
         self.agent = Agent(
-            "host_a", "host_b", rng=random.Random(0), once=once, sockets=Sockets(last)
+            *("host_a", "host_b"),
+            rng=random.Random(0),
+            once=once,
+            sockets=Sockets(last),
+            serves=serves,
         )
         self.actions: list[e.Action] = self.agent.start(0.0)
 
@@ -487,3 +493,52 @@ def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> 
     rig.receive(m.OpenSocket(2))
     rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
     assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+
+
+# What the two sides serve
+
+
+@pytest.mark.parametrize("serves", [m.Serves.LISTEN, m.Serves.CONNECT])
+def test_two_hosts_that_serve_the_same_side_are_told_at_once(serves: m.Serves) -> None:
+    rig = Rig(serves=serves)
+    _, register, _ = rig.feed(e.ControlOpened())
+    assert isinstance(register, e.SendMessage)
+    assert isinstance(register.message, m.Register)
+    assert register.message.serves is serves
+    rig.receive(m.Registered(1, 1, 20.0))
+    rig.receive(m.PeerStatus(m.PeerState.PRESENT, serves))
+    assert rig.notices()[-1] == e.SidesAlike("host_b", serves)
+
+
+@pytest.mark.parametrize("serves", [each for each in m.Serves if each != "listen"])
+def test_two_hosts_that_may_serve_each_other_are_not_troubled(serves: m.Serves) -> None:
+    rig = Rig(serves=m.Serves.LISTEN).registered()
+    rig.receive(m.PeerStatus(m.PeerState.PRESENT, serves))
+    assert rig.notices()[-1] == e.PeerSeen("host_b", m.PeerState.PRESENT)
+
+
+def test_peer_that_nobody_registers_is_told_after_a_while_and_one_that_came_is_not() -> None:
+    rig = Rig().registered()
+    rig.receive(m.PeerStatus(m.PeerState.ABSENT))
+    rig.wait(SETTINGS.missing_after)
+    missing = e.PeerMissing("host_b", "host_a", SETTINGS.missing_after)
+    assert rig.notices()[-1] == missing
+    rig.receive(m.PeerStatus(m.PeerState.ABSENT))
+    rig.receive(m.PeerStatus(m.PeerState.PRESENT))
+    rig.wait(2 * SETTINGS.missing_after)
+    assert rig.notices().count(missing) == 1
+
+
+def test_peer_that_wants_another_host_is_told_at_once() -> None:
+    rig = Rig().registered()
+    rig.receive(m.PeerStatus(m.PeerState.ABSENT, elsewhere=True))
+    assert rig.notices()[-1] == e.PeerElsewhere("host_b", "host_a")
+
+
+def test_a_service_that_refuses_is_told_to_the_peer_and_the_peer_s_is_told_here() -> None:
+    rig = Rig().established()
+    assert rig.feed(e.ServiceChanged(False)) == [e.SendMessage(m.ServiceState(False))]
+    told = e.Tell(e.ServiceAtPeer("host_b", True))
+    assert rig.receive(m.ServiceState(True)) == [told]
+    rig.feed(e.ControlBroken("gone"))
+    assert rig.feed(e.ServiceChanged(True)) == []

@@ -538,3 +538,17 @@ def test_attempt_ends_quietly_when_a_member_leaves() -> None:
     rig.receive(3, m.Register(1, (1,), "host_b", "host_a", b"c" * 16, 1))
     rig.feed(e.DatagramArrived(Announce(b"c" * 16, bytes(8), 1), ADDRESS[B]))
     assert rig.sent(3, m.StartRound)[-1].attempt == 2
+
+
+def test_each_host_is_told_what_the_other_serves_and_how_its_service_is() -> None:
+    rig = Rig()
+    for connection, serves in ((A, m.Serves.LISTEN), (B, m.Serves.CONNECT)):
+        rig.feed(e.ControlOpened(connection))
+        names = NAME[connection], NAME[A + B - connection]
+        register = m.Register(1, (1,), *names, TOKEN[connection], 1, serves)
+        rig.receive(connection, register)
+    assert rig.sent(A, m.PeerStatus)[-1] == m.PeerStatus(m.PeerState.PRESENT, m.Serves.CONNECT)
+    assert rig.sent(B, m.PeerStatus)[-1] == m.PeerStatus(m.PeerState.PRESENT, m.Serves.LISTEN)
+    rig.receive(B, m.ServiceState(False))
+    assert rig.sent(A, m.ServiceState) == [m.ServiceState(False)]
+    assert rig.sent(B, m.ServiceState) == []

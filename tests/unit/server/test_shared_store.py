@@ -116,7 +116,7 @@ def test_peer_that_wants_another_is_absent() -> None:
     server.admit(A)
     wants_another = Holder("host_b", "host_c", connection=2)
     server.admit(wants_another)
-    absent = m.PeerStatus(m.PeerState.ABSENT)
+    absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=True)
     assert server.feed(LookedUp(A, wants_another)) == [e.SendMessage(absent, 1)]
 
 

@@ -44,6 +44,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "registered", "transaction": 1, "version": 1, "heartbeat": 20},
     {"type": "error", "code": "bad-id", "text": "why"},
     {"type": "peer", "state": "left"},
+    {"type": "service", "up": False},
     {"type": "open", "generation": 2},
     START,
     {"type": "hello", "transaction": 1, "attempt": 1, "round": 1, "step": 3},
@@ -67,12 +68,14 @@ endpoints = st.builds(
 candidates = st.lists(
     st.builds(m.Candidate, st.text(max_size=16), endpoints), min_size=1, max_size=8
 ).map(tuple)
+serves = st.sampled_from(m.Serves)
 versions = st.lists(st.integers(1, 255), min_size=1, max_size=32).map(tuple)
 messages = st.one_of(
-    st.builds(m.Register, transactions, versions, ids, ids, tokens, st.integers(0, 65_535)),
+    st.builds(m.Register, transactions, versions, ids, ids, tokens, st.integers(0, 65_535), serves),
     st.builds(m.Registered, transactions, st.integers(1, 255), st.floats(0.1, 3600.0)),
     st.builds(m.Refused, st.text(max_size=32), texts),
-    st.builds(m.PeerStatus, st.sampled_from(m.PeerState)),
+    st.builds(m.PeerStatus, st.sampled_from(m.PeerState), serves, st.booleans()),
+    st.builds(m.ServiceState, st.booleans()),
     st.builds(m.OpenSocket, counters),
     st.builds(m.StartRound, counters, rounds, st.sampled_from(m.Role), tokens, candidates),
     st.builds(m.SendHello, transactions, counters, rounds, st.integers(1, 3)),
@@ -191,6 +194,9 @@ def test_missing_field_is_named(example: dict[str, Any], name: str) -> None:
         ({"type": "error", "code": "x", "text": "x" * 1001}, "error: text must be a string of at most 1000 characters"),
         ({"type": "peer", "state": "asleep"}, "peer: state must be one of absent, present, left"),
         ({"type": "peer", "state": []}, "peer: state must be one of absent, present, left"),
+        ({"type": "peer", "state": "left", "serves": 7}, "peer: serves must be a string of at most 16 characters"),
+        ({"type": "peer", "state": "left", "elsewhere": 1}, "peer: elsewhere must be true or false"),
+        ({"type": "service", "up": "yes"}, "service: up must be true or false"),
         ({"type": "open", "generation": 0}, "open: generation must be a whole number from 1 to 65535"),
         ({**START, "round": 256}, "start: round must be a whole number from 1 to 255"),
         ({**START, "role": "c"}, "start: role must be one of a, b"),
@@ -234,6 +240,14 @@ def test_unknown_type_is_a_value_with_a_bounded_name() -> None:
 
 def test_unknown_fields_are_ignored() -> None:
     assert decode(line({"type": "sent", "transaction": 1, "later": [1]})) == m.HelloSent(1)
+
+
+def test_optional_fields_may_be_missing_and_hold_words_of_later_versions() -> None:
+    assert decode(line({"type": "peer", "state": "left"})) == m.PeerStatus(m.PeerState.LEFT)
+    later = decode(line({"type": "peer", "state": "present", "serves": "mirrors"}))
+    assert later == m.PeerStatus(m.PeerState.PRESENT, m.Serves.UNTOLD)
+    told = {"type": "peer", "state": "present", "serves": "both", "elsewhere": True}
+    assert json.loads(encode(m.PeerStatus(m.PeerState.PRESENT, m.Serves.BOTH, True))) == told
 
 
 def test_longest_line_is_read_and_one_octet_more_is_not() -> None:
