@@ -154,13 +154,9 @@ class Peer:
         """The connection stands: register, with a fresh socket unless there is a path."""
         if isinstance(self._phase, _Established):
             return self._link.opened(0, now)
-        opened = self._open_socket()
-        announcing = self._announcing()
-        return [
-            *opened,
-            *self._link.opened(announcing.socket.generation, now),
-            *announcing.announcer.announce(now),
-        ]
+        actions, fresh = self._open_socket()
+        actions += self._link.opened(fresh.socket.generation, now)
+        return actions + fresh.announcer.announce(now)
 
     def link_accepted(self, now: float) -> list[e.Action]:
         """The server has answered the registration."""
@@ -283,17 +279,16 @@ class Peer:
             actions.append(e.Tell(lost))
             if self._once and not goes_on:
                 return actions + self.close()
-        actions += self._open_socket(generation)
-        return actions + self._announcing().announcer.announce(now)
+        opened, fresh = self._open_socket(generation)
+        return actions + opened + fresh.announcer.announce(now)
 
     def _offer(self, now: float) -> list[e.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
         if not self._link.is_registered:
             return self._give_up()
-        actions = self._open_socket()
-        announcing = self._announcing()
-        actions.append(e.SendMessage(m.Retry(announcing.socket.generation)))
-        return actions + announcing.announcer.announce(now)
+        actions, fresh = self._open_socket()
+        actions.append(e.SendMessage(m.Retry(fresh.socket.generation)))
+        return actions + fresh.announcer.announce(now)
 
     def _announced(
         self, announcer: Announcer, answer: datagrams.Announced, now: float
@@ -304,17 +299,14 @@ class Peer:
             actions += self._link.doubt(now)
         return actions
 
-    def _open_socket(self, at_least: int = 0) -> list[e.Action]:
-        actions = self._drop_socket()
+    def _open_socket(self, at_least: int = 0) -> tuple[list[e.Action], _Announcing]:
+        """A fresh socket in the place of the old one, to be announced."""
+        dropped = self._drop_socket()
         socket = self._sockets.next(at_least)
         announcer = Announcer(self._identity.token, socket, self._settings, self._rng)
-        self._enter(_T.OPEN, _Announcing(socket, announcer, OrderedHello(socket, self._settings)))
-        return [*actions, socket.open()]
-
-    def _announcing(self) -> _Announcing:
-        """What `_open_socket` has just made."""
-        assert isinstance(self._phase, _Announcing)
-        return self._phase
+        fresh = _Announcing(socket, announcer, OrderedHello(socket, self._settings))
+        self._enter(_T.OPEN, fresh)
+        return [*dropped, socket.open()], fresh
 
     def _drop_socket(self) -> list[e.Action]:
         self._timers.cancel((self.id, "retry"))

@@ -1,0 +1,30 @@
+"""A client's sockets as numbers that make actions."""
+
+from __future__ import annotations
+
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
+from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.datagrams import Bye
+from nat_traversal.wire.endpoint import Endpoint
+
+TOKEN = bytes(range(16))
+PEER = Endpoint("198.51.100.2", 40_000)
+
+
+def test_numbers_rise_reach_what_the_server_wants_and_wrap() -> None:
+    sockets = Sockets()
+    assert [sockets.next().generation for _ in range(2)] == [1, 2]
+    assert sockets.next(at_least=9).generation == 9
+    assert sockets.next(at_least=4).generation == 10
+    assert sockets.next(at_least=MAX_COUNTER).generation == MAX_COUNTER
+    assert sockets.next().generation == 1
+
+
+def test_socket_and_pair_make_their_own_actions() -> None:
+    socket = UdpSocket(3)
+    pair = NominatedPair(socket, PEER, TOKEN)
+    assert (socket.open(), socket.close()) == (e.OpenUdp(3), e.CloseUdp(3))
+    assert socket.send(Bye(TOKEN), None) == e.SendDatagram(Bye(TOKEN), None, 3)
+    assert pair.send(Bye(TOKEN)) == e.SendDatagram(Bye(TOKEN), PEER, 3)
+    assert pair.use() == e.UsePath(3, PEER, TOKEN)
