@@ -34,6 +34,7 @@ from natlab.network.addressing import side
 from natlab.presets import PRESETS, preset
 from natlab.probe import conformance, conformance_table
 from natlab.report.compare import compare, print_comparison
+from natlab.report.directory import own_directory
 from natlab.report.files import read_report
 from natlab.report.table import print_table
 from natlab.report.words import faults
@@ -245,7 +246,8 @@ def _run(options: argparse.Namespace) -> int:
         links=link_conditions(options),
     )
     timeout = DAY if options.keep_open else job.timeout
-    cell = sandbox.call(timeout, run_cell, job)
+    with own_directory(options.report):
+        cell = sandbox.call(timeout, run_cell, job)
     console = Console()
     for check in cell.checks:
         mark = "ok    " if check.ok else "NOT SO"

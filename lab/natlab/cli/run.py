@@ -27,6 +27,7 @@ from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.links.options import link_conditions
 from natlab.network.addressing import Role
 from natlab.programs.command_line import command_words, require_program
+from natlab.report.directory import own_directory
 from natlab.testbed.api import LADDER_FILE, LabProgram, TopologyLab
 from natlab.testbed.files import CAPTURE_FILE
 
@@ -180,7 +181,10 @@ def run_commands(run: Run) -> int:
     except ProgramError as error:
         return _complain(str(error), RunStatus.NO_SUCH_PROGRAM)
     try:
-        with TopologyLab(run.topology, run.directory, run.links) as lab:
+        with (
+            own_directory(run.directory),
+            TopologyLab(run.topology, run.directory, run.links) as lab,
+        ):
             return _run_in(lab, run)
     except KeyboardInterrupt:
         return _complain("interrupted", RunStatus.INTERRUPTED)

@@ -46,6 +46,30 @@ def reason(trace: Trace, nat_a: str, nat_b: str) -> str:
     return f"{'; '.join(clauses)}.".replace("round", "Round", 1)
 
 
+def cause(trace: Trace, nat_a: str, nat_b: str) -> str:
+    """At most ten words, without ports and times: what decided the outcome."""
+    if not trace.rounds:
+        return _cause_of_silence(trace)
+    reasons = _Reasons(trace, nat_a, nat_b)
+    round_ = trace.connected_round
+    if round_ is not None:
+        assert round_.arrival is not None
+        swapped = ", with roles swapped" if round_.number == 2 else ""
+        return f"{reasons.cause_of_arrival(round_.arrival)}{swapped}."
+    hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
+    found = reasons.cause_of_failure(hellos, trace.rounds[-1])
+    return f"{found[0].upper() if found.startswith('both') else found[0]}{found[1:]}."
+
+
+def _cause_of_silence(trace: Trace) -> str:
+    lost = [announce for announce in trace.announces if announce.sender in trace.unheard]
+    if not lost:
+        return "The hosts were never told to start."
+    if lost[0].fate is Fate.BLOCKED:
+        return f"{_NAT_OF[lost[0].sender]} lets no UDP out."
+    return f"The server heard no UDP from {lost[0].sender}."
+
+
 def _no_round(trace: Trace) -> str:
     lost = [announce for announce in trace.announces if announce.sender in trace.unheard]
     if not lost:
@@ -84,6 +108,7 @@ class _Reasons:
         self._zero = trace.zero
         self._passages = trace.passages()
         self._announces = trace.announces
+        self._hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
         names = zip(SIDES, (nat_a, nat_b), strict=True)
         self._behaviors = {side.host: preset(name).behavior for side, name in names}
 
@@ -98,6 +123,39 @@ class _Reasons:
     def of_confirm(self, confirm: Passage) -> str:
         moved = "".join(f" ({text})" for text in self._moved(confirm))
         return self._ending(confirm, f"{confirm.sender}'s CONFIRM{moved}")
+
+    def cause_of_arrival(self, hello: Passage) -> str:
+        host = hello.receiver
+        behavior = self._behaviors[host]
+        if behavior is None:
+            return f"{host} is public"
+        if behavior.filtering is Filtering.ENDPOINT_INDEPENDENT:
+            return f"{_NAT_OF[host]} lets everybody in"
+        what = "address" if behavior.filtering is Filtering.ADDRESS_DEPENDENT else "port"
+        return f"{host} had opened {_NAT_OF[host]} for this {what}"
+
+    def cause_of_failure(self, hellos: Iterable[Passage], last: Round) -> str:
+        """Of several that fit, the first in time; ports that nobody announced explain what follows."""
+        by_fate = {hello.fate: hello for hello in reversed(list(hellos))}
+        refused = by_fate.get(Fate.TAKEN_BY_ROUTER)
+        if refused is not None and self._why_refused(refused)[0] == "took for itself":
+            return f"{_NAT_OF[refused.receiver]} took for itself a HELLO that came early"
+        if Fate.DELIVERED in {hello.fate for hello in last.hellos if hello_of(hello).step == 3}:
+            return "HELLO 3 arrived, but not its answer"
+        moved = {hello.sender for hello in self._hellos if any(self._moved(hello))}
+        if len(moved) == 2:
+            return "both NATs gave new ports, which neither admits"
+        for host in moved:
+            other = next(each for each in _NAT_OF if each != host)
+            return f"{_NAT_OF[host]} gave a new port, which {_NAT_OF[other]} does not admit"
+        stopped = by_fate.get(Fate.DROPPED) or refused
+        if stopped is not None:
+            return f"{_NAT_OF[stopped.receiver]} kept out a HELLO from where nothing had gone"
+        if (blocked := by_fate.get(Fate.BLOCKED)) is not None:
+            return f"{_NAT_OF[blocked.sender]} lets no HELLO out"
+        if (closed := by_fate.get(Fate.PORT_CLOSED)) is not None:
+            return f"{closed.receiver} had closed its socket"
+        return "the link lost the HELLOs"
 
     def _moved(self, hello: Passage) -> Iterator[str]:
         """Where the NAT gave this flow another port than the server had seen for the same socket."""

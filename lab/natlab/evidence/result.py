@@ -11,7 +11,7 @@ from nat_traversal.wire import datagrams
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
 from natlab.evidence.checks import run_checks
-from natlab.evidence.explain import explain, reason
+from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.oracle.outcome import Outcome
@@ -101,6 +101,8 @@ class CellResult:
     """The least that this can take on the cell's wires (`Trace.bound_seconds`)."""
     method: str | None = None
     """The rung of the ladder, as the programs name it."""
+    cause: str = ""
+    """At most ten words: what decided the outcome."""
     reason: str = ""
     """One sentence: which packet decided each round, when, and why it fared so."""
     explanation: str = ""
@@ -218,6 +220,7 @@ def conclude(
         _milliseconds(trace.connect_seconds),
         _milliseconds(trace.bound_seconds),
         method=beside.method,
+        cause=cause(trace, nat_a, nat_b),
         reason=reason(trace, nat_a, nat_b),
         explanation=explain(trace, nat_a, nat_b),
         hellos=tuple(record for record in records if record.kind == "HELLO"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
 from natlab.matrix.conversation import PRELOADED
 from natlab.oracle.outcome import Outcome
+from natlab.report.directory import own_directory
 from natlab.report.files import write_files
 from natlab.sandbox.sandbox import Sandbox, call
 from natlab.sandbox.zygote import preload
@@ -59,7 +59,14 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     """
     started = time.monotonic()
     links = _links(plan.links)
-    _prepare(plan.directory)
+    with own_directory(plan.directory):
+        cells = _run_cells(plan, done)
+        report = Report(_header(plan, links, time.monotonic() - started), cells)
+        write_files(report, plan.directory)
+    return report
+
+
+def _run_cells(plan: Plan, done: Done) -> tuple[CellResult, ...]:
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
     # Those that will fail first: they take longest, and the others fit in between.
@@ -82,12 +89,9 @@ def run_matrix(plan: Plan, done: Done) -> Report:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     pool.shutdown()
-    cells = tuple(
+    return tuple(
         merge([results[pair, number] for number in range(plan.repeat)]) for pair in plan.pairs
     )
-    report = Report(_header(plan, links, time.monotonic() - started), cells)
-    write_files(report, plan.directory)
-    return report
 
 
 def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
@@ -130,27 +134,6 @@ def _connects(pair: tuple[str, str]) -> bool:
 def cell_name(nat_a: str, nat_b: str) -> str:
     """The directory of a cell's files in the report."""
     return f"{nat_a}--{nat_b}"
-
-
-MARK = ".nat-lab-report"
-"""Says that a directory is ours to replace."""
-
-
-def _prepare(directory: Path) -> None:
-    """Make `directory` empty. What is in it is removed only if it is an earlier report."""
-    try:
-        if directory.is_dir() and any(directory.iterdir()):
-            if not (directory / MARK).exists():
-                raise LabError(f"{directory} holds other files: name an empty one with --report")
-            for old in directory.iterdir():  # not the directory: something may be mounted there
-                if old.is_dir() and not old.is_symlink():
-                    shutil.rmtree(old)
-                else:
-                    old.unlink()
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / MARK).touch()
-    except OSError as error:
-        raise LabError(f"cannot write the report to {directory}: {error.strerror}") from error
 
 
 def _links(conditions: LinkConditions) -> str:

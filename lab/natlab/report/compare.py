@@ -16,6 +16,8 @@ from natlab.report.words import ends, spread
 
 _FACTOR = 1.5
 """Median connect times count as moved from this ratio on, if the runs' ranges do not overlap."""
+_SINGLE_FACTOR, _SINGLE_MS = 5.0, 100.0
+"""Where a side has a single run, chance decides much: they have to differ so many times, and so much."""
 _WIDTH = 120
 
 
@@ -50,8 +52,10 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
-        """A smaller part of the runs connected, or a greater part broke."""
-        if self.old is None or self.new is None:
+        """A smaller part of the runs connected, a greater part broke, or nobody knows: it was not run."""
+        if self.new is None:
+            return True
+        if self.old is None:
             return False
         (connected, broken), (connected_now, broken_now) = _shares(self.old), _shares(self.new)
         return connected_now < connected or broken_now > broken
@@ -103,11 +107,12 @@ def _cell(cell: CellResult | None) -> Text:
 
 
 def _sums(old: Report, new: Report, changes: tuple[Change, ...]) -> Iterator[Text]:
+    vanished = sum(change.new is None for change in changes)
     worse = sum(change.is_worse for change in changes)
-    yield Text(
-        f"{len(changes)} of {len(new.cells)} pairs changed, {worse} for the worse",
-        style="bold red" if worse else "bold green",
-    )
+    pairs = {(cell.nat_a, cell.nat_b) for report in (old, new) for cell in report.cells}
+    text = f"{len(changes)} of {len(pairs)} pairs changed, {worse} for the worse"
+    text += f": {vanished} of them are in the old report only" if vanished else ""
+    yield Text(text, style="bold red" if worse else "bold green")
     before = {(cell.nat_a, cell.nat_b): cell.timing for cell in old.cells}
     both = [
         (earlier.median, cell.timing.median)
@@ -135,4 +140,6 @@ def _moved(old: Timing | None, new: Timing | None) -> bool:
         return False
     apart = old.max < new.min or new.max < old.min
     low, high = sorted((old.median, new.median))
+    if 1 in {len(old.values), len(new.values)}:
+        return apart and high >= _SINGLE_FACTOR * low and high - low >= _SINGLE_MS
     return apart and high >= _FACTOR * low

@@ -1,8 +1,10 @@
-"""The report as one HTML file that needs no network and no script."""
+"""The report as one HTML file that needs no network.
+
+A script in it keeps the filters in the address and lets "next" follow them; all else works without.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,12 @@ from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
 from natlab.oracle.outcome import Outcome
+from natlab.report.heat import Heat
 from natlab.report.legend import nats_of
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
-from natlab.report.words import categories, ends, faults, in_categories, spread, summary
+from natlab.report.words import categories, ends, faults, spread, summary
 
-_SHADES = 4
-"""Steps of the heat map, from fast to slow."""
 _A, _B = SIDES
 _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_link)
 _OUTCOMES = {
@@ -75,7 +76,7 @@ def write_html(report: Report, path: Path) -> None:
     text = environment.get_template("index.html.j2").render(
         report=report,
         summary=summary(report),
-        in_categories=in_categories(report),
+        heat=Heat.of(report),
         rows=list(dict.fromkeys(cell.nat_a for cell in report.cells)),
         columns=list(dict.fromkeys(cell.nat_b for cell in report.cells)),
         cells=cells,
@@ -113,10 +114,10 @@ def _kind(category: Category) -> str:
 
 
 def _views(report: Report) -> Iterator[_View]:
-    shade, nats = _shades(report), _kinds_of_nats(report)
+    heat, nats = Heat.of(report), _kinds_of_nats(report)
     anchors = [f"{cell.nat_a}--{cell.nat_b}" for cell in report.cells]
     for index, cell in enumerate(report.cells):
-        css = _css(cell, shade)
+        css = _css(cell, heat)
         kinds = [_kind(cell.category), nats[cell.nat_a], nats[cell.nat_b]]
         kinds += [] if cell.ok else ["wrong"]
         kinds += [f"round-{cell.round}"] if cell.round else []
@@ -148,24 +149,11 @@ def _words(cell: CellResult) -> Iterator[str]:
         yield "check failed" if same else f"not {cell.predicted}"
 
 
-def _css(cell: CellResult, shade: dict[float, int]) -> str:
+def _css(cell: CellResult, heat: Heat | None) -> str:
     if not cell.ok:
         return "wrong"
     if cell.observed is Outcome.FAILED:
         return "failed" if cell.category is Category.FORBIDDEN else "missed"
-    if cell.connect_ms is not None and cell.round == 1:
-        return f"round-1 shade-{shade[cell.connect_ms]}"
+    if heat is not None and cell.timing is not None and cell.round == 1:
+        return f"round-1 shade-{heat.shade(cell.timing.median)}"
     return f"round-{cell.round}"
-
-
-def _shades(report: Report) -> dict[float, int]:
-    """The step in the heat map of each time of round 1: even steps of its logarithm."""
-    times = [
-        cell.connect_ms for cell in report.cells if cell.connect_ms is not None and cell.round == 1
-    ]
-    logs = {time: math.log(max(time, 1e-3)) for time in times}
-    low, high = min(logs.values(), default=0.0), max(logs.values(), default=0.0)
-    width = (high - low) or 1.0
-    return {
-        time: min(_SHADES - 1, int((log - low) / width * _SHADES)) for time, log in logs.items()
-    }

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from natlab.evidence.result import CellResult, Report
-from natlab.oracle.outcome import Outcome
-from natlab.report.words import ends, faults, in_categories, spread, summary
+from natlab.report.words import by_cause, ends, faults, spread, summary
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -19,19 +18,21 @@ def markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield "## NAT traversal lab"
-    yield f"\n**{_text(summary(report))}**"
-    yield f"\n{_text(in_categories(report))}\n"
+    yield f"\n**{_text(summary(report))}**\n"
     yield from _matrix(report)
     wrong = [cell for cell in report.cells if not cell.ok]
     if wrong:
         yield "\n### Not as it should be\n"
         for cell in wrong:
             yield from (f"- {_pair(cell)}: {_text(fault)}" for fault in faults(cell))
-    failed = [cell for cell in report.cells if cell.observed is Outcome.FAILED]
-    if failed:
-        yield "\n<details><summary>Why the failed cells failed</summary>\n"
-        for cell in failed:
-            yield f"- {_pair(cell)}, {cell.category}. {_text(cell.reason)}"
+    groups = by_cause(report)
+    if groups:
+        yield "\n### Why the failed cells failed\n"
+        for (category, cause), cells in groups.items():
+            yield f"- {len(cells)}, {category}. {_text(cause)} {', '.join(map(_pair, cells))}"
+        yield "\n<details><summary>The deciding packet of each</summary>\n"
+        for cells in groups.values():
+            yield from (f"- {_pair(cell)}: {_text(cell.reason)}" for cell in cells)
         yield "\n</details>"
 
 

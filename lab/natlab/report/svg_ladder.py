@@ -2,7 +2,7 @@
 
 Each NAT has its LAN and its WAN side, with what passed there when: the small figures are milliseconds
 after the sending. Rows are in order of time but not to scale: what matters happens within
-milliseconds, and a round that fails lasts seconds. Repetitions that fared alike share one row. The
+milliseconds, and a round that fails lasts seconds; a break marks where seconds pass. Repetitions that fared alike share one row. The
 SVG takes its colours from the page around it (class names), so that it follows the reader's light or
 dark setting.
 """
@@ -39,6 +39,8 @@ _ROW = 46
 _BAND = 34
 _SLANT = 12
 _WIDTH = _X[_B.host] + 75
+PAUSE = 1.0
+"""Seconds without a packet from which the diagram shows a break."""
 
 _ENDING = {
     Fate.DELIVERED: "",
@@ -86,7 +88,12 @@ def ladder(cell: CellResult) -> Markup:
     body: list[Markup] = []
     y = _HEAD + 14
     shown_round = None
+    before: float | None = None
     for row in rows_of(cell):
+        if before is not None and row.record.t - before >= PAUSE:
+            body.append(_break(row.record.t - before, y))
+            y += _BAND
+        before = row.record.t
         round_ = row.record.round
         if round_ is not None and round_ != shown_round:
             body.append(_band(round_, y))
@@ -99,6 +106,20 @@ def ladder(cell: CellResult) -> Markup:
     return Markup(
         '<svg class="ladder" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>'
     ).format(_WIDTH, y + 10, label, head, Markup("").join(body))
+
+
+def _break(seconds: float, y: int) -> Markup:
+    """Where the lines of life are cut, since nothing happens for so long."""
+    step, half = 24, 5
+    across = "".join(
+        f"{'M' if x == 0 else 'L'}{x} {y + 12 + (half if x // step % 2 else -half)}"
+        for x in range(0, _WIDTH + step, step)
+    )
+    return Markup(
+        '<g class="pause"><path class="break" d="{0}"/><path class="break-edge" d="{0}" transform="translate(0 -3)"/>'
+        '<path class="break-edge" d="{0}" transform="translate(0 3)"/>'
+        '<text class="break-text name" x="12" y="{1}">{2}</text></g>'
+    ).format(across, y + 16, f"{seconds:.1f} s pass")
 
 
 def _head(cell: CellResult, bottom: int) -> Iterator[Markup]:

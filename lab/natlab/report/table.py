@@ -9,25 +9,24 @@ from rich.text import Text
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report
 from natlab.oracle.outcome import Outcome
-from natlab.report.words import ends, faults, in_categories, summary
+from natlab.report.words import by_cause, ends, faults, summary
 
 _WIDTH = 120
 """Columns, where the output is no terminal that would tell."""
 
 
 def print_table(report: Report, console: Console | None = None) -> None:
-    """The table, why cells failed, a line for each that is not as it should be, then the sum."""
+    """The table, why cells failed (those of one cause together), a line for each that is not as it should be, then the sum."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=_WIDTH, color_system=None)
     console.print(table(report))
-    for cell in report.cells:
-        if cell.observed is Outcome.FAILED:
-            console.print(Text(f"  {cell.nat_a} × {cell.nat_b}, {cell.category}: {cell.reason}"))
+    for (category, cause), cells in by_cause(report).items():
+        console.print(Text(f"  {len(cells)} failed, {category}. {cause}"))
+        console.print(Text(f"    {', '.join(f'{cell.nat_a} × {cell.nat_b}' for cell in cells)}"))
     for cell in report.cells:
         for line in faults(cell):
             console.print(Text(f"  {cell.nat_a} × {cell.nat_b}: {line}", style="bold red"))
-    console.print(Text(in_categories(report)))
     console.print(Text(summary(report), style="bold green" if report.ok else "bold red"))
 
 

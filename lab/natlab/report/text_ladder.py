@@ -16,6 +16,9 @@ from natlab.evidence.journey import CAPTURE_POINTS
 _LEAST_WIDTH = 12
 _SHOWN_OCTETS = 16
 _MOST_ROWS = 2000
+PAUSE = 1.0
+"""Seconds without a packet from which the diagram shows a break."""
+_LEGEND = "(o sent there, > or < came to a node, x ended there or reached nobody, ... seconds pass)"
 _MOST_LANES = 9
 """In a larger scene only nodes that sent or received something have a lane."""
 
@@ -91,12 +94,15 @@ def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> str:
     start = rows[0].packet.time
     lanes = _Lanes.of(rows, scene)
     drawn = [lanes.head()]
-    drawn += (
-        f"{hop.packet.time - start:10.6f} {lanes.arrow(hop)} {_words(hop)}"
-        for hop in rows[:_MOST_ROWS]
-    )
+    before = start
+    for hop in rows[:_MOST_ROWS]:
+        if hop.packet.time - before >= PAUSE:
+            drawn.append(f"       ... {lanes.pause()} {hop.packet.time - before:.1f} s pass")
+        before = hop.packet.time
+        drawn.append(f"{before - start:10.6f} {lanes.arrow(hop)} {_words(hop)}")
     if len(rows) > _MOST_ROWS:
         drawn.append(f"... and {len(rows) - _MOST_ROWS} more, in the capture")
+    drawn.append(_LEGEND)
     return "\n".join(drawn) + "\n"
 
 
@@ -118,6 +124,12 @@ class _Lanes:
 
     def _centre(self, name: str) -> int:
         return self.names.index(name) * self.width + self.width // 2
+
+    def pause(self) -> str:
+        row = [" "] * (self.width * len(self.names))
+        for name in self.names:
+            row[self._centre(name)] = ":"
+        return "".join(row)
 
     def arrow(self, hop: Hop) -> str:
         row = [" "] * (self.width * len(self.names))

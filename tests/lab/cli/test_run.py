@@ -119,7 +119,7 @@ def test_a_server_that_ends_early_is_mentioned(tmp_path: Path) -> None:
         (
             ("--a", "true", "--report", "/proc/1/nowhere"),
             125,
-            "cannot write to /proc/1/nowhere: No such file or directory",
+            "cannot write the report to /proc/1/nowhere: No such file or directory",
         ),
     ],
 )

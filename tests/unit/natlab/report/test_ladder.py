@@ -56,7 +56,7 @@ def test_what_came_to_no_node_is_lost() -> None:
 
 
 def test_the_diagram_shows_who_sent_where_and_where_it_ended() -> None:
-    head, *rows = draw([*TO_SERVER, *DROPPED]).splitlines()
+    head, *rows, _legend = draw([*TO_SERVER, *DROPPED]).splitlines()
     assert head.split() == ["host_a", "nat_a", "server", "nat_b", "host_b"]
     lanes = " " * 7 + "           ".join("|" * 5) + " " * 6
     lan = lanes.replace("|           |", "o---------->|", 1)
@@ -69,6 +69,16 @@ def test_the_diagram_shows_who_sent_where_and_where_it_ended() -> None:
         f"  0.200000{wan}UDP 203.0.113.2:6000 > 192.0.2.2:3478, 2 octets hi",
         f"  1.000000{lost}UDP 203.0.113.2:6000 > 198.51.100.2:7000, 2 octets hi: ended at nat_b",
     ]
+
+
+def test_seconds_without_a_packet_are_a_break_and_the_signs_are_explained() -> None:
+    later = [packet(4.7, "host_a-eth0", True, INSIDE, SERVER)]
+    _, first, second, pause, last, legend = draw([*TO_SERVER, *later]).splitlines()
+    lanes = "           ".join(":" * 5)
+    assert (first[:10], second[:10], last[:10]) == ("  0.000000", "  0.200000", "  3.700000")
+    assert pause == f"       ...       {lanes}      3.5 s pass"
+    for sign in ("o ", "> ", "< ", "x ", "... "):
+        assert sign in legend
 
 
 def test_of_two_equal_packets_the_one_that_a_nat_sent_on_is_told_from_the_one_it_dropped() -> None:
@@ -96,7 +106,7 @@ def test_another_scene_has_its_own_lanes_and_nats() -> None:
     ]
     (hop,) = hops(lost, _star(2))
     assert (hop.receiver, hop.goes_on) == ("the_gateway_to_it", False)
-    head, row = draw(lost, _star(2)).splitlines()
+    head, row, _legend = draw(lost, _star(2)).splitlines()
     assert head.split() == ["host_1", "server", "the_gateway_to_it", "host_2"]
     assert (
         row[11:].index("x") == head[11:].index("the_gateway_to_it") + len("the_gateway_to_it") // 2
@@ -109,7 +119,7 @@ def test_in_a_large_scene_only_those_who_took_part_have_lanes() -> None:
         packet(1.0, "host_3-eth0", True, INSIDE, PEER),
         packet(1.1, "host_17-eth0", False, INSIDE, PEER),
     ]
-    head, row = draw(sent, _star(20)).splitlines()
+    head, row, _legend = draw(sent, _star(20)).splitlines()
     assert head.split() == ["host_3", "host_17"]
     assert "o---------->|" in row
 

@@ -22,10 +22,11 @@ from natlab.oracle.outcome import Outcome
 from natlab.presets import PRESETS
 from natlab.report.html import write_html
 from natlab.report.legend import in_words
+from natlab.report.markdown import markdown
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.table import print_table
-from natlab.report.words import faults, summary
+from natlab.report.words import by_cause, faults, summary
 from tests.unit.natlab.cells import BROKEN, NASTY, WRONG_CHECK, WRONG_OUTCOME, cell, hello
 from tests.unit.natlab.scenes import swapped
 
@@ -122,9 +123,73 @@ def test_all_presets_fit_a_hundred_and_twenty_columns() -> None:
 def test_summary_counts_each_kind() -> None:
     cells = (cell(), cell(round=2), WRONG_OUTCOME, BROKEN)
     assert summary(Report({}, cells)) == (
-        "2 of 4 cells as predicted: 2 connected (1 of them in round 2), 1 failed, 1 broken"
+        "2 of 4 cells as predicted: 2 connected (1 in round 2), 1 failed"
+        " (1 though the program could have connected), 1 broken"
     )
     assert faults(cell()) == []
+
+
+def test_no_form_of_the_report_says_as_predicted_of_two_numbers(tmp_path: Path) -> None:
+    report = Report({}, (cell(), FORBIDDEN))
+    told = "2 of 2 cells as predicted: 1 connected, 1 failed (1 because the NATs forbid it)"
+    assert summary(report) == told
+    _, html = page(tmp_path, *report.cells)
+    head = html.partition("<body>")[2].partition("<form")[0]
+    for text in (printed(report), markdown(report), head):
+        assert told in " ".join(text.split())
+        assert text.count("as predicted:") == 1
+
+
+def _swapped(cause: str, nat_b: str) -> str:
+    """Seen from the other side, for half of them."""
+    if nat_b < "n":
+        return cause
+    return cause.replace("nat_a", "nat_?").replace("nat_b", "nat_a").replace("nat_?", "nat_b")
+
+
+def test_cells_that_failed_for_one_cause_are_told_together(tmp_path: Path) -> None:
+    causes = ("nat_a gave a new port, which nat_b does not admit.", "nat_a lets no UDP out.")
+    cells = [
+        replace(FORBIDDEN, nat_a=nat_a, nat_b=nat_b, cause=_swapped(causes[nat_a == "none"], nat_b))
+        for nat_a in PRESETS
+        for nat_b in PRESETS
+    ]
+    report = Report({}, tuple(cells))
+    told = (
+        "One NAT gave a new port, which the other does not admit.",
+        "One NAT lets no UDP out.",
+    )
+    assert list(by_cause(report)) == [(Category.FORBIDDEN, cause) for cause in told]
+    shown = printed(report)
+    assert [shown.count(cause) for cause in told] == [1, 1]
+    assert f"30 failed, the NATs forbid it. {told[0]}" in shown
+    groups = markdown(report).partition("### Why")[2].partition("<details>")[0]
+    assert len([line for line in groups.splitlines() if line.startswith("- ")]) == 2
+    _, html = page(tmp_path, replace(FORBIDDEN, cause=causes[0]))
+    evidence = html.partition('<section class="cell"')[2]
+    assert evidence.index(causes[0]) < evidence.index("What the packets did")
+
+
+@pytest.mark.parametrize("links", ["virtual Ethernet without added delay or loss", "delay 20 ms"])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_times_are_colours_only_with_delays_and_several_runs(
+    links: str, runs: int, tmp_path: Path
+) -> None:
+    cells = (
+        merge([cell(connect_ms=40.0)] * runs),
+        merge([cell("none", "symmetric", connect_ms=640.0)] * runs),
+    )
+    write_html(Report({"links": links}, cells), tmp_path / "index.html")
+    body = (tmp_path / "index.html").read_text(encoding="utf-8").partition("<body>")[2]
+    if "20" in links and runs == 3:
+        assert 'class="cell round-1 shade-0' in body
+        assert 'class="cell round-1 shade-3' in body
+        for low, high in ((40, 80), (80, 160), (160, 320), (320, 640)):
+            assert f"connected in round 1, median {low} to {high} ms" in body
+    else:
+        assert "shade-" not in body
+        assert body.count('class="cell round-1 is-') == 2
+        assert "</i>connected in round 1</li>" in body
 
 
 def elements(shown: CellResult, class_: str) -> list[ElementTree.Element]:
@@ -232,9 +297,9 @@ def test_the_page_says_in_plain_words_what_each_nat_is(tmp_path: Path) -> None:
     assert f"B's NAT, EIM+ADF: {in_words('EIM+ADF')}." in evidence
 
 
-def test_page_is_one_file_without_script_or_outside_reference(tmp_path: Path) -> None:
+def test_page_is_one_file_without_outside_reference(tmp_path: Path) -> None:
     shown, text = page(tmp_path, cell())
-    assert "script" not in shown.tags
+    assert shown.tags.count("script") == 1
     assert shown.loads == []
     assert "url(" not in text
     assert "@import" not in text
@@ -251,7 +316,8 @@ def test_whatever_was_measured_is_text_and_never_markup(tmp_path: Path) -> None:
         hellos=(replace(hello(1, Fate.DROPPED), destination=NASTY, translated=NASTY),),
     )
     shown, text = page(tmp_path, nasty, WRONG_CHECK, BROKEN)
-    assert "script" not in shown.tags
+    assert shown.tags.count("script") == 1  # the page's own
+    assert NASTY not in text
     assert text.count("&lt;script&gt;") >= 10
 
 
@@ -268,7 +334,9 @@ def test_filters_need_no_script_and_every_cell_answers_to_them(tmp_path: Path) -
     shown, text = page(tmp_path, cell("none", "symmetric"), BROKEN, FORBIDDEN)
     for kind in ("round-1", "failed", "wrong", "category-0", "category-1", "nat-0", "nat-1"):
         assert f"only-{kind}" in shown.ids
-        assert text.count(f"body:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 2
+        assert text.count(f"body:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 1
+    assert "visibility: hidden" not in text  # what does not match stays readable
+    assert text.partition("td.cell { opacity: ")[2].startswith(".")
     assert {"any-outcome", "any-category", "any-nat"} <= shown.ids
     good, forbidden, bad = (
         line.split('"')[1].split()
@@ -279,6 +347,45 @@ def test_filters_need_no_script_and_every_cell_answers_to_them(tmp_path: Path) -
     assert {"is-wrong", "is-category-3"} <= set(bad)
     assert {"is-failed", "is-category-1"} <= set(forbidden)
     assert not {"is-wrong", "is-failed"} & set(good)
+
+
+def test_the_grid_comes_first_then_what_narrows_it_then_the_facts_of_the_run(
+    tmp_path: Path,
+) -> None:
+    _, text = page(tmp_path, cell())
+    body = text.partition("<body>")[2]
+    places = [
+        body.index(word) for word in ('class="matrix"', "<form", '<dl class="head"', "<section")
+    ]
+    assert places == sorted(places)
+    assert "position: sticky; left: 0" in text
+
+
+def test_the_script_finds_what_the_page_has(tmp_path: Path) -> None:
+    """It names filters and cells by what stands in the address: names, not numbers of this report."""
+    _, text = page(tmp_path, cell("none", "symmetric"), cell("none", "none"))
+    body, _, script = text.partition("<script>")
+    for attribute in (
+        'data-cell="none--symmetric"',
+        'name="nat" id="only-nat-1" value="symmetric"',
+    ):
+        assert attribute in body
+    for query in (".filters input", "td.cell", "section.cell", ".previous", ".next"):
+        assert f'"{query}"' in script
+    for class_ in ("previous", "next"):
+        assert body.count(f'<a class="{class_}"') == 2
+
+
+def test_ladder_has_a_break_where_seconds_pass_and_only_there(tmp_path: Path) -> None:
+    late = hello(1, Fate.DROPPED, t=3.4)
+    assert elements(cell(packets=()), "pause") == []
+    shown = cell(hellos=(hello(1, Fate.DROPPED), late), packets=())
+    (pause,) = elements(shown, "pause")
+    assert [each.text for each in pause.iter("text")] == ["3.4 s pass"]
+    _, text = page(tmp_path, shown)
+    legend = text.partition('<ul class="kinds"')[2].partition("</ul>")[0]
+    for kind in ("announce", "HELLO", "data", "dropped", "lost", "repeated"):
+        assert kind in legend
 
 
 def test_cells_are_a_ring_that_one_can_step_through(tmp_path: Path) -> None:
