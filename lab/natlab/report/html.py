@@ -22,6 +22,7 @@ from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
 from natlab.report.words import categories, ends, faults, spread, summary
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _A, _B = SIDES
 _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_link)
 _OUTCOMES = {
@@ -138,8 +139,8 @@ def _words(cell: CellResult) -> Iterator[str]:
     yield "broken" if cell.error is not None else str(cell.observed)
     if cell.disagree:
         yield "RUNS DISAGREE"
-    parts = [f"round {cell.round}"] if cell.round is not None else []
-    parts += [f"{cell.timing.median:.1f} ms"] if cell.timing is not None else []
+    parts = [f"round{_NO_BREAK}{cell.round}"] if cell.round is not None else []
+    parts += [f"{cell.timing.median:.1f}{_NO_BREAK}ms"] if cell.timing is not None else []
     if parts:
         yield " · ".join(parts)
     if cell.observed is Outcome.FAILED or cell.category is Category.MISSED:

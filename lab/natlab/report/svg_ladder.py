@@ -37,6 +37,7 @@ _TIME_X = 84
 _HEAD = 58
 _ROW = 46
 _BAND = 34
+_PAUSE_BAND = 42
 _SLANT = 12
 _WIDTH = _X[_B.host] + 75
 PAUSE = 1.0
@@ -92,7 +93,7 @@ def ladder(cell: CellResult) -> Markup:
     for row in rows_of(cell):
         if before is not None and row.record.t - before >= PAUSE:
             body.append(_break(row.record.t - before, y))
-            y += _BAND
+            y += _PAUSE_BAND
         before = row.record.t
         round_ = row.record.round
         if round_ is not None and round_ != shown_round:
@@ -112,14 +113,14 @@ def _break(seconds: float, y: int) -> Markup:
     """Where the lines of life are cut, since nothing happens for so long."""
     step, half = 24, 5
     across = "".join(
-        f"{'M' if x == 0 else 'L'}{x} {y + 12 + (half if x // step % 2 else -half)}"
+        f"{'M' if x == 0 else 'L'}{x} {y + 26 + (half if x // step % 2 else -half)}"
         for x in range(0, _WIDTH + step, step)
     )
     return Markup(
         '<g class="pause"><path class="break" d="{0}"/><path class="break-edge" d="{0}" transform="translate(0 -3)"/>'
         '<path class="break-edge" d="{0}" transform="translate(0 3)"/>'
         '<text class="break-text name" x="12" y="{1}">{2}</text></g>'
-    ).format(across, y + 16, f"{seconds:.1f} s pass")
+    ).format(across, y + 14, f"{seconds:.1f} s pass")
 
 
 def _head(cell: CellResult, bottom: int) -> Iterator[Markup]:
