@@ -156,13 +156,12 @@ class ClientSettings:
 
     def with_consent(self, consent: float) -> ClientSettings:
         """The same with another `consent`, and with pings at least as frequent as six in that time."""
-        share = consent / 30.0
         return replace(
             self,
             consent=consent,
-            ping_interval=min(self.ping_interval, 5.0 * share),
-            ping_repeat=min(self.ping_repeat, share),
-            silent_after=min(self.silent_after, 6.0 * share),
+            ping_interval=min(self.ping_interval, consent / 6.0),
+            ping_repeat=min(self.ping_repeat, consent / 30.0),
+            silent_after=min(self.silent_after, consent / 5.0),
             doubt_interval=min(self.doubt_interval, consent / 6.0),
             doubt_within=min(self.doubt_within, consent),
         )

@@ -130,6 +130,22 @@ def test_stopped_peer_returns_to_a_waiting_one() -> None:
 # Consent
 
 
+@pytest.mark.parametrize("consent", [2.0, 6.0, 120.0])
+def test_consent_that_the_user_chose_is_when_a_silent_path_ends(consent: float) -> None:
+    """And not before: six pings have gone out in that time."""
+    world = World(client_settings=SETTINGS.with_consent(consent))
+    a, b = world.pair()
+    world.connect(a, b)
+    began = world.clock.now
+    b.vanish()
+    world.server.stop(tell=False)
+    index = len(world.net.log)
+    world.until(lambda: not a.is_connected, within=2 * consent)
+    assert consent - world.r <= world.clock.now - began <= consent + world.r
+    pings = [each for each in world.net.log[index:] if isinstance(each.datagram, Ping)]
+    assert len(pings) >= 6
+
+
 def test_consent_expires_when_the_path_falls_silent() -> None:
     world, a, b = connected()
     world.net.drop(lambda packet: isinstance(packet.datagram, Ping | Pong))

@@ -247,6 +247,23 @@ def test_stop_while_pausing_for_the_server_has_nothing_to_close() -> None:
     assert rig.agent.deadline() is None
 
 
+def test_once_client_that_wakes_after_everything_expired_tells_one_end() -> None:
+    """The host slept: the path's timer and the control link's are due at once."""
+    rig = Rig(once=True).established()
+    before = len(rig.notices())
+    rig.now = 1000.0
+    rig.feed(e.TimerFired())
+    assert rig.notices()[before:] == [e.PathLost("the other side has stopped answering")]
+    assert rig.done(e.CloseControl) == [e.CloseControl()]
+    assert rig.agent.deadline() is None
+
+
+def test_datagram_by_an_unknown_socket_is_ignored_in_every_state() -> None:
+    hello = e.DatagramArrived(Hello(ROUND, 1, 1, False), PEER, generation=9)
+    for rig in (Rig(), Rig().registered(), Rig().punching(), Rig().established()):
+        assert rig.feed(hello) == []
+
+
 # Orders
 
 
