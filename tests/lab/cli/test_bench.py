@@ -11,7 +11,7 @@ import pytest
 
 from natlab.cli.bench import measure_bring_up
 from natlab.network.addressing import NODES
-from natlab.sandbox import sandbox
+from tests.lab import warm
 
 _TIMEOUT = 40.0
 _LOOKS = (
@@ -55,7 +55,7 @@ def _both(nat_a: str, nat_b: str) -> tuple[Seen, Seen]:
 
 @pytest.mark.parametrize("pair", [("full-cone", "symmetric"), ("none", "linux-masquerade")])
 def test_the_script_makes_what_the_lab_makes(pair: tuple[str, str]) -> None:
-    ours, theirs = sandbox.call(_TIMEOUT, _both, *pair)
+    ours, theirs = warm.call(_TIMEOUT, _both, *pair)
     assert any("snat" in line or "MASQUERADE" in line for lines in ours.values() for line in lines)
     assert ours == theirs
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from natlab.programs.programs import Programs
-from natlab.sandbox import sandbox
 from natlab.sandbox.zygote import Prepared, preload
+from tests.lab import warm
 
 _TIMEOUT = 40.0
 _ARGV = (sys.executable, "-m", "tests.lab.programs.tell_all")
@@ -54,7 +54,7 @@ def _started_and_prepared(directory: Path, *words: str) -> tuple[Ended, Ended]:
 
 
 def test_it_sees_what_a_started_one_sees(tmp_path: Path) -> None:
-    started, prepared = sandbox.call(_TIMEOUT, _started_and_prepared, tmp_path, "a", "b c")
+    started, prepared = warm.call(_TIMEOUT, _started_and_prepared, tmp_path, "a", "b c")
     seen: list[dict[str, Any]] = [json.loads(out[0]) for _, out, _ in (started, prepared)]
     for one in seen:
         del one["spaces"]  # `test_it_is_on_the_node`
@@ -66,7 +66,7 @@ def test_it_sees_what_a_started_one_sees(tmp_path: Path) -> None:
 
 
 def test_it_is_on_the_node(tmp_path: Path) -> None:
-    seen, node = sandbox.call(_TIMEOUT, _namespaces, tmp_path)
+    seen, node = warm.call(_TIMEOUT, _namespaces, tmp_path)
     assert seen == node
 
 
@@ -95,7 +95,7 @@ def _namespaces(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_it_ends_as_a_started_one_ends(tmp_path: Path, words: tuple[str, ...], status: int) -> None:
-    started, prepared = sandbox.call(_TIMEOUT, _started_and_prepared, tmp_path, *words)
+    started, prepared = warm.call(_TIMEOUT, _started_and_prepared, tmp_path, *words)
     assert started[0] == prepared[0] == status
     assert started[1][1:] == prepared[1][1:]
     # a traceback has other lines above the program's own
@@ -103,7 +103,7 @@ def test_it_ends_as_a_started_one_ends(tmp_path: Path, words: tuple[str, ...], s
 
 
 def test_one_that_nobody_needs_ends_with_its_block() -> None:
-    sandbox.call(_TIMEOUT, _prepare_in_vain)
+    warm.call(_TIMEOUT, _prepare_in_vain)
 
 
 def _prepare_in_vain() -> None:
