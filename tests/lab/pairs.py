@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,7 +43,12 @@ class Tunnel:
     """Both clients of a pair, a program's socket on one host and a service's on the other."""
 
     def __init__(
-        self, network: Network, programs: Programs, pair: Pair, stack: ExitStack, *, once: bool
+        self,
+        network: Network,
+        programs: Programs,
+        pair: Pair,
+        stack: ExitStack,
+        options: Sequence[str],
     ) -> None:
         def local(host: str) -> socket.socket:
             opened = stack.enter_context(udp_socket(network.pid(host), LOCAL))
@@ -54,17 +59,17 @@ class Tunnel:
         self._service = local(pair.second)
         with udp_socket(network.pid(pair.first), LOCAL) as finder:
             self._entrance = finder.getsockname()
-        options = (
+        forwards = (
             ["--listen", f"{LOCAL}:{self._entrance[1]}"],
             ["--connect", f"{LOCAL}:{self._service.getsockname()[1]}"],
         )
         hosts = (pair.first, pair.second)
         self.clients: dict[str, Program] = {}
         for name, peer, host, forward in zip(
-            pair.clients, pair.clients[::-1], hosts, options, strict=True
+            pair.clients, pair.clients[::-1], hosts, forwards, strict=True
         ):
             argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
-            argv += ["--json", *(["--once"] if once else [])]
+            argv += ["--json", *options]
             self.clients[host] = programs.start(name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:
@@ -110,8 +115,8 @@ def events(program: Program) -> Iterator[dict[str, object]]:
 
 @contextmanager
 def tunnels(
-    network: Network, programs: Programs, *pairs: Pair, once: bool = True
+    network: Network, programs: Programs, *pairs: Pair, options: Sequence[str] = ("--once",)
 ) -> Iterator[dict[Pair, Tunnel]]:
-    """The tunnels of all `pairs`, begun at the same time."""
+    """The tunnels of all `pairs`, begun at the same time; `options` are the clients'."""
     with ExitStack() as stack:
-        yield {pair: Tunnel(network, programs, pair, stack, once=once) for pair in pairs}
+        yield {pair: Tunnel(network, programs, pair, stack, options) for pair in pairs}
