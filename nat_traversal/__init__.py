@@ -9,11 +9,13 @@ from nat_traversal.errors import (
     NatTraversalError,
     RegistrationRefusedError,
     ServerUnreachableError,
+    TlsError,
     TraversalFailedError,
     UsageError,
     WireError,
 )
 from nat_traversal.settings import ClientSettings, ServerSettings
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClientSettings",
+    "ClientTlsSettings",
     "Connection",
     "ConnectionLostError",
     "Endpoint",
@@ -32,7 +35,9 @@ __all__ = [
     "RegistrationRefusedError",
     "Server",
     "ServerSettings",
+    "ServerTlsSettings",
     "ServerUnreachableError",
+    "TlsError",
     "TraversalFailedError",
     "UsageError",
     "WireError",

@@ -3,6 +3,7 @@
     NatTraversalError
     ├── UsageError                  an argument is wrong; the text says what would be right
     ├── WireError                   a received line or datagram is malformed
+    ├── TlsError                    the control connection's TLS failed: its handshake, or a certificate
     ├── KeyRefusedError             a key cannot be used, or the other side lacks the one that it needs
     ├── LocalProtocolError          our own code asked for what the state does not allow
     ├── ServerUnreachableError      no usable control connection to the rendezvous server
@@ -29,6 +30,14 @@ class WireError(NatTraversalError):
 
     Received data is never trusted, so adapters count this error and drop the input; it does
     not reach the user of the package.
+    """
+
+
+class TlsError(NatTraversalError):
+    """TLS to the other end of the control connection failed.
+
+    Adapters turn it into the reason why a connection broke. So a user of the package meets its text
+    in a `ServerUnreachableError`.
     """
 
 

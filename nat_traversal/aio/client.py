@@ -15,11 +15,13 @@ from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
 from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.tls import ClientTls
 from nat_traversal.client.agent import Agent
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
+from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Kind, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Serves
@@ -39,6 +41,8 @@ class ClientConfig:
     families: tuple[int, ...] = (4,)
     """The IP versions by which the server is looked for."""
     serves: Serves = Serves.UNTOLD
+    tls: ClientTlsSettings | None = None
+    """None: the control connection is in clear."""
 
 
 @dataclass(eq=False, slots=True)
@@ -53,7 +57,7 @@ class OpenSocket:
 class Client(Driver):
     """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`.
 
-    Raises `UsageError` for ids that cannot be used.
+    Raises `UsageError` for ids and files that cannot be used.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Client(Driver):
         self.counters = counters or Counters()
         self._traffic = Traffic(self.counters)
         self._config = config
+        self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self._forwarder = forwarder
         self._on_notice = on_notice
         self._control: ControlProtocol | None = None
@@ -139,7 +144,8 @@ class Client(Driver):
                 return
 
     def _new_control(self) -> ControlProtocol:
-        self._control = ControlProtocol(0, self._control_event, self._config.settings)
+        tls = None if self._tls is None else self._tls.stream()
+        self._control = ControlProtocol(0, self._control_event, self._config.settings, tls)
         return self._control
 
     def _control_event(self, event: e.Event) -> None:

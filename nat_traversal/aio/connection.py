@@ -19,6 +19,7 @@ from nat_traversal.errors import (
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
+from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
@@ -146,13 +147,19 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    server: str, *, local_id: str, remote_id: str, settings: ClientSettings | None = None
+    server: str,
+    *,
+    local_id: str,
+    remote_id: str,
+    settings: ClientSettings | None = None,
+    tls: ClientTlsSettings | None = None,
 ) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
     `server` is ``host`` or ``host:port`` (port 6545 by default). Waits for the peer without limit:
     wrap it in `asyncio.timeout` to bound that. Leaving the block closes the path and tells the peer.
-    `settings` has every timing and limit; the defaults suit the open internet.
+    `settings` has every timing and limit; the defaults suit the open internet. `tls` is for a server that
+    has it: the ids and keys that go to the server are then private, and it is the one that is meant.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
@@ -164,6 +171,7 @@ async def connect(
         once=True,
         settings=settings or ClientSettings(),
         serves=Serves.API,
+        tls=tls,
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from nat_traversal.errors import WireError
+from nat_traversal.aio.tls import TLS_RECORDS, TlsStream
+from nat_traversal.errors import TlsError, WireError
 from nat_traversal.machine.events import (
     ConnectionId,
     ControlBroken,
     ControlGarbled,
     ControlOpened,
+    ControlReached,
     ControlReceived,
     Event,
 )
@@ -30,20 +32,22 @@ class ConnectionSettings(Protocol):
 
 
 class ControlProtocol(asyncio.Protocol):
-    """Turns one TCP connection into events. After `close` it gives none."""
+    """Turns one TCP connection into events, through TLS if there is one. After `close` it gives none."""
 
     def __init__(
         self,
         connection: ConnectionId,
         feed: Callable[[Event], None],
         settings: ConnectionSettings,
+        tls: TlsStream | None = None,
     ) -> None:
         self.connection = connection
+        self._tls = tls
         self._settings = settings
         self._feed = feed
         self._lines = LineDecoder()
         self._transport: asyncio.Transport | None = None
-        self._over = False
+        self._over = self._is_heard = False
         self._cut: asyncio.TimerHandle | None = None
 
     @property
@@ -61,12 +65,15 @@ class ControlProtocol(asyncio.Protocol):
         self._transport = transport
         if self._over:
             transport.abort()
-        else:
+        elif self._tls is None or self._tls.is_server:
             self._feed(ControlOpened(self.connection))
+        else:
+            self._feed(ControlReached(self.connection))
+            self.data_received(b"")
 
     def data_received(self, data: bytes) -> None:
         try:
-            for message in self._lines.feed(data):
+            for message in self._lines.feed(self._in_clear(data)):
                 if self._over:
                     return
                 self._feed(ControlReceived(message, self.connection))
@@ -74,6 +81,28 @@ class ControlProtocol(asyncio.Protocol):
             if not self._over:
                 self._feed(ControlGarbled(str(error), self.connection))
                 self.close()
+        except TlsError as error:
+            if not self._over:
+                self.close()
+                self._feed(ControlBroken(str(error), self.connection))
+
+    def _in_clear(self, data: bytes) -> bytes:
+        tls = self._tls
+        if tls is None:
+            if not self._is_heard and data[0] in TLS_RECORDS:
+                raise WireError(
+                    "the other end speaks TLS, and this one does not: give the TLS options to both or neither"
+                )
+            self._is_heard = True
+            return data
+        began_ready = tls.is_ready
+        try:
+            data = tls.receive(data)
+        finally:
+            self.transport.write(tls.outgoing())  # an alert, too: the other end learns why
+        if tls.is_ready and not began_ready and not tls.is_server and not self._over:
+            self._feed(ControlOpened(self.connection))
+        return data
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -87,7 +116,8 @@ class ControlProtocol(asyncio.Protocol):
     def send(self, message: Message) -> None:
         if self._over:
             return
-        self.transport.write(encode(message))
+        data = encode(message)
+        self.transport.write(data if self._tls is None else self._tls.send(data))
         if self.transport.get_write_buffer_size() > self._settings.backlog:
             self.transport.abort()
 
@@ -95,6 +125,8 @@ class ControlProtocol(asyncio.Protocol):
         """Close once everything is sent, or by force after `close_within`."""
         self._over = True
         if self._transport is not None and not self._transport.is_closing():
+            if self._tls is not None:
+                self._transport.write(self._tls.end())
             self._transport.close()
             loop = asyncio.get_running_loop()
             self._cut = loop.call_later(self._settings.close_within, self.abort)

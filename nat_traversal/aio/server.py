@@ -20,11 +20,13 @@ from nat_traversal.aio.packet_io import (
     family_of,
     file_limit,
 )
+from nat_traversal.aio.tls import ServerTls
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
+from nat_traversal.tls import ServerTlsSettings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.datagrams import decode, encode
 from nat_traversal.wire.endpoint import Endpoint
@@ -41,10 +43,12 @@ class Server(Driver):
         udp: AnsweringSocket,
         on_notice: Callable[[e.Notice], None],
         settings: ServerSettings,
+        tls: ServerTls | None = None,
     ) -> None:
         super().__init__(rendezvous)
         self._on_notice = on_notice
         self._settings = settings
+        self._tls = tls
         self._udp = udp
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
@@ -69,6 +73,11 @@ class Server(Driver):
     def endpoint(self) -> Endpoint:
         """Where it listens, over TCP and UDP."""
         return self._udp.endpoint
+
+    @property
+    def fingerprint(self) -> bytes | None:
+        """SHA-256 of its certificate, 32 octets. None without TLS."""
+        return None if self._tls is None else self._tls.fingerprint
 
     async def start(self, tcp: socket.socket) -> None:
         """Take connections on the bound socket `tcp`."""
@@ -102,7 +111,9 @@ class Server(Driver):
 
     def _accept(self) -> ControlProtocol:
         number = next(self._numbers)
-        protocol = self._connections[number] = ControlProtocol(number, self.feed, self._settings)
+        protocol = self._connections[number] = ControlProtocol(
+            number, self.feed, self._settings, None if self._tls is None else self._tls.stream()
+        )
         return protocol
 
     def _carry_out(self, action: e.Action) -> None:
@@ -150,23 +161,27 @@ async def serve(
     port: int = DEFAULT_PORT,
     *,
     settings: ServerSettings | None = None,
+    tls: ServerTlsSettings | None = None,
     on_notice: Callable[[e.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` of the IPv4 address `host` (0: any free port).
 
-    `on_notice` hears which hosts come, go and connect. Returns at once; the server runs on the
-    current event loop until its `close`. Raises `UsageError` if a port cannot be had.
+    `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
+    its clients need it as well. Returns at once; the server runs on the current event loop until its
+    `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used.
     """
     if ":" in host:
         raise UsageError(f"{host!r} is no IPv4 address: the clients reach the server by IPv4 only")
     settings = _affordable(settings or ServerSettings())
+    securing = None if tls is None else ServerTls.of(tls)
     tcp, udp = _bind_both(host, port)
     server = Server(
         StandaloneServer(rng=rng or random.SystemRandom(), settings=settings),
         udp,
         on_notice or _ignore,
         settings,
+        securing,
     )
     await server.start(tcp)
     return server

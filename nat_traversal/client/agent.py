@@ -92,6 +92,9 @@ class Agent:
 
     def _dispatch(self, event: e.Event, now: float) -> list[e.Action]:
         match event:
+            case e.ControlReached():
+                self.link.reached(now)
+                return []
             case e.ControlOpened():
                 return self._peer().link_opened(now)
             case e.ControlReceived(message):

@@ -92,6 +92,11 @@ class ControlLink:
         self._timers.set("answer", now + self._settings.answer_within)
         return [e.OpenControl()]
 
+    def reached(self, now: float) -> None:
+        """The server has accepted the TCP connection: TLS has as much time as TCP had."""
+        if self.state is _S.CONNECTING:
+            self._timers.set("answer", now + self._settings.answer_within)
+
     def opened(self, generation: int, now: float) -> list[e.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted)."""
         self._machine.fire(_T.OPENED)

@@ -34,6 +34,13 @@ class LocalAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlReached:
+    """Client: the server has accepted; `ControlOpened` follows, after what TLS needs."""
+
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ControlOpened:
     """A control connection stands. At a client there is only one: number 0."""
 
@@ -94,7 +101,8 @@ class StopRequested:
 
 
 Event = (
-    ControlOpened
+    ControlReached
+    | ControlOpened
     | ControlReceived
     | ControlBroken
     | ControlGarbled

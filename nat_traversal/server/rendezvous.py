@@ -93,6 +93,8 @@ class Rendezvous:
                 return []
             case e.TimerFired():
                 return self._timer_fired(now)
+            case e.ControlReached():  # a client's
+                return []
             case e.StopRequested():
                 return self._connections.end_all()
             case e.ServiceChanged():  # a client's

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+from nat_traversal.aio.tls import TlsStream
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.control import LineDecoder
@@ -21,6 +22,7 @@ class End:
         self.other: End = self
         self.written: list[bytes] = []
         """Everything written at this end, for tests that count."""
+        self.tls: TlsStream | None = None
         self.is_cut = False
         """A silently broken line: what is written at this end never arrives."""
         self.is_gone = False
@@ -34,7 +36,12 @@ class End:
         """Octets that arrive in order; those written at one moment arrive as one segment."""
         assert not self.is_gone, "written after close"
         self.written.append(data)
-        self._send(data)
+        self.send(data if self.tls is None else self.tls.send(data))
+
+    def send(self, data: bytes) -> None:
+        """These octets, as they are."""
+        if data:
+            self._send(data)
 
     def close(self) -> None:
         """What is written still arrives, then the other end sees the end of the stream."""
@@ -101,13 +108,32 @@ def connection(clock: Clock, delay: float, rng: random.Random | None) -> tuple[E
     return one, two
 
 
-def attach(end: End, connection: e.ConnectionId, feed: Callable[[e.Event], None]) -> None:
-    """Do what an adapter does: turn what comes in at `end` into events."""
+def attach(
+    end: End,
+    connection: e.ConnectionId,
+    feed: Callable[[e.Event], None],
+    tls: TlsStream | None = None,
+) -> None:
+    """Do what an adapter does: turn what comes in at `end` into events.
+
+    The TLS is the real one. A client's handshake begins when `end.on_data` is called with nothing.
+    """
     decoder = LineDecoder()
+    end.tls = tls
+
+    def in_clear(data: bytes) -> bytes:
+        if tls is None:
+            return data
+        began_ready = tls.is_ready
+        data = tls.receive(data)
+        end.send(tls.outgoing())
+        if tls.is_ready and not began_ready and not tls.is_server:
+            feed(e.ControlOpened(connection))
+        return data
 
     def on_data(data: bytes) -> None:
         try:
-            for message in decoder.feed(data):
+            for message in decoder.feed(in_clear(data)):
                 if end.is_gone:
                     return
                 feed(e.ControlReceived(message, connection))

@@ -10,10 +10,13 @@ from collections import Counter
 
 import pytest
 
+from nat_traversal.aio.tls import ClientTls, ServerTls
 from nat_traversal.machine import events as e
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello
+from tests.certificates import Authority
 from tests.sim.stream import End
 from tests.sim.world import Client, World
 
@@ -30,10 +33,14 @@ FAR_PEERS = [(1 / 64, 1 / 16), (1 / 128, 1 / 4)]
 
 
 def waiting_then_newcomer(
-    newcomer: str, r: float, p: float, nat: str = "none"
+    newcomer: str,
+    r: float,
+    p: float,
+    nat: str = "none",
+    tls: tuple[ClientTls, ServerTls] | None = None,
 ) -> tuple[World, Client]:
     """A world in which one host has waited for 40 s, and the other starts in this very moment."""
-    world = World(r=r, p=p, nat_a=nat, nat_b=nat)
+    world = World(r=r, p=p, nat_a=nat, nat_b=nat, tls=tls)
     waiter = "host_a" if newcomer == "host_b" else "host_b"
     world.client(waiter, newcomer).start()
     world.run(40.0)
@@ -69,6 +76,34 @@ def test_established_after_two_server_and_one_peer_round_trip(
     registration_sent = began + r
     assert told_at(b) == registration_sent + 2 * r + p == began + 3 * r + p
     assert told_at(a) == told_at(b) + p / 2
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClientTls, ServerTls]:
+    folder = tmp_path_factory.mktemp("tls")
+    authority = Authority.new()
+    server = authority.issue("server.example")
+    files = server.certificate_file(folder / "server.crt"), server.key_file(folder / "server.key")
+    trusted = ClientTlsSettings(ca=authority.issued.certificate_file(folder / "ca.crt"))
+    return ClientTls.of(trusted, "server.example"), ServerTls.of(ServerTlsSettings(*files))
+
+
+@pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
+@pytest.mark.parametrize(("r", "p"), NEAR_PEERS)
+def test_tls_costs_one_server_round_trip_more_and_no_datagram(
+    newcomer: str, r: float, p: float, tls: tuple[ClientTls, ServerTls]
+) -> None:
+    """With real TLS on the virtual wires, and its checks: 4 R + 1 P from the TCP connect."""
+    world, client = waiting_then_newcomer(newcomer, r, p, tls=tls)
+    world.run(4.0)
+    a, b = by_role(world)
+    assert client.control is not None
+    assert client.control.tls is not None
+    assert client.control.tls.version == "TLSv1.3"
+    assert told_at(b) == 40.0 + 4 * r + p
+    assert told_at(a) == told_at(b) + p / 2
+    datagrams = Counter(type(packet.datagram) for packet in world.net.log)
+    assert (datagrams[Hello], datagrams[Confirm]) == (3, 1)
 
 
 @pytest.mark.parametrize("newcomer", ["host_a", "host_b"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from nat_traversal.aio.tls import ClientTls, ServerTls
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.peer import PathState
 from nat_traversal.errors import WireError
@@ -204,7 +205,12 @@ class Server(_Process):
         """The client's end of a new connection: usable one R later, seen here another half R on."""
         world = self.world
         theirs, ours = connection(world.clock, world.r / 2, world.stream_rng)
-        attach(theirs, 0, lambda event: client.feed(event) if client.control is theirs else None)
+        attach(
+            theirs,
+            0,
+            lambda event: client.feed(event) if client.control is theirs else None,
+            world.tls[0].stream() if world.tls else None,
+        )
 
         def answered() -> None:
             if client.control is not theirs or theirs.is_gone:
@@ -213,7 +219,11 @@ class Server(_Process):
                 client.feed(e.ControlBroken("connection refused"))
                 return
             self.accept(ours)
-            client.feed(e.ControlOpened())
+            if world.tls:
+                client.feed(e.ControlReached())
+                theirs.on_data(b"")
+            else:
+                client.feed(e.ControlOpened())
 
         world.clock.at(world.clock.now + world.r, answered)
         return theirs
@@ -229,7 +239,8 @@ class Server(_Process):
             self._last += 1
             number = self._last
             self.ends[number] = ours
-            attach(ours, number, self.feed)
+            tls = self.world.tls[1].stream() if self.world.tls else None
+            attach(ours, number, self.feed, tls)
             self.feed(e.ControlOpened(number))
 
         clock.at(clock.now + self.world.r / 2, accepted)
@@ -317,7 +328,9 @@ class World:
         weather: Weather = CALM,
         settings: ServerSettings | None = None,
         client_settings: ClientSettings | None = None,
+        tls: tuple[ClientTls, ServerTls] | None = None,
     ) -> None:
+        self.tls = tls
         self.rng = random.Random(seed)
         self.client_settings = client_settings
         self.r, self.p = r, p
