@@ -26,6 +26,7 @@ _NOT_TRUSTED = (
     "or --server-fingerprint with what the server printed at its start"
 )
 _REFUSED_FOR = {
+    7: _NOT_TRUSTED,
     9: "is not valid yet: check the clocks of both hosts",
     10: "has expired: the server needs a new one",
     18: _NOT_TRUSTED,

@@ -24,6 +24,7 @@ from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -145,6 +146,7 @@ class Host:
         connect: Sequence[Endpoint] = (),
         once: bool = False,
         settings: ClientSettings | None = None,
+        tls: ClientTlsSettings | None = None,
     ) -> None:
         self.notices = Notices()
         self.problems: list[str] = []
@@ -157,7 +159,9 @@ class Host:
         self.forwarder = ProgramForwarder(
             self.counters, self.listener, self.connector, tell, settings
         )
-        config = ClientConfig(HostPort(*server.sockaddr), local_id, remote_id, once, settings)
+        config = ClientConfig(
+            HostPort(*server.sockaddr), local_id, remote_id, once, settings, tls=tls
+        )
         self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
 
     async def __aenter__(self) -> Self:
@@ -191,11 +195,13 @@ class Host:
 
 @asynccontextmanager
 async def a_server(
-    host: str = "127.0.0.1", settings: ServerSettings | None = None
+    host: str = "127.0.0.1",
+    settings: ServerSettings | None = None,
+    tls: ServerTlsSettings | None = None,
 ) -> AsyncIterator[tuple[Server, Notices]]:
     """A server on any free port, and what it tells."""
     notices = Notices()
-    async with await serve(host, 0, settings=settings, on_notice=notices.append) as server:
+    async with await serve(host, 0, settings=settings, tls=tls, on_notice=notices.append) as server:
         yield server, notices
 
 

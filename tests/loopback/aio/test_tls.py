@@ -1,0 +1,457 @@
+"""TLS on real sockets: who is let in, what an attacker gets, and what each failure says."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from nat_traversal import (
+    ClientSettings,
+    ClientTlsSettings,
+    Endpoint,
+    ServerSettings,
+    ServerTlsSettings,
+    ServerUnreachableError,
+    UsageError,
+    connect,
+    serve,
+)
+from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.aio.tls import ClientTls, ServerTls, TlsStream
+from nat_traversal.errors import TlsError, WireError
+from nat_traversal.machine import events as e
+from nat_traversal.tls import fingerprint_text
+from nat_traversal.wire import messages as m
+from tests.certificates import Authority, Issued
+from tests.loopback.support import DEADLINE, Host, Wire, a_server, eventually, register
+
+DISCARD = [Endpoint("127.0.0.1", 9)]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A folder of files, and the authority whose certificate is in it."""
+
+    folder: Path
+    authority: Authority
+    issued: Issued
+
+    def server(self, issued: Issued | None = None) -> ServerTlsSettings:
+        """For a server that has `issued`, by default one for 127.0.0.1 and localhost."""
+        issued = issued or self.issued
+        stem = self.folder / issued.fingerprint[:8]
+        return ServerTlsSettings(
+            issued.certificate_file(stem.with_suffix(".crt")),
+            issued.key_file(stem.with_suffix(".key")),
+        )
+
+    @property
+    def ca(self) -> str:
+        return str(self.folder / "ca.crt")
+
+    def clients(self) -> dict[str, ClientTlsSettings]:
+        return {
+            "ca": ClientTlsSettings(ca=self.ca),
+            "fingerprint": ClientTlsSettings(fingerprint=self.issued.fingerprint),
+        }
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    folder = tmp_path_factory.mktemp("tls")
+    authority = Authority.new()
+    authority.issued.certificate_file(folder / "ca.crt")
+    return Keys(folder, authority, authority.issue("127.0.0.1", "localhost"))
+
+
+@dataclass
+class Tap:
+    """A relay on the way to a server, which keeps what passes and may change it."""
+
+    endpoint: Endpoint
+    to_server: bytearray = field(default_factory=bytearray)
+    to_client: bytearray = field(default_factory=bytearray)
+    change: Callable[[bytes], bytes] = bytes
+    """Applied to what goes to the server."""
+
+
+@asynccontextmanager
+async def a_tap(server: Endpoint) -> AsyncIterator[Tap]:
+    tasks: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*server.sockaddr)
+        writers.extend((writer, far_writer))
+
+        async def pump(
+            source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, up: bool
+        ) -> None:
+            while data := await source.read(65_536):
+                (tap.to_server if up else tap.to_client).extend(data)
+                sink.write(tap.change(data) if up else data)
+            sink.write_eof()
+
+        tasks.append(asyncio.ensure_future(pump(reader, far_writer, up=True)))
+        tasks.append(asyncio.ensure_future(pump(far_reader, writer, up=False)))
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    tap = Tap(endpoint_of(listener.sockets[0].getsockname()))
+    try:
+        yield tap
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def a_pair_connects(server: Endpoint, tls: ClientTlsSettings | None) -> None:
+    async with (
+        Host(server, "host_a", "host_b", listen="127.0.0.1", tls=tls) as a,
+        Host(server, "host_b", "host_a", connect=DISCARD, tls=tls) as b,
+    ):
+        await a.connected()
+        await b.connected()
+
+
+async def reason(server: Endpoint, tls: ClientTlsSettings | None) -> str:
+    """Why a client says that it cannot use this server."""
+    with pytest.raises(ServerUnreachableError) as caught:
+        async with connect(str(server), local_id="host_a", remote_id="host_b", tls=tls):
+            pass
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("way", ["ca", "fingerprint"])
+async def test_a_pair_connects_and_nothing_that_it_tells_the_server_is_in_clear(
+    keys: Keys, way: str
+) -> None:
+    async with a_server(tls=keys.server()) as (server, _), a_tap(server.endpoint) as tap:
+        async with Host(
+            tap.endpoint, "host_a", "host_b", listen="127.0.0.1", tls=keys.clients()[way]
+        ) as a:
+            await a.notices.wait(e.RegisteredAtServer)
+        assert server.fingerprint is not None
+        assert server.fingerprint.hex() == keys.issued.fingerprint
+        await a_pair_connects(server.endpoint, keys.clients()[way])
+    for octets in (tap.to_server, tap.to_client):
+        assert len(octets) > 100
+        for clear in (b"host_a", b"host_b", b"regist", b'"type"'):
+            assert clear not in octets
+
+
+async def test_the_python_api_speaks_tls(keys: Keys) -> None:
+    async with (
+        await serve("127.0.0.1", 0, tls=keys.server()) as server,
+        asyncio.timeout(DEADLINE),
+        AsyncExitStack() as stack,
+    ):
+        trusting = ClientTlsSettings(ca=keys.ca)
+        name = f"localhost:{server.endpoint.port}"
+        one, other = await asyncio.gather(
+            *(
+                stack.enter_async_context(
+                    connect(name, local_id=local, remote_id=remote, tls=trusting)
+                )
+                for local, remote in (("a", "b"), ("b", "a"))
+            )
+        )
+        one.send(b"x")
+        assert await other.receive() == b"x"
+
+
+class TestImpostor:
+    """Somebody with another certificate answers in the server's place."""
+
+    async def test_it_learns_nothing_and_the_client_names_the_fingerprint_it_saw(
+        self, keys: Keys
+    ) -> None:
+        other = Authority.new().issue("127.0.0.1")
+        async with (
+            a_server(tls=keys.server(other)) as (impostor, notices),
+            a_tap(impostor.endpoint) as tap,
+        ):
+            why = await reason(tap.endpoint, keys.clients()["fingerprint"])
+            assert fingerprint_text(bytes.fromhex(other.fingerprint)) in why
+            assert "somebody else answers" in why
+            trusting = ClientTlsSettings(fingerprint=other.fingerprint)
+            await a_pair_connects(impostor.endpoint, trusting)  # the fence
+            assert {notice.id for notice in notices.of(e.HostRegistered)} == {"host_a", "host_b"}
+            assert len(notices.of(e.HostRegistered)) == 2
+
+    async def test_a_certificate_of_an_unknown_authority_is_not_trusted(self, keys: Keys) -> None:
+        other = Authority.new().issue("127.0.0.1")
+        async with a_server(tls=keys.server(other)) as (impostor, notices):
+            for tls in (ClientTlsSettings(ca=keys.ca), ClientTlsSettings()):
+                why = await reason(impostor.endpoint, tls)
+                assert "signed by no CA that this side trusts: give --ca FILE, or --server-f" in why
+            await a_pair_connects(
+                impostor.endpoint, ClientTlsSettings(fingerprint=other.fingerprint)
+            )
+            assert len(notices.of(e.HostRegistered)) == 2
+
+    @pytest.mark.parametrize(
+        ("names", "days", "why"),
+        [
+            (("127.0.0.1",), (-9, -1), "has expired: the server needs a new one"),
+            (("127.0.0.1",), (1, 9), "is not valid yet: check the clocks of both hosts"),
+            (("127.0.0.2", "server.example"), (-1, 9), "is not for '127.0.0.1': give --server a"),
+            ((), (-1, 9), "is not for '127.0.0.1'"),
+        ],
+        ids=["expired", "not-yet", "other-names", "no-name"],
+    )
+    async def test_a_certificate_that_does_not_fit_is_refused_in_words(
+        self, keys: Keys, names: tuple[str, ...], days: tuple[int, int], why: str
+    ) -> None:
+        issued = keys.authority.issue(*names, days=days)
+        async with a_server(tls=keys.server(issued)) as (server, _):
+            said = await reason(server.endpoint, ClientTlsSettings(ca=keys.ca))
+            assert said.startswith("the server's certificate ")
+            assert why in said
+            # to know the certificate itself is enough
+            await a_pair_connects(
+                server.endpoint, ClientTlsSettings(fingerprint=issued.fingerprint)
+            )
+
+    async def test_one_flipped_bit_of_a_record_ends_the_connection(self, keys: Keys) -> None:
+        async with a_server(tls=keys.server()) as (server, notices), a_tap(server.endpoint) as tap:
+            async with Host(
+                tap.endpoint, "host_a", "host_b", connect=DISCARD, tls=keys.clients()["ca"]
+            ) as a:
+                await a.notices.wait(e.RegisteredAtServer)
+                tap.change = lambda data: data[:-1] + bytes([data[-1] ^ 1])
+                a.client._carry_out(e.SendMessage(m.Heartbeat(1)))
+                await a.notices.wait(e.ServerLost)
+            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+
+
+class TestOneSideOnly:
+    """TLS on one side, none on the other: both say so."""
+
+    async def test_a_client_in_clear_is_refused_in_clear(self, keys: Keys) -> None:
+        async with (
+            a_server(tls=keys.server()) as (server, notices),
+            await Wire.to(server.endpoint) as wire,
+        ):
+            wire.send(register("host_a", "host_b"))
+            refused = await wire.until(m.Refused)
+            assert refused.code == m.ErrorCode.BAD_MESSAGE
+            assert (
+                refused.text == "this server speaks TLS: give --server-fingerprint, --ca or --tls"
+            )
+            await wire.ended()
+            assert notices == [e.HostRefused(None, refused.code, refused.text)]
+
+    async def test_a_client_with_tls_says_that_the_server_has_none(self) -> None:
+        async with a_server() as (server, notices):
+            said = await reason(server.endpoint, ClientTlsSettings())
+            assert said.startswith("the server speaks no TLS: start it with --tls, or leave")
+            refused = await notices.wait(e.HostRefused)
+            assert refused.text.startswith("the other end speaks TLS, and this one does not")
+
+    async def test_a_client_in_clear_recognises_a_server_that_answers_in_tls(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(bytes.fromhex("15030300020246"))  # alert: protocol version
+            writer.close()
+
+        listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+        try:
+            said = await reason(endpoint_of(listener.sockets[0].getsockname()), None)
+        finally:
+            listener.close()
+        assert said.startswith("the other end speaks TLS, and this one does not")
+
+
+class TestSlowHandshake:
+    """Those who begin TLS and do not go on cost the others nothing."""
+
+    async def test_silent_ones_are_capped_and_delay_nobody(self, keys: Keys) -> None:
+        settings = ServerSettings(connections=20)
+        async with a_server(settings=settings, tls=keys.server()) as (server, _):
+            silent = [await Wire.to(server.endpoint) for _ in range(60)]
+            half = [await Wire.to(server.endpoint) for _ in range(60)]
+            for wire in half:
+                wire.writer.write(b"\x16\x03\x01\x02\x00\x01")
+            await a_pair_connects(server.endpoint, keys.clients()["ca"])
+            assert len(server.connections) <= 20
+            assert server.counters["refused-server-full"] >= 100
+            for wire in silent + half:
+                await wire.__aexit__()
+
+    @pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"])
+    async def test_a_handshake_has_as_long_as_a_registration(self, keys: Keys, said: bytes) -> None:
+        settings = ServerSettings(register_within=0.02)
+        async with (
+            a_server(settings=settings, tls=keys.server()) as (server, notices),
+            await Wire.to(server.endpoint) as wire,
+        ):
+            wire.writer.write(said)
+            assert await wire.next() is None  # nothing is said in clear
+            assert (await notices.wait(e.HostRefused)).code == m.ErrorCode.TOO_SLOW
+            await eventually(lambda: not server.connections, "the server forgets it")
+
+    async def test_a_broken_handshake_is_no_news(self, keys: Keys) -> None:
+        async with a_server(tls=keys.server()) as (server, notices):
+            async with await Wire.to(server.endpoint) as wire:
+                wire.writer.write(b"\x16\x03\x01\x00\x04junk")
+                async with asyncio.timeout(DEADLINE):
+                    alert = await wire.reader.read()
+                assert alert[0] == 0x15
+                await eventually(lambda: not server.connections, "the server forgets it")
+            assert notices == []
+
+    async def test_a_server_that_never_answers_in_tls_is_left(self, keys: Keys) -> None:
+        accepted = asyncio.Event()
+
+        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.set()
+            await reader.read()
+            writer.close()
+
+        listener = await asyncio.start_server(mute, "127.0.0.1", 0)
+        where = endpoint_of(listener.sockets[0].getsockname())
+        try:
+            async with Host(
+                where,
+                "host_a",
+                "host_b",
+                connect=DISCARD,
+                settings=ClientSettings(answer_within=0.05),
+                tls=keys.clients()["ca"],
+            ) as a:
+                lost = await a.notices.wait(e.ServerLost)
+                assert lost.reason == "no answer within 0.05 s"
+                assert accepted.is_set()
+        finally:
+            listener.close()
+
+
+class TestFiles:
+    """What a server or a client says about files that it cannot use."""
+
+    def test_a_server_names_what_is_wrong(self, keys: Keys, tmp_path: Path) -> None:
+        good = keys.server()
+        assert good.key is not None
+        other = Authority.new().issue("x")
+        stranger = other.key_file(tmp_path / "stranger.key")
+        locked = keys.issued.key_file(tmp_path / "locked.key", passphrase=b"secret")
+        open_to_all = keys.issued.key_file(tmp_path / "open.key", mode=0o644)
+        junk = tmp_path / "junk.pem"
+        junk.write_text("no certificate")
+        missing = str(tmp_path / "missing")
+        for settings, why in [
+            (ServerTlsSettings(missing, good.key), f"{missing}.*: No such file or directory"),
+            (ServerTlsSettings(good.certificate, missing), f"{missing}: No such file"),
+            (ServerTlsSettings(good.certificate, stranger), "does not belong to the certificate"),
+            (ServerTlsSettings(good.certificate, locked), "has a passphrase"),
+            (ServerTlsSettings(good.certificate, open_to_all), "every user of this host: chmod o="),
+            (ServerTlsSettings(str(junk), good.key), "must hold a certificate and its key in PEM"),
+            (ServerTlsSettings(good.key, good.key), "must hold a certificate and its key in PEM"),
+            (ServerTlsSettings(str(tmp_path), good.key), f"{tmp_path}.*: "),
+        ]:
+            with pytest.raises(UsageError, match=why):
+                ServerTls.of(settings)
+
+    def test_a_key_may_stand_in_the_file_of_the_certificate(
+        self, keys: Keys, tmp_path: Path
+    ) -> None:
+        good = keys.server()
+        assert good.key is not None
+        both = tmp_path / "both.pem"
+        both.write_text(Path(good.key).read_text() + Path(good.certificate).read_text())
+        both.chmod(0o600)
+        assert (
+            ServerTls.of(ServerTlsSettings(str(both))).fingerprint.hex() == keys.issued.fingerprint
+        )
+
+    def test_a_client_names_what_is_wrong(self, tmp_path: Path) -> None:
+        junk = tmp_path / "junk.pem"
+        junk.write_text("no certificate")
+        for file, why in [
+            (junk, "no certificate in PEM form"),
+            (tmp_path / "none", "No such file"),
+        ]:
+            with pytest.raises(UsageError, match=f"--ca {file}: {why}"):
+                ClientTls.of(ClientTlsSettings(ca=str(file)), "server.example")
+
+
+class TestStream:
+    """Both ends in memory."""
+
+    @staticmethod
+    def ends(keys: Keys) -> tuple[TlsStream, TlsStream]:
+        client = ClientTls.of(ClientTlsSettings(ca=keys.ca), "localhost.")
+        return client.stream(), ServerTls.of(keys.server()).stream()
+
+    def test_octets_may_come_one_by_one(self, keys: Keys) -> None:
+        client, server = self.ends(keys)
+        assert client.receive(b"") == b""
+        to_server, to_client, said = client.outgoing(), b"", b""
+        while to_server or to_client:
+            for octet in to_server:
+                said += server.receive(bytes([octet]))
+            to_server = b""
+            to_client = server.outgoing()
+            for octet in to_client:
+                client.receive(bytes([octet]))
+                to_server += client.outgoing()
+            if client.is_ready and not said:
+                to_server += client.send(b"hello")
+        assert said == b"hello"
+
+    def test_nothing_is_said_before_the_handshake_is_over(self, keys: Keys) -> None:
+        for end in self.ends(keys):
+            assert end.send(b"a secret") == b""
+            assert end.end() == b""
+
+    def test_the_finished_message_and_the_first_words_leave_together(self, keys: Keys) -> None:
+        """So TLS costs one round trip: client, server, then the client with what it has to say."""
+        client, server = self.ends(keys)
+        client.receive(b"")
+        server.receive(client.outgoing())
+        client.receive(server.outgoing())
+        assert server.receive(client.outgoing() + client.send(b"register")) == b"register"
+        assert server.outgoing() == b""  # no session tickets
+        assert server.version == client.version == "TLSv1.3"
+
+    def test_an_end_that_closes_says_so(self, keys: Keys) -> None:
+        client, server = self.ends(keys)
+        client.receive(b"")
+        server.receive(client.outgoing())
+        client.receive(server.outgoing())
+        server.receive(client.outgoing())
+        assert server.receive(client.send(b"bye") + client.end()) == b"bye"
+        assert server.end() != b""
+
+    def test_an_older_tls_is_refused(self, keys: Keys) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        old = TlsStream(context, name="localhost", pin=None)
+        old.receive(b"")
+        _, server = self.ends(keys)
+        with pytest.raises(TlsError, match="TLS failed: unsupported protocol"):
+            server.receive(old.outgoing())
+        with pytest.raises(TlsError, match=r"TLS failed: .*alert protocol version"):
+            old.receive(server.outgoing())
+
+    @pytest.mark.parametrize("first", [b"{", b"HTTP/1.1 400", b"\x00", b"\x17"])
+    def test_what_is_no_tls_is_told_apart(self, keys: Keys, first: bytes) -> None:
+        client, server = self.ends(keys)
+        client.receive(b"")
+        with pytest.raises(WireError, match="the server speaks no TLS"):
+            client.receive(first)
+        assert client.send(b"a secret") == b""
+        with pytest.raises(WireError, match="this server speaks TLS"):
+            server.receive(first)
+        assert server.send(b"go away") == b"go away"
