@@ -107,6 +107,11 @@ class DataPath:
         self._next_fragment = 0
         self._halves: dict[tuple[int, bool, bool], bytes] = {}
 
+    @property
+    def waiting_halves(self) -> int:
+        """How many halves of long datagrams wait for the other."""
+        return len(self._halves)
+
     def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
         """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` and `tailroom` around it.
 

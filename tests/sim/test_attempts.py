@@ -297,11 +297,13 @@ def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None
     """Whoever asks for it: the other one's socket is closed, or was never seen."""
     world = World()
     world.net.hosts["host_b"].udp_blocked = True
-    a, b = world.pair()
+    patient = ClientSettings(retry_first=1000.0, retry_most=1000.0)
+    a, b = (
+        world.client(own, other, settings=SETTINGS if own == first_to_retry else patient).start()
+        for own, other in (("host_a", "host_b"), ("host_b", "host_a"))
+    )
     world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=8.0)
     world.net.hosts["host_b"].udp_blocked = False
-    silent = b if first_to_retry == "host_a" else a
-    silent.agent._timers.cancel((silent.agent._peer().id, "retry"))
     world.connect(a, b, within=SETTINGS.retry_first + 1.0)
     assert len(a.told(e.AttemptFailed)) == 1
 

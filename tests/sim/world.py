@@ -351,11 +351,11 @@ class World:
         *,
         host: str | None = None,
         once: bool = False,
+        settings: ClientSettings | None = None,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
-        agent = Agent(
-            host_id, peer_id, rng=self._derived(), settings=self.client_settings, once=once
-        )
+        settings = settings or self.client_settings
+        agent = Agent(host_id, peer_id, rng=self._derived(), settings=settings, once=once)
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)
         return client

@@ -138,12 +138,12 @@ async def test_a_half_whose_other_half_is_lost_is_counted_once_many_others_have_
         for number in range(1, SETTINGS.pending_halves + 2):
             peer.send(half(number, last=False, payload=b"x"), end.endpoint)
         await eventually(
-            lambda: len(end.path._halves) == SETTINGS.pending_halves + 1, "all are kept"
+            lambda: end.path.waiting_halves == SETTINGS.pending_halves + 1, "all are kept"
         )
         assert end.counters["incomplete"] == 0
         peer.send(half(SETTINGS.pending_halves + 2, last=False, payload=b"x"), end.endpoint)
         await end.counted(incomplete=1)
-        assert len(end.path._halves) == SETTINGS.pending_halves + 1
+        assert end.path.waiting_halves == SETTINGS.pending_halves + 1
 
 
 async def test_a_lost_half_never_meets_a_stranger_when_the_numbers_have_wrapped() -> None:

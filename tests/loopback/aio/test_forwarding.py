@@ -14,7 +14,7 @@ from nat_traversal import Endpoint
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import forwarder as forwarder_module
 from nat_traversal.aio.forwarder import Connector
-from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.aio.packet_io import AnsweringSocket, open_udp
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD, MAX_UDP_PAYLOAD
@@ -308,16 +308,15 @@ class TestTrouble:
     ) -> None:
         with Service() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, _):
-                assert a.listener is not None
-                receive = a.listener._socket.receive_into
+                receive = AnsweringSocket.receive_into
                 errors = [OSError(errno.ENETDOWN, "Network is down")]
 
-                def stumble(view: memoryview) -> object:
-                    if errors:
+                def stumble(sock: AnsweringSocket, view: memoryview) -> object:
+                    if errors and sock.endpoint == a.port:
                         raise errors.pop()
-                    return receive(view)
+                    return receive(sock, view)
 
-                monkeypatch.setattr(a.listener._socket, "receive_into", stumble)
+                monkeypatch.setattr(AnsweringSocket, "receive_into", stumble)
                 assert await program.ask(b"x", a.port) == b"x"
                 assert errors == []
 
