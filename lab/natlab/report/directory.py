@@ -1,7 +1,8 @@
 """The directory of a report: the lab's own from the first file to the last, and nobody else's.
 
 A mark in it says so, and, once a run has ended, names every file that the run has left. A later run
-removes these and nothing else, so none of them is taken for its own.
+removes these and nothing else, so none of them is taken for its own. A directory in it that has a mark is a
+report of its own, and no part of this one.
 """
 
 from __future__ import annotations
@@ -25,41 +26,44 @@ _OURS = re.compile(
 
 
 @contextmanager
-def own_directory(directory: Path) -> Iterator[None]:
+def own_directory(directory: Path, *, shared: bool = False) -> Iterator[None]:
     """Make `directory`, or empty it of an earlier run's files; at the end of the block, name the new ones.
 
-    Raises `LabError` if it cannot be written, or holds a file that no run of the lab has left there.
-    Then everything stays as it is.
+    Raises `LabError` if it cannot be written, or holds a file that no run of the lab has left there; with
+    `shared` only if that has a name which the lab uses itself. Then everything stays as it is.
     """
     try:
-        _claim(directory)
+        foreign = _claim(directory, shared=shared)
     except OSError as error:
         raise LabError(f"cannot write the report to {directory}: {error.strerror}") from None
     try:
         yield
     finally:
         with suppress(OSError):  # without room the names are left to `_OURS`
-            _name_all(directory)
+            _name_all(directory, foreign)
 
 
-def _claim(directory: Path) -> None:
+def _claim(directory: Path, *, shared: bool) -> set[str]:
+    """Returns what is there of others."""
     directory.mkdir(parents=True, exist_ok=True)
     mark = directory / MARK
     found = _files(directory)
     if mark.is_symlink():
         found.add(MARK)
-    foreign = sorted(found - _named(mark, found))
-    if foreign:
+    foreign = found - _named(mark, found)
+    in_the_way = {name for name in foreign if not shared or name == MARK or _OURS.fullmatch(name)}
+    if in_the_way:
         raise LabError(
-            f"{directory} holds {foreign[0]}, which no earlier report has left there: name another"
+            f"{directory} holds {min(in_the_way)}, which no earlier report has left there: name another"
             " directory with --report"
         )
-    for name in found:
+    for name in found - foreign:
         (directory / name).unlink()
-    for parent in {(directory / name).parent for name in found} - {directory}:
+    for parent in {(directory / name).parent for name in found - foreign} - {directory}:
         with suppress(OSError):  # a directory in it stays, and so does this
             parent.rmdir()
     mark.write_text("", encoding="utf-8")
+    return foreign
 
 
 def _named(mark: Path, found: set[str]) -> set[str]:
@@ -78,9 +82,9 @@ def _named(mark: Path, found: set[str]) -> set[str]:
         return set()
 
 
-def _name_all(directory: Path) -> None:
+def _name_all(directory: Path, foreign: set[str]) -> None:
     # In hexadecimal: a name on Linux is any octets, and the file is text.
-    names = sorted(os.fsencode(name).hex() for name in _files(directory))
+    names = sorted(os.fsencode(name).hex() for name in _files(directory) - foreign)
     (directory / MARK).write_text(json.dumps(names) + "\n", encoding="utf-8")
 
 
@@ -88,6 +92,12 @@ def _files(directory: Path) -> set[str]:
     """Everything but directories and the mark, links among it, relative to `directory`."""
     found = set()
     for where, inner, names in os.walk(directory):
+        inner[:] = [name for name in inner if not _is_a_report(Path(where) / name)]
         links = [name for name in inner if (Path(where) / name).is_symlink()]
         found |= {str((Path(where) / name).relative_to(directory)) for name in (*names, *links)}
     return found - {MARK}
+
+
+def _is_a_report(path: Path) -> bool:
+    """A report of its own, not where this one puts a cell."""
+    return "--" not in path.name and not path.is_symlink() and (path / MARK).exists()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
@@ -25,11 +26,12 @@ from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.network.addressing import Role
 from natlab.presets import preset
 from natlab.programs.command_line import Command, command_words
+from natlab.report.directory import own_directory
 from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
-from natlab.testbed.files import CAPTURE_FILE, LINKS_FILE, PROBES_FILE
+from natlab.testbed.files import CAPTURE_FILE
 
 if TYPE_CHECKING:
     from natlab.capture.packet import Packet
@@ -145,7 +147,8 @@ class TopologyLab:
 
     def __init__(self, topology: str, directory: Path, links: LinkConditions = PLAIN) -> None:
         """`topology` is a name with parameters, ``star,peers=4``, or ``PATH.py:NAME,parameter=value``;
-        `directory` is made, and keeps output, rules, probes and packets. `links` are the conditions
+        `directory` is made, and keeps output, rules, probes and packets. Files of an earlier lab in it go;
+        other people's stay, and a name that both want is a `LabError`. `links` are the conditions
         between each NAT and what is outside it.
 
         Raises `UsageError` for what is no topology, `SandboxUnavailableError` with reason and remedy
@@ -154,19 +157,13 @@ class TopologyLab:
         self.name = topology
         """The standing network in words, for people."""
         self.directory = directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for old in (CAPTURE_FILE, LADDER_FILE, PROBES_FILE, LINKS_FILE):
-                (directory / old).unlink(missing_ok=True)
-        except OSError as error:
-            raise LabError(f"cannot write to {directory}: {error.strerror}") from None
         self._names: Counter[str] = Counter()
-        self._box = Sandbox()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(own_directory(directory, shared=True))
+            self._box = Sandbox()
+            stack.callback(self._box.kill)
             self._facts = self._box.call(BUILD_TIMEOUT, worker.build, topology, directory, links)
-        except BaseException:
-            self._box.kill()
-            raise
+            self._ends = stack.pop_all()
 
     @property
     def nats(self) -> Mapping[str, str]:
@@ -336,7 +333,7 @@ class TopologyLab:
 
     def close(self) -> None:
         """End everything that runs in the lab, and the lab, at once. A second call does nothing."""
-        self._box.kill()
+        self._ends.close()
 
     def __enter__(self) -> Self:
         return self

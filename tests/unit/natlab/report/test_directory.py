@@ -90,3 +90,34 @@ def test_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> None:
         own_directory(tmp_path / "file" / "report"),
     ):
         pytest.fail("it was not refused")
+
+
+def test_a_report_inside_another_is_no_part_of_it(tmp_path: Path) -> None:
+    with own_directory(tmp_path / "run"):
+        _write(tmp_path / "run", "host_a.stdout")
+    with own_directory(tmp_path):
+        _write(tmp_path, "index.html")
+    with own_directory(tmp_path):
+        assert _names(tmp_path) == {"run", f"run/{MARK}", "run/host_a.stdout"}
+
+
+def test_a_report_where_a_cell_goes_is_in_the_way(tmp_path: Path) -> None:
+    with own_directory(tmp_path / "none--none"):
+        _write(tmp_path / "none--none", "capture.pcapng")
+    with pytest.raises(LabError, match="holds none--none/"), own_directory(tmp_path):
+        pytest.fail("it was not refused")
+
+
+def test_a_shared_directory_keeps_what_others_have_there(tmp_path: Path) -> None:
+    _write(tmp_path, "my_topology.py")
+    for _ in range(2):
+        with own_directory(tmp_path, shared=True):
+            assert _names(tmp_path) == {"my_topology.py"}
+            _write(tmp_path, "capture.pcapng", "by a program")
+    (tmp_path / MARK).unlink()
+    with (
+        pytest.raises(LabError, match=r"holds capture\.pcapng"),
+        own_directory(tmp_path, shared=True),
+    ):
+        pytest.fail("it was not refused")
+    assert _names(tmp_path) == {"my_topology.py", "capture.pcapng", "by a program"}
