@@ -141,6 +141,11 @@ class _Reasons:
         if refused is not None and self._why_refused(refused)[0] == "took for itself":
             return f"{_NAT_OF[refused.receiver]} took for itself a HELLO that came early"
         if Fate.DELIVERED in {hello.fate for hello in last.hellos if hello_of(hello).step == 3}:
+            if last.confirms and any(self._moved(last.confirms[0])):
+                nat, other = (
+                    _NAT_OF[getattr(last.confirms[0], end)] for end in ("sender", "receiver")
+                )
+                return f"{nat}'s answer left by a new port; {other} dropped it"
             return "HELLO 3 arrived, but not its answer"
         moved = {hello.sender for hello in self._hellos if any(self._moved(hello))}
         if len(moved) == 2:

@@ -18,7 +18,7 @@ _SHOWN_OCTETS = 16
 _MOST_ROWS = 2000
 PAUSE = 1.0
 """Seconds without a packet from which the diagram shows a break."""
-_LEGEND = "(o sent there, > or < came to a node, x ended there or reached nobody, ... seconds pass)"
+_LEGEND = "(o sent there, > or < came to a node, x ended there, ... seconds pass)"
 _MOST_LANES = 9
 """In a larger scene only nodes that sent or received something have a lane."""
 

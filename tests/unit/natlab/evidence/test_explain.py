@@ -13,7 +13,7 @@ from natlab.evidence.captions import comments
 from natlab.evidence.category import Category, categorize, path_can_open
 from natlab.evidence.check import LINKS_KEPT, MODELLED, Check
 from natlab.evidence.checks import run_checks
-from natlab.evidence.explain import explain, reason
+from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.journey import Fate
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
@@ -40,6 +40,41 @@ def test_deciding_packet_of_each_round_is_told_with_time_and_reason() -> None:
         "had sent from 198.51.100.2:50001 only to 192.0.2.2:6545; round 2: host_b's HELLO 3 arrived "
         "at host_a at 0.005 s: host_a had sent from 203.0.113.2:40002 to 198.51.100.2:50002."
     )
+
+
+def _moved_answer() -> Scene:
+    scene = opened(1)
+    scene.hello(1, 3)
+    moved = Endpoint("198.51.100.2", 777)
+    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1, Fate.DROPPED, translated=moved)
+    return scene
+
+
+def _dropped(*, moved: bool) -> Scene:
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED, translated=Endpoint("203.0.113.2", 777) if moved else None)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "nat_a", "nat_b", "words"),
+    [
+        (swapped(), PORT_RESTRICTED, MASQUERADE, "host_a had opened nat_a for this port, with roles swapped."),
+        (connected(), "none", "none", "host_b is public."),
+        (connected(), "none", "full-cone", "nat_b lets everybody in."),
+        (connected(), "none", "restricted-cone", "host_b had opened nat_b for this address."),
+        (_dropped(moved=True), SYMMETRIC, PORT_RESTRICTED, "nat_a gave a new port, which nat_b does not admit."),
+        (_dropped(moved=False), PORT_RESTRICTED, PORT_RESTRICTED, "nat_b kept out a HELLO from where nothing had gone."),
+        (_moved_answer(), PORT_RESTRICTED, "full-cone", "nat_b's answer left by a new port; nat_a dropped it."),
+        (Scene(), "none", "none", "The hosts were never told to start."),
+    ],
+)  # fmt: skip
+def test_cause_is_at_most_ten_words_without_ports(
+    scene: Scene, nat_a: str, nat_b: str, words: str
+) -> None:
+    said = cause(scene.trace(), nat_a, nat_b)
+    assert said == words
+    assert len(said.split()) <= 10
 
 
 def test_explanation_tells_of_every_hello() -> None:
