@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The traversal client, straight from a checkout: `python3 traversal_client.py --help`."""
 
-import sys
+try:
+    import sys
 
-from nat_traversal.cli.main import client_main
+    from nat_traversal.cli import start
+except KeyboardInterrupt:  # Ctrl-C before anything has begun
+    raise SystemExit(0) from None
 
 if __name__ == "__main__":
-    sys.exit(client_main())
+    sys.exit(start.client())

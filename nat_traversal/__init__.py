@@ -1,26 +1,24 @@
 """UDP between two hosts behind NATs: `connect` on each of them, `serve` on a public server."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from nat_traversal.errors import (
-    ConnectionLostError,
-    LocalProtocolError,
-    NatTraversalError,
-    RegistrationRefusedError,
-    ServerUnreachableError,
-    TlsError,
-    TraversalFailedError,
-    UsageError,
-    WireError,
-)
-from nat_traversal.settings import ClientSettings, ServerSettings
-from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
-from nat_traversal.wire.endpoint import Endpoint
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from nat_traversal.aio.connection import Connection, connect
     from nat_traversal.aio.server import Server, serve
+    from nat_traversal.errors import (
+        ConnectionLostError,
+        LocalProtocolError,
+        NatTraversalError,
+        RegistrationRefusedError,
+        ServerUnreachableError,
+        TlsError,
+        TraversalFailedError,
+        UsageError,
+        WireError,
+    )
+    from nat_traversal.settings import ClientSettings, ServerSettings
+    from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
+    from nat_traversal.wire.endpoint import Endpoint
 
 __version__ = "0.1.0"
 
@@ -50,14 +48,22 @@ _WHERE = {
     "connect": "aio.connection",
     "Server": "aio.server",
     "serve": "aio.server",
+    "ClientSettings": "settings",
+    "ServerSettings": "settings",
+    "ClientTlsSettings": "tls",
+    "ServerTlsSettings": "tls",
+    "Endpoint": "wire.endpoint",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a side of it when it is first asked for (PEP 562): a server needs no client."""
-    if name not in _WHERE:
+def __getattr__(name: str) -> object:
+    """Imports a part when it is first asked for (PEP 562): a server needs no client, and a command
+    answers Ctrl-C before it imports anything of size."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

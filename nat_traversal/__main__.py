@@ -1,8 +1,11 @@
 """``python -m nat_traversal server|client …``"""
 
-import sys
+try:
+    import sys
 
-from nat_traversal.cli.main import main
+    from nat_traversal.cli import start
+except KeyboardInterrupt:  # Ctrl-C before anything has begun
+    raise SystemExit(0) from None
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start.both())

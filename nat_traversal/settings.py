@@ -55,6 +55,8 @@ def parse(kind: type[_Settings], words: Iterable[str]) -> _Settings:
         each = known.get(name)
         if each is None or not equals:
             raise UsageError(f"{word!r} must be NAME=VALUE, with one of {', '.join(known)}")
+        if each.name in values:
+            raise UsageError(f"{name} is given twice, but it has one value")
         values[each.name] = _value(each, text)
     return kind(**values)
 

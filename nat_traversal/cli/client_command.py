@@ -32,7 +32,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     if own_id == options.remote:
         raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
     settings = options.settings
-    end = stop_signal()
+    end = stop_signal(console)
 
     def told(notice: e.Notice) -> None:
         console.told(notice)

@@ -18,12 +18,30 @@ from nat_traversal.wire.messages import Candidate, PeerState, Serves
 
 
 class Console:
-    """Prose to stderr; with `as_json` also events to stdout. A stream that takes no more is not an error."""
+    """Prose to stderr, each line with its time if `dated`; with `as_json` also events to stdout.
 
-    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+    A stream that takes no more is not an error. `reader_left` is called when a pipe's other end is
+    closed: nobody reads the events any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        quiet: bool = False,
+        dated: bool = False,
+        reader_left: Callable[[], None] = lambda: None,
+    ) -> None:
         self._json = as_json
         self._quiet = quiet
+        self._dated = dated
+        self.reader_left = reader_left
         self._started = time.monotonic()
+
+    @property
+    def as_json(self) -> bool:
+        """Whether events are still written to stdout."""
+        return self._json
 
     def told(self, notice: e.Notice) -> None:
         """One notice of a machine."""
@@ -46,7 +64,8 @@ class Console:
     def say(self, text: str) -> None:
         """One line for people."""
         if not self._quiet:
-            self._write(sys.stderr, text)
+            at = f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} " if self._dated else ""
+            self._write(sys.stderr, at + text)
 
     def fail(self, text: str) -> None:
         """One line for people that `quiet` does not silence."""
@@ -55,9 +74,14 @@ class Console:
     def _write(self, stream: Any, line: str) -> None:
         try:
             print(line, file=stream, flush=True)
-        except (OSError, ValueError):  # a closed pipe, a full disk, a terminal that is gone
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a closed pipe, a full disk, a terminal that is gone
             if stream is sys.stdout:
                 self._json = False
+                if isinstance(error, BrokenPipeError):
+                    self.reader_left()
             else:
                 self._quiet = True
             _discard(stream)

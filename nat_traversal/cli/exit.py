@@ -7,9 +7,11 @@ class Exit(IntEnum):
     """Exit statuses."""
 
     OK = 0
-    """Stopped because it was asked to (Ctrl-C, SIGTERM)."""
+    """Stopped because it was asked to (Ctrl-C, SIGTERM, SIGHUP)."""
     USAGE = 2
     SERVER_UNREACHABLE = 3
     TRAVERSAL_FAILED = 4
     REFUSED = 5
     CONNECTION_LOST = 6
+    OUTPUT_CLOSED = 141
+    """The reader of the events has gone. Shells show this status for what SIGPIPE has ended."""

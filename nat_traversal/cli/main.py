@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from nat_traversal import __version__
 from nat_traversal.arguments.durations import DAY, parse_duration
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m nat_traversal server|client …`` and the console script ``nat-traversal``."""
+    """Either command, after its name."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     _version_option(parser)
     commands = parser.add_subparsers(required=True, metavar="server|client")
@@ -38,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def server_main(arguments: Sequence[str] | None = None) -> int:
-    """``traversal_server.py`` and the console script ``traversal-server``."""
+    """The command `server`."""
     return _run(_server_options(Parser()), arguments)
 
 
 def client_main(arguments: Sequence[str] | None = None) -> int:
-    """``traversal_client.py`` and the console script ``traversal-client``."""
+    """The command `client`."""
     return _run(_client_options(Parser()), arguments)
 
 
@@ -148,8 +150,11 @@ def _version_option(parser: argparse.ArgumentParser) -> None:
 def _common_options(parser: argparse.ArgumentParser) -> None:
     _version_option(parser)
     parser.add_argument("--json", action="store_true", help="one JSON event a line on stdout")
-    parser.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
-    parser.add_argument("-v", "--verbose", action="store_true", help="every state change on stderr")
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
+    how_much.add_argument(
+        "-v", "--verbose", action="store_true", help="every state change on stderr"
+    )
 
 
 def _command(options: argparse.Namespace) -> Command:
@@ -172,6 +177,10 @@ def _server_options_of(options: argparse.Namespace) -> ServerOptions:
 
 def _client_options_of(options: argparse.Namespace) -> ClientOptions:
     settings = parse_settings(ClientSettings, options.set)
+    for option, name in (("idle", "flow-idle"), ("consent", "consent")):
+        twice = any(word.startswith(f"{name}=") for word in options.set)
+        if twice and getattr(options, option) is not None:
+            raise UsageError(f"--{option} and --set {name} say the same: give one of them")
     if options.idle is not None:
         settings = replace(settings, flow_idle=options.idle)
     if options.consent is not None:
@@ -195,11 +204,12 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 
     from nat_traversal.cli.console import Console  # noqa: PLC0415
 
+    dated = _is_log_file(sys.stderr)
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
-        format="%(relativeCreated)d ms %(name)s: %(message)s",
+        format=f"{'%(asctime)s' if dated else '%(relativeCreated)d ms'} %(name)s: %(message)s",
     )
-    console = Console(as_json=options.json, quiet=options.quiet)
+    console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
     try:
         return int(asyncio.run(_command(options)(console)))
     except UsageError as error:
@@ -207,6 +217,17 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         return Exit.USAGE
     except KeyboardInterrupt:  # before the signal handlers stood
         return Exit.OK
+
+
+def _is_log_file(stream: TextIO | None) -> bool:
+    """Whether lines need times of their own: a terminal has somebody before it, systemd's journal has times."""
+    try:
+        if stream is None or stream.isatty():
+            return False
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # it is closed, or no file
+        return False
+    return os.environ.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}"
 
 
 def _address(text: str) -> str:

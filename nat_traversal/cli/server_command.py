@@ -10,12 +10,12 @@ from nat_traversal.cli.stop import stop_signal
 
 
 async def run(options: ServerOptions, console: Console) -> Exit:
-    stop = stop_signal()
+    stop = stop_signal(console)
     async with await serve(
         options.host, options.port, settings=options.settings, on_notice=console.told
     ) as server:
         console.event("listening", endpoint=server.endpoint)
         console.say(f"listening on {server.endpoint}, TCP and UDP")
-        await stop
+        status = await stop
     console.event("stopped")
-    return Exit.OK
+    return status

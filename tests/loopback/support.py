@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -323,6 +324,11 @@ class ScriptedServer:
         return wire
 
 
+def _undated(line: str) -> str:
+    """A line of a log file without its time."""
+    return re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} ", "", line.rstrip())
+
+
 class Command:
     """One command of this package as a process of its own. Use it as a context manager."""
 
@@ -357,7 +363,7 @@ class Command:
     async def line(self, text: str) -> str:
         """The next line on stderr with `text` in it."""
         assert self.process.stderr is not None
-        await self._read(self.process.stderr, self.told, lambda line: text in line, str.rstrip)
+        await self._read(self.process.stderr, self.told, lambda line: text in line, _undated)
         return self.told[-1]
 
     async def event(self, name: str) -> dict[str, Any]:
@@ -392,7 +398,7 @@ class Command:
         async with asyncio.timeout(DEADLINE):
             out, err = await self.process.communicate()
         self.events += [json.loads(line) for line in (out or b"").splitlines()]
-        self.told += err.decode().splitlines()
+        self.told += map(_undated, err.decode().splitlines())
         assert self.process.returncode is not None
         return self.process.returncode
 

@@ -52,9 +52,10 @@ def test_setting_as_a_word(word: str, name: str, value: float) -> None:
     assert type(found) is type(getattr(ServerSettings(), name))
 
 
-def test_last_word_counts_and_others_keep_their_defaults() -> None:
-    found = parse(ClientSettings, ["backlog=1", "backlog=2"])
-    assert found == ClientSettings(backlog=2)
+def test_a_name_given_twice_is_refused_and_others_keep_their_defaults() -> None:
+    with pytest.raises(UsageError, match=r"^backlog is given twice, but it has one value$"):
+        parse(ClientSettings, ["backlog=1", "backlog=1"])
+    assert parse(ClientSettings, ["backlog=2"]) == ClientSettings(backlog=2)
     assert parse(ClientSettings, []) == ClientSettings()
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,24 @@ FORMS = [
     (("nat-traversal", "server"), ("nat-traversal", "client")),
 ]
 BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+EVERY_SIGNAL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+
+INTERRUPT_AT_AN_IMPORT = """
+import os, signal, sys
+class Finder:
+    left = None
+    @classmethod
+    def find_spec(cls, name, *_):
+        if name == os.environ["FROM"]:
+            cls.left = int(os.environ["NUMBER"])
+        if cls.left is not None:
+            cls.left -= 1
+            if cls.left == -1:
+                signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+"""
+"""A `sitecustomize` that presses Ctrl-C at import NUMBER, counted from the one of the module FROM."""
 
 
 def host_a(server: Endpoint | str) -> tuple[str, ...]:
@@ -211,7 +230,7 @@ class TestStop:
             assert await a.end(number) == 0
             assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
 
-    @BOTH_SIGNALS
+    @EVERY_SIGNAL
     async def test_while_connected(self, number: signal.Signals) -> None:
         async with (
             a_server() as (server, _),
@@ -242,6 +261,41 @@ class TestStop:
         async with Command.run("python3", "-c", program, "-r", "host_b", *words) as a:
             await a.line("asked")
             assert await a.end(number) == 0
+
+    async def test_hang_up_that_was_ignored_before_stops_nothing(self) -> None:
+        """As ``nohup`` asks."""
+        async with a_server() as (server, notices):
+            shell = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+            async with Command.run(
+                *shell, *host_a(server.endpoint), "--connect", "127.0.0.1:9"
+            ) as a:
+                await notices.wait(e.HostRegistered)
+                a.process.send_signal(signal.SIGHUP)
+                async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
+                    await b.connected()
+                assert await a.end(signal.SIGTERM) == 0
+
+    @pytest.mark.parametrize("client_words", [CLIENT, ("traversal-client",)])
+    async def test_ctrl_c_at_any_import_shows_no_traceback(
+        self, client_words: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        """Until the event loop answers Ctrl-C, a start is nothing but imports: every 17th is interrupted.
+
+        What a script of pip's or `runpy` imports before it calls this package is theirs.
+        """
+        (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_AN_IMPORT)
+        first = "nat_traversal" if client_words == CLIENT else "nat_traversal.cli.main"
+        words = (*client_words, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
+        statuses: list[int] = []
+        while not statuses or statuses[-1] == 0:
+            number = str(17 * len(statuses))
+            async with Command.run(
+                *words, "--once", PYTHONPATH=str(tmp_path), FROM=first, NUMBER=number
+            ) as a:
+                statuses.append(await a.end())
+                assert "Traceback" not in "".join(a.told)
+        assert statuses[-1] == 3, "with no import left to interrupt, it ends by itself"
+        assert len(statuses) > 5
 
 
 class TestStatus:
@@ -318,21 +372,24 @@ class TestStatus:
 class TestStreams:
     """Readers of the output may go away; disks may be full."""
 
-    async def test_a_reader_that_goes_away_stops_nothing(self) -> None:
-        with Service() as service, Program() as program:
-            async with a_server() as (server, _):
-                words = (*host_a(server.endpoint), "--connect", str(service.endpoint), "--json")
-                read, write = os.pipe()
-                async with Command.run(*words, stdout=write) as a:
-                    os.close(write)
-                    os.close(read)
-                    await a.line("seen from outside as")
-                    async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
-                        await b.connected()
-                        assert await program.ask(b"x", b.port) == b"x"
-                    await a.line("host_b has left")
-                    assert await a.end(signal.SIGTERM) == 0
-                    assert "Traceback" not in "".join(a.told)
+    @pytest.mark.parametrize("side", ["server", "client"])
+    async def test_a_reader_of_events_that_goes_away_ends_the_command(self, side: str) -> None:
+        """Also where nothing is left to be written: the pipe itself tells it."""
+        async with a_server() as (server, notices):
+            words = {
+                "server": (*SERVER, "--host", "127.0.0.1", "--port", "0", "--json"),
+                "client": (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json"),
+            }[side]
+            last_word = {"server": "listening on", "client": "seen from outside as"}[side]
+            read, write = os.pipe()
+            async with Command.run(*words, stdout=write) as command:
+                os.close(write)
+                await command.line(last_word)
+                os.close(read)
+                assert await command.end() == 141
+                assert "Traceback" not in "".join(command.told)
+            if side == "client":
+                assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
 
     async def test_a_full_disk_stops_nothing(self) -> None:
         full = os.open("/dev/full", os.O_WRONLY)

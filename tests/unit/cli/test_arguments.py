@@ -33,7 +33,9 @@ def status(main: Main, arguments: Sequence[str]) -> int:
 
 
 def client(*arguments: str) -> ClientOptions:
-    words = [*SERVER_AND_PEER, *arguments]
+    words = [*arguments, "-r", "host_b"]
+    if "--server" not in words:
+        words += ["--server", "192.0.2.2"]
     return cli._client_options_of(cli._client_options(Parser()).parse_args(words))
 
 
@@ -135,7 +137,7 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.client_main, CLIENT, "nothing to forward: give --listen PORT, --connect HOST:PORT"),
     (
         cli.client_main,
-        (*CLIENT, "--listen", "5300", "--id", "host_b"),
+        (*SERVER_AND_PEER, "--listen", "5300", "--id", "host_b"),
         "--id and -r are both 'host_b'",
     ),
     (cli.server_main, ("--port", "65536"), "'65536' must be a whole number from 0 to 65535"),
@@ -148,6 +150,31 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.server_main, ("--set", "heartbeat"), "'heartbeat' must be NAME=VALUE, with one of conn"),
     (cli.server_main, ("--set", "heartbeat=2h"), "heartbeat must be a number from 0.1 to 3600"),
     (cli.server_main, ("6545",), "unrecognized arguments: 6545"),
+    *(
+        (cli.client_main, (*CLIENT, "--connect", "127.0.0.1:9", *twice), reason)
+        for twice, reason in (
+            (("--server", "192.0.2.3"), "--server: given twice, but it takes one value"),
+            (("--id", "host_c"), "--id: given twice"),
+            (("-r", "host_c"), "-r/--remote: given twice"),
+            (("--listen", "2456", "--listen", "2457"), "--listen: given twice"),
+            (("--conn", "127.0.0.1:8"), "--connect: given twice"),
+            (("--idle", "60", "--idle", "60"), "--idle: given twice"),
+            (("--consent", "6", "--consent", "7"), "--consent: given twice"),
+            (("--set", "flows=1", "--set", "flows=2"), "flows is given twice"),
+            (("--idle", "6", "--set", "flow-idle=6"), "--idle and --set flow-idle say the same"),
+            (("--consent", "6", "--set", "consent=6"), "--consent and --set consent say the same"),
+            (("-q", "-v"), "-v/--verbose: not allowed with argument -q/--quiet"),
+        )
+    ),
+    (cli.server_main, ("--host", "0.0.0.0", "--host", "127.0.0.1"), "--host: given twice"),
+    (cli.server_main, ("--port", "6545", "--port", "6546"), "--port: given twice"),
+    (cli.server_main, ("--max-connections", "7") * 2, "--max-connections: given twice"),
+    (
+        cli.server_main,
+        ("--max-connections", "7", "--set", "connections=8"),
+        "connections is given twice",
+    ),
+    (cli.main, ("server", "--port", "1", "--port", "2"), "--port: given twice"),
     (cli.main, (), "required: server|client"),
     (cli.main, ("serve",), "invalid choice: 'serve'"),
     (cli.main, ("client", "--server", "host"), "required: -r/--remote"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from nat_traversal import Endpoint
+from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console, describe
 from nat_traversal.machine import events as e
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
@@ -139,6 +143,26 @@ def test_stdout_is_silent_without_json(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr() == ("", "host_a has left\n")
 
 
+def test_a_line_of_a_log_file_begins_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=False, dated=True).told(e.HostLeft("host_a"))
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} host_a has left\n", told)
+
+
+def test_times_are_for_log_files_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        assert cli._is_log_file(log)
+        here = os.fstat(log.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
+        assert not cli._is_log_file(log)
+    assert not cli._is_log_file(log)
+    assert not cli._is_log_file(None)
+    master, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        assert not cli._is_log_file(stream)
+    os.close(master)
+
+
 def test_quiet_leaves_the_errors_and_the_json(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(as_json=True, quiet=True)
     console.told(e.HostLeft("host_a"))
@@ -170,11 +194,13 @@ def test_a_stdout_that_takes_no_more_costs_only_the_json(
 ) -> None:
     stream = _Broken(error)
     monkeypatch.setattr(sys, "stdout", stream)
-    console = Console(as_json=True)
+    left: list[bool] = []
+    console = Console(as_json=True, reader_left=lambda: left.append(True))
     console.told(e.HostLeft("host_a"))
     console.told(e.HostLeft("host_b"))
     assert capsys.readouterr().err == "host_a has left\nhost_b has left\n"
     assert stream.tried == 1
+    assert left == [True] * isinstance(error, BrokenPipeError)
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -1,0 +1,49 @@
+"""The doors of the commands: until the event loop answers Ctrl-C, it ends the process in silence."""
+
+try:
+    import os
+    import signal
+    from collections.abc import Callable
+    from functools import partial
+except KeyboardInterrupt:  # nothing has begun
+    raise SystemExit(0) from None
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Each asks for an end."""
+
+
+def both() -> int:
+    """``python -m nat_traversal server|client …`` and the console script ``nat-traversal``."""
+    return _quietly("main")
+
+
+def server() -> int:
+    """``traversal_server.py`` and the console script ``traversal-server``."""
+    return _quietly("server_main")
+
+
+def client() -> int:
+    """``traversal_client.py`` and the console script ``traversal-client``."""
+    return _quietly("client_main")
+
+
+def _quietly(name: str) -> int:
+    """The exit status of that function of `cli.main`, which takes a while to import."""
+    _end_at_once()
+    from nat_traversal.cli import main  # noqa: PLC0415
+
+    command: Callable[[], int] = getattr(main, name)
+    status = command()
+    _end_at_once(status)  # the event loop has put Python's own handlers back
+    return status
+
+
+def _end_at_once(status: int = 0) -> None:
+    """From now on a request to stop ends the process. What ignored one, as ``nohup`` does, still does."""
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, partial(_end, status))
+
+
+def _end(status: int, *_: object) -> None:
+    os._exit(status)
