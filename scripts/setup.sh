@@ -15,6 +15,7 @@ programs='
   mnexec               mininet               lab test bench
   iptables-restore     iptables              lab test bench
   nft                  nftables              lab test bench
+  ipset                ipset                 lab test bench
   dnsmasq              dnsmasq-base          lab test bench
   dig                  bind9-dnsutils        lab test bench
   turnserver           coturn                test

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from natlab.errors import NetworkError, SandboxError, SandboxUnavailableError
 from natlab.links.netem import try_out
-from natlab.nat.rules import rules_for
+from natlab.nat.rules import Firewall, rules_for
 from natlab.network.addressing import side
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.sandbox import sandbox
@@ -74,6 +74,7 @@ _PROGRAMS = (
     ("mnexec", "mininet", Need.LAB),
     ("iptables-restore", "iptables", Need.LAB),
     ("nft", "nftables", Need.LAB),
+    ("ipset", "ipset", Need.LAB),
     ("dnsmasq", "dnsmasq-base", Need.LAB),
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
@@ -162,6 +163,17 @@ def _try_everything() -> list[Finding]:
         _attempt(f"rules of {name}", partial(_load, name), Need.LAB, "loaded", _RULES_REMEDY)
         for name in (*PRESETS, *REAL_WORLD)
     ]
+    sets = "sudo modprobe -a ip_set_hash_ipport ip_set_hash_ipportip ip_set_bitmap_port xt_set"
+    rules += [
+        _attempt(
+            f"rules of {name} as iptables",
+            partial(_load, name, Firewall.IPTABLES),
+            Need.NOTHING,
+            "loaded",
+            f"--firewall iptables will not work without: {sets}",
+        )
+        for name in ("full-cone", "symmetric")
+    ]
     netem = _attempt(
         "netem (delay, rate)", partial(try_out, random=False), Need.NOTHING, "works", _NETEM_REMEDY
     )
@@ -196,12 +208,12 @@ def _attempt(
     return Finding(subject, True, need, detail)
 
 
-def _load(name: str) -> None:
+def _load(name: str, firewall: Firewall = Firewall.NFTABLES) -> None:
     """Make one NAT as the lab does: mnexec, setns(2), nft, iptables, the settings."""
     from natlab.network.nodes import LabNode  # noqa: PLC0415 - the doctor also works without Mininet
 
     node = LabNode(
-        "nat", addresses={}, rules=rules_for(preset(name), side("a", preset(name)).ports)
+        "nat", addresses={}, rules=rules_for(preset(name), side("a", preset(name)).ports, firewall)
     )
     try:
         node.wait_until_held()

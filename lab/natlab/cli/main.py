@@ -22,6 +22,7 @@ from natlab.cli import bench_history, doctor
 from natlab.cli.arguments import program_name
 from natlab.cli.bench import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
+from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.run import RunStatus, add_options, run_commands, run_of_pair
 from natlab.cli.shell import add_shell
 from natlab.cli.topology import add_topology
@@ -29,7 +30,7 @@ from natlab.errors import LabError
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.cell import CellJob, run_cell
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
-from natlab.nat.rules import rules_for
+from natlab.nat.rules import Firewall, rules_for
 from natlab.network.addressing import side
 from natlab.presets import PRESETS, preset
 from natlab.probe import conformance, conformance_table
@@ -140,6 +141,7 @@ def _options() -> argparse.ArgumentParser:
         default=1,
         help="run every pair N times, and tell when runs disagree",
     )
+    add_firewall_option(matrix)
     add_link_options(matrix)
     matrix.set_defaults(run=_matrix)
 
@@ -160,12 +162,14 @@ def _options() -> argparse.ArgumentParser:
             help=f"host_{letter}'s NAT: {', '.join(PRESETS)}",
         )
     run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
+    add_firewall_option(run)
     add_options(run, pair=True)
     add_link_options(run)
     run.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
 
     rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
     rules.add_argument("preset", metavar="NAT", type=checked(preset))
+    add_firewall_option(rules)
     rules.set_defaults(run=_rules)
 
     examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
@@ -190,6 +194,7 @@ def _options() -> argparse.ArgumentParser:
         conform.add_argument(
             f"--{form}", metavar="FILE", type=Path, help=f"write the findings as {form} as well"
         )
+    add_firewall_option(conform)
     conform.set_defaults(run=_conformance)
     add_shell(commands)
     add_topology(commands)
@@ -217,10 +222,11 @@ def _matrix(options: argparse.Namespace) -> Exit:
     names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     links = link_conditions(options)
+    check_firewall(options.firewall, {name for pair in pairs for name in pair})
     console = Console(stderr=True)
     progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
-        plan = Plan(pairs, options.jobs, options.report, options.repeat, links)
+        plan = Plan(pairs, options.jobs, options.report, options.repeat, links, options.firewall)
         report = run_matrix(plan, done)
     print_table(report)
     print(f"report: {options.report / 'index.html'}")
@@ -234,6 +240,7 @@ def _compare(options: argparse.Namespace) -> Exit:
 
 
 def _run(options: argparse.Namespace) -> int:
+    check_firewall(options.firewall, (options.nat_a, options.nat_b))
     commands = run_of_pair(options)
     if commands is not None:
         return run_commands(commands)
@@ -244,6 +251,7 @@ def _run(options: argparse.Namespace) -> int:
         verbose=True,
         keep_open=options.keep_open,
         links=link_conditions(options),
+        firewall=options.firewall,
     )
     timeout = DAY if options.keep_open else job.timeout
     with own_directory(options.report):
@@ -263,9 +271,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _rules(options: argparse.Namespace) -> Exit:
     chosen = options.preset
-    print(
-        f"# {chosen.name}: {chosen.summary}\n{rules_for(chosen, side('a', chosen).ports)}", end=""
-    )
+    rules = rules_for(chosen, side("a", chosen).ports, options.firewall)
+    print(f"# {chosen.name}: {chosen.summary}\n{rules}", end="")
     return Exit.OK
 
 
@@ -284,7 +291,11 @@ def _conformance(options: argparse.Namespace) -> Exit:
             f"{one.name}: {'as it says' if one.ok else 'NOT AS IT SAYS'}", highlight=False
         )
 
-    found = conformance.examine_all(options.nats or conformance.EVERY, options.jobs, done)
+    names = options.nats or (
+        conformance.EVERY if options.firewall is Firewall.NFTABLES else conformance.BY_IPTABLES
+    )
+    check_firewall(options.firewall, names)
+    found = conformance.examine_all(names, options.jobs, done, options.firewall)
     Console().print(conformance_table.table(found))
     for path, write in (
         (options.markdown, conformance_table.markdown),

@@ -25,6 +25,7 @@ from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Scheduled, parse_fault
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.links.options import link_conditions
+from natlab.nat.rules import Firewall
 from natlab.network.addressing import Role
 from natlab.programs.command_line import command_words, require_program
 from natlab.report.directory import own_directory
@@ -74,6 +75,7 @@ class Run:
     links: LinkConditions = PLAIN
     faults: Sequence[Scheduled] = ()
     """Their times count from the start of the last command."""
+    firewall: Firewall = Firewall.NFTABLES
 
 
 def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
@@ -164,6 +166,7 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
         options.keep_open,
         link_conditions(options),
         options.fault or (),
+        options.firewall,
     )
 
 
@@ -183,7 +186,7 @@ def run_commands(run: Run) -> int:
     try:
         with (
             own_directory(run.directory),
-            TopologyLab(run.topology, run.directory, run.links) as lab,
+            TopologyLab(run.topology, run.directory, run.links, run.firewall) as lab,
         ):
             return _run_in(lab, run)
     except KeyboardInterrupt:

@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 from nat_traversal.errors import UsageError
 from natlab.cli.arguments import program_name
+from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.errors import LabError
-from natlab.presets import preset
 from natlab.sandbox.machine import search_path
 from natlab.sandbox.netns import NODE_MARK
 from natlab.testbed.api import NatLab
@@ -130,6 +130,7 @@ def add_shell(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--lab", metavar="PID", type=int, help="which lab, where several stand")
     for letter in "ab":
         parser.add_argument(f"--nat-{letter}", metavar="NAT", help="in a new lab with these NATs")
+    add_firewall_option(parser)
     parser.set_defaults(run=run_shell)
 
 
@@ -139,11 +140,10 @@ def run_shell(options: argparse.Namespace) -> int:
     if (options.nat_a is None) != (options.nat_b is None):
         raise UsageError("a new lab needs both --nat-a and --nat-b")
     if options.nat_a is not None:
-        for name in (options.nat_a, options.nat_b):
-            preset(name)
+        check_firewall(options.firewall, (options.nat_a, options.nat_b))
         with (
             tempfile.TemporaryDirectory(prefix="nat-lab-") as directory,
-            NatLab(options.nat_a, options.nat_b, Path(directory)) as lab,
+            NatLab(options.nat_a, options.nat_b, Path(directory), firewall=options.firewall) as lab,
         ):
             return _in_own_lab(lab, options.node, words)
     labs = found_labs()

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nat_traversal.errors import UsageError
+from natlab.cli.firewall import add_firewall_option
 from natlab.cli.run import RunStatus, add_options, run_commands, run_of
 from natlab.links.conditions import PLAIN
 from natlab.links.options import add_link_options, link_conditions
+from natlab.nat.rules import Firewall
 from natlab.sandbox import sandbox
 from natlab.testbed.api import BUILD_TIMEOUT
 
@@ -30,6 +32,7 @@ def add_topology(commands: Any) -> None:
         "topology", metavar="TOPOLOGY", help="star,peers=4 or PATH.py:NAME,parameter=value"
     )
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/topology"))
+    add_firewall_option(parser)
     add_options(parser)
     add_link_options(parser)
     parser.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
@@ -41,16 +44,17 @@ def _run(options: argparse.Namespace) -> int:
         return run_commands(run)
     if link_conditions(options) != PLAIN:
         raise UsageError("links have conditions for commands: add --on NODE=CMD, or --keep-open")
-    print(*sandbox.call(BUILD_TIMEOUT, _described, options.topology), sep="\n")
+    print(*sandbox.call(BUILD_TIMEOUT, _described, options.topology, options.firewall), sep="\n")
     return 0
 
 
-def _described(topology: str) -> list[str]:
+def _described(topology: str, firewall: Firewall) -> list[str]:
     """Runs in a sandbox."""
+    from natlab.network.base import made_by
     from natlab.network.loading import load
     from natlab.testbed.bed import probed
 
-    with probed(load(topology)) as stands:
+    with probed(made_by(load(topology), firewall)) as stands:
         network = stands.network
         return [_line(network, name) for name in network.names]
 

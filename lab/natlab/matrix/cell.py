@@ -21,6 +21,8 @@ from natlab.evidence.result import Beside, Case, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
+from natlab.nat.ruleset import Firewall
+from natlab.network.base import made_by
 from natlab.probe.observe import Observation
 from natlab.sandbox.zygote import Prepared, preload
 from natlab.testbed.bed import Bed, bed
@@ -44,6 +46,7 @@ class CellJob:
     keep_open: bool = False
     links: LinkConditions = PLAIN
     """Of the link between each NAT and the internet."""
+    firewall: Firewall = Firewall.NFTABLES
 
     @property
     def timeout(self) -> float:
@@ -92,7 +95,7 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
 
     with ExitStack() as ready:
         spares = [ready.enter_context(Prepared()) for _ in range(PREPARED)]
-        topology = TwoNats(nat_a=job.nat_a, nat_b=job.nat_b)
+        topology = made_by(TwoNats(nat_a=job.nat_a, nat_b=job.nat_b), job.firewall)
         entered = bed(topology, job.directory, lambda _: CAPTURE_POINTS, job.links, keep)
         stands = ready.enter_context(entered)
         for node, observed in stands.probes.items():

@@ -23,6 +23,7 @@ from natlab.links.apply import method_for
 from natlab.links.conditions import PLAIN, LinkConditions
 from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
 from natlab.matrix.conversation import PRELOADED
+from natlab.nat.ruleset import Firewall
 from natlab.oracle.outcome import Outcome
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
@@ -43,6 +44,7 @@ class Plan:
     directory: Path
     repeat: int = 1
     links: LinkConditions = PLAIN
+    firewall: Firewall = Firewall.NFTABLES
 
 
 def default_jobs() -> int:
@@ -120,7 +122,7 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
 
 def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
-    job = CellJob(*pair, plan.directory / name, links=plan.links)
+    job = CellJob(*pair, plan.directory / name, links=plan.links, firewall=plan.firewall)
     try:
         return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:

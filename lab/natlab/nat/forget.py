@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ def forget_endpoint(pid: int, address: str, port: int | None = None) -> int:
     """
     flows = sum(_forget_flows(pid, way, address, port) for way in ("orig", "reply"))
     for attempt in range(1, _TRIES + 1):
+        _forget_elements(pid, address, port)
         table = _table(pid)
         ports = _external_ports(table, address, port)
         lines = [*_deletions(table, address, port, ports)]
@@ -47,6 +49,31 @@ def _forget_flows(pid: int, way: str, address: str, port: int | None) -> int:
     if done.returncode not in {0, 1} or "flow entries have been deleted" not in done.stderr:
         raise NetworkError(f"conntrack: exit status {done.returncode}: {done.stderr.strip()}")
     return len(done.stdout.splitlines())
+
+
+def _forget_elements(pid: int, address: str, port: int | None) -> None:
+    """Delete the elements of ipset's sets that begin with the inside endpoint."""
+    if not shutil.which("ipset"):
+        return
+    done = _run(pid, ["ipset", "save"])
+    if done.returncode != 0:
+        raise NetworkError(f"ipset: exit status {done.returncode}: {done.stderr.strip()}")
+    deletions = []
+    for line in done.stdout.splitlines():
+        verb, name, element = line.split()[:3]
+        if verb != "add":
+            continue
+        inside, _, rest = element.partition(",")
+        if name == f"of-{address}" or inside == address:
+            number = (rest or element).removeprefix("udp:").partition(",")[0]
+            if port in {None, int(number)}:
+                deletions.append(f"del {name} {element} -exist\n")
+                if name.startswith("of-"):
+                    deletions.append(f"del taken {element} -exist\n")
+    if deletions:
+        done = _run(pid, ["ipset", "restore"], "".join(deletions))
+        if done.returncode != 0:
+            raise NetworkError(f"ipset cannot delete elements of {address}: {done.stderr.strip()}")
 
 
 def _table(pid: int) -> dict[str, tuple[str, list[tuple[Any, Any]]]]:
@@ -118,4 +145,4 @@ def _run(pid: int, words: list[str], stdin: str = "") -> subprocess.CompletedPro
         ) from None
 
 
-_PACKAGES = {"nft": "nftables", "conntrack": "conntrack"}
+_PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "ipset": "ipset"}

@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+from nat_traversal.errors import UsageError
 
 FORWARD = ("net.ipv4.ip_forward", 1)
 
 
+class Firewall(StrEnum):
+    """The tool that loads a NAT's rules."""
+
+    NFTABLES = "nftables"
+    """All NATs; ``linux-masquerade`` is iptables with either."""
+    IPTABLES = "iptables"
+    """The classic ones, with ipset."""
+
+
+def parse_firewall(text: str) -> Firewall:
+    """Raises `UsageError` for what is none."""
+    try:
+        return Firewall(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no firewall: choose from {', '.join(Firewall)}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class RouterPorts:
-    """A NAT's two interfaces, its external address, and an inside host."""
+    """A NAT's two interfaces, its external address, an inside host, and further ones."""
 
     lan: str
     wan: str
     wan_address: str
     lan_host: str
+    further_hosts: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return (self.lan_host, *self.further_hosts)
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """The rules that make a plain Linux router the NAT it is named for.
 
-    `nft` and `iptables` are the input of ``nft -f -`` and ``iptables-restore``, empty if there is
-    nothing to load. Each replaces at once what it loaded before, and `nft` forgets every mapping.
-    Then set `sysctls`, of which some exist only once connection tracking is in use.
+    `nft`, `ipset` and `iptables` are the input of ``nft -f -``, ``ipset restore`` and
+    ``iptables-restore``, empty if there is nothing to load; `ipset` comes before `iptables`. `nft` and
+    `iptables` replace at once what they loaded before, and `nft` forgets every mapping. Then set
+    `sysctls`, of which some exist only once connection tracking is in use.
     """
 
     sysctls: tuple[tuple[str, int], ...]
     nft: str = ""
     iptables: str = ""
+    ipset: str = ""
 
     def __str__(self) -> str:
         parts = []
         if self.nft:
             parts.append(f"# nft -f -\n{self.nft}")
+        if self.ipset:
+            parts.append(f"# ipset restore\n{self.ipset}")
         if self.iptables:
             parts.append(f"# iptables-restore\n{self.iptables}")
         settings = "".join(f"{name} = {value}\n" for name, value in self.sysctls)

@@ -8,14 +8,14 @@ most; their addresses are given with the node, and `join` links two of them by n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
-from natlab.nat.rules import RouterPorts
+from natlab.nat.rules import Firewall, RouterPorts
 from natlab.network import addressing
 from natlab.network.addressing import Role
 from natlab.network.nodes import FORWARDING, LabLink, LabNode, Nat
@@ -57,7 +57,20 @@ HOME_B = Home("nat_b", ["host_b"], 2, "198.51.100.2/25", "198.51.100.1")
 def router_ports(lan: str, wan: str, wan_address: str, inside: Sequence[str]) -> RouterPorts:
     """The rule generator's input for a NAT with the hosts `inside` it."""
     address = str(IPv4Interface(wan_address).ip)
-    return RouterPorts(lan=lan, wan=wan, wan_address=address, lan_host=inside[0])
+    return RouterPorts(lan, wan, address, inside[0], tuple(inside[1:]))
+
+
+def made_by(topology: Topo, firewall: Firewall) -> Topo:
+    """`topology` with NATs whose rules `firewall` loads.
+
+    Raises `UsageError`, with the reason, for a NAT that it cannot make.
+    """
+    for name in topology.nodes():
+        info = topology.nodeInfo(name)
+        if isinstance(nat := info.get("nat"), Nat):
+            info["nat"] = replace(nat, firewall=firewall)
+            info["rules"] = info["nat"].rules
+    return topology
 
 
 class LabTopo(Topo):  # type: ignore[misc]

@@ -109,7 +109,13 @@ class Network:
                 with in_namespace(pid):
                     flush_connections()
         run_together(
-            Command(("nft", "-f", "-"), rules.nft, pid) for pid, rules in loaded if rules.nft
+            command
+            for pid, rules in loaded
+            for command, is_loaded in (
+                (Command(("nft", "-f", "-"), rules.nft, pid), rules.nft),
+                (Command(("ipset", "flush"), "", pid), rules.ipset),
+            )
+            if is_loaded
         )
 
 

@@ -21,7 +21,7 @@ from mininet.node import Node
 
 from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError
-from natlab.nat.rules import RouterPorts, RuleSet, rules_for
+from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
 from natlab.presets import Preset, preset
 from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
@@ -38,10 +38,11 @@ class Nat:
 
     preset: Preset
     ports: RouterPorts
+    firewall: Firewall = Firewall.NFTABLES
 
     @property
     def rules(self) -> RuleSet:
-        return rules_for(self.preset, self.ports)
+        return rules_for(self.preset, self.ports, self.firewall)
 
 
 class LabNode(Node):  # type: ignore[misc]
@@ -130,8 +131,11 @@ class LabNode(Node):  # type: ignore[misc]
 
     def early_commands(self) -> list[Command]:
         """What can run before the node has interfaces."""
-        text = self.rules.nft if self.rules else ""
-        return [Command(("nft", "-f", "-"), text, self.pid)] if text else []
+        texts = (
+            (("nft", "-f", "-"), self.rules.nft if self.rules else ""),
+            (("ipset", "restore"), self.rules.ipset if self.rules else ""),
+        )
+        return [Command(words, text, self.pid) for words, text in texts if text]
 
     def late_commands(self) -> list[Command]:
         """What has to wait for the early commands and for the links."""

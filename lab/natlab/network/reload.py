@@ -21,12 +21,19 @@ def load_rules(node: LabNode, rules: RuleSet) -> None:
     """Make `rules` those of `node`, as if it had just been switched on. Meanwhile it forwards nothing."""
     with in_namespace(node.pid):
         set_sysctl(_FORWARDING, 0)
+    has_sets = rules.ipset or (node.rules is not None and node.rules.ipset)
+    first = _NO_IPTABLES if has_sets else rules.iptables or _NO_IPTABLES
     run_together(
         [
             Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
-            Command(("iptables-restore", "-w"), rules.iptables or _NO_IPTABLES, node.pid),
+            Command(("iptables-restore", "-w"), first, node.pid),
         ]
     )
+    if has_sets:
+        # No set can go that a rule names, and no rule can come that names a set that is not there.
+        run_together([Command(("ipset", "restore"), f"destroy\n{rules.ipset}", node.pid)])
+        if rules.iptables:
+            run_together([Command(("iptables-restore", "-w"), rules.iptables, node.pid)])
     with in_namespace(node.pid):
         flush_connections()
     node.rules = rules

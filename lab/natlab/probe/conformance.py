@@ -21,6 +21,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited
 from natlab.errors import LabError, SandboxUnavailableError
+from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
@@ -55,6 +56,14 @@ EVERY = (
     "APDM+APDF+absolute",
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
+BY_IPTABLES = (
+    "full-cone",
+    "restricted-cone",
+    "port-restricted-cone",
+    "symmetric",
+    "linux-masquerade",
+)
+"""The same for iptables: all that it makes."""
 LIFETIME = 2
 """Seconds that the mappings live whose end is waited for."""
 LATE = 3.0
@@ -99,6 +108,7 @@ def examine(
     warm: sandbox.Sandbox | None = None,
     *,
     filled: bool = True,
+    firewall: Firewall = Firewall.NFTABLES,
 ) -> Conformance:
     """Ask everything of the NAT that `name` is, or of `really` what `name` claims.
 
@@ -111,7 +121,7 @@ def examine(
         raise UsageError(f"{name} is no NAT: there is nothing to ask")
     try:
         call = warm.call_apart if warm else sandbox.call
-        findings, lived = call(_TIMEOUT, _examine, name, really or name, filled)
+        findings, lived = call(_TIMEOUT, _examine, name, really or name, filled, firewall)
     except SandboxUnavailableError:
         raise
     except LabError as error:
@@ -120,12 +130,15 @@ def examine(
 
 
 def examine_all(
-    names: Sequence[str], jobs: int, done: Callable[[Conformance], None]
+    names: Sequence[str],
+    jobs: int,
+    done: Callable[[Conformance], None],
+    firewall: Firewall = Firewall.NFTABLES,
 ) -> list[Conformance]:
     """`examine` each, `jobs` at a time; `done` is called as each ends. In the order of `names`."""
 
     def one(name: str, warm: sandbox.Sandbox) -> Conformance:
-        found = examine(name, warm=warm)
+        found = examine(name, warm=warm, firewall=firewall)
         done(found)
         return found
 
@@ -138,8 +151,11 @@ def examine_all(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _examine(name: str, really: str, is_filled: bool) -> tuple[list[Finding], float | None]:
+def _examine(
+    name: str, really: str, is_filled: bool, firewall: Firewall
+) -> tuple[list[Finding], float | None]:
     """Runs in a sandbox."""
+    from natlab.network.base import made_by  # noqa: PLC0415
     from natlab.network.network import standing  # noqa: PLC0415 - only a sandbox imports Mininet
     from natlab.topologies.shared_nat import SharedNat  # noqa: PLC0415
 
@@ -148,7 +164,8 @@ def _examine(name: str, really: str, is_filled: bool) -> tuple[list[Finding], fl
     assert loaded is not None
     lifetime = LIFETIME if loaded.lifetime == behavior.lifetime else loaded.lifetime
     hurried = str(replace(loaded, lifetime=lifetime))
-    with standing(SharedNat(hosts=3, nat_a=really, nat_b=hurried)) as network:
+    topology = made_by(SharedNat(hosts=3, nat_a=really, nat_b=hurried), firewall)
+    with standing(topology) as network:
         server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
         hosts = [_host(network, host) for host in ("host_a1", "host_a2", "host_a3")]
         filled = (
@@ -177,12 +194,16 @@ def _filled(
 ) -> Iterator[Finding]:
     """nat_a is asked for every port that it has."""
     remote, allocation = Host(server.pid, server.first), behavior.allocation
+    by_iptables = network.nat("nat_a").firewall is Firewall.IPTABLES
     network.forget("nat_a")
+    if by_iptables and allocation is PortAllocation.RANDOM:
+        return  # connection tracking looks for free ports, and not for long
     yield Finding("filled by one host", WANTED[allocation], fill(hosts[:1], allocation, remote))
     network.forget("nat_a")
-    if behavior.unsolicited is not Unsolicited.ORDER_SENSITIVE:  # where Linux looks for free ports
+    if behavior.unsolicited is not Unsolicited.ORDER_SENSITIVE:  # the same
         wanted = WANTED[allocation].partition(",")[0]
-        yield Finding("filled by three at once", wanted, fill(hosts, allocation, remote))
+        seen = fill(hosts, allocation, remote, apart=by_iptables)
+        yield Finding("filled by three at once", wanted, seen)
         network.forget("nat_a")
 
 
@@ -210,7 +231,8 @@ class _Subject:
             return
         yield from self._axes(observed)
         yield _finding("port allocation", self.behavior.allocation, self._allocation())
-        yield Finding("two hosts on one port", "each reached at its own", self._two_hosts())
+        shares = "the second is refused" if self._gives_a_port_once else "each reached at its own"
+        yield Finding("two hosts on one port", shares, self._two_hosts())
         yield Finding("hairpin", self._hairpin_wanted(), self._hairpin())
         yield Finding("after a reboot", "closed", self._reboot())
 
@@ -269,12 +291,22 @@ class _Subject:
             return PortAllocation.BLOCK_PER_HOST
         return PortAllocation.RANDOM
 
+    @property
+    def _gives_a_port_once(self) -> bool:
+        """An external port is always the internal one, so one host alone can have it."""
+        by_iptables = self.network.nat("nat_a").firewall is Firewall.IPTABLES
+        stock = self.behavior.unsolicited is Unsolicited.ORDER_SENSITIVE
+        return by_iptables and not stock and self.behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
+
     def _two_hosts(self) -> str:
         """Both use one source port, towards one remote."""
         exchange, question = self.exchange, "two hosts on one port"
         remote = exchange.remotes[SAME_ENDPOINT]
         first = exchange.inside()
         both = [first, exchange.inside(self.other, endpoint(first).port)]
+        if self._gives_a_port_once:
+            exchange.send_out(question, first, remote)
+            return "the second is refused" if exchange.is_refused(both[1], remote) else "shared"
         mapped = [exchange.send_out(question, inside, remote) for inside in both]
         if mapped[0] == mapped[1]:
             return "one mapping for both"

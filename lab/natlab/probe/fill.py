@@ -49,14 +49,20 @@ class _Sender:
     first: int
 
 
-def fill(hosts: Sequence[Host], allocation: PortAllocation, remote: Host) -> str:
+def fill(
+    hosts: Sequence[Host], allocation: PortAllocation, remote: Host, *, apart: bool = False
+) -> str:
     """What became of as many datagrams as the NAT has ports, from all `hosts` at once, in words.
 
+    They send from the same ports, or with `apart` each from its own.
     The NAT has to have forgotten everything. Raises `NetworkError` if not even a mapping that stands
     lets anything through, or this machine tracks fewer connections than a NAT has ports.
     """
     each = BLOCK if allocation is PortAllocation.BLOCK_PER_HOST else len(PORTS) // len(hosts)
-    senders = [_Sender(host, PORTS[:each], n * each) for n, host in enumerate(hosts)]
+    senders = [
+        _Sender(host, PORTS[n * each : (n + 1) * each] if apart else PORTS[:each], n * each)
+        for n, host in enumerate(hosts)
+    ]
     _check_room(hosts[0], each * len(hosts))
     got: list[tuple[int, int]] = []
     with ExitStack() as stack:

@@ -155,6 +155,13 @@ class Exchange:
         self.probes.append(probe)
         return probe
 
+    def is_refused(self, inside: socket.socket, remote: socket.socket) -> bool:
+        """Whether what `inside` sends to `remote` is answered with an ICMP error before it arrives."""
+        inside.connect(endpoint(remote).sockaddr)
+        inside.send(secrets.token_bytes(8))
+        self.settle()
+        return inside.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
     def udp_passes(self) -> Probe:
         """Send out over UDP, and tell by a TCP connection behind it whether that arrived.
 

@@ -23,6 +23,7 @@ from nat_traversal.errors import UsageError
 from natlab.errors import LabError
 from natlab.faults.grammar import FaultsTold, Injected, Scheduled, parse_action
 from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.nat.ruleset import Firewall, parse_firewall
 from natlab.network.addressing import Role
 from natlab.presets import preset
 from natlab.programs.command_line import Command, command_words
@@ -145,11 +146,17 @@ class TopologyLab:
     Ends with the ``with`` block, or `close`, or the thread that made it. Times are in seconds.
     """
 
-    def __init__(self, topology: str, directory: Path, links: LinkConditions = PLAIN) -> None:
+    def __init__(
+        self,
+        topology: str,
+        directory: Path,
+        links: LinkConditions = PLAIN,
+        firewall: str = Firewall.NFTABLES,
+    ) -> None:
         """`topology` is a name with parameters, ``star,peers=4``, or ``PATH.py:NAME,parameter=value``;
         `directory` is made, and keeps output, rules, probes and packets. Files of an earlier lab in it go;
         other people's stay, and a name that both want is a `LabError`. `links` are the conditions
-        between each NAT and what is outside it.
+        between each NAT and what is outside it; `firewall` is ``nftables`` or ``iptables``.
 
         Raises `UsageError` for what is no topology, `SandboxUnavailableError` with reason and remedy
         where there are no rootless namespaces, `NetworkError`, and `NatMismatchError`.
@@ -162,7 +169,9 @@ class TopologyLab:
             stack.enter_context(own_directory(directory, shared=True))
             self._box = Sandbox()
             stack.callback(self._box.kill)
-            self._facts = self._box.call(BUILD_TIMEOUT, worker.build, topology, directory, links)
+            self._facts = self._box.call(
+                BUILD_TIMEOUT, worker.build, topology, directory, links, parse_firewall(firewall)
+            )
             self._ends = stack.pop_all()
 
     @property
@@ -364,11 +373,17 @@ class NatLab(TopologyLab):
     """Two hosts behind a pair of NATs, and a server: the topology `two_nats`, worker."""
 
     def __init__(
-        self, nat_a: str, nat_b: str, directory: Path, links: LinkConditions = PLAIN
+        self,
+        nat_a: str,
+        nat_b: str,
+        directory: Path,
+        links: LinkConditions = PLAIN,
+        firewall: str = Firewall.NFTABLES,
     ) -> None:
         """Two presets by name; the rest as in `TopologyLab`. Raises `UsageError` for an unknown preset."""
         self.nat_a, self.nat_b = preset(nat_a).name, preset(nat_b).name
-        super().__init__(f"two_nats,nat_a={self.nat_a},nat_b={self.nat_b}", directory, links)
+        topology = f"two_nats,nat_a={self.nat_a},nat_b={self.nat_b}"
+        super().__init__(topology, directory, links, firewall)
         self.name = f"{self.nat_a} × {self.nat_b}"
 
     def trace(self) -> Trace:

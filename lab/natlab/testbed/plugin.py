@@ -22,10 +22,11 @@ DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
 """The pair for a test without the mark."""
 _PAIRS, _TOPOLOGY = "nat_pairs", "nat_topology"
 _HELP = {
-    _PAIRS: f"{_PAIRS}(*pairs, every=()): run the test with `nat_lab` behind each of these pairs of NATs,"
-    " as ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`",
-    _TOPOLOGY: f"{_TOPOLOGY}(*topologies): run the test with `nat_lab` in each of these, as"
-    " 'star,peers=4' or 'PATH.py:NAME,parameter=value'",
+    _PAIRS: f"{_PAIRS}(*pairs, every=(), firewall='nftables'): run the test with `nat_lab` behind each of these"
+    " pairs of NATs, as ('symmetric', 'none'), and behind every ordered pair of the NATs named in"
+    " `every`; with firewall='iptables' their rules are iptables and ipset",
+    _TOPOLOGY: f"{_TOPOLOGY}(*topologies, firewall='nftables'): run the test with `nat_lab` in each of these,"
+    " as 'star,peers=4' or 'PATH.py:NAME,parameter=value'",
 }
 _kept = pytest.StashKey[bool]()
 
@@ -61,21 +62,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
     from nat_traversal.errors import UsageError  # noqa: PLC0415
-    from natlab.presets import preset  # noqa: PLC0415 - the head of this file says why
+    from natlab.nat.rules import check_made  # noqa: PLC0415 - the head of this file says why
+    from natlab.nat.ruleset import Firewall, parse_firewall  # noqa: PLC0415
+    from natlab.presets import preset  # noqa: PLC0415
 
     given: list[Sequence[str]] = [*mark.args, *product(mark.kwargs.get("every", ()), repeat=2)]
     wrong = [pair for pair in given if isinstance(pair, str) or len(pair) != 2]
-    if wrong or not given or mark.kwargs.keys() - {"every"}:
+    if wrong or not given or mark.kwargs.keys() - {"every", "firewall"}:
         _refuse(mark, "pairs of NATs")
     try:
-        return list(dict.fromkeys((preset(a).name, preset(b).name) for a, b in given))
+        firewall = parse_firewall(mark.kwargs.get("firewall", Firewall.NFTABLES))
+        pairs = list(dict.fromkeys((preset(a).name, preset(b).name) for a, b in given))
+        for name in dict.fromkeys(name for pair in pairs for name in pair):
+            check_made(preset(name), firewall)
     except UsageError as error:
         pytest.fail(str(error), pytrace=False)
+    return pairs
 
 
 def _topologies(mark: pytest.Mark) -> list[str]:
     """Their nodes are only known where Mininet is, when the test begins."""
-    if mark.kwargs or not mark.args or not all(isinstance(each, str) for each in mark.args):
+    strange = mark.kwargs.keys() - {"firewall"}
+    if strange or not mark.args or not all(isinstance(each, str) for each in mark.args):
         _refuse(mark, "topologies")
     return list(dict.fromkeys(mark.args))
 
@@ -102,11 +110,14 @@ def nat_lab(
     name = re.sub(r"\W+", "-", request.node.nodeid).strip("-")[-100:]
     keep = request.config.getoption("--nat-lab-keep")
     directory = Path(keep, name) if keep else tmp_path_factory.mktemp(f"nat-lab-{name}")
+    marks = [mark for name in _HELP for mark in request.node.iter_markers(name)]
+    given = [mark.kwargs["firewall"] for mark in marks if "firewall" in mark.kwargs]
+    firewall = given[0] if given else "nftables"
     try:
         if isinstance(wanted, str):
-            lab = TopologyLab(wanted, directory)
+            lab = TopologyLab(wanted, directory, firewall=firewall)
         else:
-            lab = NatLab(*wanted, directory)
+            lab = NatLab(*wanted, directory, firewall=firewall)
     except UsageError as error:
         pytest.fail(str(error), pytrace=False)
     except LabError as error:

@@ -20,6 +20,7 @@ from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
 from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import Role
 from natlab.programs.programs import Line, Program, Stream
 from natlab.report.text_ladder import Scene
@@ -71,21 +72,27 @@ class _Lab:
 _labs: list[_Lab] = []
 
 
-def build(topology: str, directory: Path, conditions: LinkConditions = PLAIN) -> Facts:
+def build(
+    topology: str,
+    directory: Path,
+    conditions: LinkConditions = PLAIN,
+    firewall: Firewall = Firewall.NFTABLES,
+) -> Facts:
     """Make the network of `topology` (`natlab.network.loading.load`), probe its NATs, start to capture.
 
-    `conditions` apply to the links between NATs and what is outside them. `directory` gets the rules,
+    `firewall` loads the NATs' rules. `conditions` apply to the links between NATs and what is outside them. `directory` gets the rules,
     the probes, and the mechanism of the conditions. Raises `UsageError` for an unknown topology, `NetworkError`, `NatMismatchError`, and `LabError` if
     `directory` cannot be written.
     """
     from natlab.faults.inject import Faults
+    from natlab.network.base import made_by
     from natlab.network.loading import load
     from natlab.testbed.bed import bed
     from natlab.testbed.environment import environment, scene
 
     stack = ExitStack()
     entered = bed(
-        load(topology),
+        made_by(load(topology), firewall),
         directory,
         lambda network: scene(network).points,
         conditions,

@@ -25,8 +25,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from natlab.nat.ruleset import Firewall
 from natlab.network import addressing
-from natlab.network.base import LabTopo
+from natlab.network.base import LabTopo, made_by
 from natlab.network.network import Network, standing
 from natlab.presets import preset
 
@@ -75,10 +76,15 @@ class TwoNatsNetwork(Network):
 
 
 @contextmanager
-def two_nats_network(nat_a: str, nat_b: str) -> Iterator[TwoNatsNetwork]:
-    """`standing` for `two_nats` with two presets by name. Raises `UsageError` for an unknown one."""
+def two_nats_network(
+    nat_a: str, nat_b: str, firewall: Firewall = Firewall.NFTABLES
+) -> Iterator[TwoNatsNetwork]:
+    """`standing` for `two_nats` with two presets by name, whose rules `firewall` loads.
+
+    Raises `UsageError` for an unknown one, and for one that `firewall` cannot make.
+    """
     sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
-    with standing(TwoNats(nat_a=nat_a, nat_b=nat_b)) as network:
+    with standing(made_by(TwoNats(nat_a=nat_a, nat_b=nat_b), firewall)) as network:
         yield TwoNatsNetwork(network.mininet, *sides)
 
 

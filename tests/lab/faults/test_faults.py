@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError, ProgramError
 from natlab.faults.grammar import Fault, Injected, parse_action, parse_fault
+from natlab.nat.ruleset import Firewall
 from natlab.presets import preset
 from natlab.probe.sockets import one_cpu
 from natlab.sandbox.netns import in_namespace, udp_socket
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _TIMEOUT = 50.0
 SERVER = ("192.0.2.2", 5000)
 NATS = ["full-cone", "restricted-cone", "port-restricted-cone", "symmetric", "linux-masquerade"]
+NATS += [f"iptables {name}" for name in NATS[:-1]]
+"""The rules of the last are iptables and ipset."""
 
 
 @contextmanager
@@ -38,8 +42,9 @@ def _faulty(nat_a: str, nat_b: str = "none") -> Iterator[tuple[TwoNatsNetwork, F
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
+    firewall, _, name = nat_a.rpartition(" ")
     with (
-        two_nats_network(nat_a, nat_b) as network,
+        two_nats_network(name, nat_b, Firewall(firewall or "nftables")) as network,
         Programs(Path("/run")) as programs,
         one_cpu(),
     ):
@@ -114,11 +119,16 @@ def test_a_link_that_is_down_carries_nothing_and_comes_back_with_its_routes(
 def _remembered(pid: int) -> tuple[int, int]:
     """Elements of the NAT's maps and sets, and tracked UDP flows."""
     with in_namespace(pid):
-        ruleset, flows = (
+        ruleset, sets, flows = (
             subprocess.run(words, check=True, capture_output=True, text=True).stdout
-            for words in (["nft", "list", "ruleset"], ["conntrack", "-L", "-p", "udp"])
+            for words in (
+                ["nft", "list", "ruleset"],
+                ["ipset", "save"],
+                ["conntrack", "-L", "-p", "udp"],
+            )
         )
-    return ruleset.count(" expires "), len(flows.splitlines())
+    elements = ruleset.count(" expires ") + len(re.findall("^add ", sets, re.MULTILINE))
+    return elements, len(flows.splitlines())
 
 
 def _reboot(nat: str) -> dict[str, object]:
@@ -151,7 +161,7 @@ def _swap(before: str, after: str) -> None:
     from natlab.probe.observe import check
 
     with _faulty(before) as (network, faults):
-        check(preset(before), probe_nat(network, "nat_a"))
+        check(preset(before.rpartition(" ")[2]), probe_nat(network, "nat_a"))
         faults.swap("nat_a", after)
         check(preset(after), probe_nat(network, "nat_a"))
         assert network.nat("nat_a").preset.name == after
@@ -164,6 +174,9 @@ def _swap(before: str, after: str) -> None:
         ("full-cone", "symmetric"),
         ("symmetric", "linux-masquerade"),
         ("linux-masquerade", "restricted-cone"),
+        ("iptables full-cone", "symmetric"),
+        ("iptables symmetric", "linux-masquerade"),
+        ("iptables linux-masquerade", "restricted-cone"),
     ],
 )
 def test_a_swapped_nat_is_by_its_probes_the_other_one(before: str, after: str) -> None:
@@ -184,7 +197,9 @@ def _new_address(nat: str) -> dict[str, object]:
         return {"from": [old[0], new[0]], "heard": _heard(inside, "to the new")}
 
 
-@pytest.mark.parametrize("nat", ["full-cone", "symmetric", "linux-masquerade"])
+@pytest.mark.parametrize(
+    "nat", ["full-cone", "symmetric", "linux-masquerade", "iptables full-cone"]
+)
 def test_a_nat_with_a_new_address_sends_from_it_and_is_deaf_at_the_old(nat: str) -> None:
     assert warm.call(_TIMEOUT, _new_address, nat) == {
         "from": ["203.0.113.2", "203.0.113.77"],
@@ -230,7 +245,7 @@ def _nothing_to_expire(nat: str) -> None:
         faults.expire("nat_a", "host_a", 4000)
 
 
-@pytest.mark.parametrize("nat", ["full-cone", "linux-masquerade"])
+@pytest.mark.parametrize("nat", ["full-cone", "iptables full-cone", "linux-masquerade"])
 def test_a_mapping_that_is_not_there_cannot_expire(nat: str) -> None:
     with pytest.raises(NetworkError, match="nat_a has no mapping of host_a:4000 that could expire"):
         warm.call(_TIMEOUT, _nothing_to_expire, nat)

@@ -11,6 +11,7 @@ import pytest
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NINE, Unsolicited
 from natlab.errors import NatMismatchError
+from natlab.nat.ruleset import Firewall
 from natlab.presets import PRESETS, preset
 from natlab.probe.observe import Observation, check
 from tests.lab import warm
@@ -19,11 +20,13 @@ from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a
 _TIMEOUT = 40.0
 
 
-def _observe(nat_a: str, nat_b: str) -> tuple[Observation, Observation]:
+def _observe(
+    nat_a: str, nat_b: str, firewall: Firewall = Firewall.NFTABLES
+) -> tuple[Observation, Observation]:
     from natlab.probe.network import probe_all
     from natlab.topologies.two_nats import two_nats_network
 
-    with two_nats_network(nat_a, nat_b) as network:
+    with two_nats_network(nat_a, nat_b, firewall) as network:
         found = probe_all(network)
         return found["nat_a"], found["nat_b"]
 
@@ -41,6 +44,12 @@ def _observe_impostor(name: str, iptables: str) -> Observation:
 @pytest.mark.parametrize("name", [*PRESETS, *NINE])
 def test_each_preset_is_what_it_is_called_on_either_side(name: str) -> None:
     for observed in warm.call(_TIMEOUT, _observe, name, name):
+        check(preset(name), observed)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_classic_preset_is_what_it_is_called_as_iptables_too(name: str) -> None:
+    for observed in warm.call(_TIMEOUT, _observe, name, name, Firewall.IPTABLES):
         check(preset(name), observed)
 
 

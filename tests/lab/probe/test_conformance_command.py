@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nat_traversal.errors import UsageError
 from natlab.cli.main import Exit, main
+from natlab.nat.ruleset import Firewall
 from natlab.presets import preset
 from natlab.probe import conformance_table
-from natlab.probe.conformance import EVERY, Conformance, Finding, examine
+from natlab.probe.conformance import BY_IPTABLES, EVERY, Conformance, Finding, examine
+from natlab.sandbox.machine import search_path
 from tests.lab import warm
 
 
@@ -35,6 +38,24 @@ def test_every_port_of_a_nat_is_given_once_however_many_ask(name: str) -> None:
     filled = [finding for finding in found.findings if finding.claim.startswith("filled by ")]
     assert [finding for finding in filled if not finding.holds] == []
     assert len(filled) == (1 if name == "linux-masquerade" else 2)
+
+
+@pytest.mark.parametrize("tool", ["xtables-nft-multi", "xtables-legacy-multi"])
+@pytest.mark.parametrize("name", BY_IPTABLES)
+def test_a_nat_of_iptables_is_what_it_says_with_either_tool(
+    name: str, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's `iptables` is one of the two, as the machine's alternatives have it."""
+    program = shutil.which(tool, path=search_path())
+    assert program is not None
+    for called in ("iptables", "iptables-restore"):
+        (tmp_path / called).symlink_to(program)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{search_path()}")
+    # A sandbox of its own, which has this PATH.
+    found = examine(name, firewall=Firewall.IPTABLES, filled=tool == "xtables-nft-multi")
+    assert found.error is None
+    assert [finding for finding in found.findings if not finding.holds] == []
+    assert len(found.findings) >= 16
 
 
 @pytest.mark.parametrize(

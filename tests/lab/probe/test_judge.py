@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from natlab.behavior import NINE
+from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.presets import PRESETS, preset
 from tests.lab import warm
@@ -23,7 +24,7 @@ _TURNSERVER = (
 _VERDICT = re.compile(r"^(?:No NAT|NAT with .*)(?=!)", re.MULTILINE)
 
 
-def _judge(directory: Path, presets: tuple[str, str]) -> list[dict[str, str]]:
+def _judge(directory: Path, presets: tuple[str, str], firewall: Firewall) -> list[dict[str, str]]:
     """What the judge says of the mapping (-m) and the filtering (-f) of NAT a and of NAT b.
 
     In separate runs with a NAT that has forgotten the one before: a mapping test opens filters.
@@ -35,7 +36,7 @@ def _judge(directory: Path, presets: tuple[str, str]) -> list[dict[str, str]]:
     offers = subprocess.run(["turnserver", "-h"], capture_output=True, text=True, check=False)
     extra = ("--rfc5780",) if re.search(r"^ --rfc5780", offers.stdout, re.MULTILINE) else ()
     said: list[dict[str, str]] = [{}, {}]
-    with two_nats_network(*presets) as network, Programs(directory) as programs:
+    with two_nats_network(*presets, firewall) as network, Programs(directory) as programs:
         server = programs.start("turnserver", (*_TURNSERVER, *extra), network.pid("server"))
         server.wait_until_bound("udp", _STUN_PORT + 1, timeout=20)
         for option, axis in (("-m", "Mapping"), ("-f", "Filtering")):
@@ -76,5 +77,21 @@ NAMES = (*PRESETS, *NINE, "home-router")
 
 @pytest.mark.parametrize("pair", list(zip(NAMES[::2], NAMES[1::2], strict=True)), ids=" and ".join)
 def test_the_judge_agrees_with_the_name(pair: tuple[str, str], tmp_path: Path) -> None:
-    for name, said in zip(pair, warm.call(55, _judge, tmp_path, pair), strict=True):
+    _agrees(pair, warm.call(55, _judge, tmp_path, pair, Firewall.NFTABLES))
+
+
+CLASSIC = tuple(PRESETS)
+
+
+@pytest.mark.parametrize(
+    "pair", list(zip(CLASSIC[::2], CLASSIC[1::2], strict=True)), ids=" and ".join
+)
+def test_the_judge_agrees_where_the_rules_are_iptables(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    _agrees(pair, warm.call(55, _judge, tmp_path, pair, Firewall.IPTABLES))
+
+
+def _agrees(pair: tuple[str, str], said_of_both: list[dict[str, str]]) -> None:
+    for name, said in zip(pair, said_of_both, strict=True):
         assert {axis: _VERDICT.findall(text) for axis, text in said.items()} == _expected(name)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from natlab.behavior import NINE
+from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.presets import PRESETS, REAL_WORLD
 from natlab.programs.programs import Program
@@ -43,7 +44,11 @@ class Verdict:
 
 
 def _judge(
-    directory: Path, names: tuple[str, str], iptables: str, to_oneself: bool
+    directory: Path,
+    names: tuple[str, str],
+    iptables: str,
+    to_oneself: bool,
+    firewall: Firewall = Firewall.NFTABLES,
 ) -> tuple[Verdict, Verdict]:
     """The judge's verdicts of NAT a, which has the rules `iptables` if there are any, and of NAT b.
 
@@ -53,7 +58,7 @@ def _judge(
     from natlab.sandbox.netns import in_namespace, set_sysctl
     from natlab.topologies.two_nats import two_nats_network
 
-    with two_nats_network(*names) as network, Programs(directory) as programs:
+    with two_nats_network(*names, firewall) as network, Programs(directory) as programs:
         if iptables:
             replace_nat_a(network, iptables)
         programs.start("stund", _SERVER, network.pid("server")).wait_until_bound(

@@ -69,6 +69,11 @@ _MANY = """
             nat_lab.call("host_b", refuse, "as it wants")
         assert "mininet" not in sys.modules and "scapy" not in sys.modules
 
+    @pytest.mark.nat_pairs(("full-cone", "none"), firewall="iptables")
+    def test_the_rules_are_iptables(nat_lab):
+        assert "--add-set eif src,src" in nat_lab.rules["nat_a"]
+        assert "nft" not in nat_lab.rules["nat_a"]
+
     def test_programs_packets_and_errors(nat_lab):
         from natlab.errors import ProgramError
         from nat_traversal.errors import UsageError
@@ -328,6 +333,8 @@ def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(pytester: pytest.
         "nat_topology()": "not topologies",
         "nat_topology(4)": "not topologies",
         "nat_topology('star', peers=4)": "not topologies",
+        "nat_pairs(('none', 'none'), firewall='pf')": "'pf' is no firewall: choose from nftables",
+        "nat_pairs(('none', 'cgnat'), firewall='iptables')": "iptables makes none, full-cone",
     }
     for number, mark in enumerate(complaints):
         source = f"import pytest\n@pytest.mark.{mark}\ndef test_it(nat_lab): pass\n"

@@ -42,16 +42,16 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "evidence": {"errors", "behavior", "presets", "capture", "oracle"},
         "network": {"errors", "presets", "nat", "sandbox"},
         "links": {"errors", "network", "sandbox"},
-        "topologies": {"errors", "presets", "network"},
+        "topologies": {"errors", "presets", "nat", "network"},
         "faults": {"errors", "presets", "nat", "network", "programs", "sandbox"},
         "report": {"errors", "behavior", "presets", "capture", "evidence", "oracle"},
         "probe": {"errors", "behavior", "presets", "nat", "network", "sandbox", "topologies"},
         "testbed": {
-            "errors", "presets", "capture", "evidence", "faults", "links", "network", "probe",
+            "errors", "presets", "capture", "evidence", "faults", "links", "nat", "network", "probe",
             "programs", "report", "sandbox", "topologies",
         },
         "matrix": {
-            "errors", "capture", "evidence", "links", "network", "oracle", "probe", "programs",
+            "errors", "capture", "evidence", "links", "nat", "network", "oracle", "probe", "programs",
             "report", "sandbox", "testbed", "topologies",
         },
         "cli": {
