@@ -43,6 +43,18 @@ def own_directory(directory: Path, *, shared: bool = False) -> Iterator[None]:
             _name_all(directory, foreign)
 
 
+def discard(directory: Path) -> None:
+    """Remove what the lab has left in `directory`, and the directory if nothing else is in it.
+
+    Raises `LabError` as `own_directory` does for a shared one.
+    """
+    with own_directory(directory, shared=True):
+        pass
+    with suppress(OSError):  # somebody else's file is in it
+        (directory / MARK).unlink()
+        directory.rmdir()
+
+
 def _claim(directory: Path, *, shared: bool) -> set[str]:
     """Returns what is there of others."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -55,7 +67,7 @@ def _claim(directory: Path, *, shared: bool) -> set[str]:
     if in_the_way:
         raise LabError(
             f"{directory} holds {min(in_the_way)}, which no earlier report has left there: name another"
-            " directory with --report"
+            " directory"
         )
     for name in found - foreign:
         (directory / name).unlink()

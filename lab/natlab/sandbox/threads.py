@@ -32,8 +32,11 @@ def end_process_with_any_thread(status: int) -> None:
     """From now on, an exception that nobody hears ends this process with exit status `status`.
 
     Of a thread which a library made, and of a `LabThread` whose `failed` raises. Who waits for this
-    process sees its end; Python would go on without the thread.
+    process sees its end; Python would go on without the thread. A hook that somebody else has put there,
+    as pytest does, stays.
     """
+    if threading.excepthook is not threading.__excepthook__:
+        return
 
     def end(told: threading.ExceptHookArgs) -> None:
         name = told.thread.name if told.thread else "of unknown name"

@@ -7,7 +7,6 @@ fixture it imports nothing but pytest.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Generator, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -104,6 +103,7 @@ def nat_lab(
     """
     from nat_traversal.errors import UsageError  # noqa: PLC0415
     from natlab.errors import INSTALL, LabError, missing_package  # noqa: PLC0415
+    from natlab.report.directory import discard  # noqa: PLC0415
     from natlab.testbed.api import NatLab, TopologyLab  # noqa: PLC0415
 
     wanted: tuple[str, str] | str = getattr(request, "param", DEFAULT_PAIR)
@@ -130,7 +130,7 @@ def nat_lab(
     with lab:
         yield lab
     if not request.node.stash.get(_kept, False):
-        shutil.rmtree(directory)
+        discard(directory)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -55,6 +55,6 @@ def test_a_foreign_file_is_refused_in_one_line_and_kept(command: str, tmp_path: 
     done = _lab(tmp_path, *arguments)
     words = "holds capture.pcapng, which no earlier report has left there"
     assert (done.returncode, done.stdout) == (status, "")
-    assert done.stderr == f"error: {tmp_path} {words}: name another directory with --report\n"
+    assert done.stderr == f"error: {tmp_path} {words}: name another directory\n"
     assert _files(tmp_path) == {"capture.pcapng"}
     assert (tmp_path / "capture.pcapng").read_text(encoding="utf-8") == "mine"

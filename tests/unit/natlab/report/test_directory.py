@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import LabError
-from natlab.report.directory import MARK, own_directory
+from natlab.report.directory import MARK, discard, own_directory
 
 
 def _write(directory: Path, *names: str) -> None:
@@ -121,3 +121,16 @@ def test_a_shared_directory_keeps_what_others_have_there(tmp_path: Path) -> None
     ):
         pytest.fail("it was not refused")
     assert _names(tmp_path) == {"my_topology.py", "capture.pcapng", "by a program"}
+
+
+@pytest.mark.parametrize("foreign", [(), ("thesis.txt",)])
+def test_what_is_discarded_is_the_lab_s_and_nothing_else(
+    foreign: tuple[str, ...], tmp_path: Path
+) -> None:
+    directory = tmp_path / "kept"
+    _write(directory, *foreign)
+    with own_directory(directory, shared=True):
+        _write(directory, "capture.pcapng", "some/of a program")
+    discard(directory)
+    assert directory.exists() == bool(foreign)
+    assert _names(tmp_path / "kept") == set(foreign)

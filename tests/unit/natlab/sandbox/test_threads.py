@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from natlab.sandbox.threads import LabThread, in_words
+from natlab.sandbox.threads import LabThread, end_process_with_any_thread, in_words
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,15 @@ threading.Event().wait()
     assert done.returncode == 70
     assert "the thread of a library ended early" in done.stderr
     assert raised.partition("(")[0] in done.stderr
+
+
+def test_a_hook_that_somebody_else_has_put_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hook(_told: threading.ExceptHookArgs) -> None:
+        """Somebody else's."""
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    end_process_with_any_thread(70)
+    assert threading.excepthook is hook
 
 
 def test_the_words_are_one_line_with_the_kind_first() -> None:
