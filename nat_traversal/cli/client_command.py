@@ -56,7 +56,13 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     forwarder = ProgramForwarder(counters, listener, connector, problem, settings)
     serves = _serves(options)
     config = ClientConfig(
-        options.server, own_id, options.remote, options.once, settings, serves=serves
+        options.server,
+        own_id,
+        options.remote,
+        options.once,
+        settings,
+        serves=serves,
+        tls=options.tls,
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from nat_traversal import __version__
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
+from nat_traversal.cli import tls
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.errors import UsageError
@@ -69,6 +70,7 @@ def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="N",
         help=f"connections at a time (default: {ServerSettings().connections})",
     )
+    tls.add_server_options(parser)
     _set_option(parser, "heartbeat=10s")
     _common_options(parser)
     parser.set_defaults(command="server")
@@ -127,6 +129,7 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="give a path up after so long without an answer to the pings on it, which come at "
         f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
+    tls.add_client_options(parser)
     _set_option(parser, "announce-first=200ms")
     _common_options(parser)
     parser.set_defaults(command="client")
@@ -172,7 +175,12 @@ def _server_options_of(options: argparse.Namespace) -> ServerOptions:
     words = list(options.set)
     if options.max_connections is not None:
         words.append(f"connections={options.max_connections}")
-    return ServerOptions(options.host, options.port, parse_settings(ServerSettings, words))
+    return ServerOptions(
+        options.host,
+        options.port,
+        parse_settings(ServerSettings, words),
+        tls.server_tls(options),
+    )
 
 
 def _client_options_of(options: argparse.Namespace) -> ClientOptions:
@@ -193,6 +201,7 @@ def _client_options_of(options: argparse.Namespace) -> ClientOptions:
         connect=options.connect,
         once=options.once,
         settings=settings,
+        tls=tls.client_tls(options),
     )
 
 

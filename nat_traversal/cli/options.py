@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import HostPort
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """The command `server`: the IP address and port to listen on (0: any free one), and its settings."""
+    """The command `server`: the IP address and port to listen on (0: any free one), its settings, its TLS."""
 
     host: str
     port: int
     settings: ServerSettings
+    tls: ServerTlsSettings | SelfSigned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +34,4 @@ class ClientOptions:
     connect: HostPort | None
     once: bool
     settings: ClientSettings
+    tls: ClientTlsSettings | None = None

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from nat_traversal.aio.server import serve
+import datetime
+import os
+from pathlib import Path
+
+from nat_traversal.aio.server import Server, serve
+from nat_traversal.cli import certificate
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
+from nat_traversal.cli.state import state_directory
 from nat_traversal.cli.stop import stop_signal
+from nat_traversal.cli.tls import SelfSigned
+from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
 
 async def run(options: ServerOptions, console: Console) -> Exit:
     stop = stop_signal(console)
     async with await serve(
-        options.host, options.port, settings=options.settings, on_notice=console.told
+        options.host,
+        options.port,
+        settings=options.settings,
+        tls=_tls(options),
+        on_notice=console.told,
     ) as server:
-        console.event("listening", endpoint=server.endpoint)
-        console.say(f"listening on {server.endpoint}, TCP and UDP")
+        _tell(server, console)
         status = await stop
     console.event("stopped")
     return status
+
+
+def _tell(server: Server, console: Console) -> None:
+    if server.fingerprint is None:
+        console.event("listening", endpoint=server.endpoint)
+        console.say(f"listening on {server.endpoint}, TCP and UDP")
+        return
+    fingerprint = fingerprint_text(server.fingerprint)
+    console.event("listening", endpoint=server.endpoint, fingerprint=fingerprint)
+    console.say(f"listening on {server.endpoint}, TLS and UDP")
+    console.say(f"clients know this server by --server-fingerprint {fingerprint}")
+
+
+def _tls(options: ServerOptions) -> ServerTlsSettings | None:
+    if not isinstance(options.tls, SelfSigned):
+        return options.tls
+    given = options.tls.directory
+    directory = Path(given) if given else state_directory(os.environ)
+    return certificate.kept(directory, datetime.datetime.now(datetime.UTC))
