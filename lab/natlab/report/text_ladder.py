@@ -45,7 +45,8 @@ class Hop:
 
     packet: Packet
     """As the sender sent it."""
-    sender: str
+    sender: str | None
+    """None: a router between the lanes, which nobody captures."""
     receiver: str | None = None
     """None: it came to no node."""
     goes_on: bool = False
@@ -73,6 +74,10 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
             hop.receiver = node
             hop.goes_on = node not in scene.nats
             inside.append(hop)
+        elif packet.refused is not None:
+            # No node with a lane sent it, so it is a router's own error.
+            found.append(Hop(packet, None, node, node not in scene.nats))
+            inside.append(found[-1])
     return found
 
 
@@ -135,9 +140,15 @@ class _Lanes:
         row = [" "] * (self.width * len(self.names))
         for name in self.names:
             row[self._centre(name)] = "|"
-        begin = self._centre(hop.sender)
+        middle = self._centre(self.names[len(self.names) // 2])
+        if hop.sender is None:
+            assert hop.receiver is not None
+            end = self._centre(hop.receiver)
+            begin = end + _LEAST_WIDTH // 2 * (1 if end < middle else -1)
+        else:
+            begin = self._centre(hop.sender)
         if hop.receiver is None:
-            towards_left = begin > self._centre(self.names[len(self.names) // 2])
+            towards_left = begin > middle
             end = begin - 4 if towards_left else begin + 4
         else:
             end = self._centre(hop.receiver)

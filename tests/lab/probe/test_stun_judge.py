@@ -159,6 +159,22 @@ def test_the_judge_of_rfc_3489_agrees_as_far_as_its_method_goes(
     assert verdicts == tuple(_SAID[name] for name in pair)
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("EIM+EIF", "EIM+ADF"),
+        ("EIM+APDF", "APDM+APDF"),
+        ("linux-masquerade", "none"),
+    ],
+    ids=" and ".join,
+)
+def test_the_judge_says_the_same_where_the_rules_are_iptables(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    verdicts = warm.call(55, _judge, tmp_path, pair, "", False, Firewall.IPTABLES)
+    assert verdicts == tuple(_SAID[name] for name in pair)
+
+
 def test_every_preset_and_all_nine_are_judged() -> None:
     named = {"full-cone", "restricted-cone", "port-restricted-cone", "symmetric"}
     assert {*PRESETS, *REAL_WORLD, *NINE} - named <= set(_SAID)

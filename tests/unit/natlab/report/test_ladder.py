@@ -71,6 +71,32 @@ def test_the_diagram_shows_who_sent_where_and_where_it_ended() -> None:
     ]
 
 
+def test_an_error_of_a_router_between_the_lanes_is_a_hop_that_begins_there() -> None:
+    router = Endpoint("203.0.113.1", 0)
+    about = (Refused(Icmp.TIME_EXCEEDED, source, PEER, b"") for source in (MAPPED, INSIDE))
+    outer, inner = (
+        [
+            Packet(time, point, outgoing, Protocol.ICMP, router, to, b"", refused)
+            for time, point, outgoing in points
+        ]
+        for to, refused, points in (
+            (Endpoint(MAPPED.address, 0), next(about), [(2.0, "nat_a-wan", False)]),
+            (
+                Endpoint(INSIDE.address, 0),
+                next(about),
+                [(2.1, "nat_a-lan", True), (2.2, "host_a-eth0", False)],
+            ),
+        )
+    )
+    found = [(hop.sender, hop.receiver, hop.goes_on) for hop in hops([*outer, *inner])]
+    assert found == [(None, "nat_a", True), ("nat_a", "host_a", True)]
+    _, first, *_ = draw([*outer, *inner]).splitlines()
+    assert "|           |<----o     |" in first
+    assert first.endswith(
+        "ICMP time exceeded from 203.0.113.1 about 203.0.113.2:6000 > 198.51.100.2:7000"
+    )
+
+
 def test_seconds_without_a_packet_are_a_break_and_the_signs_are_explained() -> None:
     later = [packet(4.7, "host_a-eth0", True, INSIDE, SERVER)]
     _, first, second, pause, last, legend = draw([*TO_SERVER, *later]).splitlines()
