@@ -23,7 +23,7 @@ _RUN = (sys.executable, "-m", "lab", *_PAIR)
 
 def _run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*_RUN, "--report", str(directory), *options],
+        [*_RUN, *([] if "--report" in options else ["--report", str(directory)]), *options],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
