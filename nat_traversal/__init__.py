@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from nat_traversal.aio.server import Server, serve
     from nat_traversal.errors import (
         ConnectionLostError,
+        LocalAddressError,
         LocalProtocolError,
+        NameUnresolvedError,
         NatTraversalError,
         RegistrationRefusedError,
         ServerUnreachableError,
@@ -28,7 +30,9 @@ __all__ = [
     "Connection",
     "ConnectionLostError",
     "Endpoint",
+    "LocalAddressError",
     "LocalProtocolError",
+    "NameUnresolvedError",
     "NatTraversalError",
     "RegistrationRefusedError",
     "Server",

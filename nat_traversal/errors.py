@@ -2,6 +2,8 @@
 
     NatTraversalError
     ├── UsageError                  an argument is wrong; the text says what would be right
+    │   └── LocalAddressError       an address or port of this host cannot be had now; time may cure it
+    ├── NameUnresolvedError         a name has no address now; time may cure it
     ├── WireError                   a received line or datagram is malformed
     ├── TlsError                    the control connection's TLS failed: its handshake, or a certificate
     ├── KeyRefusedError             a key cannot be used, or the other side lacks the one that it needs
@@ -23,6 +25,29 @@ class NatTraversalError(Exception):
 
 class UsageError(NatTraversalError, ValueError):
     """An argument cannot be used. The text names it and gives a form that works."""
+
+
+class LocalAddressError(UsageError):
+    """This host does not have the address to listen on (yet), or another program holds the port.
+
+    `in_use`: it is the port.
+    """
+
+    def __init__(self, text: str, *, in_use: bool) -> None:
+        super().__init__(text)
+        self.in_use = in_use
+
+
+class NameUnresolvedError(NatTraversalError):
+    """No address was found for a name.
+
+    `is_temporary`: no name server answered, or it could not say. Else there is no such name, or it has
+    no address of the family that is needed. Names come and go, so this too may change.
+    """
+
+    def __init__(self, text: str, *, is_temporary: bool) -> None:
+        super().__init__(text)
+        self.is_temporary = is_temporary
 
 
 class WireError(NatTraversalError):

@@ -90,6 +90,18 @@ class ClientSettings:
     """Pause after the first broken connection; doubling, each shortened by up to half."""
     reconnect_most: float = seconds(60.0, 0.001)
     """The longest such pause."""
+    wait_first: float = seconds(0.5, 0.001)
+    """Pause until the address of ``--listen`` is tried again, which this host lacks; doubling."""
+    wait_most: float = seconds(5.0, 0.001)
+    """The longest such pause."""
+    port_within: float = seconds(5.0)
+    """For another program to give the port of ``--listen`` up: a restart takes less."""
+    name_kept: float = seconds(2.0)
+    """Age of a look-up of the service's name up to which it will do for a new flow."""
+    name_within: float = seconds(0.5)
+    """For such a look-up, after which a new flow takes the addresses that were known before."""
+    tell_again: float = seconds(60.0)
+    """Between two words about the same trouble."""
     silence_heartbeats: float = number(2.5, 1.0, 100.0)
     """Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
     backlog: int = number(64 * 1024, 1, 1 << 30)
@@ -209,6 +221,14 @@ class ServerSettings:
     """Octets that may wait for a client that does not read, before its connection is cut."""
     close_within: float = seconds(2.0)
     """For the last octets to leave after a close."""
+    wait_first: float = seconds(0.5, 0.001)
+    """Pause until the address to listen on is tried again, which this host lacks; doubling."""
+    wait_most: float = seconds(5.0, 0.001)
+    """The longest such pause."""
+    port_within: float = seconds(5.0)
+    """For another program to give the port up: a restart takes less."""
+    tell_again: float = seconds(60.0)
+    """Between two words about the same trouble."""
     accept_backlog: int = number(1024, 1, 65_535)
     """Connections that wait in the kernel (it takes no more than ``net.core.somaxconn``)."""
     accept_burst: int = number(8, 1, 1024)

@@ -12,19 +12,20 @@ from dataclasses import dataclass, field
 
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
+from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.client.agent import Agent
-from nat_traversal.errors import WireError
+from nat_traversal.errors import NameUnresolvedError, WireError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Kind, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
-from nat_traversal.wire.messages import Serves
+from nat_traversal.wire.messages import Registered, Serves
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,9 @@ class Client(Driver):
         self._control: ControlProtocol | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._server_udp: Endpoint | None = None
+        self._memory = AddressMemory()
+        self._on_trial: Endpoint | None = None
+        """The server's address whose connection stands, until it has answered the registration."""
         self.sockets: dict[int, OpenSocket] = {}
         """The open ones, by generation."""
 
@@ -129,19 +133,12 @@ class Client(Driver):
     async def _connect(self) -> None:
         server = self._config.server
         try:
-            await self._connect_to_one_of(await resolve(server, families=self._config.families))
+            addresses = await resolve(server, families=self._config.families)
+            await dial(self._memory.order(addresses), self._new_control)
+        except NameUnresolvedError as error:
+            self.feed(e.ControlBroken(f"{error}: check --server"))
         except OSError as error:
             self.feed(e.ControlBroken(_connect_problem(server, error)))
-
-    async def _connect_to_one_of(self, addresses: list[Endpoint]) -> None:
-        for address in addresses:
-            try:
-                await self._loop.create_connection(self._new_control, *address.sockaddr)
-            except OSError:
-                if address is addresses[-1]:
-                    raise
-            else:
-                return
 
     def _new_control(self) -> ControlProtocol:
         tls = None if self._tls is None else self._tls.stream()
@@ -149,12 +146,26 @@ class Client(Driver):
         return self._control
 
     def _control_event(self, event: e.Event) -> None:
-        if isinstance(event, e.ControlOpened) and self._control is not None:
-            # UDP goes to the very address that answered: a name may stand for several servers.
-            self._server_udp = endpoint_of(self._control.transport.get_extra_info("peername"))
+        match event:
+            case e.ControlReached() | e.ControlOpened() if self._control is not None:
+                # UDP goes to the very address that answered: a name may stand for several servers.
+                self._server_udp = endpoint_of(self._control.transport.get_extra_info("peername"))
+                self._on_trial = self._server_udp
+            case e.ControlReceived(Registered()) if self._on_trial is not None:
+                self._memory.worked(self._on_trial)
+                self._on_trial = None
+            case e.ControlBroken():
+                self._trial_failed()
         self.feed(event)
 
+    def _trial_failed(self) -> None:
+        """The address took the connection, and did not answer the registration."""
+        if self._on_trial is not None:
+            self._memory.failed(self._on_trial)
+            self._on_trial = None
+
     def _close_control(self) -> None:
+        self._trial_failed()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._control is not None:
@@ -235,7 +246,5 @@ class Client(Driver):
 
 
 def _connect_problem(server: HostPort, error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"the name {server.host!r} has no IPv4 address: check --server"
     # asyncio's own text shows a Python tuple
     return f"cannot connect to {server}: {os.strerror(error.errno) if error.errno else error}"

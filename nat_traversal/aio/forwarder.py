@@ -8,11 +8,13 @@ may do both.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.packet_io import (
@@ -26,6 +28,7 @@ from nat_traversal.aio.packet_io import (
     receive_batch,
     wildcard,
 )
+from nat_traversal.aio.service import Service
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -54,7 +57,10 @@ class _ConnectFlow:
 
     number: int
     sock: socket.socket
+    targets: Sequence[Endpoint]
+    """The service's addresses when the flow began."""
     target: int
+    """The index of the one that the socket is connected to."""
     used_at: float
     tries: int = 1
     """How many of the service's addresses have been tried for the latest datagram."""
@@ -174,20 +180,29 @@ class Listener:
 class Connector:
     """The `--connect` side: a connected socket for each flow that the other side has numbered.
 
-    `targets` are the addresses of one service. A datagram that one of them refuses goes to the next,
-    so that none is lost where a service listens on one address of its name only.
+    A datagram that one address of `service` refuses goes to the next, so that none is lost where a
+    service listens on one address of its name only. If all refuse, the name is looked up again. Flows
+    stay where they are unless they are refused. `changed` hears when the service begins to refuse
+    everything (False), and when it answers again (True).
     """
 
     def __init__(
         self,
-        targets: Sequence[Endpoint],
+        service: Service,
         counters: Counters,
         problem: Problem,
         settings: ClientSettings,
+        changed: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._targets = targets
-        self._service = " or ".join(map(str, targets))
-        self._preferred = 0
+        self._service = service
+        self._changed = changed
+        self._is_down = False
+        self._preferred: Endpoint | None = None
+        """The address that answered last."""
+        self._waiting: dict[int, list[bytes]] = {}
+        """Datagrams of flows that begin once the service's addresses are known."""
+        self._kept = 0
+        self._doubted_at: float | None = None
         self._traffic = Traffic(counters)
         self._settings = settings
         self._problem = problem
@@ -207,9 +222,35 @@ class Connector:
         self._slots = _slots_for(path)
         for flow in list(self._flows.values()):
             self._drop(flow)
+        self._waiting.clear()
+        self._kept = 0
+        self._service.doubt()
 
     def deliver(self, number: int, payload: memoryview) -> None:
-        flow = self._flows.get(number) or self._open(number, self._preferred)
+        if number not in self._flows and not self._service.is_fresh:
+            self._wait(number, payload)
+        else:
+            self._hand_over(number, payload)
+
+    def _wait(self, number: int, payload: memoryview) -> None:
+        """Keep a new flow's datagram until the service's addresses are known."""
+        if self._kept >= self._settings.queue:
+            self._traffic.unsendable.value += 1
+            return
+        is_first = not self._waiting
+        self._waiting.setdefault(number, []).append(bytes(payload))
+        self._kept += 1
+        if is_first:
+            self._service.ask(self._begin_flows)
+
+    def _begin_flows(self) -> None:
+        waiting, self._waiting, self._kept = self._waiting, {}, 0
+        for number, payloads in waiting.items():
+            for payload in payloads:
+                self._hand_over(number, memoryview(payload))
+
+    def _hand_over(self, number: int, payload: memoryview) -> None:
+        flow = self._flows.get(number) or self._open(number)
         if flow is None:
             return
         self._flows.move_to_end(number)
@@ -231,29 +272,41 @@ class Connector:
             self._drop(flow)
 
     def close(self) -> None:
+        self._service.close()
         for flow in list(self._flows.values()):
             self._drop(flow)
 
-    def _open(self, number: int, first: int) -> _ConnectFlow | None:
-        """A flow to the address number `first` of the service, or the next that can be reached."""
+    def _open(self, number: int) -> _ConnectFlow | None:
+        """A flow to the service as it is known now: to the address that answered last, if it still counts."""
+        targets = self._service.addresses
+        if not targets:  # the service has told why
+            self._traffic.unsendable.value += 1
+            return None
+        first = targets.index(self._preferred) if self._preferred in targets else 0
+        return self._open_to(number, targets, first)
+
+    def _open_to(self, number: int, targets: Sequence[Endpoint], first: int) -> _ConnectFlow | None:
+        """A flow to the target number `first`, or the next that can be reached."""
         if len(self._flows) >= self._most:
             self._drop(next(iter(self._flows.values())))
-        count = len(self._targets)
-        problem: Exception | None = None
+        count = len(targets)
+        problem = ""
         for target in range(first, first + count):
-            endpoint = self._targets[target % count]
+            endpoint = targets[target % count]
             try:
                 sock = open_udp(wildcard(endpoint.family), self._settings.socket_buffer)
             except (OSError, UsageError) as error:
-                problem = error
+                problem = _unreachable(error)
                 continue
             try:
                 sock.connect(endpoint.sockaddr)
             except OSError as error:
                 sock.close()
-                problem = error
+                problem = _unreachable(error)
                 continue
-            flow = _ConnectFlow(number, sock, target % count, self._loop.time(), proven=count == 1)
+            is_only_one = count == 1 and not self._service.may_move
+            now = self._loop.time()
+            flow = _ConnectFlow(number, sock, targets, target % count, now, proven=is_only_one)
             self._flows[number] = flow
             self._loop.add_reader(sock, self._readable, flow)
             return flow
@@ -283,25 +336,61 @@ class Connector:
         path = self._path
         assert path is not None  # without a path there are no flows
         if not flow.proven:
-            flow.proven, flow.unanswered, self._preferred = True, None, flow.target
+            flow.proven, flow.unanswered = True, None
+            self._preferred = flow.targets[flow.target]
+        if self._is_down:
+            self._is_down = False
+            self._changed(True)
         path.send_frames(flow.number, False, frames)
 
     def _refused(self, flow: _ConnectFlow) -> _ConnectFlow | None:
         """Nobody listens at the target: on to the service's next address, or tell the user."""
-        if flow.tries >= len(self._targets):
+        if flow.tries >= len(flow.targets):
             self._traffic.refused.value += 1
-            self._problem(
-                f"nothing listens on {self._service}: start the service or correct --connect"
-            )
-            return flow
+            if self._may_have_moved():
+                self._service.ask(partial(self._move, flow))
+                return flow
+            return self._move(flow)
         self._drop(flow)
-        other = self._open(flow.number, flow.target + 1)
+        return self._take_over(flow, self._open_to(flow.number, flow.targets, flow.target + 1))
+
+    def _may_have_moved(self) -> bool:
+        """Whether another look-up could help: not if the last refusal has led to one just now."""
+        now = self._loop.time()
+        at = self._doubted_at
+        if not self._service.may_move or (at is not None and now - at < self._settings.name_kept):
+            return False
+        self._doubted_at = now
+        self._service.doubt()
+        return True
+
+    def _move(self, flow: _ConnectFlow) -> _ConnectFlow | None:
+        """Every address that `flow` knows refuses it: it goes on at others if there are some by now."""
+        others = [each for each in self._service.addresses if each not in flow.targets]
+        if not others:
+            self._told_down()
+            return flow
+        if self._flows.get(flow.number) is not flow:
+            return None
+        self._drop(flow)
+        return self._take_over(flow, self._open_to(flow.number, others, 0), tries=1)
+
+    def _take_over(
+        self, flow: _ConnectFlow, other: _ConnectFlow | None, tries: int | None = None
+    ) -> _ConnectFlow | None:
+        """`other` goes on where `flow` was refused."""
         if other is not None:
-            other.tries = flow.tries + 1
+            other.tries = flow.tries + 1 if tries is None else tries
             other.unanswered = flow.unanswered
             if flow.unanswered is not None:
                 self._send(other, flow.unanswered)
         return other
+
+    def _told_down(self) -> None:
+        self._problem(f"nothing listens on {self._service}: start the service or correct --connect")
+        if not self._is_down:
+            self._is_down = True
+            self._changed(False)
 
     def _send(self, flow: _ConnectFlow, payload: bytes | memoryview) -> None:
         try:
@@ -317,6 +406,15 @@ class Connector:
         del self._flows[flow.number]
         self._loop.remove_reader(flow.sock)
         flow.sock.close()
+
+
+def _unreachable(error: OSError | UsageError) -> str:
+    """Why there is no socket, or it cannot be connected, in words."""
+    if isinstance(error, UsageError):
+        return str(error)
+    if error.errno == errno.EACCES:
+        return "its address is one for broadcasts, or a firewall forbids it"
+    return error.strerror or str(error)
 
 
 class ProgramForwarder:

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from nat_traversal.errors import UsageError
+from nat_traversal.errors import LocalAddressError, UsageError
 from nat_traversal.machine.events import LocalAddress
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def wildcard(family: int) -> Endpoint:
 def open_udp(local: Endpoint, buffer: int = SOCKET_BUFFER) -> socket.socket:
     """A non-blocking UDP socket bound to `local`, whose address says the family; port 0 is any free one.
 
-    `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound.
+    `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound,
+    its kind `LocalAddressError` where time may cure that.
     """
     sock = socket.socket(FAMILIES[local.family], socket.SOCK_DGRAM)
     try:
@@ -58,7 +59,7 @@ def open_udp(local: Endpoint, buffer: int = SOCKET_BUFFER) -> socket.socket:
         sock.bind(local.sockaddr)
     except OSError as error:
         sock.close()
-        raise UsageError(bind_problem("UDP", local.address, local.port, error)) from error
+        raise bind_problem("UDP", local.address, local.port, error) from error
     return sock
 
 
@@ -67,14 +68,20 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def bind_problem(transport: str, host: str, port: int, error: OSError) -> str:
+def bind_problem(transport: str, host: str, port: int, error: OSError) -> UsageError:
     """Why a port cannot be had, and what to do."""
-    remedy = {
-        errno.EADDRINUSE: "another program has it: stop that, or choose another port",
-        errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-        errno.EADDRNOTAVAIL: "this host has no such address",
-    }.get(error.errno or 0, error.strerror or str(error))
-    return f"cannot use {transport} {host}:{port}: {remedy}"
+    where = f"cannot use {transport} {HostPort(host, port)}"
+    if isinstance(error, socket.gaierror) or error.errno == errno.ENODEV:
+        zone = host.partition("%")[2]
+        return LocalAddressError(f"{where}: this host has no interface {zone!r}", in_use=False)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return LocalAddressError(f"{where}: this host has no such address", in_use=False)
+    if error.errno == errno.EADDRINUSE:
+        remedy = "another program has it: stop that, or choose another port"
+        return LocalAddressError(f"{where}: {remedy}", in_use=True)
+    if error.errno == errno.EACCES:
+        return UsageError(f"{where}: ports below 1024 need root or CAP_NET_BIND_SERVICE")
+    return UsageError(f"{where}: {error.strerror or error}")
 
 
 class Slots:

@@ -169,7 +169,8 @@ async def serve(
 
     `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
     its clients need it as well. Returns at once; the server runs on the current event loop until its
-    `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used.
+    `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
+    `LocalAddressError` where time may cure that.
     """
     if ":" in host:
         raise UsageError(f"{host!r} is no IPv4 address: the clients reach the server by IPv4 only")
@@ -214,5 +215,5 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
                 raise
         except OSError as error:
             tcp.close()
-            raise UsageError(bind_problem("TCP", host, port, error)) from error
+            raise bind_problem("TCP", host, port, error) from error
     raise AssertionError

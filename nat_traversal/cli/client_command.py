@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import Traffic
-from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
-from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.forwarder import Connector, Listener, Problem, ProgramForwarder
+from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.stop import stop_signal
-from nat_traversal.errors import UsageError
+from nat_traversal.cli.teller import Teller
+from nat_traversal.cli.waiting import acquired
+from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
-from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Serves
 
 
@@ -34,26 +34,33 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     settings = options.settings
     end = stop_signal(console)
 
+    now_and_then = Teller(asyncio.get_running_loop().time, settings.tell_again)
+
     def told(notice: e.Notice) -> None:
-        console.told(notice)
+        if isinstance(notice, e.AnnounceUnanswered):  # it comes again while UDP is blocked
+            console.told_now_and_then(notice, now_and_then, None)
+        else:
+            console.told(notice)
+        if isinstance(notice, e.PathEstablished):
+            for step in _next_steps(options):
+                console.say(step)
         status = _exit_status(notice, once=options.once)
         if status is not None and not end.done():
             end.set_result(status)
 
     counters = Counters()
-    problem = _once_each(console)
-    targets: list[Endpoint] = []
-    if options.connect:
-        asking = asyncio.ensure_future(_targets(options.connect))
-        await asyncio.wait((asking, end), return_when=asyncio.FIRST_COMPLETED)
-        if end.done():
-            asking.cancel()
-            return Exit.OK
-        targets = asking.result()
-    listen = options.listen
-    listener = Listener(listen, counters, problem, settings) if listen else None
-    connector = Connector(targets, counters, problem, settings) if targets else None
-    forwarder = ProgramForwarder(counters, listener, connector, problem, settings)
+
+    def problem(text: str) -> None:
+        console.problem(text, now_and_then)
+
+    def service_changed(up: bool) -> None:
+        client.feed(e.ServiceChanged(up))
+
+    forwarder = await _forwarder(
+        options, end, console, counters, problem=problem, service_changed=service_changed
+    )
+    if isinstance(forwarder, Exit):
+        return forwarder
     serves = _serves(options)
     config = ClientConfig(
         options.server,
@@ -75,10 +82,52 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         _summary(console, counters)
 
 
+async def _forwarder(
+    options: ClientOptions,
+    end: asyncio.Future[Exit],
+    console: Console,
+    counters: Counters,
+    *,
+    problem: Problem,
+    service_changed: Callable[[bool], None],
+) -> ProgramForwarder | Exit:
+    """The sockets towards programs, or the status to end with if this host lacks what they need."""
+    settings = options.settings
+    connector = listener = None
+    if options.connect is not None:
+        service = service_at(options.connect, settings, problem)
+        if isinstance(service, NamedService):
+            ended = await _look_up(service, options, end, console)
+            if ended is not None:
+                return ended
+        connector = Connector(service, counters, problem, settings, service_changed)
+    if options.listen is not None:
+        at = options.listen
+
+        async def listen() -> Listener:
+            return Listener(at, counters, problem, settings)
+
+        made = await acquired(listen, end, console, settings, once=options.once)
+        if isinstance(made, Exit):
+            if connector is not None:
+                connector.close()
+            return made
+        listener = made
+    return ProgramForwarder(counters, listener, connector, problem, settings)
+
+
 def _serves(options: ClientOptions) -> Serves:
     if options.listen and options.connect:
         return Serves.BOTH
     return Serves.LISTEN if options.listen else Serves.CONNECT
+
+
+def _next_steps(options: ClientOptions) -> Iterator[str]:
+    """What a user can do once a path stands."""
+    if options.listen is not None:
+        yield f"ready: send your program's datagrams to {options.listen}"
+    if options.connect is not None:
+        yield f"ready: what the other side's programs send goes to {options.connect}"
 
 
 def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
@@ -114,21 +163,21 @@ def _summary(console: Console, counters: Counters) -> None:
     console.say("; ".join([text, *lost]))
 
 
-def _once_each(console: Console) -> Callable[[str], None]:
-    """Tells each problem once, however many datagrams have it."""
-    told: set[str] = set()
-
-    def tell(text: str) -> None:
-        if text not in told and len(told) < 100:
-            told.add(text)
-            console.event("problem", text=text)
-            console.say(text)
-
-    return tell
-
-
-async def _targets(connect: HostPort) -> list[Endpoint]:
+async def _look_up(
+    service: NamedService, options: ClientOptions, end: asyncio.Future[Exit], console: Console
+) -> Exit | None:
+    """Begin to look the service's name up. With ``--once`` wait for the answer: the status if there is none."""
+    if not options.once:
+        service.ask(lambda: None)  # so that trouble is told before the first datagram comes
+        return None
+    asking = asyncio.ensure_future(service.first())
+    await asyncio.wait((asking, end), return_when=asyncio.FIRST_COMPLETED)
+    if end.done():
+        asking.cancel()
+        return end.result()
     try:
-        return await resolve(connect)
-    except socket.gaierror:
-        raise UsageError(f"--connect {connect}: the name cannot be resolved") from None
+        await asking
+    except NameUnresolvedError as error:
+        console.fail(f"--connect {options.connect}: {error}")
+        return Exit.NOT_YET
+    return None

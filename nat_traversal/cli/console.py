@@ -8,10 +8,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
 from typing import Any
 
+from nat_traversal.cli.teller import Teller, with_count
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Serves
@@ -48,6 +49,21 @@ class Console:
         values = {field.name: getattr(notice, field.name) for field in fields(notice)}
         self.event(_event_name(notice), **values)
         self.say(describe(notice))
+
+    def told_now_and_then(self, notice: e.Notice, teller: Teller, kind: Hashable) -> None:
+        """One notice of a kind that may come without end."""
+        kept_back = teller.due((type(notice), kind))
+        if kept_back is not None:
+            values = {field.name: getattr(notice, field.name) for field in fields(notice)}
+            self.event(_event_name(notice), **values, kept_back=kept_back)
+            self.say(with_count(describe(notice), kept_back))
+
+    def problem(self, text: str, teller: Teller) -> None:
+        """Trouble that every datagram may have."""
+        kept_back = teller.due(text)
+        if kept_back is not None:
+            self.event("problem", text=text, kept_back=kept_back)
+            self.say(with_count(text, kept_back))
 
     def event(self, name: str, **values: Any) -> None:
         """One JSON line: the event's name, seconds since the start, wall-clock time, its values."""

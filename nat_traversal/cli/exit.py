@@ -13,5 +13,8 @@ class Exit(IntEnum):
     TRAVERSAL_FAILED = 4
     REFUSED = 5
     CONNECTION_LOST = 6
+    NOT_YET = 7
+    """With ``--once``: this host lacks the address to listen on, or the service's name has none. It is not
+    `USAGE`: time may cure it, so a service manager should start the command again."""
     OUTPUT_CLOSED = 141
     """The reader of the events has gone. Shells show this status for what SIGPIPE has ended."""

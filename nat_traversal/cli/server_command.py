@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 from pathlib import Path
@@ -13,19 +14,33 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.state import state_directory
 from nat_traversal.cli.stop import stop_signal
+from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.tls import SelfSigned
+from nat_traversal.cli.waiting import acquired
+from nat_traversal.machine import events as e
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
 
 async def run(options: ServerOptions, console: Console) -> Exit:
     stop = stop_signal(console)
-    async with await serve(
-        options.host,
-        options.port,
-        settings=options.settings,
-        tls=_tls(options),
-        on_notice=console.told,
-    ) as server:
+    settings = options.settings
+    quiet = Teller(asyncio.get_running_loop().time, settings.tell_again)
+
+    def told(notice: e.Notice) -> None:
+        if isinstance(notice, e.HostRefused) and notice.id is None:  # anybody can cause these
+            console.told_now_and_then(notice, quiet, notice.code)
+        else:
+            console.told(notice)
+
+    tls = _tls(options)
+
+    async def start() -> Server:
+        return await serve(options.host, options.port, settings=settings, tls=tls, on_notice=told)
+
+    started = await acquired(start, stop, console, settings)
+    if isinstance(started, Exit):
+        return started
+    async with started as server:
         _tell(server, console)
         status = await stop
     console.event("stopped")

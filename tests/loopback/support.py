@@ -22,6 +22,7 @@ from nat_traversal.aio.connection import Connection
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.aio.service import FixedService
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -156,7 +157,7 @@ class Host:
         settings = settings or ClientSettings()
         common = (self.counters, tell, settings)
         self.listener = Listener(HostPort(listen, 0), *common) if listen else None
-        self.connector = Connector(connect, *common) if connect else None
+        self.connector = Connector(FixedService(connect), *common) if connect else None
         self.forwarder = ProgramForwarder(
             self.counters, self.listener, self.connector, tell, settings
         )

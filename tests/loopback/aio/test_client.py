@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from nat_traversal import Endpoint, serve
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import control_connection as control_module
 from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.dial import AddressMemory
 from nat_traversal.aio.forwarder import ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.machine import events as e
@@ -122,6 +123,37 @@ class TestServerAddress:
                 await a.notices.wait(e.MappingLearned)  # over UDP, from the address that answered
                 assert a.notices.of(e.ServerLost) == []
 
+    async def test_a_silent_first_address_costs_a_moment_and_what_worked_comes_first(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Silent to TCP, or silent to the registration: either counts as failed."""
+        asked: list[list[Endpoint]] = []
+
+        class Memory(AddressMemory):
+            def order(self, addresses: Iterable[Endpoint]) -> list[Endpoint]:
+                asked.append(super().order(addresses))
+                return asked[-1]
+
+        monkeypatch.setattr(client_module, "AddressMemory", Memory)
+        with socket.socket() as mute:  # the kernel accepts, and nobody answers
+            mute.bind(("127.0.0.1", 0))
+            mute.listen()
+            silent = endpoint_of(mute.getsockname())
+            async with a_server() as (server, _):
+
+                async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
+                    return [silent, server.endpoint]
+
+                monkeypatch.setattr(client_module, "resolve", resolve)
+                hasty = ClientSettings(answer_within=0.05, reconnect_first=0.01)
+                async with Host(silent, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
+                    await a.notices.wait(e.RegisteredAtServer)
+                    assert asked == [[silent, server.endpoint], [server.endpoint, silent]]
+                    a.client._close_control()
+                    a.client.feed(e.ControlBroken("cut by the test"))
+                    await a.notices.wait(e.RegisteredAtServer, 2)
+                    assert asked[-1] == [server.endpoint, silent]
+
     async def test_the_last_address_that_fails_is_told(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -146,7 +178,7 @@ class TestServerAddress:
         client.start()
         await eventually(lambda: notices, "it is told")
         await client.close()
-        reason = "the name 'server.example' has no IPv4 address: check --server"
+        reason = "there is no such name as 'server.example': check --server"
         assert notices == [e.ServerLost(reason, None)]
 
     async def test_a_name_that_takes_long_to_resolve_does_not_hold_up_the_end(

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from nat_traversal import Endpoint, UsageError
+from nat_traversal.aio import service as service_module
 from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
@@ -293,8 +294,9 @@ class TestNames:
             await hang.wait()
             raise UsageError
 
-        monkeypatch.setattr(client_command, "resolve", resolve)
-        async with command(*host_a(unused(), "--connect", "dns.example:53")) as running:
+        monkeypatch.setattr(service_module, "resolve", resolve)
+        words = host_a(unused(), "--connect", "dns.example:53", "--once")
+        async with command(*words) as running:
             signal.raise_signal(signal.SIGTERM)
             assert await running == 0
         await asyncio.sleep(0)

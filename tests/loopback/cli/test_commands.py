@@ -40,6 +40,19 @@ BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM]
 EVERY_SIGNAL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
+NAMES_IN_A_FILE = """
+import os, socket
+def look_up(host, *rest, real=socket.getaddrinfo):
+    if host != "nas":
+        return real(host, *rest)
+    with open(os.environ["NAMES"]) as names:
+        address = names.read()
+    if not address:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return real(address, *rest)
+socket.getaddrinfo = look_up
+"""
+"""A `sitecustomize` that looks the name ``nas`` up in the file NAMES."""
 INTERRUPT_AT_AN_IMPORT = """
 import os, signal, sys
 class Finder:
@@ -310,10 +323,19 @@ class TestStatus:
     async def test_2_for_a_port_that_is_taken(self) -> None:
         with Program() as taken:
             words = ("--server", "127.0.0.1:9", "-r", "b", "--listen", str(taken.endpoint.port))
-            async with Command.run(*CLIENT, "--id", "a", *words) as a:
+            hasty = ("--set", "port-within=0.1s")
+            async with Command.run(*CLIENT, "--id", "a", *words, *hasty) as a:
                 assert await a.end() == 2
+                first, last = a.told
+                assert f"cannot use UDP {taken.endpoint}: another program has it" in first
+                assert first.endswith("; trying again until it can be used")
+                assert last.startswith(f"error: cannot use UDP {taken.endpoint}")
+
+    async def test_7_with_once_for_a_name_or_an_address_that_may_come_yet(self) -> None:
+        for words in (("--connect", "no-such-name.invalid:53"), ("--listen", "192.0.2.77:53")):
+            async with Command.run(*host_a(unused()), *words, "--once") as a:
+                assert await a.end() == 7
                 assert len(a.told) == 1
-                assert f"cannot use UDP {taken.endpoint}: another program has it" in a.told[0]
 
     async def test_3_for_a_server_that_cannot_be_reached(self) -> None:
         server = unused()
@@ -413,7 +435,55 @@ class TestStreams:
 
 
 class TestPatience:
-    """Without --once, a client comes back by itself."""
+    """Without --once, a command waits for what time may bring, and says so once."""
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            (*SERVER, "--host", "192.0.2.77", "--set", "wait-first=1ms", "--set", "wait-most=1ms"),
+            (
+                *(*CLIENT, "--server", "127.0.0.1:9", "-r", "b", "--listen", "192.0.2.77:5300"),
+                *("--set", "wait-first=1ms", "--set", "wait-most=1ms"),
+            ),
+        ],
+        ids=["server", "client"],
+    )
+    async def test_an_address_that_this_host_lacks_is_waited_for(
+        self, words: tuple[str, ...]
+    ) -> None:
+        async with Command.run(*words) as command:
+            line = await command.line("this host has no such address; trying again")
+            assert await command.end(signal.SIGTERM) == 0
+            assert command.told.count(line) == 1
+            assert not any(each.startswith("error") for each in command.told)
+
+    async def test_a_port_that_is_given_up_is_taken(self) -> None:
+        where = unused()
+        patient = ("--set", "port-within=1h", "--set", "wait-first=1ms", "--set", "wait-most=1ms")
+        with Program(*where.sockaddr) as taken:
+            async with Command.run(*SERVER, *at(where), *patient) as server:
+                await server.line(f"cannot use UDP {where}: another program has it")
+                taken.sock.close()
+                assert await listening(server) == where
+                assert await server.end(signal.SIGTERM) == 0
+
+    async def test_a_service_whose_name_comes_later_is_served(self, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(NAMES_IN_A_FILE)
+        names = tmp_path / "names"
+        names.write_text("")
+        with Service() as service, Program() as program:
+            async with a_server() as (server, _):
+                words = (*host_a(server.endpoint), "--connect", f"nas:{service.endpoint.port}")
+                async with (
+                    Command.run(*words, PYTHONPATH=str(tmp_path), NAMES=str(names)) as a,
+                    Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+                ):
+                    await a.line("--connect nas:")
+                    assert "there is no such name as 'nas'" in a.told[-1]
+                    await b.connected()
+                    names.write_text("127.0.0.1")
+                    assert await program.ask(b"hello", b.port) == b"hello"
+                    assert await a.end(signal.SIGTERM) == 0
 
     async def test_a_server_that_starts_later_is_found(self) -> None:
         where = unused()

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nat_traversal import Endpoint, __version__
+from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
-from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.machine import events as e
@@ -193,17 +193,25 @@ def test_a_wrong_argument_is_one_line_and_status_2(
     assert reason in told.err
 
 
-def test_a_service_name_that_does_not_resolve_is_a_wrong_argument(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (socket.EAI_NONAME, "there is no such name as 'dns.example'"),
+        (
+            socket.EAI_AGAIN,
+            "the name 'dns.example' cannot be looked up now: why not; is this host online?",
+        ),
+    ],
+)
+def test_a_service_name_without_an_address_is_no_wrong_usage(
+    code: int, reason: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_such_name(*_: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        raise socket.gaierror(code, "why not")
 
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
-    assert status(cli.client_main, (*CLIENT, "--connect", "dns.example:53")) == 2
-    assert capsys.readouterr().err == (
-        "error: --connect dns.example:53: the name cannot be resolved\n"
-    )
+    assert status(cli.client_main, (*CLIENT, "--connect", "dns.example:53", "--once")) == 7
+    assert capsys.readouterr().err == f"error: --connect dns.example:53: {reason}\n"
 
 
 @pytest.mark.parametrize(
@@ -216,17 +224,19 @@ def test_a_listening_port_that_is_taken_is_a_wrong_argument(
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         option, value = arguments
-        assert status(cli.client_main, (*CLIENT, option, value.format(port))) == 2
+        words = (*CLIENT, option, value.format(port), "--set", "port-within=0s")
+        assert status(cli.client_main, words) == 2
     assert capsys.readouterr().err == (
         f"error: cannot use UDP 127.0.0.1:{port}: another program has it: "
         "stop that, or choose another port\n"
     )
 
 
-def test_an_address_of_another_host_is_a_wrong_argument(
+def test_an_address_of_another_host_is_no_wrong_usage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert status(cli.client_main, (*CLIENT, "--listen", "192.0.2.77:5300")) == 2
+    """This host may get it yet."""
+    assert status(cli.client_main, (*CLIENT, "--listen", "192.0.2.77:5300", "--once")) == 7
     assert "192.0.2.77:5300: this host has no such address" in capsys.readouterr().err
 
 
@@ -239,7 +249,7 @@ def test_a_server_port_that_is_taken_is_a_wrong_argument(
         if kind is socket.SOCK_STREAM:
             taken.listen()
         port = taken.getsockname()[1]
-        arguments = ("--host", "127.0.0.1", "--port", str(port))
+        arguments = ("--host", "127.0.0.1", "--port", str(port), "--set", "port-within=0s")
         assert status(cli.server_main, arguments) == 2
     transport = "TCP" if kind is socket.SOCK_STREAM else "UDP"
     assert f"cannot use {transport} 127.0.0.1:{port}: another program" in capsys.readouterr().err
@@ -274,18 +284,6 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in server_help
 
 
-def test_the_first_line_that_a_problem_causes_is_the_only_one(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    tell = client_command._once_each(Console(as_json=False))
-    for number in range(300):
-        tell("the same")
-        tell(f"another {number}")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines.count("the same") == 1
-    assert len(lines) == 100
-
-
 def test_the_resolver_puts_ipv4_first_and_no_address_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -295,7 +293,7 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
         (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", 53)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-    targets = asyncio.run(client_command._targets(HostPort("localhost", 53)))
+    targets = asyncio.run(resolve(HostPort("localhost", 53)))
     assert targets == [Endpoint("127.0.0.1", 53), Endpoint("::1", 53)]
 
 

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import nat_traversal
+from nat_traversal.cli.exit import Exit
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
 from natlab.presets import PRESETS
@@ -250,6 +251,16 @@ def test_an_issue_form_asks_for_what_helps(form: str, command: str) -> None:
     (found,) = [each for each in asked if f"`{command}`" in each]
     assert "required: true" in found
     assert any("id: pcap\n" in each for each in asked)
+
+
+@pytest.mark.parametrize(
+    "unit", sorted((ROOT / "deploy").glob("*.service")), ids=lambda it: it.name
+)
+def test_units_start_again_on_every_failure_but_wrong_usage(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    assert "Restart=on-failure" in lines
+    (prevented,) = [line for line in lines if line.startswith("RestartPreventExitStatus=")]
+    assert prevented == f"RestartPreventExitStatus={Exit.USAGE.value}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""Tells trouble now and then: at once when it begins or comes back, never again and again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+
+class Teller:
+    """Lets one word of each kind through in `interval` seconds, and counts what it kept back.
+
+    `most`: kinds that it remembers. The one that was told longest ago makes room, so a flood of kinds
+    is held to `most` words in that time. `clock` gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float], interval: float, most: int = 100) -> None:
+        self._clock = clock
+        self._interval = interval
+        self._most = most
+        self._told: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+        """When each kind was told last, and how often it came since."""
+
+    def due(self, kind: Hashable) -> int | None:
+        """None if `kind` should not be told now, else how often it was kept back since the last time."""
+        now = self._clock()
+        at, kept_back = self._told.get(kind, (None, 0))
+        if at is not None and now - at < self._interval:
+            self._told[kind] = (at, kept_back + 1)
+            return None
+        if at is None and len(self._told) >= self._most:
+            oldest, (oldest_at, _) = next(iter(self._told.items()))
+            if now - oldest_at < self._interval:
+                return None
+            del self._told[oldest]
+        self._told[kind] = (now, 0)
+        self._told.move_to_end(kind)
+        return kept_back
+
+
+def with_count(text: str, kept_back: int) -> str:
+    """`text`, and how often it was not told."""
+    return f"{text} ({kept_back} more times since it was told last)" if kept_back else text
