@@ -3,10 +3,11 @@
 
 try:
     import sys
+    from pathlib import Path
 
     from nat_traversal.cli import start
 except KeyboardInterrupt:  # Ctrl-C before anything has begun
     raise SystemExit(0) from None
 
 if __name__ == "__main__":
-    sys.exit(start.client())
+    sys.exit(start.client(Path(__file__).parent))

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Either command, after its name."""
+    """Each command, after its name."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     _version_option(parser)
-    commands = parser.add_subparsers(required=True, metavar="server|client")
+    commands = parser.add_subparsers(required=True, metavar="server|client|genkey|identity")
     _server_options(commands.add_parser("server", help="introduce hosts to each other"))
     _client_options(commands.add_parser("client", help="connect to another host"))
+    _key_commands(commands)
     return _run(parser, arguments)
 
 
@@ -136,6 +137,21 @@ def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def _key_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    shared = "print a new key that two hosts share, for --key-file"
+    commands.add_parser("genkey", help=shared, description=shared).set_defaults(command="genkey")
+    own = "make this host's private key once, for --identity, and print the public half"
+    identity = commands.add_parser("identity", help=own, description=own)
+    identity.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="the private key's file (default: identity in $STATE_DIRECTORY, "
+        "else in ~/.local/state/nat-traversal)",
+    )
+    identity.set_defaults(command="identity")
+
+
 def _set_option(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--set",
@@ -207,6 +223,8 @@ def _client_options_of(options: argparse.Namespace) -> ClientOptions:
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
+    if options.command in ("genkey", "identity"):
+        return _make_key(options)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -226,6 +244,20 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         return Exit.USAGE
     except KeyboardInterrupt:  # before the signal handlers stood
         return Exit.OK
+
+
+def _make_key(options: argparse.Namespace) -> Exit:
+    from nat_traversal.cli import make_keys  # noqa: PLC0415
+    from nat_traversal.cli.console import Console  # noqa: PLC0415
+
+    console = Console(as_json=False)
+    try:
+        if options.command == "genkey":
+            return make_keys.genkey(console)
+        return make_keys.identity(console, options.file)
+    except UsageError as error:
+        console.fail(str(error))
+        return Exit.USAGE
 
 
 def _is_log_file(stream: TextIO | None) -> bool:

@@ -5,6 +5,9 @@ try:
     import signal
     from collections.abc import Callable
     from functools import partial
+    from pathlib import Path
+
+    from nat_traversal.cli import venv
 except KeyboardInterrupt:  # nothing has begun
     raise SystemExit(0) from None
 
@@ -17,19 +20,24 @@ def both() -> int:
     return _quietly("main")
 
 
-def server() -> int:
+def server(checkout: Path | None = None) -> int:
     """``traversal_server.py`` and the console script ``traversal-server``."""
-    return _quietly("server_main")
+    return _quietly("server_main", checkout)
 
 
-def client() -> int:
+def client(checkout: Path | None = None) -> int:
     """``traversal_client.py`` and the console script ``traversal-client``."""
-    return _quietly("client_main")
+    return _quietly("client_main", checkout)
 
 
-def _quietly(name: str) -> int:
-    """The exit status of that function of `cli.main`, which takes a while to import."""
+def _quietly(name: str, checkout: Path | None = None) -> int:
+    """The exit status of that function of `cli.main`, which takes a while to import.
+
+    With `checkout`, its packages are used if this interpreter lacks them.
+    """
     _end_at_once()
+    if checkout is not None:
+        venv.use(checkout)
     from nat_traversal.cli import main  # noqa: PLC0415
 
     command: Callable[[], int] = getattr(main, name)

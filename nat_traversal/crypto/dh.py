@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nat_traversal.errors import KeyRefusedError
 
@@ -18,7 +19,7 @@ class KeyPair:
 
     def __init__(self, private: bytes) -> None:
         self._private = X25519PrivateKey.from_private_bytes(private)
-        self.public = self._private.public_key().public_bytes_raw()
+        self.public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         """32 octets, for everybody."""
 
     @classmethod

@@ -1,0 +1,72 @@
+"""The commands that make keys: `genkey` a shared one, `identity` one for a host."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.keys import NEEDS_PACKAGE, read_secret
+from nat_traversal.cli.state import state_directory, write_once
+from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
+from nat_traversal.errors import UsageError
+
+KEY_OCTETS = 32
+FILE = "identity"
+"""The name of the private key's file, unless another is given."""
+
+
+def genkey(console: Console) -> Exit:
+    """Print a new shared key: one line on stdout. Raises `UsageError` if it cannot be written."""
+    _print(as_text(SHARED, random.SystemRandom().randbytes(KEY_OCTETS)))
+    if _others_can_read_stdout():
+        console.say(
+            "others can read the file that this key went to: chmod 600 it before you use it"
+        )
+    return Exit.OK
+
+
+def identity(console: Console, file: str | None) -> Exit:
+    """Make a host's private key, if there is none yet, and print the public half.
+
+    Raises `UsageError` if it cannot be made or read.
+    """
+    path = _path(file, os.environ)
+    try:
+        from nat_traversal.crypto.dh import KeyPair  # noqa: PLC0415 - needs a package
+    except ImportError:
+        raise UsageError(NEEDS_PACKAGE) from None
+    private = random.SystemRandom().randbytes(KEY_OCTETS)
+    if write_once(path, as_text(IDENTITY, private).encode() + b"\n"):
+        console.say(
+            f"made {path}, for --identity on this host; this goes to the others, for --peer-key:"
+        )
+    else:
+        private = read_secret(IDENTITY, str(path), os.environ)
+        console.say(f"{path} is there already; this goes to the others, for --peer-key:")
+    _print(as_text(PUBLIC, KeyPair(private).public))
+    return Exit.OK
+
+
+def _path(given: str | None, environment: Mapping[str, str]) -> Path:
+    return Path(given) if given else state_directory(environment) / FILE
+
+
+def _print(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        # Python would try again at its end, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise UsageError("the key could not be written to stdout") from None
+
+
+def _others_can_read_stdout() -> bool:
+    mode = os.fstat(sys.stdout.fileno()).st_mode
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
