@@ -151,6 +151,8 @@ class Client(Driver):
                 # UDP goes to the very address that answered: a name may stand for several servers.
                 self._server_udp = endpoint_of(self._control.transport.get_extra_info("peername"))
                 self._on_trial = self._server_udp
+                if isinstance(event, e.ControlOpened):
+                    event = e.ControlOpened(event.connection, self._server_udp)
             case e.ControlReceived(Registered()) if self._on_trial is not None:
                 self._memory.worked(self._on_trial)
                 self._on_trial = None

@@ -165,6 +165,11 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         else f"nothing listens on the service that {n.peer} connects to: it has to be started there"
     ),
     e.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
+    e.AddressHidden: lambda n: (
+        f"the server sees this host at {n.mapped}, though it was reached at {n.via}: a proxy or a port "
+        "forwarding in front of it hides its clients' addresses, and no path can open; the server has to "
+        "run where it sees them (in a container with the host's network)"
+    ),
     e.AnnounceUnanswered: lambda n: (
         f"the server has not answered over UDP for {n.seconds:.0f} s: "
         "its UDP port seems blocked on the way"

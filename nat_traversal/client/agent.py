@@ -95,7 +95,8 @@ class Agent:
             case e.ControlReached():
                 self.link.reached(now)
                 return []
-            case e.ControlOpened():
+            case e.ControlOpened(_, remote):
+                self.link.via = remote.address if remote else ""
                 return self._peer().link_opened(now)
             case e.ControlReceived(message):
                 self.link.heard(now)

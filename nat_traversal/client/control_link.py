@@ -72,6 +72,8 @@ class ControlLink:
         self._timers = timers
         self._backoff = Backoff(rng, settings.reconnect_first, settings.reconnect_most)
         self._machine = StateMachine("control", _S.PAUSING, TABLE)
+        self.via = ""
+        """The server's address of this connection, if it is known."""
         self._transaction = 0
         self._heartbeat = 0.0
         self._heard_at = 0.0
@@ -110,6 +112,7 @@ class ControlLink:
             token=identity.token,
             generation=generation,
             serves=identity.serves,
+            via=self.via,
         )
         return [e.SendMessage(register)]
 

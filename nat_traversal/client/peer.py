@@ -295,9 +295,16 @@ class Peer:
     ) -> list[e.Action]:
         before = announcer.mapped
         actions = announcer.answered(answer, now)
+        if announcer.mapped != before and self._is_hidden(answer.mapped):
+            actions.append(e.Tell(e.AddressHidden(answer.mapped, self._link.via)))
         if before not in (None, announcer.mapped):
             actions += self._link.doubt(now)
         return actions
+
+    def _is_hidden(self, mapped: Endpoint) -> bool:
+        """Whether the server sees a proxy's address in place of this host's."""
+        via = self._link.via
+        return bool(via) and mapped.is_loopback and not Endpoint(via, 0).is_loopback
 
     def _open_socket(self, at_least: int = 0) -> tuple[list[e.Action], _Announcing]:
         """A fresh socket in the place of the old one, to be announced."""

@@ -45,6 +45,8 @@ class ControlOpened:
     """A control connection stands. At a client there is only one: number 0."""
 
     connection: ConnectionId = 0
+    remote: Endpoint | None = None
+    """At a client: the server's address that it has connected to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,14 @@ class MappingLearned:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressHidden:
+    """The server sees this host on loopback, though this host has reached it elsewhere."""
+
+    mapped: Endpoint
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnnounceUnanswered:
     """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
 
@@ -382,6 +392,7 @@ Notice = (
     | SidesAlike
     | ServiceAtPeer
     | MappingLearned
+    | AddressHidden
     | AnnounceUnanswered
     | RoundStarted
     | HelloWentOut

@@ -35,6 +35,8 @@ class Member:
     """Where its newest socket may be reached, the newest address of each kind."""
     heard_at: float = 0.0
     """When the last message came."""
+    via: str = ""
+    """The server's address that the host has connected to; empty: it has not said."""
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0

@@ -8,6 +8,7 @@ import random
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
+from nat_traversal.server.addresses import is_usable, obstacle
 from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
 from nat_traversal.server.member import Member
@@ -34,6 +35,7 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced
+from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,9 @@ class Rendezvous:
             case e.ControlReceived() | e.ControlGarbled() | e.ControlBroken():
                 host = self._registry.get(event.connection)
                 return self._control_event(host, event, now) if host else []
-            case e.DatagramArrived(Announce() as announce, source, _, local) if source.port:
+            case e.DatagramArrived(Announce() as announce, source, _, local) if (
+                source.port and is_usable(source.address)
+            ):
                 return self._announce_arrived(EarlyAnnounce(announce, source, local), now)
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
@@ -232,7 +236,11 @@ class Rendezvous:
         assert registration is not None
         register = registration.register
         member = Member(
-            register.id, host.connection, register.generation, self._settings.longest_round_trip
+            register.id,
+            host.connection,
+            register.generation,
+            self._settings.longest_round_trip,
+            via=register.via,
         )
         if registration.before is not None:
             member.inherit(registration.before)
@@ -282,7 +290,10 @@ class Rendezvous:
         if not host.member.announced(announce.generation, m.Candidate("srflx", source)):
             return []
         session = host.session
-        known = session.peer_of(host.member).endpoints[:MAX_CANDIDATES] if session else ()
+        known: tuple[Endpoint, ...] = ()
+        if session is not None:
+            peer = session.peer_of(host.member)
+            known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
         answer = Announced(announce.transaction, source, known)
         actions: list[ServerAction] = [e.SendDatagram(answer, source, local=arrived.local)]
         if session is not None:

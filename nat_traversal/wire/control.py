@@ -73,6 +73,14 @@ def _load_serves(value: Any) -> m.Serves:
     return m.Serves(word) if word in set(m.Serves) else m.Serves.UNTOLD
 
 
+def _load_address(value: Any) -> str:
+    text = _text(45).load(value)
+    try:
+        return Endpoint(text, 0).address if text else ""
+    except UsageError as error:
+        raise WireError(f"must be empty or an address: {error}") from None
+
+
 def _load_flag(value: Any) -> bool:
     if type(value) is not bool:
         raise WireError("must be true or false")
@@ -128,6 +136,7 @@ _ATTEMPT = _integer(1, MAX_COUNTER)
 _ROUND = _integer(1, MAX_ROUND)
 _HOST_ID = _Form(_load_id)
 _TOKEN = _Form(_load_token, bytes.hex)
+_FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
 
@@ -144,6 +153,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "token": _TOKEN,
             "generation": _integer(0, MAX_COUNTER),
             "serves": _SERVES,
+            "via": _Form(_load_address, default=""),
         },
     ),
     (
@@ -162,7 +172,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         {
             "state": _member(m.PeerState),
             "serves": _SERVES,
-            "elsewhere": _Form(_load_flag, default=False),
+            "elsewhere": _FLAG,
         },
     ),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
@@ -188,7 +198,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "step": _integer(1, 3),
         },
     ),
-    ("sent", m.HelloSent, {"transaction": _TRANSACTION}),
+    ("sent", m.HelloSent, {"transaction": _TRANSACTION, "heard": _FLAG}),
     ("established", m.Established, {"attempt": _ATTEMPT, "round": _ROUND}),
     ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
     ("retry", m.Retry, {"generation": _GENERATION}),

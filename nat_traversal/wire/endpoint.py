@@ -39,6 +39,11 @@ class Endpoint:
         return 6 if ":" in self.address else 4
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on the same host can use it."""
+        return ipaddress.ip_address(self.address).is_loopback
+
+    @property
     def sockaddr(self) -> tuple[str, int]:
         """The form that Python's socket calls take."""
         return (self.address, self.port)

@@ -38,6 +38,7 @@ class Verdict(StrEnum):
     UDP_BLOCKED = "udp-blocked"
     PEER_SILENT = "peer-silent"
     NO_PATH = "no-path"
+    NO_ADDRESS = "no-address"
 
 
 class PeerState(StrEnum):
@@ -84,6 +85,8 @@ class Register:
     generation: int
     """The socket that is being announced, or 0: connected already, no attempt wanted."""
     serves: Serves = Serves.UNTOLD
+    via: str = ""
+    """The server's IP address that the client has connected to; empty: untold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class HelloSent:
     """Client to server: the answer to one `SendHello`, same transaction."""
 
     transaction: int
+    heard: bool = False
+    """A HELLO of the peer has come in this round."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ class OrderedHello:
         if said is None:
             return []
         self._obeyed = order
-        return [*self._send(said), e.SendMessage(m.HelloSent(order.transaction))]
+        heard = bool(handshake.heard_steps)
+        return [*self._send(said), e.SendMessage(m.HelloSent(order.transaction, heard))]
 
     def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
         """A datagram of the peer, or what somebody made look like one."""
@@ -107,7 +108,7 @@ class OrderedHello:
             outputs.append(e.Tell(e.HelloCameIn(hello.round, hello.step, source)))
             if hello.step == 2 and self._obeyed is not None and self._obeyed.step == 3:
                 # The server has waited for this round's proof since its order: it is on its way.
-                outputs.append(e.SendMessage(m.HelloSent(self._obeyed.transaction)))
+                outputs.append(e.SendMessage(m.HelloSent(self._obeyed.transaction, heard=True)))
         return outputs + self._send(said) + self._proof(handshake)
 
     def _traffic_arrived(

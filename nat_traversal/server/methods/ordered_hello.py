@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from nat_traversal.machine import events as e
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.server.addresses import no_path, obstacle
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
 from nat_traversal.wire import TOKEN_BYTES
@@ -74,6 +75,8 @@ class OrderedHello:
         self._ordered_at = 0.0
         self._opened_at = 0.0
         self._is_acknowledged = False
+        self._heard: set[str] = set()
+        """The hosts that a HELLO of the other one has reached."""
 
     @property
     def state(self) -> RoundState:
@@ -102,6 +105,11 @@ class OrderedHello:
         """A member's socket was seen: begin the round if that was the last thing missing."""
         if self.state is not _S.GATHERING or self._not_seen():
             return []
+        first, second = self._attempt.members
+        for host, peer in ((first, second), (second, first)):
+            if (problem := obstacle(host, peer)) is not None:
+                self._fail(m.Verdict.NO_ADDRESS, problem)
+                return []
         self._round += 1
         self._machine.fire(_T.GATHERED)
         token = self._attempt.rng.randbytes(TOKEN_BYTES)
@@ -116,7 +124,9 @@ class OrderedHello:
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
         """A host has said something. What does not fit is late, and ignored."""
         match message:
-            case m.HelloSent(transaction):
+            case m.HelloSent(transaction, heard):
+                if heard:
+                    self._heard.add(member.id)
                 return self._hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
                 self._established(member, attempt, round_, now)
@@ -142,7 +152,7 @@ class OrderedHello:
             self._machine.fire(_T.NEXT_ROUND)
             return self._gather(now)
         else:
-            self._fail(m.Verdict.NO_PATH, self._no_path())
+            self._fail(m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._heard)))
         return []
 
     def _gather(self, now: float) -> list[e.Action]:
@@ -199,6 +209,7 @@ class OrderedHello:
         if not is_this_round or self.state not in _ORDER_OF_STATE:
             return
         member.established = True
+        self._heard.add(member.id)
         if self.state is not _S.ANSWERING:
             return
         if all(each.established for each in self._attempt.members):
@@ -236,18 +247,6 @@ class OrderedHello:
         return (
             m.Verdict.UDP_BLOCKED,
             f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
-        )
-
-    def _no_path(self) -> str:
-        first, second = (
-            f"{member.id} ({' or '.join(map(str, member.endpoints))})"
-            for member in self._attempt.members
-        )
-        return (
-            f"no HELLO got through between {first} and {second}, with either side first: their "
-            "NATs forbid a direct path. This happens when one gives every destination a port of "
-            "its own (symmetric) and the other filters by port; a port forwarding or a more open "
-            "NAT on one side helps"
         )
 
     def _in_role(self, role: m.Role) -> Member:

@@ -53,6 +53,11 @@ TOLD: list[tuple[e.Notice, str, str]] = [
     (e.ServiceAtPeer("host_b", False), "service-at-peer", "nothing listens on the service that"),
     (e.ServiceAtPeer("host_b", True), "service-at-peer", "the service at host_b answers again"),
     (e.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
+    (
+        e.AddressHidden(Endpoint("127.0.0.1", 5000), "192.0.2.2"),
+        "address-hidden",
+        "the server sees this host at 127.0.0.1:5000, though it was reached at 192.0.2.2: a proxy",
+    ),
     (e.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
     (
         e.RoundStarted(3, 2, Role.B, (Candidate("srflx", PEER), Candidate("host", MAPPED))),

@@ -334,7 +334,7 @@ def test_hello_2_that_comes_after_the_order_of_hello_3_is_told_once() -> None:
     assert rig.messages()[-2:] == [m.HelloSent(7), m.HelloSent(8)]
     for _ in range(2):
         rig.hear(Hello(ROUND, 1, 2, False))
-    assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8)]
+    assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8, heard=True)]
 
 
 def test_order_before_a_round_is_ignored() -> None:
@@ -559,3 +559,27 @@ def test_a_service_that_refuses_is_told_to_the_peer_and_the_peer_s_is_told_here(
     assert rig.receive(m.ServiceState(True)) == [told]
     rig.feed(e.ControlBroken("gone"))
     assert rig.feed(e.ServiceChanged(True)) == []
+
+
+@pytest.mark.parametrize(
+    ("via", "mapped", "hidden"),
+    [
+        ("192.0.2.2", "127.0.0.1", True),
+        ("192.0.2.2", "203.0.113.2", False),
+        ("127.0.0.1", "127.0.0.1", False),
+    ],
+)
+def test_a_server_that_sees_a_proxy_in_place_of_this_host_is_told_at_once(
+    via: str, mapped: str, hidden: bool
+) -> None:
+    rig = Rig()
+    _, register, announce = rig.feed(e.ControlOpened(remote=Endpoint(via, 6545)))
+    assert isinstance(register, e.SendMessage)
+    assert isinstance(register.message, m.Register)
+    assert register.message.via == via
+    assert isinstance(announce, e.SendDatagram)
+    assert isinstance(announce.datagram, Announce)
+    answer = Announced(announce.datagram.transaction, Endpoint(mapped, 7))
+    rig.feed(e.DatagramArrived(answer, SERVER, generation=1))
+    told = [notice for notice in rig.notices() if isinstance(notice, e.AddressHidden)]
+    assert told == [e.AddressHidden(Endpoint(mapped, 7), via)] * hidden

@@ -73,7 +73,7 @@ def test_role_a_sends_what_it_is_ordered_and_says_proven_at_the_confirm() -> Non
         SOCKET.send(third, OBSERVED),
         e.Tell(e.HelloWentOut(1, 3, OBSERVED)),
     ]
-    assert method.ordered(SendHello(8, 1, 1, 3), 0.2) == [e.SendMessage(HelloSent(8))]
+    assert method.ordered(SendHello(8, 1, 1, 3), 0.2) == [e.SendMessage(HelloSent(8, heard=True))]
     pair = NominatedPair(SOCKET, OBSERVED, TOKEN)
     assert method.arrived(Confirm(TOKEN, 1, False), OBSERVED, 0.3) == [Proven(pair)]
     assert method.deadline is None
@@ -150,7 +150,7 @@ def test_hello_2_after_the_order_of_hello_3_tells_the_server_that_proof_is_near(
     method.ordered(SendHello(7, 1, 1, 1), 0.0)
     method.ordered(SendHello(8, 1, 1, 3), 0.1)
     said = method.arrived(Hello(TOKEN, 1, 2, False), PEER, 0.2)
-    assert said[:2] == [e.Tell(e.HelloCameIn(1, 2, PEER)), e.SendMessage(HelloSent(8))]
+    assert said[:2] == [e.Tell(e.HelloCameIn(1, 2, PEER)), e.SendMessage(HelloSent(8, heard=True))]
     again = method.arrived(Hello(TOKEN, 1, 2, False, copy=1), PEER, 0.3)
     assert [type(output) for output in again] == [e.SendDatagram]
 

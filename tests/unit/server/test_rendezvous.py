@@ -552,3 +552,28 @@ def test_each_host_is_told_what_the_other_serves_and_how_its_service_is() -> Non
     rig.receive(B, m.ServiceState(False))
     assert rig.sent(A, m.ServiceState) == [m.ServiceState(False)]
     assert rig.sent(B, m.ServiceState) == []
+
+
+def test_a_loopback_address_is_handed_to_nobody_elsewhere_and_the_attempt_ends_at_once() -> None:
+    rig = Rig()
+    rig.register(A)
+    rig.register(B)
+    here = Announce(TOKEN[A], bytes(8), 1)
+    rig.feed(e.DatagramArrived(here, Endpoint("127.0.0.1", 40_000), local=HERE))
+    rig.announce(B)
+    assert [peers for answer, _ in rig.answers for peers in answer.peer] == []
+    for connection in (A, B):
+        (failed,) = rig.sent(connection, m.Failed)
+        assert failed.code == m.Verdict.NO_ADDRESS
+        assert failed.text.startswith("host_a reached the server over loopback, so host_b cannot")
+        assert rig.sent(connection, m.StartRound) == []
+
+
+def test_an_announce_from_where_no_host_can_be_is_not_answered() -> None:
+    rig = Rig()
+    rig.register(A)
+    for address in ("0.0.0.0", "224.0.0.1", "255.255.255.255"):
+        nowhere = Announce(TOKEN[A], bytes(8), 1)
+        rig.feed(e.DatagramArrived(nowhere, Endpoint(address, 1), local=HERE))
+    assert rig.answers == []
+    assert rig.machine.counters["datagrams-ignored"] == 3

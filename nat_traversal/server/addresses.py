@@ -1,0 +1,102 @@
+"""Addresses at which a host was seen: which of them another host can use, and what is wrong with the rest. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from nat_traversal.server.member import Member
+
+_PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    map(
+        ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    )
+)
+"""RFC 1918, RFC 6598 and RFC 4193. `ipaddress` also counts networks that documents and labs use."""
+_HIDDEN = (
+    "a proxy or a port forwarding in front of the server hides its clients' addresses; run the server "
+    "where it sees them (in a container with the host's network)"
+)
+
+
+def is_usable(address: str) -> bool:
+    """Whether a host can be there at all: not unspecified, multicast, broadcast or reserved."""
+    known = ip_address(address)
+    return not (known.is_unspecified or known.is_multicast or known.is_reserved)
+
+
+def is_private(address: str) -> bool:
+    """Whether it means another host elsewhere, or none."""
+    known = ip_address(address)
+    return any(known in network for network in _PRIVATE if network.version == known.version)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only programs on the same host can use it."""
+    return ip_address(address).is_loopback
+
+
+def obstacle(host: Member, peer: Member) -> str | None:
+    """Why `peer` cannot reach `host` where the server saw it, and what would be right; None if it may.
+
+    Loopback will do where both hosts reached the server over loopback: they are on its host.
+    """
+    for seen in host.endpoints:
+        if ip_address(seen.address).is_link_local:
+            return (
+                f"the server sees {host.id} at the link-local address {seen.address}, which means nothing "
+                f"to {peer.id}: start {host.id} with a --server address that is routed"
+            )
+        if not is_loopback(seen.address):
+            continue
+        if host.via and not is_loopback(host.via):
+            return (
+                f"the server sees {host.id} at {seen.address}, though {host.id} reached it at "
+                f"{host.via}: {_HIDDEN}"
+            )
+        if not all(is_loopback(each.address) for each in peer.endpoints):
+            better = peer.via if peer.via and not is_loopback(peer.via) else "ADDRESS"
+            return (
+                f"{host.id} reached the server over loopback, so {peer.id} cannot reach {host.id} at "
+                f"{seen.address}: start {host.id} with --server {better}, as other hosts have it"
+            )
+    return None
+
+
+def no_path(first: Member, second: Member, heard: frozenset[str]) -> str:
+    """The causes of an attempt without a path that fit what the server saw. `heard`: the ids of hosts that
+    a HELLO of the other one reached."""
+    one, other = (
+        f"{each.id} ({' or '.join(map(str, each.endpoints))})" for each in (first, second)
+    )
+    if len(heard) == 1:
+        deaf, listener = (first, second) if second.id in heard else (second, first)
+        return (
+            f"HELLOs of {deaf.id} reached {listener.id}, but none of {listener.id} came to {deaf.id}, "
+            f"between {one} and {other}: the NAT or a firewall of {deaf.id} lets nothing of "
+            f"{listener.id} in; a port forwarding or a more open NAT there helps"
+        )
+    none = f"no HELLO got through between {one} and {other}, with either side first"
+    shared = {each.address for each in first.endpoints} & {
+        each.address for each in second.endpoints
+    }
+    if shared:
+        address = min(shared)
+        hidden = f", or {_HIDDEN}" if is_private(address) else ""
+        return (
+            f"{none}: the server sees both at {address}. They are behind one NAT, which does not send "
+            f"their packets back in (no hairpinning){hidden}"
+        )
+    for host, peer in ((first, second), (second, first)):
+        inside = [each.address for each in host.endpoints if is_private(each.address)]
+        if inside and not any(is_private(each.address) for each in peer.endpoints):
+            return (
+                f"{none}: the server sees {host.id} at the private address {inside[0]}, where "
+                f"{peer.id} cannot reach it from outside; {host.id} needs a --server address outside "
+                f"its network, or {_HIDDEN}"
+            )
+    return (
+        f"{none}: their NATs forbid a direct path. This happens when one gives every destination a "
+        "port of its own (symmetric) and the other filters by port; a port forwarding or a more open "
+        "NAT on one side helps. A firewall that drops UDP between them looks the same"
+    )
