@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 
@@ -187,3 +188,31 @@ def test_a_nat_that_sends_from_a_foreign_address_is_noticed() -> None:
         NatMismatchError, match=r"from 203\.0\.113\.9 and should from 203\.0\.113\.2"
     ):
         warm.call(_TIMEOUT, _observe_impostor, "full-cone", rules)
+
+
+def _without_checksum(name: str) -> tuple[str, str]:
+    """What a server hears of a datagram that its sender gave no checksum, and of one that it gave one."""
+    from natlab.sandbox.netns import udp_socket
+    from natlab.topologies.two_nats import two_nats_network
+
+    so_no_check = 11  # asm-generic/socket.h
+    with (
+        two_nats_network(name, "none") as network,
+        udp_socket(network.pid("server"), "192.0.2.2", 5000) as server,
+        udp_socket(network.pid("host_a"), "10.0.1.2", 4000) as without,
+        udp_socket(network.pid("host_a"), "10.0.1.2", 4001) as usual,
+    ):
+        without.setsockopt(socket.SOL_SOCKET, so_no_check, 1)
+        server.settimeout(10)
+        heard = []
+        for sender, text in ((without, b"without"), (usual, b"with")):
+            sender.sendto(text, ("192.0.2.2", 5000))
+            heard.append(server.recv(100).decode())
+        first, second = heard
+        return first, second
+
+
+@pytest.mark.parametrize("name", ["symmetric", "cgnat", "EIM+EIF+sequential"])
+def test_a_first_datagram_without_a_checksum_arrives(name: str) -> None:
+    """Writing a port into it makes one that is wrong (RFC 768: zero means that there is none)."""
+    assert warm.call(_TIMEOUT, _without_checksum, name) == ("without", "with")
