@@ -107,7 +107,7 @@ def test_a_run_that_passes_leaves_no_files(
 ) -> None:
     kept = pytester.path / "kept"
     outcomes, result = _run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", *options)
-    assert outcomes == {"passed": 3}
+    assert outcomes == {"passed": 4}
     assert "test_functions_run_on_the_host[full-cone--full-cone]" in result.stdout.str()
     assert not any(kept.iterdir())
 
