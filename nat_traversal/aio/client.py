@@ -39,7 +39,7 @@ class ClientConfig:
     remote_id: str
     once: bool = False
     settings: ClientSettings = field(default_factory=ClientSettings)
-    families: tuple[int, ...] = (4,)
+    families: tuple[int, ...] = (4, 6)
     """The IP versions by which the server is looked for."""
     serves: Serves = Serves.UNTOLD
     tls: ClientTlsSettings | None = None

@@ -45,10 +45,12 @@ def wildcard(family: int) -> Endpoint:
     return Endpoint("::" if family == 6 else "0.0.0.0", 0)  # noqa: S104
 
 
-def open_udp(local: Endpoint, buffer: int = SOCKET_BUFFER) -> socket.socket:
+def open_udp(
+    local: Endpoint, buffer: int = SOCKET_BUFFER, *, only_v6: bool = False
+) -> socket.socket:
     """A non-blocking UDP socket bound to `local`, whose address says the family; port 0 is any free one.
 
-    `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound,
+    `only_v6`: let ``::`` be no IPv4 address. `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound,
     its kind `LocalAddressError` where time may cure that.
     """
     sock = socket.socket(FAMILIES[local.family], socket.SOCK_DGRAM)
@@ -56,6 +58,8 @@ def open_udp(local: Endpoint, buffer: int = SOCKET_BUFFER) -> socket.socket:
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, buffer)
+        if only_v6 and local.family == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(local.sockaddr)
     except OSError as error:
         sock.close()
@@ -187,8 +191,10 @@ class PlainSocket:
 class AnsweringSocket:
     """A UDP socket for serving: on a wildcard address it remembers where each datagram was sent to."""
 
-    def __init__(self, host: str, port: int, buffer: int = SOCKET_BUFFER) -> None:
-        self.sock = open_udp(Endpoint(host, port), buffer)
+    def __init__(
+        self, host: str, port: int, buffer: int = SOCKET_BUFFER, *, only_v6: bool = False
+    ) -> None:
+        self.sock = open_udp(Endpoint(host, port), buffer, only_v6=only_v6)
         self._wildcard = self.sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104
         self._family = self.sock.family
         self._asked: tuple[bytes, Local] = (b"", None)

@@ -165,15 +165,16 @@ async def serve(
     on_notice: Callable[[e.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
-    """Start a rendezvous server on TCP and UDP `port` of the IPv4 address `host` (0: any free port).
+    """Start a rendezvous server on TCP and UDP `port` of the IP address `host` (0: any free port).
+
+    One server speaks one IP version, since its clients can only meet by the same one: ``::`` is every
+    IPv6 address and no IPv4 address.
 
     `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
     its clients need it as well. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
-    if ":" in host:
-        raise UsageError(f"{host!r} is no IPv4 address: the clients reach the server by IPv4 only")
     settings = _affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
     tcp, udp = _bind_both(host, port)
@@ -207,8 +208,10 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
         tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if tcp.family == socket.AF_INET6:
+                tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             tcp.bind((host, port))
-            return tcp, AnsweringSocket(host, tcp.getsockname()[1])
+            return tcp, AnsweringSocket(host, tcp.getsockname()[1], only_v6=True)
         except UsageError:
             tcp.close()
             if port or not attempts_left:  # a free TCP port may be taken for UDP: try another

@@ -21,7 +21,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import Endpoint, parse_host_port
+from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
 from nat_traversal.wire.ids import check_id, parse_server
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--host",
         type=checked(_address),
         default="0.0.0.0",  # noqa: S104
-        help="IP address to listen on (default: every IPv4 address)",
+        help="IP address to listen on (default: every IPv4 address; ::, every IPv6 address)",
     )
     parser.add_argument(
         "--port",
@@ -272,7 +272,11 @@ def _is_log_file(stream: TextIO | None) -> bool:
 
 
 def _address(text: str) -> str:
-    return Endpoint(text, 0).address
+    address = Endpoint(text, 0).address
+    problem = useless(address)
+    if problem:
+        raise UsageError(f"{address} is {problem}")
+    return address
 
 
 def _number(text: str, low: int, high: int) -> int:

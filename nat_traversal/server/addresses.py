@@ -22,7 +22,8 @@ _HIDDEN = (
 def is_usable(address: str) -> bool:
     """Whether a host can be there at all: not unspecified, multicast, broadcast or reserved."""
     known = ip_address(address)
-    return not (known.is_unspecified or known.is_multicast or known.is_reserved)
+    is_reserved = known.version == 4 and known.is_reserved  # of IPv6 that has ::1 in it
+    return not (known.is_unspecified or known.is_multicast or is_reserved)
 
 
 def is_private(address: str) -> bool:

@@ -117,6 +117,8 @@ def _load_seconds(value: Any) -> float:
 def _load_candidate(value: Any) -> m.Candidate:
     if not isinstance(value, dict):
         raise WireError("must be objects")
+    if "%" in str(value.get("address")):
+        raise WireError("must hold addresses: an interface means nothing to another host")
     kind, address = _text(16).load(value.get("kind")), _text(45).load(value.get("address"))
     port = _integer(1, 65_535).load(value.get("port"))
     try:

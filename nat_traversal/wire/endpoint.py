@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from nat_traversal.errors import UsageError
 
 MAX_PORT = 65535
-_HOST_NAME = r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z"
+_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_HOST_NAME = rf"(?=.{{1,253}}\.?\Z){_LABEL}(?:\.{_LABEL})*\.?\Z"
+"""RFC 1123 section 2.1, and underscores, which some networks have; a trailing dot is the DNS root's."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,9 +104,44 @@ def parse_host_port(
         port = _parse_port(port_text, text, wanted)
     if host is None:
         host = default_host
-    if not host or not _is_host(host):
+    host = _in_ascii(host or "")
+    if not _is_host(host):
+        if re.fullmatch(r"[\w.-]*[^\W\d][\w.-]*", host):
+            rule = "labels of 1 to 63 letters, digits and hyphens, 253 octets in all"
+            raise UsageError(f"{text!r}: {host!r} is no name, which has {rule}")
         raise UsageError(f"{text!r} has no usable host: write {wanted}")
+    problem = useless(host)
+    if problem:
+        raise UsageError(f"{text!r}: {host} is {problem}")
     return HostPort(host, port)
+
+
+def _in_ascii(host: str) -> str:
+    """A name in another script as DNS has it (RFC 3490); what has no such form stays, and is no host."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
+
+
+def useless(host: str) -> str:
+    """Why no program can be at an IP address; empty if it can, or `host` is a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if address.is_multicast:
+        return "a multicast address, but one host is meant"
+    if address == ipaddress.IPv4Address("255.255.255.255"):
+        return "the broadcast address, but one host is meant"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.is_link_local and address.scope_id is None:
+            return f"link-local: name its interface, as in [{host}%eth0]"
+        if address.scope_id is not None and not address.is_link_local:
+            return "not link-local, so it has no interface: leave out the % and what follows"
+    return ""
 
 
 def _parse_port(port_text: str, whole: str, wanted: str) -> int:

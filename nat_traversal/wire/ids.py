@@ -30,7 +30,4 @@ def check_id(text: str) -> str:
 
 def parse_server(text: str) -> HostPort:
     """A server as users write it: ``host`` or ``host:port``. Raises `UsageError`."""
-    server = parse_host_port(text, default_port=DEFAULT_PORT)
-    if ":" in server.host:
-        raise UsageError(f"{text!r} is an IPv6 address, but servers are reached by IPv4 only")
-    return server
+    return parse_host_port(text, default_port=DEFAULT_PORT)

@@ -115,7 +115,7 @@ class TestServerAddress:
             closed = unused()
 
             async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
-                assert (name.port, families) == (server.endpoint.port, (4,))
+                assert (name.port, families) == (server.endpoint.port, (4, 6))
                 return [closed, server.endpoint]
 
             monkeypatch.setattr(client_module, "resolve", resolve)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -380,10 +380,10 @@ class TestServe:
     ) -> None:
         real, taken = AnsweringSocket, [UsageError("taken")] * 3
 
-        def sometimes(host: str, port: int) -> object:
+        def sometimes(host: str, port: int, *, only_v6: bool) -> object:
             if taken:
                 raise taken.pop()
-            return real(host, port)
+            return real(host, port, only_v6=only_v6)
 
         monkeypatch.setattr(server_module, "AnsweringSocket", sometimes)
         async with await serve("127.0.0.1", 0) as server:
@@ -396,8 +396,20 @@ class TestServe:
                 await serve("127.0.0.1", server.endpoint.port)
         with pytest.raises(UsageError, match="no such address"):
             await serve("192.0.2.77", 0)
-        with pytest.raises(UsageError, match="by IPv4 only"):
-            await serve("::1", 0)
+        with pytest.raises(UsageError, match="no interface 'nowhere'"):
+            await serve("fe80::1%nowhere", 0)
+
+    @pytest.mark.parametrize("host", ["::1", "::"])
+    async def test_an_ipv6_server_introduces_hosts_over_ipv6(self, host: str) -> None:
+        async with await serve(host, 0) as server:
+            at = Endpoint("::1", server.endpoint.port)
+            async with (
+                await serve("0.0.0.0", at.port) if host == "::" else nullcontext(),
+                Host(at, "host_a", "host_b", listen="127.0.0.1") as a,
+                Host(at, "host_b", "host_a", listen="127.0.0.1") as b,
+            ):
+                for each in (a, b):
+                    assert (await each.connected()).remote.address == "::1"
 
     async def test_it_takes_no_more_connections_than_it_may_have_files(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -26,6 +26,7 @@ def member(host_id: str, address: str, via: str = "192.0.2.2") -> Member:
         ("10.0.0.1", True),
         ("127.0.0.1", True),
         ("2001:db8::1", True),
+        ("::1", True),
         ("0.0.0.0", False),
         ("::", False),
         ("224.0.0.1", False),

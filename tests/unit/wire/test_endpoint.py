@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.endpoint import Endpoint, HostPort, parse_host_port
+from nat_traversal.wire.endpoint import Endpoint, HostPort, parse_host_port, useless
 
 
 def test_address_is_canonical() -> None:
@@ -92,11 +92,11 @@ def test_lone_word_is_a_host_where_a_port_is_given(text: str, host: str, port: i
         ("::1", "'::1' has no port: write HOST:PORT"),
         (":53", "':53' has no usable host: write HOST:PORT"),
         ("[]:53", "'[]:53' has no usable host: write HOST:PORT"),
-        ("-x:53", "'-x:53' has no usable host: write HOST:PORT"),
+        ("-x:53", "'-x:53': '-x' is no name, which has labels of 1 to 63 letters, digits and hyphens, 253 octets in all"),
         ("a b:53", "'a b:53' has no usable host: write HOST:PORT"),
         ("192.0.2:53", "'192.0.2:53' has no usable host: write HOST:PORT"),
         ("192.0.2.300:53", "'192.0.2.300:53' has no usable host: write HOST:PORT"),
-        ("x" * 64 + ":53", f"'{'x' * 64}:53' has no usable host: write HOST:PORT"),
+        ("x" * 64 + ":53", f"'{'x' * 64}:53': '{'x' * 64}' is no name, which has labels of 1 to 63 letters, digits and hyphens, 253 octets in all"),
         *(
             (f"host:{port}", f"'host:{port}': the port must be a number from 1 to 65535: write HOST:PORT")
             for port in ("", "0", "65536", "-1", "1.5", "x", " 1", "1_0", "٣", "9" * 5000)
@@ -129,5 +129,6 @@ def test_any_text_parses_or_raises_usage_error(text: str) -> None:
 @given(st.ip_addresses(), st.integers(1, 65_535))
 @settings(deadline=None)
 def test_what_is_printed_can_be_typed(address: object, port: int) -> None:
+    assume(not useless(str(address)))
     typed = HostPort(str(address), port)
     assert parse_host_port(str(typed)) == typed
