@@ -159,9 +159,14 @@ class ClientSettings:
     """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
     batch: int = number(128, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
-    pending_halves: int = number(16, 1, 30_000)
-    """Later datagrams that may overtake a half before it is given up. Numbers wrap: a half that waited on
-    would one day meet a stranger."""
+    frame_size: int = number(1472, 300, 65_507)
+    """Octets of UDP payload in a frame; a longer datagram goes as several."""
+    reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)
+    """Octets of fragments that wait for the rest of their datagrams; the oldest datagram makes room."""
+    reassembly_within: float = seconds(2.0, 0.001)
+    """For all fragments of a datagram to come."""
+    early_frames: int = number(16, 0, 32)
+    """Frames kept that overtook the proof of their path; the oldest makes room."""
     socket_buffer: int = number(4 << 20, 2048, 1 << 30)
     """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
 

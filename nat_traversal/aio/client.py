@@ -18,12 +18,13 @@ from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.client.agent import Agent
+from nat_traversal.client.security import Security
 from nat_traversal.errors import NameUnresolvedError, WireError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
-from nat_traversal.wire.datagrams import Kind, decode, encode
+from nat_traversal.wire.datagrams import Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Registered, Serves
 
@@ -39,6 +40,8 @@ class ClientConfig:
     remote_id: str
     once: bool = False
     settings: ClientSettings = field(default_factory=ClientSettings)
+    security: Security | None = None
+    """Sealed, with nobody but the server to vouch for the peer, unless told otherwise."""
     families: tuple[int, ...] = (4, 6)
     """The IP versions by which the server is looked for."""
     serves: Serves = Serves.UNTOLD
@@ -53,6 +56,8 @@ class OpenSocket:
     generation: int
     sock: socket.socket
     path: DataPath | None = None
+    early: list[bytes] = field(default_factory=list)
+    """Frames that overtook the proof."""
 
 
 class Client(Driver):
@@ -75,6 +80,7 @@ class Client(Driver):
             config.remote_id,
             rng=rng or random.SystemRandom(),
             settings=config.settings,
+            security=config.security,
             once=config.once,
             serves=config.serves,
         )
@@ -125,6 +131,10 @@ class Client(Driver):
                 self._send(self.sockets[generation], encode(datagram), destination)
             case e.UsePath(generation):
                 self._use_path(self.sockets[generation], action)
+            case e.SendFrame(kind, plain, generation):
+                path = self.sockets[generation].path
+                assert path is not None, "frames come after UsePath"
+                path.send_frame(kind, plain)
             case e.Tell(notice):
                 self._on_notice(notice)
 
@@ -208,10 +218,8 @@ class Client(Driver):
                 continue
             self._arrived(opened, data, endpoint_of(source))
             if opened.path is not None:
-                if data[0] in (Kind.DATA, Kind.FRAGMENT):
-                    opened.path.arrived(
-                        (memoryview(data),)
-                    )  # it overtook the CONFIRM, and was the proof
+                opened.path.arrived(map(memoryview, opened.early))
+                opened.early.clear()
                 return
             if self.sockets.get(opened.generation) is not opened:
                 return
@@ -223,7 +231,11 @@ class Client(Driver):
             self._traffic.malformed.value += 1
             log.debug("dropped a datagram from %s: %s", source, error)
             return
-        self.feed(e.DatagramArrived(datagram, source, opened.generation))
+        if isinstance(datagram, Frame):
+            most = self._config.settings.early_frames
+            opened.early = [*opened.early, datagram.octets][-most:] if most else []
+        else:
+            self.feed(e.DatagramArrived(datagram, source, opened.generation))
 
     def _use_path(self, opened: OpenSocket, order: e.UsePath) -> None:
         opened.path = path = DataPath(
@@ -232,6 +244,8 @@ class Client(Driver):
             forwarder=self._forwarder,
             traffic=self._traffic,
             settings=self._config.settings,
+            clock=self._loop.time,
+            on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
             on_other=lambda data: self._arrived(opened, data, order.remote),
         )
         self._loop.remove_reader(opened.sock)

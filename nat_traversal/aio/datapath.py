@@ -1,4 +1,4 @@
-"""The fast part: datagrams of users' programs over an established path, drained in a loop.
+"""The fast part: datagrams of users' programs over an established path, sealed and drained in a loop.
 
 Asyncio's own `DatagramProtocol` costs an event loop turn and several objects a datagram; reading the
 socket until it is empty is several times faster (`make bench`).
@@ -9,29 +9,28 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from nat_traversal.aio.packet_io import PacketIO, PlainSocket, Slots
+from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, PlainSocket, Slots
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import UsePath
+from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import (
-    DATA_HEADER,
-    FLAG,
-    FLAG_LAST,
-    FRAGMENT_HEADER,
-    MAX_DATA_PAYLOAD,
-    Kind,
-    tag_of,
-)
+from nat_traversal.wire.datagrams import FRAMES, Kind
 
 log = logging.getLogger(__name__)
 
-HEADROOM = DATA_HEADER.size
-TAILROOM = 0
-"""Octets to leave free around a payload, so that the frame is made without a copy."""
-_LONGEST_FRAME = HEADROOM + MAX_DATA_PAYLOAD + TAILROOM
+_FLOW = struct.Struct("!BI")
+"""Service and direction, flow: sealed before the payload of a DATA."""
+_FRAGMENT = struct.Struct("!BIIBB")
+"""The same, then the datagram's number, the fragment's, and the last one's."""
+FROM_LISTENER = 0x01
+"""The direction: from the side that listens, or back. The other bits are the service's."""
+HEADROOM = _FLOW.size
+"""Octets to leave free before a payload, so that it is sealed where it lies."""
+_OUT = BATCH * 2048
 
 
 class Traffic:
@@ -48,8 +47,11 @@ class Traffic:
         self.unclaimed = counter(
             "unclaimed", "came for a flow or a direction that this side does not serve"
         )
-        self.malformed = counter("malformed", "broke the protocol, or bore a foreign tag")
-        self.incomplete = counter("incomplete", "one half came, the other did not")
+        self.malformed = counter("malformed", "broke the protocol")
+        self.stranger = counter("stranger", "bore the number of no path of ours")
+        self.replayed = counter("replayed", "came before, or too late")
+        self.not_authentic = counter("not-authentic", "the other side has not sealed it")
+        self.incomplete = counter("incomplete", "some fragments came, others did not")
 
 
 Delivery = tuple[int, bool, memoryview]
@@ -74,10 +76,14 @@ class Forwarder(Protocol):
 
 
 class DataPath:
-    """One established path. Takes over the reading of its socket."""
+    """One established path. Takes over the reading of its socket.
+
+    `on_frame` gets the authentic frames that are no program's, `on_other` datagrams that are no frames.
+    `clock` tells the time in seconds.
+    """
 
     headroom = HEADROOM
-    tailroom = TAILROOM
+    tailroom = 0
     """Octets of room that `send_frames` wants around each payload."""
 
     def __init__(
@@ -88,6 +94,8 @@ class DataPath:
         forwarder: Forwarder,
         traffic: Traffic,
         settings: ClientSettings,
+        clock: Callable[[], float],
+        on_frame: Callable[[Kind, bytes], None],
         on_other: Callable[[bytes], None],
         io: PacketIO | None = None,
     ) -> None:
@@ -98,14 +106,22 @@ class DataPath:
         self.order = order
         """What it was built from."""
         self._io = io or PlainSocket(sock, Slots(), self._failed)
-        self._tag = tag_of(order.token)
+        self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
         self._settings = settings
+        self._clock = clock
+        self._on_frame = on_frame
         self._on_other = on_other
         self._closed = False
-        self._next_fragment = 0
-        self._halves: dict[tuple[int, bool, bool], bytes] = {}
+        self._number = 0
+        self._reassembler = Reassembler(
+            most_octets=settings.reassembly_octets, patience=settings.reassembly_within
+        )
+        self._out = memoryview(bytearray(_OUT + LONGEST))
+        self._place = memoryview(bytearray(BATCH * LONGEST))
+        self.frame_size = settings.frame_size
+        """Octets of UDP payload that a frame may have."""
 
     @property
     def waiting_halves(self) -> int:
@@ -113,32 +129,44 @@ class DataPath:
         return len(self._halves)
 
     def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
-        """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` and `tailroom` around it.
+        """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` before it.
 
-        The room is written to. A datagram of more than `MAX_DATA_PAYLOAD` octets goes as two halves.
+        The room is written to. A datagram that is longer than a frame goes as several fragments.
         """
-        header = DATA_HEADER.pack(Kind.DATA, FLAG if from_listener else 0, self._tag, flow)
-        is_long = False
+        inner = _FLOW.pack(FROM_LISTENER if from_listener else 0, flow)
+        sealer, out = self._epochs.sealer, self._out
+        overhead = sealer.overhead(Kind.DATA)
+        most = self.frame_size - overhead
+        ready: list[memoryview] = []
+        at = 0
         for frame in frames:
-            frame[:HEADROOM] = header
-            is_long = is_long or len(frame) > _LONGEST_FRAME
-        if not is_long:
-            self._traffic.sent.value += self._io.send(frames)
-            return
-        for frame in frames:
-            if len(frame) <= _LONGEST_FRAME:
-                self._traffic.sent.value += self._io.send((frame,))
-            else:
-                self._send_halves(flow, from_listener, frame[HEADROOM : len(frame) - TAILROOM])
+            length = len(frame)
+            if length > most:
+                self._traffic.sent.value += self._io.send(ready)
+                ready, at = [], 0
+                self._send_fragments(flow, from_listener, frame[HEADROOM:])
+                continue
+            if at + length + overhead > _OUT:
+                self._traffic.sent.value += self._io.send(ready)
+                ready, at = [], 0
+            frame[:HEADROOM] = inner
+            end = sealer.seal_run(Kind.DATA, b"", frame, 0, length, 1, out, at)
+            ready.append(out[at:end])
+            at = end
+        self._traffic.sent.value += self._io.send(ready)
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
-        """Send one datagram that has no room around it."""
-        frame = bytes(HEADROOM) + bytes(payload) + bytes(TAILROOM)
-        self.send_frames(flow, from_listener, (memoryview(bytearray(frame)),))
+        """Send one datagram that has no room before it."""
+        frame = bytearray(HEADROOM) + payload
+        self.send_frames(flow, from_listener, (memoryview(frame),))
 
-    def transmit(self, frame: bytes) -> None:
-        """Send octets as they are: the agent's."""
-        self._io.send((frame,))
+    def send_frame(self, kind: Kind, plain: bytes) -> None:
+        """Seal and send what is no program's."""
+        self._io.send((self._epochs.sealer.seal(kind, plain),))
+
+    def transmit(self, data: bytes) -> None:
+        """Send octets as they are: of the handshake."""
+        self._io.send((data,))
 
     def readable(self) -> None:
         """Drain the socket."""
@@ -153,66 +181,78 @@ class DataPath:
             left -= max(1, len(batch.frames))
 
     def arrived(self, frames: Iterable[memoryview]) -> None:
-        """Frames: programs' go to the forwarder, everything else to the agent, all in order."""
+        """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
         batch: list[Delivery] = []
+        at = 0
+        now = self._clock()
         for frame in frames:
-            kind = frame[0] if frame else None
-            if kind == Kind.DATA and len(frame) >= HEADROOM:
-                _, flags, tag, flow = DATA_HEADER.unpack_from(frame)
-                if tag == self._tag:
-                    batch.append((flow, bool(flags & FLAG), frame[HEADROOM:]))
-                else:
-                    self._traffic.malformed.value += 1
-            elif kind == Kind.FRAGMENT:
-                batch += self._fragment_arrived(frame)
-            else:
-                self._deliver(batch)
-                batch = []
+            if not frame or frame[0] not in FRAMES:
                 self._on_other(bytes(frame))
-                if self._closed:
-                    return
+                continue
+            place = self._place[at:]
+            for kind, plain in self._epochs.open_run(frame, len(frame), place, now):
+                at += len(plain)
+                if kind == Kind.DATA and len(plain) >= HEADROOM:
+                    direction, flow = _FLOW.unpack_from(plain)
+                    batch.append((flow, bool(direction & FROM_LISTENER), plain[HEADROOM:]))
+                elif kind == Kind.FRAGMENT:
+                    batch += self._fragment_arrived(plain, now)
+                else:
+                    self._deliver(batch)
+                    batch = []
+                    self._on_frame(Kind(kind), bytes(plain))
+                    if self._closed:
+                        return
         self._deliver(batch)
+        self._count()
 
     def close(self) -> None:
         """The path has ended; its socket is closed by its owner."""
         self._closed = True
+        self._count()
 
     def _deliver(self, batch: list[Delivery]) -> None:
         if batch and not self._closed:
             self._traffic.received.value += len(batch)
             self._forwarder.deliver(batch)
 
-    def _send_halves(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        number = self._next_fragment = (self._next_fragment + 1) % 65_536
-        flags = FLAG if from_listener else 0
-        middle = len(payload) // 2
-        halves = [
-            FRAGMENT_HEADER.pack(Kind.FRAGMENT, flags | last, self._tag, flow, number) + bytes(half)
-            for last, half in ((0, payload[:middle]), (FLAG_LAST, payload[middle:]))
+    def _send_fragments(self, flow: int, from_listener: bool, payload: memoryview) -> None:
+        sealer = self._epochs.sealer
+        room = self.frame_size - sealer.overhead(Kind.FRAGMENT) - _FRAGMENT.size
+        pieces = cut(len(payload), max(room, -(-len(payload) // MOST_FRAGMENTS)))
+        self._number = (self._number + 1) % (1 << 32)
+        direction, last = FROM_LISTENER if from_listener else 0, len(pieces) - 1
+        frames = [
+            sealer.seal(
+                Kind.FRAGMENT,
+                _FRAGMENT.pack(direction, flow, self._number, index, last) + payload[start:end],
+            )
+            for index, (start, end) in enumerate(pieces)
         ]
-        if all(self._io.send((half,)) for half in halves):
+        if self._io.send(frames) == len(frames):
             self._traffic.sent.value += 1
 
-    def _fragment_arrived(self, data: memoryview) -> list[Delivery]:
-        if len(data) < FRAGMENT_HEADER.size:
+    def _fragment_arrived(self, plain: memoryview, now: float) -> list[Delivery]:
+        if len(plain) < _FRAGMENT.size:
             self._traffic.malformed.value += 1
             return []
-        _, flags, tag, flow, number = FRAGMENT_HEADER.unpack_from(data)
-        if tag != self._tag:
-            self._traffic.malformed.value += 1
+        direction, flow, number, index, last = _FRAGMENT.unpack_from(plain)
+        key, piece = (direction, flow, number), bytes(plain[_FRAGMENT.size :])
+        whole = self._reassembler.arrived(key, index, last, piece, now)
+        if whole is None:
             return []
-        from_listener, last = bool(flags & FLAG), bool(flags & FLAG_LAST)
-        half = bytes(data[FRAGMENT_HEADER.size :])
-        other = self._halves.pop((number, not last, from_listener), None)
-        if other is None:
-            self._halves[number, last, from_listener] = half
-            most = self._settings.pending_halves
-            for old in [key for key in self._halves if _apart(key[0], number) > most]:
-                del self._halves[old]
-                self._traffic.incomplete.value += 1
-            return []
-        whole = other + half if last else half + other
-        return [(flow, from_listener, memoryview(whole))]
+        return [(flow, bool(direction & FROM_LISTENER), memoryview(whole))]
+
+    def _count(self) -> None:
+        """Move what the frames' own counters have into the client's."""
+        frames, traffic = self._epochs.counters, self._traffic
+        traffic.malformed.value += frames.malformed
+        traffic.stranger.value += frames.stranger
+        traffic.replayed.value += frames.replayed
+        traffic.not_authentic.value += frames.not_authentic
+        frames.malformed = frames.stranger = frames.replayed = frames.not_authentic = 0
+        traffic.incomplete.value += self._reassembler.incomplete
+        self._reassembler.incomplete = 0
 
     def _failed(self, error: OSError) -> bool:
         """Count it. True for an ICMP answer to an earlier datagram, which took this one's turn."""
@@ -225,8 +265,3 @@ class DataPath:
         else:
             self._traffic.unsendable.value += 1
             self._forwarder.not_sent(error)
-
-
-def _apart(one: int, other: int) -> int:
-    """How far two 16-bit numbers are from each other, across the wrap."""
-    return min((one - other) % 65_536, (other - one) % 65_536)

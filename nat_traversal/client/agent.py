@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import random
 
+from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.peer import PathState, Peer
+from nat_traversal.client.security import Security, new_instance
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import PROTOCOL_VERSION, TOKEN_BYTES
+from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.ids import check_id
 
@@ -30,8 +32,9 @@ FINAL_REFUSALS = frozenset(
 class Agent:
     """One client. `once`: give up for good after the first failed attempt.
 
-    `rng` must be a `random.SystemRandom` outside tests: tokens come from it. Raises `UsageError`
-    for ids that the server would refuse.
+    `rng` must be a `random.SystemRandom` outside tests: keys come from it. `security` is sealed with
+    nobody but the server to vouch for the peer, unless told otherwise. Raises `UsageError` for ids that
+    the server would refuse.
 
     The protocol registers a host for one peer, so `peers` has one today. What comes from the server
     goes to that one, a datagram to the peer whose socket it came in by, a timer to its owner.
@@ -44,6 +47,7 @@ class Agent:
         *,
         rng: random.Random,
         settings: ClientSettings | None = None,
+        security: Security | None = None,
         once: bool = False,
         sockets: Sockets | None = None,
         serves: m.Serves = m.Serves.UNTOLD,
@@ -51,14 +55,17 @@ class Agent:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
         settings = settings or ClientSettings()
-        token = rng.randbytes(TOKEN_BYTES)
-        identity = Identity(check_id(host_id), check_id(peer_id), token, serves)
+        key = rng.randbytes(KEY_BYTES)
+        identity = Identity(check_id(host_id), check_id(peer_id), key, serves)
         self._once = once
         self._timers = Timers()
         self.link = ControlLink(identity, settings, self._timers, rng)
         peer = Peer(
             identity,
             settings,
+            security or Security.sealed(),
+            instance=new_instance(rng),
+            announce_key=AnnounceKey(identity.key),
             link=self.link,
             sockets=sockets or Sockets(),
             timers=self._timers,
@@ -109,6 +116,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.arrived(datagram, source, now)
+            case e.FrameOpened(kind, plain, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.frame_opened(kind, plain, now)
             case e.TimerFired():
                 return self._timers_fired(now)
             case e.ServiceChanged(up) if self.link.is_registered:

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import random
-
+from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import TRANSACTION_BYTES
-from nat_traversal.wire.datagrams import Announce, Announced
+from nat_traversal.wire.datagrams import MAX_ANNOUNCE, Announce, Announced, handle_of
 from nat_traversal.wire.endpoint import Endpoint
+
+KEPT_NUMBERS = 4
+"""The newest announces whose answer counts."""
+
+
+class AnnounceKey:
+    """The secret that the client registers with, 32 octets, and the numbers of all its announces."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.handle = handle_of(key)
+        self._number = 0
+
+    @property
+    def number(self) -> int:
+        """Of the last announce; 0 before the first."""
+        return self._number
+
+    def announce(self, generation: int) -> Announce:
+        """The next announce, of the socket `generation`."""
+        self._number = self._number % MAX_ANNOUNCE + 1
+        return signed(Announce(self.handle, self._number, generation), self.key)
+
+    def __repr__(self) -> str:
+        return f"AnnounceKey(handle={self.handle.hex()})"
 
 
 class Announcer:
-    """Announces `socket` from `announce` until `stop`, again at each `deadline`.
+    """Announces `socket` from `announce` until `stop`, again at each `deadline`."""
 
-    `token` is the secret that the client registered with.
-    """
-
-    def __init__(
-        self, token: bytes, socket: UdpSocket, settings: ClientSettings, rng: random.Random
-    ) -> None:
+    def __init__(self, key: AnnounceKey, socket: UdpSocket, settings: ClientSettings) -> None:
         self.deadline: float | None = None
-        self._token = token
+        self._key = key
         self._socket = socket
         self._settings = settings
-        self._rng = rng
-        self._transactions: list[bytes] = []
+        self._numbers: list[int] = []
         self._pause = settings.announce_first
         self._silent_since: float | None = None
         self.mapped: Endpoint | None = None
@@ -34,20 +51,19 @@ class Announcer:
 
     def announce(self, now: float) -> list[e.Action]:
         """The next announce. Until it is answered, the next follows after a doubled pause."""
-        transaction = self._rng.randbytes(TRANSACTION_BYTES)
-        self._transactions = [*self._transactions[-3:], transaction]
+        announce = self._key.announce(self._socket.generation)
+        self._numbers = [*self._numbers[1 - KEPT_NUMBERS :], announce.number]
         self.deadline = now + self._pause
         self._pause = min(self._settings.announce_most, 2 * self._pause)
         if self._silent_since is None:
             self._silent_since = now
-        announce = Announce(self._token, transaction, self._socket.generation)
         return [self._socket.send(announce, None)]
 
     def answered(self, answer: Announced, now: float) -> list[e.Action]:
-        """An answer came: to one of the last announces, or it is ignored."""
-        if answer.transaction not in self._transactions:
+        """An answer came: an authentic one to one of the last announces, or it is ignored."""
+        if answer.number not in self._numbers or not is_signed(answer, self._key.key):
             return []
-        self._transactions.remove(answer.transaction)
+        self._numbers.remove(answer.number)
         if self.deadline is not None:  # the order to start may have overtaken the answer
             self._silent_since = None
             self._pause = self._settings.announce_first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from nat_traversal.machine import events as e
@@ -13,6 +13,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.offers import Offer
 
 
 class LinkState(Enum):
@@ -51,11 +52,12 @@ TABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity that registers. `token` is secret: 16 random octets, chosen once a process."""
+    """The identity that registers."""
 
     id: str
     peer: str
-    token: bytes
+    key: bytes = field(repr=False)
+    """Secret: 32 random octets, chosen once a process."""
     serves: m.Serves = m.Serves.UNTOLD
 
 
@@ -99,8 +101,9 @@ class ControlLink:
         if self.state is _S.CONNECTING:
             self._timers.set("answer", now + self._settings.answer_within)
 
-    def opened(self, generation: int, now: float) -> list[e.Action]:
-        """The TCP connection stands: register, with the socket `generation` (0: none wanted)."""
+    def opened(self, generation: int, offer: Offer, number: int, now: float) -> list[e.Action]:
+        """The TCP connection stands: register, with the socket `generation` (0: none wanted).
+        `number` is that of the last announce."""
         self._machine.fire(_T.OPENED)
         self._timers.set("answer", now + self._settings.answer_within)
         identity = self._identity
@@ -109,8 +112,10 @@ class ControlLink:
             versions=(PROTOCOL_VERSION,),
             id=identity.id,
             peer=identity.peer,
-            token=identity.token,
+            key=identity.key,
+            number=number,
             generation=generation,
+            offer=offer,
             serves=identity.serves,
             via=self.via,
         )

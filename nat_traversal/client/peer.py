@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar
 
-from nat_traversal.client.announcer import Announcer
+from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.security import KeyPair, RoundKeys, Security
+from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Path
-from nat_traversal.paths.methods.method import Method, Output, Proven
+from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import datagrams
+from nat_traversal.wire import KEY_BYTES, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import CONNECTION_BYTES, PROGRAMS, Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.offers import Offer
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +83,8 @@ class _Announcing:
     socket: UdpSocket
     announcer: Announcer
     method: Method
+    pair: KeyPair | None
+    """The ephemeral keys of this socket, for one round; none without encryption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,9 @@ class _Punching:
     announcer: Announcer
     method: Method
     round: m.StartRound
+    keys: RoundKeys
+    connection: bytes
+    """The peer's frames will bear it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,7 @@ class _Established:
     announcer: Announcer
     method: Method
     round: m.StartRound
+    keys: RoundKeys
     path: Path
 
 
@@ -117,7 +128,10 @@ class Peer:
         self,
         identity: Identity,
         settings: ClientSettings,
+        security: Security,
         *,
+        instance: bytes,
+        announce_key: AnnounceKey,
         link: ControlLink,
         sockets: Sockets,
         timers: Timers,
@@ -126,6 +140,10 @@ class Peer:
     ) -> None:
         self._identity = identity
         self._settings = settings
+        self._security = security
+        self._instance = instance
+        self._announce_key = announce_key
+        self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._link = link
         self._sockets = sockets
         self._timers = timers
@@ -153,15 +171,16 @@ class Peer:
     def link_opened(self, now: float) -> list[e.Action]:
         """The connection stands: register, with a fresh socket unless there is a path."""
         if isinstance(self._phase, _Established):
-            return self._link.opened(0, now)
+            return self._link.opened(0, self._offer(None), self._announce_key.number, now)
         actions, fresh = self._open_socket()
-        actions += self._link.opened(fresh.socket.generation, now)
+        generation, offer = fresh.socket.generation, self._offer(fresh.pair)
+        actions += self._link.opened(generation, offer, self._announce_key.number, now)
         return actions + fresh.announcer.announce(now)
 
     def link_accepted(self, now: float) -> list[e.Action]:
         """The server has answered the registration."""
         if self.state is _S.IDLE:  # the path was lost while the answer was on its way
-            return self._offer(now)
+            return self._ask_again(now)
         return []
 
     def link_lost(self) -> list[e.Action]:
@@ -186,6 +205,8 @@ class Peer:
             case m.Failed(attempt, code, text):
                 if isinstance(phase, _Punching | _Established) and phase.round.attempt != attempt:
                     return []  # of an attempt that has been replaced
+                if isinstance(phase, _Idle):
+                    return []  # of the attempt that this side has declined
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
         return []
@@ -199,16 +220,22 @@ class Peer:
             return []
         if isinstance(datagram, datagrams.Announced):
             return self._announced(phase.announcer, datagram, now)
-        actions = self._carry(phase.method.arrived(datagram, source, now), now)
-        if isinstance(datagram, datagrams.Ping | datagrams.Pong | datagrams.Bye):
-            actions += self._path_datagram(datagram, source, now)
-        return actions
+        return self._carry(phase.method.arrived(datagram, source, now), now)
+
+    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[e.Action]:
+        """An authentic frame came on this peer's path, which is none of a program's."""
+        phase = self._phase
+        if not isinstance(phase, _Established):
+            return []
+        if kind is Kind.BYE:
+            return self._path_lost("the other side closed it", now)
+        return phase.path.arrived(kind, plain, now)
 
     def timer_fired(self, name: str, now: float) -> list[e.Action]:
         """One of this peer's timers is due."""
         phase = self._phase
         if name == "retry":
-            return self._offer(now)
+            return self._ask_again(now)
         if name == "missing":
             missing = e.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [e.Tell(missing)]
@@ -259,7 +286,7 @@ class Peer:
             if isinstance(self._phase, _Established):
                 self._phase.path.doubt(now)
             elif self.state is _S.PUNCHING:
-                actions += self._offer(now)
+                actions += self._ask_again(now)
         return actions
 
     def _fresh_socket_ordered(self, generation: int, now: float) -> list[e.Action]:
@@ -270,7 +297,8 @@ class Peer:
         if isinstance(phase, _Established):
             # Only this side has proof: the peer has sent nothing that only an established peer
             # sends, and has not left either. Then the order means the next round.
-            goes_on = not (phase.method.peer_has_proof or phase.path.is_doubted)
+            path = phase.path
+            goes_on = not (phase.method.peer_has_proof or path.was_heard or path.is_doubted)
             lost = (
                 e.PathLost("the other side had no proof of it", attempt_goes_on=True)
                 if goes_on
@@ -280,14 +308,20 @@ class Peer:
             if self._once and not goes_on:
                 return actions + self.close()
         opened, fresh = self._open_socket(generation)
-        return actions + opened + fresh.announcer.announce(now)
+        told = e.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
+        return [*actions, *opened, told, *fresh.announcer.announce(now)]
 
-    def _offer(self, now: float) -> list[e.Action]:
+    def _offer(self, pair: KeyPair | None) -> Offer:
+        """What this side brings to the round of the socket with these keys."""
+        return self._security.offer(self._instance, _public(pair))
+
+    def _ask_again(self, now: float) -> list[e.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
         if not self._link.is_registered:
             return self._give_up()
         actions, fresh = self._open_socket()
-        actions.append(e.SendMessage(m.Retry(fresh.socket.generation)))
+        retry = m.Retry(fresh.socket.generation, _public(fresh.pair))
+        actions.append(e.SendMessage(retry))
         return actions + fresh.announcer.announce(now)
 
     def _announced(
@@ -310,8 +344,10 @@ class Peer:
         """A fresh socket in the place of the old one, to be announced."""
         dropped = self._drop_socket()
         socket = self._sockets.next(at_least)
-        announcer = Announcer(self._identity.token, socket, self._settings, self._rng)
-        fresh = _Announcing(socket, announcer, OrderedHello(socket, self._settings))
+        announcer = Announcer(self._announce_key, socket, self._settings)
+        make_key = self._security.make_key
+        pair = None if make_key is None else make_key(self._rng)
+        fresh = _Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
         self._enter(_T.OPEN, fresh)
         return [*dropped, socket.open()], fresh
 
@@ -331,9 +367,34 @@ class Peer:
         phase = self._phase
         if not isinstance(phase, _Announcing):
             return []
+        refusal, keys = self._round_keys(start, phase.pair)
+        if keys is None:
+            declined = e.SendMessage(m.Decline(start.attempt))
+            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, refusal, now)]
         phase.announcer.stop()
-        self._enter(_T.START, _Punching(phase.socket, phase.announcer, phase.method, start))
-        return self._carry(phase.method.start(start, now), now)
+        connection = self._rng.randbytes(CONNECTION_BYTES)
+        punching = _Punching(phase.socket, phase.announcer, phase.method, start, keys, connection)
+        self._enter(_T.START, punching)
+        handshake_keys = HandshakeKeys(
+            keys.path.sending.handshake,
+            keys.path.receiving.handshake,
+            self._nonce_secret,
+            connection,
+        )
+        return self._carry(phase.method.start(start, handshake_keys, now), now)
+
+    def _round_keys(
+        self, start: m.StartRound, pair: KeyPair | None
+    ) -> tuple[str, RoundKeys | None]:
+        """The keys of a round, or in one line why there can be none with what the peer offers."""
+        refusal = self._security.refusal(self.id, start.peer)
+        if refusal is not None:
+            return refusal, None
+        try:
+            ids = (self._identity.id, self.id)
+            return "", self._security.keys(ids, start, self._offer(pair), pair)
+        except KeyRefusedError as error:
+            return str(error), None
 
     def _carry(self, outputs: list[Output], now: float) -> list[e.Action]:
         """What the method wants done, with what follows from its proof in the place of the proof."""
@@ -346,20 +407,41 @@ class Peer:
         phase = self._phase
         if not isinstance(phase, _Punching):
             return []
-        start, method = phase.round, phase.method
+        start, method, keys = phase.round, phase.method, phase.keys
+        epochs = Epochs(
+            keys.suite,
+            keys.path,
+            is_initiator=keys.is_initiator,
+            ours=phase.connection,
+            theirs=pair.connection,
+            rng=self._rng,
+            generate=self._security.make_key,
+            now=now,
+            unsealed_kinds=PROGRAMS,
+        )
         path = Path(pair, self._settings, self._rng, now)
-        self._enter(_T.PROVEN, _Established(phase.socket, phase.announcer, method, start, path))
+        self._enter(
+            _T.PROVEN, _Established(phase.socket, phase.announcer, method, start, keys, path)
+        )
         self._retry.reset()
         actions: list[e.Action] = []
         if self._link.is_registered:
             actions.append(e.SendMessage(m.Established(start.attempt, start.round)))
         told = e.PathEstablished(
-            start.attempt, start.round, method.name, pair.remote, pair.socket.generation
+            start.attempt,
+            start.round,
+            method.name,
+            pair.remote,
+            pair.socket.generation,
+            self._security.vouched(self.id),
         )
-        return [*actions, pair.use(), e.Tell(told)]
+        return [*actions, pair.use(epochs), e.Tell(told)]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
         actions: list[e.Action] = []
+        phase = self._phase
+        if isinstance(phase, _Punching) and phase.method.forged:
+            text = f"whoever answers as {self.id} does not have its key"
         if self.state is _S.ESTABLISHED:
             actions.append(e.Tell(e.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
@@ -371,21 +453,6 @@ class Peer:
 
     # The path
 
-    def _path_datagram(
-        self,
-        datagram: datagrams.Ping | datagrams.Pong | datagrams.Bye,
-        source: Endpoint,
-        now: float,
-    ) -> list[e.Action]:
-        if not isinstance(self._phase, _Established):
-            return []
-        path = self._phase.path
-        if not isinstance(datagram, datagrams.Bye):
-            return path.arrived(datagram, source, now)
-        if path.is_farewell(datagram, source):
-            return self._path_lost("the other side closed it", now)
-        return []
-
     def _path_due(self, path: Path, now: float) -> list[e.Action]:
         if path.has_ended(now):
             return self._path_lost("the other side has stopped answering", now)
@@ -396,8 +463,13 @@ class Peer:
         lost: list[e.Action] = [e.Tell(e.PathLost(reason))]
         if self._once:
             return lost + self.close()
-        return lost + self._link.doubt(now) + self._offer(now)
+        return lost + self._link.doubt(now) + self._ask_again(now)
 
     def _enter(self, trigger: PathTrigger, phase: _Phase) -> None:
         self._machine.fire(trigger)
         self._phase = phase
+
+
+def _public(pair: KeyPair | None) -> bytes:
+    """The half that travels; nothing without encryption."""
+    return b"" if pair is None else pair.public

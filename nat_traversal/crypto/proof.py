@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
+from typing import TypeVar
 
+from nat_traversal.wire import datagrams
+from nat_traversal.wire.datagrams import MAC_BYTES as MAC_OCTETS
+from nat_traversal.wire.datagrams import NONCE_BYTES as NONCE_OCTETS
 from nat_traversal.wire.endpoint import Endpoint
 
-MAC_OCTETS = 16
-NONCE_OCTETS = 8
+S = TypeVar("S", bound=datagrams.Signed)
 
 
 def mac(key: bytes, message: bytes) -> bytes:
@@ -18,6 +22,16 @@ def mac(key: bytes, message: bytes) -> bytes:
 def is_mac(key: bytes, message: bytes, claimed: bytes) -> bool:
     """Whether `claimed` is that MAC; takes the same time whatever it is."""
     return hmac.compare_digest(mac(key, message), claimed)
+
+
+def signed(datagram: S, key: bytes) -> S:
+    """The same datagram with its MAC under `key`."""
+    return replace(datagram, mac=mac(key, datagrams.signed_part(datagram)))
+
+
+def is_signed(datagram: datagrams.Signed, key: bytes) -> bool:
+    """Whether the datagram bears its MAC under `key`."""
+    return is_mac(key, datagrams.signed_part(datagram), datagram.mac)
 
 
 def nonce(secret: bytes, token: bytes, remote: Endpoint) -> bytes:

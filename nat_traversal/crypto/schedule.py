@@ -10,47 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from nat_traversal.crypto.noise import SymmetricState
+from nat_traversal.wire.offers import Offer, Suite
 
 NAME = b"nat-traversal 2: ee [es se ss] [psk], X25519, SHA-256, all before the first message"
 """Names the construction, so that no other protocol derives the same keys."""
 
 
-class Suite(StrEnum):
-    """How frames are sealed."""
-
-    AES_256_GCM = "aes-256-gcm"
-    CHACHA20_POLY1305 = "chacha20-poly1305"
-    NONE = "plaintext"
-    """Not at all; both sides must ask for it (`--plaintext`)."""
-
-
-class Trust(StrEnum):
-    """The warrant for the peer's identity. It comes from local configuration alone, and nothing lowers it."""
-
-    SERVER = "server"
-    """Nobody but the server: sealed against those who only listen."""
-    SHARED_KEY = "shared-key"
-    IDENTITY = "identity"
-    BOTH = "identity+shared-key"
-
-
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One host's part of a round. All of it is public."""
+    """One host of a round: its id, and what it brings."""
 
     id: str
-    instance: bytes
-    """16 random octets: the process."""
-    ephemeral: bytes
-    """32 octets: the public half for this socket. Empty without encryption."""
-    identity: bytes
-    """32 octets, or none."""
-    trust: Trust
-    suites: tuple[Suite, ...]
-    """Offered, the preferred one first."""
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +48,14 @@ class Transcript:
             self.suite.encode(),
         ]
         for party in (self.initiator, self.responder):
+            offer = party.offer
             values += [
                 party.id.encode(),
-                party.instance,
-                party.ephemeral,
-                party.identity,
-                party.trust.encode(),
-                *(suite.encode() for suite in party.suites),
+                offer.instance,
+                offer.public,
+                offer.identity,
+                offer.trust.encode(),
+                *(suite.encode() for suite in offer.suites),
                 b"",
             ]
         return b"".join(len(value).to_bytes(2, "big") + value for value in values)
@@ -108,10 +82,11 @@ class PathKeys:
     """The same on both sides, and public; binds an epoch to the round."""
 
 
-def choose(initiator: Iterable[Suite], responder: Iterable[Suite]) -> Suite | None:
-    """The first suite of the initiator that the responder offers as well; None if there is none."""
+def choose(initiator: Iterable[str], responder: Iterable[str]) -> Suite | None:
+    """The first suite of the initiator that the responder offers as well; None if there is none.
+    One of the two is this host, which offers only what it knows."""
     theirs = set(responder)
-    return next((suite for suite in initiator if suite in theirs), None)
+    return next((Suite(suite) for suite in initiator if suite in theirs), None)
 
 
 def derive(

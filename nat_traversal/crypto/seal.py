@@ -12,7 +12,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from nat_traversal.crypto.schedule import Suite
+from nat_traversal.wire.offers import Suite
 
 Octets = bytes | bytearray | memoryview
 IntoPlace = Callable[[Octets, Octets, Octets, memoryview], object]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import (
     Candidate,
@@ -86,6 +87,15 @@ class DatagramArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameOpened:
+    """Client: an authentic frame came on the path of a socket, and is none of a program's."""
+
+    kind: Kind
+    plain: bytes = field(repr=False)
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The machine's deadline is due (or close to it: firing early does no harm)."""
 
@@ -109,6 +119,7 @@ Event = (
     | ControlBroken
     | ControlGarbled
     | DatagramArrived
+    | FrameOpened
     | TimerFired
     | ServiceChanged
     | StopRequested
@@ -170,8 +181,17 @@ class UsePath:
 
     generation: int
     remote: Endpoint
-    token: bytes = field(repr=False)
-    """Secret: DATA and FRAGMENT bear its first octets."""
+    epochs: Epochs = field(repr=False)
+    """Seals and opens its frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Client: seal `plain` into a frame, and send it on the path of that socket."""
+
+    kind: Kind
+    plain: bytes = field(repr=False)
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +202,15 @@ class Tell:
 
 
 Action = (
-    OpenControl | CloseControl | SendMessage | OpenUdp | CloseUdp | SendDatagram | UsePath | Tell
+    OpenControl
+    | CloseControl
+    | SendMessage
+    | OpenUdp
+    | CloseUdp
+    | SendDatagram
+    | UsePath
+    | SendFrame
+    | Tell
 )
 
 
@@ -309,6 +337,8 @@ class PathEstablished:
     """The rung of the ladder that worked."""
     remote: Endpoint
     generation: int
+    vouched: str
+    """Who vouches for the peer, in words."""
 
 
 @dataclass(frozen=True, slots=True)

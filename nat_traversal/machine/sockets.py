@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import events as e
 from nat_traversal.wire.control import MAX_COUNTER
-from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -41,18 +42,18 @@ class Sockets:
 
 @dataclass(frozen=True, slots=True)
 class NominatedPair:
-    """Where a path runs (RFC 8445 calls it the selected pair), and what protects it."""
+    """Where a path runs (RFC 8445 calls it the selected pair)."""
 
     socket: UdpSocket
     remote: Endpoint
     """Where the peer hears `socket` and is heard from."""
-    token: bytes
-    """Known to the two hosts and the server only: 16 octets."""
+    connection: bytes
+    """Frames to the peer bear it: 4 octets."""
 
-    def send(self, datagram: Datagram) -> e.Action:
-        """Send to the peer."""
-        return self.socket.send(datagram, self.remote)
-
-    def use(self) -> e.Action:
+    def use(self, epochs: Epochs) -> e.Action:
         """Let users' datagrams go this way."""
-        return e.UsePath(self.socket.generation, self.remote, self.token)
+        return e.UsePath(self.socket.generation, self.remote, epochs)
+
+    def send(self, kind: Kind, plain: bytes = b"") -> e.Action:
+        """Send the peer a frame."""
+        return e.SendFrame(kind, plain, self.socket.generation)

@@ -8,8 +8,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
-from nat_traversal.wire.datagrams import Bye, Ping, Pong
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.datagrams import Kind
 
 
 class Path:
@@ -26,6 +25,8 @@ class Path:
         """The newest pings, and when they were sent."""
         self._round_trip = 0.0
         self._consent_until = now + settings.consent
+        self.was_heard = False
+        """The peer has sent a frame on this path: it has proof as well."""
         self.is_doubted = False
         """The server says that the peer left, and it has not shown itself since."""
         self._ping_at = now + self._pause()
@@ -68,30 +69,26 @@ class Path:
         self._ping_at = now + (settings.doubt_interval if self.is_doubted else settings.ping_repeat)
         if self._unanswered_since is None:
             self._unanswered_since = now
-        return [self._pair.send(Ping(self._pair.token, transaction))]
+        return [self._pair.send(Kind.PING, transaction)]
 
-    def arrived(self, datagram: Ping | Pong, source: Endpoint, now: float) -> list[e.Action]:
-        """A ping is answered, a pong that answers one of the last pings renews consent."""
-        pair = self._pair
-        if datagram.token != pair.token or source != pair.remote:
-            return []
-        if isinstance(datagram, Ping):
-            return [pair.send(Pong(pair.token, datagram.transaction))]
-        if datagram.transaction in self._asked:
-            self._round_trip = now - self._asked.pop(datagram.transaction)
+    def arrived(self, kind: Kind, plain: bytes, now: float) -> list[e.Action]:
+        """An authentic frame of the peer. A ping is answered, a pong that answers one of the last pings
+        renews consent."""
+        self.was_heard = True
+        transaction = plain[:TRANSACTION_BYTES]
+        if kind is Kind.PING and len(transaction) == TRANSACTION_BYTES:
+            return [self._pair.send(Kind.PONG, transaction)]
+        if kind is Kind.PONG and transaction in self._asked:
+            self._round_trip = now - self._asked.pop(transaction)
             self.is_doubted = self._silence_told = False
             self._unanswered_since = None
             self._consent_until = now + self._settings.consent
             self._ping_at = now + self._pause()
         return []
 
-    def is_farewell(self, datagram: Bye, source: Endpoint) -> bool:
-        """Whether the peer has closed this path."""
-        return source == self._pair.remote and datagram.token == self._pair.token
-
     def farewell(self) -> list[e.Action]:
         """Tell the peer that this side closes the path."""
-        return [self._pair.send(Bye(self._pair.token))]
+        return [self._pair.send(Kind.BYE)]
 
     def _pause(self) -> float:
         """Jittered by a fifth (RFC 7675 section 5.1)."""

@@ -137,7 +137,7 @@ class Connections:
         """`host` wants the id that `gone` had. If both are one process, what it announced counts."""
         assert host.registration is not None
         assert gone.registration is not None
-        if gone.registration.register.token == host.registration.register.token:
+        if gone.registration.register.key == host.registration.register.key:
             host.registration = replace(host.registration, before=gone.member)
         return self.claim(host.registration.holder)
 

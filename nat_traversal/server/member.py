@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate
+from nat_traversal.wire.offers import Offer
 
 
 class SocketState(Enum):
@@ -28,6 +29,12 @@ class Member:
     """The newest socket; 0: the host is connected already and wants no attempt."""
     round_trip: float
     """Seconds from the last order to the answer that it has been obeyed."""
+    offer: Offer
+    """What it brings to a round; its ephemeral key is that of the socket `told`."""
+    number: int
+    """Of the newest announce that counted."""
+    told: int = field(init=False)
+    """The newest socket of which the host has spoken over TCP, where nobody can replay it."""
     socket: SocketState = field(init=False)
     established: bool = field(init=False)
     """The host has a path, as far as it has told."""
@@ -40,6 +47,7 @@ class Member:
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0
+        self.told = self.generation
         self.socket = SocketState.USED if self.established else SocketState.AWAITED
 
     @property
@@ -47,10 +55,19 @@ class Member:
         """The candidates' addresses and ports."""
         return tuple(candidate.endpoint for candidate in self.candidates)
 
-    def announced(self, generation: int, seen: Candidate) -> bool:
-        """An announce came. False if it is a late one of an older socket, and changes nothing."""
+    @property
+    def is_ready(self) -> bool:
+        """Its newest socket was seen, its key is known, and no round has used it."""
+        return self.socket is SocketState.FRESH and self.told == self.generation
+
+    def announced(self, number: int, generation: int, seen: Candidate) -> bool:
+        """An authentic announce came. False if it changes nothing: a replay, one of an older socket, or of one
+        that the host has not spoken of."""
         if generation < self.generation or self.generation == 0:
             return False
+        if number <= self.number or generation > self.told + 1:
+            return False
+        self.number = number
         if generation > self.generation:
             self.candidates = ()
         if generation > self.generation or self.socket is SocketState.AWAITED:
@@ -62,8 +79,17 @@ class Member:
     def inherit(self, before: Member) -> None:
         """The same process on its connection before: the announce of the socket that it registers
         with now may have been faster than this registration, and is not repeated soon."""
+        self.number = max(self.number, before.number)
         if before.candidates and before.generation == self.generation != 0:
             self.candidates, self.socket = before.candidates, SocketState.FRESH
+
+    def opened(self, generation: int, public: bytes) -> None:
+        """The host says that its socket `generation` is open, with that ephemeral key. Perhaps it has
+        been announced already."""
+        self.offer = replace(self.offer, public=public)
+        self.told = generation
+        if generation > self.generation:
+            self.expect(generation)
 
     def expect(self, generation: int) -> None:
         """The host has no path, and announces the socket `generation`: perhaps it already has."""

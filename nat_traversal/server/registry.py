@@ -1,4 +1,4 @@
-"""The connections to this server, and the ids and tokens registered on them."""
+"""The connections to this server, and the ids and handles registered on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nat_traversal.server.rate import Allowance
 from nat_traversal.server.session import Session
 from nat_traversal.server.store import Holder
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce
+from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -45,12 +45,12 @@ class Host:
 
 
 class Registry:
-    """The tables of hosts: by connection all of them, by id and by token those that have their id."""
+    """The tables of hosts: by connection all of them, by id and by handle those that have their id."""
 
     def __init__(self) -> None:
         self._hosts: dict[e.ConnectionId, Host] = {}
         self._by_id: dict[str, Host] = {}
-        self._by_token: dict[bytes, Host] = {}
+        self._by_handle: dict[bytes, Host] = {}
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -75,9 +75,9 @@ class Registry:
         """The host that has this id."""
         return self._by_id.get(host_id)
 
-    def with_token(self, token: bytes) -> Host | None:
-        """The host that registered last with this token, and has its id."""
-        return self._by_token.get(token)
+    def with_handle(self, handle: bytes) -> Host | None:
+        """The host that registered last with the key of this handle, and has its id."""
+        return self._by_handle.get(handle)
 
     def oldest_unregistered(self) -> Host | None:
         """Of the connections on which no REGISTER has come, the one that came first."""
@@ -87,7 +87,7 @@ class Registry:
         """The id is the host's from now on."""
         host.member = member
         self._by_id[member.id] = host
-        self._by_token[registration.register.token] = host
+        self._by_handle[handle_of(registration.register.key)] = host
 
     def remove(self, host: Host) -> None:
         """A connection has gone, and what was registered on it."""
@@ -95,9 +95,9 @@ class Registry:
         if host.registration is None or host.member is None:
             return
         del self._by_id[host.member.id]
-        token = host.registration.register.token
-        if self._by_token.get(token) is host:
-            del self._by_token[token]
+        handle = handle_of(host.registration.register.key)
+        if self._by_handle.get(handle) is host:
+            del self._by_handle[handle]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class EarlyAnnounce:
 
 
 class EarlyAnnounces:
-    """The newest announce of each unknown token: at most `most`, each for `within` seconds."""
+    """The newest announce of each unknown handle: at most `most`, each for `within` seconds."""
 
     def __init__(self, most: int, within: float) -> None:
         self._most = most
@@ -122,12 +122,12 @@ class EarlyAnnounces:
 
     def keep(self, early: EarlyAnnounce, now: float) -> None:
         """Keep one; the oldest makes room."""
-        self._kept.pop(early.announce.token, None)
-        self._kept[early.announce.token] = (early, now + self._within)
+        self._kept.pop(early.announce.handle, None)
+        self._kept[early.announce.handle] = (early, now + self._within)
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
 
-    def take(self, token: bytes, now: float) -> EarlyAnnounce | None:
-        """Take out what came with this token, unless it is too old."""
-        early, until = self._kept.pop(token, (None, 0.0))
+    def take(self, handle: bytes, now: float) -> EarlyAnnounce | None:
+        """Take out what came with this handle, unless it is too old."""
+        early, until = self._kept.pop(handle, (None, 0.0))
         return early if until >= now else None

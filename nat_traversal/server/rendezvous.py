@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 
+from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
@@ -34,7 +35,7 @@ from nat_traversal.server.store import (
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced
+from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,10 @@ class Rendezvous:
         self.counters = counters or Counters()
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._unknown_announces = self.counters.counter(
-            "announces-unknown", "an announce with a token that nobody has registered"
+            "announces-unknown", "an announce with a handle that nobody has registered"
+        )
+        self._forged_announces = self.counters.counter(
+            "announces-forged", "an announce that the holder of its key has not made"
         )
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
@@ -95,6 +99,8 @@ class Rendezvous:
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
                 return []
+            case e.FrameOpened():
+                return []  # frames are between the hosts
             case e.TimerFired():
                 return self._timer_fired(now)
             case e.ControlReached():  # a client's
@@ -165,8 +171,11 @@ class Rendezvous:
                 return [e.SendMessage(message, peer.connection)]
             case _ if host.session is not None and host.member is not None:
                 return [*host.session.message_arrived(host.member, message, now)]
-            case m.Retry(generation) if host.member is not None:
+            case m.Retry(generation, public) if host.member is not None:
+                host.member.opened(generation, public)
                 host.member.expect(generation)
+            case m.SocketOpened(generation, public) if host.member is not None:
+                host.member.opened(generation, public)
             case _:
                 log.debug("ignored from connection %d: %r", host.connection, message)
         return []
@@ -219,7 +228,7 @@ class Rendezvous:
             return self._connections.refuse_id(host)
         assert rival.registration is not None
         assert host.registration is not None
-        if rival.registration.register.token != host.registration.register.token:
+        if rival.registration.register.key != host.registration.register.key:
             return [*self._connections.challenges.contend(host.connection, rival.connection, now)]
         # The same process again: its old connection is dead, whatever TCP thinks.
         return [
@@ -240,6 +249,8 @@ class Rendezvous:
             host.connection,
             register.generation,
             self._settings.longest_round_trip,
+            register.offer,
+            register.number,
             via=register.via,
         )
         if registration.before is not None:
@@ -275,26 +286,31 @@ class Rendezvous:
             host.session = other.session = session
             actions += [_present(host, other), _present(other, host)]
             actions += session.begin(now)
-        early = self._early.take(host.registration.register.token, now)
+        early = self._early.take(handle_of(host.registration.register.key), now)
         return [*actions, *(self._announce_arrived(early, now) if early else ())]
 
     # Announces
 
     def _announce_arrived(self, arrived: EarlyAnnounce, now: float) -> list[ServerAction]:
         announce, source = arrived.announce, arrived.source
-        host = self._registry.with_token(announce.token)
-        if host is None or host.member is None:
+        host = self._registry.with_handle(announce.handle)
+        if host is None or host.member is None or host.registration is None:
             self._unknown_announces.value += 1
             self._early.keep(arrived, now)
             return []
-        if not host.member.announced(announce.generation, m.Candidate("srflx", source)):
+        key = host.registration.register.key
+        if not is_signed(announce, key):
+            self._forged_announces.value += 1
+            return []
+        seen = m.Candidate("srflx", source)
+        if not host.member.announced(announce.number, announce.generation, seen):
             return []
         session = host.session
         known: tuple[Endpoint, ...] = ()
         if session is not None:
             peer = session.peer_of(host.member)
             known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
-        answer = Announced(announce.transaction, source, known)
+        answer = signed(Announced(announce.number, source, known), key)
         actions: list[ServerAction] = [e.SendDatagram(answer, source, local=arrived.local)]
         if session is not None:
             actions += session.socket_shown(now)

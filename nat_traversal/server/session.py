@@ -103,8 +103,11 @@ class Session:
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
         """`member` has said something about its path."""
         match message:
-            case m.Retry(generation):
-                return self._retry(member, generation, now)
+            case m.Retry(generation, public):
+                return self._retry(member, generation, public, now)
+            case m.SocketOpened(generation, public):
+                member.opened(generation, public)
+                return self.socket_shown(now)
             case _ if self._method is not None:
                 return self._settled(self._method.message_arrived(member, message, now))
         return []
@@ -120,13 +123,12 @@ class Session:
         self._method = None
         self._arm(None)
 
-    def _retry(self, member: Member, generation: int, now: float) -> list[e.Action]:
+    def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[e.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""
-        if generation == member.generation and member.socket is SocketState.USED:
-            return []  # the announce came first, and a round has begun with that socket
+        member.opened(generation, public)
         member.expect(generation)
         if self._method is not None and self._method.is_gathering:
-            return []
+            return self.socket_shown(now)
         return self._new_attempt(now)
 
     def _new_attempt(self, now: float) -> list[e.Action]:

@@ -15,10 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
-from nat_traversal.wire import TOKEN_BYTES
+from nat_traversal.wire import INSTANCE_BYTES, KEY_BYTES, TOKEN_BYTES
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import MAX_ANNOUNCE
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
+from nat_traversal.wire.offers import Offer, Suite, Trust
 
 MAX_LINE = 4096
 """Octets in a line, the newline included."""
@@ -27,7 +29,8 @@ MAX_TEXT = 1000
 MAX_COUNTER = 65_535
 """The largest transaction, generation and attempt number. Counters wrap to 1."""
 MAX_ROUND = 255
-_HEX_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+_SUITE = re.compile(r"[a-z0-9-]{1,32}")
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,15 @@ def _load_id(value: Any) -> str:
     return value
 
 
-def _load_token(value: Any) -> bytes:
-    if not isinstance(value, str) or not _HEX_TOKEN.fullmatch(value):
-        raise WireError(f"must be {2 * TOKEN_BYTES} hexadecimal digits")
-    return bytes.fromhex(value)
+def _octets(length: int, *, or_none: bool = False) -> _Form:
+    def load(value: Any) -> bytes:
+        digits = len(value) if isinstance(value, str) and _HEX.fullmatch(value) else -1
+        if digits != 2 * length and not (or_none and digits == 0):
+            none = ", or an empty string" if or_none else ""
+            raise WireError(f"must be {2 * length} hexadecimal digits{none}")
+        return bytes.fromhex(value)
+
+    return _Form(load, bytes.hex)
 
 
 def _load_seconds(value: Any) -> float:
@@ -132,12 +140,49 @@ def _dump_candidate(candidate: m.Candidate) -> dict[str, Any]:
     return {"kind": candidate.kind, "address": endpoint.address, "port": endpoint.port}
 
 
+def _load_suite(value: Any) -> str:
+    if not isinstance(value, str) or not _SUITE.fullmatch(value):
+        raise WireError("must be names of 1 to 32 lower-case letters, digits and hyphens")
+    # One of a later version is no mistake; it is just not chosen.
+    return Suite(value) if value in set(Suite) else value
+
+
+_PUBLIC = _octets(KEY_BYTES, or_none=True)
+_OFFER = {
+    "instance": _octets(INSTANCE_BYTES),
+    "public": _PUBLIC,
+    "identity": _octets(KEY_BYTES, or_none=True),
+    "trust": _member(Trust),
+    "suites": _list_of(_Form(_load_suite, str), most=8),
+}
+
+
+def _load_offer(value: Any) -> Offer:
+    if not isinstance(value, dict):
+        raise WireError("must be an object")
+    return Offer(**{name: _load(form, value, name) for name, form in _OFFER.items()})
+
+
+def _load(form: _Form, fields: dict[str, Any], name: str) -> Any:
+    if form.default is not None and name not in fields:
+        return form.default
+    try:
+        return form.load(fields.get(name))
+    except WireError as error:
+        raise WireError(f"{name} {error}") from None
+
+
+def _dump_offer(offer: Offer) -> dict[str, Any]:
+    return {name: form.dump(getattr(offer, name)) for name, form in _OFFER.items()}
+
+
 _TRANSACTION = _integer(0, MAX_COUNTER)
 _GENERATION = _integer(1, MAX_COUNTER)
 _ATTEMPT = _integer(1, MAX_COUNTER)
 _ROUND = _integer(1, MAX_ROUND)
 _HOST_ID = _Form(_load_id)
-_TOKEN = _Form(_load_token, bytes.hex)
+_TOKEN = _octets(TOKEN_BYTES)
+_KEYS = _Form(_load_offer, _dump_offer)
 _FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
@@ -152,8 +197,10 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "versions": _list_of(_integer(1, 255), most=32),
             "id": _HOST_ID,
             "peer": _HOST_ID,
-            "token": _TOKEN,
+            "key": _octets(KEY_BYTES),
+            "number": _integer(0, MAX_ANNOUNCE),
             "generation": _integer(0, MAX_COUNTER),
+            "offer": _KEYS,
             "serves": _SERVES,
             "via": _Form(_load_address, default=""),
         },
@@ -179,6 +226,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
     ("open", m.OpenSocket, {"generation": _GENERATION}),
+    ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
         "start",
         m.StartRound,
@@ -188,6 +236,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "role": _member(m.Role),
             "token": _TOKEN,
             "candidates": _CANDIDATES,
+            "peer": _KEYS,
         },
     ),
     (
@@ -203,7 +252,8 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ("sent", m.HelloSent, {"transaction": _TRANSACTION, "heard": _FLAG}),
     ("established", m.Established, {"attempt": _ATTEMPT, "round": _ROUND}),
     ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
-    ("retry", m.Retry, {"generation": _GENERATION}),
+    ("retry", m.Retry, {"generation": _GENERATION, "public": _PUBLIC}),
+    ("decline", m.Decline, {"attempt": _ATTEMPT}),
     ("ping", m.Heartbeat, {"transaction": _TRANSACTION}),
     ("pong", m.HeartbeatAnswer, {"transaction": _TRANSACTION}),
 )
@@ -240,15 +290,10 @@ def decode(line: bytes) -> m.Message | m.UnknownMessage:
     if type_ not in _BY_TYPE:
         return m.UnknownMessage(type_[:MAX_ID])
     class_, forms = _BY_TYPE[type_]
-    values = {}
-    for name, form in forms.items():
-        if form.default is not None and name not in fields:
-            values[name] = form.default
-            continue
-        try:
-            values[name] = form.load(fields.get(name))
-        except WireError as error:
-            raise WireError(f"{type_}: {name} {error}") from None
+    try:
+        values = {name: _load(form, fields, name) for name, form in forms.items()}
+    except WireError as error:
+        raise WireError(f"{type_}: {error}") from None
     message: m.Message = class_(**values)
     return message
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.offers import Offer
 
 
 class Role(StrEnum):
@@ -39,6 +40,7 @@ class Verdict(StrEnum):
     PEER_SILENT = "peer-silent"
     NO_PATH = "no-path"
     NO_ADDRESS = "no-address"
+    KEYS_DIFFER = "keys-differ"
 
 
 class PeerState(StrEnum):
@@ -80,10 +82,14 @@ class Register:
     versions: tuple[int, ...]
     id: str
     peer: str
-    token: bytes
-    """Chosen by the client once a process: authenticates its announces and its own reconnects."""
+    key: bytes = field(repr=False)
+    """Chosen by the client once a process, 32 octets: authenticates its announces and its own reconnects."""
+    number: int
+    """Of this process's last announce: only later ones count, so that no old one can be replayed."""
     generation: int
     """The socket that is being announced, or 0: connected already, no attempt wanted."""
+    offer: Offer
+    """With the ephemeral key of that socket."""
     serves: Serves = Serves.UNTOLD
     via: str = ""
     """The server's IP address that the client has connected to; empty: untold."""
@@ -136,14 +142,25 @@ class OpenSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketOpened:
+    """Client to server: the socket that was ordered is open. The wire's name is ``opened``."""
+
+    generation: int
+    public: bytes
+    """Its ephemeral key, as in `Offer`."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartRound:
-    """Server to both clients, step 3: the peer's addresses, the role, the round's token."""
+    """Server to both clients, step 3: the peer's addresses and keys, the role, the round's token."""
 
     attempt: int
     round: int
     role: Role
-    token: bytes
+    token: bytes = field(repr=False)
     candidates: tuple[Candidate, ...]
+    peer: Offer
+    """With the ephemeral key of the socket that is at `candidates`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +205,15 @@ class Retry:
     """Client to server: I have no path (any more) and want a new attempt with this socket."""
 
     generation: int
+    public: bytes
+    """Its ephemeral key, as in `Offer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Client to server: I take no part in this attempt, since the peer's keys are not what I demand."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +244,14 @@ Message = (
     | PeerStatus
     | ServiceState
     | OpenSocket
+    | SocketOpened
     | StartRound
     | SendHello
     | HelloSent
     | Established
     | Failed
     | Retry
+    | Decline
     | Heartbeat
     | HeartbeatAnswer
 )

@@ -78,8 +78,8 @@ def test_pair_recovers_from_any_sequence_of_faults(seed: int) -> None:
     one, two = pair.values()
     assert one.is_connected, struck
     assert two.is_connected, struck
-    token = one.path.token
+    token = one.path.binding
     world.run(SETTINGS.retry_most)
     for client in (one, two):
         assert client.is_connected, struck
-        assert client.path.token == token, struck
+        assert client.path.binding == token, struck

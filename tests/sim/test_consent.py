@@ -49,14 +49,10 @@ def longest_gap(times: Iterable[float], began: float, ended: float) -> float:
 
 
 def assert_no_claim_outlives_consent(world: World, consent: float) -> None:
-    """What counts are datagrams of the claim's own round, of whatever kind, that reached a socket."""
+    """What counts are datagrams between the hosts, of whatever kind, that reached a socket."""
     for client in world.clients:
         for path, began, ended in claims(world, client):
-            packets = [
-                packet
-                for packet in world.net.log
-                if getattr(packet.datagram, "token", None) == path.token
-            ]
+            packets = world.between_peers()
             heard = (
                 at
                 for packet in packets

@@ -15,7 +15,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello
+from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Hello
 from tests.certificates import Authority
 from tests.sim.stream import End
 from tests.sim.world import Client, World
@@ -141,14 +141,27 @@ def test_both_cold_at_once_cost_no_more() -> None:
 def test_four_datagrams_between_the_peers(newcomer: str, r: float, p: float) -> None:
     world, _ = waiting_then_newcomer(newcomer, r, p)
     world.run(4.0)  # not yet a keepalive
-    sent = [(packet.sender, packet.datagram) for packet in world.between_peers()]
-    token = world.clients[0].path.token
-    assert sent == [
-        ("host_a", Hello(token, round=1, step=1, heard=False)),
-        ("host_b", Hello(token, round=1, step=2, heard=True)),
-        ("host_a", Hello(token, round=1, step=3, heard=True)),
-        ("host_b", Confirm(token, round=1, answer_wanted=False)),
+    a, b = by_role(world)
+    at = {client.host.name: client.path.remote for client in (a, b)}
+    assert [
+        (packet.sender, packet.destination, readable(packet.datagram))
+        for packet in world.between_peers()
+    ] == [
+        ("host_a", at["host_a"], "round 1, HELLO 1"),
+        ("host_b", at["host_b"], "round 1, HELLO 2, heard"),
+        ("host_a", at["host_a"], "round 1, HELLO 3, heard"),
+        ("host_b", at["host_b"], "round 1, CONFIRM"),
     ]
+
+
+def readable(datagram: Datagram) -> str:
+    """What can be read of a handshake's datagram without a key."""
+    match datagram:
+        case Hello(round=round_, step=step, heard=heard, copy=0):
+            return f"round {round_}, HELLO {step}{', heard' if heard else ''}"
+        case Confirm(round=round_, answer_wanted=False, copy=0):
+            return f"round {round_}, CONFIRM"
+    return repr(datagram)
 
 
 def test_every_datagram_and_every_message_is_counted() -> None:

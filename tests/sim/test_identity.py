@@ -10,10 +10,11 @@ from nat_traversal.machine import events as e
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
+from tests.sim.offers import register
 from tests.sim.world import Client, Raw, World
 
 SERVER_SETTINGS = ServerSettings()
-SAME_ID = m.Register(1, (1,), "host_a", "host_b", bytes(16), generation=0)
+SAME_ID = register()
 
 
 def holder(world: World) -> Client:
@@ -179,7 +180,7 @@ def test_same_process_that_returns_counts_as_alive_to_a_contender() -> None:
     world.run(1.0)
     first.end.is_cut = True
     other = Raw(world)
-    other.send(m.Register(1, (1,), "host_a", "host_b", bytes(15) + b"x", generation=0))
+    other.send(register(key=b"x" * 32))
     world.run(0.5)
     again = Raw(world)
     again.send(SAME_ID)

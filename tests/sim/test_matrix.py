@@ -44,10 +44,10 @@ def assert_agreed(a: Client, b: Client) -> None:
     """Connected by the same round over the two ends of one path, or neither."""
     assert a.is_connected == b.is_connected
     if a.is_connected:
-        assert (a.path.attempt, a.path.round, a.path.token) == (
+        assert (a.path.attempt, a.path.round, a.path.binding) == (
             b.path.attempt,
             b.path.round,
-            b.path.token,
+            b.path.binding,
         )
 
 

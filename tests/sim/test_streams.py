@@ -12,10 +12,11 @@ from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_LINE
 from tests.sim.network import Weather
+from tests.sim.offers import PUBLIC, register
 from tests.sim.world import Raw, World
 
 SERVER_SETTINGS = ServerSettings()
-REGISTER = m.Register(1, (1,), "host_c", "host_d", bytes(16), generation=0)
+REGISTER = register("host_c", "host_d")
 
 
 def served(world: World) -> None:
@@ -138,10 +139,10 @@ def test_unknown_fields_are_ignored() -> None:
 def test_messages_that_the_state_does_not_allow_are_ignored() -> None:
     world = World()
     raw = Raw(world)
-    for message in (m.HelloSent(1), m.Established(1, 1), m.Retry(3), m.HeartbeatAnswer(1)):
+    for message in (m.HelloSent(1), m.Established(1, 1), m.Retry(3, PUBLIC), m.HeartbeatAnswer(1)):
         raw.send(message)
     raw.send(REGISTER)
-    for wrong_way in (m.Registered(1, 1, 5.0), m.OpenSocket(3), m.PeerStatus(m.PeerState.LEFT)):
+    for wrong_way in (m.Registered(1, 2, 5.0), m.OpenSocket(3), m.PeerStatus(m.PeerState.LEFT)):
         raw.send(wrong_way)
     world.run(1.0)
     assert [type(message) for message in raw.received] == [m.Registered, m.PeerStatus]
@@ -169,7 +170,7 @@ def test_host_that_wants_itself_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("versions", "answer"),
-    [((1,), m.Registered), ((9, 1), m.Registered), ((2, 3), m.Refused)],
+    [((2,), m.Registered), ((9, 2), m.Registered), ((1, 3), m.Refused)],
 )
 def test_version_is_negotiated(versions: tuple[int, ...], answer: type[m.Message]) -> None:
     world = World()

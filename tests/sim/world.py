@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from nat_traversal.aio.tls import ClientTls, ServerTls
 from nat_traversal.client.agent import Agent
-from nat_traversal.client.peer import PathState
+from nat_traversal.client.peer import PathState, _Established, _Punching
+from nat_traversal.crypto.proof import S, signed
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.driver import Driver, Machine
@@ -21,6 +22,7 @@ from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Confirm, Frame, Hello, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from tests.sim.clock import Clock
 from tests.sim.network import CALM, Host, Network, Packet, Weather
@@ -45,7 +47,18 @@ class Claim:
     method: str
     remote: Endpoint
     generation: int
-    token: bytes
+    binding: bytes
+    """The same at both ends: of one round alone."""
+
+
+def is_frame(packet: Packet, *kinds: Kind) -> bool:
+    """Whether the packet is a frame of one of these kinds."""
+    return isinstance(packet.datagram, Frame) and packet.datagram.kind in kinds
+
+
+def keeps_alive(packet: Packet) -> bool:
+    """Whether the packet is a ping or a pong between the hosts."""
+    return is_frame(packet, Kind.PING, Kind.PONG)
 
 
 class _Process(Driver):
@@ -81,8 +94,13 @@ class Client(_Process):
         self.sockets: dict[int, Endpoint] = {}
         self.all_sockets: set[Endpoint] = set()
         """Closed ones too."""
-        self.paths: list[e.UsePath] = []
-        """What the agent ordered, one for each `PathEstablished` that it told."""
+        self.paths: list[tuple[e.UsePath, bytes]] = []
+        """What the agent ordered, one for each `PathEstablished` that it told, and its binding."""
+        self.delivered: list[bytes] = []
+        """Programs' datagrams that came, with what is sealed before them."""
+        self._open: dict[int, e.UsePath] = {}
+        self._early: list[tuple[int, bytes]] = []
+        self._place = memoryview(bytearray(65_536))
 
     @property
     def state(self) -> PathState:
@@ -98,9 +116,15 @@ class Client(_Process):
     def claims(self) -> list[Claim]:
         """Every path so far."""
         return [
-            Claim(told.attempt, told.round, told.method, used.remote, used.generation, used.token)
-            for told, used in zip(self.told(e.PathEstablished), self.paths, strict=True)
+            Claim(told.attempt, told.round, told.method, used.remote, used.generation, binding)
+            for told, (used, binding) in zip(self.told(e.PathEstablished), self.paths, strict=True)
         ]
+
+    @property
+    def socket(self) -> Endpoint:
+        """The present one, inside."""
+        (socket,) = self.sockets.values()
+        return socket
 
     @property
     def path(self) -> Claim:
@@ -157,6 +181,7 @@ class Client(_Process):
                 self.all_sockets.add(self.sockets[generation])
             case e.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
+                self._open.pop(generation, None)
             case e.SendDatagram(datagram, destination, generation):
                 self.world.net.send_from_host(
                     self.host,
@@ -164,9 +189,22 @@ class Client(_Process):
                     destination or self.world.server_address,
                     datagrams.encode(datagram),
                 )
-            case e.UsePath():
-                self.paths.append(action)
+            case e.UsePath(generation):
+                self.paths.append((action, action.epochs.binding))
+                self._open[generation] = action
                 self.world.check_claim(self, action)
+                early, self._early = self._early, []
+                for number, frame in early:
+                    if number == generation:
+                        self._frame(frame, generation)
+            case e.SendFrame(kind, plain, generation):
+                used = self._open[generation]
+                self.world.net.send_from_host(
+                    self.host,
+                    self.sockets[generation],
+                    used.remote,
+                    used.epochs.sealer.seal(kind, plain),
+                )
             case e.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
 
@@ -182,7 +220,36 @@ class Client(_Process):
             datagram = datagrams.decode(data)
         except WireError:
             return
-        self.feed(e.DatagramArrived(datagram, source, generation))
+        if isinstance(datagram, datagrams.Frame):
+            self._frame(datagram.octets, generation, source)
+        else:
+            self.feed(e.DatagramArrived(datagram, source, generation))
+
+    def signed(self, datagram: S) -> S:
+        """With the MAC of this client's key of the present round."""
+        (peer,) = self.agent.peers.values()
+        assert isinstance(peer._phase, _Punching | _Established)
+        return signed(datagram, peer._phase.keys.path.sending.handshake)
+
+    def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
+        """Seal and send a frame on the present path that the agent knows nothing of."""
+        ((generation, _),) = self._open.items()
+        self._carry_out(e.SendFrame(kind, plain, generation))
+
+    def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:
+        """What the data path does with a frame."""
+        used = self._open.get(generation)
+        if used is None:
+            self._early.append((generation, octets))
+            return
+        if source not in (None, used.remote):
+            return  # the kernel drops it, since the socket is connected
+        now = self.world.clock.now
+        for kind, plain in used.epochs.open_run(memoryview(octets), len(octets), self._place, now):
+            if kind in datagrams.PROGRAMS:
+                self.delivered.append(bytes(plain))
+            else:
+                self.feed(e.FrameOpened(datagrams.Kind(kind), bytes(plain), generation))
 
 
 class Server(_Process):
@@ -386,21 +453,24 @@ class World:
     def carries_data(self, sender: Client, receiver: Client) -> bool:
         """Whether a program's datagram arrives now, from where the receiver sends to."""
         index = len(self.net.log)
-        probe = datagrams.Data(datagrams.tag_of(sender.path.token), 0, True, b"?")
-        sender.send_raw(datagrams.encode(probe), sender.path.remote)
+        before = len(receiver.delivered)
+        sender.send_frame(datagrams.Kind.DATA, b"01234?")
         self.run(self.p)
-        packet = self.net.log[index]
-        (socket,) = receiver.sockets.values()
-        arrived = socket in {inside for _, inside in packet.receivers}
-        return arrived and packet.source == receiver.path.remote
+        arrived = receiver.delivered[before:] == [b"01234?"]
+        return arrived and self.net.log[index].source == receiver.path.remote
 
     def check_claim(self, client: Client, claim: e.UsePath) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""
         mine = client.sockets[claim.generation]
         others = {s for each in self.clients if each is not client for s in each.all_sockets}
+        said = [
+            packet.datagram.tag
+            for packet in self.net.log
+            if packet.socket == mine and isinstance(packet.datagram, Hello | Confirm)
+        ]
         heard = spoken = False
         for packet in self.net.log:
-            if getattr(packet.datagram, "token", None) != claim.token:
+            if not isinstance(packet.datagram, Hello | Confirm) or packet.datagram.tag != said[-1]:
                 continue
             reached = {socket for _, socket in packet.receivers}
             heard = heard or (packet.socket in others and mine in reached)

@@ -281,20 +281,21 @@ def _milliseconds(seconds: float | None) -> float | None:
 def _records(trace: Trace) -> list[PacketRecord]:
     passages = trace.passages()
     zero = trace.zero
-    numbers = {datagrams.tag_of(round_.token): round_.number for round_ in trace.rounds}
+    numbers = {id(each): round_.number for round_ in trace.rounds for each in round_.data}
     records = []
-    data_shown: set[tuple[str, bytes]] = set()
+    data_shown: set[tuple[str, int]] = set()
     for passage in passages:
         match passage.datagram:
             case datagrams.Hello(round=number, step=step, copy=copy, heard=heard):
                 record = _record(passage, zero, "HELLO", number, step=step, copy=copy, heard=heard)
             case datagrams.Confirm(round=number):
                 record = _record(passage, zero, "CONFIRM", number)
-            case datagrams.Data(tag=tag) | datagrams.Fragment(tag=tag):
-                if (passage.sender, tag) in data_shown:
+            case datagrams.Frame():
+                number = numbers[id(passage)]
+                if (passage.sender, number) in data_shown:
                     continue
-                data_shown.add((passage.sender, tag))
-                record = _record(passage, zero, "DATA", numbers[tag])
+                data_shown.add((passage.sender, number))
+                record = _record(passage, zero, "DATA", number)
             case _:
                 record = _record(passage, zero, "ANNOUNCE")
         records.append(record)

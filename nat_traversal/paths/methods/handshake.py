@@ -8,8 +8,11 @@
 
 A answers HELLO 2 at once. If it hears none, order 3 makes it send HELLO 3 all the same; when that
 arrives, B cannot know yet whether A hears it, so its CONFIRM wants an answer (also a CONFIRM). So it
-is when HELLO 3 comes from elsewhere than where HELLO 2 went. Proof is only what comes from where this
-side sends to: each of the two ports of a path has to be the one that the other side sees.
+is when HELLO 3 comes from elsewhere than where HELLO 2 went.
+
+Proof is one's own nonce, echoed from the very address to which it was sent: only the holder of the
+peer's key can have made the echo, and only somebody who receives there can know the nonce. Each of
+the two ports of a path so has to be the one that the other side sees.
 A host that waits for something repeats what it said last, every `hello_interval`.
 """
 
@@ -17,9 +20,11 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import Confirm, Hello
+from nat_traversal.wire.datagrams import NONCE_BYTES, Confirm, Hello, tag_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Role, StartRound
 
@@ -45,7 +50,7 @@ class HandshakeTrigger(Enum):
     ORDER_3 = auto()
     HELLO_1 = auto()
     HELLO_2 = auto()
-    HELLO_3 = auto()  # it says that HELLO 2 was heard, and comes from where that went
+    HELLO_3 = auto()  # it echoes HELLO 2's nonce, from where that went
     HELLO_3_UNPROVEN = auto()  # it does not
     CONFIRM = auto()
 
@@ -83,9 +88,11 @@ _STEP_OF_STATE = {_S.CALLING: 1, _S.OPENING: 2, _S.ANSWERING: 3}
 class Handshake:
     """Feed it orders and the peer's datagrams; send what it returns; re-arm its `deadline`."""
 
-    def __init__(self, start: StartRound, settings: ClientSettings) -> None:
+    def __init__(self, start: StartRound, keys: HandshakeKeys, settings: ClientSettings) -> None:
         self._start = start
+        self._keys = keys
         self._settings = settings
+        self._tag = tag_of(start.token)
         self._machine = StateMachine(
             f"round {start.round}, role {start.role}",
             _S.WAITING,
@@ -94,10 +101,13 @@ class Handshake:
         self._is_a = start.role is Role.A
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
         self._heard_from: Endpoint | None = None
-        self._spoken_to: tuple[Endpoint, ...] = ()
-        self._hello_2_to: tuple[Endpoint, ...] = ()
-        self._hello_3_to: dict[int, tuple[Endpoint, ...]] = {}
+        self._echo = bytes(NONCE_BYTES)
+        """The peer's nonce as it came last from `_heard_from`."""
         self._answered_copy = 0
+        self.peer_connection: bytes | None = None
+        """What frames to the peer bear; None until it has been heard."""
+        self.forged = 0
+        """Datagrams of this round that the peer's key has not made."""
         self.heard_steps: set[int] = set()
         """The HELLOs of the peer that came in."""
         self.peer_has_proof = False
@@ -147,7 +157,7 @@ class Handshake:
         if self.state is _S.ESTABLISHED and source != self._heard_from:
             return None
         news = self._heard_from is None and source not in self._announced
-        self._heard_from = source
+        self._hear(hello, source)
         self.heard_steps.add(hello.step)
         if hello.step == 3:
             self._answered_copy = hello.copy
@@ -162,29 +172,17 @@ class Handshake:
             return None
         if self.state is _S.ESTABLISHED and source != self._heard_from:
             return None
-        asked = self._hello_3_to.get(confirm.copy, ()) if self._is_a else self._spoken_to
-        if source not in asked:
+        if not self._is_proof(confirm, source):
             if self.state is _S.ANSWERING:  # HELLO 3 has to go there, when it is repeated
-                self._heard_from = source
+                self._hear(confirm, source)
             return None
-        self._prove(source)
+        self._hear(confirm, source)
+        self._machine.fire(_T.CONFIRM)
+        self._deadline = None
         if confirm.answer_wanted:
-            return [(self._confirm(answer_wanted=False), source)]
+            return [(self._confirm(source, answer_wanted=False), source)]
         self.peer_has_proof = True
         return []
-
-    def traffic_arrived(self, source: Endpoint) -> bool:
-        """The peer sent what only an established peer sends. True if that proves the path to A.
-
-        It stands for a CONFIRM that was lost or overtaken.
-        """
-        if self.state is _S.ANSWERING and source in self._spoken_to:
-            self._prove(source)
-            self.peer_has_proof = True
-            return True
-        if self.state is _S.ESTABLISHED and source == self._heard_from:
-            self.peer_has_proof = True
-        return False
 
     def repeat(self, now: float) -> list[Output]:
         """The deadline is due: say it again."""
@@ -197,21 +195,28 @@ class Handshake:
         return self._say(now)
 
     def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
-        return (datagram.token, datagram.round) == (self._start.token, self._start.round)
+        if (datagram.tag, datagram.round) != (self._tag, self._start.round):
+            return False
+        if not is_signed(datagram, self._keys.receiving):
+            self.forged += 1
+            return False
+        return True
 
-    def _is_proof(self, hello: Hello, source: Endpoint) -> bool:
-        """Whether A heard HELLO 2 on the very path on which this HELLO 3 came.
-
-        It did if HELLO 3 comes from where HELLO 2 went. If not, this side may be heard, but not
-        where the peer looks for it: two NATs that give every destination a port of its own can
-        let each packet in, and still no two ports stay.
-        """
-        return hello.heard and source in self._hello_2_to
-
-    def _prove(self, source: Endpoint) -> None:
+    def _hear(self, datagram: Hello | Confirm, source: Endpoint) -> None:
         self._heard_from = source
-        self._machine.fire(_T.CONFIRM)
-        self._deadline = None
+        self._echo = datagram.nonce
+        self.peer_connection = datagram.connection
+
+    def _is_proof(self, datagram: Hello | Confirm, source: Endpoint) -> bool:
+        """Whether the peer heard this side on the very path on which this came.
+
+        If not, this side may be heard, but not where the peer looks for it: two NATs that give every
+        destination a port of its own can let each packet in, and still no two ports stay.
+        """
+        return is_nonce(self._keys.secret, self._start.token, source, datagram.echo)
+
+    def _nonce(self, destination: Endpoint) -> bytes:
+        return nonce(self._keys.secret, self._start.token, destination)
 
     def _enter(self, trigger: HandshakeTrigger, now: float) -> list[Output]:
         before = self.state
@@ -225,27 +230,42 @@ class Handshake:
         if state is _S.WAITING:
             return []
         self._deadline = None if state is _S.ESTABLISHED else now + self._settings.hello_interval
-        self._spoken_to = self._destinations()
         if state in _STEP_OF_STATE:
             return self._hellos(_STEP_OF_STATE[state])
-        confirm = self._confirm(answer_wanted=state is _S.CONFIRMING)
-        return [(confirm, destination) for destination in self._spoken_to]
+        return [
+            (self._confirm(destination, answer_wanted=state is _S.CONFIRMING), destination)
+            for destination in self._destinations()
+        ]
 
     def _hellos(self, step: int) -> list[Output]:
         copy = self._copies[step]
         self._copies[step] += 1
-        if step == 2:
-            self._hello_2_to = self._spoken_to
-        if step == 3:
-            self._hello_3_to[copy] = self._spoken_to
-        hello = Hello(
-            self._start.token, self._start.round, step, self._heard_from is not None, copy
-        )
-        return [(hello, destination) for destination in self._spoken_to]
+        return [(self._hello(step, copy, to), to) for to in self._destinations()]
 
-    def _confirm(self, *, answer_wanted: bool) -> Confirm:
-        start = self._start
-        return Confirm(start.token, start.round, answer_wanted, self._answered_copy)
+    def _hello(self, step: int, copy: int, destination: Endpoint) -> Hello:
+        hello = Hello(
+            tag=self._tag,
+            round=self._start.round,
+            step=step,
+            heard=self._heard_from is not None,
+            copy=copy,
+            nonce=self._nonce(destination),
+            echo=self._echo,
+            connection=self._keys.connection,
+        )
+        return signed(hello, self._keys.sending)
+
+    def _confirm(self, destination: Endpoint, *, answer_wanted: bool) -> Confirm:
+        confirm = Confirm(
+            tag=self._tag,
+            round=self._start.round,
+            answer_wanted=answer_wanted,
+            copy=self._answered_copy,
+            nonce=self._nonce(destination),
+            echo=self._echo,
+            connection=self._keys.connection,
+        )
+        return signed(confirm, self._keys.sending)
 
     def _destinations(self) -> tuple[Endpoint, ...]:
         return self._announced if self._heard_from is None else (self._heard_from,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import events as e
@@ -10,6 +10,20 @@ from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeKeys:
+    """Makes what the two hosts say before there is a path authentic, and its proof their own."""
+
+    sending: bytes = field(repr=False)
+    """32 octets, for the MACs of this side's words."""
+    receiving: bytes = field(repr=False)
+    """32 octets, for those of the peer's."""
+    secret: bytes = field(repr=False)
+    """Local and never sent: nonces come from it."""
+    connection: bytes
+    """4 octets, chosen by this side: the peer's frames bear them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,11 @@ class Method(Protocol):
     def peer_has_proof(self) -> bool:
         """The peer has sent what only a host with proof sends."""
 
-    def start(self, start: m.StartRound, now: float) -> list[Output]:
+    @property
+    def forged(self) -> int:
+        """How many datagrams of this round came that the peer's key has not made."""
+
+    def start(self, start: m.StartRound, keys: HandshakeKeys, now: float) -> list[Output]:
         """The server began a round. Datagrams of it may have come before."""
 
     def ordered(self, order: m.SendHello, now: float) -> list[Output]:

@@ -10,19 +10,10 @@ from collections.abc import Iterable
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.methods import handshake as h
-from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import (
-    Bye,
-    Confirm,
-    Data,
-    Datagram,
-    Fragment,
-    Hello,
-    Ping,
-    Pong,
-)
+from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -45,13 +36,18 @@ class OrderedHello:
         return self._handshake is not None and self._handshake.peer_has_proof
 
     @property
+    def forged(self) -> int:
+        """How many datagrams of this round came that the peer's key has not made."""
+        return self._handshake.forged if self._handshake else 0
+
+    @property
     def deadline(self) -> float | None:
         """When something has to be repeated."""
         return self._handshake.deadline if self._handshake else None
 
-    def start(self, start: m.StartRound, now: float) -> list[Output]:
+    def start(self, start: m.StartRound, keys: HandshakeKeys, now: float) -> list[Output]:
         """The round begins, with the HELLOs that overtook the server's word of it."""
-        self._handshake = handshake = h.Handshake(start, self._settings)
+        self._handshake = handshake = h.Handshake(start, keys, self._settings)
         outputs: list[Output] = [
             e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
         ]
@@ -86,10 +82,6 @@ class OrderedHello:
             case Confirm() if handshake is not None:
                 said = self._send(handshake.confirm_arrived(datagram, source) or ())
                 return said + self._proof(handshake)
-            case Ping() | Pong() | Bye() if handshake is not None:
-                return self._traffic_arrived(handshake, datagram.token, source)
-            case Data(tag=tag) | Fragment(tag=tag) if handshake is not None:
-                return self._traffic_arrived(handshake, tag, source)
         return []
 
     def due(self, now: float) -> list[Output]:
@@ -111,21 +103,14 @@ class OrderedHello:
                 outputs.append(e.SendMessage(m.HelloSent(self._obeyed.transaction, heard=True)))
         return outputs + self._send(said) + self._proof(handshake)
 
-    def _traffic_arrived(
-        self, handshake: h.Handshake, mark: bytes, source: Endpoint
-    ) -> list[Output]:
-        """What only a host with proof sends. `mark` is the round's token or the beginning of it."""
-        if handshake.start.token.startswith(mark):
-            handshake.traffic_arrived(source)
-        return self._proof(handshake)
-
     def _proof(self, handshake: h.Handshake) -> list[Output]:
         """The result, once: where the peer hears this socket and is heard from."""
         proven = handshake.state is h.HandshakeState.ESTABLISHED
-        if self._proof_told or not proven or handshake.remote is None:
+        remote, connection = handshake.remote, handshake.peer_connection
+        if self._proof_told or not proven or remote is None or connection is None:
             return []
         self._proof_told = True
-        return [Proven(NominatedPair(self._socket, handshake.remote, handshake.start.token))]
+        return [Proven(NominatedPair(self._socket, remote, connection))]
 
     def _send(self, said: Iterable[h.Output]) -> list[Output]:
         outputs: list[Output] = []

@@ -117,7 +117,9 @@ class OrderedHello:
         for role in (m.Role.A, m.Role.B):
             member, other = self._in_role(role), self._peer_of(role)
             member.socket, member.established = SocketState.USED, False
-            start = m.StartRound(self._attempt.number, self._round, role, token, other.candidates)
+            start = m.StartRound(
+                self._attempt.number, self._round, role, token, other.candidates, other.offer
+            )
             actions.append(e.SendMessage(start, member.connection))
         return [*actions, self._order(now)]
 
@@ -130,6 +132,9 @@ class OrderedHello:
                 return self._hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
                 self._established(member, attempt, round_, now)
+            case m.Decline(attempt) if attempt == self._attempt.number and not self._outcome:
+                text = f"{member.id} takes no part: the two sides' keys do not fit"
+                self._fail(m.Verdict.KEYS_DIFFER, text)
         return []
 
     def timed_out(self, now: float) -> list[e.Action]:
@@ -233,7 +238,7 @@ class OrderedHello:
         self._outcome = NoPath(verdict, text)
 
     def _not_seen(self) -> list[Member]:
-        return [each for each in self._attempt.members if each.socket is not SocketState.FRESH]
+        return [each for each in self._attempt.members if not each.is_ready]
 
     def _not_gathered(self) -> tuple[m.Verdict, str]:
         asked_at = self._asked_at or 0.0

@@ -9,8 +9,8 @@ import pytest
 from nat_traversal.crypto import seal
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.noise import SymmetricState, expand, hkdf
-from nat_traversal.crypto.schedule import Suite
 from nat_traversal.errors import KeyRefusedError
+from nat_traversal.wire.offers import Suite
 
 EPHEMERALS = (
     "893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nat_traversal.crypto import seal
-from nat_traversal.crypto.schedule import Suite
+from nat_traversal.wire.offers import Suite
 
 SUITES = [Suite.AES_256_GCM, Suite.CHACHA20_POLY1305]
 KEY, NONCE, HEADER = b"k" * 32, bytes(11) + b"\x07", b"header"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nat_traversal.wire import control, messages
-from nat_traversal.wire.datagrams import Announce, Confirm, Data, Datagram, Hello, encode, tag_of
+from nat_traversal.wire.datagrams import Announce, Confirm, Datagram, Frame, Hello, Kind, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol, Refused
 from natlab.evidence.journey import SERVER_LINK, SIDES, Fate, Side
 from natlab.evidence.trace import Trace, reconstruct
+from tests.sim.offers import register
 
 A, B = SIDES
 SIDE_OF = {side.host: side for side in SIDES}
 SERVER = Endpoint("192.0.2.2", 6545)
-TOKENS = {1: b"1" * 16, 2: b"2" * 16}
+TAGS = {1: b"1" * 8, 2: b"2" * 8}
 INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
 OUTSIDE = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
 HOP = 0.0001
@@ -36,8 +37,8 @@ def other(host: str) -> str:
     return "host_b" if host == "host_a" else "host_a"
 
 
-def transaction(host: str, round_: int) -> bytes:
-    return f"{host} {round_}".encode()
+def number(host: str, round_: int) -> int:
+    return 2 * round_ + (host == "host_b")
 
 
 def roles(round_: int) -> tuple[str, str]:
@@ -124,7 +125,7 @@ class Scene:
     def announce(self, host: str, round_: int) -> None:
         side, payload = (
             SIDE_OF[host],
-            encode(Announce(b"r" * 16, transaction(host, round_), round_)),
+            encode(Announce(b"r" * 16, number(host, round_), round_)),
         )
         self.leave(side, inside(host, round_), SERVER, payload, outside(host, round_))
         self.see(SERVER_LINK, False, outside(host, round_), SERVER, payload=payload)
@@ -142,7 +143,7 @@ class Scene:
 
     def register(self) -> None:
         for host in SIDE_OF:
-            self.say(host, messages.Register(1, (1,), host, other(host), b"r" * 16, 1))
+            self.say(host, register(host, other(host), b"r" * 32, 1))
 
     def hello(
         self,
@@ -152,11 +153,11 @@ class Scene:
         *,
         sender: str | None = None,
         copy: int = 0,
-        token: bytes | None = None,
+        tag: bytes | None = None,
         destination: Endpoint | None = None,
         translated: Endpoint | None = None,
     ) -> None:
-        hello = Hello(token or TOKENS[round_], round_, step, step == 3, copy)
+        hello = Hello(tag or TAGS[round_], round_, step, step == 3, copy)
         self.send(
             sender or roles(round_)[(step + 1) % 2],
             hello,
@@ -169,7 +170,7 @@ class Scene:
     def conclude(self, round_: int, *, established: bool = True) -> None:
         """CONFIRM, the word to the server, and data both ways."""
         first, second = roles(round_)
-        self.send(second, Confirm(TOKENS[round_], round_, False), round_)
+        self.send(second, Confirm(TAGS[round_], round_, False), round_)
         if established:
             self.say(first, messages.Established(1, round_))
             self.say(second, messages.Established(1, round_))
@@ -177,10 +178,10 @@ class Scene:
         self.data(second, round_)
 
     def data(self, sender: str, round_: int, fate: Fate = Fate.DELIVERED) -> None:
-        payload = b"question" if sender == "host_a" else b"answer"
-        self.send(
-            sender, Data(tag_of(TOKENS[round_]), 7, sender == "host_a", payload), round_, fate
-        )
+        """Sealed: nobody but the hosts can tell what is in it."""
+        sealed = b"question" if sender == "host_a" else b"answer"
+        frame = Frame(Kind.DATA, bytes([Kind.DATA]) + b"0123456789" + sealed)
+        self.send(sender, frame, round_, fate)
 
     def trace(self) -> Trace:
         return reconstruct(self.packets)

@@ -106,8 +106,8 @@ def sockets_were_fresh(trace: Trace) -> Check:
 
 
 def tokens_were_fresh(trace: Trace) -> Check:
-    """Every round's HELLOs carried a token of their own."""
-    tokens = {round_.token for round_ in trace.rounds}
+    """Every round's HELLOs carried the tag of a token of their own."""
+    tokens = {round_.tag for round_ in trace.rounds}
     ok = len(tokens) == len(trace.rounds)
     return Check(
         "every round had a fresh token",

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from math import inf
 
 from nat_traversal.wire import datagrams
+from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import Passage
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """All that carries one round's token. `confirms` and `data` as well as `hellos` are in order."""
+    """All that carries one round's tag, and the data between its sockets. `confirms` and `data` as well as
+    `hellos` are in order."""
 
     attempt: int
     number: int
-    token: bytes
+    tag: bytes
     hellos: tuple[Passage, ...]
     confirms: tuple[Passage, ...]
     data: tuple[Passage, ...]
@@ -44,23 +46,31 @@ class Round:
         return list(proofs.values())[1] if len(proofs) == 2 else None
 
     def proves(self, passage: Passage) -> bool:
-        """It tells its receiver that it is heard, and came from where that had sent what was heard.
+        """It echoes the nonce of what its receiver had sent to where it came from.
 
         That is HELLO 2 for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
         (`docs/protocol.md`).
         """
-        heard: list[Passage] = []
+        heard: list[tuple[Passage, bytes]] = []
+        echo = b""
         match passage.datagram:
-            case datagrams.Hello(step=3, heard=True):
-                heard = [hello for hello in self.hellos if hello_of(hello).step == 2]
-            case datagrams.Confirm(copy=copy):
-                asked = (3, copy)
-                heard = [h for h in self.hellos if (hello_of(h).step, hello_of(h).copy) == asked]
-                heard += self.confirms
+            case datagrams.Hello(step=3, heard=True, echo=echo):
+                heard = [(each, hello_of(each).nonce) for each in self.hellos_of(2)]
+            case datagrams.Confirm(copy=copy, echo=echo):
+                heard = [
+                    (each, hello_of(each).nonce)
+                    for each in self.hellos_of(3)
+                    if hello_of(each).copy == copy
+                ]
+                heard += [(each, confirm_of(each).nonce) for each in self.confirms]
         return passage.is_delivered and any(
-            (each.sender, each.destination) == (passage.receiver, passage.translated)
-            for each in heard
+            (each.sender, each.destination, nonce) == (passage.receiver, passage.translated, echo)
+            for each, nonce in heard
         )
+
+    def hellos_of(self, step: int) -> list[Passage]:
+        """Every transmission of HELLO `step`."""
+        return [hello for hello in self.hellos if hello_of(hello).step == step]
 
     @property
     def data_crossed(self) -> frozenset[str]:
@@ -86,27 +96,32 @@ def confirm_of(passage: Passage) -> datagrams.Confirm:
 
 
 def rounds_of(passages: Iterable[Passage]) -> Iterator[Round]:
-    """One `Round` for each token and round number, in order of their first HELLO."""
+    """One `Round` for each tag and round number, in order of their first HELLO.
+
+    Data bears no tag, and nobody but the hosts can open it: it belongs to the round of its socket.
+    """
     hellos: dict[tuple[bytes, int], list[Passage]] = {}
     confirms: dict[bytes, list[Passage]] = defaultdict(list)
     data: dict[bytes, list[Passage]] = defaultdict(list)
+    tags: dict[tuple[str, Endpoint], bytes] = {}
     for passage in passages:
         match passage.datagram:
-            case datagrams.Hello(token=token, round=number):
-                hellos.setdefault((token, number), []).append(passage)
-            case datagrams.Confirm(token=token):
-                confirms[token].append(passage)
-            case datagrams.Data(tag=tag) | datagrams.Fragment(tag=tag):
-                data[tag].append(passage)
+            case datagrams.Hello(tag=tag, round=number):
+                hellos.setdefault((tag, number), []).append(passage)
+                tags[passage.sender, passage.source] = tag
+            case datagrams.Confirm(tag=tag):
+                confirms[tag].append(passage)
+            case datagrams.Frame(kind=kind) if kind in datagrams.PROGRAMS:
+                data[tags.get((passage.sender, passage.source), b"")].append(passage)
     attempt = previous = 0
-    for (token, number), group in hellos.items():
+    for (tag, number), group in hellos.items():
         attempt += previous == 0 or number <= previous
         previous = number
         yield Round(
             attempt,
             number,
-            token,
+            tag,
             tuple(group),
-            tuple(confirms[token]),
-            tuple(data[datagrams.tag_of(token)]),
+            tuple(confirms[tag]),
+            tuple(data[tag]),
         )

@@ -21,7 +21,7 @@ from natlab.oracle.prediction import Prediction
 from natlab.presets import PRESETS, REAL_WORLD
 from tests.unit.natlab.scenes import (
     SERVER,
-    TOKENS,
+    TAGS,
     A,
     Scene,
     connected,
@@ -112,7 +112,7 @@ def test_confirm_that_was_not_let_in_is_told() -> None:
     scene = opened(1)
     scene.hello(1, 3)
     moved = Endpoint("198.51.100.2", 777)
-    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1, Fate.DROPPED, translated=moved)
+    scene.send("host_b", Confirm(TAGS[1], 1, True), 1, Fate.DROPPED, translated=moved)
     said = reason(scene.trace(), PORT_RESTRICTED, "full-cone")
     assert "host_a's HELLO 3 arrived at host_b" in said
     assert (
@@ -124,7 +124,7 @@ def test_confirm_that_was_not_let_in_is_told() -> None:
 def test_host_whose_announces_are_blocked_is_named() -> None:
     scene = Scene()
     scene.register()
-    announce = encode(Announce(b"r" * 16, b"t" * 8, 1))
+    announce = encode(Announce(b"r" * 16, 1, 1))
     for _ in range(3):
         scene.see(A.host_link, True, inside("host_a", 1), SERVER, payload=announce)
     scene.announce("host_b", 1)

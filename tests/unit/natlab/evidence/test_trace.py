@@ -9,8 +9,8 @@ import pytest
 from nat_traversal.wire import messages
 from nat_traversal.wire.datagrams import (
     Confirm,
-    Data,
     Datagram,
+    Frame,
     Hello,
     encode,
 )
@@ -25,7 +25,7 @@ from tests.unit.natlab.scenes import (
     HOP,
     OUTSIDE,
     SERVER,
-    TOKENS,
+    TAGS,
     A,
     B,
     Scene,
@@ -86,7 +86,7 @@ def test_hosts_own_refusal_that_its_nat_passes_on_is_not_the_routers() -> None:
 
 def test_one_hello_to_two_addresses_is_two_passages_though_they_cross_on_the_way() -> None:
     scene = Scene()
-    payload = encode(Hello(TOKENS[1], 1, 1, False))
+    payload = encode(Hello(TAGS[1], 1, 1, False))
     socket, wanted = inside("host_a", 1), inside("host_b", 1)
     here, there = outside("host_b", 1), Endpoint(OUTSIDE["host_b"], 9)
     as_here, as_there = outside("host_a", 1), Endpoint(OUTSIDE["host_a"], 8)
@@ -140,10 +140,10 @@ def test_bound_is_made_of_the_shortest_ways_between_links() -> None:
 def test_confirm_that_wants_an_answer_concludes_with_the_answer() -> None:
     scene = opened(1)
     scene.hello(1, 2, Fate.DROPPED)
-    scene.send("host_a", Hello(TOKENS[1], 1, 3, False), 1)
-    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1)
+    scene.send("host_a", Hello(TAGS[1], 1, 3, False), 1)
+    scene.send("host_b", Confirm(TAGS[1], 1, True), 1)
     assert scene.trace().rounds[0].conclusion is None
-    scene.send("host_a", Confirm(TOKENS[1], 1, False), 1)
+    scene.send("host_a", Confirm(TAGS[1], 1, False), 1)
     conclusion = scene.trace().rounds[0].conclusion
     assert conclusion is not None
     assert conclusion.receiver == "host_b"
@@ -157,12 +157,12 @@ def test_hello_3_that_was_ordered_before_hello_2_came_proves_nothing_and_the_nex
     scene = opened(1)
     scene.hello(1, 1)
     scene.hello(1, 2, translated=seen_by_peer)
-    scene.send("host_a", Hello(TOKENS[1], 1, 3, False, 0), 1)
-    scene.send("host_b", Confirm(TOKENS[1], 1, True, 0), 1, translated=seen_by_peer)
+    scene.send("host_a", Hello(TAGS[1], 1, 3, False, 0), 1)
+    scene.send("host_b", Confirm(TAGS[1], 1, True, 0), 1, translated=seen_by_peer)
     assert scene.trace().rounds[0].conclusion is None
     scene.hello(1, 3, copy=1, destination=seen_by_peer)
     assert scene.trace().rounds[0].conclusion is None
-    scene.send("host_b", Confirm(TOKENS[1], 1, False, 1), 1, translated=seen_by_peer)
+    scene.send("host_b", Confirm(TAGS[1], 1, False, 1), 1, translated=seen_by_peer)
     scene.data("host_a", 1)
     scene.data("host_b", 1)
     round_ = scene.trace().rounds[0]
@@ -176,7 +176,7 @@ def test_confirm_from_where_nobody_sends_to_concludes_nothing_though_data_arrive
     scene.hello(1, 2)
     scene.hello(1, 3)
     scene.send(
-        "host_b", Confirm(TOKENS[1], 1, False), 1, translated=Endpoint(OUTSIDE["host_b"], 62_246)
+        "host_b", Confirm(TAGS[1], 1, False), 1, translated=Endpoint(OUTSIDE["host_b"], 62_246)
     )
     scene.data("host_a", 1)
     scene.data("host_b", 1)
@@ -186,7 +186,7 @@ def test_confirm_from_where_nobody_sends_to_concludes_nothing_though_data_arrive
 
 def test_later_attempt_counts_its_rounds_anew() -> None:
     scene = failed()
-    scene.hello(1, 1, Fate.DROPPED, token=b"3" * 16)
+    scene.hello(1, 1, Fate.DROPPED, tag=b"3" * 8)
     assert [(r.attempt, r.number) for r in scene.trace().rounds] == [(1, 1), (1, 2), (2, 1)]
 
 
@@ -218,7 +218,7 @@ def half_connected() -> Scene:
 def one_way_data() -> Scene:
     scene = opened(1)
     scene.hello(1, 3)
-    scene.send("host_b", Confirm(TOKENS[1], 1, False), 1)
+    scene.send("host_b", Confirm(TAGS[1], 1, False), 1)
     scene.data("host_a", 1)
     scene.data("host_b", 1, Fate.DROPPED)
     return scene
@@ -226,7 +226,7 @@ def one_way_data() -> Scene:
 
 def test_a_confirm_that_is_not_let_in_is_a_failure() -> None:
     scene = half_connected()
-    scene.send("host_b", Confirm(TOKENS[1], 1, False), 1, Fate.DROPPED)
+    scene.send("host_b", Confirm(TAGS[1], 1, False), 1, Fate.DROPPED)
     assert ordered_hello.outcome_is_proven(scene.trace()).ok
 
 
@@ -236,7 +236,7 @@ def test_a_confirm_that_is_not_let_in_is_a_failure() -> None:
         (half_connected(), "HELLO 3 arrived and was not confirmed"),
         (one_way_data(), "data reached host_b"),
         (without(connected(), Confirm), "data reached host_a"),
-        (without(connected(), Data), "CONFIRM arrived"),
+        (without(connected(), Frame), "CONFIRM arrived"),
         (Scene(), "no HELLO was sent"),
     ],
 )
@@ -342,7 +342,7 @@ def test_second_round_with_the_roles_of_the_first_is_told() -> None:
 def test_socket_of_an_earlier_round_is_told() -> None:
     scene = opened(1)
     scene.hello(1, 1, Fate.DROPPED)
-    scene.send("host_a", Hello(TOKENS[2], 2, 2, False), 1, Fate.DROPPED)
+    scene.send("host_a", Hello(TAGS[2], 2, 2, False), 1, Fate.DROPPED)
     check = ordered_hello.sockets_were_fresh(scene.trace())
     assert not check.ok
     assert "10.0.1.2:40001" in check.why
@@ -360,7 +360,7 @@ def test_external_endpoint_of_an_earlier_round_is_told() -> None:
 def test_token_of_an_earlier_round_is_told() -> None:
     scene = opened(1, 2)
     scene.hello(1, 1, Fate.DROPPED)
-    scene.hello(2, 1, Fate.DROPPED, token=TOKENS[1])
+    scene.hello(2, 1, Fate.DROPPED, tag=TAGS[1])
     assert not ordered_hello.tokens_were_fresh(scene.trace()).ok
 
 
@@ -424,7 +424,7 @@ def test_observed_source_may_be_answered() -> None:
 
 def test_strangers_hello_is_told() -> None:
     scene = opened(1)
-    payload = encode(Hello(TOKENS[1], 1, 2, False))
+    payload = encode(Hello(TAGS[1], 1, 2, False))
     scene.see(A.host_link, False, Endpoint("192.0.2.3", 1), inside("host_a", 1), payload=payload)
     check = ordered_hello.only_known_addresses_were_used(scene.trace())
     assert not check.ok

@@ -42,7 +42,7 @@ def test_cell_is_ok_only_if_all_of_it_is() -> None:
 
 
 def test_cell_is_observed_from_its_packets() -> None:
-    payload = encode(Hello(b"t" * 16, 1, 1, False))
+    payload = encode(Hello(b"t" * 8, 1, 1, False))
     source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
     sent = Packet(5.0, SIDES[0].host_link, True, Protocol.UDP, source, target, payload)
     result = conclude(Case.of("symmetric", "symmetric", "two_nats"), reconstruct([sent]))

@@ -16,8 +16,9 @@ import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from nat_traversal.crypto.schedule import DirectionKeys, Suite
+from nat_traversal.crypto.schedule import DirectionKeys
 from nat_traversal.crypto.window import ReplayWindow
+from nat_traversal.wire.offers import Suite
 
 HEADER_OCTETS = 11
 TAG_OCTETS = 16

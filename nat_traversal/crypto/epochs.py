@@ -17,15 +17,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from nat_traversal.crypto.schedule import PathKeys, Suite, next_epoch
-from nat_traversal.errors import WireError
-from nat_traversal.paths.frames import (
+from nat_traversal.crypto.frames import (
     CONNECTION_OCTETS,
     FrameCounters,
     Opened,
     Opener,
     Sealer,
 )
+from nat_traversal.crypto.schedule import PathKeys, next_epoch
+from nat_traversal.errors import WireError
+from nat_traversal.wire.offers import Suite
 
 _MESSAGE = struct.Struct(">BH32s4s")
 ASK, ANSWER = 1, 2
@@ -34,7 +35,8 @@ ASK, ANSWER = 1, 2
 class _Pair(Protocol):
     """What `nat_traversal.crypto.dh.KeyPair` has; a path without encryption needs none."""
 
-    public: bytes
+    @property
+    def public(self) -> bytes: ...
 
     def exchange(self, public: bytes) -> bytes: ...
 
@@ -71,7 +73,7 @@ class Epochs:
         ours: bytes,
         theirs: bytes,
         rng: random.Random,
-        generate: Callable[[random.Random], _Pair],
+        generate: Callable[[random.Random], _Pair] | None,
         now: float,
         settings: EpochSettings | None = None,
         unsealed_kinds: Collection[int] = (),
@@ -94,6 +96,11 @@ class Epochs:
         self._asked: _Pair | None = None
         self._asked_connection = b""
         self._next_sealer: Sealer | None = None
+
+    @property
+    def binding(self) -> bytes:
+        """The same at both ends, for this epoch of this path alone, and no secret: 32 octets."""
+        return self._keys.transcript_hash
 
     @property
     def deadline(self) -> float:
@@ -148,16 +155,17 @@ class Epochs:
         return []
 
     def _ask(self, now: float) -> list[bytes]:
-        if not self._is_initiator or self._asked is not None or self._suite is Suite.NONE:
-            self._since = now
-            return []
         self._since = now
+        if not self._is_initiator or self._asked is not None or self._generate is None:
+            return []
         self._asked = self._generate(self._rng)
         self._asked_connection = self._fresh_connection()
         epoch = (self.epoch + 1) % 65_536
         return [_MESSAGE.pack(ASK, epoch, self._asked.public, self._asked_connection)]
 
     def _answer(self, public: bytes, theirs: bytes, now: float) -> list[bytes]:
+        if self._generate is None:
+            return []
         pair = self._generate(self._rng)
         ours = self._fresh_connection()
         bound = self._bound(public, theirs, pair.public, ours)

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from nat_traversal.crypto.dh import KeyPair
-from nat_traversal.crypto.schedule import DirectionKeys, PathKeys, Suite
+from nat_traversal.crypto.epochs import Epochs, EpochSettings
+from nat_traversal.crypto.schedule import DirectionKeys, PathKeys
 from nat_traversal.errors import KeyRefusedError, WireError
-from nat_traversal.paths.epochs import Epochs, EpochSettings
+from nat_traversal.wire.offers import Suite
 
 DATA = 0xC7
 SETTINGS = EpochSettings(frames=100, seconds=60.0, linger=3.0)

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nat_traversal.crypto.schedule import DirectionKeys, Suite
-from nat_traversal.paths.frames import (
+from nat_traversal.crypto.frames import (
     HEADER_OCTETS,
     TAG_OCTETS,
     FrameCounters,
     Opener,
     Sealer,
 )
+from nat_traversal.crypto.schedule import DirectionKeys
+from nat_traversal.wire.offers import Suite
 
 KEYS = DirectionKeys(b"s" * 32, b"h" * 32)
 CONNECTION = b"conn"
