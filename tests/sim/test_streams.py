@@ -180,7 +180,7 @@ def test_version_is_negotiated(versions: tuple[int, ...], answer: type[m.Message
     first = raw.received[0]
     assert isinstance(first, answer)
     if isinstance(first, m.Registered):
-        assert first.version == 1
+        assert first.version == 2
     else:
         assert raw.refusals() == [m.ErrorCode.UNSUPPORTED_VERSION]
         assert raw.is_ended
