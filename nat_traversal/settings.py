@@ -159,8 +159,8 @@ class ClientSettings:
     """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
     batch: int = number(128, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
-    frame_size: int = number(1472, 300, 65_507)
-    """Octets of UDP payload in a frame; a longer datagram goes as several."""
+    mtu: int = number(0, 0, 65_535)
+    """Octets of the IP packets of a path; 0: search for what passes. Below 576 few networks carry anything."""
     reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)
     """Octets of fragments that wait for the rest of their datagrams; the oldest datagram makes room."""
     reassembly_within: float = seconds(2.0, 0.001)

@@ -135,6 +135,10 @@ class Client(Driver):
                 path = self.sockets[generation].path
                 assert path is not None, "frames come after UsePath"
                 path.send_frame(kind, plain)
+            case e.SizeFrames(generation, size):
+                path = self.sockets[generation].path
+                assert path is not None, "sizes come after UsePath"
+                path.frame_size = size
             case e.Tell(notice):
                 self._on_notice(notice)
 
@@ -246,6 +250,7 @@ class Client(Driver):
             settings=self._config.settings,
             clock=self._loop.time,
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
+            on_event=self.feed,
             on_other=lambda data: self._arrived(opened, data, order.remote),
         )
         self._loop.remove_reader(opened.sock)

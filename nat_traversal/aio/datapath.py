@@ -13,10 +13,18 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, PlainSocket, Slots
+from nat_traversal.aio.packet_io import (
+    BATCH,
+    LONGEST,
+    PacketIO,
+    PlainSocket,
+    Slots,
+    forbid_fragments,
+)
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import UsePath
+from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
 from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
+from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import FRAMES, Kind
 
@@ -31,6 +39,10 @@ FROM_LISTENER = 0x01
 HEADROOM = _FLOW.size
 """Octets to leave free before a payload, so that it is sealed where it lies."""
 _OUT = BATCH * 2048
+BASES = {4: BASE_IPV4, 6: BASE_IPV6}
+"""Octets of UDP payload in a frame until larger ones are known to pass, by IP version."""
+LARGER_TOLD = 0.5
+"""Seconds between two words of the fact that larger frames than these flow."""
 
 
 class Traffic:
@@ -96,6 +108,7 @@ class DataPath:
         settings: ClientSettings,
         clock: Callable[[], float],
         on_frame: Callable[[Kind, bytes], None],
+        on_event: Callable[[Event], None],
         on_other: Callable[[bytes], None],
         io: PacketIO | None = None,
     ) -> None:
@@ -103,6 +116,7 @@ class DataPath:
             sock.connect(order.remote.sockaddr)  # the kernel now drops what others send
         except OSError as error:  # nothing can be sent, so that consent will expire
             log.warning("no way to %s: %s", order.remote, error)
+        forbid_fragments(sock)
         self.order = order
         """What it was built from."""
         self._io = io or PlainSocket(sock, Slots(), self._failed)
@@ -112,6 +126,7 @@ class DataPath:
         self._settings = settings
         self._clock = clock
         self._on_frame = on_frame
+        self._on_event = on_event
         self._on_other = on_other
         self._closed = False
         self._number = 0
@@ -120,8 +135,11 @@ class DataPath:
         )
         self._out = memoryview(bytearray(_OUT + LONGEST))
         self._place = memoryview(bytearray(BATCH * LONGEST))
-        self.frame_size = settings.frame_size
+        self.frame_size = self._base = BASES[order.remote.family]
         """Octets of UDP payload that a frame may have."""
+        self._tell_larger_at = 0.0
+        self._probing = 0
+        """Octets of the padded probe that is being sent: its failure is no news to a user."""
 
     @property
     def waiting_halves(self) -> int:
@@ -154,6 +172,11 @@ class DataPath:
             ready.append(out[at:end])
             at = end
         self._traffic.sent.value += self._io.send(ready)
+        if (
+            max(map(len, frames), default=0) + overhead > self._base
+            and self.frame_size > self._base
+        ):
+            self._larger_sent()
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
@@ -162,7 +185,10 @@ class DataPath:
 
     def send_frame(self, kind: Kind, plain: bytes) -> None:
         """Seal and send what is no program's."""
-        self._io.send((self._epochs.sealer.seal(kind, plain),))
+        frame = self._epochs.sealer.seal(kind, plain)
+        self._probing = len(frame) if len(frame) > self._base else 0
+        self._io.send((frame,))
+        self._probing = 0
 
     def transmit(self, data: bytes) -> None:
         """Send octets as they are: of the handshake."""
@@ -254,8 +280,17 @@ class DataPath:
         traffic.incomplete.value += self._reassembler.incomplete
         self._reassembler.incomplete = 0
 
+    def _larger_sent(self) -> None:
+        now = self._clock()
+        if now >= self._tell_larger_at:
+            self._tell_larger_at = now + LARGER_TOLD
+            self._on_event(LargerFramesSent(self.order.generation))
+
     def _failed(self, error: OSError) -> bool:
         """Count it. True for an ICMP answer to an earlier datagram, which took this one's turn."""
+        if error.errno == errno.EMSGSIZE and self._probing:
+            self._on_event(FrameRefused(self._probing, self.order.generation))
+            return False
         self._count_error(error)
         return error.errno == errno.ECONNREFUSED
 

@@ -26,6 +26,8 @@ BATCH = 32
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 """The socket family for the IP version of an endpoint."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_PROBE = 10, 23, 3
+"""linux/in.h and in6.h; Python has no names for them before 3.14."""
 _PKTINFO = struct.Struct("=I4s4s")
 _PKTINFO_6 = struct.Struct("=16sI")
 _PKTINFO_KINDS = (
@@ -65,6 +67,21 @@ def open_udp(
         sock.close()
         raise bind_problem("UDP", local.address, local.port, error) from error
     return sock
+
+
+def forbid_fragments(sock: socket.socket) -> None:
+    """Never let IP fragment what leaves `sock`, whatever the kernel has heard of the path's MTU: what is
+    too long gets lost or refused, and so is found out (RFC 8899 section 4.2)."""
+    is_ipv6 = sock.family == socket.AF_INET6
+    level, option = (
+        (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
+        if is_ipv6
+        else (socket.IPPROTO_IP, IP_MTU_DISCOVER)
+    )
+    try:
+        sock.setsockopt(level, option, IP_PMTUDISC_PROBE)
+    except OSError as error:  # not Linux
+        log.debug("IP may fragment here: %s", error)
 
 
 def family_of(host: str) -> socket.AddressFamily:

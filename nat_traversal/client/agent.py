@@ -120,6 +120,14 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.frame_opened(kind, plain, now)
+            case e.FrameRefused(size, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.frame_refused(size, now)
+            case e.LargerFramesSent(generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        peer.larger_sent(now)
             case e.TimerFired():
                 return self._timers_fired(now)
             case e.ServiceChanged(up) if self.link.is_registered:

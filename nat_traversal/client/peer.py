@@ -24,6 +24,7 @@ from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Path
 from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
+from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES, datagrams
 from nat_traversal.wire import messages as m
@@ -108,6 +109,7 @@ class _Established:
     round: m.StartRound
     keys: RoundKeys
     path: Path
+    upkeep: Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,21 @@ class Peer:
             return []
         if kind is Kind.BYE:
             return self._path_lost("the other side closed it", now)
-        return phase.path.arrived(kind, plain, now)
+        path, upkeep = phase.path, phase.upkeep
+        if kind is Kind.CONTROL:
+            return upkeep.control(plain, now, path.round_trip)
+        answered = upkeep.answered(plain, now) if kind is Kind.PONG else None
+        return path.arrived(kind, plain, now) if answered is None else answered
+
+    def frame_refused(self, size: int, now: float) -> list[e.Action]:
+        """A frame of this peer's path was too long for this host's own network."""
+        phase = self._phase
+        return phase.upkeep.refused(size, now) if isinstance(phase, _Established) else []
+
+    def larger_sent(self, now: float) -> None:
+        """Frames above the base size flow to this peer."""
+        if isinstance(self._phase, _Established):
+            self._phase.upkeep.larger_sent(now)
 
     def timer_fired(self, name: str, now: float) -> list[e.Action]:
         """One of this peer's timers is due."""
@@ -245,7 +261,7 @@ class Peer:
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name == "method":
             return self._carry(phase.method.due(now), now)
-        return self._path_due(phase.path, now) if isinstance(phase, _Established) else []
+        return self._path_due(phase, now) if isinstance(phase, _Established) else []
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
@@ -254,7 +270,7 @@ class Peer:
         if not isinstance(phase, _Idle | _Closed):
             announce, method = phase.announcer.deadline, phase.method.deadline
         if isinstance(phase, _Established):
-            path = phase.path.deadline
+            path = min(phase.path.deadline, phase.upkeep.deadline)
         for name, deadline in (("announce", announce), ("method", method), ("path", path)):
             if deadline is None:
                 self._timers.cancel((self.id, name))
@@ -420,9 +436,10 @@ class Peer:
             unsealed_kinds=PROGRAMS,
         )
         path = Path(pair, self._settings, self._rng, now)
-        self._enter(
-            _T.PROVEN, _Established(phase.socket, phase.announcer, method, start, keys, path)
-        )
+        sizes = path_mtu(pair.remote.family, now, self._settings.mtu)
+        upkeep = Upkeep(pair, epochs, sizes, self._rng)
+        established = _Established(phase.socket, phase.announcer, method, start, keys, path, upkeep)
+        self._enter(_T.PROVEN, established)
         self._retry.reset()
         actions: list[e.Action] = []
         if self._link.is_registered:
@@ -435,7 +452,8 @@ class Peer:
             pair.socket.generation,
             self._security.vouched(self.id),
         )
-        return [*actions, pair.use(epochs), e.Tell(told)]
+        sized = e.SizeFrames(pair.socket.generation, upkeep.size)
+        return [*actions, pair.use(epochs), sized, e.Tell(told)]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
         actions: list[e.Action] = []
@@ -453,11 +471,16 @@ class Peer:
 
     # The path
 
-    def _path_due(self, path: Path, now: float) -> list[e.Action]:
+    def _path_due(self, phase: _Established, now: float) -> list[e.Action]:
+        path, upkeep = phase.path, phase.upkeep
         if path.has_ended(now):
             return self._path_lost("the other side has stopped answering", now)
-        doubts = self._link.doubt(now) if path.falls_silent(now) else []
-        return doubts + path.due(now)
+        actions = self._link.doubt(now) if path.falls_silent(now) else []
+        actions += path.due(now) + upkeep.due(now, path.round_trip)
+        if upkeep.is_too_narrow:
+            text = f"not even frames of {upkeep.size} octets pass on it: its MTU is too small"
+            return actions + self._path_lost(text, now)
+        return actions
 
     def _path_lost(self, reason: str, now: float) -> list[e.Action]:
         lost: list[e.Action] = [e.Tell(e.PathLost(reason))]

@@ -96,6 +96,21 @@ class FrameOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameRefused:
+    """Client: this host's network stack refused a frame of `size` octets as too long."""
+
+    size: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LargerFramesSent:
+    """Client: frames of programs above the base size flow on the path of a socket."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The machine's deadline is due (or close to it: firing early does no harm)."""
 
@@ -120,6 +135,8 @@ Event = (
     | ControlGarbled
     | DatagramArrived
     | FrameOpened
+    | FrameRefused
+    | LargerFramesSent
     | TimerFired
     | ServiceChanged
     | StopRequested
@@ -195,6 +212,14 @@ class SendFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeFrames:
+    """Client: frames of programs on the path of that socket may have `size` octets of UDP payload."""
+
+    generation: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the user of an agent, or the operator of a server. It has no other effect."""
 
@@ -210,6 +235,7 @@ Action = (
     | SendDatagram
     | UsePath
     | SendFrame
+    | SizeFrames
     | Tell
 )
 
@@ -342,6 +368,14 @@ class PathEstablished:
 
 
 @dataclass(frozen=True, slots=True)
+class PathSized:
+    """Frames of `size` octets of UDP payload pass on the path of that socket; longer datagrams are cut."""
+
+    generation: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """Neither role worked. `retry_in` is None where the client gives up."""
 
@@ -428,6 +462,7 @@ Notice = (
     | HelloWentOut
     | HelloCameIn
     | PathEstablished
+    | PathSized
     | AttemptFailed
     | PathLost
     | ServerRefused

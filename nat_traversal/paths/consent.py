@@ -37,6 +37,11 @@ class Path:
     def deadline(self) -> float:
         return min(self._ping_at, self._consent_until)
 
+    @property
+    def round_trip(self) -> float:
+        """The last one that was measured, in seconds; 0 before."""
+        return self._round_trip
+
     def has_ended(self, now: float) -> bool:
         """Consent has expired."""
         return now >= self._consent_until

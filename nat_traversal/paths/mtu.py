@@ -35,6 +35,8 @@ class MtuSettings:
     """For the answer to a probe, above the round trip."""
     tries: int = 3
     """Probes of one size that must be lost before it counts as too large (RFC 8899 MAX_PROBES)."""
+    base_tries: int = 8
+    """The same for the base size: to give a path up takes more than to leave a larger size alone."""
     confirm_every: float = 1.0
     """Between full-size probes while larger frames than the base size flow."""
     search_again: float = 600.0
@@ -129,7 +131,8 @@ class PathMtu:
         for size, probing in sorted(self._asked.items()):
             if probing.until > now or size not in self._asked:
                 continue
-            if probing.tries >= self._settings.tries:
+            is_first = size == self._base and self.state is _S.BASE
+            if probing.tries >= (self._settings.base_tries if is_first else self._settings.tries):
                 del self._asked[size]
                 self._lost(size, now)
             else:

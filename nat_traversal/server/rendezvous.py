@@ -99,7 +99,7 @@ class Rendezvous:
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
                 return []
-            case e.FrameOpened():
+            case e.FrameOpened() | e.FrameRefused() | e.LargerFramesSent():
                 return []  # frames are between the hosts
             case e.TimerFired():
                 return self._timer_fired(now)

@@ -98,6 +98,8 @@ class Client(_Process):
         """What the agent ordered, one for each `PathEstablished` that it told, and its binding."""
         self.delivered: list[bytes] = []
         """Programs' datagrams that came, with what is sealed before them."""
+        self.frame_sizes: list[int] = []
+        """Octets that a frame may have, each time that it was ordered."""
         self._open: dict[int, e.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
         self._place = memoryview(bytearray(65_536))
@@ -197,6 +199,8 @@ class Client(_Process):
                 for number, frame in early:
                     if number == generation:
                         self._frame(frame, generation)
+            case e.SizeFrames(generation, size):
+                self.frame_sizes.append(size)
             case e.SendFrame(kind, plain, generation):
                 used = self._open[generation]
                 self.world.net.send_from_host(

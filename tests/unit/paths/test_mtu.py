@@ -89,7 +89,7 @@ def test_losses_do_not_make_it_smaller_for_good() -> None:
 
 def test_a_path_that_does_not_carry_the_base_size_is_told_and_tried_again() -> None:
     bench = Bench(500)
-    bench.run(5.0)
+    bench.run(10.0)
     before = bench.mtu.state
     bench.carries = 1400
     bench.run(30.0)

@@ -1,0 +1,133 @@
+"""Keeps the frames of a path fit for it: no longer than its MTU, and sealed with fresh keys."""
+
+from __future__ import annotations
+
+import random
+
+from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.errors import KeyRefusedError, WireError
+from nat_traversal.machine import events as e
+from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths import mtu
+from nat_traversal.paths.control_channel import ControlChannel
+from nat_traversal.paths.mtu import MtuState, PathMtu
+from nat_traversal.wire import TRANSACTION_BYTES
+from nat_traversal.wire.datagrams import Kind
+
+ETHERNET = 1500
+"""Octets of the largest IP packet that is tried: larger ones pass hardly anywhere outside of one house."""
+
+
+def path_mtu(family: int, now: float, packet: int = 0) -> PathMtu:
+    """The search for what a path over that IP version carries. `packet`: only whether IP packets of so many
+    octets pass."""
+    base, headers = (
+        (mtu.BASE_IPV4, mtu.HEADERS_IPV4) if family == 4 else (mtu.BASE_IPV6, mtu.HEADERS_IPV6)
+    )
+    if packet:
+        return PathMtu(packet - headers, [packet - headers], now)
+    return PathMtu(base, mtu.usual_sizes(headers, base, ETHERNET - headers), now)
+
+
+NARROW_AFTER = 5
+"""Small frames that must have passed while none of the base size did, until the path counts as too narrow:
+loss alone looks the same for a while."""
+
+
+class Upkeep:
+    """Of one established path. A probe is a ping, padded to the size that it asks for."""
+
+    def __init__(
+        self, pair: NominatedPair, epochs: Epochs, sizes: PathMtu, rng: random.Random
+    ) -> None:
+        self._pair = pair
+        self._epochs = epochs
+        self._sizes = sizes
+        self._rng = rng
+        self._channel = ControlChannel()
+        self._probes: dict[bytes, int] = {}
+        """The sizes of the newest probes, by transaction."""
+        self._told = 0
+        self._small_passed = 0
+        """Frames smaller than the base size that were answered while none of that size has been."""
+
+    @property
+    def deadline(self) -> float:
+        """When to call `due` next."""
+        others = (self._sizes.deadline, self._channel.deadline)
+        return min(self._epochs.deadline, *(each for each in others if each is not None))
+
+    @property
+    def is_too_narrow(self) -> bool:
+        """Small frames pass, and none of the base size does: the path is of no use."""
+        is_narrow = self._sizes.state is MtuState.TOO_NARROW
+        return is_narrow and self._small_passed >= NARROW_AFTER
+
+    @property
+    def size(self) -> int:
+        """Octets of UDP payload that a frame may have now."""
+        return self._sizes.size
+
+    def due(self, now: float, round_trip: float) -> list[e.Action]:
+        """Send the probes and control messages whose time has come."""
+        actions: list[e.Action] = []
+        for size in self._sizes.due(now, round_trip):
+            actions.append(self._probe(size))
+            if self._sizes.state is MtuState.BASE and size == self.size:
+                actions.append(self._probe(0))
+        messages = self._channel.due(now, round_trip)
+        for body in self._epochs.due(now):
+            messages += self._channel.send(body, now, round_trip)
+        actions += [self._pair.send(Kind.CONTROL, message) for message in messages]
+        return [*actions, *self._resized()]
+
+    def answered(self, pong: bytes, now: float) -> list[e.Action] | None:
+        """A PONG came. None: it answers none of the probes."""
+        size = self._probes.pop(pong[:TRANSACTION_BYTES], None)
+        if size is None:
+            return None
+        if not size:
+            self._small_passed += 1
+            return []
+        self._sizes.answered(size, now)
+        return self._resized()
+
+    def refused(self, size: int, now: float) -> list[e.Action]:
+        """This host's own stack says that frames of `size` octets are too long."""
+        self._sizes.refused(size, now)
+        return self._resized()
+
+    def larger_sent(self, now: float) -> None:
+        """Frames above the base size flow."""
+        self._sizes.larger_sent(now)
+
+    def control(self, message: bytes, now: float, round_trip: float) -> list[e.Action]:
+        """A control message of the peer. One that makes no sense is dropped: it was authentic, so the
+        peer has a fault."""
+        try:
+            bodies, replies = self._channel.arrived(message, now, round_trip)
+            for body in bodies:
+                for answer in self._epochs.control(body, now):
+                    replies += self._channel.send(answer, now, round_trip)
+        except (WireError, KeyRefusedError):
+            return []
+        return [self._pair.send(Kind.CONTROL, reply) for reply in replies]
+
+    def _probe(self, size: int) -> e.Action:
+        transaction = self._rng.randbytes(TRANSACTION_BYTES)
+        self._probes[transaction] = size
+        if len(self._probes) > 64:
+            del self._probes[next(iter(self._probes))]
+        room = max(0, size - self._epochs.sealer.overhead(Kind.PING))
+        return self._pair.send(Kind.PING, transaction.ljust(room, b"\0"))
+
+    def _resized(self) -> list[e.Action]:
+        if self._sizes.size == self._told or (
+            self._sizes.state is MtuState.BASE and not self._told
+        ):
+            return []
+        self._told = self._sizes.size
+        return [
+            e.SizeFrames(self._pair.socket.generation, self._told),
+            e.Tell(e.PathSized(self._pair.socket.generation, self._told)),
+        ]
