@@ -149,6 +149,8 @@ class PathMtu:
         if size >= self.size:
             self._unconfirmed = 0
         grew = self.state in (_S.BASE, _S.TOO_NARROW) or size > self.size
+        if self.state is _S.TOO_NARROW:
+            self._want([each for each in self._sizes if each > size], now)
         self._machine.fire(_T.ANSWERED)
         if size > self.size:
             self.size = size

@@ -54,8 +54,8 @@ class Upkeep:
     @property
     def deadline(self) -> float:
         """When to call `due` next."""
-        others = (self._sizes.deadline, self._channel.deadline)
-        return min(self._epochs.deadline, *(each for each in others if each is not None))
+        deadlines = (self._epochs.deadline, self._sizes.deadline, self._channel.deadline)
+        return min(each for each in deadlines if each is not None)
 
     @property
     def is_too_narrow(self) -> bool:
