@@ -20,16 +20,27 @@ from nat_traversal.wire.control import (
 )
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, check_id
+from nat_traversal.wire.offers import Offer, Suite, Trust
 
 TOKEN = bytes(range(16))
+PUBLIC = bytes(range(32))
+OFFER: dict[str, Any] = {
+    "instance": TOKEN.hex(),
+    "public": PUBLIC.hex(),
+    "identity": PUBLIC.hex(),
+    "trust": "identity+shared-key",
+    "suites": ["aes-256-gcm", "chacha20-poly1305"],
+}
 REGISTER: dict[str, Any] = {
     "type": "register",
     "transaction": 1,
-    "versions": [1],
+    "versions": [2],
     "id": "host_a",
     "peer": "host_b",
-    "token": TOKEN.hex(),
+    "key": PUBLIC.hex(),
+    "number": 7,
     "generation": 1,
+    "offer": OFFER,
 }
 START: dict[str, Any] = {
     "type": "start",
@@ -38,6 +49,7 @@ START: dict[str, Any] = {
     "role": "a",
     "token": TOKEN.hex(),
     "candidates": [{"kind": "srflx", "address": "192.0.2.1", "port": 1}],
+    "peer": OFFER,
 }
 EXAMPLES: list[dict[str, Any]] = [
     REGISTER,
@@ -46,12 +58,14 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "peer", "state": "left"},
     {"type": "service", "up": False},
     {"type": "open", "generation": 2},
+    {"type": "opened", "generation": 2, "public": PUBLIC.hex()},
     START,
     {"type": "hello", "transaction": 1, "attempt": 1, "round": 1, "step": 3},
     {"type": "sent", "transaction": 1},
     {"type": "established", "attempt": 1, "round": 2},
     {"type": "failed", "attempt": 1, "code": "no-path", "text": "why"},
-    {"type": "retry", "generation": 2},
+    {"type": "retry", "generation": 2, "public": ""},
+    {"type": "decline", "attempt": 1},
     {"type": "ping", "transaction": 1},
     {"type": "pong", "transaction": 1},
 ]
@@ -70,19 +84,39 @@ candidates = st.lists(
 ).map(tuple)
 serves = st.sampled_from(m.Serves)
 versions = st.lists(st.integers(1, 255), min_size=1, max_size=32).map(tuple)
+keys = st.binary(min_size=32, max_size=32)
+publics = st.just(b"") | keys
+suites = st.sampled_from(Suite) | st.from_regex(r"\A[a-z0-9-]{1,32}\Z")
+offers = st.builds(
+    Offer, tokens, publics, publics, st.sampled_from(Trust),
+    st.lists(suites, min_size=1, max_size=8).map(tuple),
+)  # fmt: skip
 messages = st.one_of(
-    st.builds(m.Register, transactions, versions, ids, ids, tokens, st.integers(0, 65_535), serves),
+    st.builds(
+        m.Register,
+        transactions,
+        versions,
+        ids,
+        ids,
+        keys,
+        st.integers(0, 2**48 - 1),
+        st.integers(0, 65_535),
+        offers,
+        serves,
+    ),
     st.builds(m.Registered, transactions, st.integers(1, 255), st.floats(0.1, 3600.0)),
     st.builds(m.Refused, st.text(max_size=32), texts),
     st.builds(m.PeerStatus, st.sampled_from(m.PeerState), serves, st.booleans()),
     st.builds(m.ServiceState, st.booleans()),
     st.builds(m.OpenSocket, counters),
-    st.builds(m.StartRound, counters, rounds, st.sampled_from(m.Role), tokens, candidates),
+    st.builds(m.SocketOpened, counters, publics),
+    st.builds(m.StartRound, counters, rounds, st.sampled_from(m.Role), tokens, candidates, offers),
     st.builds(m.SendHello, transactions, counters, rounds, st.integers(1, 3)),
     st.builds(m.HelloSent, transactions, st.booleans()),
     st.builds(m.Established, counters, rounds),
     st.builds(m.Failed, counters, st.text(max_size=32), texts),
-    st.builds(m.Retry, counters),
+    st.builds(m.Retry, counters, publics),
+    st.builds(m.Decline, counters),
     st.builds(m.Heartbeat, transactions),
     st.builds(m.HeartbeatAnswer, transactions),
 )
@@ -181,12 +215,35 @@ def test_missing_field_is_named(example: dict[str, Any], name: str) -> None:
         ({**REGISTER, "id": "a\n"}, "register: id must be a host id of at most 64 characters"),
         ({**REGISTER, "id": "a" * 65}, "register: id must be a host id of at most 64 characters"),
         ({**REGISTER, "peer": 7}, "register: peer must be a host id of at most 64 characters"),
-        ({**REGISTER, "token": "ab"}, "register: token must be 32 hexadecimal digits"),
-        ({**REGISTER, "token": "AB" * 16}, "register: token must be 32 hexadecimal digits"),
-        ({**REGISTER, "token": None}, "register: token must be 32 hexadecimal digits"),
         ({**REGISTER, "via": "here"},
          "register: via must be empty or an address: 'here' is not an IP address (such as 192.0.2.1 or 2001:db8::1)"),
         ({"type": "sent", "transaction": 1, "heard": 1}, "sent: heard must be true or false"),
+        ({**REGISTER, "key": "ab"}, "register: key must be 64 hexadecimal digits"),
+        ({**REGISTER, "key": "AB" * 32}, "register: key must be 64 hexadecimal digits"),
+        ({**REGISTER, "key": None}, "register: key must be 64 hexadecimal digits"),
+        ({**REGISTER, "key": ""}, "register: key must be 64 hexadecimal digits"),
+        ({**REGISTER, "key": "ab" * 32 + "\n"}, "register: key must be 64 hexadecimal digits"),
+        ({**REGISTER, "number": -1}, f"register: number must be a whole number from 0 to {2**48 - 1}"),
+        ({**REGISTER, "number": 2**48}, f"register: number must be a whole number from 0 to {2**48 - 1}"),
+        ({**REGISTER, "offer": []}, "register: offer must be an object"),
+        ({**REGISTER, "offer": {**OFFER, "instance": ""}}, "register: offer instance must be 32 hexadecimal digits"),
+        ({**REGISTER, "offer": {**OFFER, "public": "ab"}},
+         "register: offer public must be 64 hexadecimal digits, or an empty string"),
+        ({**REGISTER, "offer": {**OFFER, "identity": 1}},
+         "register: offer identity must be 64 hexadecimal digits, or an empty string"),
+        ({**START, "peer": {**OFFER, "trust": "nobody"}},
+         "start: peer trust must be one of server, shared-key, identity, identity+shared-key"),
+        ({**START, "peer": {**OFFER, "suites": []}}, "start: peer suites must be a list of 1 to 8 items"),
+        ({**START, "peer": {**OFFER, "suites": ["x"] * 9}}, "start: peer suites must be a list of 1 to 8 items"),
+        *(
+            ({**START, "peer": {**OFFER, "suites": [suite]}},
+             "start: peer suites must be names of 1 to 32 lower-case letters, digits and hyphens")
+            for suite in (7, "", "x" * 33, "AES", "\ud800", "a\n")
+        ),
+        ({"type": "opened", "generation": 0, "public": ""}, "opened: generation must be a whole number from 1 to 65535"),
+        ({"type": "retry", "generation": 1, "public": None},
+         "retry: public must be 64 hexadecimal digits, or an empty string"),
+        ({"type": "decline", "attempt": 0}, "decline: attempt must be a whole number from 1 to 65535"),
         ({"type": "registered", "transaction": 1, "version": 1, "heartbeat": 0.05},
          "registered: heartbeat must be a number of seconds from 0.1 to 3600"),
         ({"type": "registered", "transaction": 1, "version": 1, "heartbeat": float("nan")},
@@ -239,6 +296,31 @@ def test_malformed_line_is_told(octets: bytes, text: str) -> None:
 def test_unknown_type_is_a_value_with_a_bounded_name() -> None:
     assert decode(b'{"type":"dance","id":7}') == m.UnknownMessage("dance")
     assert decode(line({"type": "x" * 3000})) == m.UnknownMessage("x" * MAX_ID)
+
+
+@pytest.mark.parametrize("name", OFFER)
+def test_missing_part_of_an_offer_is_named(name: str) -> None:
+    offer = {key: value for key, value in OFFER.items() if key != name}
+    with pytest.raises(WireError, match=rf"^start: peer {name} must be "):
+        decode(line({**START, "peer": offer}))
+
+
+def test_suite_of_a_later_version_is_handed_on() -> None:
+    """The server is perhaps the oldest of the three, and both hosts bind the whole offer."""
+    suites = ["of-2031", "aes-256-gcm"]
+    message = decode(line({**REGISTER, "offer": {**OFFER, "suites": suites}}))
+    assert isinstance(message, m.Register)
+    assert message.offer.suites == ("of-2031", Suite.AES_256_GCM)
+    assert json.loads(encode(message))["offer"]["suites"] == suites
+
+
+def test_no_secret_shows_in_a_message() -> None:
+    for example, secret in ((REGISTER, bytes(range(100, 132))), (START, bytes(range(100, 116)))):
+        name = "key" if example is REGISTER else "token"
+        shown = repr(decode(line({**example, name: secret.hex()})))
+        assert "offer=" in shown or "peer=" in shown
+        assert secret.hex() not in shown
+        assert repr(secret)[2:-1] not in shown
 
 
 def test_unknown_fields_are_ignored() -> None:

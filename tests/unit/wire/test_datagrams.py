@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,65 +12,69 @@ from hypothesis import strategies as st
 
 from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire.datagrams import (
-    MAX_DATA_PAYLOAD,
-    MAX_UDP_PAYLOAD,
+    FRAMES,
+    MAC_BYTES,
+    MAX_ANNOUNCE,
+    MIN_FRAME,
     Announce,
     Announced,
-    Bye,
     Confirm,
-    Data,
     Datagram,
-    Fragment,
+    Frame,
     Hello,
     Kind,
-    Ping,
-    Pong,
+    Signed,
     decode,
     encode,
+    handle_of,
+    signed_part,
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
 
-TOKEN = bytes(range(16))
-TRANSACTION = bytes(range(8))
+TAG, NONCE, ECHO = b"tag-----", b"nonce---", b"echo----"
+HANDLE, MAC, CONNECTION = b"handle".ljust(16, b"."), b"mac".ljust(16, b"."), b"conn"
 V4, V6 = Endpoint("203.0.113.2", 40_000), Endpoint("2001:db8::1", 65_535)
+HELLO = Hello(TAG, 1, 2, True, 3, NONCE, ECHO, CONNECTION, MAC)
 EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
-    Kind.HELLO: (Hello(TOKEN, 1, 2, True, 3), 26),
-    Kind.ANNOUNCE: (Announce(TOKEN, TRANSACTION, 7), 72),
-    Kind.ANNOUNCED: (Announced(TRANSACTION, V4, (V4, V6)), 72),
-    Kind.CONFIRM: (Confirm(TOKEN, 1, True, 7), 21),
-    Kind.PING: (Ping(TOKEN, TRANSACTION), 28),
-    Kind.PONG: (Pong(TOKEN, TRANSACTION), 28),
-    Kind.BYE: (Bye(TOKEN), 20),
-    Kind.DATA: (Data(b"abcd", 1, True, b""), 10),
-    Kind.FRAGMENT: (Fragment(b"abcd", 1, True, 9, True, b""), 12),
+    Kind.HELLO: (HELLO, 54),
+    Kind.ANNOUNCE: (Announce(HANDLE, 1 << 40, 7, MAC), 86),
+    Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), MAC), 86),
+    Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
+    **{
+        kind: (Frame(kind, bytes([kind]) + bytes(MIN_FRAME - 1)), MIN_FRAME)
+        for kind in Kind
+        if kind in FRAMES
+    },
 }
+NO_FRAMES = [kind for kind in Kind if kind not in FRAMES]
 
-tokens = st.binary(min_size=16, max_size=16)
-transactions = st.binary(min_size=8, max_size=8)
+eight = st.binary(min_size=8, max_size=8)
+four = st.binary(min_size=4, max_size=4)
+sixteen = st.binary(min_size=16, max_size=16)
 rounds = st.integers(1, 255)
 endpoints = st.builds(
     lambda address, port: Endpoint(str(address), port), st.ip_addresses(), st.integers(0, 65_535)
 )
-tags = st.binary(min_size=4, max_size=4)
-flows = st.integers(0, 2**32 - 1)
-payloads = st.binary(max_size=100)
+numbers = st.integers(1, MAX_ANNOUNCE)
 announced = st.builds(
-    Announced, transactions, endpoints, st.lists(endpoints, max_size=2).map(tuple)
+    Announced, numbers, endpoints, st.lists(endpoints, max_size=2).map(tuple), sixteen
 )
-datagrams = st.one_of(
-    st.builds(Hello, tokens, rounds, st.integers(1, 3), st.booleans(), st.integers(0, 255)),
-    st.builds(Announce, tokens, transactions, st.integers(1, 65_535)),
-    announced,
-    st.builds(Confirm, tokens, rounds, st.booleans(), st.integers(0, 255)),
-    st.builds(Ping, tokens, transactions),
-    st.builds(Pong, tokens, transactions),
-    st.builds(Bye, tokens),
-    st.builds(Data, tags, flows, st.booleans(), payloads),
-    st.builds(
-        Fragment, tags, flows, st.booleans(), st.integers(0, 65_535), st.booleans(), payloads
-    ),
+hellos = st.builds(
+    Hello, eight, rounds, st.integers(1, 3), st.booleans(), st.integers(0, 255), eight, eight, four,
+    sixteen,
+)  # fmt: skip
+confirms = st.builds(
+    Confirm, eight, rounds, st.booleans(), st.integers(0, 255), eight, eight, four, sixteen
 )
+announces = st.builds(Announce, sixteen, numbers, st.integers(1, 65_535), sixteen)
+frames = st.builds(
+    lambda kind, rest: Frame(kind, bytes([kind]) + rest),
+    st.sampled_from(sorted(FRAMES)),
+    st.binary(min_size=MIN_FRAME - 1, max_size=100),
+)
+signed_datagrams = st.one_of(hellos, confirms, announces, announced)
+datagrams = st.one_of(signed_datagrams, frames)
 
 
 def refusal(data: bytes) -> str:
@@ -103,33 +108,48 @@ def test_first_octet_and_size_are_as_documented(kind: Kind) -> None:
 
 
 def test_hello_can_be_read_in_a_capture() -> None:
-    octets = encode(Hello(TOKEN, round=2, step=3, heard=True, copy=4))
-    assert octets == b"HELLO" + bytes([1, 3, 1, 2, 4]) + TOKEN
+    octets = encode(Hello(TAG, 2, 3, True, 4, NONCE, ECHO, CONNECTION, MAC))
+    assert octets == b"HELLO" + bytes([2, 3, 1, 2, 4]) + TAG + NONCE + ECHO + CONNECTION + MAC
+
+
+@given(signed_datagrams)
+@settings(deadline=None)
+def test_mac_is_over_everything_before_it(datagram: Signed) -> None:
+    assert signed_part(datagram) == encode(datagram)[:-MAC_BYTES]
+    assert encode(datagram)[-MAC_BYTES:] == datagram.mac
 
 
 @given(announced)
 @settings(deadline=None)
 def test_server_never_sends_more_than_it_was_sent(answer: Announced) -> None:
-    assert len(encode(answer)) <= len(encode(Announce(TOKEN, TRANSACTION, 1)))
+    assert len(encode(answer)) <= len(encode(Announce(HANDLE, 1, 1)))
 
 
-def test_largest_data_fills_the_largest_datagram() -> None:
-    assert len(encode(Data(b"abcd", 1, True, bytes(MAX_DATA_PAYLOAD)))) == MAX_UDP_PAYLOAD == 65_507
+def test_frame_is_left_as_it_came() -> None:
+    octets = bytes([Kind.DATA]) + bytes(range(200))
+    assert decode(octets) == Frame(Kind.DATA, octets)
+    assert encode(Frame(Kind.DATA, octets)) == octets
 
 
-def test_tag_is_the_beginning_of_the_token() -> None:
-    assert tag_of(TOKEN) == TOKEN[:4]
+def test_what_travels_in_clear_does_not_tell_the_secret_behind_it() -> None:
+    secret = bytes(range(32))
+    for public, size in ((tag_of(secret), 8), (handle_of(secret), 16)):
+        assert len(public) == size
+        assert public not in secret
+        assert secret[:4] not in public
+    assert not handle_of(secret).startswith(tag_of(secret))
 
 
 def test_copies_saturate() -> None:
-    assert decode(encode(Hello(TOKEN, 1, 1, False, 300))) == Hello(TOKEN, 1, 1, False, 255)
+    assert decode(encode(Hello(TAG, 1, 1, False, 300))) == Hello(TAG, 1, 1, False, 255)
+    assert decode(encode(Confirm(TAG, 1, False, 300))) == Confirm(TAG, 1, False, 255)
 
 
-def test_reserved_flags_and_padding_are_ignored() -> None:
-    assert decode(altered(Kind.HELLO, 7, 0xFF)) == EXAMPLES[Kind.HELLO][0]
-    assert decode(altered(Kind.CONFIRM, 2, 0xFE)) == Confirm(TOKEN, 1, False, 7)
-    assert decode(altered(Kind.ANNOUNCE, 71, 0xFF)) == EXAMPLES[Kind.ANNOUNCE][0]
-    assert decode(altered(Kind.BYE, 3, 0xFF)) == EXAMPLES[Kind.BYE][0]
+def test_padding_is_ignored() -> None:
+    announce, answer = EXAMPLES[Kind.ANNOUNCE][0], EXAMPLES[Kind.ANNOUNCED][0]
+    for offset in (26, 69):
+        assert decode(altered(Kind.ANNOUNCE, offset, 0xFF)) == announce
+    assert decode(altered(Kind.ANNOUNCED, 11, 0xFF)) == answer
 
 
 @pytest.mark.parametrize(
@@ -137,24 +157,27 @@ def test_reserved_flags_and_padding_are_ignored() -> None:
     [
         (b"", "empty datagram"),
         (b"\x00", "unknown datagram kind 0x00"),
-        (b"\xc9" + bytes(20), "unknown datagram kind 0xc9"),
-        (b"HALLO" + bytes(21), "unknown datagram kind: begins with H but not with HELLO"),
-        (altered(Kind.HELLO, 5, 2), "datagram version 2: this side speaks 1"),
+        (b"\xca" + bytes(20), "unknown datagram kind 0xca"),
+        (b"HALLO" + bytes(49), "unknown datagram kind: begins with H but not with HELLO"),
+        (altered(Kind.HELLO, 5, 1), "datagram version 1: this side speaks 2"),
         (altered(Kind.HELLO, 6, 0), "HELLO step 0: must be 1, 2 or 3"),
         (altered(Kind.HELLO, 6, 4), "HELLO step 4: must be 1, 2 or 3"),
+        (altered(Kind.HELLO, 7, 2), "HELLO flags 0x2: must be 0 or 0x1"),
+        (altered(Kind.CONFIRM, 2, 0xFF), "CONFIRM flags 0xff: must be 0 or 0x1"),
         (altered(Kind.HELLO, 8, 0), "HELLO round 0: rounds count from 1"),
         (altered(Kind.CONFIRM, 3, 0), "CONFIRM round 0: rounds count from 1"),
         (altered(Kind.ANNOUNCE, 3, 0), "ANNOUNCE generation 0: sockets count from 1"),
+        (encode(Announce(HANDLE, 0, 1)), "ANNOUNCE number 0: announces count from 1"),
         (altered(Kind.ANNOUNCED, 3, 3), "ANNOUNCED with 3 peer endpoints: at most 2"),
         (
             altered(Kind.ANNOUNCED, 3, 1),
-            "ANNOUNCED of 72 octets: wrong length for 1 peer endpoints",
+            "ANNOUNCED of 86 octets: wrong length for 1 peer endpoints",
         ),
-        (altered(Kind.ANNOUNCED, 12, 5), "address family 5: must be 4 or 6"),
+        (altered(Kind.ANNOUNCED, 10, 5), "address family 5: must be 4 or 6"),
         *(
-            (altered(kind, 1, 0), "datagram version 0: this side speaks 1")
-            for kind in Kind
-            if kind not in (Kind.HELLO, Kind.DATA, Kind.FRAGMENT)
+            (altered(kind, 1, 0), "datagram version 0: this side speaks 2")
+            for kind in NO_FRAMES
+            if kind is not Kind.HELLO
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -166,12 +189,13 @@ def test_malformed_datagram_is_told(data: bytes, text: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_datagram_cut_short_is_told(kind: Kind) -> None:
     octets = encode(EXAMPLES[kind][0])
+    why = "shorter than a frame's header" if kind in FRAMES else "wrong length"
     for length in range(1, len(octets)):
-        with pytest.raises(WireError, match=rf"^{kind.name} of {length} octets: wrong length"):
+        with pytest.raises(WireError, match=rf"^{kind.name} of {length} octets: {why}"):
             decode(octets[:length])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.DATA, Kind.FRAGMENT)])
+@pytest.mark.parametrize("kind", NO_FRAMES)
 def test_datagram_with_more_behind_it_is_told(kind: Kind) -> None:
     octets = encode(EXAMPLES[kind][0]) + b"\0"
     with pytest.raises(WireError, match=rf"^{kind.name} of {len(octets)} octets: wrong length"):
@@ -190,7 +214,11 @@ def test_noise_of_every_length_raises_nothing_but_wire_error(kind: Kind | None) 
             except WireError:
                 refused += 1
             else:
-                assert type(datagram).__name__.upper() == Kind((head + noise)[0]).name
+                found = Kind((head + noise)[0])
+                if isinstance(datagram, Frame):
+                    assert datagram == Frame(found, head + noise)
+                else:
+                    assert type(datagram).__name__.upper() == found.name
     assert refused
 
 
@@ -214,15 +242,19 @@ def test_one_changed_octet_raises_nothing_but_wire_error(
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Hello(b"short", 1, 1, False), "a token has 16 octets, not 5"),
-        (lambda: Ping(TOKEN, b"short"), "a transaction id has 8 octets, not 5"),
-        (lambda: Data(b"abc", 1, True, b""), "a tag has 4 octets, not 3"),
-        (lambda: Fragment(b"abcde", 1, True, 1, True, b""), "a tag has 4 octets, not 5"),
-        (lambda: Announced(TRANSACTION, V4, (V4,) * 3), "3 peer endpoints: at most 2"),
-        (lambda: Hello(TOKEN, 256, 1, False), "cannot be encoded"),
-        (lambda: Announce(TOKEN, TRANSACTION, 65_536), "cannot be encoded"),
-        (lambda: Data(b"abcd", 2**32, True, b""), "cannot be encoded"),
-        (lambda: Fragment(b"abcd", 1, True, 65_536, True, b""), "cannot be encoded"),
+        (lambda: Hello(b"short", 1, 1, False), "8 octets are wanted, not 5"),
+        (lambda: replace(HELLO, nonce=b"short"), "8 octets are wanted, not 5"),
+        (lambda: replace(HELLO, echo=bytes(9)), "8 octets are wanted, not 9"),
+        (lambda: replace(HELLO, connection=b"abc"), "4 octets are wanted, not 3"),
+        (lambda: replace(HELLO, mac=bytes(17)), "16 octets are wanted, not 17"),
+        (lambda: Confirm(TAG, 1, True, connection=bytes(5)), "4 octets are wanted, not 5"),
+        (lambda: Announce(b"short", 1, 1), "16 octets are wanted, not 5"),
+        (lambda: Announced(1, V4, mac=b""), "16 octets are wanted, not 0"),
+        (lambda: Announced(1, V4, (V4,) * 3), "3 peer endpoints: at most 2"),
+        (lambda: Hello(TAG, 256, 1, False), "cannot be encoded"),
+        (lambda: Announce(HANDLE, 1, 65_536), "cannot be encoded"),
+        (lambda: Announce(HANDLE, MAX_ANNOUNCE + 1, 1), "cannot be encoded"),
+        (lambda: Announced(MAX_ANNOUNCE + 1, V4), "cannot be encoded"),
     ],
 )
 def test_value_without_an_encoding_is_our_own_mistake(
