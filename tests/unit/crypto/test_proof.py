@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from nat_traversal.crypto.proof import is_mac, is_nonce, mac, nonce
+import pytest
+
+from nat_traversal.crypto.proof import is_mac, is_nonce, is_signed, mac, nonce, signed
+from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Hello, Signed, decode, encode
 from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import altered
 
 HERE, THERE = Endpoint("192.0.2.1", 1000), Endpoint("192.0.2.1", 1001)
 
@@ -28,3 +32,24 @@ def test_a_nonce_is_of_one_secret_round_and_address() -> None:
     for others in ((b"Secret", b"token", HERE), (b"secret", b"other", HERE)):
         assert nonce(*others) != right
     assert not is_nonce(b"secret", b"token", THERE, right)
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        Hello(b"12345678", 1, 2, True, 3, b"abcdefgh", b"ijklmnop", b"conn"),
+        Confirm(b"12345678", 1, True, 3, b"abcdefgh", b"ijklmnop", b"conn"),
+        Announce(b"handle".ljust(16), 7, 3),
+        Announced(7, HERE, (THERE,)),
+    ],
+    ids=lambda datagram: type(datagram).__name__,
+)
+def test_a_mac_of_a_datagram_is_of_its_every_field(datagram: Signed) -> None:
+    right = signed(datagram, b"key")
+    assert is_signed(right, b"key")
+    assert not is_signed(right, b"kex")
+    assert not [other for other in altered(right) if is_signed(other, b"key")]
+    came = decode(encode(right))
+    assert came == right
+    assert isinstance(came, Signed)
+    assert is_signed(came, b"key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,12 @@ from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.schedule import (
     Party,
     PathKeys,
-    Suite,
     Transcript,
-    Trust,
     choose,
     derive,
     next_epoch,
 )
+from nat_traversal.wire.offers import Offer, Suite, Trust
 
 RNG = random.Random(1)
 EPHEMERAL = (KeyPair.generate(RNG), KeyPair.generate(RNG))
@@ -26,14 +26,14 @@ SUITES = (Suite.AES_256_GCM, Suite.CHACHA20_POLY1305)
 
 
 def party(index: int) -> Party:
-    return Party(
-        id=("host_a", "host_b")[index],
+    offer = Offer(
         instance=bytes([index]) * 16,
-        ephemeral=EPHEMERAL[index].public,
+        public=EPHEMERAL[index].public,
         identity=IDENTITY[index].public,
         trust=Trust.BOTH,
         suites=SUITES,
     )
+    return Party(("host_a", "host_b")[index], offer)
 
 
 TRANSCRIPT = Transcript(
@@ -88,20 +88,23 @@ def test_the_two_sides_agree_and_no_key_serves_two_purposes() -> None:
 
 
 def changed_parties() -> list[Transcript]:
-    changes = (
-        {"id": "host_c"},
-        {"instance": b"i" * 16},
-        {"ephemeral": b"e" * 32},
-        {"identity": b""},
-        {"trust": Trust.SERVER},
-        {"suites": SUITES[:1]},
-        {"suites": SUITES[::-1]},
-    )
-    return [
-        replace(TRANSCRIPT, **{side: replace(getattr(TRANSCRIPT, side), **change)})
-        for side in ("initiator", "responder")
-        for change in changes
-    ]
+    found = []
+    for side in ("initiator", "responder"):
+        before: Party = getattr(TRANSCRIPT, side)
+        offer = before.offer
+        for party in (
+            replace(before, id="host_c"),
+            replace(before, offer=replace(offer, instance=b"i" * 16)),
+            replace(before, offer=replace(offer, public=b"e" * 32)),
+            replace(before, offer=replace(offer, identity=b"")),
+            replace(before, offer=replace(offer, trust=Trust.SERVER)),
+            replace(before, offer=replace(offer, suites=SUITES[:1])),
+            replace(before, offer=replace(offer, suites=SUITES[::-1])),
+            replace(before, offer=replace(offer, suites=(*SUITES, "of-2031"))),
+        ):
+            change: dict[str, Any] = {side: party}
+            found.append(replace(TRANSCRIPT, **change))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -133,8 +136,11 @@ def test_the_shared_key_is_bound_and_its_absence_too() -> None:
 
 
 def test_values_do_not_run_into_each_other() -> None:
-    one = replace(TRANSCRIPT, initiator=replace(party(0), id="host_ab", instance=b"b" * 16))
-    other = replace(TRANSCRIPT, initiator=replace(party(0), id="host_a", instance=b"bb" * 8))
+    offer = party(0).offer
+    one, other = (
+        replace(TRANSCRIPT, initiator=Party(name, replace(offer, instance=instance)))
+        for name, instance in (("host_ab", b"c" * 15), ("host_a", b"b" + b"c" * 15))
+    )
     assert one.encode() != other.encode()
 
 
@@ -171,3 +177,4 @@ def test_the_initiator_chooses_among_what_both_offer() -> None:
     assert choose(SUITES, SUITES[::-1]) is Suite.AES_256_GCM
     assert choose(SUITES[::-1], SUITES) is Suite.CHACHA20_POLY1305
     assert choose((Suite.NONE,), SUITES) is None
+    assert choose(("of-2031", *SUITES), SUITES) is Suite.AES_256_GCM

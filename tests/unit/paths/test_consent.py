@@ -11,26 +11,24 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.consent import Path
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import Bye, Ping, Pong
+from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 
 SETTINGS = ClientSettings()
 
-TOKEN = bytes(range(16))
-PEER, OTHER = Endpoint("198.51.100.2", 1), Endpoint("198.51.100.2", 2)
-PAIR = NominatedPair(UdpSocket(3), PEER, TOKEN)
+PAIR = NominatedPair(UdpSocket(3), Endpoint("198.51.100.2", 1), b"peer")
 
 
 def new_path() -> Path:
     return Path(PAIR, SETTINGS, random.Random(0), now=0.0)
 
 
-def ping(path: Path, now: float) -> Ping:
+def ping(path: Path, now: float) -> bytes:
+    """What the path asks the peer."""
     (action,) = path.due(now)
-    assert isinstance(action, e.SendDatagram)
-    assert (action.destination, action.generation) == (PEER, 3)
-    assert isinstance(action.datagram, Ping)
-    return action.datagram
+    assert isinstance(action, e.SendFrame)
+    assert (action.kind, action.generation, len(action.plain)) == (Kind.PING, 3, 8)
+    return action.plain
 
 
 def test_first_ping_comes_after_a_jittered_interval() -> None:
@@ -62,7 +60,7 @@ def test_silence_is_told_once_and_again_after_an_answer() -> None:
     assert not path.falls_silent(6.0 + SETTINGS.silent_after - 0.1)
     assert path.falls_silent(6.0 + SETTINGS.silent_after)
     assert not path.falls_silent(6.0 + SETTINGS.silent_after)
-    path.arrived(Pong(TOKEN, asked.transaction), PEER, 14.0)
+    path.arrived(Kind.PONG, asked, 14.0)
     assert not path.falls_silent(14.0 + SETTINGS.silent_after)
     ping(path, 21.0)
     assert path.falls_silent(21.0 + SETTINGS.silent_after)
@@ -71,34 +69,48 @@ def test_silence_is_told_once_and_again_after_an_answer() -> None:
 def test_answered_ping_renews_consent_and_brings_calm() -> None:
     path = new_path()
     asked = ping(path, 6.0)
-    assert path.arrived(Pong(TOKEN, asked.transaction), PEER, 6.5) == []
+    assert path.arrived(Kind.PONG, asked, 6.5) == []
     assert 6.5 + 0.8 * SETTINGS.ping_interval <= path.deadline <= 6.5 + 1.2 * SETTINGS.ping_interval
     assert not path.has_ended(6.0 + SETTINGS.consent)
     assert path.has_ended(6.5 + SETTINGS.consent)
 
 
-def test_pong_counts_once_and_only_for_an_own_ping_from_the_peer() -> None:
+def test_pong_counts_once_and_only_for_an_own_ping() -> None:
     path = new_path()
     asked = ping(path, 6.0)
-    for pong, source in (
-        (Pong(TOKEN, bytes(8)), PEER),
-        (Pong(bytes(16), asked.transaction), PEER),
-        (Pong(TOKEN, asked.transaction), OTHER),
-    ):
-        assert path.arrived(pong, source, 7.0) == []
+    for plain in (bytes(8), b"", asked[:7], asked[::-1]):
+        assert path.arrived(Kind.PONG, plain, 7.0) == []
     assert path.has_ended(SETTINGS.consent)
-    assert path.arrived(Pong(TOKEN, asked.transaction), PEER, 7.0) == []
-    assert path.arrived(Pong(TOKEN, asked.transaction), PEER, 20.0) == []
+    assert path.arrived(Kind.PONG, asked, 7.0) == []
+    assert path.arrived(Kind.PONG, asked, 20.0) == []
     assert path.has_ended(7.0 + SETTINGS.consent)
 
 
 def test_peers_ping_is_answered_but_keeps_nothing() -> None:
     """It proves that the peer speaks, not that it hears."""
     path = new_path()
-    assert path.arrived(Ping(TOKEN, bytes(8)), PEER, 29.0) == [PAIR.send(Pong(TOKEN, bytes(8)))]
-    assert path.arrived(Ping(bytes(16), bytes(8)), PEER, 29.0) == []
-    assert path.arrived(Ping(TOKEN, bytes(8)), OTHER, 29.0) == []
+    assert path.arrived(Kind.PING, b"12345678", 29.0) == [PAIR.send(Kind.PONG, b"12345678")]
     assert path.has_ended(SETTINGS.consent)
+
+
+def test_a_ping_s_padding_is_not_sent_back() -> None:
+    """A long one asks whether long frames arrive; the answer need not be as long."""
+    path = new_path()
+    assert path.arrived(Kind.PING, b"12345678" + bytes(900), 1.0) == [
+        PAIR.send(Kind.PONG, b"12345678")
+    ]
+
+
+def test_a_ping_cut_short_is_not_answered() -> None:
+    assert new_path().arrived(Kind.PING, b"1234567", 1.0) == []
+
+
+@pytest.mark.parametrize("kind", [Kind.PING, Kind.PONG, Kind.CONTROL])
+def test_any_frame_shows_that_the_peer_has_proof(kind: Kind) -> None:
+    path = new_path()
+    assert not path.was_heard
+    path.arrived(kind, b"", 1.0)
+    assert path.was_heard
 
 
 def test_doubt_is_settled_within_seconds_either_way() -> None:
@@ -108,7 +120,7 @@ def test_doubt_is_settled_within_seconds_either_way() -> None:
     first = ping(path, 10.0)
     assert path.deadline == 10.0 + SETTINGS.doubt_interval
     assert path.has_ended(10.0 + SETTINGS.doubt_within)
-    path.arrived(Pong(TOKEN, first.transaction), PEER, 10.2)
+    path.arrived(Kind.PONG, first, 10.2)
     assert not path.has_ended(10.0 + SETTINGS.doubt_within)
     assert path.has_ended(10.2 + SETTINGS.consent)
 
@@ -117,7 +129,7 @@ def test_pong_to_a_ping_from_before_the_doubt_settles_nothing() -> None:
     path = new_path()
     old = ping(path, 6.0)
     path.doubt(7.0)
-    path.arrived(Pong(TOKEN, old.transaction), PEER, 7.1)
+    path.arrived(Kind.PONG, old, 7.1)
     assert path.has_ended(7.0 + SETTINGS.doubt_within)
 
 
@@ -127,9 +139,5 @@ def test_doubt_prolongs_nothing() -> None:
     assert path.has_ended(SETTINGS.consent)
 
 
-def test_farewell_is_the_peers_own() -> None:
-    path = new_path()
-    assert path.farewell() == [PAIR.send(Bye(TOKEN))]
-    assert path.is_farewell(Bye(TOKEN), PEER)
-    assert not path.is_farewell(Bye(TOKEN), OTHER)
-    assert not path.is_farewell(Bye(bytes(16)), PEER)
+def test_farewell_is_a_bye_to_the_peer() -> None:
+    assert new_path().farewell() == [PAIR.send(Kind.BYE)]
