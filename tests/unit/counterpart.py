@@ -17,10 +17,10 @@ from nat_traversal.wire.datagrams import (
     NONCE_BYTES,
     PROGRAMS,
     Announce,
-    Announced,
     Confirm,
     Hello,
     Kind,
+    Signed,
     handle_of,
     tag_of,
 )
@@ -30,7 +30,7 @@ from nat_traversal.wire.offers import Offer, Suite, Trust
 TOKEN = bytes(range(16))
 """Of a round."""
 NO_ECHO = bytes(NONCE_BYTES)
-D = TypeVar("D", Hello, Confirm, Announce, Announced)
+D = TypeVar("D", bound=Signed)
 
 
 def an_offer(name: str = "x", *, public: bytes | None = None) -> Offer:
