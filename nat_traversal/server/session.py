@@ -125,6 +125,8 @@ class Session:
 
     def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[e.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""
+        if generation == member.told and member.socket is SocketState.USED:
+            return []  # its key has been given out: no second round is due to it
         member.opened(generation, public)
         member.expect(generation)
         if self._method is not None and self._method.is_gathering:
