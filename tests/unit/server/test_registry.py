@@ -13,10 +13,11 @@ from nat_traversal.server.registry import (
 )
 from nat_traversal.server.store import Holder
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce
+from nat_traversal.wire.datagrams import handle_of
 from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import an_announce, an_offer, some_keys
 
-TOKEN, OTHER_TOKEN = b"a" * 16, b"b" * 16
+KEY, OTHER_KEY = some_keys("host_a", "other")
 SOURCE = Endpoint("203.0.113.2", 40_000)
 
 
@@ -24,33 +25,42 @@ def host(connection: int) -> Host:
     return Host(connection, Allowance(1, 1.0, 0.0), heard_at=0.0)
 
 
-def admit(registry: Registry, connection: int, name: str, token: bytes) -> Host:
+def admit(registry: Registry, connection: int, name: str, key: bytes) -> Host:
     """A host that is connected, registered and has its id."""
     new = host(connection)
     registry.add(new)
-    register = m.Register(1, (1,), name, "host_x", token, 1)
+    register = m.Register(1, (2,), name, "host_x", key, 0, 1, an_offer())
     new.registration = Registration(register, Holder(name, "host_x", connection))
-    registry.admit(new, new.registration, Member(name, connection, 1, round_trip=5.0))
+    registry.admit(
+        new, new.registration, Member(name, connection, 1, 5.0, register.offer, register.number)
+    )
     return new
 
 
-def early(token: bytes, generation: int = 1) -> EarlyAnnounce:
-    return EarlyAnnounce(Announce(token, bytes(8), generation), SOURCE, None)
+def early(key: bytes, generation: int = 1) -> EarlyAnnounce:
+    return EarlyAnnounce(an_announce(key, generation=generation), SOURCE, None)
 
 
-def test_host_is_found_by_connection_id_and_token_until_it_goes() -> None:
+def test_host_is_found_by_connection_id_and_handle_until_it_goes() -> None:
     registry = Registry()
-    a = admit(registry, 1, "host_a", TOKEN)
-    assert registry.get(1) is registry.with_id("host_a") is registry.with_token(TOKEN) is a
+    a = admit(registry, 1, "host_a", KEY)
+    assert (
+        registry.get(1) is registry.with_id("host_a") is registry.with_handle(handle_of(KEY)) is a
+    )
     assert (len(registry), set(registry.ids)) == (1, {"host_a"})
     registry.remove(a)
-    assert registry.get(1) is registry.with_id("host_a") is registry.with_token(TOKEN) is None
+    assert (
+        registry.get(1)
+        is registry.with_id("host_a")
+        is registry.with_handle(handle_of(KEY))
+        is None
+    )
     assert (len(registry), set(registry.ids)) == (0, set())
 
 
 def test_oldest_unregistered_passes_over_those_that_have_registered() -> None:
     registry = Registry()
-    admit(registry, 1, "host_a", TOKEN)
+    admit(registry, 1, "host_a", KEY)
     assert registry.oldest_unregistered() is None
     second, third = host(2), host(3)
     registry.add(second)
@@ -62,42 +72,43 @@ def test_oldest_unregistered_passes_over_those_that_have_registered() -> None:
 
 def test_host_without_its_id_leaves_the_holder_in_the_tables() -> None:
     registry = Registry()
-    holder, contender = admit(registry, 1, "host_a", TOKEN), host(2)
+    holder, contender = admit(registry, 1, "host_a", KEY), host(2)
     registry.add(contender)
-    register = m.Register(1, (1,), "host_a", "host_x", OTHER_TOKEN, 1)
+    register = m.Register(1, (2,), "host_a", "host_x", OTHER_KEY, 0, 1, an_offer())
     contender.registration = Registration(register, Holder("host_a", "host_x", 2))
     registry.remove(contender)
     assert registry.with_id("host_a") is holder
 
 
-def test_token_is_that_of_the_host_that_came_last() -> None:
+def test_handle_is_that_of_the_host_that_came_last() -> None:
     registry = Registry()
-    first, second = (admit(registry, n, f"host_{n}", TOKEN) for n in (1, 2))
-    assert registry.with_token(TOKEN) is second
+    first, second = (admit(registry, n, f"host_{n}", KEY) for n in (1, 2))
+    assert registry.with_handle(handle_of(KEY)) is second
     registry.remove(first)
-    assert registry.with_token(TOKEN) is second
+    assert registry.with_handle(handle_of(KEY)) is second
 
 
-def test_newest_early_announce_of_a_token_is_taken_once() -> None:
+def test_newest_early_announce_of_a_handle_is_taken_once() -> None:
     kept = EarlyAnnounces(most=2, within=2.0)
-    kept.keep(early(TOKEN, generation=1), 0.0)
-    kept.keep(early(TOKEN, generation=2), 1.0)
+    kept.keep(early(KEY, generation=1), 0.0)
+    kept.keep(early(KEY, generation=2), 1.0)
     assert len(kept) == 1
-    assert kept.take(TOKEN, 3.0) == early(TOKEN, generation=2)
-    assert kept.take(TOKEN, 3.0) is None
+    assert kept.take(handle_of(KEY), 3.0) == early(KEY, generation=2)
+    assert kept.take(handle_of(KEY), 3.0) is None
 
 
 def test_early_announce_is_too_old_after_its_time() -> None:
     kept = EarlyAnnounces(most=2, within=2.0)
-    kept.keep(early(TOKEN), 0.0)
-    assert kept.take(TOKEN, 2.125) is None
+    kept.keep(early(KEY), 0.0)
+    assert kept.take(handle_of(KEY), 2.125) is None
 
 
 def test_oldest_early_announce_makes_room() -> None:
     kept = EarlyAnnounces(most=2, within=2.0)
-    for token in (b"1" * 16, b"2" * 16, b"1" * 16, b"3" * 16):
-        kept.keep(early(token), 0.0)
+    first, second, third = some_keys("1", "2", "3")
+    for key in (first, second, first, third):
+        kept.keep(early(key), 0.0)
     assert len(kept) == 2
-    assert kept.take(b"2" * 16, 0.0) is None
-    assert kept.take(b"1" * 16, 0.0) == early(b"1" * 16)
-    assert kept.take(b"3" * 16, 0.0) == early(b"3" * 16)
+    assert kept.take(handle_of(second), 0.0) is None
+    assert kept.take(handle_of(first), 0.0) == early(first)
+    assert kept.take(handle_of(third), 0.0) == early(third)

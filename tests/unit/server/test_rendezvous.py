@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
+from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.machine import events as e
 from nat_traversal.server.methods.ordered_hello import ROUNDS
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Announced
+from nat_traversal.wire.datagrams import Announce, Announced, handle_of
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.offers import Offer
+from tests.unit.counterpart import altered, an_announce, an_offer, some_keys
 
 _Message = TypeVar("_Message", bound=m.Message)
 SETTINGS = ServerSettings()
@@ -21,7 +25,16 @@ HERE = e.LocalAddress("192.0.2.2")
 A, B = 1, 2
 ADDRESS = {A: Endpoint("203.0.113.2", 40_000), B: Endpoint("198.51.100.2", 40_000)}
 NAME = {A: "host_a", B: "host_b"}
-TOKEN = {A: b"a" * 16, B: b"b" * 16}
+KEY = dict(zip((A, B), some_keys("host_a", "host_b"), strict=True))
+
+
+def public_of(connection: int, generation: int) -> bytes:
+    """The ephemeral key of a host's socket."""
+    return an_offer(f"{connection} {generation}").public
+
+
+def offer_of(connection: int, generation: int = 1) -> Offer:
+    return replace(an_offer(NAME[connection]), public=public_of(connection, generation))
 
 
 class Rig:
@@ -31,6 +44,8 @@ class Rig:
         self.now = 0.0
         self.machine = StandaloneServer(rng=random.Random(0))
         self.messages: dict[int, list[m.Message]] = {A: [], B: []}
+        self.number = {A: 0, B: 0}
+        """Of each host's last announce."""
         self.answers: list[tuple[Announced, Endpoint]] = []
         self.closed: list[int] = []
         self.notices: list[e.Notice] = []
@@ -63,12 +78,28 @@ class Rig:
     def register(self, connection: int, generation: int = 1) -> None:
         self.feed(e.ControlOpened(connection))
         host, peer = NAME[connection], NAME[A + B - connection]
-        token = TOKEN[connection]
-        self.receive(connection, m.Register(1, (1,), host, peer, token, generation))
+        register = m.Register(
+            1, (2,), host, peer, KEY[connection], 0, generation, offer_of(connection, generation)
+        )
+        self.receive(connection, register)
 
-    def announce(self, connection: int, generation: int = 1, number: int = 0) -> None:
-        announce = Announce(TOKEN[connection], number.to_bytes(8, "big"), generation)
+    def announce(self, connection: int, generation: int = 1, number: int | None = None) -> None:
+        """From the usual address; with the next number unless told otherwise."""
+        self.number[connection] = self.number[connection] + 1 if number is None else number
+        self.hear(an_announce(KEY[connection], self.number[connection], generation), connection)
+
+    def hear(self, announce: Announce, connection: int) -> None:
         self.feed(e.DatagramArrived(announce, ADDRESS[connection], local=HERE))
+
+    def open_socket(self, connection: int, generation: int) -> None:
+        """Obey the order for a fresh socket."""
+        public = public_of(connection, generation)
+        self.receive(connection, m.SocketOpened(generation, public))
+        self.announce(connection, generation)
+
+    def retry(self, connection: int, generation: int) -> None:
+        """Want a new attempt, with that socket."""
+        self.receive(connection, m.Retry(generation, public_of(connection, generation)))
 
     def obey(self, connection: int) -> None:
         """Say that the last HELLO ordered was sent."""
@@ -149,7 +180,7 @@ def test_announce_before_its_registration_is_answered_with_it() -> None:
     rig.register(B)
     answer, destination = rig.answers[-1]
     assert destination == ADDRESS[B]
-    assert answer == Announced((7).to_bytes(8, "big"), ADDRESS[B], (ADDRESS[A],))
+    assert answer == signed(Announced(7, ADDRESS[B], (ADDRESS[A],)), KEY[B])
     assert rig.sent(A, m.SendHello)
 
 
@@ -168,7 +199,7 @@ def test_early_announces_are_bounded_and_the_newest_are_kept() -> None:
     for number in range(SETTINGS.early_announces - 1):
         if number == 1000:
             rig.announce(B)
-        stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
+        stranger = Announce(number.to_bytes(16, "big"), 1, 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
     rig.registered_pair()
     assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
@@ -179,7 +210,7 @@ def test_repeated_early_announce_is_the_newest() -> None:
     rig.announce(B)
     for number in range(SETTINGS.early_announces):
         rig.announce(B)
-        stranger = Announce(number.to_bytes(16, "big"), bytes(8), 1)
+        stranger = Announce(number.to_bytes(16, "big"), 1, 1)
         rig.feed(e.DatagramArrived(stranger, Endpoint("192.0.2.50", 1)))
     rig.registered_pair()
     assert [destination for _, destination in rig.answers] == [ADDRESS[B]]
@@ -188,8 +219,7 @@ def test_repeated_early_announce_is_the_newest() -> None:
 def test_announce_from_port_0_is_ignored() -> None:
     """Nobody can answer there, and a candidate has a port from 1."""
     rig = Rig().registered_pair()
-    announce = Announce(TOKEN[A], bytes(8), 1)
-    rig.feed(e.DatagramArrived(announce, Endpoint("203.0.113.2", 0)))
+    rig.feed(e.DatagramArrived(an_announce(KEY[A]), Endpoint("203.0.113.2", 0)))
     rig.announce(B)
     assert not rig.sent(B, m.StartRound)
     assert rig.machine.counters["datagrams-ignored"] == 1
@@ -207,11 +237,11 @@ def test_answer_names_the_peer_only_within_a_session() -> None:
 
 def test_announce_of_an_older_socket_changes_nothing() -> None:
     rig = Rig().connected()
-    rig.receive(A, m.Retry(2))
+    rig.retry(A, 2)
     answered = len(rig.answers)
     rig.announce(A, generation=1)
     assert len(rig.answers) == answered
-    rig.announce(B, generation=2)
+    rig.open_socket(B, 2)
     assert len(rig.sent(A, m.StartRound)) == 1
 
 
@@ -227,7 +257,7 @@ def test_mapping_that_moved_while_waiting_is_the_candidate() -> None:
     rig.register(A)
     rig.announce(A)
     moved = Endpoint("203.0.113.2", 50_001)
-    rig.feed(e.DatagramArrived(Announce(TOKEN[A], bytes(8), 1), moved))
+    rig.feed(e.DatagramArrived(an_announce(KEY[A], number=2), moved))
     rig.register(B)
     rig.announce(B)
     (start,) = rig.sent(B, m.StartRound)
@@ -240,20 +270,86 @@ def test_announce_that_overtook_the_registration_of_a_returning_client_counts() 
     rig.announce(A, generation=2)
     again = 3
     rig.feed(e.ControlOpened(again))
-    rig.receive(again, m.Register(1, (1,), NAME[A], NAME[B], TOKEN[A], 2))
-    rig.announce(B, generation=rig.sent(B, m.OpenSocket)[-1].generation)
+    rig.receive(again, m.Register(1, (2,), NAME[A], NAME[B], KEY[A], 1, 2, offer_of(A, 2)))
+    rig.open_socket(B, rig.sent(B, m.OpenSocket)[-1].generation)
     assert rig.sent(again, m.StartRound)
 
 
-def test_two_ids_with_one_token_do_not_disturb_each_other() -> None:
+def test_two_ids_with_one_key_do_not_disturb_each_other() -> None:
     rig = Rig()
     rig.register(A)
     rig.feed(e.ControlOpened(9))
-    rig.receive(9, m.Register(1, (1,), "host_x", "host_y", TOKEN[A], 1))
+    rig.receive(9, m.Register(1, (2,), "host_x", "host_y", KEY[A], 0, 1, offer_of(A)))
     rig.feed(e.ControlBroken("reset", A))
     assert rig.machine.registered == {"host_x"}
     rig.announce(A)
     assert rig.answers
+
+
+# Announces that are not to count
+
+
+def test_announce_with_any_field_changed_is_neither_answered_nor_counted_in() -> None:
+    rig = Rig().registered_pair()
+    rig.announce(B)
+    rig.answers.clear()
+    (stranger,) = some_keys("stranger")
+    forged = [
+        *altered(an_announce(KEY[A])),
+        replace(an_announce(stranger), handle=handle_of(KEY[A])),
+    ]
+    for announce in forged:
+        rig.hear(announce, B)
+    counters = rig.machine.counters
+    of_other_handles = len(handle_of(KEY[A]))
+    assert counters["announces-unknown"] == of_other_handles
+    assert counters["announces-forged"] == len(forged) - of_other_handles > 20
+    assert rig.answers == []
+    assert not rig.sent(A, m.StartRound)
+    rig.announce(A)
+    (start,) = rig.sent(B, m.StartRound)
+    assert start.candidates == (m.Candidate("srflx", ADDRESS[A]),)
+
+
+def test_replayed_announce_draws_nothing_and_moves_nothing() -> None:
+    rig = Rig()
+    rig.register(A)
+    elsewhere = Endpoint("192.0.2.66", 6666)
+    for number in (3, 5):
+        rig.announce(A, number=number)
+    answered = len(rig.answers)
+    for number in (5, 4, 3, 1):
+        rig.feed(e.DatagramArrived(an_announce(KEY[A], number), elsewhere))
+    assert len(rig.answers) == answered
+    rig.register(B)
+    rig.announce(B)
+    assert rig.answers[-1][0].peer == (ADDRESS[A],)
+
+
+def test_announce_of_a_socket_that_the_host_has_not_spoken_of_draws_nothing() -> None:
+    rig = Rig()
+    rig.register(A)
+    rig.announce(A, generation=3)
+    assert rig.answers == []
+    rig.announce(A, generation=2)
+    assert len(rig.answers) == 1, "one socket ahead, it may have overtaken a message"
+
+
+def test_forged_early_announce_is_not_answered_when_its_registration_comes() -> None:
+    rig = Rig()
+    (stranger,) = some_keys("stranger")
+    rig.hear(replace(an_announce(stranger), handle=handle_of(KEY[A])), B)
+    rig.register(A)
+    assert rig.answers == []
+    assert rig.machine.counters["announces-forged"] == 1
+    rig.announce(A)
+    assert [destination for _, destination in rig.answers] == [ADDRESS[A]]
+
+
+def test_every_answer_is_signed_with_its_asker_s_key() -> None:
+    rig = Rig().round_begun()
+    assert [is_signed(answer, KEY[A]) for answer, _ in rig.answers] == [True, False]
+    assert [is_signed(answer, KEY[B]) for answer, _ in rig.answers] == [False, True]
 
 
 # The round
@@ -277,6 +373,38 @@ def test_both_get_the_same_token_and_opposite_roles() -> None:
     assert (a.role, b.role) == (m.Role.A, m.Role.B)
     assert a.token == b.token
     assert a.candidates == (m.Candidate("srflx", ADDRESS[B]),)
+
+
+def test_each_gets_what_the_other_offers() -> None:
+    rig = Rig().round_begun()
+    assert rig.sent(A, m.StartRound)[0].peer == offer_of(B)
+    assert rig.sent(B, m.StartRound)[0].peer == offer_of(A)
+
+
+@pytest.mark.parametrize("connection", [A, B])
+def test_attempt_that_one_declines_fails_for_both(connection: int) -> None:
+    rig = Rig().round_begun()
+    rig.receive(connection, m.Decline(1))
+    text = f"{NAME[connection]} takes no part: the two sides' keys do not fit"
+    for each in (A, B):
+        assert rig.sent(each, m.Failed) == [m.Failed(1, "keys-differ", text)]
+    assert rig.notices[-1] == e.PairFailed("host_a", "host_b", 1, "keys-differ", text)
+    rig.receive(A + B - connection, m.Decline(1))
+    assert len(rig.sent(A, m.Failed)) == 1
+
+
+def test_second_round_gives_out_the_keys_of_the_fresh_sockets() -> None:
+    rig = Rig().round_begun()
+    for connection in (A, B, A):
+        rig.obey(connection)
+    rig.wait(SETTINGS.verdict_within)
+    for connection in (A, B):
+        rig.announce(connection, generation=2)
+    assert len(rig.sent(A, m.StartRound)) == 1, "both were seen, but their keys are not known"
+    for connection in (A, B):
+        rig.receive(connection, m.SocketOpened(2, public_of(connection, 2)))
+    assert rig.sent(A, m.StartRound)[-1].peer == offer_of(B, 2)
+    assert rig.sent(B, m.StartRound)[-1].peer == offer_of(A, 2)
 
 
 def test_order_is_obeyed_only_by_its_receiver_and_its_number() -> None:
@@ -319,7 +447,7 @@ def test_round_without_proof_from_both_is_swapped_then_failed(proven: list[int])
         if round_ < ROUNDS:
             assert [order.generation for order in rig.sent(A, m.OpenSocket)] == [2]
             for connection in (A, B):
-                rig.announce(connection, generation=2)
+                rig.open_socket(connection, 2)
             assert rig.sent(A, m.StartRound)[-1].role is m.Role.B
             assert rig.sent(B, m.StartRound)[-1].role is m.Role.A
     tokens = {start.token for start in rig.sent(A, m.StartRound)}
@@ -405,19 +533,20 @@ def test_operator_is_told_who_comes_and_goes() -> None:
 
 def test_retry_begins_a_new_attempt_with_fresh_sockets() -> None:
     rig = Rig().connected()
-    rig.receive(A, m.Retry(2))
+    rig.retry(A, 2)
     assert not rig.sent(A, m.OpenSocket)
     assert rig.sent(B, m.OpenSocket) == [m.OpenSocket(2)]
     rig.announce(A, generation=2)
-    rig.announce(B, generation=2)
+    rig.open_socket(B, 2)
     assert rig.sent(A, m.StartRound)[-1].attempt == 2
+    assert rig.sent(B, m.StartRound)[-1].peer == offer_of(A, 2)
 
 
 def test_announce_that_overtook_its_retry_counts() -> None:
     rig = Rig().connected()
     rig.announce(A, generation=2)
-    rig.receive(A, m.Retry(2))
-    rig.announce(B, generation=2)
+    rig.retry(A, 2)
+    rig.open_socket(B, 2)
     assert rig.sent(A, m.StartRound)[-1].attempt == 2
 
 
@@ -426,19 +555,21 @@ def test_announces_that_both_overtook_their_retries_begin_the_round() -> None:
     for connection in (A, B):
         rig.announce(connection, generation=2)
     assert len(rig.sent(A, m.StartRound)) == 1
-    rig.receive(A, m.Retry(2))
-    assert rig.sent(A, m.StartRound)[-1].attempt == 2
-    rig.receive(B, m.Retry(2))
-    assert rig.sent(B, m.StartRound)[-1].attempt == 2
+    rig.retry(A, 2)
+    assert len(rig.sent(A, m.StartRound)) == 1, "the key of B's socket is on its way"
+    rig.retry(B, 2)
+    assert rig.sent(A, m.StartRound)[-1].attempt == rig.sent(B, m.StartRound)[-1].attempt == 2
+    assert rig.sent(A, m.StartRound)[-1].peer == offer_of(B, 2)
 
 
-def test_retry_that_comes_after_its_round_has_begun_is_late() -> None:
-    """Both asked at once; A's came first, and B's announce overtook B's message."""
+def test_retry_that_was_overtaken_by_its_announce_and_by_the_order_joins_the_attempt() -> None:
+    """Both asked at once; A's came first, and B's announce overtook B's message, which bears B's key."""
     rig = Rig().connected()
-    rig.receive(A, m.Retry(2))
+    rig.retry(A, 2)
     rig.announce(A, generation=2)
     rig.announce(B, generation=2)
-    rig.receive(B, m.Retry(2))
+    assert len(rig.sent(B, m.StartRound)) == 1
+    rig.retry(B, 2)
     assert rig.sent(B, m.StartRound)[-1].attempt == 2
     assert rig.sent(B, m.OpenSocket) == [m.OpenSocket(2)]
     rig.obey(A)
@@ -448,7 +579,7 @@ def test_retry_that_comes_after_its_round_has_begun_is_late() -> None:
 def test_crossing_retries_are_one_attempt() -> None:
     rig = Rig().connected()
     for connection in (A, B):
-        rig.receive(connection, m.Retry(2))
+        rig.retry(connection, 2)
     for connection in (A, B):
         rig.announce(connection, generation=2)
     assert [start.attempt for start in rig.sent(A, m.StartRound)] == [1, 2]
@@ -458,11 +589,11 @@ def test_crossing_retries_are_one_attempt() -> None:
 def test_after_a_failed_gathering_both_sockets_are_closed(asks: int, other: int) -> None:
     """The one that was seen as well as the one that was not."""
     rig = Rig().failed()
-    rig.receive(asks, m.Retry(2))
+    rig.retry(asks, 2)
     assert [order.generation for order in rig.sent(other, m.OpenSocket)] == [2]
     assert not rig.sent(A, m.StartRound)
-    for connection in (A, B):
-        rig.announce(connection, generation=2)
+    rig.announce(asks, generation=2)
+    rig.open_socket(other, 2)
     assert rig.sent(A, m.StartRound)[-1].attempt == 2
 
 
@@ -476,8 +607,8 @@ def test_socket_numbers_wrap() -> None:
         rig.obey(connection)
     rig.wait(SETTINGS.verdict_within)
     assert rig.sent(A, m.OpenSocket) == [m.OpenSocket(1)]
-    rig.announce(A, generation=1)
-    rig.announce(B, generation=2)
+    rig.open_socket(A, 1)
+    rig.open_socket(B, 2)
     assert rig.sent(A, m.StartRound)[-1].round == 2
 
 
@@ -496,7 +627,7 @@ def test_return_of_a_connected_peer_disturbs_nothing() -> None:
     rig = Rig().connected()
     rig.feed(e.ControlBroken("reset", B))
     rig.feed(e.ControlOpened(3))
-    rig.receive(3, m.Register(1, (1,), "host_b", "host_a", TOKEN[B], 0))
+    rig.receive(3, m.Register(1, (2,), "host_b", "host_a", KEY[B], 1, 0, offer_of(B)))
     rig.wait(SETTINGS.gather_within)
     assert [type(message) for message in rig.messages[3]] == [m.Registered, m.PeerStatus]
     assert not rig.sent(A, m.OpenSocket)
@@ -507,10 +638,10 @@ def test_peer_that_lost_its_path_while_alone_gets_an_attempt() -> None:
     """A lost the path while B was away; B returns and believes in it."""
     rig = Rig().connected()
     rig.feed(e.ControlBroken("reset", B))
-    rig.receive(A, m.Retry(2))
+    rig.retry(A, 2)
     rig.announce(A, generation=2)
     rig.feed(e.ControlOpened(3))
-    rig.receive(3, m.Register(1, (1,), "host_b", "host_a", TOKEN[B], 0))
+    rig.receive(3, m.Register(1, (2,), "host_b", "host_a", KEY[B], 1, 0, offer_of(B)))
     assert rig.sent(3, m.OpenSocket) == [m.OpenSocket(1)]
     assert not rig.sent(A, m.OpenSocket)
 
@@ -519,10 +650,10 @@ def test_path_lost_by_both_after_a_reunion_is_opened_again() -> None:
     rig = Rig()
     for connection in (A, B):
         rig.register(connection, generation=0)
-    rig.receive(A, m.Retry(5))
+    rig.retry(A, 5)
     rig.announce(A, generation=5)
     assert rig.sent(B, m.OpenSocket) == [m.OpenSocket(1)]
-    rig.announce(B, generation=9)
+    rig.open_socket(B, 9)
     assert rig.sent(A, m.StartRound)
     assert rig.sent(B, m.StartRound)
 
@@ -532,11 +663,12 @@ def test_attempt_ends_quietly_when_a_member_leaves() -> None:
     rig.feed(e.ControlBroken("reset", B))
     rig.wait(60.0 - 15.0)
     assert not rig.sent(A, m.Failed)
-    rig.receive(A, m.Retry(2))
+    rig.retry(A, 2)
     rig.announce(A, generation=2)
     rig.feed(e.ControlOpened(3))
-    rig.receive(3, m.Register(1, (1,), "host_b", "host_a", b"c" * 16, 1))
-    rig.feed(e.DatagramArrived(Announce(b"c" * 16, bytes(8), 1), ADDRESS[B]))
+    (key,) = some_keys("another process")
+    rig.receive(3, m.Register(1, (2,), "host_b", "host_a", key, 0, 1, offer_of(B)))
+    rig.hear(an_announce(key), B)
     assert rig.sent(3, m.StartRound)[-1].attempt == 2
 
 
@@ -545,7 +677,8 @@ def test_each_host_is_told_what_the_other_serves_and_how_its_service_is() -> Non
     for connection, serves in ((A, m.Serves.LISTEN), (B, m.Serves.CONNECT)):
         rig.feed(e.ControlOpened(connection))
         names = NAME[connection], NAME[A + B - connection]
-        register = m.Register(1, (1,), *names, TOKEN[connection], 1, serves)
+        offer = offer_of(connection)
+        register = m.Register(1, (2,), *names, KEY[connection], 0, 1, offer, serves)
         rig.receive(connection, register)
     assert rig.sent(A, m.PeerStatus)[-1] == m.PeerStatus(m.PeerState.PRESENT, m.Serves.CONNECT)
     assert rig.sent(B, m.PeerStatus)[-1] == m.PeerStatus(m.PeerState.PRESENT, m.Serves.LISTEN)

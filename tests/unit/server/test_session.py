@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
@@ -13,9 +13,12 @@ from nat_traversal.server.session import Session, SessionState, numbers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import an_offer
 
 QUESTION = e.SendMessage(m.Heartbeat(1), 1)
 ENDPOINT = Endpoint("203.0.113.2", 40_000)
+SEEN = m.Candidate("srflx", ENDPOINT)
+PUBLIC = b"public".ljust(32, b".")
 
 
 @dataclass
@@ -50,8 +53,8 @@ class Pair:
     """host_a at connection 1, host_b at connection 2, and the attempts that were made."""
 
     def __init__(self, generation_a: int = 1, generation_b: int = 1) -> None:
-        self.a = Member("host_a", 1, generation_a, round_trip=0.0)
-        self.b = Member("host_b", 2, generation_b, round_trip=0.0)
+        self.a = Member("host_a", 1, generation_a, 0.0, an_offer("a1"), number=0)
+        self.b = Member("host_b", 2, generation_b, 0.0, an_offer("b1"), number=0)
         self.timers = Timers()
         self.attempts: list[Scripted] = []
         self.session = Session(
@@ -130,7 +133,7 @@ def test_proof_connects_the_pair_and_is_told_once() -> None:
 def test_failure_is_told_to_both_and_uses_their_sockets_up() -> None:
     pair = Pair().attempting()
     for member in (pair.a, pair.b):
-        assert member.announced(1, m.Candidate("srflx", ENDPOINT))
+        assert member.announced(1, 1, SEEN)
     assert pair.ended(NoPath(m.Verdict.NO_PATH, "why")) == [
         e.SendMessage(m.Failed(1, "no-path", "why"), 1),
         e.SendMessage(m.Failed(1, "no-path", "why"), 2),
@@ -146,7 +149,7 @@ def test_retry_begins_the_next_attempt_with_numbers_that_go_on() -> None:
     first = pair.attempts[0].attempt
     assert next(first.transactions) == 1
     pair.ended(NoPath(m.Verdict.NO_PATH, "why"))
-    assert pair.session.message_arrived(pair.a, m.Retry(2), 5.0) == [QUESTION]
+    assert pair.session.message_arrived(pair.a, m.Retry(2, PUBLIC), 5.0) == [QUESTION]
     second = pair.attempts[1].attempt
     assert (second.number, next(second.transactions)) == (2, 2)
     assert (pair.a.generation, pair.a.socket) == (2, SocketState.AWAITED)
@@ -155,22 +158,45 @@ def test_retry_begins_the_next_attempt_with_numbers_that_go_on() -> None:
 def test_retry_while_sockets_are_gathered_belongs_to_that_attempt() -> None:
     pair = Pair().attempting()
     pair.attempts[0].is_gathering = True
-    assert pair.session.message_arrived(pair.a, m.Retry(2), 0.5) == []
+    assert pair.session.message_arrived(pair.a, m.Retry(2, PUBLIC), 0.5) == []
     assert len(pair.attempts) == 1
     assert pair.a.generation == 2
 
 
 def test_retry_after_the_gathering_replaces_the_attempt() -> None:
     pair = Pair().attempting()
-    assert pair.session.message_arrived(pair.a, m.Retry(2), 0.5) == [QUESTION]
+    assert pair.session.message_arrived(pair.a, m.Retry(2, PUBLIC), 0.5) == [QUESTION]
     assert [each.attempt.number for each in pair.attempts] == [1, 2]
 
 
 def test_retry_with_a_socket_that_a_round_has_used_is_late() -> None:
+    """Its ephemeral key has been given out, and serves one round."""
     pair = Pair().attempting()
     pair.a.socket = SocketState.USED
-    assert pair.session.message_arrived(pair.a, m.Retry(1), 0.5) == []
+    assert pair.session.message_arrived(pair.a, m.Retry(1, PUBLIC), 0.5) == []
     assert len(pair.attempts) == 1
+
+
+def test_key_that_a_retry_brings_is_offered_from_then_on() -> None:
+    pair = Pair().attempting()
+    pair.session.message_arrived(pair.a, m.Retry(2, PUBLIC), 0.5)
+    assert pair.a.offer == replace(an_offer("a1"), public=PUBLIC)
+    assert pair.a.told == 2
+
+
+def test_socket_that_was_ordered_is_ready_with_its_key_and_its_announce_in_either_order() -> None:
+    for key_first in (True, False):
+        pair = Pair().attempting()
+        pair.a.socket = SocketState.USED
+        pair.a.expect(2)
+        for is_key in (key_first, not key_first):
+            assert not pair.a.is_ready
+            if is_key:
+                pair.session.message_arrived(pair.a, m.SocketOpened(2, PUBLIC), 0.5)
+            else:
+                assert pair.a.announced(1, 2, SEEN)
+        assert pair.a.is_ready
+        assert pair.a.offer.public == PUBLIC
 
 
 def test_session_is_over_when_a_member_leaves() -> None:
@@ -180,13 +206,49 @@ def test_session_is_over_when_a_member_leaves() -> None:
 
 
 def test_member_keeps_the_newest_candidate_of_each_kind() -> None:
-    member = Member("host_a", 1, generation=1, round_trip=0.0)
+    member = a_member()
     relayed, moved = Endpoint("192.0.2.9", 1), Endpoint("203.0.113.2", 50_000)
-    for kind, endpoint in (("srflx", ENDPOINT), ("relay", relayed), ("srflx", moved)):
-        assert member.announced(1, m.Candidate(kind, endpoint))
+    came = (("srflx", ENDPOINT), ("relay", relayed), ("srflx", moved))
+    for number, (kind, endpoint) in enumerate(came, 1):
+        assert member.announced(number, 1, m.Candidate(kind, endpoint))
     assert set(member.endpoints) == {relayed, moved}
-    assert member.announced(2, m.Candidate("srflx", ENDPOINT))
+    assert member.announced(4, 2, SEEN)
     assert member.endpoints == (ENDPOINT,), "a fresh socket has none of the old one's"
+
+
+def a_member(generation: int = 1, number: int = 0) -> Member:
+    return Member("host_a", 1, generation, 0.0, an_offer("a1"), number)
+
+
+def test_announce_counts_once_and_never_again_when_a_later_one_has() -> None:
+    member = a_member(number=5)
+    moved = m.Candidate("srflx", Endpoint("203.0.113.2", 50_000))
+    assert not member.announced(5, 1, SEEN), "it was made before the registration"
+    assert member.announced(7, 1, SEEN)
+    for replayed in (7, 6):
+        assert not member.announced(replayed, 1, moved)
+    assert member.endpoints == (ENDPOINT,)
+    assert member.announced(8, 1, moved)
+
+
+def test_announce_is_at_most_one_socket_ahead_of_what_the_host_has_said() -> None:
+    member = a_member(generation=3)
+    assert not member.announced(1, 5, SEEN)
+    assert not member.announced(1, 2, SEEN)
+    assert member.endpoints == ()
+    assert member.announced(1, 4, SEEN), "none of these used the number up"
+    assert not member.announced(2, 5, SEEN), "announces do not carry each other ahead"
+    member.opened(4, PUBLIC)
+    assert member.announced(2, 5, SEEN)
+
+
+def test_host_that_came_back_begins_where_its_process_had_come_to() -> None:
+    """Else an old announce would count at the new connection."""
+    before, after = a_member(), a_member(generation=2, number=3)
+    assert before.announced(9, 2, SEEN)
+    after.inherit(before)
+    assert (after.number, after.endpoints, after.is_ready) == (9, (ENDPOINT,), True)
+    assert not after.announced(9, 2, SEEN)
 
 
 def test_numbers_wrap_to_1() -> None:

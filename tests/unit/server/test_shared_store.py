@@ -21,6 +21,7 @@ from nat_traversal.server.store import (
 )
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from tests.unit.counterpart import an_offer, some_keys
 
 SETTINGS = ServerSettings()
 A = Holder("host_a", "host_b", connection=1)
@@ -39,8 +40,8 @@ class Server:
 
     def register(self, holder: Holder) -> list[ServerAction]:
         self.feed(e.ControlOpened(holder.connection))
-        token = holder.id.encode().ljust(16)
-        register = m.Register(1, (1,), holder.id, holder.peer, token, 1)
+        (key,) = some_keys(holder.id)
+        register = m.Register(1, (2,), holder.id, holder.peer, key, 0, 1, an_offer(holder.id))
         return self.feed(e.ControlReceived(register, holder.connection))
 
     def admit(self, holder: Holder) -> list[ServerAction]:
@@ -54,7 +55,7 @@ def test_host_is_registered_only_when_the_store_says_so() -> None:
     assert server.machine.registered == set()
     told, accepted, asked = server.feed(Claimed(A))
     assert told == e.Tell(e.HostRegistered("host_a", "host_b"))
-    assert accepted == e.SendMessage(m.Registered(1, 1, SETTINGS.heartbeat), 1)
+    assert accepted == e.SendMessage(m.Registered(1, 2, SETTINGS.heartbeat), 1)
     assert asked == LookUp("host_b", A)
     assert server.machine.registered == {"host_a"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from nat_traversal.server.session import numbers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import an_offer
 
 SETTINGS = ServerSettings()
 A, B = 1, 2
@@ -24,13 +26,17 @@ CANDIDATE = {
 ROUND_TRIP = {A: 0.25, B: 0.5}
 
 
+def public_of(connection: int, generation: int) -> bytes:
+    return an_offer(f"{connection} {generation}").public
+
+
 class Rig:
     """An attempt with number 7; `sent` is what went to whom, newest last."""
 
     def __init__(self) -> None:
         self.member = {
-            A: Member("host_a", A, 1, ROUND_TRIP[A]),
-            B: Member("host_b", B, 1, ROUND_TRIP[B]),
+            A: Member("host_a", A, 1, ROUND_TRIP[A], an_offer("a1"), number=0),
+            B: Member("host_b", B, 1, ROUND_TRIP[B], an_offer("b1"), number=0),
         }
         members = (self.member[A], self.member[B])
         self.method = OrderedHello(Attempt(7, members, numbers(), random.Random(0), SETTINGS))
@@ -49,7 +55,9 @@ class Rig:
 
     def show(self, *connections: int, generation: int = 1, now: float = 0.0) -> None:
         for connection in connections:
-            assert self.member[connection].announced(generation, CANDIDATE[connection])
+            member = self.member[connection]
+            member.opened(generation, public_of(connection, generation))
+            assert member.announced(member.number + 1, generation, CANDIDATE[connection])
             self.keep(self.method.socket_shown(now))
 
     def obey(self, connection: int, now: float = 0.0) -> None:
@@ -102,6 +110,52 @@ def test_start_carries_every_candidate_of_the_peer() -> None:
     (_, start) = rig.take()[0]
     assert isinstance(start, m.StartRound)
     assert start.candidates == (relayed, CANDIDATE[B])
+
+
+def test_start_carries_what_the_peer_offers_with_the_key_of_that_very_socket() -> None:
+    rig = Rig().answering()
+    rig.time_out()
+    rig.show(A, B, generation=2)
+    starts = [(to, each) for to, each in rig.sent if isinstance(each, m.StartRound)]
+    assert len(starts) == 4
+    for to, start in starts:
+        name, other = ("a1", A) if to == B else ("b1", B)
+        public = public_of(other, start.round)  # the sockets are 1 and 2, as the rounds are
+        assert start.peer == replace(an_offer(name), public=public)
+
+
+def test_round_waits_for_the_key_of_a_socket_that_was_seen() -> None:
+    rig = Rig().answering()
+    rig.time_out()
+    rig.show(A, generation=2)
+    rig.take()
+    assert rig.member[B].announced(2, 2, CANDIDATE[B])
+    rig.keep(rig.method.socket_shown(0.0))
+    assert rig.take() == []
+    rig.member[B].opened(2, public_of(B, 2))
+    rig.keep(rig.method.socket_shown(0.0))
+    assert isinstance(rig.take()[0][1], m.StartRound)
+
+
+@pytest.mark.parametrize("connection", [A, B])
+def test_host_that_declines_ends_the_attempt(connection: int) -> None:
+    rig = Rig()
+    rig.show(A, B)
+    rig.say(connection, m.Decline(6))
+    assert rig.outcome() is None
+    rig.say(connection, m.Decline(7))
+    text = f"host_{'ab'[connection - 1]} takes no part: the two sides' keys do not fit"
+    assert rig.outcome() == NoPath(m.Verdict.KEYS_DIFFER, text)
+    rig.say(A + B - connection, m.Decline(7))
+    assert rig.outcome() == NoPath(m.Verdict.KEYS_DIFFER, text)
+
+
+def test_decline_of_what_has_succeeded_is_too_late() -> None:
+    rig = Rig().answering()
+    for connection in (A, B):
+        rig.say(connection, m.Established(7, 1))
+    rig.say(B, m.Decline(7))
+    assert rig.outcome() == Proven(round=1)
 
 
 def test_orders_follow_each_other_as_they_are_obeyed() -> None:
