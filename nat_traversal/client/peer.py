@@ -458,7 +458,8 @@ class Peer:
     def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
         actions: list[e.Action] = []
         phase = self._phase
-        if isinstance(phase, _Punching) and phase.method.forged:
+        if isinstance(phase, _Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
+            code = m.Verdict.KEYS_DIFFER
             text = f"whoever answers as {self.id} does not have its key"
         if self.state is _S.ESTABLISHED:
             actions.append(e.Tell(e.PathLost("the other side never confirmed the path")))
