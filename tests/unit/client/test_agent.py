@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -11,17 +12,39 @@ import pytest
 from nat_traversal.client.agent import FINAL_REFUSALS, Agent
 from nat_traversal.client.control_link import LinkState
 from nat_traversal.client.peer import PathState
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import Sockets
+from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Announced, Bye, Confirm, Hello, Ping, Pong
+from nat_traversal.wire.datagrams import (
+    FRAMES,
+    Announce,
+    Announced,
+    Confirm,
+    Datagram,
+    Frame,
+    Hello,
+    Kind,
+    handle_of,
+)
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.offers import Offer
+from tests.unit.counterpart import (
+    NO_ECHO,
+    TOKEN,
+    Counterpart,
+    Voice,
+    an_announce,
+    some_keys,
+)
 
 SETTINGS = ClientSettings()
 
-ROUND = bytes(range(16))
+US = Endpoint("203.0.113.2", 50_000)
 PEER = Endpoint("198.51.100.2", 40_000)
 SERVER = Endpoint("192.0.2.2", 6545)
 _Action = TypeVar("_Action", bound=e.Action)
@@ -31,15 +54,24 @@ class Rig:
     """An agent with a clock of its own; collects what it wants done."""
 
     def __init__(
-        self, *, once: bool = False, last: int = 0, serves: m.Serves = m.Serves.UNTOLD
+        self,
+        *,
+        once: bool = False,
+        last: int = 0,
+        serves: m.Serves = m.Serves.UNTOLD,
+        security: Security | None = None,
+        peers: Security | None = None,
     ) -> None:
         self.now = 0.0
+        self.peer = Counterpart(security=peers)
+        self.voice: Voice
         self.agent = Agent(
             *("host_a", "host_b"),
             rng=random.Random(0),
             once=once,
             sockets=Sockets(last),
             serves=serves,
+            security=security,
         )
         self.actions: list[e.Action] = self.agent.start(0.0)
 
@@ -73,25 +105,63 @@ class Rig:
 
     def registered(self) -> Rig:
         self.feed(e.ControlOpened())
-        self.receive(m.Registered(1, 1, 20.0))
+        self.receive(m.Registered(1, 2, 20.0))
         return self
+
+    def offer(self) -> Offer:
+        """What the server knows of this host, with the key of its newest socket."""
+        (first, *_), last = [
+            [each for each in self.messages() if isinstance(each, kind)]
+            for kind in (m.Register, m.Register | m.SocketOpened | m.Retry)
+        ]
+        newest = last[-1]
+        public = newest.offer.public if isinstance(newest, m.Register) else newest.public
+        assert isinstance(first, m.Register)
+        return replace(first.offer, public=public)
+
+    def round(
+        self, role: m.Role = m.Role.A, *, attempt: int = 1, token: bytes = TOKEN
+    ) -> m.StartRound:
+        """The server's word of a round; from now on the peer speaks in it."""
+        start = self.peer.start(role, PEER, attempt=attempt, token=token)
+        self.voice = self.peer.voice(start, self.offer())
+        return start
+
+    def said(self) -> Hello | Confirm | None:
+        """The last that this host told the peer in the handshake."""
+        said = [each.datagram for each in self.done(e.SendDatagram) if each.destination == PEER]
+        return next((each for each in reversed(said) if isinstance(each, Hello | Confirm)), None)
+
+    def key(self) -> bytes:
+        """That this host has registered with."""
+        (first, *_) = [each for each in self.messages() if isinstance(each, m.Register)]
+        return first.key
+
+    def hello(self, step: int) -> Hello:
+        """The peer's, to what it has heard."""
+        said = self.said()
+        return self.voice.hello(step, to=US, echo=said.nonce if said else NO_ECHO)
+
+    def confirm(self, *, wanted: bool = False) -> Confirm:
+        said = self.said()
+        return self.voice.confirm(to=US, echo=said.nonce if said else NO_ECHO, wanted=wanted)
 
     def punching(self, role: m.Role = m.Role.A) -> Rig:
         self.registered()
-        self.receive(m.StartRound(1, 1, role, ROUND, (m.Candidate("srflx", PEER),)))
+        self.receive(self.round(role))
         assert self.is_in(PathState.PUNCHING)
         return self
 
     def established(self) -> Rig:
         self.punching()
         self.receive(m.SendHello(1, 1, 1, 1))
-        self.hear(Hello(ROUND, 1, 2, True))
-        self.hear(Confirm(ROUND, 1, False))
+        self.hear(self.hello(2))
+        self.hear(self.confirm())
         assert self.is_in(PathState.ESTABLISHED)
         return self
 
-    def hear(self, datagram: Hello | Confirm) -> list[e.Action]:
-        return self.feed(e.DatagramArrived(datagram, PEER, self.generation()))
+    def hear(self, datagram: Datagram, source: Endpoint = PEER) -> list[e.Action]:
+        return self.feed(e.DatagramArrived(datagram, source, self.generation()))
 
     def is_in(self, state: PathState) -> bool:
         return self.agent.peers["host_b"].state is state
@@ -119,7 +189,9 @@ def test_cold_start_registers_and_announces_in_one_flight() -> None:
     assert isinstance(register.message, m.Register)
     assert isinstance(announce, e.SendDatagram)
     assert isinstance(announce.datagram, Announce)
-    assert announce.datagram.token == register.message.token
+    assert announce.datagram.handle == handle_of(register.message.key)
+    assert is_signed(announce.datagram, register.message.key)
+    assert announce.datagram.number == register.message.number + 1
     assert announce.datagram.generation == register.message.generation == 1
     assert announce.destination is None
 
@@ -144,20 +216,20 @@ def test_registration_that_is_not_answered_is_tried_again() -> None:
 def test_answer_to_another_request_registers_nobody() -> None:
     rig = Rig()
     rig.feed(e.ControlOpened())
-    rig.receive(m.Registered(7, 1, 20.0))
+    rig.receive(m.Registered(7, 2, 20.0))
     assert not rig.notices()
-    rig.receive(m.Registered(1, 1, 20.0))
+    rig.receive(m.Registered(1, 2, 20.0))
     assert rig.notices() == [e.RegisteredAtServer("host_a", "host_b")]
-    rig.receive(m.Registered(1, 1, 20.0))
+    rig.receive(m.Registered(1, 2, 20.0))
     assert len(rig.notices()) == 1
 
 
 def test_server_that_chose_a_version_not_offered_is_left() -> None:
     rig = Rig()
     rig.feed(e.ControlOpened())
-    rig.receive(m.Registered(1, 2, 20.0))
+    rig.receive(m.Registered(1, 3, 20.0))
     assert rig.notices() == [
-        e.ServerRefused("unsupported-version", "the server chose version 2, this client speaks 1")
+        e.ServerRefused("unsupported-version", "the server chose version 3, this client speaks 2")
     ]
     assert rig.is_in(PathState.CLOSED)
 
@@ -203,7 +275,7 @@ def test_heartbeat_is_answered_with_its_number() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [m.HeartbeatAnswer(1), m.UnknownMessage("x"), m.HelloSent(1), m.Retry(1)],
+    [m.HeartbeatAnswer(1), m.UnknownMessage("x"), m.HelloSent(1), m.Retry(1, b""), m.Decline(1)],
 )
 def test_messages_without_meaning_for_a_client_are_ignored(
     message: m.Message | m.UnknownMessage,
@@ -259,7 +331,7 @@ def test_once_client_that_wakes_after_everything_expired_tells_one_end() -> None
 
 
 def test_datagram_by_an_unknown_socket_is_ignored_in_every_state() -> None:
-    hello = e.DatagramArrived(Hello(ROUND, 1, 1, False), PEER, generation=9)
+    hello = e.DatagramArrived(an_early_hello(TOKEN), PEER, generation=9)
     for rig in (Rig(), Rig().registered(), Rig().punching(), Rig().established()):
         assert rig.feed(hello) == []
 
@@ -301,16 +373,16 @@ def test_once_client_ends_when_its_path_is_taken_away() -> None:
 def test_socket_numbers_wrap() -> None:
     rig = Rig(last=65_534).registered()
     assert rig.generation() == 65_535
-    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(rig.round())
     rig.receive(m.OpenSocket(1))
     assert rig.generation() == 1
 
 
 def test_second_start_in_one_round_is_ignored() -> None:
     rig = Rig().punching()
-    other = m.StartRound(2, 1, m.Role.B, bytes(16), (m.Candidate("srflx", PEER),))
-    assert rig.receive(other) == []
-    assert rig.is_in(PathState.PUNCHING)
+    for other in (rig.round(m.Role.B, attempt=2, token=bytes(16)), rig.round(m.Role.A)):
+        assert rig.receive(other) == []
+        assert rig.is_in(PathState.PUNCHING)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +405,7 @@ def test_hello_2_that_comes_after_the_order_of_hello_3_is_told_once() -> None:
     rig.receive(m.SendHello(8, 1, 1, 3))
     assert rig.messages()[-2:] == [m.HelloSent(7), m.HelloSent(8)]
     for _ in range(2):
-        rig.hear(Hello(ROUND, 1, 2, False))
+        rig.hear(rig.voice.hello(2, to=US))
     assert rig.messages()[-3:] == [m.HelloSent(7), m.HelloSent(8), m.HelloSent(8, heard=True)]
 
 
@@ -360,10 +432,10 @@ def test_start_before_the_registration_is_answered_reports_nothing() -> None:
     """No server does so; the machine must hold all the same."""
     rig = Rig()
     rig.feed(e.ControlOpened())
-    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(rig.round())
     rig.receive(m.SendHello(1, 1, 1, 1))
-    rig.hear(Hello(ROUND, 1, 2, True))
-    rig.hear(Confirm(ROUND, 1, False))
+    rig.hear(rig.hello(2))
+    rig.hear(rig.confirm())
     assert rig.is_in(PathState.ESTABLISHED)
     assert not [message for message in rig.messages() if isinstance(message, m.Established)]
 
@@ -409,15 +481,15 @@ def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() 
     assert rig.is_in(PathState.IDLE)
     register = rig.messages()[-1]
     assert isinstance(register, m.Register)
-    rig.receive(m.Registered(register.transaction, 1, 20.0))
-    assert rig.messages()[-1] == m.Retry(2)
+    rig.receive(m.Registered(register.transaction, 2, 20.0))
+    assert rig.messages()[-1] == m.Retry(2, rig.offer().public)
     assert rig.is_in(PathState.ANNOUNCING)
 
 
 def test_peer_that_leaves_in_a_round_makes_a_fresh_socket() -> None:
     rig = Rig().punching()
     rig.receive(m.PeerStatus(m.PeerState.LEFT))
-    assert rig.messages()[-1] == m.Retry(2)
+    assert rig.messages()[-1] == m.Retry(2, rig.offer().public)
     assert rig.is_in(PathState.ANNOUNCING)
 
 
@@ -432,34 +504,48 @@ def test_answer_that_the_start_overtook_is_still_news() -> None:
     rig = Rig().registered()
     announce = rig.done(e.SendDatagram)[-1].datagram
     assert isinstance(announce, Announce)
-    rig.receive(m.StartRound(1, 1, m.Role.A, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(rig.round())
     mapped = Endpoint("203.0.113.2", 40_000)
-    rig.feed(e.DatagramArrived(Announced(announce.transaction, mapped), SERVER, 1))
+    answer = signed(Announced(announce.number, mapped), rig.key())
+    rig.feed(e.DatagramArrived(answer, SERVER, 1))
     assert rig.notices()[-1] == e.MappingLearned(mapped, 1)
     sent = len(rig.done(e.SendDatagram))
     rig.wait(20.0)
     assert len(rig.done(e.SendDatagram)) == sent, "no announces in a round"
 
 
-def test_peers_ping_without_a_path_is_not_answered() -> None:
+def test_frames_without_a_path_are_not_answered() -> None:
     rig = Rig().punching()
-    for datagram in (Ping(ROUND, bytes(8)), Pong(ROUND, bytes(8)), Bye(ROUND)):
-        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
+    for kind in FRAMES:
+        assert rig.feed(e.FrameOpened(kind, bytes(8), 1)) == []
+        assert rig.hear(Frame(kind, bytes([kind]) + bytes(60))) == []
+
+
+def test_frames_of_a_path_are_answered_and_end_it() -> None:
+    rig = Rig().established()
+    assert rig.feed(e.FrameOpened(Kind.PING, b"12345678", 1)) == [
+        e.SendFrame(Kind.PONG, b"12345678", 1)
+    ]
+    assert rig.feed(e.FrameOpened(Kind.BYE, b"", 2)) == [], "of another socket"
+    rig.feed(e.FrameOpened(Kind.BYE, b"", 1))
+    assert e.PathLost("the other side closed it") in rig.notices()
 
 
 def test_answer_that_came_in_by_a_closed_socket_is_ignored() -> None:
     rig = Rig().registered()
     announce = rig.done(e.SendDatagram)[-1].datagram
     assert isinstance(announce, Announce)
-    answer = Announced(announce.transaction, Endpoint("203.0.113.2", 1))
+    answer = signed(Announced(announce.number, Endpoint("203.0.113.2", 1)), rig.key())
     assert rig.feed(e.DatagramArrived(answer, SERVER, generation=2)) == []
     assert rig.feed(e.DatagramArrived(answer, SERVER, generation=1)) != []
 
 
 def test_datagrams_without_meaning_for_a_waiting_client_are_ignored() -> None:
     rig = Rig().registered()
-    for datagram in (Announce(ROUND, bytes(8), 1), Confirm(ROUND, 1, True), Bye(ROUND)):
-        assert rig.feed(e.DatagramArrived(datagram, PEER, 1)) == []
+    rig.round()
+    bye = Frame(Kind.BYE, bytes([Kind.BYE]) + bytes(60))
+    for datagram in (an_announce(rig.key()), rig.confirm(wanted=True), bye):
+        assert rig.hear(datagram) == []
 
 
 def test_timer_that_fires_early_does_no_harm() -> None:
@@ -473,10 +559,10 @@ def test_timer_that_fires_early_does_no_harm() -> None:
 def test_hello_that_overtook_the_start_of_its_round_counts() -> None:
     elsewhere = Endpoint("198.51.100.2", 41_111)
     rig = Rig().registered()
-    for token in (bytes(16), ROUND):
-        hello = Hello(token, 1, 1, False)
-        assert not rig.feed(e.DatagramArrived(hello, elsewhere, rig.generation()))
-    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    start = rig.round(m.Role.B)
+    for hello in (an_early_hello(bytes(16)), rig.hello(1)):
+        assert not rig.hear(hello, elsewhere)
+    rig.receive(start)
     heard = [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
     assert heard == [e.HelloCameIn(1, 1, elsewhere)]
     sent, _, _ = rig.receive(m.SendHello(1, 1, 1, 2))
@@ -487,29 +573,27 @@ def test_hello_that_overtook_the_start_of_its_round_counts() -> None:
 
 
 def test_only_the_newest_early_hellos_are_kept_and_none_for_another_socket() -> None:
-    rig = Rig().registered()
-    for hello in [
-        Hello(ROUND, 1, 1, False),
-        *[Hello(bytes(16), 1, 1, False)] * SETTINGS.early_hellos,
-    ]:
-        rig.hear(hello)
-    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
-    assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+    for others, told in ((SETTINGS.early_hellos, 0), (SETTINGS.early_hellos - 1, 1)):
+        rig = Rig().registered()
+        start = rig.round(m.Role.B)
+        for hello in [rig.hello(1), *[an_early_hello(bytes(16))] * others]:
+            rig.hear(hello)
+        rig.receive(start)
+        heard = [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+        assert heard == [e.HelloCameIn(1, 1, PEER)] * told
 
     rig = Rig().registered()
-    for hello in [
-        Hello(ROUND, 1, 1, False),
-        *[Hello(bytes(16), 1, 1, False)] * (SETTINGS.early_hellos - 1),
-    ]:
-        rig.hear(hello)
-    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
-    assert rig.notices()[-1] == e.HelloCameIn(1, 1, PEER)
-
-    rig = Rig().registered()
-    rig.hear(Hello(ROUND, 1, 1, False))
+    rig.round(m.Role.B)
+    rig.hear(rig.hello(1))
     rig.receive(m.OpenSocket(2))
-    rig.receive(m.StartRound(1, 1, m.Role.B, ROUND, (m.Candidate("srflx", PEER),)))
+    rig.receive(rig.round(m.Role.B))
     assert not [notice for notice in rig.notices() if isinstance(notice, e.HelloCameIn)]
+
+
+def an_early_hello(token: bytes) -> Hello:
+    """Of a round that this host does not know."""
+    (key,) = some_keys("stranger")
+    return Voice(HandshakeKeys(key, key, key, b"conn"), token).hello(1, to=US)
 
 
 # What the two sides serve
@@ -522,7 +606,7 @@ def test_two_hosts_that_serve_the_same_side_are_told_at_once(serves: m.Serves) -
     assert isinstance(register, e.SendMessage)
     assert isinstance(register.message, m.Register)
     assert register.message.serves is serves
-    rig.receive(m.Registered(1, 1, 20.0))
+    rig.receive(m.Registered(1, 2, 20.0))
     rig.receive(m.PeerStatus(m.PeerState.PRESENT, serves))
     assert rig.notices()[-1] == e.SidesAlike("host_b", serves)
 

@@ -12,8 +12,10 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
+from tests.unit.counterpart import an_offer
 
-TOKEN = bytes(range(16))
+KEY = bytes(range(32))
+OFFER = an_offer()
 SETTINGS = ClientSettings()
 
 
@@ -22,7 +24,7 @@ class Rig:
 
     def __init__(self, settings: ClientSettings = SETTINGS) -> None:
         self.timers = Timers()
-        identity = Identity("host_a", "host_b", TOKEN)
+        identity = Identity("host_a", "host_b", KEY)
         self.link = ControlLink(identity, settings, self.timers, random.Random(0))
 
     def connecting(self) -> Rig:
@@ -31,9 +33,9 @@ class Rig:
 
     def registered(self, heartbeat: float = 20.0) -> Rig:
         self.connecting()
-        self.link.opened(1, 0.0)
+        self.link.opened(1, OFFER, 0, 0.0)
         self.link.heard(0.0)
-        self.link.accepted(m.Registered(1, 1, heartbeat), 0.0)
+        self.link.accepted(m.Registered(1, 2, heartbeat), 0.0)
         return self
 
     def next_timer(self) -> tuple[float, str, str | None]:
@@ -46,8 +48,8 @@ class Rig:
 
 def test_registration_says_everything_about_the_host() -> None:
     rig = Rig().connecting()
-    register = m.Register(1, (1,), "host_a", "host_b", TOKEN, 7)
-    assert rig.link.opened(7, 0.5) == [e.SendMessage(register)]
+    register = m.Register(1, (2,), "host_a", "host_b", KEY, 41, 7, OFFER)
+    assert rig.link.opened(7, OFFER, 41, 0.5) == [e.SendMessage(register)]
     assert rig.link.state is LinkState.REGISTERING
 
 
@@ -55,19 +57,19 @@ def test_registration_says_everything_about_the_host() -> None:
 def test_server_has_its_time_to_accept_and_again_to_answer(answer_within: float) -> None:
     rig = Rig(ClientSettings(answer_within=answer_within)).connecting()
     assert rig.timers.deadline() == answer_within
-    rig.link.opened(1, 0.25)
+    rig.link.opened(1, OFFER, 0, 0.25)
     reason = f"no answer within {answer_within:g} s"
     assert rig.next_timer() == (0.25 + answer_within, "answer", reason)
 
 
 def test_only_the_answer_to_its_own_request_registers_and_only_once() -> None:
     rig = Rig().connecting()
-    rig.link.opened(1, 0.0)
-    assert rig.link.accepted(m.Registered(2, 1, 20.0), 0.1) == []
+    rig.link.opened(1, OFFER, 0, 0.0)
+    assert rig.link.accepted(m.Registered(2, 2, 20.0), 0.1) == []
     assert not rig.link.is_registered
     told = [e.Tell(e.RegisteredAtServer("host_a", "host_b"))]
-    assert rig.link.accepted(m.Registered(1, 1, 20.0), 0.1) == told
-    assert rig.link.accepted(m.Registered(1, 1, 20.0), 0.2) == []
+    assert rig.link.accepted(m.Registered(1, 2, 20.0), 0.1) == told
+    assert rig.link.accepted(m.Registered(1, 2, 20.0), 0.2) == []
 
 
 def test_silent_server_is_asked_after_a_heartbeat_and_left_after_two_and_a_half() -> None:
@@ -141,8 +143,8 @@ def test_pauses_grow_to_the_most_and_begin_anew_after_a_registration() -> None:
     for pause, full in zip(pauses, (1, 2, 4, 8, 8, 8), strict=True):
         assert full / 2 <= pause <= full
     rig.link.connect(0.0)
-    rig.link.opened(1, 0.0)
-    rig.link.accepted(m.Registered(1, 1, 20.0), 0.0)
+    rig.link.opened(1, OFFER, 0, 0.0)
+    rig.link.accepted(m.Registered(1, 2, 20.0), 0.0)
     rig.link.broken("reset", 0.0)
     assert (rig.timers.deadline() or 99.0) <= 1.0
 
@@ -153,9 +155,9 @@ def test_close_ends_it_from_every_state_and_closes_what_is_open(state: LinkState
     if state is not LinkState.PAUSING:
         rig.link.connect(0.0)
     if state in (LinkState.REGISTERING, LinkState.REGISTERED):
-        rig.link.opened(1, 0.0)
+        rig.link.opened(1, OFFER, 0, 0.0)
     if state is LinkState.REGISTERED:
-        rig.link.accepted(m.Registered(1, 1, 20.0), 0.0)
+        rig.link.accepted(m.Registered(1, 2, 20.0), 0.0)
     if state is LinkState.CLOSED:
         rig.link.close()
     assert rig.link.state is state

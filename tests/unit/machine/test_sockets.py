@@ -5,10 +5,10 @@ from __future__ import annotations
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
 from nat_traversal.wire.control import MAX_COUNTER
-from nat_traversal.wire.datagrams import Bye
+from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import an_announce, two_ends
 
-TOKEN = bytes(range(16))
 PEER = Endpoint("198.51.100.2", 40_000)
 
 
@@ -23,8 +23,9 @@ def test_numbers_rise_reach_what_the_server_wants_and_wrap() -> None:
 
 def test_socket_and_pair_make_their_own_actions() -> None:
     socket = UdpSocket(3)
-    pair = NominatedPair(socket, PEER, TOKEN)
+    announce = an_announce(b"key")
     assert (socket.open(), socket.close()) == (e.OpenUdp(3), e.CloseUdp(3))
-    assert socket.send(Bye(TOKEN), None) == e.SendDatagram(Bye(TOKEN), None, 3)
-    assert pair.send(Bye(TOKEN)) == e.SendDatagram(Bye(TOKEN), PEER, 3)
-    assert pair.use() == e.UsePath(3, PEER, TOKEN)
+    assert socket.send(announce, None) == e.SendDatagram(announce, None, 3)
+    pair, (epochs, _) = NominatedPair(socket, PEER, b"conn"), two_ends()
+    assert pair.send(Kind.PING, b"x") == e.SendFrame(Kind.PING, b"x", 3)
+    assert pair.use(epochs) == e.UsePath(3, PEER, epochs)
