@@ -13,14 +13,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from nat_traversal.aio.packet_io import (
-    BATCH,
-    LONGEST,
-    PacketIO,
-    PlainSocket,
-    Slots,
-    forbid_fragments,
-)
+from nat_traversal.aio.offload import MOST_SEGMENTS, RunSocket
+from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, forbid_fragments
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
 from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
@@ -119,7 +113,7 @@ class DataPath:
         forbid_fragments(sock)
         self.order = order
         """What it was built from."""
-        self._io = io or PlainSocket(sock, Slots(), self._failed)
+        self._io = io or RunSocket(sock, self._failed)
         self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
@@ -134,7 +128,7 @@ class DataPath:
             most_octets=settings.reassembly_octets, patience=settings.reassembly_within
         )
         self._out = memoryview(bytearray(_OUT + LONGEST))
-        self._place = memoryview(bytearray(BATCH * LONGEST))
+        self._place = memoryview(bytearray((BATCH + MOST_SEGMENTS) * LONGEST))
         self.frame_size = self._base = BASES[order.remote.family]
         """Octets of UDP payload that a frame may have."""
         self._tell_larger_at = 0.0

@@ -15,6 +15,9 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+
+from nat_traversal.aio.packet_io import BATCH, LONGEST, Batch, PlainSocket, Slots
 
 log = logging.getLogger(__name__)
 
@@ -134,3 +137,60 @@ class RunReceiver:
         if ancillary:
             return Run(length, _GRO_SIZE.unpack(ancillary[0][2])[0], source)
         return Run(length, length, source)
+
+
+class RunSocket(PlainSocket):
+    """A `PacketIO` that makes one system call for a run of datagrams, where the kernel can.
+
+    `failed` is as for `PlainSocket`, which sends what does not go as a run.
+    """
+
+    def __init__(self, sock: socket.socket, failed: Callable[[OSError], bool]) -> None:
+        super().__init__(sock, Slots(1), failed)
+        self._receiver = RunReceiver(sock)
+        self._offloads = True
+        self._places = [memoryview(bytearray(LONGEST)) for _ in range(BATCH)]
+
+    @property
+    def batch_size(self) -> int:
+        return BATCH
+
+    def receive(self) -> Batch:
+        """Runs, until nothing is left or `batch_size` datagrams are there."""
+        receive_into, frames = self._receiver.receive_into, list[memoryview]()
+        for place in self._places:
+            try:
+                run = receive_into(place)
+            except BlockingIOError:
+                return Batch(frames, None, is_last=True)
+            except OSError as error:
+                return Batch(frames, error, is_last=False)
+            length, size = run.length, run.size
+            if length <= size:
+                frames.append(place[:length])
+            else:
+                frames += [place[at : min(at + size, length)] for at in range(0, length, size)]
+            if len(frames) >= BATCH:
+                break
+        return Batch(frames, None, is_last=False)
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> int:
+        sent = 0
+        for size, group in groupby(frames, key=len):
+            same = list(group)
+            most = most_in_a_run(size)
+            for at in range(0, len(same), most):
+                sent += self._send_same(same[at : at + most], size)
+        return sent
+
+    def _send_same(self, frames: list[bytes | memoryview], size: int) -> int:
+        if len(frames) == 1 or not self._offloads or not size:
+            return super().send(frames)
+        try:
+            self.sock.sendmsg(frames, [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))])
+        except OSError as error:
+            if error.errno in _NEVER:
+                self._offloads = False
+                log.debug("no runs of datagrams here (%s): one by one", error.strerror)
+            return super().send(frames)
+        return len(frames)
