@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 
 from nat_traversal.client.agent import FINAL_REFUSALS, Agent
 from nat_traversal.client.control_link import LinkState
 from nat_traversal.client.peer import PathState
-from nat_traversal.client.security import Security
 from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e
-from nat_traversal.machine.sockets import Sockets
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
@@ -24,19 +20,15 @@ from nat_traversal.wire.datagrams import (
     FRAMES,
     Announce,
     Announced,
-    Confirm,
-    Datagram,
     Frame,
     Hello,
     Kind,
     handle_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.offers import Offer
+from tests.unit.client.rig import PEER, US, Rig
 from tests.unit.counterpart import (
-    NO_ECHO,
     TOKEN,
-    Counterpart,
     Voice,
     an_announce,
     some_keys,
@@ -44,127 +36,7 @@ from tests.unit.counterpart import (
 
 SETTINGS = ClientSettings()
 
-US = Endpoint("203.0.113.2", 50_000)
-PEER = Endpoint("198.51.100.2", 40_000)
 SERVER = Endpoint("192.0.2.2", 6545)
-_Action = TypeVar("_Action", bound=e.Action)
-
-
-class Rig:
-    """An agent with a clock of its own; collects what it wants done."""
-
-    def __init__(
-        self,
-        *,
-        once: bool = False,
-        last: int = 0,
-        serves: m.Serves = m.Serves.UNTOLD,
-        security: Security | None = None,
-        peers: Security | None = None,
-    ) -> None:
-        self.now = 0.0
-        self.peer = Counterpart(security=peers)
-        self.voice: Voice
-        self.agent = Agent(
-            *("host_a", "host_b"),
-            rng=random.Random(0),
-            once=once,
-            sockets=Sockets(last),
-            serves=serves,
-            security=security,
-        )
-        self.actions: list[e.Action] = self.agent.start(0.0)
-
-    def feed(self, event: e.Event) -> list[e.Action]:
-        """The actions for this event alone."""
-        actions = self.agent.handle(event, self.now)
-        self.actions += actions
-        return actions
-
-    def receive(self, message: m.Message | m.UnknownMessage) -> list[e.Action]:
-        return self.feed(e.ControlReceived(message))
-
-    def wait(self, seconds: float) -> None:
-        end = self.now + seconds
-        while (at := self.agent.deadline()) is not None and at <= end:
-            self.now = max(self.now, at)
-            self.feed(e.TimerFired())
-        self.now = end
-
-    def done(self, kind: type[_Action]) -> list[_Action]:
-        return [action for action in self.actions if isinstance(action, kind)]
-
-    def messages(self) -> list[m.Message]:
-        return [action.message for action in self.done(e.SendMessage)]
-
-    def notices(self) -> list[e.Notice]:
-        return [action.notice for action in self.done(e.Tell)]
-
-    def generation(self) -> int:
-        return self.done(e.OpenUdp)[-1].generation
-
-    def registered(self) -> Rig:
-        self.feed(e.ControlOpened())
-        self.receive(m.Registered(1, 2, 20.0))
-        return self
-
-    def offer(self) -> Offer:
-        """What the server knows of this host, with the key of its newest socket."""
-        (first, *_), last = [
-            [each for each in self.messages() if isinstance(each, kind)]
-            for kind in (m.Register, m.Register | m.SocketOpened | m.Retry)
-        ]
-        newest = last[-1]
-        public = newest.offer.public if isinstance(newest, m.Register) else newest.public
-        assert isinstance(first, m.Register)
-        return replace(first.offer, public=public)
-
-    def round(
-        self, role: m.Role = m.Role.A, *, attempt: int = 1, token: bytes = TOKEN
-    ) -> m.StartRound:
-        """The server's word of a round; from now on the peer speaks in it."""
-        start = self.peer.start(role, PEER, attempt=attempt, token=token)
-        self.voice = self.peer.voice(start, self.offer())
-        return start
-
-    def said(self) -> Hello | Confirm | None:
-        """The last that this host told the peer in the handshake."""
-        said = [each.datagram for each in self.done(e.SendDatagram) if each.destination == PEER]
-        return next((each for each in reversed(said) if isinstance(each, Hello | Confirm)), None)
-
-    def key(self) -> bytes:
-        """That this host has registered with."""
-        (first, *_) = [each for each in self.messages() if isinstance(each, m.Register)]
-        return first.key
-
-    def hello(self, step: int) -> Hello:
-        """The peer's, to what it has heard."""
-        said = self.said()
-        return self.voice.hello(step, to=US, echo=said.nonce if said else NO_ECHO)
-
-    def confirm(self, *, wanted: bool = False) -> Confirm:
-        said = self.said()
-        return self.voice.confirm(to=US, echo=said.nonce if said else NO_ECHO, wanted=wanted)
-
-    def punching(self, role: m.Role = m.Role.A) -> Rig:
-        self.registered()
-        self.receive(self.round(role))
-        assert self.is_in(PathState.PUNCHING)
-        return self
-
-    def established(self) -> Rig:
-        self.punching()
-        self.receive(m.SendHello(1, 1, 1, 1))
-        self.hear(self.hello(2))
-        self.hear(self.confirm())
-        assert self.is_in(PathState.ESTABLISHED)
-        return self
-
-    def hear(self, datagram: Datagram, source: Endpoint = PEER) -> list[e.Action]:
-        return self.feed(e.DatagramArrived(datagram, source, self.generation()))
-
-    def is_in(self, state: PathState) -> bool:
-        return self.agent.peers["host_b"].state is state
 
 
 @pytest.mark.parametrize(
