@@ -72,6 +72,7 @@ TOLD: list[tuple[e.Notice, str, str]] = [
         "path-established",
         "connected to 198.51.100.2:6000 (round 2, ordered-hello)",
     ),
+    (e.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
     (e.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
     (e.AttemptFailed("no-path", "too bad", None), "attempt-failed", "no path: too bad; giving up"),
     (e.PathLost("the other side closed it"), "path-lost", "the other side closed it"),

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "machine": {"errors", "wire", "crypto"},
         "paths": {"errors", "settings", "wire", "crypto", "machine"},
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths"},
-        "server": {"errors", "settings", "wire", "machine"},
+        "server": {"errors", "settings", "wire", "crypto", "machine"},
         "aio": {"errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server"},
         "cli": {"errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "aio"},
     },
