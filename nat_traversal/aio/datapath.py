@@ -136,9 +136,9 @@ class DataPath:
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
 
     @property
-    def waiting_halves(self) -> int:
-        """How many halves of long datagrams wait for the other."""
-        return len(self._halves)
+    def waiting_octets(self) -> int:
+        """How many octets of fragments wait for the rest of their datagrams."""
+        return self._reassembler.octets
 
     def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
         """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` before it.
