@@ -46,7 +46,7 @@ def _moved_answer() -> Scene:
     scene = opened(1)
     scene.hello(1, 3)
     moved = Endpoint("198.51.100.2", 777)
-    scene.send("host_b", Confirm(TOKENS[1], 1, True), 1, Fate.DROPPED, translated=moved)
+    scene.send("host_b", Confirm(TAGS[1], 1, True), 1, Fate.DROPPED, translated=moved)
     return scene
 
 
