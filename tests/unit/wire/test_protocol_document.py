@@ -11,13 +11,19 @@ from typing import Any
 
 import pytest
 
+from nat_traversal.aio import datapath
 from nat_traversal.client import control_link, peer
 from nat_traversal.client.agent import FINAL_REFUSALS
+from nat_traversal.crypto import epochs, frames, schedule
+from nat_traversal.crypto.epochs import EpochSettings
+from nat_traversal.paths import control_channel
+from nat_traversal.paths.control_channel import ChannelSettings
 from nat_traversal.paths.methods import handshake
+from nat_traversal.paths.mtu import MtuSettings
 from nat_traversal.server import session
 from nat_traversal.server.methods import ordered_hello
 from nat_traversal.settings import ClientSettings, ServerSettings
-from nat_traversal.wire import control, datagrams, messages
+from nat_traversal.wire import TRANSACTION_BYTES, control, datagrams, messages, offers
 from tests import ROOT
 
 DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
@@ -32,6 +38,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
 MODULES = (
     "client.agent", "client.peer", "client.announcer", "client.control_link", "paths.methods.handshake",
     "paths.methods.ordered_hello", "paths.consent", "server.methods.ordered_hello",
+    "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
 STRUCTS = {
@@ -39,12 +46,16 @@ STRUCTS = {
     "ANNOUNCE": datagrams._ANNOUNCE,
     "ANNOUNCED": datagrams._ANNOUNCED,
     "CONFIRM": datagrams._CONFIRM,
-    "PING": datagrams._PROBE,
-    "PONG": datagrams._PROBE,
-    "BYE": datagrams._BYE,
-    "DATA": datagrams.DATA_HEADER,
-    "FRAGMENT": datagrams.FRAGMENT_HEADER,
 }
+INSIDE = {
+    "PING": TRANSACTION_BYTES,
+    "PONG": TRANSACTION_BYTES,
+    "BYE": 0,
+    "DATA": datapath._FLOW.size,
+    "FRAGMENT": datapath._FRAGMENT.size,
+    "CONTROL": control_channel._HEADER.size,
+}
+"""Octets that each kind of frame has inside beside a payload, a body or padding."""
 
 
 def rows(name: str) -> list[list[str]]:
@@ -104,11 +115,41 @@ def test_datagrams_are_listed_with_their_layout() -> None:
         (kind.name, kind.value) for kind in datagrams.Kind
     ]
     for name, _, octets, layout in documented:
-        header = layout.partition(", mapped")[0]
-        sizes = [int(size) for size in re.findall(r" (\d+)(?:,|$)", header)]
+        if name in INSIDE:
+            assert int(octets.split()[0]) == frames.OVERHEAD + INSIDE[name], name
+            assert layout == "a frame"
+            continue
+        head, _, tail = layout.partition(", then the mapped")
+        sizes = [int(size) for size in re.findall(r" (\d+)(?:,|$)", head)]
+        if tail:  # endpoints in between
+            ends = [f"{sum(sizes) + count * 20 + datagrams.MAC_BYTES}" for count in (1, 2, 3)]
+            assert octets == f"{ends[0]}, {ends[1]} or {ends[2]}"
+        else:
+            assert int(octets) == sum(sizes), name
         assert sum(sizes) == STRUCTS[name].size, name
-        if name != "ANNOUNCED":
-            assert int(octets.split()[0]) == sum(sizes), name
+
+
+def test_parts_of_frames_are_listed_with_their_layout() -> None:
+    found = {name: int(octets) for name, octets, _ in rows("frames")}
+    assert found == {
+        "header": frames.HEADER_OCTETS,
+        **INSIDE,
+        "rekey": epochs._MESSAGE.size,
+        "tag": frames.TAG_OCTETS,
+    }
+    for name, octets, layout in rows("frames"):
+        assert sum(int(size) for size in re.findall(r" (\d+)(?:,|$)", layout)) == int(octets), name
+
+
+def test_offer_is_listed_with_its_fields() -> None:
+    assert [quoted(row[0])[0] for row in rows("offer")] == list(control._OFFER)
+    (trust, suites) = (row[1] for row in rows("offer") if quoted(row[0])[0] in ("trust", "suites"))
+    assert quoted(trust) == list(offers.Trust)
+    assert quoted(suites)[-3:] == list(offers.Suite)
+
+
+def test_construction_of_the_keys_is_named_as_in_the_code() -> None:
+    assert f"`{schedule.NAME.decode()}`" in DOCUMENT
 
 
 def constants() -> dict[str, int | float]:
@@ -116,7 +157,7 @@ def constants() -> dict[str, int | float]:
     found: dict[str, int | float] = {}
     for module in MODULES:
         for name, value in vars(importlib.import_module(f"nat_traversal.{module}")).items():
-            if re.fullmatch(r"[A-Z][A-Z_]+", name) and type(value) in (int, float):
+            if re.fullmatch(r"[A-Z][A-Z0-9_]+", name) and type(value) in (int, float):
                 assert found.setdefault(name, value) == value, f"{name} has two values"
     return found
 
@@ -134,7 +175,9 @@ def test_constants_are_listed_with_their_values() -> None:
     assert documented == constants()
 
 
-@pytest.mark.parametrize("kind", [ServerSettings, ClientSettings])
+@pytest.mark.parametrize(
+    "kind", [ServerSettings, ClientSettings, EpochSettings, MtuSettings, ChannelSettings]
+)
 def test_settings_are_listed_with_their_defaults(kind: Any) -> None:
     documented = {
         quoted(name)[0]: float(value.replace(",", "")) for name, value, _ in rows(kind.__name__)
