@@ -10,7 +10,8 @@ import random
 
 from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink, Identity
-from nat_traversal.client.peer import PathState, Peer
+from nat_traversal.client.peer import Peer
+from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security, new_instance
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e

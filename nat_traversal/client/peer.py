@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import ClassVar
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.phases import (
+    TABLE,
+    Announcing,
+    Closed,
+    Established,
+    Idle,
+    PathState,
+    PathTrigger,
+    Phase,
+    Punching,
+)
 from nat_traversal.client.security import KeyPair, RoundKeys, Security
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import events as e
-from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
+from nat_traversal.machine.sockets import NominatedPair, Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Path
-from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output, Proven
+from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
@@ -35,89 +43,7 @@ from nat_traversal.wire.offers import Offer
 log = logging.getLogger(__name__)
 
 
-class PathState(Enum):
-    """Named by what the UDP socket is for."""
-
-    IDLE = auto()  # no socket: not registered, or pausing after a failure
-    ANNOUNCING = auto()  # shown to the server, kept open while waiting for the peer
-    PUNCHING = auto()  # in a round of the method
-    ESTABLISHED = auto()  # a path
-    CLOSED = auto()
-
-
-class PathTrigger(Enum):
-    OPEN = auto()
-    START = auto()
-    PROVEN = auto()
-    GIVE_UP = auto()
-    CLOSE = auto()
-
-
 _S, _T = PathState, PathTrigger
-TABLE = {
-    (_S.IDLE, _T.OPEN): _S.ANNOUNCING,
-    (_S.ANNOUNCING, _T.OPEN): _S.ANNOUNCING,
-    (_S.PUNCHING, _T.OPEN): _S.ANNOUNCING,
-    (_S.ESTABLISHED, _T.OPEN): _S.ANNOUNCING,
-    (_S.ANNOUNCING, _T.START): _S.PUNCHING,
-    (_S.PUNCHING, _T.PROVEN): _S.ESTABLISHED,
-    (_S.IDLE, _T.GIVE_UP): _S.IDLE,
-    (_S.ANNOUNCING, _T.GIVE_UP): _S.IDLE,
-    (_S.PUNCHING, _T.GIVE_UP): _S.IDLE,
-    (_S.ESTABLISHED, _T.GIVE_UP): _S.IDLE,
-    (_S.IDLE, _T.CLOSE): _S.CLOSED,
-    (_S.ANNOUNCING, _T.CLOSE): _S.CLOSED,
-    (_S.PUNCHING, _T.CLOSE): _S.CLOSED,
-    (_S.ESTABLISHED, _T.CLOSE): _S.CLOSED,
-    (_S.CLOSED, _T.CLOSE): _S.CLOSED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Idle:
-    state: ClassVar[PathState] = _S.IDLE
-
-
-@dataclass(frozen=True, slots=True)
-class _Announcing:
-    state: ClassVar[PathState] = _S.ANNOUNCING
-    socket: UdpSocket
-    announcer: Announcer
-    method: Method
-    pair: KeyPair | None
-    """The ephemeral keys of this socket, for one round; none without encryption."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Punching:
-    state: ClassVar[PathState] = _S.PUNCHING
-    socket: UdpSocket
-    announcer: Announcer
-    method: Method
-    round: m.StartRound
-    keys: RoundKeys
-    connection: bytes
-    """The peer's frames will bear it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Established:
-    state: ClassVar[PathState] = _S.ESTABLISHED
-    socket: UdpSocket
-    announcer: Announcer
-    method: Method
-    round: m.StartRound
-    keys: RoundKeys
-    path: Path
-    upkeep: Upkeep
-
-
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    state: ClassVar[PathState] = _S.CLOSED
-
-
-_Phase = _Idle | _Announcing | _Punching | _Established | _Closed
 
 
 class Peer:
@@ -153,7 +79,7 @@ class Peer:
         self._once = once
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
         self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
-        self._phase: _Phase = _Idle()
+        self._phase: Phase = Idle()
 
     @property
     def id(self) -> str:
@@ -166,13 +92,13 @@ class Peer:
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""
         phase = self._phase
-        return not isinstance(phase, _Idle | _Closed) and phase.socket.generation == generation
+        return not isinstance(phase, Idle | Closed) and phase.socket.generation == generation
 
     # The control link, as the agent sees it
 
     def link_opened(self, now: float) -> list[e.Action]:
         """The connection stands: register, with a fresh socket unless there is a path."""
-        if isinstance(self._phase, _Established):
+        if isinstance(self._phase, Established):
             return self._link.opened(0, self._offer(None), self._announce_key.number, now)
         actions, fresh = self._open_socket()
         generation, offer = fresh.socket.generation, self._offer(fresh.pair)
@@ -202,12 +128,12 @@ class Peer:
                 return self._fresh_socket_ordered(generation, now)
             case m.StartRound():
                 return self._round_started(message, now)
-            case m.SendHello() if isinstance(phase, _Announcing | _Punching | _Established):
+            case m.SendHello() if isinstance(phase, Announcing | Punching | Established):
                 return self._carry(phase.method.ordered(message, now), now)
             case m.Failed(attempt, code, text):
-                if isinstance(phase, _Punching | _Established) and phase.round.attempt != attempt:
+                if isinstance(phase, Punching | Established) and phase.round.attempt != attempt:
                     return []  # of an attempt that has been replaced
-                if isinstance(phase, _Idle):
+                if isinstance(phase, Idle):
                     return []  # of the attempt that this side has declined
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
@@ -218,7 +144,7 @@ class Peer:
     def arrived(self, datagram: datagrams.Datagram, source: Endpoint, now: float) -> list[e.Action]:
         """A datagram came in by this peer's socket."""
         phase = self._phase
-        if isinstance(phase, _Idle | _Closed):
+        if isinstance(phase, Idle | Closed):
             return []
         if isinstance(datagram, datagrams.Announced):
             return self._announced(phase.announcer, datagram, now)
@@ -227,7 +153,7 @@ class Peer:
     def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[e.Action]:
         """An authentic frame came on this peer's path, which is none of a program's."""
         phase = self._phase
-        if not isinstance(phase, _Established):
+        if not isinstance(phase, Established):
             return []
         if kind is Kind.BYE:
             return self._path_lost("the other side closed it", now)
@@ -240,11 +166,11 @@ class Peer:
     def frame_refused(self, size: int, now: float) -> list[e.Action]:
         """A frame of this peer's path was too long for this host's own network."""
         phase = self._phase
-        return phase.upkeep.refused(size, now) if isinstance(phase, _Established) else []
+        return phase.upkeep.refused(size, now) if isinstance(phase, Established) else []
 
     def larger_sent(self, now: float) -> None:
         """Frames above the base size flow to this peer."""
-        if isinstance(self._phase, _Established):
+        if isinstance(self._phase, Established):
             self._phase.upkeep.larger_sent(now)
 
     def timer_fired(self, name: str, now: float) -> list[e.Action]:
@@ -255,21 +181,21 @@ class Peer:
         if name == "missing":
             missing = e.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [e.Tell(missing)]
-        if isinstance(phase, _Idle | _Closed):
+        if isinstance(phase, Idle | Closed):
             return []
         if name == "announce":
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name == "method":
             return self._carry(phase.method.due(now), now)
-        return self._path_due(phase, now) if isinstance(phase, _Established) else []
+        return self._path_due(phase, now) if isinstance(phase, Established) else []
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         phase = self._phase
         announce = method = path = None
-        if not isinstance(phase, _Idle | _Closed):
+        if not isinstance(phase, Idle | Closed):
             announce, method = phase.announcer.deadline, phase.method.deadline
-        if isinstance(phase, _Established):
+        if isinstance(phase, Established):
             path = min(phase.path.deadline, phase.upkeep.deadline)
         for name, deadline in (("announce", announce), ("method", method), ("path", path)):
             if deadline is None:
@@ -280,9 +206,9 @@ class Peer:
     def close(self) -> list[e.Action]:
         """For good, with a word to the peer if there is a path."""
         phase = self._phase
-        farewell = phase.path.farewell() if isinstance(phase, _Established) else []
+        farewell = phase.path.farewell() if isinstance(phase, Established) else []
         dropped = self._drop_socket()
-        self._enter(_T.CLOSE, _Closed())
+        self._enter(_T.CLOSE, Closed())
         return farewell + dropped
 
     # Sockets and announces: steps 1 to 3
@@ -299,7 +225,7 @@ class Peer:
         if status.state is m.PeerState.PRESENT and not own.serves.meets(status.serves):
             actions.append(e.Tell(e.SidesAlike(self.id, own.serves)))
         if status.state is m.PeerState.LEFT:
-            if isinstance(self._phase, _Established):
+            if isinstance(self._phase, Established):
                 self._phase.path.doubt(now)
             elif self.state is _S.PUNCHING:
                 actions += self._ask_again(now)
@@ -307,10 +233,10 @@ class Peer:
 
     def _fresh_socket_ordered(self, generation: int, now: float) -> list[e.Action]:
         phase = self._phase
-        if isinstance(phase, _Announcing) and phase.socket.generation >= generation:
+        if isinstance(phase, Announcing) and phase.socket.generation >= generation:
             return phase.announcer.announce(now)
         actions: list[e.Action] = []
-        if isinstance(phase, _Established):
+        if isinstance(phase, Established):
             # Only this side has proof: the peer has sent nothing that only an established peer
             # sends, and has not left either. Then the order means the next round.
             path = phase.path
@@ -356,32 +282,32 @@ class Peer:
         via = self._link.via
         return bool(via) and mapped.is_loopback and not Endpoint(via, 0).is_loopback
 
-    def _open_socket(self, at_least: int = 0) -> tuple[list[e.Action], _Announcing]:
+    def _open_socket(self, at_least: int = 0) -> tuple[list[e.Action], Announcing]:
         """A fresh socket in the place of the old one, to be announced."""
         dropped = self._drop_socket()
         socket = self._sockets.next(at_least)
         announcer = Announcer(self._announce_key, socket, self._settings)
         make_key = self._security.make_key
         pair = None if make_key is None else make_key(self._rng)
-        fresh = _Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
+        fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
         self._enter(_T.OPEN, fresh)
         return [*dropped, socket.open()], fresh
 
     def _drop_socket(self) -> list[e.Action]:
         self._timers.cancel((self.id, "retry"))
         phase = self._phase
-        return [] if isinstance(phase, _Idle | _Closed) else [phase.socket.close()]
+        return [] if isinstance(phase, Idle | Closed) else [phase.socket.close()]
 
     def _give_up(self) -> list[e.Action]:
         actions = self._drop_socket()
-        self._enter(_T.GIVE_UP, _Idle())
+        self._enter(_T.GIVE_UP, Idle())
         return actions
 
     # The round: steps 4 to 6
 
     def _round_started(self, start: m.StartRound, now: float) -> list[e.Action]:
         phase = self._phase
-        if not isinstance(phase, _Announcing):
+        if not isinstance(phase, Announcing):
             return []
         refusal, keys = self._round_keys(start, phase.pair)
         if keys is None:
@@ -389,7 +315,7 @@ class Peer:
             return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, refusal, now)]
         phase.announcer.stop()
         connection = self._rng.randbytes(CONNECTION_BYTES)
-        punching = _Punching(phase.socket, phase.announcer, phase.method, start, keys, connection)
+        punching = Punching(phase.socket, phase.announcer, phase.method, start, keys, connection)
         self._enter(_T.START, punching)
         handshake_keys = HandshakeKeys(
             keys.path.sending.handshake,
@@ -421,7 +347,7 @@ class Peer:
 
     def _proven(self, pair: NominatedPair, now: float) -> list[e.Action]:
         phase = self._phase
-        if not isinstance(phase, _Punching):
+        if not isinstance(phase, Punching):
             return []
         start, method, keys = phase.round, phase.method, phase.keys
         epochs = Epochs(
@@ -438,7 +364,7 @@ class Peer:
         path = Path(pair, self._settings, self._rng, now)
         sizes = path_mtu(pair.remote.family, now, self._settings.mtu)
         upkeep = Upkeep(pair, epochs, sizes, self._rng)
-        established = _Established(phase.socket, phase.announcer, method, start, keys, path, upkeep)
+        established = Established(phase.socket, phase.announcer, method, start, keys, path, upkeep)
         self._enter(_T.PROVEN, established)
         self._retry.reset()
         actions: list[e.Action] = []
@@ -458,7 +384,7 @@ class Peer:
     def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
         actions: list[e.Action] = []
         phase = self._phase
-        if isinstance(phase, _Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
+        if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
             code = m.Verdict.KEYS_DIFFER
             text = f"whoever answers as {self.id} does not have its key"
         if self.state is _S.ESTABLISHED:
@@ -472,7 +398,7 @@ class Peer:
 
     # The path
 
-    def _path_due(self, phase: _Established, now: float) -> list[e.Action]:
+    def _path_due(self, phase: Established, now: float) -> list[e.Action]:
         path, upkeep = phase.path, phase.upkeep
         if path.has_ended(now):
             return self._path_lost("the other side has stopped answering", now)
@@ -489,7 +415,7 @@ class Peer:
             return lost + self.close()
         return lost + self._link.doubt(now) + self._ask_again(now)
 
-    def _enter(self, trigger: PathTrigger, phase: _Phase) -> None:
+    def _enter(self, trigger: PathTrigger, phase: Phase) -> None:
         self._machine.fire(trigger)
         self._phase = phase
 

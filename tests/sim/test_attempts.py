@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal.client.peer import PathState
+from nat_traversal.client.phases import PathState
 from nat_traversal.machine import events as e
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Kind

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from nat_traversal.aio.tls import ClientTls, ServerTls
 from nat_traversal.client.agent import Agent
-from nat_traversal.client.peer import PathState, _Established, _Punching
+from nat_traversal.client.phases import Established, PathState, Punching
 from nat_traversal.crypto.proof import S, signed
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
@@ -232,7 +232,7 @@ class Client(_Process):
     def signed(self, datagram: S) -> S:
         """With the MAC of this client's key of the present round."""
         (peer,) = self.agent.peers.values()
-        assert isinstance(peer._phase, _Punching | _Established)
+        assert isinstance(peer._phase, Punching | Established)
         return signed(datagram, peer._phase.keys.path.sending.handshake)
 
     def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nat_traversal.client.agent import Agent
-from nat_traversal.client.peer import PathState
+from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security
 from nat_traversal.machine import events as e
 from nat_traversal.machine.sockets import Sockets

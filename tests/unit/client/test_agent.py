@@ -9,7 +9,7 @@ import pytest
 
 from nat_traversal.client.agent import FINAL_REFUSALS, Agent
 from nat_traversal.client.control_link import LinkState
-from nat_traversal.client.peer import PathState
+from nat_traversal.client.phases import PathState
 from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import events as e

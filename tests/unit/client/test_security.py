@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.client.peer import PathState
+from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.errors import KeyRefusedError

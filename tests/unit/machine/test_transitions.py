@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nat_traversal.client import control_link, peer
+from nat_traversal.client import control_link, phases
 from nat_traversal.errors import LocalProtocolError
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.methods import handshake
@@ -23,7 +23,7 @@ MACHINES: dict[str, tuple[Table, Enum, set[Enum]]] = {
         control_link.LinkState.PAUSING,
         {control_link.LinkState.CLOSED},
     ),
-    "path": (peer.TABLE, peer.PathState.IDLE, {peer.PathState.CLOSED}),
+    "path": (phases.TABLE, phases.PathState.IDLE, {phases.PathState.CLOSED}),
     "handshake, role A": (
         handshake.TABLE_A,
         handshake.HandshakeState.WAITING,
@@ -77,7 +77,7 @@ def test_every_state_and_trigger_of_the_vocabulary_is_used() -> None:
     both = {**handshake.TABLE_A, **handshake.TABLE_B}
     for table, states, triggers in (
         (control_link.TABLE, control_link.LinkState, control_link.LinkTrigger),
-        (peer.TABLE, peer.PathState, peer.PathTrigger),
+        (phases.TABLE, phases.PathState, phases.PathTrigger),
         (both, handshake.HandshakeState, handshake.HandshakeTrigger),
         (session.TABLE, session.SessionState, session.SessionTrigger),
         (ordered_hello.TABLE, ordered_hello.RoundState, ordered_hello.RoundTrigger),
@@ -89,7 +89,7 @@ def test_every_state_and_trigger_of_the_vocabulary_is_used() -> None:
 def test_client_can_close_from_every_state() -> None:
     for table, states, close in (
         (control_link.TABLE, control_link.LinkState, control_link.LinkTrigger.CLOSE),
-        (peer.TABLE, peer.PathState, peer.PathTrigger.CLOSE),
+        (phases.TABLE, phases.PathState, phases.PathTrigger.CLOSE),
     ):
         assert {before for before, trigger in table if trigger is close} == set(states)
 

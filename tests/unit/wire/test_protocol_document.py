@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nat_traversal.aio import datapath
-from nat_traversal.client import control_link, peer
+from nat_traversal.client import control_link, phases
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.crypto import epochs, frames, schedule
 from nat_traversal.crypto.epochs import EpochSettings
@@ -31,7 +31,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "session.TABLE": session.TABLE,
     "server.methods.ordered_hello.TABLE": ordered_hello.TABLE,
     "control_link.TABLE": control_link.TABLE,
-    "peer.TABLE": peer.TABLE,
+    "phases.TABLE": phases.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
     "handshake.TABLE_B": handshake.TABLE_B,
 }

@@ -1,0 +1,112 @@
+"""The phases of a peer at a client: the literal table of its states, and what belongs to each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar
+
+from nat_traversal.client.announcer import Announcer
+from nat_traversal.client.security import KeyPair, RoundKeys
+from nat_traversal.machine.sockets import UdpSocket
+from nat_traversal.paths.consent import Path
+from nat_traversal.paths.methods.method import Method
+from nat_traversal.paths.upkeep import Upkeep
+from nat_traversal.wire import messages as m
+
+
+class PathState(Enum):
+    """Named by what the UDP socket is for."""
+
+    IDLE = auto()  # no socket: not registered, or pausing after a failure
+    ANNOUNCING = auto()  # shown to the server, kept open while waiting for the peer
+    PUNCHING = auto()  # in a round of the method
+    ESTABLISHED = auto()  # a path
+    CLOSED = auto()
+
+
+class PathTrigger(Enum):
+    """Things that can happen to a peer."""
+
+    OPEN = auto()
+    START = auto()
+    PROVEN = auto()
+    GIVE_UP = auto()
+    CLOSE = auto()
+
+
+_S, _T = PathState, PathTrigger
+TABLE = {
+    (_S.IDLE, _T.OPEN): _S.ANNOUNCING,
+    (_S.ANNOUNCING, _T.OPEN): _S.ANNOUNCING,
+    (_S.PUNCHING, _T.OPEN): _S.ANNOUNCING,
+    (_S.ESTABLISHED, _T.OPEN): _S.ANNOUNCING,
+    (_S.ANNOUNCING, _T.START): _S.PUNCHING,
+    (_S.PUNCHING, _T.PROVEN): _S.ESTABLISHED,
+    (_S.IDLE, _T.GIVE_UP): _S.IDLE,
+    (_S.ANNOUNCING, _T.GIVE_UP): _S.IDLE,
+    (_S.PUNCHING, _T.GIVE_UP): _S.IDLE,
+    (_S.ESTABLISHED, _T.GIVE_UP): _S.IDLE,
+    (_S.IDLE, _T.CLOSE): _S.CLOSED,
+    (_S.ANNOUNCING, _T.CLOSE): _S.CLOSED,
+    (_S.PUNCHING, _T.CLOSE): _S.CLOSED,
+    (_S.ESTABLISHED, _T.CLOSE): _S.CLOSED,
+    (_S.CLOSED, _T.CLOSE): _S.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Without a socket."""
+
+    state: ClassVar[PathState] = _S.IDLE
+
+
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """With a fresh socket, until a round begins with it."""
+
+    state: ClassVar[PathState] = _S.ANNOUNCING
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+    pair: KeyPair | None
+    """The ephemeral keys of this socket, for one round; none without encryption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Punching:
+    """In a round."""
+
+    state: ClassVar[PathState] = _S.PUNCHING
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+    round: m.StartRound
+    keys: RoundKeys
+    connection: bytes
+    """The peer's frames will bear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """With a path."""
+
+    state: ClassVar[PathState] = _S.ESTABLISHED
+    socket: UdpSocket
+    announcer: Announcer
+    method: Method
+    round: m.StartRound
+    keys: RoundKeys
+    path: Path
+    upkeep: Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """For good."""
+
+    state: ClassVar[PathState] = _S.CLOSED
+
+
+Phase = Idle | Announcing | Punching | Established | Closed
