@@ -192,5 +192,7 @@ class RunSocket(PlainSocket):
             if error.errno in _NEVER:
                 self._offloads = False
                 log.debug("no runs of datagrams here (%s): one by one", error.strerror)
+            elif error.errno == errno.ECONNREFUSED:  # an answer to something sent earlier
+                self._failed(error)
             return super().send(frames)
         return len(frames)
