@@ -212,7 +212,10 @@ class DataPath:
             place = self._place[at:]
             for kind, plain in self._epochs.open_run(frame, len(frame), place, now):
                 at += len(plain)
-                if kind == Kind.DATA and len(plain) >= HEADROOM:
+                if kind == Kind.DATA:
+                    if len(plain) < HEADROOM:
+                        self._traffic.malformed.value += 1
+                        continue
                     direction, flow = _FLOW.unpack_from(plain)
                     batch.append((flow, bool(direction & FROM_LISTENER), plain[HEADROOM:]))
                 elif kind == Kind.FRAGMENT:
