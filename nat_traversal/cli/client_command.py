@@ -149,6 +149,9 @@ _LOST = {
     "refused": "found nobody listening",
     "unclaimed": "had no taker",
     "malformed": "malformed",
+    "stranger": "of no path of ours",
+    "replayed": "came twice or too late",
+    "not-authentic": "not sealed by the other side",
     "incomplete": "incomplete",
 }
 """What became of datagrams that did not cross, in few words."""
