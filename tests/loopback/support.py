@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -23,6 +24,8 @@ from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.service import FixedService
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -31,6 +34,14 @@ from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
 from tests import ROOT
+from tests.unit.counterpart import (
+    Counterpart,
+    Voice,
+    an_announce,
+    an_offer,
+    opened,
+    some_keys,
+)
 
 CHECKOUT = ROOT
 DEADLINE = 30.0
@@ -148,6 +159,7 @@ class Host:
         connect: Sequence[Endpoint] = (),
         once: bool = False,
         settings: ClientSettings | None = None,
+        security: Security | None = None,
         tls: ClientTlsSettings | None = None,
     ) -> None:
         self.notices = Notices()
@@ -162,7 +174,7 @@ class Host:
             self.counters, self.listener, self.connector, tell, settings
         )
         config = ClientConfig(
-            HostPort(*server.sockaddr), local_id, remote_id, once, settings, tls=tls
+            HostPort(*server.sockaddr), local_id, remote_id, once, settings, security, tls=tls
         )
         self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
 
@@ -215,15 +227,24 @@ async def two_hosts(
     listen: str = "127.0.0.1",
     b_listen: str | None = None,
     settings: ClientSettings | None = None,
+    security: tuple[Security | None, Security | None] = (None, None),
 ) -> AsyncIterator[tuple[Host, Host]]:
     """A path between host_a, who listens, and host_b, who connects to a service."""
     async with (
         a_server() as (server, _),
         Host(
-            server.endpoint, "host_a", "host_b", listen=listen, connect=a_connect, settings=settings
+            *(server.endpoint, "host_a", "host_b"),
+            listen=listen,
+            connect=a_connect,
+            settings=settings,
+            security=security[0],
         ) as a,
         Host(
-            server.endpoint, "host_b", "host_a", listen=b_listen, connect=connect, settings=settings
+            *(server.endpoint, "host_b", "host_a"),
+            listen=b_listen,
+            connect=connect,
+            settings=settings,
+            security=security[1],
         ) as b,
     ):
         await a.connected()
@@ -237,6 +258,8 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.registered: m.Register | None = None
+        """What a client has registered with."""
         self._lines = control.LineDecoder()
         self._read: list[m.Message | m.UnknownMessage] = []
 
@@ -280,14 +303,18 @@ class Wire:
             pass
 
 
-def register(
-    host_id: str, peer_id: str, token: bytes = b"t" * 16, generation: int = 1
-) -> m.Register:
-    return m.Register(1, (1,), host_id, peer_id, token, generation)
+(KEY,) = some_keys("client")
+"""What scripted clients register with."""
+_numbers = itertools.count(1)
 
 
-def announce(token: bytes = b"t" * 16, generation: int = 1) -> bytes:
-    return datagrams.encode(datagrams.Announce(token, os.urandom(8), generation))
+def register(host_id: str, peer_id: str, key: bytes = KEY, generation: int = 1) -> m.Register:
+    return m.Register(1, (2,), host_id, peer_id, key, 0, generation, an_offer(host_id))
+
+
+def announce(key: bytes = KEY, generation: int = 1) -> bytes:
+    """The next one."""
+    return datagrams.encode(an_announce(key, next(_numbers), generation))
 
 
 class ScriptedServer:
@@ -320,9 +347,78 @@ class ScriptedServer:
         """The next client, registered."""
         async with asyncio.timeout(DEADLINE):
             wire = await self._accepted.get()
-        hello = await wire.until(m.Register)
-        wire.send(m.Registered(hello.transaction, 1, 20.0), m.PeerStatus(m.PeerState.PRESENT))
+        wire.registered = await wire.until(m.Register)
+        accepted = m.Registered(wire.registered.transaction, 2, 20.0)
+        wire.send(accepted, m.PeerStatus(m.PeerState.PRESENT))
         return wire
+
+
+class ScriptedPeer:
+    """host_b, and the server's end of host_a's connection: a round in which the test says every word."""
+
+    def __init__(
+        self, wire: Wire, program: Program, security: Security | None = None, attempt: int = 1
+    ) -> None:
+        self.wire = wire
+        self.program = program
+        self.counterpart = Counterpart("host_b", "host_a", security)
+        self.attempt = attempt
+        self.voice: Voice
+        self.host = Endpoint("127.0.0.1", 9)
+        """Where host_a was heard last."""
+        self.heard: datagrams.Hello | datagrams.Confirm
+        """What it said last."""
+        self._epochs: Epochs | None = None
+
+    @property
+    def epochs(self) -> Epochs:
+        """Of the path, once host_a has been heard."""
+        if self._epochs is None:
+            self._epochs = self.counterpart.epochs(self.heard.connection)
+        return self._epochs
+
+    def start(self, role: m.Role, *candidates: Endpoint) -> m.StartRound:
+        """The order for host_a to begin, in `role`."""
+        assert self.wire.registered is not None
+        found = candidates or (self.program.endpoint,)
+        start = self.counterpart.start(role, *found, attempt=self.attempt)
+        self.voice = self.counterpart.voice(start, self.wire.registered.offer)
+        return start
+
+    async def up_to_hello_3(self) -> None:
+        """host_a in role A has said HELLO 3, and knows nothing yet."""
+        self.wire.send(self.start(m.Role.A), m.SendHello(1, self.attempt, 1, 1))
+        await self.hears(1)
+        self.sends(self.voice.hello(2, to=self.host, echo=self.heard.nonce))
+        await self.hears(3)
+
+    def confirms(self) -> None:
+        """Give host_a its proof."""
+        self.sends(self.voice.confirm(to=self.host, echo=self.heard.nonce))
+
+    def sends(self, datagram: datagrams.Datagram | bytes) -> None:
+        octets = datagram if isinstance(datagram, bytes) else datagrams.encode(datagram)
+        self.program.send(octets, self.host)
+
+    def sends_frame(self, kind: datagrams.Kind, plain: bytes = b"") -> None:
+        self.sends(self.epochs.sealer.seal(kind, plain))
+
+    async def hears(self, step: int) -> None:
+        """The next HELLO of that step."""
+        while True:
+            octets, self.host = await self.program.receive()
+            datagram = datagrams.decode(octets)
+            if isinstance(datagram, datagrams.Hello) and datagram.step == step:
+                self.heard = datagram
+                return
+
+    async def hears_frame(self, kind: datagrams.Kind, plain: bytes = b"") -> None:
+        """Read until that frame comes. Whatever else comes may be anything."""
+        while True:
+            octets, _ = await self.program.receive()
+            is_frame = isinstance(datagrams.decode(octets), datagrams.Frame)
+            if is_frame and (kind, plain) in opened(self.epochs, octets):
+                return
 
 
 def _undated(line: str) -> str:
@@ -412,6 +508,7 @@ __all__ = [
     "Host",
     "Notices",
     "Program",
+    "ScriptedPeer",
     "ScriptedServer",
     "Service",
     "Wire",

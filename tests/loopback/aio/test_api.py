@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,10 +24,11 @@ from nat_traversal import (
     UsageError,
     connect,
 )
+from nat_traversal.aio import client as client_module
 from nat_traversal.machine import events as e
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from tests.loopback.support import (
     DEADLINE,
     Host,
@@ -37,6 +41,9 @@ from tests.loopback.support import (
     register,
     unused,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 @dataclass
@@ -114,10 +121,26 @@ class TestDatagrams:
             with pytest.raises(ConnectionLostError):
                 await received(ends.b)
 
-    async def test_a_datagram_that_the_network_refuses_is_counted(self) -> None:
+    async def test_a_datagram_that_the_network_refuses_is_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        errors: list[OSError] = []
+
+        class Refusing(socket.socket):
+            def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+                if errors:
+                    raise errors.pop()
+                return super().send(data, flags)
+
+        def open_udp(local: Endpoint, buffer: int) -> socket.socket:
+            sock = Refusing(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            return sock
+
+        monkeypatch.setattr(client_module, "open_udp", open_udp)
         async with two_ends() as ends:
-            assert ends.a._path is not None
-            ends.a._path.send(0, True, bytes(200_000))
+            errors.append(OSError(errno.ENOBUFS, "No buffer space"))
+            ends.a.send(b"lost")
             assert ends.a.counters.counted() == {"unsendable": 1}
             ends.a.send(b"x")
             assert await received(ends.b) == b"x"
@@ -205,8 +228,7 @@ class TestEnd:
         ):
             await b.connected()
             path = b.path.order
-            bye = Bye(path.token)
-            b.client.feed(e.DatagramArrived(bye, path.remote, path.generation))
+            b.client.feed(e.FrameOpened(Kind.BYE, b"", path.generation))
             # b thinks that a has left, and wants another path
             with pytest.raises(ConnectionLostError, match="asked for a new path"):
                 await received(a)
@@ -307,14 +329,14 @@ class TestErrors:
         waiting = asyncio.create_task(connection.wait_established())
         await asyncio.sleep(0)
         waiting.cancel()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
         connection.told(e.AttemptFailed("no-path", "no path", None))
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
     async def test_the_first_of_two_reasons_stays(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
         connection.told(e.PathLost("the other side never confirmed the path"))
         connection.path_down()
         connection.told(e.AttemptFailed("no-path", "no path", None))
@@ -324,12 +346,12 @@ class TestErrors:
     async def test_a_path_that_only_this_side_had_proof_of_is_no_end(self) -> None:
         connection = Connection()
         old, new = Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 10)
-        connection.told(e.PathEstablished(1, 1, "x", old, 1))
+        connection.told(e.PathEstablished(1, 1, "x", old, 1, "sealed"))
         connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
         connection.path_down()
         connection.send(b"lost, as UDP may")
         assert connection.counters["unsendable"] == 1
-        connection.told(e.PathEstablished(1, 2, "x", new, 2))
+        connection.told(e.PathEstablished(1, 2, "x", new, 2, "sealed"))
         await connection.wait_established()
         assert connection.remote == new
         waiting = asyncio.create_task(received(connection))
@@ -343,7 +365,7 @@ class TestErrors:
 
     async def test_an_attempt_that_fails_after_its_first_proof_is_a_connection_lost(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1))
+        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
         connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
         connection.told(e.AttemptFailed("no-path", "no path", None))
         with pytest.raises(ConnectionLostError, match="no path"):

@@ -11,13 +11,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint, serve
+from nat_traversal import Endpoint, ServerSettings, serve
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import control_connection as control_module
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.dial import AddressMemory
 from nat_traversal.aio.forwarder import ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -28,6 +30,7 @@ from tests.loopback.support import (
     Command,
     Host,
     Program,
+    ScriptedPeer,
     ScriptedServer,
     Service,
     Wire,
@@ -36,37 +39,14 @@ from tests.loopback.support import (
     two_hosts,
     unused,
 )
+from tests.unit.counterpart import altered, opened
 
 SETTINGS = ClientSettings()
 DISCARD = [Endpoint("127.0.0.1", 9)]
-TOKEN = bytes(range(16))
 
 
 def punch_socket(host: Host) -> Endpoint:
     return Endpoint("127.0.0.1", endpoint_of(host.socket.sock.getsockname()).port)
-
-
-class ScriptedPeer:
-    """Role B of a round that a scripted server runs with one host in role A."""
-
-    def __init__(self, wire: Wire, program: Program, host: Host) -> None:
-        self.wire = wire
-        self.program = program
-        self.host = host
-
-    async def up_to_hello_3(self) -> None:
-        candidates = (m.Candidate("srflx", self.program.endpoint),)
-        self.wire.send(m.StartRound(1, 1, m.Role.A, TOKEN, candidates), m.SendHello(1, 1, 1, 1))
-        await self.hears(d.Hello(TOKEN, 1, 1, False))
-        self.sends(d.Hello(TOKEN, 1, 2, True))
-        await self.hears(d.Hello(TOKEN, 1, 3, True))
-
-    def sends(self, datagram: d.Datagram) -> None:
-        self.program.send(d.encode(datagram), punch_socket(self.host))
-
-    async def hears(self, datagram: d.Datagram) -> None:
-        while d.decode((await self.program.receive())[0]) != datagram:
-            pass
 
 
 @asynccontextmanager
@@ -336,53 +316,134 @@ class TestPunchSocket:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 for nonsense in (b"", b"\x00", b"HELLO", bytes([d.Kind.PONG])):
                     b.socket.sock.send(nonsense)
-                await eventually(lambda: a.counters["malformed"] == 4, "a counts it")
+                await eventually(lambda: a.counters["stranger"] == 1, "a counts it")
+                assert a.counters["malformed"] == 3
                 assert await program.ask(b"x", a.port) == b"x"
 
-    async def test_data_that_overtakes_the_confirm_proves_the_path_and_is_delivered(self) -> None:
+    async def test_frames_that_overtake_the_confirm_are_delivered_after_it(self) -> None:
         with Service() as service, Program() as program:
             async with (
                 ScriptedServer.run() as server,
                 Host(server.endpoint, "host_a", "host_b", connect=[service.endpoint]) as a,
             ):
-                peer = ScriptedPeer(await server.client(), program, a)
+                peer = ScriptedPeer(await server.client(), program)
                 await peer.up_to_hello_3()
-                peer.sends(d.Data(TOKEN[:4], 1, True, b"first"))
-                peer.sends(d.Data(TOKEN[:4], 1, True, b"second"))
-                await peer.hears(d.Data(TOKEN[:4], 1, False, b"first"))
-                await peer.hears(d.Data(TOKEN[:4], 1, False, b"second"))
+                for payload in (b"first", b"second"):
+                    peer.sends_frame(d.Kind.DATA, to_flow(1) + payload)
+                await eventually(lambda: len(a.socket.early) == 2, "they wait for the proof")
+                assert a.notices.of(e.PathEstablished) == []
+                assert service.asked == []
+                peer.confirms()
+                await peer.hears_frame(d.Kind.DATA, from_flow(1) + b"first")
+                await peer.hears_frame(d.Kind.DATA, from_flow(1) + b"second")
+                assert [payload for payload, _ in service.asked] == [b"first", b"second"]
                 assert (await a.connected()).remote == program.endpoint
                 assert (await peer.wire.until(m.Established)).attempt == 1
                 assert a.counters.counted() == {"sent": 2, "received": 2}
 
+    async def test_frames_of_strangers_before_the_proof_are_never_delivered(self) -> None:
+        """They are kept as the peer's would be; the keys tell them apart."""
+        with Service() as service, Program() as program, Program() as stranger:
+            async with (
+                ScriptedServer.run() as server,
+                Host(server.endpoint, "host_a", "host_b", connect=[service.endpoint]) as a,
+            ):
+                peer = ScriptedPeer(await server.client(), program)
+                await peer.up_to_hello_3()
+                frame = peer.epochs.sealer.seal(d.Kind.DATA, to_flow(1) + b"genuine")
+                for forged in (frame[:-1] + bytes([frame[-1] ^ 1]), bytes([d.Kind.DATA]) * 60):
+                    stranger.send(forged, peer.host)
+                await eventually(lambda: len(a.socket.early) == 2, "they wait for the proof")
+                peer.sends(frame)
+                peer.sends(frame)
+                await eventually(lambda: len(a.socket.early) == 4, "it waits for the proof")
+                peer.confirms()
+                await peer.hears_frame(d.Kind.DATA, from_flow(1) + b"genuine")
+                assert [payload for payload, _ in service.asked] == [b"genuine"]
+                counted = {"not-authentic": 1, "stranger": 1, "replayed": 1}
+                assert a.counters.counted() == {"sent": 1, "received": 1, **counted}
+
+    async def test_only_so_many_early_frames_are_kept_and_they_are_the_newest(self) -> None:
+        few = ClientSettings(early_frames=2)
+        with Service() as service, Program() as program:
+            async with (
+                ScriptedServer.run() as server,
+                Host(
+                    *(server.endpoint, "host_a", "host_b"),
+                    connect=[service.endpoint],
+                    settings=few,
+                ) as a,
+            ):
+                peer = ScriptedPeer(await server.client(), program)
+                await peer.up_to_hello_3()
+                for payload in (b"1", b"2", b"3"):
+                    peer.sends_frame(d.Kind.DATA, to_flow(1) + payload)
+                await eventually(
+                    lambda: (
+                        a.socket.early and a.socket.early[-1][5:11] == bytes([0, 0, 0, 0, 0, 2])
+                    ),
+                    "the last has come",
+                )
+                peer.confirms()
+                await peer.hears_frame(d.Kind.DATA, from_flow(1) + b"3")
+                assert [payload for payload, _ in service.asked] == [b"2", b"3"]
+
+    async def test_no_datagram_of_a_program_leaves_before_the_proof(self) -> None:
+        with Program() as local, Program() as program:
+            async with (
+                ScriptedServer.run() as server,
+                Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
+            ):
+                peer = ScriptedPeer(await server.client(), program)
+                await peer.up_to_hello_3()
+                local.send(b"early", a.port)
+                await eventually(lambda: a.counters["unsendable"] == 1, "it was not sent")
+                peer.confirms()
+                await a.connected()
+                local.send(b"late", a.port)
+                await eventually(lambda: a.counters["sent"] == 1, "it was sent")
+                payloads: list[bytes] = []
+                while b"late" not in payloads:
+                    octets, _ = await program.receive()
+                    assert b"early" not in octets
+                    assert b"late" not in octets, "it is sealed"
+                    payloads += [
+                        plain[5:]
+                        for kind, plain in opened(peer.epochs, octets)
+                        if kind is d.Kind.DATA
+                    ]
+                assert payloads == [b"late"]
+
     async def test_the_end_of_a_path_says_goodbye_to_the_peer(self) -> None:
         with Program() as program:
             async with a_scripted_server() as (a, wire):
-                peer = ScriptedPeer(wire, program, a)
+                peer = ScriptedPeer(wire, program)
                 await peer.up_to_hello_3()
-                peer.sends(d.Confirm(TOKEN, 1, False))
+                peer.confirms()
                 await a.connected()
-            await peer.hears(d.Bye(TOKEN))
+            await peer.hears_frame(d.Kind.BYE)
 
     async def test_the_goodbye_is_not_lost_to_an_earlier_datagram_s_icmp_answer(self) -> None:
         with Program() as program:
             async with a_scripted_server() as (a, wire):
-                peer = ScriptedPeer(wire, program, a)
+                peer = ScriptedPeer(wire, program)
                 await peer.up_to_hello_3()
-                peer.sends(d.Confirm(TOKEN, 1, False))
+                peer.confirms()
                 remote = (await a.connected()).remote
                 program.sock.close()
                 a.path.send(1, True, b"nobody listens")
                 program = peer.program = Program(*remote.sockaddr)  # noqa: PLW2901
-            await peer.hears(d.Bye(TOKEN))
+            await peer.hears_frame(d.Kind.BYE)
             program.sock.close()
 
     async def test_a_hello_that_cannot_be_sent_is_counted(self) -> None:
-        nowhere = m.Candidate("srflx", Endpoint("255.255.255.255", 9))
-        async with a_scripted_server() as (a, wire):
-            wire.send(m.StartRound(1, 1, m.Role.A, TOKEN, (nowhere,)), m.SendHello(1, 1, 1, 1))
-            await wire.until(m.HelloSent)
-            assert a.counters["unsendable"] == 1
+        nowhere = Endpoint("255.255.255.255", 9)
+        with Program() as program:
+            async with a_scripted_server() as (a, wire):
+                start = ScriptedPeer(wire, program).start(m.Role.A, nowhere)
+                wire.send(start, m.SendHello(1, 1, 1, 1))
+                await wire.until(m.HelloSent)
+                assert a.counters["unsendable"] == 1
 
     async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
         errors = [OSError(101, "Network is unreachable")]
@@ -411,21 +472,154 @@ class TestPunchSocket:
                     lambda: a.counters["malformed"] == 2 * SETTINGS.batch + 1, "all are read"
                 )
 
-    async def test_a_bye_of_another_round_changes_nothing(self) -> None:
+    async def test_a_bye_that_the_peer_has_not_sealed_changes_nothing(self) -> None:
         with Program() as program:
             async with a_scripted_server() as (a, wire):
-                peer = ScriptedPeer(wire, program, a)
+                peer = ScriptedPeer(wire, program)
                 await peer.up_to_hello_3()
-                peer.sends(d.Confirm(TOKEN, 1, False))
+                peer.confirms()
                 await a.connected()
-                peer.sends(d.Bye(b"?" * 16))
-                peer.sends(d.Ping(TOKEN, b"12345678"))
-                await peer.hears(d.Pong(TOKEN, b"12345678"))
+                bye = peer.epochs.sealer.seal(d.Kind.BYE, b"")
+                for forged in (
+                    bye[:-1] + bytes([bye[-1] ^ 1]),
+                    bytes([d.Kind.BYE]) + b"else" + bye[5:],
+                    bytes([d.Kind.PONG]) + bye[1:],
+                ):
+                    peer.sends(forged)
+                peer.sends_frame(d.Kind.PING, b"12345678")
+                await peer.hears_frame(d.Kind.PONG, b"12345678")
                 assert a.notices.of(e.PathLost) == []
-                peer.sends(d.Bye(TOKEN))
+                assert a.counters.counted() == {"stranger": 1, "not-authentic": 2}
+                peer.sends(bye)
                 lost = await a.notices.wait(e.PathLost)
                 assert lost.reason == "the other side closed it"
                 await peer.wire.until(m.Retry)
+
+    async def test_a_second_start_for_a_socket_is_refused(self) -> None:
+        """Its key serves one round, whoever asks for another."""
+        with Program() as program:
+            async with a_scripted_server() as (a, wire):
+                peer = ScriptedPeer(wire, program)
+                await peer.up_to_hello_3()
+                again = ScriptedPeer(wire, program, attempt=2)
+                wire.send(again.start(m.Role.A), m.SendHello(2, 2, 1, 1), m.Heartbeat(9))
+                await wire.until(m.HeartbeatAnswer)
+                assert len(a.notices.of(e.RoundStarted)) == 1
+                peer.confirms()
+                await a.connected()
+
+    async def test_what_the_peer_s_key_has_not_made_proves_nothing(self) -> None:
+        with Program() as program:
+            async with a_scripted_server() as (a, wire):
+                peer = ScriptedPeer(wire, program)
+                await peer.up_to_hello_3()
+                genuine = peer.voice.confirm(to=peer.host, echo=peer.heard.nonce)
+                forgeries = list(altered(genuine))
+                for forged in forgeries:
+                    peer.sends(forged)
+                wire.send(m.SendHello(2, 1, 1, 3), m.Heartbeat(9))
+                await wire.until(m.HeartbeatAnswer)
+                await peer.hears(3)  # said again after all that: nothing was proof
+                assert a.notices.of(e.PathEstablished) == []
+                peer.sends(genuine)
+                await a.connected()
+
+    async def test_two_sides_that_trust_differently_are_both_told_in_one_line(self) -> None:
+        shared = Security.sealed(psk=b"s" * 32)
+        with Program() as program:
+            async with a_scripted_server() as (a, wire):
+                peer = ScriptedPeer(wire, program, shared)
+                wire.send(peer.counterpart.start(m.Role.A, program.endpoint))
+                assert await wire.until(m.Decline) == m.Decline(1)
+                failed = await a.notices.wait(e.AttemptFailed)
+                advice = "give both the same kind of key"
+                assert (failed.code, failed.text) == (
+                    "keys-differ",
+                    f"this side asks for no key, host_b for a shared key: {advice}",
+                )
+                assert not program.has_received()
+
+
+def to_flow(number: int) -> bytes:
+    """What lies before a datagram from the listening side."""
+    return b"\x01" + number.to_bytes(4, "big")
+
+
+def from_flow(number: int) -> bytes:
+    """What lies before an answer to it."""
+    return b"\x00" + number.to_bytes(4, "big")
+
+
+class TestTrust:
+    """Two real clients, each with what it was given."""
+
+    @pytest.mark.parametrize("name", ["plaintext", "shared key", "identities"])
+    async def test_two_that_were_given_the_same_connect(self, name: str) -> None:
+        numbers = random.Random(1)
+        a_key, b_key = KeyPair.generate(numbers), KeyPair.generate(numbers)
+        a_has, b_has, vouched = {
+            "plaintext": (
+                Security.plaintext(),
+                Security.plaintext(),
+                "not encrypted, since both sides have --plaintext",
+            ),
+            "shared key": (
+                Security.sealed(psk=b"s" * 32),
+                Security.sealed(psk=b"s" * 32),
+                "sealed; host_b has the shared key",
+            ),
+            "identities": (
+                Security.sealed(identity=a_key, known={"host_b": b_key.public}),
+                Security.sealed(identity=b_key, known={"host_a": a_key.public}),
+                "sealed; host_b has the key that this side knows",
+            ),
+        }[name]
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint], security=(a_has, b_has)) as (a, _):
+                assert (await a.connected()).vouched == vouched
+                assert await program.ask(b"x" * 5000, a.port) == b"x" * 5000
+
+    async def test_a_wrong_shared_key_is_found_out_and_told(self) -> None:
+        settings = ServerSettings(verdict_within=0.3, longest_round_trip=0.0)
+        with Service() as service:
+            async with (
+                a_server(settings=settings) as (server, notices),
+                Host(
+                    *(server.endpoint, "host_a", "host_b"),
+                    connect=[service.endpoint],
+                    security=Security.sealed(psk=b"s" * 32),
+                ) as a,
+                Host(
+                    *(server.endpoint, "host_b", "host_a"),
+                    listen="127.0.0.1",
+                    security=Security.sealed(psk=b"t" * 32),
+                ) as b,
+            ):
+                for host, other in ((a, "host_b"), (b, "host_a")):
+                    failed = await host.notices.wait(e.AttemptFailed)
+                    text = f"whoever answers as {other} does not have its key"
+                    assert (failed.code, failed.text) == ("keys-differ", text)
+                    assert host.notices.of(e.PathEstablished) == []
+                assert (await notices.wait(e.PairFailed)).code == "no-path"
+
+    async def test_plaintext_on_one_side_ends_the_attempt_for_both(self) -> None:
+        async with (
+            a_server() as (server, notices),
+            Host(
+                *(server.endpoint, "host_a", "host_b"),
+                connect=DISCARD,
+                security=Security.plaintext(),
+            ) as a,
+            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+        ):
+            at_a = (await a.notices.wait(e.AttemptFailed)).text
+            at_b = (await b.notices.wait(e.AttemptFailed)).text
+            advice = "give it to both or to neither"
+            assert at_a == f"this side has --plaintext, host_b has not: {advice}"
+            assert at_b == f"host_a has --plaintext, this side has not: {advice}"
+            assert (await notices.wait(e.PairFailed)).code == "keys-differ"
+            for host in (a, b):
+                assert host.notices.of(e.HelloWentOut) == []
 
 
 class TestPeer:

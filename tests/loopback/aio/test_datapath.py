@@ -6,29 +6,31 @@ import asyncio
 import errno
 import itertools
 import logging
+import random
 import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from nat_traversal import Endpoint
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
-from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.aio.packet_io import PacketIO, PlainSocket, Slots, endpoint_of, open_udp
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import UsePath
+from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Bye, Data, Fragment, decode, encode
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
+from nat_traversal.wire.offers import Suite
 from tests.loopback.support import Program, eventually, unused
+from tests.unit.counterpart import opened, two_ends
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 SETTINGS = ClientSettings()
-TOKEN = bytes(range(16))
-TAG = TOKEN[:4]
-FOREIGN = b"\xff" * 4
 
 
 class Taker:
@@ -52,28 +54,86 @@ class Taker:
 
 
 class End:
-    """A path, its socket in the event loop, and everything that happened."""
+    """A path, its socket in the event loop, the peer's keys, and everything that happened."""
 
-    def __init__(self, remote: Endpoint) -> None:
+    def __init__(
+        self,
+        remote: Endpoint,
+        suite: Suite = Suite.AES_256_GCM,
+        settings: ClientSettings = SETTINGS,
+    ) -> None:
         self.sock = open_udp(Endpoint("127.0.0.1", 0))
         self.taker = Taker()
         self.counters = Counters()
+        self.now = 0.0
+        ours, self.peers = two_ends(suite)
+        """`peers` seals what the path opens, opens what it seals."""
         self.other: list[bytes] = []
-        self.other_closes = False
-        """What is not data closes the path, as a BYE does."""
+        self.events: list[Event] = []
+        self.troubles: list[int] = []
+        self.told: list[tuple[Kind, bytes]] = []
+        """The frames that are no program's."""
+        self.frame_closes = False
+        """Such a frame closes the path, as a BYE does."""
         self.path = DataPath(
             self.sock,
-            UsePath(1, remote, TOKEN),
+            UsePath(1, remote, ours),
+            forwarder=self.taker,
+            traffic=Traffic(self.counters),
+            settings=settings,
+            clock=lambda: self.now,
+            on_frame=self._told,
+            on_event=self.events.append,
+            on_other=self.other.append,
+        )
+
+    def on(self, sock: socket.socket, io: PacketIO | None = None) -> DataPath:
+        """Another path, with the same ends of everything but the socket."""
+        return DataPath(
+            sock,
+            replace(self.path.order, remote=Endpoint("127.0.0.1", 9)),
             forwarder=self.taker,
             traffic=Traffic(self.counters),
             settings=SETTINGS,
-            on_other=self._came,
+            clock=lambda: self.now,
+            on_frame=self._told,
+            on_event=self.events.append,
+            on_other=self.other.append,
+            io=io,
         )
 
-    def _came(self, octets: bytes) -> None:
-        self.other.append(octets)
-        if self.other_closes:
+    def failed(self, error: OSError) -> bool:
+        """Note an error of a send; do not try again."""
+        self.troubles.append(error.errno or 0)
+        return False
+
+    def _told(self, kind: Kind, plain: bytes) -> None:
+        self.told.append((kind, plain))
+        if self.frame_closes:
             self.path.close()
+
+    def data(self, payload: bytes, flow: int = 7, *, from_listener: bool = True) -> bytes:
+        """A frame of the peer."""
+        direction = bytes([from_listener])
+        return self.peers.sealer.seal(Kind.DATA, direction + flow.to_bytes(4, "big") + payload)
+
+    def fragment(  # one datagram's, of two unless told otherwise
+        self,
+        number: int,
+        index: int,
+        payload: bytes,
+        *,
+        last: int = 1,
+        flow: int = 7,
+        from_listener: bool = True,
+    ) -> bytes:
+        """A frame of the peer."""
+        head = struct.pack("!BIIBB", from_listener, flow, number, index, last)
+        return self.peers.sealer.seal(Kind.FRAGMENT, head + payload)
+
+    async def hear(self, peer: Program, count: int) -> list[tuple[Kind, bytes]]:
+        """The next `count` frames that the path sends, opened."""
+        return opened(self.peers, *[(await peer.receive())[0] for _ in range(count)])
 
     def __enter__(self) -> Self:
         asyncio.get_running_loop().add_reader(self.sock, self.path.readable)
@@ -93,130 +153,183 @@ class End:
 
 
 @asynccontextmanager
-async def an_end() -> AsyncIterator[tuple[End, Program]]:
-    with Program() as peer, End(peer.endpoint) as end:
+async def an_end(
+    suite: Suite = Suite.AES_256_GCM, settings: ClientSettings = SETTINGS
+) -> AsyncIterator[tuple[End, Program]]:
+    with Program() as peer, End(peer.endpoint, suite, settings) as end:
         yield end, peer
 
 
-def half(number: int, *, last: bool, payload: bytes, tag: bytes = TAG, flow: int = 7) -> bytes:
-    return encode(Fragment(tag, flow, True, number, last, payload))
+def whole(frames: list[tuple[Kind, bytes]]) -> bytes:
+    """The datagram of these fragments, which came in order."""
+    assert {kind for kind, _ in frames} == {Kind.FRAGMENT}
+    heads = [struct.unpack("!BIIBB", plain[:11]) for _, plain in frames]
+    assert len({head[:3] for head in heads}) == 1
+    assert [head[3:] for head in heads] == [
+        (index, len(frames) - 1) for index in range(len(frames))
+    ]
+    return b"".join(plain[11:] for _, plain in frames)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-async def test_halves_meet_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
-    halves = [
-        half(number, last=last, payload=b"%d%d" % (number, last))
-        for number in (1, 2)
-        for last in (False, True)
-    ]
+async def test_fragments_meet_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
     async with an_end() as (end, peer):
-        for index in order:
-            peer.send(halves[index], end.endpoint)
+        fragments = [
+            end.fragment(number, index, b"%d%d" % (number, index))
+            for number in (1, 2)
+            for index in (0, 1)
+        ]
+        for place in order:
+            peer.send(fragments[place], end.endpoint)
         await end.counted(received=2)
         assert sorted(end.taker.taken) == [(7, True, b"1011"), (7, True, b"2021")]
+        assert end.path.waiting_octets == 0
 
 
-async def test_a_half_that_came_twice_makes_one_datagram() -> None:
+async def test_a_fragment_that_came_twice_makes_one_datagram() -> None:
     async with an_end() as (end, peer):
-        for last in (False, False, True):
-            peer.send(half(1, last=last, payload=b"%d" % last), end.endpoint)
+        for index in (0, 0, 1):
+            peer.send(end.fragment(1, index, b"%d" % index), end.endpoint)
         await end.counted(received=1)
         assert end.taker.taken == [(7, True, b"01")]
 
 
-async def test_the_numbers_of_both_directions_are_kept_apart() -> None:
+async def test_the_numbers_of_directions_and_flows_are_kept_apart() -> None:
     async with an_end() as (end, peer):
-        peer.send(half(1, last=False, payload=b"a"), end.endpoint)
-        peer.send(encode(Fragment(TAG, 7, False, 1, True, b"b")), end.endpoint)
-        peer.send(half(1, last=True, payload=b"c"), end.endpoint)
+        peer.send(end.fragment(1, 0, b"a"), end.endpoint)
+        peer.send(end.fragment(1, 1, b"b", from_listener=False), end.endpoint)
+        peer.send(end.fragment(1, 1, b"d", flow=8), end.endpoint)
+        peer.send(end.fragment(1, 1, b"c"), end.endpoint)
         await end.counted(received=1)
         assert end.taker.taken == [(7, True, b"ac")]
 
 
-async def test_a_half_whose_other_half_is_lost_is_counted_once_many_others_have_come() -> None:
+async def test_a_datagram_whose_fragment_is_lost_is_counted_once_its_time_is_over() -> None:
     async with an_end() as (end, peer):
-        for number in range(1, SETTINGS.pending_halves + 2):
-            peer.send(half(number, last=False, payload=b"x"), end.endpoint)
-        await eventually(
-            lambda: end.path.waiting_halves == SETTINGS.pending_halves + 1, "all are kept"
-        )
-        assert end.counters["incomplete"] == 0
-        peer.send(half(SETTINGS.pending_halves + 2, last=False, payload=b"x"), end.endpoint)
+        peer.send(end.fragment(1, 0, b"x" * 100), end.endpoint)
+        await eventually(lambda: end.path.waiting_octets == 100, "it waits")
+        end.now = SETTINGS.reassembly_within + 0.1
+        peer.send(end.fragment(2, 0, b"y"), end.endpoint)
         await end.counted(incomplete=1)
-        assert end.path.waiting_halves == SETTINGS.pending_halves + 1
+        assert end.path.waiting_octets == 1
 
 
-async def test_a_lost_half_never_meets_a_stranger_when_the_numbers_have_wrapped() -> None:
+async def test_only_so_many_octets_wait_and_the_oldest_make_room() -> None:
+    little = ClientSettings(reassembly_octets=65_536)
+    async with an_end(settings=little) as (end, peer):
+        for number in (1, 2):
+            peer.send(end.fragment(number, 0, bytes(40_000)), end.endpoint)
+        await end.counted(incomplete=1)
+        assert end.path.waiting_octets == 40_000
+        peer.send(end.fragment(1, 1, b"late"), end.endpoint)
+        peer.send(end.fragment(2, 1, b"in time"), end.endpoint)
+        await end.counted(incomplete=1, received=1)
+        assert end.taker.taken == [(7, True, bytes(40_000) + b"in time")]
+
+
+async def test_a_lost_fragment_never_meets_a_stranger_when_the_numbers_have_wrapped() -> None:
     async with an_end() as (end, peer):
-        peer.send(half(1, last=False, payload=b"old"), end.endpoint)
-        for number in (20_000, 40_000, 60_000):
-            peer.send(half(number, last=False, payload=b"x"), end.endpoint)
-            peer.send(half(number, last=True, payload=b"y"), end.endpoint)
-        peer.send(half(1, last=True, payload=b"new"), end.endpoint)
-        peer.send(half(1, last=False, payload=b"really "), end.endpoint)
-        await end.counted(received=4, incomplete=1)
-        assert end.taker.taken == [(7, True, b"xy")] * 3 + [(7, True, b"really new")]
+        peer.send(end.fragment(1, 0, b"old"), end.endpoint)
+        await eventually(lambda: end.path.waiting_octets == 3, "it waits")
+        end.now = SETTINGS.reassembly_within + 0.1
+        peer.send(end.fragment(1, 1, b"new"), end.endpoint)
+        peer.send(end.fragment(1, 0, b"really "), end.endpoint)
+        await end.counted(received=1, incomplete=1)
+        assert end.taker.taken == [(7, True, b"really new")]
 
 
-async def test_halves_across_the_wrap_are_neighbours() -> None:
+@pytest.mark.parametrize("suite", [Suite.AES_256_GCM, Suite.CHACHA20_POLY1305])
+async def test_what_the_peer_has_not_sealed_is_counted_and_dropped(suite: Suite) -> None:
+    async with an_end(suite) as (end, peer):
+        genuine, lost = end.data(b"x"), end.data(b"y")
+        peer.send(genuine, end.endpoint)
+        peer.send(genuine, end.endpoint)
+        peer.send(lost[:-1] + bytes([lost[-1] ^ 1]), end.endpoint)
+        peer.send(bytes([Kind.FRAGMENT]) + lost[1:], end.endpoint)
+        peer.send(lost[:1] + b"else" + lost[5:], end.endpoint)
+        peer.send(lost[:20], end.endpoint)
+        counted = {"not-authentic": 2, "stranger": 1, "replayed": 1, "malformed": 1}
+        await end.counted(received=1, **counted)
+        peer.send(lost, end.endpoint)
+        await end.counted(received=2, **counted)
+        assert [payload for _, _, payload in end.taker.taken] == [b"x", b"y"]
+
+
+async def test_without_encryption_only_what_is_no_program_s_has_to_be_authentic() -> None:
+    async with an_end(Suite.NONE) as (end, peer):
+        bye = end.peers.sealer.seal(Kind.BYE, b"")
+        data = end.data(b"in clear")
+        assert data.endswith(b"in clear")
+        peer.send(bye[:-1] + bytes([bye[-1] ^ 1]), end.endpoint)
+        peer.send(data, end.endpoint)
+        await end.counted(**{"received": 1, "not-authentic": 1})
+        assert end.told == []
+        end.path.send(9, False, b"back")
+        assert await end.hear(peer, 1) == [(Kind.DATA, b"\x00\x00\x00\x00\x09back")]
+
+
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.FRAGMENT])
+async def test_a_frame_with_too_little_inside_is_counted(kind: Kind) -> None:
+    room = 5 if kind is Kind.DATA else 11
     async with an_end() as (end, peer):
-        peer.send(half(65_535, last=False, payload=b"a"), end.endpoint)
-        peer.send(half(0, last=False, payload=b"c"), end.endpoint)
-        peer.send(half(65_535, last=True, payload=b"b"), end.endpoint)
-        peer.send(half(0, last=True, payload=b"d"), end.endpoint)
-        await end.counted(received=2)
-        assert end.taker.taken == [(7, True, b"ab"), (7, True, b"cd")]
-
-
-async def test_what_bears_a_foreign_tag_is_counted_and_dropped() -> None:
-    async with an_end() as (end, peer):
-        peer.send(encode(Data(FOREIGN, 7, True, b"x")), end.endpoint)
-        peer.send(half(1, last=False, payload=b"x", tag=FOREIGN), end.endpoint)
-        peer.send(half(1, last=True, payload=b"x"), end.endpoint)
-        await end.counted(malformed=2)
+        for length in range(room):
+            peer.send(end.peers.sealer.seal(kind, bytes(length)), end.endpoint)
+        await end.counted(malformed=room)
         assert end.taker.taken == []
-
-
-async def test_a_fragment_that_is_cut_short_is_counted() -> None:
-    async with an_end() as (end, peer):
-        whole = half(1, last=False, payload=b"")
-        for length in range(1, len(whole)):
-            peer.send(whole[:length], end.endpoint)
-        await end.counted(malformed=len(whole) - 1)
+        assert end.told == []
 
 
 async def test_everything_but_data_goes_to_the_agent() -> None:
-    data = encode(Data(TAG, 7, True, b""))
-    others = [b"", b"\x00", b"H", data[:1], data[:-1], encode(Bye(TOKEN))]
     async with an_end() as (end, peer):
+        others = [b"", b"\x00", b"HELLO", bytes([Kind.CONFIRM]) * 30]
         for other in others:
             peer.send(other, end.endpoint)
-        peer.send(data, end.endpoint)
+        for kind in (Kind.PING, Kind.PONG, Kind.CONTROL, Kind.BYE):
+            peer.send(end.peers.sealer.seal(kind, kind.name.encode()), end.endpoint)
+        peer.send(end.data(b""), end.endpoint)
         await end.counted(received=1)
         assert end.other == others
+        assert [(kind.name.encode(), kind) for kind, _ in end.told] == [
+            (plain, kind) for kind, plain in end.told
+        ]
+        assert [kind for kind, _ in end.told] == [Kind.PING, Kind.PONG, Kind.CONTROL, Kind.BYE]
         assert end.taker.taken == [(7, True, b"")]
 
 
 async def test_the_kernel_drops_what_does_not_come_from_the_peer() -> None:
     async with an_end() as (end, peer):
         with Program() as stranger:
-            stranger.send(encode(Data(TAG, 7, True, b"stranger")), end.endpoint)
-        peer.send(encode(Data(TAG, 7, True, b"peer")), end.endpoint)
+            stranger.send(end.data(b"stranger"), end.endpoint)
+        peer.send(end.data(b"peer"), end.endpoint)
         await end.counted(received=1)
         assert end.taker.taken == [(7, True, b"peer")]
 
 
-async def test_a_long_datagram_leaves_as_two_halves_and_counts_as_one() -> None:
-    payload = bytes(range(256)) * 255 + bytes(MAX_UDP_PAYLOAD - 256 * 255)
-    async with an_end() as (end, peer):
+@pytest.mark.parametrize("suite", Suite)
+@pytest.mark.parametrize("size", [1_473, 9_000, MAX_UDP_PAYLOAD])
+async def test_a_long_datagram_leaves_as_fragments_and_counts_as_one(
+    suite: Suite, size: int
+) -> None:
+    payload = random.Random(size).randbytes(size)
+    async with an_end(suite) as (end, peer):
         end.path.send(9, False, payload)
-        first, second = [decode((await peer.receive())[0]) for _ in range(2)]
-        assert isinstance(first, Fragment)
-        assert isinstance(second, Fragment)
-        assert (first.last, second.last) == (False, True)
-        assert first.number == second.number
-        assert first.payload + second.payload == payload
+        frames: list[tuple[Kind, bytes]] = []
+        while not frames or frames[-1][1][9] != frames[-1][1][10]:  # the index of the last
+            (octets, _) = await peer.receive()
+            assert len(octets) <= end.path.frame_size
+            frames += opened(end.peers, octets)
+        assert whole(frames) == payload
         assert end.counters.counted() == {"sent": 1}
+
+
+async def test_frames_grow_with_what_passes() -> None:
+    async with an_end() as (end, peer):
+        end.path.frame_size = 1_472
+        end.path.send(9, False, bytes(1_472 - 32))
+        end.path.send(9, False, bytes(1_472 - 31))
+        kinds = [kind for kind, _ in await end.hear(peer, 3)]
+        assert kinds == [Kind.DATA, Kind.FRAGMENT, Kind.FRAGMENT]
+        assert end.events == [LargerFramesSent(1)], "told once in a while"
 
 
 async def test_an_icmp_answer_does_not_cost_the_next_datagram() -> None:
@@ -226,18 +339,18 @@ async def test_an_icmp_answer_does_not_cost_the_next_datagram() -> None:
         end.path.send(1, True, b"early")
         with Program(*closed.sockaddr) as peer:
             end.path.send(1, True, b"late")
-            assert decode((await peer.receive())[0]) == Data(TAG, 1, True, b"late")
+            assert await end.hear(peer, 1) == [(Kind.DATA, b"\x01\x00\x00\x00\x01late")]
         assert end.counters.counted() == {"sent": 2, "refused": 1}
 
 
-async def test_an_icmp_answer_does_not_cost_half_a_datagram() -> None:
+async def test_an_icmp_answer_does_not_cost_a_part_of_a_datagram() -> None:
     closed = unused()
     with End(closed) as end:
         end.path.send(1, True, b"early")
         with Program(*closed.sockaddr) as peer:
-            end.path.send(1, True, bytes(MAX_UDP_PAYLOAD))
-            for _ in range(2):
-                assert isinstance(decode((await peer.receive())[0]), Fragment)
+            end.path.send(1, True, bytes(3_000))
+            count = -(-3_000 // (end.path.frame_size - 38))
+            assert whole(await end.hear(peer, count)) == bytes(3_000)
         assert end.counters.counted() == {"sent": 2, "refused": 1}
 
 
@@ -248,50 +361,52 @@ async def test_a_peer_whose_port_stays_closed_is_counted_until_it_opens() -> Non
             end.path.send(1, True, b"x")
             await end.counted(sent=count, refused=count)
         with Program(*closed.sockaddr) as peer:
-            peer.send(encode(Data(TAG, 7, True, b"here")), end.endpoint)
+            peer.send(end.data(b"here"), end.endpoint)
             await end.counted(sent=3, refused=3, received=1)
 
 
 async def test_more_than_one_drain_of_datagrams_all_arrive() -> None:
     async with an_end() as (end, peer):
         for number in range(2 * SETTINGS.batch + 1):
-            peer.send(encode(Data(TAG, number, True, b"")), end.endpoint)
+            peer.send(end.data(b"", flow=number), end.endpoint)
         await end.counted(received=2 * SETTINGS.batch + 1)
         assert [flow for flow, _, _ in end.taker.taken] == list(range(2 * SETTINGS.batch + 1))
 
 
 async def test_nothing_is_delivered_after_the_path_was_closed_by_what_came() -> None:
     async with an_end() as (end, peer):
-        end.other_closes = True
+        end.frame_closes = True
         asyncio.get_running_loop().remove_reader(end.sock)
-        peer.send(encode(Data(TAG, 0, True, b"")), end.endpoint)
-        peer.send(encode(Bye(TOKEN)), end.endpoint)
-        peer.send(encode(Data(TAG, 1, True, b"")), end.endpoint)
+        peer.send(end.data(b"", flow=0), end.endpoint)
+        peer.send(end.peers.sealer.seal(Kind.BYE, b""), end.endpoint)
+        peer.send(end.data(b"", flow=1), end.endpoint)
         await eventually(lambda: end.sock.recv(1, 2), "something is there")
         end.path.readable()
-        assert end.other == [encode(Bye(TOKEN))]
+        assert end.told == [(Kind.BYE, b"")]
         assert [flow for flow, _, _ in end.taker.taken] == [0]
         assert end.counters.counted() == {"received": 1}
 
 
 async def test_frames_are_made_in_the_room_around_the_payloads() -> None:
+    payloads = (b"a", b"", b"ccc")
     async with an_end() as (end, peer):
         room = end.path.headroom
-        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in (b"a", b"", b"ccc")]
+        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in payloads]
         end.path.send_frames(5, True, frames)
-        came = [decode((await peer.receive())[0]) for _ in frames]
-        assert came == [Data(TAG, 5, True, payload) for payload in (b"a", b"", b"ccc")]
+        assert await end.hear(peer, 3) == [
+            (Kind.DATA, b"\x01\x00\x00\x00\x05" + payload) for payload in payloads
+        ]
         assert end.counters.counted() == {"sent": 3}
 
 
 async def test_a_long_datagram_between_short_ones_keeps_its_place() -> None:
     async with an_end() as (end, peer):
         room = end.path.headroom
-        payloads = (b"a", bytes(MAX_UDP_PAYLOAD), b"c")
+        payloads = (b"a", bytes(1_000), b"c")
         frames = [memoryview(bytearray(bytes(room) + payload)) for payload in payloads]
         end.path.send_frames(5, True, frames)
-        kinds = [type(decode((await peer.receive())[0])) for _ in range(4)]
-        assert kinds == [Data, Fragment, Fragment, Data]
+        kinds = [kind for kind, _ in await end.hear(peer, 4)]
+        assert kinds == [Kind.DATA, Kind.FRAGMENT, Kind.FRAGMENT, Kind.DATA]
         assert end.counters.counted() == {"sent": 3}
 
 
@@ -305,6 +420,16 @@ async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
         assert "no way to 255.255.255.255:9" in caplog.text
 
 
+async def test_a_probe_that_is_too_long_here_is_told_to_the_agent_alone() -> None:
+    async with an_end() as (end, _):
+        with _Failing(errno.EMSGSIZE) as failing:
+            path = end.on(failing)
+            path.send_frame(Kind.PING, bytes(1_000))
+        assert end.events == [FrameRefused(1_027, 1)]
+        assert end.counters.counted() == {}
+        assert end.taker.troubles == []
+
+
 class _Failing(socket.socket):
     """A socket that fails to send for one reason after the other."""
 
@@ -316,20 +441,19 @@ class _Failing(socket.socket):
         raise OSError(self.numbers.pop(0), "for a reason")
 
 
-@pytest.mark.parametrize("size", [10, MAX_UDP_PAYLOAD])
-async def test_a_second_try_that_fails_is_counted_too(size: int) -> None:
+async def test_a_second_try_that_fails_is_counted_too() -> None:
     async with an_end() as (end, _):
         with _Failing(errno.ECONNREFUSED, errno.ENOBUFS) as failing:
-            order = UsePath(1, Endpoint("127.0.0.1", 9), TOKEN)
-            path = DataPath(
-                failing,
-                order,
-                forwarder=end.taker,
-                traffic=Traffic(end.counters),
-                settings=SETTINGS,
-                on_other=end.other.append,
-            )
-            path.send(1, True, bytes(size))
+            end.on(failing).send(1, True, bytes(10))
             assert failing.numbers == []
         assert end.counters.counted() == {"refused": 1, "unsendable": 1}
         assert [error.errno for error in end.taker.troubles] == [errno.ENOBUFS]
+
+
+async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> None:
+    async with an_end() as (end, _):
+        with _Failing(errno.ENOBUFS, errno.ENOBUFS) as failing:
+            end.on(failing, PlainSocket(failing, Slots(1), end.failed)).send(1, True, bytes(1_000))
+            assert failing.numbers == []
+        assert end.troubles == [errno.ENOBUFS, errno.ENOBUFS]
+        assert end.counters["sent"] == 0

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import random
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,13 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import forwarder as forwarder_module
+from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Connector
 from nat_traversal.aio.packet_io import AnsweringSocket, open_udp
 from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import MAX_DATA_PAYLOAD, MAX_UDP_PAYLOAD
+from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from tests.loopback.support import (
     Host,
     Program,
@@ -55,7 +57,8 @@ async def test_each_of_many_programs_gets_its_own_replies() -> None:
 
 async def test_datagrams_of_every_length_cross_in_both_directions() -> None:
     numbers = random.Random(1)
-    sizes = [0, 1, 1200, 9000, *range(MAX_DATA_PAYLOAD - 1, MAX_UDP_PAYLOAD + 1), 0]
+    around_a_frame = range(1430, 1480)
+    sizes = [0, 1, 500, 600, 1200, *around_a_frame, 9000, MAX_UDP_PAYLOAD - 1, MAX_UDP_PAYLOAD, 0]
     with Service() as service, Program() as program:
         async with two_hosts(connect=[service.endpoint]) as (a, b):
             for size in sizes:
@@ -203,24 +206,36 @@ class TestTrouble:
                     assert await other.receive() == (b"hello", a.port)
 
     @pytest.mark.parametrize("size", [9000, MAX_UDP_PAYLOAD])
-    async def test_a_datagram_too_long_for_the_path_is_counted_and_told(
+    async def test_a_datagram_too_long_for_the_path_is_cut_to_what_passes(
         self, size: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(client_module, "open_udp", _narrow_udp)
-        with Service(answer=lambda payload, _: payload * 8) as service, Program() as program:
+        with Service() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
-                program.send(bytes(size), a.port)
-                await eventually(lambda: a.counters["unsendable"], "it is counted")
-                program.send(bytes(1000), a.port)  # fits, but the answer does not
-                await eventually(lambda: b.counters["unsendable"], "it is counted")
-                assert await program.ask(b"short", a.port) == b"short" * 8
-                assert a.counters.counted() == {"sent": 2, "received": 1, "unsendable": 1}
-                assert b.counters.counted() == {"sent": 1, "received": 2, "unsendable": 1}
-                told = "a datagram to the other side was not sent: Message too long"
-                assert (a.problems, b.problems) == ([told], [told])
+                for number in range(3):  # before, while and after the size is found
+                    payload = random.Random(number).randbytes(size)
+                    assert await program.ask(payload, a.port) == payload
+                    assert max(host.path.frame_size for host in (a, b)) <= NARROW
+                for path in (a.path, b.path):
+                    await eventually(partial(_is_sized, path), "what passes is found")
+                assert a.counters.counted() == b.counters.counted() == {"sent": 3, "received": 3}
+                assert a.problems == b.problems == []
+
+    async def test_a_datagram_that_the_network_refuses_is_counted_and_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "open_udp", _failing_udp)
+        with Service() as service, Program() as program:
+            async with two_hosts(connect=[service.endpoint]) as (a, _):
+                assert isinstance(a.socket.sock, _Failing)
+                a.socket.sock.errors.append(OSError(errno.ENOBUFS, "No buffer space"))
+                a.path.send(0, True, b"lost")
+                assert a.counters.counted() == {"unsendable": 1}
+                assert a.problems == ["a datagram to the other side was not sent: No buffer space"]
+                assert await program.ask(b"short", a.port) == b"short"
 
     async def test_a_payload_that_no_datagram_holds_is_counted_at_both_sides(self) -> None:
-        """Only a peer of another make can send it: two halves that are too long together."""
+        """Only a peer of another make can send it: fragments that are too long together."""
         with Program() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 program.send(b"x", a.port)
@@ -336,12 +351,32 @@ class TestTrouble:
                 ]
 
 
+NARROW = 1300
+
+
+def _is_sized(path: DataPath) -> bool:
+    return NARROW - 100 < path.frame_size <= NARROW
+
+
 class _Narrow(socket.socket):
-    """A socket whose path carries datagrams of 1300 octets at most."""
+    """A socket whose path carries datagrams of `NARROW` octets at most."""
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        if memoryview(data).nbytes > 1300:
+        if memoryview(data).nbytes > NARROW:
             raise OSError(errno.EMSGSIZE, "Message too long")
+        return super().send(data, flags)
+
+
+class _Failing(socket.socket):
+    """A socket that fails to send for each of `errors`."""
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self.errors: list[OSError] = []
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        if self.errors:
+            raise self.errors.pop()
         return super().send(data, flags)
 
 
@@ -371,6 +406,10 @@ class _Refusing(socket.socket):
 
 def _narrow_udp(local: Endpoint, buffer: int) -> socket.socket:
     return _as(_Narrow, open_udp(local, buffer))
+
+
+def _failing_udp(local: Endpoint, buffer: int) -> socket.socket:
+    return _as(_Failing, open_udp(local, buffer))
 
 
 def _stumbling_udp(local: Endpoint, buffer: int) -> socket.socket:

@@ -29,6 +29,7 @@ from tests.loopback.support import (
     eventually,
     register,
 )
+from tests.unit.counterpart import some_keys
 
 DISCARD = [Endpoint("127.0.0.1", 9)]
 
@@ -205,7 +206,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() 
 
 async def test_a_flood_of_messages_ends_the_connection_that_sends_it() -> None:
     async with a_server() as (server, _), await Wire.to(server.endpoint) as wire:
-        wire.send(register("host_c", "host_d", b"c" * 16), *[m.Heartbeat(1)] * 1000)
+        wire.send(register("host_c", "host_d", some_keys("c")[0]), *[m.Heartbeat(1)] * 1000)
         assert (await wire.until(m.Refused)).code == m.ErrorCode.TOO_FAST
         await wire.ended()
         await a_pair_connects(server.endpoint)
@@ -222,7 +223,7 @@ async def test_a_silent_host_ends_and_an_answering_one_stays() -> None:
     async with a_server(settings=ServerSettings(heartbeat=0.4)) as (server, notices):
         address = server.endpoint
         async with await Wire.to(address) as silent, await Wire.to(address) as host:
-            silent.send(register("silent", "host_d", b"s" * 16))
+            silent.send(register("silent", "host_d", some_keys("s")[0]))
             host.send(register("host_a", "host_b"))
 
             async def answer() -> None:
@@ -306,7 +307,7 @@ class TestUdp:
     async def test_an_announce_of_nobody_gets_no_answer(self) -> None:
         async with a_server() as (server, _):
             with Program() as program:
-                program.send(announce(b"?" * 16), server.endpoint)
+                program.send(announce(some_keys("?")[0]), server.endpoint)
                 counters = server.counters
                 await eventually(lambda: counters["announces-unknown"] == 1, "it is counted")
                 assert not program.has_received()

@@ -23,19 +23,20 @@ from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
-from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.support import (
     DEADLINE,
     Host,
     Program,
+    ScriptedPeer,
     ScriptedServer,
     Service,
     a_server,
     eventually,
     unused,
 )
+from tests.unit.counterpart import Counterpart
 
 
 @asynccontextmanager
@@ -97,6 +98,9 @@ async def test_a_client_listens_connects_and_sums_up(capsys: pytest.CaptureFixtu
             "refused": 0,
             "unclaimed": 1,
             "malformed": 0,
+            "stranger": 0,
+            "replayed": 0,
+            "not-authentic": 0,
             "incomplete": 0,
         }
 
@@ -120,7 +124,8 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
     client_command._summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
-        "5 had no taker; 6 malformed; 7 incomplete\n"
+        "5 had no taker; 6 malformed; 7 of no path of ours; 8 came twice or too late; "
+        "9 not sealed by the other side; 10 incomplete\n"
     )
 
 
@@ -152,8 +157,7 @@ class TestStatus:
             words = host_a(server.endpoint, "--connect", "127.0.0.1:9", *["--once"] * once)
             async with command(*words) as running:
                 wire = await server.client()
-                candidates = (m.Candidate("srflx", unused()),)
-                wire.send(m.StartRound(1, 1, m.Role.A, bytes(16), candidates))
+                wire.send(Counterpart().start(m.Role.A, unused()))
                 wire.send(m.Failed(1, "no-path", "these NATs forbid it"))
                 if once:
                     assert await running == 4
@@ -192,17 +196,15 @@ class TestStatus:
     async def test_the_first_of_two_reasons_to_end_decides(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        token = bytes(range(16))
         async with ScriptedServer.run() as server:
             words = host_a(server.endpoint, "--connect", "127.0.0.1:9", "--once")
             async with command(*words) as running:
                 wire = await server.client()
-                with Program() as peer:
-                    candidates = (m.Candidate("srflx", peer.endpoint),)
-                    wire.send(m.StartRound(1, 1, m.Role.B, token, candidates))
-                    wire.send(m.SendHello(1, 1, 1, 2))
-                    _, host = await peer.receive()
-                    peer.send(d.encode(d.Hello(token, 1, 3, heard=True)), host)
+                with Program() as program:
+                    peer = ScriptedPeer(wire, program)
+                    wire.send(peer.start(m.Role.B), m.SendHello(1, 1, 1, 2))
+                    await peer.hears(2)
+                    peer.sends(peer.voice.hello(3, to=peer.host, echo=peer.heard.nonce))
                     await wire.until(m.Established)
                     wire.send(m.Failed(1, "no-path", "the other side heard nothing"))
                     assert await running == 6
