@@ -536,7 +536,7 @@ def test_a_server_that_sees_a_proxy_in_place_of_this_host_is_told_at_once(
     assert register.message.via == via
     assert isinstance(announce, e.SendDatagram)
     assert isinstance(announce.datagram, Announce)
-    answer = Announced(announce.datagram.transaction, Endpoint(mapped, 7))
+    answer = signed(Announced(announce.datagram.number, Endpoint(mapped, 7)), register.message.key)
     rig.feed(e.DatagramArrived(answer, SERVER, generation=1))
     told = [notice for notice in rig.notices() if isinstance(notice, e.AddressHidden)]
     assert told == [e.AddressHidden(Endpoint(mapped, 7), via)] * hidden

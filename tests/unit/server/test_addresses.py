@@ -8,14 +8,15 @@ from nat_traversal.server.addresses import is_usable, no_path, obstacle
 from nat_traversal.server.member import Member
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate
+from tests.unit.counterpart import an_offer
 
 HELPS = "a port forwarding or a more open NAT"
 
 
 def member(host_id: str, address: str, via: str = "192.0.2.2") -> Member:
     """A host that the server sees at `address`, and that reached the server at `via`."""
-    made = Member(host_id, 1, 1, 0.0, via=via)
-    made.announced(1, Candidate("srflx", Endpoint(address, 40_000)))
+    made = Member(host_id, 1, 1, 0.0, an_offer(host_id), 0, via=via)
+    made.announced(1, 1, Candidate("srflx", Endpoint(address, 40_000)))
     return made
 
 

@@ -691,7 +691,7 @@ def test_a_loopback_address_is_handed_to_nobody_elsewhere_and_the_attempt_ends_a
     rig = Rig()
     rig.register(A)
     rig.register(B)
-    here = Announce(TOKEN[A], bytes(8), 1)
+    here = an_announce(KEY[A])
     rig.feed(e.DatagramArrived(here, Endpoint("127.0.0.1", 40_000), local=HERE))
     rig.announce(B)
     assert [peers for answer, _ in rig.answers for peers in answer.peer] == []
@@ -706,7 +706,7 @@ def test_an_announce_from_where_no_host_can_be_is_not_answered() -> None:
     rig = Rig()
     rig.register(A)
     for address in ("0.0.0.0", "224.0.0.1", "255.255.255.255"):
-        nowhere = Announce(TOKEN[A], bytes(8), 1)
+        nowhere = an_announce(KEY[A])
         rig.feed(e.DatagramArrived(nowhere, Endpoint(address, 1), local=HERE))
     assert rig.answers == []
     assert rig.machine.counters["datagrams-ignored"] == 3
