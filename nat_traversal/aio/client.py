@@ -17,6 +17,7 @@ from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.aio.tls import ClientTls
+from nat_traversal.aio.wake import WakeWatch, suspended
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.security import Security
 from nat_traversal.errors import NameUnresolvedError, WireError
@@ -62,6 +63,7 @@ class OpenSocket:
 
 class Client(Driver):
     """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`.
+    `suspended` gives the seconds that this host has slept.
 
     Raises `UsageError` for ids and files that cannot be used.
     """
@@ -74,7 +76,10 @@ class Client(Driver):
         *,
         counters: Counters | None = None,
         rng: random.Random | None = None,
+        suspended: Callable[[], float] = suspended,
     ) -> None:
+        self._suspended = suspended
+        self._watch: WakeWatch | None = None
         self._agent = Agent(
             config.local_id,
             config.remote_id,
@@ -102,11 +107,16 @@ class Client(Driver):
 
     def start(self) -> None:
         """Begin. Progress is told by notices."""
+        self._watch = WakeWatch(
+            self._config.settings.wake_interval, lambda: self.feed(e.Woke()), clock=self._suspended
+        )
         self._run(self._agent.start(self._loop.time()))
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
         control = self._control
+        if self._watch is not None:
+            self._watch.close()
         self.feed(e.StopRequested())
         self._disarm()
         if self._connecting is not None:

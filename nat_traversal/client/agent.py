@@ -131,6 +131,11 @@ class Agent:
                         peer.larger_sent(now)
             case e.TimerFired():
                 return self._timers_fired(now)
+            case e.Woke():
+                actions = self.link.woke(now)
+                for peer in self.peers.values():
+                    peer.woke(now)
+                return actions
             case e.ServiceChanged(up) if self.link.is_registered:
                 return [e.SendMessage(m.ServiceState(up))]
             case e.StopRequested():

@@ -148,6 +148,14 @@ class ControlLink:
             self._timers.set("reconnect", now + self._backoff.next())
         return []
 
+    def woke(self, now: float) -> list[e.Action]:
+        """This host has slept: a pause ends at once, and a connection has to show that it lives."""
+        if self.state is _S.PAUSING:
+            self._backoff.reset()
+            self._timers.set("reconnect", now)
+            return []
+        return self.doubt(now)
+
     def answered(self, transaction: int) -> None:
         """The server answered a ping; only the answer to the one in doubt settles it."""
         if transaction == self._doubt:

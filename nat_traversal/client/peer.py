@@ -189,6 +189,12 @@ class Peer:
             return self._carry(phase.method.due(now), now)
         return self._path_due(phase, now) if isinstance(phase, Established) else []
 
+    def woke(self, now: float) -> None:
+        """This host has slept: a pause between two attempts ends at once."""
+        self._retry.reset()
+        if self._timers.is_set((self.id, "retry")):
+            self._timers.set((self.id, "retry"), now)
+
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         phase = self._phase

@@ -116,6 +116,11 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class Woke:
+    """Client: this host was suspended, and has just woken up."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceChanged:
     """Client: the service behind ``--connect`` has begun to refuse datagrams, or answers again."""
 
@@ -138,6 +143,7 @@ Event = (
     | FrameRefused
     | LargerFramesSent
     | TimerFired
+    | Woke
     | ServiceChanged
     | StopRequested
 )

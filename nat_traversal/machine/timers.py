@@ -29,6 +29,10 @@ class Timers:
         """Forget `name`; it need not be set."""
         self._at.pop(name, None)
 
+    def is_set(self, name: Hashable) -> bool:
+        """Whether `name` is to fire."""
+        return name in self._at
+
     def deadline(self) -> float | None:
         """When the next timer is due, or None."""
         while self._heap:

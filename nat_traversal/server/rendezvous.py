@@ -107,7 +107,7 @@ class Rendezvous:
                 return []
             case e.StopRequested():
                 return self._connections.end_all()
-            case e.ServiceChanged():  # a client's
+            case e.ServiceChanged() | e.Woke():  # a client's
                 return []
             case _:
                 return self._store_answered(event, now)

@@ -540,3 +540,30 @@ def test_a_server_that_sees_a_proxy_in_place_of_this_host_is_told_at_once(
     rig.feed(e.DatagramArrived(answer, SERVER, generation=1))
     told = [notice for notice in rig.notices() if isinstance(notice, e.AddressHidden)]
     assert told == [e.AddressHidden(Endpoint(mapped, 7), via)] * hidden
+
+
+def test_a_host_that_wakes_up_pauses_no_longer_and_asks_a_connection_whether_it_lives() -> None:
+    rig = Rig()
+    for _ in range(6):
+        rig.feed(e.ControlBroken("no network"))
+        reconnect_at = rig.agent.deadline()
+        assert reconnect_at is not None
+        rig.wait(reconnect_at - rig.now)
+    rig.feed(e.ControlBroken("no network"))
+    opened = len(rig.done(e.OpenControl))
+    rig.feed(e.Woke())
+    rig.wait(0.0)
+    assert len(rig.done(e.OpenControl)) == opened + 1
+    rig.registered()
+    assert [type(each) for each in rig.feed(e.Woke())] == [e.SendMessage]
+    assert isinstance(rig.messages()[-1], m.Heartbeat)
+    rig.wait(SETTINGS.answer_within)
+    assert isinstance(rig.notices()[-1], e.ServerLost)
+
+
+def test_a_host_that_wakes_up_asks_for_its_next_attempt_at_once() -> None:
+    rig = Rig().punching()
+    rig.receive(m.Failed(1, m.Verdict.NO_PATH, "why"))
+    rig.feed(e.Woke())
+    rig.wait(0.0)
+    assert isinstance(rig.messages()[-1], m.Retry)
