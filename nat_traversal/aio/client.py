@@ -160,7 +160,8 @@ class Client(Driver):
             addresses = await resolve(server, families=self._config.families)
             await dial(self._memory.order(addresses), self._new_control)
         except NameUnresolvedError as error:
-            self.feed(e.ControlBroken(f"{error}: check --server"))
+            hint = "" if error.is_temporary else ": check --server"
+            self.feed(e.ControlBroken(f"{error}{hint}"))
         except OSError as error:
             self.feed(e.ControlBroken(_connect_problem(server, error)))
 

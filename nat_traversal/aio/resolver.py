@@ -60,7 +60,7 @@ def _look_up(name: HostPort, families: Sequence[int]) -> list[Endpoint]:
 def _unresolved(name: HostPort, families: Sequence[int], error: OSError) -> NameUnresolvedError:
     host = name.host
     if error.errno not in _KNOWN_TO_BE_NONE:
-        text = f"the name {host!r} cannot be looked up now: {error.strerror}; is this host online?"
+        text = f"the name {host!r} cannot be looked up now ({error.strerror}): is this host online?"
         return NameUnresolvedError(text, is_temporary=True)
     if len(families) == 1:
         with contextlib.suppress(OSError):

@@ -37,13 +37,21 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     now_and_then = Teller(asyncio.get_running_loop().time, settings.tell_again)
 
     def told(notice: e.Notice) -> None:
-        if isinstance(notice, e.AnnounceUnanswered):  # it comes again while UDP is blocked
-            console.told_now_and_then(notice, now_and_then, None)
-        else:
-            console.told(notice)
-        if isinstance(notice, e.PathEstablished):
-            for step in _next_steps(options):
-                console.say(step)
+        match notice:
+            case e.AnnounceUnanswered():  # it comes again while UDP is blocked
+                console.told_now_and_then(notice, now_and_then, None)
+            case e.ServerLost(reason, float()):
+                console.told_now_and_then(notice, now_and_then, reason)
+            case _:
+                console.told(notice)
+        match notice:
+            case e.RegisteredAtServer():
+                now_and_then.forget(
+                    lambda kind: isinstance(kind, tuple) and kind[0] is e.ServerLost
+                )
+            case e.PathEstablished():
+                for step in _next_steps(options):
+                    console.say(step)
         status = _exit_status(notice, once=options.once)
         if status is not None and not end.done():
             end.set_result(status)

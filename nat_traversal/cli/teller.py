@@ -36,6 +36,11 @@ class Teller:
         self._told.move_to_end(kind)
         return kept_back
 
+    def forget(self, which: Callable[[Hashable], bool]) -> None:
+        """That trouble has ended: when it comes back, it is news."""
+        for kind in [kind for kind in self._told if which(kind)]:
+            del self._told[kind]
+
 
 def with_count(text: str, kept_back: int) -> str:
     """`text`, and how often it was not told."""

@@ -496,6 +496,20 @@ class TestPatience:
                     assert await program.ask(b"hello", b.port) == b"hello"
                     assert await a.end(signal.SIGTERM) == 0
 
+    async def test_a_server_that_stays_away_is_told_once_and_again_after_it_was_there(self) -> None:
+        where = unused()
+        hasty = ("--set", "reconnect-first=10ms", "--set", "reconnect-most=10ms")
+        refused = f"server: cannot connect to {where}: Connection refused; trying again in"
+        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9", *hasty) as a:
+            await a.line(refused)
+            async with Command.run(*SERVER, *at(where)) as server:
+                await a.line("registered as host_a")
+                assert len([line for line in a.told if line.startswith(refused)]) == 1
+                assert await server.end(signal.SIGTERM) == 0
+            await a.line(refused)
+            assert await a.end(signal.SIGTERM) == 0
+            assert len([line for line in a.told if line.startswith(refused)]) == 2
+
     async def test_a_server_that_starts_later_is_found(self) -> None:
         where = unused()
         async with Command.run(*host_a(where), "--connect", "127.0.0.1:9") as a:

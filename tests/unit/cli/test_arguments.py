@@ -244,7 +244,7 @@ def test_a_wrong_argument_is_one_line_and_status_2(
         (socket.EAI_NONAME, "there is no such name as 'dns.example'"),
         (
             socket.EAI_AGAIN,
-            "the name 'dns.example' cannot be looked up now: why not; is this host online?",
+            "the name 'dns.example' cannot be looked up now (why not): is this host online?",
         ),
     ],
 )

@@ -37,3 +37,10 @@ def test_a_flood_of_kinds_is_held_to_so_many_in_that_time_and_one_day_ends() -> 
 def test_what_was_kept_back_is_told_as_a_number() -> None:
     assert with_count("no route", 0) == "no route"
     assert with_count("no route", 7) == "no route (7 more times since it was told last)"
+
+
+def test_trouble_that_ended_and_came_back_is_told_at_once() -> None:
+    teller = Teller(Clock(), 60.0)
+    assert (teller.due("a"), teller.due("b")) == (0, 0)
+    teller.forget(lambda kind: kind == "a")
+    assert (teller.due("a"), teller.due("b")) == (0, None)
