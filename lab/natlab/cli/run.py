@@ -23,7 +23,7 @@ from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Scheduled, parse_fault
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.links.options import link_conditions
 from natlab.nat.rules import Firewall
 from natlab.network.addressing import Role
@@ -72,7 +72,7 @@ class Run:
     until: str | None = None
     """The run is over when this program has ended. None: when all on hosts have."""
     keep_open: bool = False
-    links: LinkConditions = PLAIN
+    links: LinkConditions = DEFAULT_LINKS
     faults: Sequence[Scheduled] = ()
     """Their times count from the start of the last command."""
     firewall: Firewall = Firewall.NFTABLES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nat_traversal.errors import UsageError
 from natlab.cli.firewall import add_firewall_option
 from natlab.cli.run import RunStatus, add_options, run_commands, run_of
-from natlab.links.conditions import PLAIN
+from natlab.links.conditions import DEFAULT_LINKS
 from natlab.links.options import add_link_options, link_conditions
 from natlab.nat.rules import Firewall
 from natlab.sandbox import sandbox
@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     run = run_of(options.topology, options.on or [], options)
     if run.commands or run.keep_open:
         return run_commands(run)
-    if link_conditions(options) != PLAIN:
+    if link_conditions(options) != DEFAULT_LINKS:
         raise UsageError("links have conditions for commands: add --on NODE=CMD, or --keep-open")
     print(*sandbox.call(BUILD_TIMEOUT, _described, options.topology, options.firewall), sep="\n")
     return 0

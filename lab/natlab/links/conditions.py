@@ -95,6 +95,8 @@ class LinkConditions:
     """Octets of an IP packet, 68 to 9000, for both ends; None leaves it (1500)."""
     seed: int = 0
     """The same seed gives the n-th frame of a direction the same fate."""
+    is_default: bool = False
+    """Nobody asked for them: a busy machine may be later, and that spoils nothing."""
 
     def __post_init__(self) -> None:
         if self.mtu is not None and not LEAST_MTU <= self.mtu <= MOST_MTU:
@@ -125,11 +127,17 @@ class LinkConditions:
         ways = str(self.out) if self.out == self.back else f"{self.out}; back: {self.back}"
         mtu = f", MTU {self.mtu}" if self.mtu is not None else ""
         seed = f", seed {self.seed}" if self.out.is_random or self.back.is_random else ""
-        return f"{ways}{mtu}{seed}"
+        return f"{ways}{mtu}{seed}{' (the default)' if self.is_default else ''}"
 
 
 PLAIN = LinkConditions()
 """None at all."""
+DEFAULT_DELAY = "5ms"
+"""One way, between each NAT and what is outside it, where nobody asks for something else. Without any
+delay a packet is answered before its receiver can send one of its own. No network is like that, and it
+decides what two order-sensitive NATs do with programs whose first packets cross."""
+_DEFAULT_WAY = Way(delay=parse_duration(DEFAULT_DELAY))
+DEFAULT_LINKS = LinkConditions(_DEFAULT_WAY, _DEFAULT_WAY, is_default=True)
 
 
 def share(text: str) -> float:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from natlab.links.conditions import PARSERS, PLAIN, LinkConditions, parse_conditions
+from natlab.links.conditions import (
+    DEFAULT_DELAY,
+    DEFAULT_LINKS,
+    PARSERS,
+    LinkConditions,
+    parse_conditions,
+)
 
 _HELP = {
-    "delay": ("TIME", "one way, like 40ms"),
+    "delay": ("TIME", f"one way, like 40ms (default: {DEFAULT_DELAY}; 0 for none)"),
     "jitter": ("TIME", "spread of the delay to either side, like 5ms"),
     "loss": ("SHARE", "of frames, like 1%%"),
     "reorder": ("SHARE", "of frames that skip the delay"),
@@ -30,13 +36,13 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
 
 
 def link_conditions(options: argparse.Namespace) -> LinkConditions:
-    """The conditions that the options ask for. Raises `UsageError`."""
+    """The conditions that the options ask for, `DEFAULT_LINKS` without any. Raises `UsageError`."""
     texts: dict[str, str] = {
         name: text for name in PARSERS if (text := getattr(options, name)) is not None
     }
     if not texts and options.mtu is None:
-        return PLAIN  # a seed alone changes nothing
-    return parse_conditions(texts, mtu=options.mtu, seed=options.seed)
+        return DEFAULT_LINKS  # a seed alone changes nothing
+    return parse_conditions({"delay": DEFAULT_DELAY, **texts}, mtu=options.mtu, seed=options.seed)
 
 
 def _whole(text: str) -> int:

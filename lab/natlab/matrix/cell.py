@@ -19,7 +19,7 @@ from natlab.evidence.explain import explain
 from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.evidence.result import Beside, Case, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
 from natlab.nat.ruleset import Firewall
 from natlab.network.base import made_by
@@ -44,7 +44,7 @@ class CellJob:
     directory: Path
     verbose: bool = False
     keep_open: bool = False
-    links: LinkConditions = PLAIN
+    links: LinkConditions = DEFAULT_LINKS
     """Of the link between each NAT and the internet."""
     firewall: Firewall = Firewall.NFTABLES
 

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from natlab.errors import LabError
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
 from natlab.links.apply import method_for
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
 from natlab.matrix.conversation import PRELOADED
 from natlab.nat.ruleset import Firewall
@@ -43,7 +43,7 @@ class Plan:
     jobs: int
     directory: Path
     repeat: int = 1
-    links: LinkConditions = PLAIN
+    links: LinkConditions = DEFAULT_LINKS
     firewall: Firewall = Firewall.NFTABLES
 
 

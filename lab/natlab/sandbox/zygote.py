@@ -57,19 +57,32 @@ class Prepared:
         theirs.close()
 
     def become(
-        self, argv: Sequence[str], node_pid: int, environment: Mapping[str, str]
+        self,
+        argv: Sequence[str],
+        node_pid: int | None,
+        environment: Mapping[str, str],
+        *,
+        interactive: bool = False,
     ) -> Prepared:
-        """Run `argv`, which is this Python with ``-m``, where process `node_pid` is. Only once."""
+        """Run `argv`, which is this Python with ``-m``, where process `node_pid` is (None: here). Only once.
+
+        `interactive`: it has a stdin.
+        """
         python, option, *words = argv
         assert (python, option) == (sys.executable, "-m"), f"cannot be prepared: {argv}"
         order = json.dumps([words, node_pid, dict(environment)]).encode()
         (stdout, out), (stderr, err) = os.pipe(), os.pipe()
         self.stdout, self.stderr = os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb")
+        if interactive:
+            read, stdin = os.pipe()
+            self.stdin = os.fdopen(stdin, "wb")
+        else:
+            read = os.open(os.devnull, os.O_RDONLY)
         try:
-            socket.send_fds(self._orders, [order], [out, err])
+            socket.send_fds(self._orders, [order], [read, out, err])
         finally:
-            os.close(out)
-            os.close(err)
+            for each in (read, out, err):
+                os.close(each)
             self._orders.close()
         return self
 
@@ -125,23 +138,23 @@ def _await_order(orders: socket.socket, mask: Iterable[int]) -> None:
     # Nothing of the parent's may stay open: what waits for the end of another would not see it.
     os.closerange(3, orders.fileno())
     os.closerange(orders.fileno() + 1, _MOST_FILES)
-    order, outputs, *_ = socket.recv_fds(orders, _ORDER_BYTES, 2)
+    order, streams, *_ = socket.recv_fds(orders, _ORDER_BYTES, 3)
     orders.close()
     if not order:  # nobody needs it
         return
     words, node_pid, environment = json.loads(order)
-    enter_node(node_pid)
-    _take_streams(*outputs)
+    if node_pid is not None:
+        enter_node(node_pid)
+    _take_streams(*streams)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
     module, *sys.argv[1:] = words
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _take_streams(stdout: int, stderr: int) -> None:
-    """Nothing to read, and these two to write to; and buffers like a new interpreter's."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, fd in enumerate((nothing, stdout, stderr)):
+def _take_streams(stdin: int, stdout: int, stderr: int) -> None:
+    """These to read and write, and buffers like a new interpreter's."""
+    for number, fd in enumerate((stdin, stdout, stderr)):
         os.dup2(fd, number)
         os.close(fd)
     reading, writing = sys.__stdin__, sys.__stdout__

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError
 from natlab.faults.grammar import FaultsTold, Injected, Scheduled, parse_action
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall, parse_firewall
 from natlab.network.addressing import Role
 from natlab.presets import preset
@@ -150,7 +150,7 @@ class TopologyLab:
         self,
         topology: str,
         directory: Path,
-        links: LinkConditions = PLAIN,
+        links: LinkConditions = DEFAULT_LINKS,
         firewall: str = Firewall.NFTABLES,
     ) -> None:
         """`topology` is a name with parameters, ``star,peers=4``, or ``PATH.py:NAME,parameter=value``;
@@ -377,7 +377,7 @@ class NatLab(TopologyLab):
         nat_a: str,
         nat_b: str,
         directory: Path,
-        links: LinkConditions = PLAIN,
+        links: LinkConditions = DEFAULT_LINKS,
         firewall: str = Firewall.NFTABLES,
     ) -> None:
         """Two presets by name; the rest as in `TopologyLab`. Raises `UsageError` for an unknown preset."""

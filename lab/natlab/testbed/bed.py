@@ -13,7 +13,7 @@ from pathlib import Path
 
 from natlab.capture.taps import Capture, Tap
 from natlab.links.apply import Conditioned, conditioned
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.network.adjacency import wan_links
 from natlab.network.network import Network, Topology, standing
 from natlab.probe.network import check_all, probe_all
@@ -84,7 +84,7 @@ def bed(
     topology: Topology,
     directory: Path,
     points: Callable[[Network], Mapping[str, str]],
-    conditions: LinkConditions = PLAIN,
+    conditions: LinkConditions = DEFAULT_LINKS,
     keep: Keep = _drop,
 ) -> Iterator[Bed]:
     """`probed`, then `conditions` on the links between NATs and what is outside them, then a capture.
@@ -106,7 +106,8 @@ def _links(network: Network, conditions: LinkConditions) -> Iterator[Conditioned
     if conditions == PLAIN:
         yield None
         return
-    with conditioned(network, dict.fromkeys(wan_links(network), conditions)) as links:
+    every = dict.fromkeys(wan_links(network), conditions)
+    with conditioned(network, every, restore=False) as links:  # the network ends with them
         yield links
 
 

@@ -19,7 +19,7 @@ from nat_traversal.errors import NatTraversalError
 from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
-from natlab.links.conditions import PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import Role
 from natlab.programs.programs import Line, Program, Stream
@@ -75,7 +75,7 @@ _labs: list[_Lab] = []
 def build(
     topology: str,
     directory: Path,
-    conditions: LinkConditions = PLAIN,
+    conditions: LinkConditions = DEFAULT_LINKS,
     firewall: Firewall = Firewall.NFTABLES,
 ) -> Facts:
     """Make the network of `topology` (`natlab.network.loading.load`), probe its NATs, start to capture.

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from nat_traversal.errors import UsageError
-from natlab.links.conditions import PLAIN, LinkConditions, Way
+from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions, Way
 from natlab.links.options import add_link_options, link_conditions
 
 
@@ -17,9 +17,17 @@ def _parse(*arguments: str) -> LinkConditions:
     return link_conditions(parser.parse_args(arguments))
 
 
-def test_no_option_is_plain_and_a_seed_alone_changes_nothing() -> None:
-    assert _parse() == PLAIN
-    assert _parse("--seed", "3") == PLAIN
+def test_by_default_there_is_a_delay_and_a_seed_alone_changes_nothing() -> None:
+    assert _parse() == _parse("--seed", "3") == DEFAULT_LINKS
+    assert str(DEFAULT_LINKS) == "delay 5 ms (the default)"
+    assert _parse("--delay", "0") == PLAIN
+    assert _parse("--delay", "5ms") == LinkConditions(Way(delay=0.005), Way(delay=0.005))
+
+
+def test_other_conditions_keep_the_default_delay() -> None:
+    lossy = Way(delay=0.005, loss=0.01)
+    assert _parse("--loss", "1%") == LinkConditions(lossy, lossy)
+    assert _parse("--loss", "1%", "--delay", "0") == LinkConditions(Way(loss=0.01), Way(loss=0.01))
 
 
 def test_every_option_counts() -> None:
@@ -31,7 +39,8 @@ def test_every_option_counts() -> None:
         mtu=1400,
         seed=3,
     )
-    assert _parse("--mtu", "1400") == LinkConditions(mtu=1400)
+    five = Way(delay=0.005)
+    assert _parse("--mtu", "1400") == LinkConditions(five, five, mtu=1400)
 
 
 def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -> None:
