@@ -217,6 +217,7 @@ def _run_in(lab: TopologyLab, run: Run) -> int:
         _complain(lost, RunStatus.LAB_FAILED)
     if (lab.directory / CAPTURE_FILE).exists():
         kept = f"{CAPTURE_FILE}, {LADDER_FILE}, rules and output are in {lab.directory}"
+        print(f"lab | links: {run.links}", file=sys.stderr)
         print(f"lab | {kept}", file=sys.stderr)
     return status
 

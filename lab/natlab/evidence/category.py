@@ -20,13 +20,19 @@ class Category(StrEnum):
 
     AS_PREDICTED = "as predicted"
     """It connected, in the round that the model foresaw."""
-    FORBIDDEN = "the NATs forbid it"
-    """It failed, every packet fared as in the model, and in the model no path can open."""
+    FORBIDDEN = "the NATs forbid it without guessing ports"
+    """It failed, every packet fared as in the model, and in the model no path can open to any endpoint
+    that the server has seen or a host has heard from. Ports that a program guesses may still open one."""
     MISSED = "the program could have and did not"
     """It failed, or took a round more than needed, between NATs that let a path open."""
     LAB_WRONG = "the lab is wrong"
     """The cell broke, a link was not as asked, or kernel and model disagree: about a packet, or about what
     is possible."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Category | None:
+        """Older reports left the last three words out."""
+        return cls.FORBIDDEN if value == "the NATs forbid it" else None
 
 
 def categorize(

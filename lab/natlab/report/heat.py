@@ -1,6 +1,6 @@
 """Connect times as shades, where they tell something of the NATs: with delays and several runs. Pure.
 
-Without a delay on the links a connect time is what this machine's scheduler made of it; of a single
+Without a delay that somebody asked for, a connect time is what this machine's scheduler made of it; of a single
 run, what chance did.
 """
 
@@ -27,7 +27,8 @@ class Heat:
     def of(cls, report: Report) -> Self | None:
         """None where times are not worth a colour."""
         timings = [cell.timing for cell in report.cells if cell.timing and cell.round == 1]
-        if not re.search(r"delay \d", report.header.get("links", "")):
+        links = report.header.get("links", "")
+        if not re.search(r"delay \d", links) or links.endswith("(the default)"):
             return None
         if not timings or any(len(timing.values) == 1 for timing in timings):
             return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from natlab.evidence.result import CellResult, Report
-from natlab.report.words import by_cause, ends, faults, spread, summary
+from natlab.report.words import by_cause, ends, faults, links, spread, summary
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -19,6 +19,8 @@ def markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield "## NAT traversal lab"
     yield f"\n**{_text(summary(report))}**\n"
+    if told := links(report):
+        yield f"{_text(told)}\n"
     yield from _matrix(report)
     wrong = [cell for cell in report.cells if not cell.ok]
     if wrong:

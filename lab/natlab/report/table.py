@@ -9,7 +9,7 @@ from rich.text import Text
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report
 from natlab.oracle.outcome import Outcome
-from natlab.report.words import by_cause, ends, faults, summary
+from natlab.report.words import by_cause, ends, faults, links, summary
 
 _WIDTH = 120
 """Columns, where the output is no terminal that would tell."""
@@ -27,6 +27,8 @@ def print_table(report: Report, console: Console | None = None) -> None:
     for cell in report.cells:
         for line in faults(cell):
             console.print(Text(f"  {cell.nat_a} × {cell.nat_b}: {line}", style="bold red"))
+    if told := links(report):
+        console.print(Text(told))
     console.print(Text(summary(report), style="bold green" if report.ok else "bold red"))
 
 

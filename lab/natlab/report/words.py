@@ -29,6 +29,12 @@ def summary(report: Report) -> str:
     return f"{text}, {unequal} WITH RUNS THAT DISAGREE" if unequal else text
 
 
+def links(report: Report) -> str:
+    """``links: NATs to internet by netem: delay 5 ms (the default)``; empty where nothing is known."""
+    told = report.header.get("links")
+    return f"links: {told}" if told else ""
+
+
 def categories(report: Report) -> dict[Category, int]:
     """How many cells each category has, in the categories' order."""
     counts = Counter(cell.category for cell in report.cells)
@@ -51,7 +57,7 @@ _CONNECTED = {
     Category.LAB_WRONG: "where the lab is wrong",
 }
 _FAILED = {
-    Category.FORBIDDEN: "because the NATs forbid it",
+    Category.FORBIDDEN: "because the NATs forbid it without guessing ports",
     Category.MISSED: "though the program could have connected",
     Category.LAB_WRONG: "where the lab is wrong",
 }

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
+from rich.console import Console
 
 from natlab.errors import LabError
 from natlab.evidence.category import Category
@@ -30,6 +31,7 @@ from natlab.oracle.outcome import Outcome
 from natlab.report.files import read_report, write_files, write_report
 from natlab.report.junit import junit
 from natlab.report.markdown import markdown
+from natlab.report.table import print_table
 from natlab.report.words import ends, faults, spread, summary
 from tests import ROOT
 from tests.unit.natlab.cells import BROKEN, NASTY, WRONG_CHECK, WRONG_OUTCOME, cell
@@ -243,3 +245,19 @@ def test_markdown_acts_on_nothing_that_was_measured() -> None:
     text = markdown(Report({}, (WRONG_CHECK, replace(BROKEN, error="a|b\n# c"))))
     assert "<script>" not in text
     assert "a\\|b \\# c" in text
+
+
+def test_every_form_of_the_report_tells_what_the_links_were(tmp_path: Path) -> None:
+    told = "NATs to internet by netem: delay 5 ms (the default)"
+    report = Report({"links": told}, (cell(),))
+    write_files(report, tmp_path)
+    print_table(report, Console(file=(tmp_path / "terminal").open("w"), width=120))
+    for name in ("index.html", "report.json", "junit.xml", "summary.md", "terminal"):
+        assert told in (tmp_path / name).read_text().replace("\\", ""), name
+
+
+def test_a_report_from_before_the_words_about_guessing_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_report(Report({}, (replace(FAILED, category=Category.FORBIDDEN),)), path)
+    path.write_text(path.read_text().replace(" without guessing ports", ""))
+    assert read_report(path).cells[0].category is Category.FORBIDDEN

@@ -131,7 +131,7 @@ def test_summary_counts_each_kind() -> None:
 
 def test_no_form_of_the_report_says_as_predicted_of_two_numbers(tmp_path: Path) -> None:
     report = Report({}, (cell(), FORBIDDEN))
-    told = "2 of 2 cells as predicted: 1 connected, 1 failed (1 because the NATs forbid it)"
+    told = "2 of 2 cells as predicted: 1 connected, 1 failed (1 because the NATs forbid it without guessing ports)"
     assert summary(report) == told
     _, html = page(tmp_path, *report.cells)
     head = html.partition("<body>")[2].partition("<form")[0]
@@ -162,7 +162,7 @@ def test_cells_that_failed_for_one_cause_are_told_together(tmp_path: Path) -> No
     assert list(by_cause(report)) == [(Category.FORBIDDEN, cause) for cause in told]
     shown = printed(report)
     assert [shown.count(cause) for cause in told] == [1, 1]
-    assert f"30 failed, the NATs forbid it. {told[0]}" in shown
+    assert f"30 failed, the NATs forbid it without guessing ports. {told[0]}" in shown
     groups = markdown(report).partition("### Why")[2].partition("<details>")[0]
     assert len([line for line in groups.splitlines() if line.startswith("- ")]) == 2
     _, html = page(tmp_path, replace(FORBIDDEN, cause=causes[0]))
@@ -170,7 +170,10 @@ def test_cells_that_failed_for_one_cause_are_told_together(tmp_path: Path) -> No
     assert evidence.index(causes[0]) < evidence.index("What the packets did")
 
 
-@pytest.mark.parametrize("links", ["virtual Ethernet without added delay or loss", "delay 20 ms"])
+@pytest.mark.parametrize(
+    "links",
+    ["virtual Ethernet without added delay or loss", "delay 5 ms (the default)", "delay 20 ms"],
+)
 @pytest.mark.parametrize("runs", [1, 3])
 def test_times_are_colours_only_with_delays_and_several_runs(
     links: str, runs: int, tmp_path: Path
