@@ -7,7 +7,7 @@ command stands on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from natlab.links.apply import Conditioned, conditioned
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.network.adjacency import wan_links
 from natlab.network.network import Network, Topology, standing
+from natlab.network.places import give_places
 from natlab.probe.network import check_all, probe_all
 from natlab.probe.observe import Observation
 from natlab.programs.programs import Programs
@@ -86,13 +87,21 @@ def bed(
     points: Callable[[Network], Mapping[str, str]],
     conditions: LinkConditions = DEFAULT_LINKS,
     keep: Keep = _drop,
+    *,
+    places: bool = False,
 ) -> Iterator[Bed]:
     """`probed`, then `conditions` on the links between NATs and what is outside them, then a capture.
+
+    With `places`, each node first gets a ``/run`` and a ``/tmp`` of its own.
 
     `points` names the interfaces to capture on, each with its node. Output of programs goes to
     `directory`. Raises `NetworkError`, `NatMismatchError` and `CaptureError`.
     """
-    with probed(topology, keep) as stands, _links(stands.network, conditions) as links:
+    with ExitStack() as stack:
+        stands = stack.enter_context(probed(topology, keep))
+        if places:
+            give_places(map(stands.network.pid, stands.network.names))
+        links = stack.enter_context(_links(stands.network, conditions))
         if links is not None:
             keep(LINKS_FILE, f"{links}\n")
         network = stands.network

@@ -97,6 +97,7 @@ def build(
         lambda network: scene(network).points,
         conditions,
         keep=lambda name, text: _write(directory / name, text),
+        places=True,
     )
     stands = stack.enter_context(entered)
     network = stands.network
