@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
+from nat_traversal.errors import UsageError
 from natlab.links.conditions import (
     DEFAULT_DELAY,
     DEFAULT_LINKS,
@@ -37,12 +39,28 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
 
 def link_conditions(options: argparse.Namespace) -> LinkConditions:
     """The conditions that the options ask for, `DEFAULT_LINKS` without any. Raises `UsageError`."""
-    texts: dict[str, str] = {
-        name: text for name in PARSERS if (text := getattr(options, name)) is not None
-    }
-    if not texts and options.mtu is None:
+    return conditions_of({name: getattr(options, name) for name in (*PARSERS, "mtu", "seed")})
+
+
+def conditions_of(values: Mapping[str, object]) -> LinkConditions:
+    """The same of values by the options' names: texts, and whole numbers for ``mtu`` and ``seed``.
+
+    None is as if it were not there. Raises `UsageError`.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    numbers: dict[str, int] = {}
+    for name in {"mtu", "seed"} & given.keys():
+        value = given.pop(name)
+        if not isinstance(value, int):
+            raise UsageError(f"{name}: {value!r} must be a whole number")
+        numbers[name] = value
+    texts = {name: text for name, text in given.items() if isinstance(text, str)}
+    if len(texts) != len(given):
+        name = next(name for name in given if name not in texts)
+        raise UsageError(f"{name}: {given[name]!r} must be a text, as {_HELP[name][1]}")
+    if not texts and "mtu" not in numbers:
         return DEFAULT_LINKS  # a seed alone changes nothing
-    return parse_conditions({"delay": DEFAULT_DELAY, **texts}, mtu=options.mtu, seed=options.seed)
+    return parse_conditions({"delay": DEFAULT_DELAY, **texts}, **numbers)
 
 
 def _whole(text: str) -> int:

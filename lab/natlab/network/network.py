@@ -24,7 +24,7 @@ from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
 
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
 Mininet.inited = True
-_IPV6_SWITCH = "net.ipv6.conf.all.disable_ipv6"
+_IPV6_SWITCH = "net.ipv6.conf.{}.disable_ipv6"
 
 Address = IPv4Interface | IPv6Interface
 Topology = Topo
@@ -154,7 +154,8 @@ class _LabNet(Mininet):  # type: ignore[misc]
             node.wait_until_held()
             if not node.has_ipv6:
                 with in_namespace(node.pid):
-                    set_sysctl(_IPV6_SWITCH, 1)
+                    set_sysctl(_IPV6_SWITCH.format("all"), 1)
+                    set_sysctl(_IPV6_SWITCH.format("lo"), 0)  # programs expect ::1
         links = Command(("ip", "-batch", "-"), "".join(self.batch))
         run_together([links, *(command for node in nodes for command in node.early_commands())])
         run_together(command for node in nodes for command in node.late_commands())

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 from typing import IO, Literal, Self
@@ -245,17 +245,23 @@ class Program:
                 file = stack.enter_context(self._files[stream])
                 os.set_blocking(pipe.fileno(), False)
                 outputs.append(_Output(stream, pipe.fileno(), file))
-                selector.register(pipe, selectors.EVENT_READ, outputs[-1])
+                selector.register(pipe.fileno(), selectors.EVENT_READ, outputs[-1])
             ended = False
             while not ended:
-                for key, _ in selector.select():
-                    if key.data is None:
-                        ended = True
-                    elif not self._drain(key.data):
-                        selector.unregister(key.fileobj)
+                woken = [key.data for key, _ in selector.select()]
+                ended = None in woken
+                # The others too: what was written to one before the other must not be seen after it.
+                ready = [each for each in woken if each is not None]
+                ready += [each for each in outputs if each not in ready and not each.ended]
+                for output in ready:
+                    if not self._drain(output):
+                        selector.unregister(output.pipe)
+                self._add(ready)
             for output in outputs:  # what it wrote last may still be in the pipe
-                self._drain(output)
-                self._add(output.stream, [output.tail] if output.tail else [])
+                if not output.ended:
+                    self._drain(output)
+                output.fresh += [output.tail] if output.tail else []
+            self._add(outputs)
         status = process.wait()
         with self._changed:
             self._status = status
@@ -278,10 +284,11 @@ class Program:
             except BlockingIOError:
                 return True
             if not data:
+                output.ended = True
                 return False
             self._keep(output, data)
             *whole, output.tail = (output.tail + data).split(b"\n")
-            self._add(output.stream, whole)
+            output.fresh += whole
 
     def _keep(self, output: _Output, data: bytes) -> None:
         """A disk that is full ends the program: its output would be no evidence."""
@@ -294,12 +301,19 @@ class Program:
             self._trouble = f"cannot keep its {output.stream}: {error.strerror}"
             self.signal(signal.SIGKILL)
 
-    def _add(self, stream: Stream, whole: list[bytes]) -> None:
+    def _add(self, outputs: Sequence[_Output]) -> None:
+        """Let all that is fresh be seen at once, in this order."""
         now = time.time()
+        added = [
+            Line(now, output.stream, raw.decode(errors="replace"))
+            for output in outputs
+            for raw in output.fresh
+        ]
         with self._changed:
-            added = [Line(now, stream, raw.decode(errors="replace")) for raw in whole]
             self._lines += added
             self._changed.notify_all()
+        for output in outputs:
+            output.fresh.clear()
         for line in added:
             if self.tell is not None:
                 self.tell(line)
@@ -314,6 +328,9 @@ class _Output:
     pipe: int
     file: RawIOBase
     tail: bytes = b""
+    fresh: list[bytes] = field(default_factory=list)
+    """Whole lines that nobody could see yet."""
+    ended: bool = False
 
 
 class Programs:

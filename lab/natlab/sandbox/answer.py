@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+__tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
+
 
 @dataclass(frozen=True, slots=True)
 class Raised:

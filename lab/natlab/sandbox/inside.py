@@ -14,7 +14,8 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Any
 
-from natlab.errors import SandboxError
+from nat_traversal.errors import NatTraversalError
+from natlab.errors import LabError, SandboxError
 from natlab.sandbox.answer import Raised
 from natlab.sandbox.fork import forked, run_apart
 from natlab.sandbox.netns import set_sysctl
@@ -142,7 +143,8 @@ def _furnish() -> str | None:
 
 def _portable(error: Exception) -> Exception:
     """`error` with its traceback as a note, or its text in a `SandboxError` if it has no copy."""
-    error.add_note("in the sandbox: " + "".join(traceback.format_exception(error)).rstrip())
+    if not isinstance(error, LabError | NatTraversalError):  # whose texts say all that there is
+        error.add_note(f"in the sandbox: {_told(error)}")
     try:
         copy = ForkingPickler.loads(ForkingPickler.dumps(error))
     except (TypeError, AttributeError, PicklingError):
@@ -150,5 +152,14 @@ def _portable(error: Exception) -> Exception:
     if isinstance(copy, Exception):
         return error
     substitute = SandboxError(f"{type(error).__name__}: {error}")
-    substitute.add_note(error.__notes__[-1])
+    substitute.add_note(f"in the sandbox: {_told(error)}")
     return substitute
+
+
+def _told(error: Exception) -> str:
+    """The traceback of `error`, from the first frame that is not the lab's."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("natlab."):
+        trace = trace.tb_next
+    shown = trace or error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, shown)).rstrip()

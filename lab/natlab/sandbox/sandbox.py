@@ -24,6 +24,7 @@ from natlab.errors import SandboxError, SandboxUnavailableError
 from natlab.sandbox.answer import unpacked
 from natlab.sandbox.machine import search_path, unavailable
 
+__tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 P = ParamSpec("P")
 T = TypeVar("T")
 

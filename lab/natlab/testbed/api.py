@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from natlab.evidence.trace import Trace
     from natlab.programs.programs import Line, Stream
 
+__tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -163,6 +164,8 @@ class TopologyLab:
         """
         self.name = topology
         """The standing network in words, for people."""
+        self.links = links
+        """The conditions between each NAT and what is outside it."""
         self.directory = directory
         self._names: Counter[str] = Counter()
         with ExitStack() as stack:

@@ -6,6 +6,7 @@ command stands on it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Bed(Probed):
         """
         self.programs.__exit__()
         self.capture.stop()
+
+    def let_arrive(self) -> None:
+        """Return when what is on its way has arrived, over four links at most, and within two seconds."""
+        if self.links is not None:
+            slowest = max(each.slowest for each in self.links.conditions.values())
+            time.sleep(min(4 * slowest, 2.0))
 
     def untruths(self) -> list[str]:
         """Where the links did not keep their conditions, in words."""

@@ -44,32 +44,52 @@ def environment(network: Network, directory: Path) -> dict[str, dict[str, str]]:
     """The ``LAB_`` variables of each node; `docs/lab/guide.md` lists them."""
     common = {"LAB_DIR": str(directory.resolve())}
     for server in network.with_role(Role.SERVER)[:1]:
-        words = ("LAB_SERVER", "LAB_SERVER_SECOND")
-        addresses = (str(address.ip) for address in ipv4(network, server))
-        common |= dict(zip(words, addresses, strict=False))
+        for version, suffix in _VERSIONS.items():
+            words = (f"LAB_SERVER{suffix}", f"LAB_SERVER_SECOND{suffix}")
+            common |= dict(zip(words, _addresses(network, server, version), strict=False))
     ways = ways_out(network)
     public = {
         name: address
         for name, way in ways.items()
         if (address := _public(network, [name, *way])) is not None
     }
+    # Nothing here translates IPv6: each is seen by its own address.
+    public6 = {name: own[0] for name in ways if (own := _addresses(network, name, 6))}
     hosts = network.with_role(Role.HOST)
-    seen = {f"LAB_{_word(host)}": public[host] for host in hosts if host in public}
+    seen = {
+        f"LAB_{_word(host)}{suffix}": known[host]
+        for known, suffix in ((public, ""), (public6, "6"))
+        for host in hosts
+        if host in known
+    }
     found = {}
     for name in network.names:
         found[name] = seen | common | {"LAB_NODE": name}
         role = network.node(name).role
         if role is not Role.ROUTER:
             found[name]["LAB_SELF"] = network.address(name)
+            if own := _addresses(network, name, 6):
+                found[name]["LAB_SELF6"] = own[0]
         if role in {Role.HOST, Role.NAT}:
             nearest = name if role is Role.NAT else next(iter(ways[name]), None)
             found[name]["LAB_NAT"] = network.nat(nearest).preset.name if nearest else "none"
-            if name in public:
-                found[name]["LAB_PUBLIC"] = public[name]
             peer = _peer(name, hosts, ways)
-            if peer in public:
-                found[name]["LAB_PEER"] = public[peer]
+            for known, suffix in ((public, ""), (public6, "6")):
+                if name in known:
+                    found[name][f"LAB_PUBLIC{suffix}"] = known[name]
+                if peer in known:
+                    found[name][f"LAB_PEER{suffix}"] = known[peer]
     return found
+
+
+_VERSIONS = {4: "", 6: "6"}
+"""IP versions, and what their variables end with."""
+
+
+def _addresses(network: Network, node: str, version: int) -> list[str]:
+    """The addresses of `node` of one version of IP, in the order of its topology."""
+    groups = network.addresses(node).values()
+    return [str(each.ip) for group in groups for each in group if each.version == version]
 
 
 def _public(network: Network, way: Sequence[str]) -> str | None:

@@ -7,8 +7,7 @@ fixture it imports nothing but pytest.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
-from itertools import product
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,13 +18,17 @@ if TYPE_CHECKING:
 
 DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
 """The pair for a test without the mark."""
-_PAIRS, _TOPOLOGY = "nat_pairs", "nat_topology"
-_HELP = {
-    _PAIRS: f"{_PAIRS}(*pairs, every=(), firewall='nftables'): run the test with `nat_lab` behind each of these"
-    " pairs of NATs, as ('symmetric', 'none'), and behind every ordered pair of the NATs named in"
-    " `every`; with firewall='iptables' their rules are iptables and ipset",
-    _TOPOLOGY: f"{_TOPOLOGY}(*topologies, firewall='nftables'): run the test with `nat_lab` in each of these,"
-    " as 'star,peers=4' or 'PATH.py:NAME,parameter=value'",
+PAIRS, TOPOLOGY = "nat_pairs", "nat_topology"
+_SETTINGS = (
+    "delay=, jitter=, loss=, reorder=, duplicate=, rate=, mtu=, seed=, firewall= and faults=[...] as on"
+    " the command line"
+)
+HELP = {
+    PAIRS: f"{PAIRS}(*pairs, every=(), ...): run the test with `nat_lab` behind each of these pairs of NATs,"
+    " as ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`;"
+    f" {_SETTINGS}",
+    TOPOLOGY: f"{TOPOLOGY}(*topologies, ...): run the test with `nat_lab` in each of these, as"
+    f" 'star,peers=4' or 'PATH.py:NAME,parameter=value'; {_SETTINGS}",
 }
 _kept = pytest.StashKey[bool]()
 
@@ -40,56 +43,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for text in _HELP.values():
+    for text in HELP.values():
         config.addinivalue_line("markers", text)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    wanted: list[tuple[str, str] | str] = []
-    for name, read in ((_PAIRS, _pairs), (_TOPOLOGY, _topologies)):
-        mark = metafunc.definition.get_closest_marker(name)
-        if mark is None:
-            continue
-        if "nat_lab" not in metafunc.fixturenames:
-            test = metafunc.definition.name
-            pytest.fail(f"{test} has the mark {name} but not the fixture nat_lab", pytrace=False)
-        wanted += read(mark)
-    if wanted:
-        ids = [each if isinstance(each, str) else "--".join(each) for each in wanted]
-        metafunc.parametrize("nat_lab", wanted, indirect=True, ids=ids)
+    """Marks of the test, its class and its module add up."""
+    marks = [mark for name in HELP for mark in metafunc.definition.iter_markers(name)]
+    if marks and "nat_lab" in metafunc.fixturenames:
+        from natlab.testbed.marks import wanted_by  # noqa: PLC0415 - the head of this file says why
+
+        wanted = wanted_by(marks)
+        metafunc.parametrize("nat_lab", wanted, indirect=True, ids=map(str, wanted))
 
 
-def _pairs(mark: pytest.Mark) -> list[tuple[str, str]]:
-    from nat_traversal.errors import UsageError  # noqa: PLC0415
-    from natlab.nat.rules import check_made  # noqa: PLC0415 - the head of this file says why
-    from natlab.nat.ruleset import Firewall, parse_firewall  # noqa: PLC0415
-    from natlab.presets import preset  # noqa: PLC0415
-
-    given: list[Sequence[str]] = [*mark.args, *product(mark.kwargs.get("every", ()), repeat=2)]
-    wrong = [pair for pair in given if isinstance(pair, str) or len(pair) != 2]
-    if wrong or not given or mark.kwargs.keys() - {"every", "firewall"}:
-        _refuse(mark, "pairs of NATs")
-    try:
-        firewall = parse_firewall(mark.kwargs.get("firewall", Firewall.NFTABLES))
-        pairs = list(dict.fromkeys((preset(a).name, preset(b).name) for a, b in given))
-        for name in dict.fromkeys(name for pair in pairs for name in pair):
-            check_made(preset(name), firewall)
-    except UsageError as error:
-        pytest.fail(str(error), pytrace=False)
-    return pairs
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    own = {mark.name for mark in item.own_markers} & HELP.keys()
+    if own and "nat_lab" not in getattr(item, "fixturenames", ()):
+        _refuse(item, f"it has the mark {own.pop()} but not the fixture nat_lab")
 
 
-def _topologies(mark: pytest.Mark) -> list[str]:
-    """Their nodes are only known where Mininet is, when the test begins."""
-    strange = mark.kwargs.keys() - {"firewall"}
-    if strange or not mark.args or not all(isinstance(each, str) for each in mark.args):
-        _refuse(mark, "topologies")
-    return list(dict.fromkeys(mark.args))
-
-
-def _refuse(mark: pytest.Mark, what: str) -> NoReturn:
-    given = f"{mark.args} {dict(mark.kwargs)}"
-    pytest.fail(f"not {what}: {given}; write it as {_HELP[mark.name]}", pytrace=False)
+def _refuse(item: pytest.Item, reason: str) -> NoReturn:
+    path, line, test = item.location
+    pytest.fail(f"{path}:{(line or 0) + 1}: {test}: {reason}", pytrace=False)
 
 
 @pytest.fixture
@@ -105,21 +81,26 @@ def nat_lab(
     from natlab.errors import INSTALL, LabError, missing_package  # noqa: PLC0415
     from natlab.report.directory import discard  # noqa: PLC0415
     from natlab.testbed.api import NatLab, TopologyLab  # noqa: PLC0415
+    from natlab.testbed.marks import Refusal, Wanted  # noqa: PLC0415
 
-    wanted: tuple[str, str] | str = getattr(request, "param", DEFAULT_PAIR)
+    wanted: Wanted | Refusal = getattr(request, "param", None) or Wanted(DEFAULT_PAIR)
+    if isinstance(wanted, Refusal):
+        _refuse(request.node, wanted.reason)
     name = re.sub(r"\W+", "-", request.node.nodeid).strip("-")[-100:]
     keep = request.config.getoption("--nat-lab-keep")
     directory = Path(keep, name) if keep else tmp_path_factory.mktemp(f"nat-lab-{name}")
-    marks = [mark for name in _HELP for mark in request.node.iter_markers(name)]
-    given = [mark.kwargs["firewall"] for mark in marks if "firewall" in mark.kwargs]
-    firewall = given[0] if given else "nftables"
+    lab: TopologyLab | None = None
     try:
-        if isinstance(wanted, str):
-            lab = TopologyLab(wanted, directory, firewall=firewall)
+        if isinstance(wanted.network, str):
+            lab = TopologyLab(wanted.network, directory, wanted.links, wanted.firewall)
         else:
-            lab = NatLab(*wanted, directory, firewall=firewall)
+            lab = NatLab(*wanted.network, directory, wanted.links, wanted.firewall)
+        if wanted.faults:
+            lab.begin_faults(wanted.faults)
     except UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        if lab is not None:
+            lab.close()
+        _refuse(request.node, str(error))
     except LabError as error:
         pytest.fail(f"the NAT lab cannot work here: {error}", pytrace=False)
     except ModuleNotFoundError as error:
@@ -129,8 +110,20 @@ def nat_lab(
         pytest.fail(f"the NAT lab lacks the package {missing}: {INSTALL}", pytrace=False)
     with lab:
         yield lab
+        unhappened = _unhappened(lab) if wanted.faults else ""
     if not request.node.stash.get(_kept, False):
         discard(directory)
+        if unhappened:
+            pytest.fail(unhappened, pytrace=False)
+
+
+def _unhappened(lab: TopologyLab) -> str:
+    """The faults of a mark that could not be, or whose moment did not come; empty if there is none."""
+    told = lab.end_faults()
+    if told.errors:
+        return f"a fault could not be: {'; '.join(told.errors)}"
+    missed = ", ".join(map(str, told.missed))
+    return f"the test ended before these faults: {missed}" if missed else ""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -263,6 +263,7 @@ def stop_capture() -> None:
         raise lab.lost
     if path.exists():
         return
+    lab.bed.let_arrive()
     try:
         lab.bed.capture.stop()
         lab.bed.capture.write(path)

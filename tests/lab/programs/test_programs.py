@@ -294,3 +294,25 @@ def _children_after_terminating(directory: Path) -> list[bool]:
 
 def test_a_program_is_terminated_with_its_children(tmp_path: Path) -> None:
     assert warm.call(_TIMEOUT, _children_after_terminating, tmp_path) == [True, False]
+
+
+_ERR_THEN_OUT = (
+    "import os, sys, time\n"
+    "for n in range(200):\n"
+    "    os.write(2, b'before %d\\n' % n); os.write(1, b'now %d\\n' % n); time.sleep(0.003)\n"
+)
+
+
+def _lines_at_each_match(directory: Path) -> list[list[str]]:
+    with _Node(directory) as (node, programs):
+        program = programs.start("program", [sys.executable, "-c", _ERR_THEN_OUT], node)
+        seen = []
+        for number in range(200):
+            program.wait_for_line(f"^now {number}$", timeout=20, stream="stdout")
+            seen.append([line.text for line in program.lines("stderr")])
+        return seen
+
+
+def test_what_was_written_before_a_line_that_was_awaited_is_among_the_lines(tmp_path: Path) -> None:
+    for number, lines in enumerate(warm.call(_TIMEOUT, _lines_at_each_match, tmp_path)):
+        assert lines[: number + 1] == [f"before {n}" for n in range(number + 1)]

@@ -135,7 +135,7 @@ def test_a_failure_keeps_its_files_and_names_them(
         Path(found).name: Path(found) for found in re.findall(r"^/.*\S", section, re.MULTILINE)
     }
     assert named.keys() == {
-        "capture.pcapng", "ladder.txt", "nat_a.rules", "nat_b.rules", "probes.txt",
+        "capture.pcapng", "ladder.txt", "nat_a.rules", "nat_b.rules", "probes.txt", "links.txt",
         "host_a-sh.stdout", "host_a-dig.stdout",
     }  # fmt: skip
     assert named["host_a-sh.stdout"].read_text() == "about to fail\n"
@@ -282,7 +282,7 @@ def test_a_topology_of_ones_own_keeps_its_files_when_a_test_in_it_fails(
     section = result.stdout.str().partition("NAT lab own.py:Own,nat=symmetric")[2]
     found = {Path(each).name: Path(each) for each in re.findall(r"^/.*\S", section, re.MULTILINE)}
     assert found.keys() == {
-        "capture.pcapng", "ladder.txt", "gate.rules", "probes.txt",
+        "capture.pcapng", "ladder.txt", "gate.rules", "probes.txt", "links.txt",
         "host_x-sh.stdout", "host_x-ping.stdout",
     }  # fmt: skip
     assert "gate: APDM+APDF" in found["probes.txt"].read_text()
@@ -306,7 +306,8 @@ def test_a_topology_that_cannot_be_is_one_clear_line(pytester: pytest.Pytester) 
     assert outcomes == {"errors": len(complaints)}
     said = re.split(r"^_+ ERROR at setup of .* _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
     for complaint, words in zip(complaints.values(), said, strict=True):
-        assert any(line.startswith(complaint) for line in words.splitlines()), words
+        told = (line for line in words.splitlines() if line.startswith("test_"))
+        assert any(complaint in line for line in told), words
         assert "Traceback" not in words
 
 
@@ -324,29 +325,91 @@ def test_without_namespaces_a_test_fails_with_the_reason(
     )
 
 
-def test_a_mark_that_cannot_be_meant_is_an_error_at_collection(pytester: pytest.Pytester) -> None:
+def test_a_mark_that_cannot_be_meant_fails_its_test_alone_with_test_and_line(
+    pytester: pytest.Pytester,
+) -> None:
     complaints = {
-        "nat_pairs(('cone', 'none'))": "unknown NAT 'cone'",
-        "nat_pairs('none', 'none')": "not pairs of NATs",
-        "nat_pairs()": "not pairs of NATs",
-        "nat_pairs(every=['none'], except_for=[])": "not pairs of NATs",
-        "nat_topology()": "not topologies",
-        "nat_topology(4)": "not topologies",
-        "nat_topology('star', peers=4)": "not topologies",
+        "nat_pairs(('cone', 'none'))": "nat_pairs: unknown NAT 'cone'",
+        "nat_pairs('none', 'none')": "nat_pairs: not pairs of NATs",
+        "nat_pairs()": "nat_pairs: not pairs of NATs",
+        "nat_pairs(every='none')": "nat_pairs: every='none': give a list of NATs",
+        "nat_pairs(every=['none'], except_for=[])": "nat_pairs: unknown argument 'except_for'",
+        "nat_pairs(('none', 'none'), delay='soon')": "nat_pairs: delay: 'soon' is no duration",
+        "nat_pairs(('none', 'none'), delay=5)": "nat_pairs: delay: 5 must be a text",
+        "nat_pairs(('none', 'none'), faults=['at=1s:nap nat_a'])": "unknown action 'nap'",
+        "nat_pairs(('none', 'none'), faults=['at=1s:link-down nat_z'])": "there is no node or interface 'nat_z'",
+        "nat_topology()": "nat_topology: not topologies",
+        "nat_topology(4)": "nat_topology: not topologies",
+        "nat_topology('star', peers=4)": "nat_topology: unknown argument 'peers'",
         "nat_pairs(('none', 'none'), firewall='pf')": "'pf' is no firewall: choose from nftables",
         "nat_pairs(('none', 'cgnat'), firewall='iptables')": "iptables makes none, full-cone",
     }
+    source = "import pytest\n"
+    lines = {}
     for number, mark in enumerate(complaints):
-        source = f"import pytest\n@pytest.mark.{mark}\ndef test_it(nat_lab): pass\n"
-        pytester.makepyfile(**{f"test_mark_{number}": source})
-    outcomes, result = _run(pytester, "def test_of_no_lab(): pass")
-    assert outcomes == {"errors": len(complaints)}
-    said = re.split(r"^_+ ERROR collecting .* _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
-    for complaint, words in zip(complaints.values(), said, strict=True):
-        assert complaint in words
+        lines[number] = source.count("\n") + 1
+        source += f"@pytest.mark.{mark}\ndef test_{number}(nat_lab): pass\n"
+    source += "@pytest.mark.nat_pairs(('none', 'none'))\ndef test_without(): pass\n"
+    source += "def test_of_no_lab(): pass\n"
+    pytester.makepyfile(test_marks=source)
+    result = pytester.runpytest_subprocess(*_STRICT, timeout=100)
+    assert result.parseoutcomes() == {"errors": len(complaints) + 1, "passed": 1}
+    said = result.stdout.str()
+    for number, complaint in enumerate(complaints.values()):
+        where = f"test_marks.py:{lines[number]}: test_{number}["
+        (told,) = [line for line in said.splitlines() if line.startswith(where)]
+        assert complaint in told
+    assert "test_without: it has the mark nat_pairs but not the fixture nat_lab" in said
+
+
+_STACKED = """
+    import pytest
+
+    pytestmark = pytest.mark.nat_pairs(("none", "symmetric"))
+
+    @pytest.mark.nat_pairs(("full-cone", "none"), delay="30ms/10ms", loss="0%", mtu=1400)
+    @pytest.mark.nat_pairs(("full-cone", "none"))
+    @pytest.mark.nat_topology("star,peers=2", delay="0")
+    def test_it(nat_lab):
+        words = nat_lab.run("host_b" if "nat_b" in nat_lab.nats else "host_2", "ping -c3 -i.2 $LAB_SERVER")
+        print(nat_lab.name, nat_lab.links, words.stdout)
+
+    @pytest.mark.nat_pairs(
+        ("none", "none"), faults=["at=0s:link-down host_b", "on=says:now:link-down host_a"]
+    )
+    def test_faults(nat_lab):
+        nat_lab.start("host_a", "echo now", name="says")
+        down = "sh -c 'until ip -br link show %s-eth0 | grep -q DOWN; do sleep .05; done'"
+        if nat_lab.nat_b == "none":
+            assert [nat_lab.run(host, down % host).status for host in ("host_a", "host_b")] == [0, 0]
+
+    @pytest.mark.nat_pairs(("none", "none"), faults=["at=10m:link-down host_b"])
+    def test_too_short(nat_lab):
+        pass
+"""
+
+
+def test_marks_add_up_and_say_what_links_and_faults_there_are(pytester: pytest.Pytester) -> None:
+    outcomes, result = _run(pytester, _STACKED, "-v", "-rA")
+    said = result.stdout.str()
+    assert outcomes == {"passed": 8, "errors": 1}, said
+    for each in (
+        "test_it[full-cone--none delay=30ms/10ms loss=0% mtu=1400] PASSED",
+        "test_it[full-cone--none] PASSED",
+        "test_it[none--symmetric] PASSED",
+        "test_it[star,peers=2 delay=0] PASSED",
+        "full-cone × none delay 30 ms; back: delay 10 ms, MTU 1400",
+        "full-cone × none delay 5 ms (the default)",
+        "star,peers=2 plain",
+        "the test ended before these faults: at=600s:link-down host_b",
+    ):
+        assert each in said, said
 
 
 _FLOOD = """
+    import pytest
+
+    @pytest.mark.nat_pairs(("port-restricted-cone", "port-restricted-cone"), delay="0")
     def test_it(nat_lab):
         nat_lab.start("server", "iperf3 --server", ready="tcp:5201")
         nat_lab.run("host_a", "iperf3 --time 2 --client $LAB_SERVER")
