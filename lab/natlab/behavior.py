@@ -93,7 +93,7 @@ class NatBehavior:
         return "+".join(parts)
 
 
-_FLAGS: MappingABC[str, tuple[str, object]] = {
+FLAGS: MappingABC[str, tuple[str, object]] = {
     str(term): (field, term)
     for field, terms in (
         ("allocation", PortAllocation),
@@ -144,11 +144,11 @@ def parse_behavior(text: str) -> NatBehavior:
     for flag in flags:
         if flag[:1].isdigit():
             field, value = "lifetime", _whole_seconds(flag)
-        elif flag in _FLAGS:
-            field, value = _FLAGS[flag]
+        elif flag in FLAGS:
+            field, value = FLAGS[flag]
         else:
             raise UsageError(
-                f"{text!r}: unknown flag {flag!r}: choose from 30s, {', '.join(_FLAGS)}"
+                f"{text!r}: unknown flag {flag!r}: choose from 30s, {', '.join(FLAGS)}"
             )
         if field in chosen:
             raise UsageError(f"{text!r} says its {field} twice")

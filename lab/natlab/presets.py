@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nat_traversal.errors import UsageError
-from natlab.behavior import NatBehavior, parse_behavior
+from natlab.behavior import FILTERING_IDS, FLAGS, MAPPING_IDS, NatBehavior, parse_behavior
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,14 @@ _REAL_WORLD = (
 )
 REAL_WORLD: MappingABC[str, Preset] = MappingProxyType({each.name: each for each in _REAL_WORLD})
 """NATs as met in the world, by name; `docs/lab/presets.md` has the sources."""
+
+
+HOW_TO_NAME = (
+    f"A NAT is one of {', '.join([*PRESETS, *REAL_WORLD])}; or an id, as EIM+ADF or"
+    f" APDM+APDF+30s+reject: a mapping ({'|'.join(MAPPING_IDS.values())}), a filter"
+    f" ({'|'.join(FILTERING_IDS.values())}), then any of a lifetime (30s), {', '.join(FLAGS)}."
+)
+"""For the help of commands."""
 
 
 def preset(name: str) -> Preset:

@@ -32,7 +32,7 @@ from natlab.matrix.cell import CellJob, run_cell
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.nat.rules import Firewall, rules_for
 from natlab.network.addressing import side
-from natlab.presets import PRESETS, preset
+from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.probe import conformance, conformance_table
 from natlab.report.compare import compare, print_comparison
 from natlab.report.directory import own_directory
@@ -96,11 +96,13 @@ def _run_command(options: argparse.Namespace) -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = Parser(program_name(), description="A lab of real Linux NATs in Mininet.")
+    parser = Parser(
+        program_name(), description="A lab of real Linux NATs in Mininet.", epilog=HOW_TO_NAME
+    )
     parser.set_defaults(broken=Exit.UNAVAILABLE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    matrix = commands.add_parser("matrix", help="run pairs of NATs and report")
+    matrix = commands.add_parser("matrix", help="run pairs of NATs and report", epilog=HOW_TO_NAME)
     for option, which in (
         ("--nat", "every pair of these"),
         ("--nat-a", "only these on host_a's side"),
@@ -152,14 +154,16 @@ def _options() -> argparse.ArgumentParser:
         )
     comparison.set_defaults(run=_compare)
 
-    run = commands.add_parser("run", help="run one pair of NATs, and tell every stage")
+    run = commands.add_parser(
+        "run", help="run one pair of NATs, and tell every stage", epilog=HOW_TO_NAME
+    )
     for letter in "ab":
         run.add_argument(
             f"--nat-{letter}",
             required=True,
             metavar="NAT",
             type=checked(lambda name: preset(name).name),
-            help=f"host_{letter}'s NAT: {', '.join(PRESETS)}",
+            help=f"host_{letter}'s NAT",
         )
     run.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
     add_firewall_option(run)
@@ -167,7 +171,9 @@ def _options() -> argparse.ArgumentParser:
     add_link_options(run)
     run.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
 
-    rules = commands.add_parser("rules", help="show the firewall rules that make a NAT")
+    rules = commands.add_parser(
+        "rules", help="show the firewall rules that make a NAT", epilog=HOW_TO_NAME
+    )
     rules.add_argument("preset", metavar="NAT", type=checked(preset))
     add_firewall_option(rules)
     rules.set_defaults(run=_rules)
@@ -175,7 +181,9 @@ def _options() -> argparse.ArgumentParser:
     examine = commands.add_parser("doctor", help="what this machine has, lacks, and uses instead")
     examine.set_defaults(run=_doctor)
 
-    conform = commands.add_parser("conformance", help="ask each NAT whether it is what it says")
+    conform = commands.add_parser(
+        "conformance", help="ask each NAT whether it is what it says", epilog=HOW_TO_NAME
+    )
     conform.add_argument(
         "nats",
         metavar="NAT",

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -67,7 +67,8 @@ class Run:
     commands: Mapping[str, On]
     """By the program's name: its node's, and NODE-2 for a second one there. Servers' start first."""
     directory: Path
-    ready: str | None = None
+    ready: Mapping[str, str] = field(default_factory=dict)
+    """When a program is ready, by its name: the others wait for it."""
     timeout: float | None = None
     until: str | None = None
     """The run is over when this program has ended. None: when all on hosts have."""
@@ -100,6 +101,14 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
         metavar="PATTERN",
         help="start the others when the server's command has udp:PORT or tcp:PORT open, or has said a"
         " line like this regular expression",
+    )
+    group.add_argument(
+        "--ready-for",
+        metavar="PROGRAM=PATTERN",
+        action="append",
+        type=checked(_readiness),
+        help="the same for any program (repeat it), as host_b=udp:5000: those that have one start first,"
+        " in their order, each when the one before is ready",
     )
     group.add_argument(
         "--timeout",
@@ -160,7 +169,7 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
         topology,
         programs,
         options.report,
-        options.ready,
+        _ready(options, programs),
         options.timeout,
         until,
         options.keep_open,
@@ -170,10 +179,38 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
     )
 
 
+_SERVERS = ""
+"""Stands for the first server's program, whose name only the network knows."""
+
+
+def _ready(options: argparse.Namespace, programs: Mapping[str, On]) -> dict[str, str]:
+    """When which program is ready; ``--ready`` is about the first server's."""
+    found = {} if options.ready is None else {_SERVERS: options.ready}
+    for name, pattern in options.ready_for or ():
+        program = _OF_A_PAIR.get(name, name)
+        if program not in programs:
+            raise UsageError(f"--ready-for {name}: choose from {', '.join(programs)}")
+        if program in found or (program == "server" and _SERVERS in found):
+            raise UsageError(f"--ready-for {name}: it was said before when that is ready")
+        found[program] = pattern
+    return found
+
+
+def _readiness(text: str) -> tuple[str, str]:
+    program, separator, pattern = text.partition("=")
+    if not separator or not program or not pattern:
+        raise UsageError(f"{text!r} says of no program when it is ready: give PROGRAM=PATTERN")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{pattern!r} is no regular expression: {error}") from None
+    return program, pattern
+
+
 def _refuse_without_commands(options: argparse.Namespace, add: str) -> None:
-    for option in ("ready", "timeout", "until", "fault"):
+    for option in ("ready", "ready_for", "timeout", "until", "fault"):
         if getattr(options, option) is not None:
-            raise UsageError(f"--{option} is for commands: add {add}")
+            raise UsageError(f"--{option.replace('_', '-')} is for commands: add {add}")
 
 
 def run_commands(run: Run) -> int:
@@ -246,13 +283,19 @@ def _converse(lab: TopologyLab, run: Run) -> int:
 
 
 def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
-    """The servers' first; the others once the first of these is ready."""
+    """The servers' first, then those that say when they are ready, each once the one before is; then the others."""
     for each in run.commands.values():
         lab.environment(each.node)
     servers = _programs_on(lab, run, Role.SERVER)
-    if run.ready is not None and not servers:
-        raise UsageError("--ready is about the server's command: add --on NODE=CMD for the server")
+    ready = dict(run.ready)
+    if _SERVERS in ready:
+        if not servers:
+            raise UsageError(
+                "--ready is about the server's command: add --on NODE=CMD for the server"
+            )
+        ready[servers[0]] = ready.pop(_SERVERS)
     started: dict[str, LabProgram] = {}
+    within = min(READY_WITHIN, run.timeout or READY_WITHIN)
 
     def start(names: Iterable[str]) -> None:
         for name in names:
@@ -260,10 +303,10 @@ def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
             started[name] = lab.start(command.node, command.text, name=name, tell=True)
 
     start(servers)
-    if run.ready is not None:
-        within = min(READY_WITHIN, run.timeout or READY_WITHIN)
-        started[servers[0]].wait_until_ready(run.ready, timeout=within)
-    start(name for name in run.commands if name not in servers)
+    for name in sorted(ready, key=[*servers, *run.commands].index):
+        start([name] if name not in started else ())
+        started[name].wait_until_ready(ready[name], timeout=within)
+    start(name for name in run.commands if name not in started)
     return started
 
 

@@ -119,7 +119,7 @@ def entry(holder: int, node: str, command: Sequence[str]) -> list[str]:
 def add_shell(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``lab shell``."""
     parser = commands.add_parser(
-        "shell", help="a prompt on a node of a standing lab, or of a new one"
+        "shell", help="a prompt on a node of a standing lab, or of a new one", epilog=HOW_TO_NAME
     )
     parser.add_argument(
         "node", nargs="?", metavar="NODE", help="like host_a; without: list the labs"

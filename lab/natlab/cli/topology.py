@@ -14,6 +14,7 @@ from natlab.cli.run import RunStatus, add_options, run_commands, run_of
 from natlab.links.conditions import DEFAULT_LINKS
 from natlab.links.options import add_link_options, link_conditions
 from natlab.nat.rules import Firewall
+from natlab.presets import HOW_TO_NAME
 from natlab.sandbox import sandbox
 from natlab.testbed.api import BUILD_TIMEOUT
 
@@ -27,6 +28,7 @@ def add_topology(commands: Any) -> None:
         "topology",
         help="any topology, also your own, and programs in it",
         description="Without commands: what is in it. With them: as `lab run`, in any topology.",
+        epilog=HOW_TO_NAME,
     )
     parser.add_argument(
         "topology", metavar="TOPOLOGY", help="star,peers=4 or PATH.py:NAME,parameter=value"

@@ -7,10 +7,12 @@ most; their addresses are given with the node, and `join` links two of them by n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from pathlib import Path
 
 from mininet.topo import Topo
 
@@ -75,6 +77,19 @@ def made_by(topology: Topo, firewall: Firewall) -> Topo:
 
 class LabTopo(Topo):  # type: ignore[misc]
     """A `Topo` of `LabNode`s. All of these raise `UsageError` for what cannot be."""
+
+    def __init__(self, *args: object, **params: object) -> None:
+        """Under plain ``mn`` a wrong parameter ends the process at once, in one line.
+
+        ``mn`` would answer any exception with a clean-up that removes files in /tmp and ends processes
+        by their names, its own and other people's.
+        """
+        try:
+            super().__init__(*args, **params)
+        except (UsageError, TypeError) as error:
+            if Path(sys.argv[0]).name != "mn":
+                raise
+            raise SystemExit(f"error: {error}") from None
 
     def add_host(self, name: str, addresses: Addresses, routes: Sequence[str]) -> None:
         """A host: runs programs, forwards nothing."""

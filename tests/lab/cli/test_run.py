@@ -277,3 +277,49 @@ def test_the_documentation_lists_every_variable_and_every_status(tmp_path: Path)
     assert found == set(re.findall(r"`(LAB_\w+)`", section))
     statuses = {int(found) for found in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
     assert statuses == set(RunStatus)
+
+
+def test_any_program_can_say_when_it_is_ready_and_the_others_wait(tmp_path: Path) -> None:
+    slow = "sh -c 'sleep 0.5; echo bound; exec socat -u UDP4-RECV:5000 -'"
+    done = _run(
+        tmp_path,
+        *("--a", "echo first?", "--b", slow, "--on", "nat_b=sh -c 'sleep 0.5; echo up; sleep 9'"),
+        *("--ready-for", "b=udp:5000", "--ready-for", "nat_b=^up$", "--until", "a"),
+    )
+    assert (done.returncode, _errors(done)) == (0, [])
+    assert done.stdout.splitlines() == ["host_b | bound", "nat_b | up", "host_a | first?"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ready-for", "b=udp:5000"], "--ready-for b: choose from host_a"),
+        (["--ready-for", "a"], "'a' says of no program when it is ready: give PROGRAM=PATTERN"),
+        (["--ready-for", "a=["], "'[' is no regular expression"),
+        (
+            ["--ready-for", "a=x", "--ready-for", "host_a=y"],
+            "--ready-for host_a: it was said before",
+        ),
+    ],
+)
+def test_readiness_that_cannot_be_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], words: str
+) -> None:
+    assert words in refused(capsys, *_PAIR, "--report", str(tmp_path), "--a", "true", *options)
+
+
+def test_each_node_has_a_run_and_a_tmp_of_its_own_and_shares_what_is_there(tmp_path: Path) -> None:
+    places = ("/run", "/tmp", "/dev/shm")
+    write = "; ".join(f"echo $LAB_NODE >{place}/daemon.pid" for place in places)
+    read = "; ".join(f"cat {place}/daemon.pid" for place in places)
+    done = _run(
+        tmp_path,
+        *("--a", f"sh -c '{write}; echo written; sleep 1; {read}; echo here >{tmp_path}/from_a'"),
+        *("--b", f"sh -c '{write}; echo written; {read}'", "--ready-for", "b=written"),
+    )
+    assert (done.returncode, _errors(done)) == (0, [])
+    said = done.stdout.splitlines()
+    for host in ("host_a", "host_b"):
+        told = [line for line in said if line.startswith(host)]
+        assert told == [f"{host} | written", *[f"{host} | {host}"] * 3]
+    assert (tmp_path / "from_a").read_text() == "here\n"

@@ -185,6 +185,38 @@ def test_every_failed_command_is_told_with_its_words() -> None:
     assert "nonsense" in str(caught.value)
 
 
+def _refused_by_plain_mininet(custom: str, topology: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("mn")), "--custom", custom),
+            *("--topo", topology, "--controller", "none"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("nat_a=typo", "error: unknown NAT 'typo': choose from none, full-cone"),
+        ("nat_c=none", "error: TwoNats.build() got an unexpected keyword argument 'nat_c'"),
+    ],
+)
+def test_plain_mn_refuses_a_wrong_parameter_and_does_not_clean_up(
+    parameter: str, words: str
+) -> None:
+    for folder in ("topologies", "lab/natlab/topologies"):
+        asked = (f"{folder}/two_nats.py", f"two_nats,{parameter}")
+        status, said = warm.call(_TIMEOUT, _refused_by_plain_mininet, *asked)
+        assert status == 1
+        assert words in said
+        assert "lean" not in said  # Cleaning up..., *** Cleanup
+
+
 def _plain_mininet(custom: str) -> str:
     done = subprocess.run(
         [

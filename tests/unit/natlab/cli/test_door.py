@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from natlab import __main__ as door
 from natlab.cli.arguments import program_name
-from natlab.cli.main import Exit
+from natlab.cli.main import Exit, main
+from natlab.presets import PRESETS, REAL_WORLD
 from tests import ROOT
 
 
@@ -79,3 +81,15 @@ def test_each_door_leads_to_the_same_command_line(command: tuple[str, str]) -> N
     assert rules.stdout.startswith("# none: ")
     assert usage.stdout.startswith(f"usage: python {' '.join(command)} ")
     assert (rules.returncode, rules.stderr, usage.returncode) == (0, "", 0)
+
+
+@pytest.mark.parametrize("command", [(), ("matrix",), ("run",), ("rules",), ("topology",)])
+def test_the_help_names_every_nat_and_says_how_ids_are_written(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    forms = ("EIM|ADM|APDM", "EIF|ADF|APDF", "hairpin-external-source")
+    for name in (*PRESETS, *REAL_WORLD, *forms):
+        assert name in re.sub(r"- ", "-", said).replace("| ", "|"), name
