@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nat_traversal.errors import UsageError
-from natlab.behavior import FILTERING_IDS, FLAGS, MAPPING_IDS, NatBehavior, parse_behavior
+from nat_traversal.wire.behavior import FILTERING_IDS, MAPPING_IDS
+from natlab.behavior import FLAGS, NatBehavior, parse_behavior
 
 
 @dataclass(frozen=True, slots=True)

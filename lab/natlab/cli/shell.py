@@ -22,6 +22,7 @@ from nat_traversal.errors import UsageError
 from natlab.cli.arguments import program_name
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.errors import LabError
+from natlab.presets import HOW_TO_NAME
 from natlab.sandbox.machine import search_path
 from natlab.sandbox.netns import NODE_MARK
 from natlab.testbed.api import NatLab
