@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from natlab.capture.packet import Packet, Protocol
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.capture.packet import Icmp, Packet, Protocol
 from natlab.evidence.journey import CAPTURE_POINTS
 
 _LEAST_WIDTH = 12
@@ -88,14 +89,20 @@ def _identity(packet: Packet) -> tuple[object, ...]:
 
 def _content(packet: Packet) -> object:
     """The fields that a NAT does not touch. Of an ICMP error it translates even the quotation's addresses."""
-    return packet.payload if packet.refused is None else packet.refused.payload
+    if packet.refused is not None:
+        return packet.refused.type, packet.refused.code, packet.refused.payload
+    if packet.echo is not None:
+        return packet.echo.is_request, packet.echo.sequence, packet.payload
+    if packet.fragment is not None:
+        return packet.fragment.offset, packet.payload
+    return packet.payload
 
 
 def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> str:
     """The diagram; times in seconds since the first packet."""
     rows = hops(packets, scene)
     if not rows:
-        return "No UDP or TCP was captured, and no ICMP error.\n"
+        return "No UDP, TCP or ICMP was captured.\n"
     start = rows[0].packet.time
     lanes = _Lanes.of(rows, scene)
     drawn = [lanes.head()]
@@ -165,17 +172,72 @@ class _Lanes:
 
 
 def _words(hop: Hop) -> str:
-    packet = hop.packet
-    if packet.refused is not None:
-        about = f"{packet.refused.source} > {packet.refused.destination}"
-        kind = packet.refused.type.name.lower().replace("_", " ")
-        text = f"ICMP {kind} from {packet.source.address} about {about}"
-    else:
-        name = Protocol(packet.protocol).name
-        text = f"{name} {packet.source} > {packet.destination}, {len(packet.payload)} octets"
-        shown = packet.payload[:_SHOWN_OCTETS]
-        if shown:
-            text += " " + "".join(chr(octet) if 32 < octet < 127 else "." for octet in shown)
+    text = described(hop.packet)
     if hop.receiver is None:
         return f"{text}: reached nobody"
     return text if hop.goes_on else f"{text}: ended at {hop.receiver}"
+
+
+def described(packet: Packet) -> str:
+    """One line: what it is, from where to where, how long, and how it begins."""
+    if packet.refused is not None:
+        error = packet.refused
+        about = f"{_place(error.source)} > {_place(error.destination)}"
+        return f"ICMP {icmp_error(packet)} from {packet.source.address} about {about}"
+    if packet.echo is not None:
+        kind = "request" if packet.echo.is_request else "reply"
+        name = f"ICMP echo {kind} {packet.echo.sequence}"
+    elif packet.protocol is Protocol.FRAGMENT:
+        name = "fragment"
+    else:
+        name = Protocol(packet.protocol).name
+    ways = f"{_place(packet.source)} > {_place(packet.destination)}"
+    text = f"{name} {ways}, {len(packet.payload)} octets"
+    if packet.fragment is not None:
+        end = "" if packet.fragment.more else ", the last"
+        text += f" at {packet.fragment.offset} of a packet in fragments{end}"
+    shown = packet.payload[:_SHOWN_OCTETS] if packet.echo is None else b""
+    if shown:
+        text += " " + "".join(chr(octet) if 32 < octet < 127 else "." for octet in shown)
+    return text
+
+
+_UNREACHABLE = {
+    0: "network unreachable",
+    1: "host unreachable",
+    2: "protocol unreachable",
+    3: "port unreachable",
+    4: "fragmentation needed",
+    9: "network prohibited",
+    10: "host prohibited",
+    13: "prohibited",
+}
+"""RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1."""
+_UNREACHABLE6 = {
+    0: "no route",
+    1: "prohibited",
+    3: "address unreachable",
+    4: "port unreachable",
+    5: "source address refused",
+    6: "route rejects",
+}
+"""RFC 4443 section 3.1."""
+
+
+def icmp_error(packet: Packet) -> str:
+    """``port unreachable``, or ``fragmentation needed (MTU 1400)``, of an ICMP error."""
+    error = packet.refused
+    assert error is not None
+    match error.type:
+        case Icmp.UNREACHABLE:
+            known = _UNREACHABLE if packet.protocol is Protocol.ICMP else _UNREACHABLE6
+            text = known.get(error.code, f"unreachable, code {error.code}")
+        case Icmp.TIME_EXCEEDED:
+            text = "reassembly time exceeded" if error.code else "time exceeded"
+        case _:
+            text = error.type.name.lower().replace("_", " ")
+    return text if error.mtu is None else f"{text} (MTU {error.mtu})"
+
+
+def _place(endpoint: Endpoint) -> str:
+    return str(endpoint) if endpoint.port else endpoint.address

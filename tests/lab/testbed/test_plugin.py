@@ -139,7 +139,7 @@ def test_a_failure_keeps_its_files_and_names_them(
         "host_a-sh.stdout", "host_a-dig.stdout",
     }  # fmt: skip
     assert named["host_a-sh.stdout"].read_text() == "about to fail\n"
-    assert "ICMP unreachable from 192.0.2.2" in named["ladder.txt"].read_text()
+    assert "ICMP port unreachable from 192.0.2.2" in named["ladder.txt"].read_text()
     assert "203.0.113.2" in named["nat_a.rules"].read_text()
 
 
@@ -234,7 +234,7 @@ _TOPOLOGIES = """
         asked = {packet.point for packet in nat_lab.packets() if b"lost8" in packet.payload}
         assert asked == {"host_a1-eth0", "nat_a-lan1", "nat_a-lan2", "host_a2-eth0"}
         rows = nat_lab.ladder().splitlines()
-        assert any("ICMP unreachable from 192.0.2.2" in row for row in rows), rows
+        assert any("ICMP port unreachable from 192.0.2.2" in row for row in rows), rows
         assert not any("reached nobody" in row for row in rows), rows
 
     @pytest.mark.nat_topology("dual_stack", "multi_homed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.capture.packet import Icmp, Packet, Protocol, Refused
+from natlab.capture.packet import Echo, Fragment, Icmp, Packet, Protocol, Refused
 from natlab.report.text_ladder import Scene, draw, hops
 
 INSIDE = Endpoint("10.0.1.2", 5000)
@@ -160,13 +160,33 @@ def test_an_icmp_error_says_what_it_complains_of() -> None:
         router,
         Endpoint(MAPPED.address, 0),
         b"",
-        Refused(Icmp.UNREACHABLE, MAPPED, PEER, b"hi"),
+        Refused(Icmp.UNREACHABLE, MAPPED, PEER, b"hi", code=3),
     )
     assert (
-        "ICMP unreachable from 198.51.100.2 about 203.0.113.2:6000 > 198.51.100.2:7000: reached"
+        "ICMP port unreachable from 198.51.100.2 about 203.0.113.2:6000 > 198.51.100.2:7000: reached"
         " nobody" in draw([error])
     )
 
 
 def test_an_empty_capture_is_said_to_be_empty() -> None:
-    assert draw([]) == "No UDP or TCP was captured, and no ICMP error.\n"
+    assert draw([]) == "No UDP, TCP or ICMP was captured.\n"
+
+
+def test_sizes_echoes_and_fragments_are_in_words() -> None:
+    def row(**values: object) -> str:
+        fields: dict[str, object] = {"payload": b"", "protocol": Protocol.ICMP, **values}
+        source, to = Endpoint("10.0.1.2", 0), Endpoint("192.0.2.2", 0)
+        return draw(
+            [Packet(1.0, "host_a-eth0", True, source=source, destination=to, **fields)]  # type: ignore[arg-type]
+        )
+
+    too_big = Refused(Icmp.UNREACHABLE, INSIDE, PEER, b"", code=4, mtu=1400)
+    assert "ICMP fragmentation needed (MTU 1400) from 10.0.1.2 about" in row(refused=too_big)
+    assert "ICMP echo request 3 10.0.1.2 > 192.0.2.2, 2 octets" in row(
+        echo=Echo(True, 7, 3), payload=b"hi"
+    )
+    later = row(protocol=Protocol.FRAGMENT, fragment=Fragment(1480, False, 1), payload=b"hi")
+    assert (
+        "fragment 10.0.1.2 > 192.0.2.2, 2 octets at 1480 of a packet in fragments, the last"
+        in later
+    )
