@@ -94,8 +94,8 @@ def test_an_error_about_a_size_tells_the_mtu_and_about_an_echo_no_ports() -> Non
     echo = ipv4(1, struct.pack("!BBHHH", 8, 0, 0, 7, 1) + b"data")
     packet = read(frame(ipv4(1, struct.pack("!BBHHH", 3, 4, 0, 0, 1400) + echo)))
     assert packet is not None
-    nowhere = [Endpoint(each.address, 0) for each in (HOST, PEER)]
-    assert packet.refused == Refused(Icmp.UNREACHABLE, *nowhere, b"data", code=4, mtu=1400)
+    host, peer = Endpoint(HOST.address, 0), Endpoint(PEER.address, 0)
+    assert packet.refused == Refused(Icmp.UNREACHABLE, host, peer, b"data", code=4, mtu=1400)
 
 
 def test_an_echo_is_read_with_its_numbers() -> None:
