@@ -7,16 +7,14 @@ what is held against it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.evidence.journey import SIDES, Fate, Passage
+from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.oracle.model import Admission, ModelNat
-from natlab.oracle.prediction import NAT_ADDRESS
-from natlab.presets import preset
+from natlab.oracle.possible import HOSTS, model_nats
 
 _SAME = {
     Admission.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
@@ -26,16 +24,6 @@ _SAME = {
     Admission.REJECTED: (Fate.TAKEN_BY_ROUTER,),  # to its sender the two look alike
     Admission.BLOCKED: (Fate.DROPPED,),
 }
-HOSTS = tuple(side.host for side in SIDES)
-
-
-def model_nats(nat_a: str, nat_b: str) -> dict[str, ModelNat]:
-    """A fresh model NAT in front of each host."""
-    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
-    return {
-        host: ModelNat(preset(name).behavior, NAT_ADDRESS[host], rng)
-        for host, name in zip(HOSTS, (nat_a, nat_b), strict=True)
-    }
 
 
 def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:

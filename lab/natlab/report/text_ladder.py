@@ -33,10 +33,15 @@ class Scene:
     lanes: tuple[str, ...]
     """Left to right, the server in the middle. Routers are between, and have no lane."""
     nats: frozenset[str]
+    wans: frozenset[str] = frozenset()
+    """The capture points outside a NAT."""
 
 
 TWO_NATS_SCENE = Scene(
-    CAPTURE_POINTS, ("host_a", "nat_a", "server", "nat_b", "host_b"), frozenset({"nat_a", "nat_b"})
+    CAPTURE_POINTS,
+    ("host_a", "nat_a", "server", "nat_b", "host_b"),
+    frozenset({"nat_a", "nat_b"}),
+    frozenset({"nat_a-wan", "nat_b-wan"}),
 )
 
 
@@ -52,6 +57,10 @@ class Hop:
     """None: it came to no node."""
     goes_on: bool = False
     """Its receiver is no NAT, or sent it on."""
+    before: Hop | None = None
+    """The hop after which a NAT sent it on here."""
+    arrival: Packet | None = None
+    """As the receiver received it."""
 
 
 def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
@@ -66,13 +75,15 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
         node = scene.points[packet.point]
         inside = taken_in[node, packet.protocol, _content(packet)]
         if packet.outgoing:
-            if inside:
-                inside.pop().goes_on = True
             found.append(Hop(packet, node))
+            if inside:
+                earlier = inside.pop()
+                earlier.goes_on = True
+                found[-1].before = earlier if node in scene.nats else None
             on_the_way[_identity(packet)].append(found[-1])
         elif on_the_way[_identity(packet)]:
             hop = on_the_way[_identity(packet)].pop()
-            hop.receiver = node
+            hop.receiver, hop.arrival = node, packet
             hop.goes_on = node not in scene.nats
             inside.append(hop)
         elif packet.refused is not None:

@@ -28,6 +28,7 @@ from natlab.network.addressing import Role
 from natlab.presets import preset
 from natlab.programs.command_line import Command, command_words
 from natlab.report.directory import own_directory
+from natlab.report.fates import Fates, PathFound, path_between
 from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
@@ -320,6 +321,22 @@ class TopologyLab:
     def ladder(self) -> str:
         """Every packet as a row of a diagram, and what each NAT made of it. Ends the capture."""
         return draw(self.packets(), self._facts.scene)
+
+    def path(self, one: str | None = None, other: str | None = None) -> PathFound:
+        """The way of the UDP datagrams between two hosts (by default the first two): ``direct``,
+        ``relayed`` through a node, or ``none``, and since when. Ends the capture.
+
+        By packets alone (`natlab.report.fates.path_between`). Raises `UsageError` for what is no node.
+        """
+        hosts = self.with_role(Role.HOST)
+        ends = [one or hosts[0], other or hosts[1]]
+        for each in ends:
+            self.environment(each)
+        return path_between(Fates(self.packets(), self._facts.scene), *ends)
+
+    def drops(self) -> list[str]:
+        """Lines about what NATs dropped, and why, the most frequent first. Ends the capture."""
+        return Fates(self.packets(), self._facts.scene).drops()
 
     def prompt(self) -> None:
         """Mininet's command line on this process's terminal, until the user leaves it."""

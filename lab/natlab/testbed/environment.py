@@ -21,7 +21,9 @@ def scene(network: Network) -> Scene:
         if network.node(name).role is not Role.ROUTER
     }
     points = {end: node for node, end in far_ends(network) if node in seen}
-    return Scene(points, _lanes(network), frozenset(network.with_role(Role.NAT)))
+    nats = network.with_role(Role.NAT)
+    wans = frozenset(network.nat(name).ports.wan for name in nats)
+    return Scene(points, _lanes(network), frozenset(nats), wans)
 
 
 def _lanes(network: Network) -> tuple[str, ...]:

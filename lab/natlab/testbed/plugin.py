@@ -138,8 +138,21 @@ def pytest_runtest_makereport(
     return report
 
 
+_ROWS = 12
+"""How many rows of the ladder diagram a report shows."""
+
+
 def _keep(lab: TopologyLab) -> str:
-    """End what runs, write what is known, and name it."""
+    """End what runs, write what is known, and name it; first what the packets say."""
+    from natlab.errors import LabError  # noqa: PLC0415
+
     troubles = [f"not kept: {trouble}" for trouble in lab.finish()]
+    told = [f"links: {lab.links}"]
+    try:
+        head, *rows = lab.ladder().splitlines()
+        told += [*(lab.drops() or ["no NAT dropped a packet"]), "", head, *rows[:_ROWS]]
+        told += [f"... {len(rows) - _ROWS} rows more in ladder.txt"] if len(rows) > _ROWS else []
+    except LabError:  # told among the troubles
+        pass
     files = sorted(path for path in lab.directory.iterdir() if path.stat().st_size)
-    return "\n".join([*(str(path) for path in files), *troubles])
+    return "\n".join([*told, "", *(str(path) for path in files), *troubles])

@@ -23,6 +23,7 @@ from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import Role
 from natlab.programs.programs import Line, Program, Stream
+from natlab.report.fates import Fates
 from natlab.report.text_ladder import Scene
 from natlab.sandbox.netns import in_namespace
 from natlab.sandbox.streams import lost_output
@@ -257,6 +258,8 @@ def stop_capture() -> None:
 
     Raises `CaptureError` if frames were lost, `LabError` if there is no room for it.
     """
+    from natlab.testbed.environment import scene
+
     lab = _lab()
     path = lab.directory / CAPTURE_FILE
     if lab.lost is not None:
@@ -266,7 +269,8 @@ def stop_capture() -> None:
     lab.bed.let_arrive()
     try:
         lab.bed.capture.stop()
-        lab.bed.capture.write(path)
+        fates = Fates(lab.bed.capture.packets, scene(lab.network))
+        lab.bed.capture.write(path, fates.comments())
     except LabError as error:
         lab.lost = error
         raise

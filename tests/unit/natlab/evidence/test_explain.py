@@ -10,11 +10,12 @@ from nat_traversal.wire.datagrams import Announce, Confirm, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NINE
 from natlab.evidence.captions import comments
-from natlab.evidence.category import Category, categorize, path_can_open
+from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import LINKS_KEPT, MODELLED, Check
 from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.journey import Fate
+from natlab.oracle import path_can_open
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.oracle.prediction import Prediction
