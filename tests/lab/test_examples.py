@@ -21,11 +21,13 @@ from tests import ROOT
 def test_aioice_with_stun_alone_connects_where_the_nats_allow_it(nat_lab: NatLab) -> None:
     both_symmetric = nat_lab.nat_a == nat_lab.nat_b == "symmetric"
     assert ice.run(nat_lab, "stun") == ("no path" if both_symmetric else "direct")
+    assert str(nat_lab.path()) == ("none" if both_symmetric else "direct")
 
 
 @pytest.mark.nat_pairs(("symmetric", "symmetric"))
 def test_aioice_is_relayed_by_coturn_where_both_nats_are_symmetric(nat_lab: NatLab) -> None:
     assert ice.run(nat_lab, "turn") == "relayed"
+    assert str(nat_lab.path()) == "relayed through server"
 
 
 @pytest.mark.nat_pairs(("symmetric", "symmetric"))

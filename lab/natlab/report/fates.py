@@ -36,7 +36,7 @@ class Travel:
 
     @property
     def sender(self) -> str:
-        return self.hops[0].sender
+        return self.hops[0].sender or "a router"
 
     @property
     def is_delivered(self) -> bool:

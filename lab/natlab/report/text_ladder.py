@@ -88,7 +88,7 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
             inside.append(hop)
         elif packet.refused is not None:
             # No node with a lane sent it, so it is a router's own error.
-            found.append(Hop(packet, None, node, node not in scene.nats))
+            found.append(Hop(packet, None, node, node not in scene.nats, arrival=packet))
             inside.append(found[-1])
     return found
 

@@ -139,8 +139,43 @@ def test_a_failure_keeps_its_files_and_names_them(
         "host_a-sh.stdout", "host_a-dig.stdout",
     }  # fmt: skip
     assert named["host_a-sh.stdout"].read_text() == "about to fail\n"
+    assert "links: delay 5 ms (the default)" in section
+    assert "no NAT dropped a packet" in section
+    assert "UDP 10.0.1.2:" in section.partition("/ladder.txt")[0]
     assert "ICMP port unreachable from 192.0.2.2" in named["ladder.txt"].read_text()
     assert "203.0.113.2" in named["nat_a.rules"].read_text()
+
+
+_DROPPED = """
+    import pytest
+    from natlab.errors import ProgramError
+
+    @pytest.mark.nat_pairs(("full-cone", "port-restricted-cone"))
+    def test_it(nat_lab):
+        nat_lab.run("host_b", "sh -c 'echo hole | socat - UDP4:$LAB_SERVER:9,bind=:5000'")
+        deaf = nat_lab.start("host_b", "socat -u UDP4-RECV:5000 -", ready="udp:5000")
+        for _ in range(3):
+            nat_lab.run("host_a", "sh -c 'echo hello | socat - UDP4:$LAB_B:5000,bind=:6000'")
+        deaf.wait_for_line("hello", timeout=0.1)
+"""
+
+
+def test_a_failure_says_what_was_dropped_and_shows_the_frames_of_the_test_alone(
+    pytester: pytest.Pytester,
+) -> None:
+    outcomes, result = _run(pytester, _DROPPED)
+    assert outcomes == {"failed": 1}
+    said = result.stdout.str()
+    told = (
+        "nat_b dropped 3 datagrams from 203.0.113.2:6000: only 192.0.2.2:9 had been sent to from"
+        " 198.51.100.2:5000"
+    )
+    assert told in said
+    frames = re.findall(r"^(\S+\.py):[0-9]+:", said, re.MULTILINE)
+    assert set(frames) == {
+        "test_a_failure_says_what_was_dropped_and_shows_the_frames_of_the_test_alone.py"
+    }
+    assert "in the sandbox" not in said
 
 
 def test_a_directory_for_the_files_can_be_named(pytester: pytest.Pytester) -> None:
