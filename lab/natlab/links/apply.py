@@ -236,6 +236,11 @@ class _Relay:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def begin(self, directions: Sequence[_Direction]) -> None:
         """Returns when frames cross. Raises `NetworkError` if it broke."""
         self._directions = directions

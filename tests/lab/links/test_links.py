@@ -7,7 +7,6 @@ from __future__ import annotations
 import random
 import socket
 import subprocess
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -164,11 +163,10 @@ def _killed() -> None:
     slow = LinkConditions(Way(delay=0.005))
     with (
         two_nats_network("none", "none") as network,
-        conditioned(network, {LINK: slow}, method=Method.DELAY_LINE),
+        conditioned(network, {LINK: slow}, method=Method.DELAY_LINE) as links,
     ):
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            if b"natlab.links.relay" in entry.read_bytes():
-                os.kill(int(entry.parent.name), signal.SIGKILL)
+        assert links.relay is not None
+        os.kill(links.relay.pid, signal.SIGKILL)
 
 
 def test_a_delay_line_that_dies_is_an_error_and_no_silence() -> None:
