@@ -436,7 +436,7 @@ class TestFlows:
     async def test_idle_flows_are_forgotten_on_both_sides_and_come_back(self) -> None:
         with Service() as service, Program() as program:
             async with two_hosts(
-                connect=[service.endpoint], settings=ClientSettings(flow_idle=0.02)
+                connect=[service.endpoint], settings=ClientSettings(flow_idle=0.25)
             ) as (a, b):
                 assert a.listener is not None
                 assert b.connector is not None
