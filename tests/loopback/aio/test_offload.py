@@ -8,7 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from nat_traversal.aio.offload import MOST_SEGMENTS, RunReceiver, RunSender, most_in_a_run
+from nat_traversal.aio.offload import (
+    MOST_SEGMENTS,
+    RunReceiver,
+    RunSender,
+    RunSocket,
+    most_in_a_run,
+)
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -115,3 +121,40 @@ def test_a_run_fits_what_the_kernel_takes() -> None:
     assert most_in_a_run(1) == most_in_a_run(0) == MOST_SEGMENTS
     assert most_in_a_run(1400) * 1400 <= 65_507
     assert most_in_a_run(65_507) == 1
+
+
+class _Bare(socket.socket):
+    """A socket of a system that sends no runs."""
+
+    runs = 0
+
+    def sendmsg(self, *_: object) -> int:
+        self.runs += 1
+        raise OSError(errno.EIO, "not here")
+
+
+def test_a_path_s_socket_goes_on_one_by_one_where_no_runs_can_be_sent(pair: Pair) -> None:
+    _, theirs = pair
+    with _Bare(socket.AF_INET, socket.SOCK_DGRAM) as bare:
+        bare.connect(theirs.getsockname())
+        ours = RunSocket(bare, lambda error: False)
+        for payloads in ([b"one", b"two"], [b"six", b"ten"]):
+            assert ours.send(payloads) == 2
+            assert [theirs.recv(100) for _ in payloads] == payloads
+        assert bare.runs == 1, "it was tried once"
+
+
+def test_a_path_s_socket_sends_each_length_as_a_run_and_receives_them_in_order(pair: Pair) -> None:
+    sender, receiver = pair
+    payloads = [b"a" * 10] * 3 + [b"b" * 20] + [b""] + [b"c" * 10] * 100
+    receiver.setblocking(False)
+    ours, theirs = (RunSocket(sock, lambda error: False) for sock in (sender, receiver))
+    assert ours.send(payloads) == len(payloads)
+    found: list[bytes] = []
+    is_last = False
+    while not is_last:
+        batch = theirs.receive()
+        assert len(batch.frames) < theirs.batch_size + MOST_SEGMENTS
+        found += map(bytes, batch.frames)
+        is_last = batch.is_last
+    assert found == payloads

@@ -612,6 +612,19 @@ def test_socket_numbers_wrap() -> None:
     assert rig.sent(A, m.StartRound)[-1].round == 2
 
 
+def test_host_that_is_alone_may_change_its_socket_and_its_key() -> None:
+    for say in (m.Retry, m.SocketOpened):
+        rig = Rig()
+        rig.register(A)
+        rig.announce(A)
+        rig.receive(A, say(2, public_of(A, 2)))
+        rig.announce(A, generation=2)
+        rig.register(B)
+        rig.announce(B)
+        (start,) = rig.sent(B, m.StartRound)
+        assert start.peer == offer_of(A, 2)
+
+
 # A peer comes and goes
 
 
