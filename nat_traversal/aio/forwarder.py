@@ -26,6 +26,7 @@ from nat_traversal.aio.packet_io import (
     file_limit,
     open_udp,
     receive_batch,
+    socket_address,
     wildcard,
 )
 from nat_traversal.aio.service import Service
@@ -299,7 +300,7 @@ class Connector:
                 problem = _unreachable(error)
                 continue
             try:
-                sock.connect(endpoint.sockaddr)
+                sock.connect(socket_address(endpoint))
             except OSError as error:
                 sock.close()
                 problem = _unreachable(error)

@@ -47,6 +47,17 @@ def wildcard(family: int) -> Endpoint:
     return Endpoint("::" if family == 6 else "0.0.0.0", 0)  # noqa: S104
 
 
+def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The form that Python's socket calls take; of ``fe80::1%eth0`` a zone as a name would be lost in them.
+
+    Raises `OSError` if there is no such interface.
+    """
+    host, _, zone = endpoint.address.partition("%")
+    if not zone:
+        return endpoint.sockaddr
+    return host, endpoint.port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
 def open_udp(
     local: Endpoint, buffer: int = SOCKET_BUFFER, *, only_v6: bool = False
 ) -> socket.socket:
@@ -62,7 +73,7 @@ def open_udp(
             sock.setsockopt(socket.SOL_SOCKET, option, buffer)
         if only_v6 and local.family == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(local.sockaddr)
+        sock.bind(socket_address(local))
     except OSError as error:
         sock.close()
         raise bind_problem("UDP", local.address, local.port, error) from error
@@ -92,8 +103,8 @@ def family_of(host: str) -> socket.AddressFamily:
 def bind_problem(transport: str, host: str, port: int, error: OSError) -> UsageError:
     """Why a port cannot be had, and what to do."""
     where = f"cannot use {transport} {HostPort(host, port)}"
-    if isinstance(error, socket.gaierror) or error.errno == errno.ENODEV:
-        zone = host.partition("%")[2]
+    zone = host.partition("%")[2]
+    if zone and error.errno in (None, errno.ENODEV):
         return LocalAddressError(f"{where}: this host has no interface {zone!r}", in_use=False)
     if error.errno == errno.EADDRNOTAVAIL:
         return LocalAddressError(f"{where}: this host has no such address", in_use=False)

@@ -21,7 +21,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
+from nat_traversal.wire.endpoint import Endpoint, is_link_local, parse_host_port, useless
 from nat_traversal.wire.ids import check_id, parse_server
 
 if TYPE_CHECKING:
@@ -274,6 +274,8 @@ def _is_log_file(stream: TextIO | None) -> bool:
 def _address(text: str) -> str:
     address = Endpoint(text, 0).address
     problem = useless(address)
+    if is_link_local(address):
+        problem = "link-local: hosts meet only at addresses that are routed"
     if problem:
         raise UsageError(f"{address} is {problem}")
     return address

@@ -116,6 +116,14 @@ def parse_host_port(
     return HostPort(host, port)
 
 
+def is_link_local(host: str) -> bool:
+    """Whether `host` is an address that only hosts of one link can use."""
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False
+
+
 def _in_ascii(host: str) -> str:
     """A name in another script as DNS has it (RFC 3490); what has no such form stays, and is no host."""
     if host.isascii():

@@ -6,7 +6,7 @@ import re
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import HostPort, parse_host_port
+from nat_traversal.wire.endpoint import HostPort, is_link_local, parse_host_port
 
 MAX_ID = 64
 """Characters in a host id."""
@@ -30,4 +30,7 @@ def check_id(text: str) -> str:
 
 def parse_server(text: str) -> HostPort:
     """A server as users write it: ``host`` or ``host:port``. Raises `UsageError`."""
-    return parse_host_port(text, default_port=DEFAULT_PORT)
+    server = parse_host_port(text, default_port=DEFAULT_PORT)
+    if is_link_local(server.host):
+        raise UsageError(f"{text!r} is link-local: hosts meet only at addresses that are routed")
+    return server

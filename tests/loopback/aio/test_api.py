@@ -251,7 +251,7 @@ class TestErrors:
         [
             ("", "host_a", "host_b", "no usable host"),
             ("192.0.2.2:0", "host_a", "host_b", "number from 1 to 65535"),
-            ("[fe80::1]:6545", "host_a", "host_b", "is link-local: name its interface"),
+            ("[fe80::1%lo]:6545", "host_a", "host_b", "is link-local: hosts meet only"),
             ("192.0.2.2", "host a", "host_b", "'host a' cannot be an id"),
             ("192.0.2.2", "host_a", "", "'' cannot be an id"),
             ("192.0.2.2", "host_a", "host_a", "'host_a' cannot be its own peer"),

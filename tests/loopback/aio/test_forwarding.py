@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nat_traversal import Endpoint
+from nat_traversal import Endpoint, LocalAddressError
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import forwarder as forwarder_module
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Connector
-from nat_traversal.aio.packet_io import AnsweringSocket, open_udp
+from nat_traversal.aio.packet_io import AnsweringSocket, open_udp, socket_address
 from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -531,3 +531,14 @@ class TestAskedAddress:
                 port = a.port.port
                 program.send(b"x", Endpoint("127.255.255.255", port))
                 assert await program.receive() == (b"x", Endpoint("127.0.0.1", port))
+
+
+def test_a_zone_is_an_interface_and_one_that_is_not_there_may_come() -> None:
+    lo = socket.if_nametoindex("lo")
+    assert socket_address(Endpoint("fe80::1%lo", 53)) == ("fe80::1", 53, 0, lo)
+    assert socket_address(Endpoint("fe80::1%7", 53)) == ("fe80::1", 53, 0, 7)
+    assert socket_address(Endpoint("::1", 53)) == ("::1", 53)
+    with pytest.raises(LocalAddressError, match="this host has no interface 'nowhere'"):
+        open_udp(Endpoint("fe80::1%nowhere", 53))
+    with pytest.raises(LocalAddressError, match="this host has no such address"):
+        open_udp(Endpoint("fe80::1%lo", 0))

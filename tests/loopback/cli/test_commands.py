@@ -135,6 +135,36 @@ async def test_a_server_by_name_a_service_by_name_and_an_id_that_is_told() -> No
                 assert await program.ask(b"x", b.port) == b"x"
 
 
+async def test_each_side_is_told_what_to_do_and_that_the_service_at_b_is_down() -> None:
+    nobody, local = unused(), unused()
+    async with a_server() as (server, _):
+        words = ("--server", str(server.endpoint), "--id", "host_b", "-r", "host_a")
+        async with (
+            Command.run(*host_a(server.endpoint), "--listen", str(local)) as a,
+            Command.run(*CLIENT, *words, "--connect", str(nobody)) as b,
+        ):
+            await a.line(f"ready: send your program's datagrams to {local}")
+            await b.line(f"ready: what the other side's programs send goes to {nobody}")
+            with Program() as program:
+                program.send(b"x", local)
+                await b.line(f"nothing listens on {nobody}: start the service or correct")
+                await a.line("nothing listens on the service that host_b connects to")
+                with Service(*nobody.sockaddr):
+                    assert await program.ask(b"y", local) == b"y"
+                await a.line("the service at host_b answers again")
+
+
+async def test_two_sides_that_both_listen_are_told_at_once() -> None:
+    async with a_server() as (server, _):
+        words = ("--server", str(server.endpoint), "--id", "host_b", "-r", "host_a")
+        async with (
+            Command.run(*host_a(server.endpoint), "--listen", str(unused())) as a,
+            Command.run(*CLIENT, *words, "--listen", str(unused())) as b,
+        ):
+            await a.line("host_b has --listen only, as this side has")
+            await b.line("host_a has --listen only, as this side has")
+
+
 async def test_two_ids_that_nobody_chose_differ() -> None:
     words = (*CLIENT, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
     async with (

@@ -153,6 +153,8 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     *(
         (cli.client_main, (*CLIENT, *words), reason)
         for words, reason in (
+            (("--server", "[fe80::1%lo]"), "is link-local: hosts meet only at addresses that are"),
+            (("--server", "169.254.1.1"), "is link-local: hosts meet only at addresses that are"),
             (("--server", "224.0.0.1"), "224.0.0.1 is a multicast address, but one host"),
             (("--listen", "255.255.255.255:53"), "is the broadcast address, but one host is meant"),
             (("--connect", "255.255.255.255:53"), "is the broadcast address"),
@@ -177,7 +179,8 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
         for host, reason in (
             ("224.0.0.1", "a multicast address, but one host is meant"),
             ("255.255.255.255", "the broadcast address, but one host is meant"),
-            ("fe80::1", "link-local: name its interface, as in [fe80::1%eth0]"),
+            ("fe80::1", "link-local: hosts meet only at addresses that are routed"),
+            ("fe80::1%lo", "link-local: hosts meet only at addresses that are routed"),
         )
     ),
     (cli.client_main, CLIENT, "nothing to forward: give --listen PORT, --connect HOST:PORT"),
