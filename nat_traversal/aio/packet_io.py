@@ -66,7 +66,12 @@ def open_udp(
     `only_v6`: let ``::`` be no IPv4 address. `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound,
     its kind `LocalAddressError` where time may cure that.
     """
-    sock = socket.socket(FAMILIES[local.family], socket.SOCK_DGRAM)
+    try:
+        sock = socket.socket(FAMILIES[local.family], socket.SOCK_DGRAM)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
+            raise
+        raise bind_problem("UDP", local.address, local.port, error) from error
     try:
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -111,6 +116,8 @@ def bind_problem(transport: str, host: str, port: int, error: OSError) -> UsageE
     if error.errno == errno.EADDRINUSE:
         remedy = "another program has it: stop that, or choose another port"
         return LocalAddressError(f"{where}: {remedy}", in_use=True)
+    if error.errno == errno.EAFNOSUPPORT:
+        return UsageError(f"{where}: this host has no IPv{6 if ':' in host else 4}")
     if error.errno == errno.EACCES:
         return UsageError(f"{where}: ports below 1024 need root or CAP_NET_BIND_SERVICE")
     return UsageError(f"{where}: {error.strerror or error}")

@@ -205,7 +205,10 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
     """The same port number for TCP and UDP."""
     for attempts_left in reversed(range(20)):
         # asyncio turns Nagle's delay off, which costs a round trip, only where it is told the protocol.
-        tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        except OSError as error:
+            raise bind_problem("TCP", host, port, error) from error
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if tcp.family == socket.AF_INET6:

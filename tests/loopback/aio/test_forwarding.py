@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nat_traversal import Endpoint, LocalAddressError
+from nat_traversal import Endpoint, LocalAddressError, UsageError, serve
 from nat_traversal.aio import client as client_module
 from nat_traversal.aio import forwarder as forwarder_module
 from nat_traversal.aio.datapath import DataPath
@@ -542,3 +542,15 @@ def test_a_zone_is_an_interface_and_one_that_is_not_there_may_come() -> None:
         open_udp(Endpoint("fe80::1%nowhere", 53))
     with pytest.raises(LocalAddressError, match="this host has no such address"):
         open_udp(Endpoint("fe80::1%lo", 0))
+
+
+async def test_a_host_without_ipv6_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_ipv6(family: int, *_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", without_ipv6)
+        with pytest.raises(UsageError, match=r"cannot use UDP \[::1\]:53: this host has no IPv6"):
+            open_udp(Endpoint("::1", 53))
+        with pytest.raises(UsageError, match=r"cannot use TCP \[::1\]:53: this host has no IPv6"):
+            await serve("::1", 53)
