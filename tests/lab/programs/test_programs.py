@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -114,7 +115,10 @@ class _BrokenError(BaseException):
 
 
 def _read_by_a_thread_that_breaks(directory: Path, wait: str) -> str:
+    has_read = threading.Event()
+
     def tell(_line: Line) -> None:
+        has_read.set()
         raise _BrokenError("of this test's making")
 
     try:
@@ -129,6 +133,8 @@ def _read_by_a_thread_that_breaks(directory: Path, wait: str) -> str:
             elif wait == "terminate":
                 program.wait_until(lambda: program.exit_status is not None, "", timeout=1000)
                 assert program.terminate() == -signal.SIGKILL
+            else:
+                has_read.wait()
     except ProgramError as error:
         return str(error)
     return "nobody was told"
