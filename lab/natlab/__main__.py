@@ -7,7 +7,7 @@ import sys
 from natlab.errors import INSTALL, missing_package
 
 UNAVAILABLE = 3
-"""`natlab.cli.main.Exit.UNAVAILABLE`, which cannot be imported where a package is missing."""
+"""`natlab.cli.status.Exit.UNAVAILABLE`, which cannot be imported where a package is missing."""
 
 
 def main(remedy: str = INSTALL) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -11,9 +12,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from natlab.cli.status import Exit
 from natlab.errors import NetworkError, SandboxError, SandboxUnavailableError
 from natlab.links.netem import try_out
 from natlab.nat.rules import Firewall, rules_for
@@ -43,6 +46,18 @@ class Finding:
     detail: str
     remedy: str = ""
     """The substitute, or the command that provides it; empty where nothing is amiss."""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Name what runs the command; it has no options."""
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    del options
+    findings = examine()
+    Console().print(table(findings))
+    return Exit.OK if is_ok(findings) else Exit.UNAVAILABLE
 
 
 def examine() -> list[Finding]:

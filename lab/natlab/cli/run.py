@@ -21,12 +21,15 @@ from pathlib import Path
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
+from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.status import complain
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Scheduled, parse_fault
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
-from natlab.links.options import link_conditions
+from natlab.links.options import add_link_options, link_conditions
 from natlab.nat.rules import Firewall
 from natlab.network.addressing import Role
+from natlab.presets import HOW_TO_NAME, preset
 from natlab.programs.command_line import command_words, require_program
 from natlab.report.directory import own_directory
 from natlab.testbed.api import LADDER_FILE, LabProgram, TopologyLab
@@ -60,7 +63,7 @@ class On:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunRequest:
     """What to run where; `timeout` in seconds."""
 
     topology: str
@@ -77,6 +80,34 @@ class Run:
     faults: Sequence[Scheduled] = ()
     """Their times count from the start of the last command."""
     firewall: Firewall = Firewall.NFTABLES
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lab run`."""
+    parser.epilog = HOW_TO_NAME
+    for letter in "ab":
+        parser.add_argument(
+            f"--nat-{letter}",
+            required=True,
+            metavar="NAT",
+            type=checked(lambda name: preset(name).name),
+            help=f"host_{letter}'s NAT",
+        )
+    parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
+    add_firewall_option(parser)
+    add_options(parser, pair=True)
+    add_link_options(parser)
+    parser.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
+
+
+def _run(options: argparse.Namespace) -> int:
+    check_firewall(options.firewall, (options.nat_a, options.nat_b))
+    run = run_of_pair(options)
+    if run is not None:
+        return run_commands(run)
+    from natlab.cli.pair import run_pair  # noqa: PLC0415 - it reads all that a cell needs
+
+    return run_pair(options)
 
 
 def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
@@ -134,7 +165,7 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
     )
 
 
-def run_of_pair(options: argparse.Namespace) -> Run | None:
+def run_of_pair(options: argparse.Namespace) -> RunRequest | None:
     """The run that `options` of `lab run` ask for; None if they name no command. Raises `UsageError`."""
     named = [
         On(node, text, f"--{letter}")
@@ -152,7 +183,7 @@ def run_of_pair(options: argparse.Namespace) -> Run | None:
     return run_of(f"two_nats,nat_a={options.nat_a},nat_b={options.nat_b}", commands, options)
 
 
-def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -> Run:
+def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -> RunRequest:
     """The run of `commands` in `topology` that `options` ask for. Raises `UsageError`."""
     if not commands:
         _refuse_without_commands(options, "--on NODE=CMD")
@@ -165,7 +196,7 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
     until = _OF_A_PAIR.get(options.until, options.until)
     if until is not None and until not in programs:
         raise UsageError(f"--until {until}: choose from {', '.join(programs)}")
-    return Run(
+    return RunRequest(
         topology,
         programs,
         options.report,
@@ -213,13 +244,13 @@ def _refuse_without_commands(options: argparse.Namespace, add: str) -> None:
             raise UsageError(f"--{option.replace('_', '-')} is for commands: add {add}")
 
 
-def run_commands(run: Run) -> int:
+def run_commands(run: RunRequest) -> int:
     """Run them, print what they say, and return the exit status. Raises `UsageError`."""
     try:
         for each in run.commands.values():
             require_program(command_words(each.text), each.option)
     except ProgramError as error:
-        return _complain(str(error), RunStatus.NO_SUCH_PROGRAM)
+        return complain(str(error), RunStatus.NO_SUCH_PROGRAM)
     try:
         with (
             own_directory(run.directory),
@@ -227,31 +258,31 @@ def run_commands(run: Run) -> int:
         ):
             return _run_in(lab, run)
     except KeyboardInterrupt:
-        return _complain("interrupted", RunStatus.INTERRUPTED)
+        return complain("interrupted", RunStatus.INTERRUPTED)
     except LabError as error:
-        return _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
+        return complain(_first_line(str(error)), RunStatus.LAB_FAILED)
 
 
-def _run_in(lab: TopologyLab, run: Run) -> int:
+def _run_in(lab: TopologyLab, run: RunRequest) -> int:
     told: set[str] = set()
     try:
         status = _converse(lab, run)
         if run.keep_open:
             lab.prompt()
     except KeyboardInterrupt:
-        status = _complain("interrupted: ending what still runs", RunStatus.INTERRUPTED)
+        status = complain("interrupted: ending what still runs", RunStatus.INTERRUPTED)
     except LabError as error:
         told.add(_first_line(str(error)))
-        status = _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
+        status = complain(_first_line(str(error)), RunStatus.LAB_FAILED)
     if run.faults:
         status = _tell_faults(lab, status)
     for trouble in dict.fromkeys(_first_line(text) for text in lab.finish()):
         status = (
-            RunStatus.LAB_FAILED if trouble in told else _complain(trouble, RunStatus.LAB_FAILED)
+            RunStatus.LAB_FAILED if trouble in told else complain(trouble, RunStatus.LAB_FAILED)
         )
     if (lost := _output_lost(lab)) is not None:
         status = status or RunStatus.LAB_FAILED
-        _complain(lost, RunStatus.LAB_FAILED)
+        complain(lost, RunStatus.LAB_FAILED)
     if (lab.directory / CAPTURE_FILE).exists():
         kept = f"{CAPTURE_FILE}, {LADDER_FILE}, rules and output are in {lab.directory}"
         print(f"lab | links: {run.links}", file=sys.stderr)
@@ -259,7 +290,7 @@ def _run_in(lab: TopologyLab, run: Run) -> int:
     return status
 
 
-def _converse(lab: TopologyLab, run: Run) -> int:
+def _converse(lab: TopologyLab, run: RunRequest) -> int:
     deadline = None if run.timeout is None else time.monotonic() + run.timeout
     started = _start(lab, run)
     if run.faults:
@@ -273,7 +304,7 @@ def _converse(lab: TopologyLab, run: Run) -> int:
         if status is None:
             running = [each.name for each in started.values() if each.exit_status is None]
             text = f"{', '.join(running)} still ran after {run.timeout:g} s"
-            return _complain(text, RunStatus.TIMED_OUT)
+            return complain(text, RunStatus.TIMED_OUT)
         statuses.append(status)
     for name in _programs_on(lab, run, Role.SERVER) if on_hosts else ():
         if (early := started[name].exit_status) is not None:
@@ -282,7 +313,7 @@ def _converse(lab: TopologyLab, run: Run) -> int:
     return worst if worst >= 0 else 128 - worst  # as shells tell a signal
 
 
-def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
+def _start(lab: TopologyLab, run: RunRequest) -> dict[str, LabProgram]:
     """The servers' first, then those that say when they are ready, each once the one before is; then the others."""
     for each in run.commands.values():
         lab.environment(each.node)
@@ -310,7 +341,7 @@ def _start(lab: TopologyLab, run: Run) -> dict[str, LabProgram]:
     return started
 
 
-def _programs_on(lab: TopologyLab, run: Run, role: Role) -> list[str]:
+def _programs_on(lab: TopologyLab, run: RunRequest, role: Role) -> list[str]:
     nodes = lab.with_role(role)
     return [name for name, each in run.commands.items() if each.node in nodes]
 
@@ -320,19 +351,21 @@ def _tell_faults(lab: TopologyLab, status: int) -> int:
     try:
         told = lab.end_faults()
     except LabError as error:
-        return _complain(_first_line(str(error)), RunStatus.LAB_FAILED)
+        return complain(_first_line(str(error)), RunStatus.LAB_FAILED)
     for each in told.injected:
         clock = datetime.fromtimestamp(each.at).astimezone().strftime("%H:%M:%S.%f")
         print(f"lab | {clock} {each.fault}", file=sys.stderr)
     for text in told.errors:
-        status = _complain(f"fault: {text}", RunStatus.LAB_FAILED)
+        status = complain(f"fault: {text}", RunStatus.LAB_FAILED)
     if told.missed and not told.errors:
         missed = ", ".join(map(str, told.missed))
-        status = _complain(f"the run ended before these faults: {missed}", RunStatus.LAB_FAILED)
+        status = complain(f"the run ended before these faults: {missed}", RunStatus.LAB_FAILED)
     return status
 
 
-def _wait(lab: TopologyLab, run: Run, program: LabProgram, deadline: float | None) -> int | None:
+def _wait(
+    lab: TopologyLab, run: RunRequest, program: LabProgram, deadline: float | None
+) -> int | None:
     while True:
         left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
         status = program.status_within(max(left, 0.0))
@@ -350,11 +383,6 @@ def _output_lost(lab: TopologyLab) -> str | None:
 def _first_line(text: str) -> str:
     """The last lines, which errors of programs quote below, were printed already."""
     return re.sub(r"; its last lines:.*", "", text, flags=re.DOTALL)
-
-
-def _complain(text: str, status: RunStatus) -> int:
-    print(f"error: {text}", file=sys.stderr)
-    return status
 
 
 def _command(text: str) -> On:

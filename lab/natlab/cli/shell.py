@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from nat_traversal.errors import UsageError
 from natlab.cli.arguments import program_name
@@ -117,11 +117,9 @@ def entry(holder: int, node: str, command: Sequence[str]) -> list[str]:
     return ["nsenter", "--target", str(holder), *spaces, "--", *inside]
 
 
-def add_shell(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add ``lab shell``."""
-    parser = commands.add_parser(
-        "shell", help="a prompt on a node of a standing lab, or of a new one", epilog=HOW_TO_NAME
-    )
+def define(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = HOW_TO_NAME
     parser.add_argument(
         "node", nargs="?", metavar="NODE", help="like host_a; without: list the labs"
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
 from natlab.cli.firewall import add_firewall_option
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from natlab.network.network import Network
 
 
-def add_topology(commands: Any) -> None:
-    """The command `lab topology`."""
-    parser = commands.add_parser(
-        "topology",
-        help="any topology, also your own, and programs in it",
-        description="Without commands: what is in it. With them: as `lab run`, in any topology.",
-        epilog=HOW_TO_NAME,
+def define(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = HOW_TO_NAME
+    parser.description = (
+        "Without commands: what is in it. With them: as `lab run`, in any topology."
     )
     parser.add_argument(
         "topology", metavar="TOPOLOGY", help="star,peers=4 or PATH.py:NAME,parameter=value"

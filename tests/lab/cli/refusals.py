@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from natlab.cli.main import Exit, main
+from natlab.cli.main import main
+from natlab.cli.status import Exit
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from natlab.cli.bench import measure_bring_up
+from natlab.cli.bench_lab import measure_bring_up
 from natlab.network.addressing import NODES
 from tests.lab import warm
 
@@ -41,7 +41,7 @@ def _look(prefix: tuple[str, ...]) -> list[str]:
 
 
 def _both(nat_a: str, nat_b: str) -> tuple[Seen, Seen]:
-    from natlab.cli.bench import _run, scripts
+    from natlab.cli.bench_lab import _run, scripts
     from natlab.topologies.two_nats import TwoNats, two_nats_network
 
     with two_nats_network(nat_a, nat_b) as network:

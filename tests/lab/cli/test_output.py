@@ -83,7 +83,7 @@ def test_the_status_is_the_verdict_whoever_reads(
 ) -> None:
     command = arguments.format(report, tmp_path / "run")
     # One that runs programs has every redirection, and so have those that need no sandbox.
-    is_alike = arguments.startswith(("conformance", "topology")) or arguments == _ALONE
+    is_alike = arguments.startswith(("conformance", "doctor", "topology")) or arguments == _ALONE
     for redirection in _REDIRECTIONS[:2] if is_alike else _REDIRECTIONS:
         assert _lab(command, redirection)[0] == verdict, redirection
 

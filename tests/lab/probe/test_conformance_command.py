@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.errors import UsageError
-from natlab.cli.main import Exit, main
+from natlab.cli.main import main
+from natlab.cli.status import Exit
 from natlab.nat.ruleset import Firewall
 from natlab.presets import preset
 from natlab.probe import conformance_table

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from natlab.cli import bench_history
-from natlab.cli.bench import PAIRS
 from natlab.cli.bench_history import Row
+from natlab.cli.bench_lab import PAIRS
 from natlab.errors import LabError
 from tests import ROOT
 

@@ -12,7 +12,8 @@ import pytest
 
 from natlab import __main__ as door
 from natlab.cli.arguments import program_name
-from natlab.cli.main import Exit, main
+from natlab.cli.main import main
+from natlab.cli.status import Exit
 from natlab.presets import PRESETS, REAL_WORLD
 from tests import ROOT
 
@@ -53,7 +54,8 @@ def test_a_missing_module_of_the_lab_itself_is_not_taken_for_a_missing_package(
     (tmp_path / "rich" / "__init__.py").touch()
     broken = "import nonesuch"
     (tmp_path / "rich" / "console.py").write_text(broken)
-    done = run("-S", "-m", "natlab", cwd=tmp_path, path=f"{ROOT}/lab:{ROOT}:{tmp_path}")
+    path = f"{ROOT}/lab:{ROOT}:{tmp_path}"
+    done = run("-S", "-m", "natlab", "doctor", cwd=tmp_path, path=path)
     assert done.returncode == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'nonesuch'\n")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from natlab.cli import doctor
-from natlab.cli.main import Exit, main
+from natlab.cli.main import main
+from natlab.cli.status import Exit
 
 
 def test_an_exception_that_nobody_foresaw_is_no_verdict(

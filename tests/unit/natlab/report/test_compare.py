@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from natlab.cli.main import Exit, main
+from natlab.cli.main import main
+from natlab.cli.status import Exit
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report, merge
 from natlab.presets import PRESETS

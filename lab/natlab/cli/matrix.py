@@ -1,0 +1,82 @@
+"""`python -m lab matrix`: every pair of NATs, each in a Mininet of its own, and a report."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+from rich.console import Console
+
+from nat_traversal.arguments.parser import checked
+from natlab.behavior import NINE
+from natlab.cli.arguments import positive
+from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.status import Exit
+from natlab.links.options import add_link_options, link_conditions
+from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
+from natlab.presets import HOW_TO_NAME, PRESETS, preset
+from natlab.report.table import print_table
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = HOW_TO_NAME
+    for option, which in (
+        ("--nat", "every pair of these"),
+        ("--nat-a", "only these on host_a's side"),
+        ("--nat-b", "only these on host_b's side"),
+    ):
+        parser.add_argument(
+            option,
+            action="append",
+            metavar="NAT",
+            type=checked(lambda name: preset(name).name),
+            help=f"{which} (repeat it; default: all)",
+        )
+    parser.add_argument(
+        "--nine",
+        action="store_const",
+        const=NINE,
+        default=(),
+        help="every pair of the nine behaviours of RFC 4787: 81 cells",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=checked(positive),
+        default=default_jobs(),
+        help="cells at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=Path("lab-report"),
+        help="where the report goes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--repeat",
+        metavar="N",
+        type=checked(positive),
+        default=1,
+        help="run every pair N times, and tell when runs disagree",
+    )
+    add_firewall_option(parser)
+    add_link_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    names = [*(options.nat or ()), *options.nine] or list(PRESETS)
+    pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
+    links = link_conditions(options)
+    check_firewall(options.firewall, {name for pair in pairs for name in pair})
+    console = Console(stderr=True)
+    progress, done = progress_bar(console, len(pairs) * options.repeat)
+    with progress:
+        plan = Plan(pairs, options.jobs, options.report, options.repeat, links, options.firewall)
+        report = run_matrix(plan, done)
+    print_table(report)
+    print(f"report: {options.report / 'index.html'}")
+    return Exit.OK if report.ok else Exit.NOT_AS_PREDICTED

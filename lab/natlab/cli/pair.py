@@ -1,0 +1,43 @@
+"""`python -m lab run` without commands: one cell of the matrix, with every check told."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.text import Text
+
+from nat_traversal.arguments.durations import DAY
+from natlab.cli.status import Exit
+from natlab.links.options import link_conditions
+from natlab.matrix.cell import CellJob, run_cell
+from natlab.report.directory import own_directory
+from natlab.report.words import faults
+from natlab.sandbox import sandbox
+
+
+def run_pair(options: argparse.Namespace) -> Exit:
+    """Run the project's own server and clients behind the NATs of `options`."""
+    job = CellJob(
+        options.nat_a,
+        options.nat_b,
+        options.report,
+        verbose=True,
+        keep_open=options.keep_open,
+        links=link_conditions(options),
+        firewall=options.firewall,
+    )
+    timeout = DAY if options.keep_open else job.timeout
+    with own_directory(options.report):
+        cell = sandbox.call(timeout, run_cell, job)
+    console = Console()
+    for check in cell.checks:
+        mark = "ok    " if check.ok else "NOT SO"
+        console.print(Text(f"{mark} {check.name}: {check.why}"))
+    outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
+    console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
+    for fault in faults(cell):
+        console.print(Text(fault, style="bold red"))
+    if cell.pcap is not None:
+        console.print(Text(f"capture: {options.report.parent / cell.pcap}"))
+    return Exit.OK if cell.ok else Exit.NOT_AS_PREDICTED
