@@ -56,6 +56,11 @@ class ControlProtocol(asyncio.Protocol):
         return self._transport is not None
 
     @property
+    def will_be_cut(self) -> bool:
+        """Whether `close` has set a time after which the other end need not have read everything."""
+        return self._cut is not None and not self._cut.cancelled()
+
+    @property
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport

@@ -49,7 +49,6 @@ class Server(Driver):
         self._on_notice = on_notice
         self._settings = settings
         self._tls = tls
-        self._udp = udp
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
@@ -58,6 +57,8 @@ class Server(Driver):
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
         )
         self.rendezvous = rendezvous
+        self.udp = udp
+        """Where announces come, and their answers go out."""
 
     @property
     def counters(self) -> Counters:
@@ -72,7 +73,7 @@ class Server(Driver):
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens, over TCP and UDP."""
-        return self._udp.endpoint
+        return self.udp.endpoint
 
     @property
     def fingerprint(self) -> bytes | None:
@@ -86,7 +87,7 @@ class Server(Driver):
             self._accept, sock=tcp, backlog=self._settings.accept_burst
         )
         tcp.listen(self._settings.accept_backlog)
-        self._loop.add_reader(self._udp.sock, self._readable)
+        self._loop.add_reader(self.udp.sock, self._readable)
 
     async def close(self) -> None:
         """End every connection and free the ports. A second time does nothing."""
@@ -94,11 +95,11 @@ class Server(Driver):
         if tcp is None:
             return
         tcp.close()
-        self._loop.remove_reader(self._udp.sock)
+        self._loop.remove_reader(self.udp.sock)
         connections = self.connections
         self.feed(e.StopRequested())
         self._disarm()
-        self._udp.close()
+        self.udp.close()
         for connection in connections:
             connection.close()
         await asyncio.gather(*(connection.closed() for connection in connections))
@@ -126,7 +127,7 @@ class Server(Driver):
                     protocol.close()
             case e.SendDatagram(datagram, destination, _, local) if destination is not None:
                 try:
-                    self._udp.answer(encode(datagram), destination.sockaddr, local)
+                    self.udp.answer(encode(datagram), destination.sockaddr, local)
                 except OSError as error:
                     self._dropped_datagrams.value += 1
                     log.debug("no answer to %s: %s", destination, error)
@@ -141,7 +142,7 @@ class Server(Driver):
     def _readable(self) -> None:
         for _ in range(self._settings.datagram_burst):
             try:
-                length, source, local = self._udp.receive_into(self._buffer)
+                length, source, local = self.udp.receive_into(self._buffer)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error for an earlier answer: no news

@@ -52,7 +52,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
             case e.PathEstablished():
                 for step in _next_steps(options):
                     console.say(step)
-        status = _exit_status(notice, once=options.once)
+        status = exit_status(notice, once=options.once)
         if status is not None and not end.done():
             end.set_result(status)
 
@@ -87,7 +87,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     finally:
         await client.close()
         forwarder.close()
-        _summary(console, counters)
+        tell_summary(console, counters)
 
 
 async def _forwarder(
@@ -138,7 +138,7 @@ def _next_steps(options: ClientOptions) -> Iterator[str]:
         yield f"ready: what the other side's programs send goes to {options.connect}"
 
 
-def _exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
+def exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
     """The meaning of a notice for a client that is about to end because of it."""
     match notice:
         case e.ServerRefused():
@@ -165,7 +165,8 @@ _LOST = {
 """What became of datagrams that did not cross, in few words."""
 
 
-def _summary(console: Console, counters: Counters) -> None:
+def tell_summary(console: Console, counters: Counters) -> None:
+    """Say how many datagrams crossed, and what became of the others."""
     Traffic(counters)  # also where no datagram came, every number is told
     counts = counters.snapshot()
     console.event("stopped", **counts)

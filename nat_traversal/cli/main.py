@@ -35,23 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     _version_option(parser)
     commands = parser.add_subparsers(required=True, metavar="server|client|genkey|identity")
-    _server_options(commands.add_parser("server", help="introduce hosts to each other"))
-    _client_options(commands.add_parser("client", help="connect to another host"))
+    server_options(commands.add_parser("server", help="introduce hosts to each other"))
+    client_options(commands.add_parser("client", help="connect to another host"))
     _key_commands(commands)
     return _run(parser, arguments)
 
 
 def server_main(arguments: Sequence[str] | None = None) -> int:
     """The command `server`."""
-    return _run(_server_options(Parser()), arguments)
+    return _run(server_options(Parser()), arguments)
 
 
 def client_main(arguments: Sequence[str] | None = None) -> int:
     """The command `client`."""
-    return _run(_client_options(Parser()), arguments)
+    return _run(client_options(Parser()), arguments)
 
 
-def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the options of the server."""
     parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
     parser.add_argument(
         "--host",
@@ -78,7 +79,8 @@ def _server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the options of the client."""
     parser.description = (
         "Connects to another host behind NATs and carries the UDP of ordinary programs: "
         "what is sent to --listen here comes out of --connect there, and back."
@@ -176,18 +178,19 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _command(options: argparse.Namespace) -> Command:
-    """Only what the command needs: a server needs no client, and help no network."""
+def command_of(options: argparse.Namespace) -> Command:
+    """What runs the command. It reads no more than this needs: a server needs no client."""
     if options.command == "server":
         from nat_traversal.cli import server_command  # noqa: PLC0415
 
-        return partial(server_command.run, _server_options_of(options))
+        return partial(server_command.run, server_options_of(options))
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
-    return partial(client_command.run, _client_options_of(options))
+    return partial(client_command.run, client_options_of(options))
 
 
-def _server_options_of(options: argparse.Namespace) -> ServerOptions:
+def server_options_of(options: argparse.Namespace) -> ServerOptions:
+    """What the server gets, checked. Raises `UsageError`."""
     words = list(options.set)
     if options.max_connections is not None:
         words.append(f"connections={options.max_connections}")
@@ -199,7 +202,8 @@ def _server_options_of(options: argparse.Namespace) -> ServerOptions:
     )
 
 
-def _client_options_of(options: argparse.Namespace) -> ClientOptions:
+def client_options_of(options: argparse.Namespace) -> ClientOptions:
+    """What the client gets, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
     for option, name in (("idle", "flow-idle"), ("consent", "consent")):
         twice = any(word.startswith(f"{name}=") for word in options.set)
@@ -231,14 +235,14 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 
     from nat_traversal.cli.console import Console  # noqa: PLC0415
 
-    dated = _is_log_file(sys.stderr)
+    dated = is_log_file(sys.stderr)
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format=f"{'%(asctime)s' if dated else '%(relativeCreated)d ms'} %(name)s: %(message)s",
     )
     console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
     try:
-        return int(asyncio.run(_command(options)(console)))
+        return int(asyncio.run(command_of(options)(console)))
     except UsageError as error:
         console.fail(str(error))
         return Exit.USAGE
@@ -260,7 +264,7 @@ def _make_key(options: argparse.Namespace) -> Exit:
         return Exit.USAGE
 
 
-def _is_log_file(stream: TextIO | None) -> bool:
+def is_log_file(stream: TextIO | None) -> bool:
     """Whether lines need times of their own: a terminal has somebody before it, systemd's journal has times."""
     try:
         if stream is None or stream.isatty():

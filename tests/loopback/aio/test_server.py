@@ -319,21 +319,21 @@ class TestUdp:
             wire.send(register("host_a", "host_b"))
             await wire.until(m.Registered)
             with Program() as program, monkeypatch.context() as patch:
-                patch.setattr(server._udp, "answer", _no_buffer)
+                patch.setattr(server.udp, "answer", _no_buffer)
                 program.send(announce(), server.endpoint)
                 await eventually(lambda: server.counters["datagrams-dropped"] == 1, "it is counted")
             await a_pair_connects_with(server.endpoint, wire)
 
     async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with a_server() as (server, _):
-            receive, errors = server._udp.receive_into, [OSError(101, "Network is unreachable")]
+            receive, errors = server.udp.receive_into, [OSError(101, "Network is unreachable")]
 
             def stumble(view: memoryview) -> object:
                 if errors:
                     raise errors.pop()
                 return receive(view)
 
-            monkeypatch.setattr(server._udp, "receive_into", stumble)
+            monkeypatch.setattr(server.udp, "receive_into", stumble)
             await a_pair_connects(server.endpoint)
             assert errors == []
 
@@ -436,12 +436,12 @@ class TestClose:
             slow.writer.write(b"garbage\n")
             await notices.wait(e.HostRefused)
             assert protocol.transport.get_write_buffer_size()
+            assert protocol.will_be_cut
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await slow.until(m.Refused)
             await slow.ended()
             await eventually(lambda: not protocol.is_open, "it is closed")
-            assert protocol._cut is not None
-            assert protocol._cut.cancelled()  # asyncio fails on an abort after such a close
+            assert not protocol.will_be_cut  # asyncio fails on an abort after such a close
 
     async def test_one_who_does_not_read_is_cut(self) -> None:
         settings = replace(NO_RATE_LIMIT, close_within=0.02)

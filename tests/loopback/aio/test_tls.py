@@ -224,13 +224,16 @@ class TestImpostor:
             )
 
     async def test_one_flipped_bit_of_a_record_ends_the_connection(self, keys: Keys) -> None:
-        async with a_server(tls=keys.server()) as (server, notices), a_tap(server.endpoint) as tap:
+        often = ServerSettings(heartbeat=0.1, silence_heartbeats=100)
+        async with (
+            a_server(settings=often, tls=keys.server()) as (server, notices),
+            a_tap(server.endpoint) as tap,
+        ):
             async with Host(
                 tap.endpoint, "host_a", "host_b", connect=DISCARD, tls=keys.clients()["ca"]
             ) as a:
                 await a.notices.wait(e.RegisteredAtServer)
                 tap.change = lambda data: data[:-1] + bytes([data[-1] ^ 1])
-                a.client._carry_out(e.SendMessage(m.Heartbeat(1)))
                 await a.notices.wait(e.ServerLost)
             assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
 

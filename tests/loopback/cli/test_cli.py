@@ -42,11 +42,11 @@ from tests.unit.counterpart import Counterpart
 @asynccontextmanager
 async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     """``traversal_client.py`` or ``traversal_server.py`` as a task, ended by SIGTERM at the latest."""
-    make = {"client": cli._client_options, "server": cli._server_options}[words[0]]
+    make = {"client": cli.client_options, "server": cli.server_options}[words[0]]
     options = make(Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)
-    running = asyncio.ensure_future(cli._command(options)(console))
+    running = asyncio.ensure_future(cli.command_of(options)(console))
     try:
         await asyncio.sleep(0)
         yield running
@@ -121,7 +121,7 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
     Traffic(counters)
     for number, counter in enumerate(counters, start=1):
         counter.value = number
-    client_command._summary(Console(as_json=False), counters)
+    client_command.tell_summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
         "5 had no taker; 6 malformed; 7 of no path of ours; 8 came twice or too late; "

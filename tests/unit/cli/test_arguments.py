@@ -36,11 +36,11 @@ def client(*arguments: str) -> ClientOptions:
     words = [*arguments, "-r", "host_b"]
     if "--server" not in words:
         words += ["--server", "192.0.2.2"]
-    return cli._client_options_of(cli._client_options(Parser()).parse_args(words))
+    return cli.client_options_of(cli.client_options(Parser()).parse_args(words))
 
 
 def server(*arguments: str) -> ServerOptions:
-    return cli._server_options_of(cli._server_options(Parser()).parse_args(arguments))
+    return cli.server_options_of(cli.server_options(Parser()).parse_args(arguments))
 
 
 @pytest.mark.parametrize(
@@ -347,6 +347,6 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
 
 def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
     lost, between_rounds = e.PathLost("why"), e.PathLost("why", attempt_goes_on=True)
-    assert client_command._exit_status(lost, once=True) is Exit.CONNECTION_LOST
-    assert client_command._exit_status(between_rounds, once=True) is None
-    assert client_command._exit_status(lost, once=False) is None
+    assert client_command.exit_status(lost, once=True) is Exit.CONNECTION_LOST
+    assert client_command.exit_status(between_rounds, once=True) is None
+    assert client_command.exit_status(lost, once=False) is None

@@ -158,15 +158,15 @@ def test_a_line_of_a_log_file_begins_with_its_time(capsys: pytest.CaptureFixture
 
 def test_times_are_for_log_files_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
-        assert cli._is_log_file(log)
+        assert cli.is_log_file(log)
         here = os.fstat(log.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
-        assert not cli._is_log_file(log)
-    assert not cli._is_log_file(log)
-    assert not cli._is_log_file(None)
+        assert not cli.is_log_file(log)
+    assert not cli.is_log_file(log)
+    assert not cli.is_log_file(None)
     master, terminal = pty.openpty()
     with os.fdopen(terminal, "w") as stream:
-        assert not cli._is_log_file(stream)
+        assert not cli.is_log_file(stream)
     os.close(master)
 
 

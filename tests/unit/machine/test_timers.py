@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nat_traversal.machine.timers import Backoff, Timers
@@ -81,7 +81,6 @@ def test_order_holds_however_often_timers_are_moved() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("abcde"), st.none() | st.floats(0, 100))), st.floats(0, 100)
 )
-@settings(deadline=None)
 def test_due_is_exactly_what_was_set_last(
     operations: list[tuple[str, float | None]], now: float
 ) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
@@ -136,7 +136,6 @@ def line(fields: dict[str, Any]) -> bytes:
 
 
 @given(messages)
-@settings(deadline=None)
 def test_every_message_survives_the_wire(message: m.Message) -> None:
     octets = encode(message)
     assert octets.endswith(b"\n")
@@ -146,7 +145,6 @@ def test_every_message_survives_the_wire(message: m.Message) -> None:
 
 
 @given(st.lists(messages, max_size=5), st.data())
-@settings(deadline=None)
 def test_stream_may_be_cut_anywhere(sent: list[m.Message], data: st.DataObject) -> None:
     stream = b"".join(map(encode, sent))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8).map(sorted))
@@ -158,7 +156,6 @@ def test_stream_may_be_cut_anywhere(sent: list[m.Message], data: st.DataObject) 
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=None)
 def test_noise_raises_nothing_but_wire_error(noise: bytes) -> None:
     assert "\n" not in refusal(noise)
 
@@ -173,7 +170,6 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(EXAMPLES), st.data())
-@settings(deadline=None)
 def test_any_value_in_any_field_raises_nothing_but_wire_error(
     example: dict[str, Any], data: st.DataObject
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nat_traversal.errors import LocalProtocolError, WireError
@@ -94,7 +94,6 @@ def altered(kind: Kind, offset: int, value: int) -> bytes:
 
 
 @given(datagrams)
-@settings(deadline=None)
 def test_every_datagram_survives_the_wire(datagram: Datagram) -> None:
     assert decode(encode(datagram)) == datagram
 
@@ -113,14 +112,12 @@ def test_hello_can_be_read_in_a_capture() -> None:
 
 
 @given(signed_datagrams)
-@settings(deadline=None)
 def test_mac_is_over_everything_before_it(datagram: Signed) -> None:
     assert signed_part(datagram) == encode(datagram)[:-MAC_BYTES]
     assert encode(datagram)[-MAC_BYTES:] == datagram.mac
 
 
 @given(announced)
-@settings(deadline=None)
 def test_server_never_sends_more_than_it_was_sent(answer: Announced) -> None:
     assert len(encode(answer)) <= len(encode(Announce(HANDLE, 1, 1)))
 
@@ -223,14 +220,12 @@ def test_noise_of_every_length_raises_nothing_but_wire_error(kind: Kind | None) 
 
 
 @given(st.sampled_from(Kind), st.binary(max_size=100))
-@settings(deadline=None)
 def test_noise_behind_a_kind_raises_nothing_but_wire_error(kind: Kind, noise: bytes) -> None:
     head = b"HELLO" if kind is Kind.HELLO else bytes([kind])
     assert "\n" not in refusal(head + noise)
 
 
 @given(datagrams, st.data())
-@settings(deadline=None)
 def test_one_changed_octet_raises_nothing_but_wire_error(
     datagram: Datagram, data: st.DataObject
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nat_traversal.errors import UsageError
@@ -116,7 +116,6 @@ def test_complaint_names_every_form_that_would_do() -> None:
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None)
 def test_any_text_parses_or_raises_usage_error(text: str) -> None:
     try:
         parsed = parse_host_port(text, default_host="h", default_port=1)
@@ -127,7 +126,6 @@ def test_any_text_parses_or_raises_usage_error(text: str) -> None:
 
 
 @given(st.ip_addresses(), st.integers(1, 65_535))
-@settings(deadline=None)
 def test_what_is_printed_can_be_typed(address: object, port: int) -> None:
     assume(not useless(str(address)))
     typed = HostPort(str(address), port)
