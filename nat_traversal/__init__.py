@@ -5,6 +5,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nat_traversal.aio.connection import Connection, connect
     from nat_traversal.aio.server import Server, serve
+    from nat_traversal.client.security import Security
     from nat_traversal.errors import (
         ConnectionLostError,
         LocalAddressError,
@@ -35,6 +36,7 @@ __all__ = [
     "NameUnresolvedError",
     "NatTraversalError",
     "RegistrationRefusedError",
+    "Security",
     "Server",
     "ServerSettings",
     "ServerTlsSettings",
@@ -57,6 +59,7 @@ _WHERE = {
     "ClientTlsSettings": "tls",
     "ServerTlsSettings": "tls",
     "Endpoint": "wire.endpoint",
+    "Security": "client.security",
 }
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.client.security import Security
 from nat_traversal.errors import (
     ConnectionLostError,
     NatTraversalError,
@@ -152,13 +153,15 @@ async def connect(
     local_id: str,
     remote_id: str,
     settings: ClientSettings | None = None,
+    security: Security | None = None,
     tls: ClientTlsSettings | None = None,
 ) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
     `server` is ``host`` or ``host:port`` (port 6545 by default). Waits for the peer without limit:
     wrap it in `asyncio.timeout` to bound that. Leaving the block closes the path and tells the peer.
-    `settings` has every timing and limit; the defaults suit the open internet. `tls` is for a server that
+    `settings` has every timing and limit; the defaults suit the open internet. `security` has this side's
+    keys, and so what it demands of the peer; without it the server vouches for the peer. `tls` is for a server that
     has it: the ids and keys that go to the server are then private, and it is the one that is meant.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
@@ -171,6 +174,7 @@ async def connect(
         once=True,
         settings=settings or ClientSettings(),
         serves=Serves.API,
+        security=security,
         tls=tls,
     )
     connection = Connection(config.settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Iterator
 
@@ -12,7 +13,9 @@ from nat_traversal.aio.forwarder import Connector, Listener, Problem, ProgramFor
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.keys import read_keys
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.security import security_of
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.waiting import acquired
@@ -31,6 +34,8 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         console.say(f"this host's id is {own_id}: the other side needs -r {own_id}")
     if own_id == options.remote:
         raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
+    keys = read_keys(options.keys, options.remote, os.environ)
+    security = security_of(keys, options.remote)
     settings = options.settings
     end = stop_signal(console)
 
@@ -77,6 +82,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         options.once,
         settings,
         serves=serves,
+        security=security,
         tls=options.tls,
     )
     client = Client(config, forwarder, told, counters=counters)

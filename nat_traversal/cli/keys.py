@@ -22,10 +22,6 @@ from nat_traversal.errors import UsageError
 
 VARIABLE = "NAT_TRAVERSAL_KEY"
 """The environment variable that may hold the shared key instead of a file."""
-NEEDS_PACKAGE = (
-    "sealing needs the package cryptography: apt install python3-cryptography, "
-    "or pip install cryptography"
-)
 _MOST = 1 << 20
 """Octets that are read of a file: more than ten thousand known peers."""
 

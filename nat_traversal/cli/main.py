@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from nat_traversal import __version__
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
-from nat_traversal.cli import tls
+from nat_traversal.cli import keys, tls
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.errors import UsageError
@@ -132,6 +132,7 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="give a path up after so long without an answer to the pings on it, which come at "
         f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
+    keys.add_options(parser)
     tls.add_client_options(parser)
     _set_option(parser, "announce-first=200ms")
     _common_options(parser)
@@ -221,6 +222,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         connect=options.connect,
         once=options.once,
         settings=settings,
+        keys=keys.key_options(options),
         tls=tls.client_tls(options),
     )
 

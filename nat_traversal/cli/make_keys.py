@@ -11,8 +11,9 @@ from pathlib import Path
 
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.keys import NEEDS_PACKAGE, read_secret
+from nat_traversal.cli.keys import read_secret
 from nat_traversal.cli.state import state_directory, write_once
+from nat_traversal.crypto import NEEDS_PACKAGE
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
 from nat_traversal.errors import UsageError
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from nat_traversal.cli.keys import KeyOptions
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
@@ -34,4 +35,5 @@ class ClientOptions:
     connect: HostPort | None
     once: bool
     settings: ClientSettings
+    keys: KeyOptions = field(default_factory=KeyOptions)
     tls: ClientTlsSettings | None = None

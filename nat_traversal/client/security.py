@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nat_traversal.crypto import NEEDS_PACKAGE
 from nat_traversal.crypto.schedule import Party, PathKeys, Transcript, choose, derive
+from nat_traversal.errors import UsageError
 from nat_traversal.wire import INSTANCE_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire.messages import Role, StartRound
 from nat_traversal.wire.offers import Offer, Suite, Trust
@@ -50,8 +52,11 @@ class Security:
         identity: KeyPair | None = None,
         known: Mapping[str, bytes] | None = None,
     ) -> Security:
-        """Sealed paths. Raises `ImportError` where the package `cryptography` is missing."""
-        from nat_traversal.crypto import dh  # noqa: PLC0415 - without encryption nobody needs it
+        """Sealed paths. Raises `UsageError` where the package `cryptography` is missing."""
+        try:
+            from nat_traversal.crypto import dh  # noqa: PLC0415 - without encryption nobody needs it
+        except ImportError:
+            raise UsageError(NEEDS_PACKAGE) from None
 
         return cls(dh.KeyPair.generate, suites, psk, identity, known or {})
 

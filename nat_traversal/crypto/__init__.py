@@ -2,3 +2,9 @@
 
 Only `dh` and `seal` need the package `cryptography`. Nothing of the server imports these two.
 """
+
+NEEDS_PACKAGE = (
+    "sealing needs the package cryptography: apt install python3-cryptography, "
+    "or pip install cryptography"
+)
+"""What to tell a user who lacks it."""

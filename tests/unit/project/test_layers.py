@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths"},
         "server": {"errors", "settings", "wire", "crypto", "machine"},
         "aio": {"errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server"},
-        "cli": {"errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "aio"},
+        "cli": {
+            "errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "aio",
+        },
     },
     "natlab": {
         "errors": set(),
