@@ -178,7 +178,9 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     e.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
     e.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
     e.PathSized: lambda n: f"frames of {n.size} octets pass; longer datagrams are cut",
-    e.PathEstablished: lambda n: f"connected to {n.remote} (round {n.round}, {n.method})",
+    e.PathEstablished: lambda n: (
+        f"connected to {n.remote} (round {n.round}, {n.method}), {n.vouched}"
+    ),
     e.AttemptFailed: _attempt_failed,
     e.PathLost: lambda n: f"connection lost: {n.reason}",
     e.ServerRefused: lambda n: f"the server refused: {n.text}",

@@ -70,7 +70,7 @@ TOLD: list[tuple[e.Notice, str, str]] = [
     (
         e.PathEstablished(3, 2, "ordered-hello", PEER, 4, "sealed; the server vouches for host_b"),
         "path-established",
-        "connected to 198.51.100.2:6000 (round 2, ordered-hello)",
+        "connected to 198.51.100.2:6000 (round 2, ordered-hello), sealed; the server vouches for",
     ),
     (e.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
     (e.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
