@@ -106,6 +106,15 @@ def test_tls_costs_one_server_round_trip_more_and_no_datagram(
     assert (datagrams[Hello], datagrams[Confirm]) == (3, 1)
 
 
+def test_tls_to_a_server_far_away_is_waited_for(tls: tuple[ClientTls, ServerTls]) -> None:
+    """TCP and TLS have 10 s each, the registration its own: 5 s of round trip take half of that."""
+    world = World(r=5.0, tls=tls)
+    client = world.client("host_a", "host_b").start()
+    world.run(16.0)
+    assert client.time_of(e.RegisteredAtServer) == 3 * 5.0
+    assert client.told(e.ServerLost) == []
+
+
 @pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
 @pytest.mark.parametrize(("r", "p"), FAR_PEERS)
 def test_peers_far_from_each_other_keep_the_bound(newcomer: str, r: float, p: float) -> None:

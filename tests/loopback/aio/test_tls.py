@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nat_traversal import (
     ClientSettings,
@@ -353,7 +356,7 @@ class TestFiles:
         junk = tmp_path / "junk.pem"
         junk.write_text("no certificate")
         missing = str(tmp_path / "missing")
-        for settings, why in [
+        for files, why in [
             (ServerTlsSettings(missing, good.key), f"{missing}.*: No such file or directory"),
             (ServerTlsSettings(good.certificate, missing), f"{missing}: No such file"),
             (ServerTlsSettings(good.certificate, stranger), "does not belong to the certificate"),
@@ -364,7 +367,7 @@ class TestFiles:
             (ServerTlsSettings(str(tmp_path), good.key), f"{tmp_path}.*: "),
         ]:
             with pytest.raises(UsageError, match=why):
-                ServerTls.of(settings)
+                ServerTls.of(files)
 
     def test_a_key_may_stand_in_the_file_of_the_certificate(
         self, keys: Keys, tmp_path: Path
@@ -447,6 +450,29 @@ class TestStream:
             server.receive(old.outgoing())
         with pytest.raises(TlsError, match=r"TLS failed: .*alert protocol version"):
             old.receive(server.outgoing())
+
+    @given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6))
+    @settings(
+        deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    def test_changed_octets_raise_nothing_but_the_documented_errors(
+        self, keys: Keys, changes: list[tuple[int, int]]
+    ) -> None:
+        for to_client in (False, True):
+            client, server = self.ends(keys)
+            client.receive(b"")
+            flight, end = client.outgoing(), server
+            if to_client:
+                server.receive(flight)
+                flight, end = server.outgoing(), client
+            changed = bytearray(flight)
+            for place, octet in changes:
+                changed[place % len(changed)] = octet
+            with contextlib.suppress(TlsError, WireError):
+                end.receive(bytes(changed))
+            if changed == flight:
+                assert end.is_ready == to_client
+            assert not server.is_ready
 
     @pytest.mark.parametrize("first", [b"{", b"HTTP/1.1 400", b"\x00", b"\x17"])
     def test_what_is_no_tls_is_told_apart(self, keys: Keys, first: bytes) -> None:

@@ -62,6 +62,16 @@ def test_server_has_its_time_to_accept_and_again_to_answer(answer_within: float)
     assert rig.next_timer() == (0.25 + answer_within, "answer", reason)
 
 
+def test_tls_has_as_much_time_as_tcp_and_none_after_it() -> None:
+    rig = Rig().connecting()
+    rig.link.reached(9.0)
+    assert rig.next_timer() == (19.0, "answer", "no answer within 10 s")
+    rig.link.broken("over", 19.0)
+    pause_ends = rig.timers.deadline()
+    rig.link.reached(19.5)  # too late: nothing is waited for
+    assert rig.timers.deadline() == pause_ends
+
+
 def test_only_the_answer_to_its_own_request_registers_and_only_once() -> None:
     rig = Rig().connecting()
     rig.link.opened(1, OFFER, 0, 0.0)
