@@ -18,6 +18,7 @@ from nat_traversal import (
     Endpoint,
     NatTraversalError,
     RegistrationRefusedError,
+    Security,
     ServerSettings,
     ServerUnreachableError,
     TraversalFailedError,
@@ -166,6 +167,53 @@ class TestDatagrams:
             ):
                 program.send(b"hello", b.port)
                 assert await received(a) == b"hello"
+
+
+class TestSecurity:
+    """`security` is what each side demands of the other."""
+
+    async def test_a_shared_key_on_both_sides(self) -> None:
+        security = Security.sealed(psk=b"k" * 32)
+        async with a_server() as (server, _), AsyncExitStack() as stack:
+            a, b = await asyncio.gather(
+                *(
+                    stack.enter_async_context(
+                        connect(
+                            str(server.endpoint),
+                            local_id=local,
+                            remote_id=remote,
+                            security=security,
+                        )
+                    )
+                    for local, remote in (("host_a", "host_b"), ("host_b", "host_a"))
+                )
+            )
+            a.send(b"x")
+            assert await received(b) == b"x"
+
+    async def test_a_key_on_one_side_ends_both(self) -> None:
+        async with a_server() as (server, _):
+
+            async def why(local: str, remote: str, security: Security | None) -> str:
+                with pytest.raises(TraversalFailedError) as raised:
+                    async with (
+                        asyncio.timeout(DEADLINE),
+                        connect(
+                            str(server.endpoint),
+                            local_id=local,
+                            remote_id=remote,
+                            security=security,
+                        ),
+                    ):
+                        pass
+                return str(raised.value)
+
+            whys = await asyncio.gather(
+                why("host_a", "host_b", Security.sealed(psk=b"k" * 32)),
+                why("host_b", "host_a", None),
+            )
+        assert "this side asks for a shared key, host_b for no key" in whys[0]
+        assert "this side asks for no key, host_a for a shared key" in whys[1]
 
 
 class TestEnd:
