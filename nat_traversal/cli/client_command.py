@@ -43,7 +43,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
 
     def told(notice: e.Notice) -> None:
         match notice:
-            case e.AnnounceUnanswered():  # it comes again while UDP is blocked
+            case e.AnnounceUnanswered() | e.AskedBy():  # these may come without end
                 console.told_now_and_then(notice, now_and_then, None)
             case e.ServerLost(reason, float()):
                 console.told_now_and_then(notice, now_and_then, reason)

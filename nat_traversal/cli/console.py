@@ -154,6 +154,10 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     e.PeerElsewhere: lambda n: (
         f"{n.peer} is at the server, but wants another host: its client needs -r {n.id}"
     ),
+    e.AskedBy: lambda n: (
+        f"{n.id} is at the server and wants this host, which wants {n.peer}: "
+        f"if {n.id} is meant, this side needs -r {n.id}"
+    ),
     e.PeerMissing: lambda n: (
         f"nobody has come as {n.peer} for {n.seconds:.0f} s: the other side needs a client "
         f"with --id {n.peer} -r {n.id} at the same server"

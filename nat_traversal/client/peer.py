@@ -220,6 +220,8 @@ class Peer:
     # Sockets and announces: steps 1 to 3
 
     def _peer_status(self, status: m.PeerStatus, now: float) -> list[e.Action]:
+        if status.asked_by:
+            return [e.Tell(e.AskedBy(status.asked_by, self.id))]
         actions: list[e.Action] = [e.Tell(e.PeerSeen(self.id, status.state))]
         own = self._identity
         if status.state is m.PeerState.ABSENT and not status.elsewhere:

@@ -283,6 +283,15 @@ class PeerElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedBy:
+    """A host is here that wants this one, which wants another."""
+
+    id: str
+    peer: str
+    """The one that this host wants."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerMissing:
     """Nobody has registered the peer's id for a while."""
 
@@ -458,6 +467,7 @@ Notice = (
     | RegisteredAtServer
     | PeerSeen
     | PeerElsewhere
+    | AskedBy
     | PeerMissing
     | SidesAlike
     | ServiceAtPeer

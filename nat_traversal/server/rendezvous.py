@@ -275,6 +275,9 @@ class Rendezvous:
         elif other is None or other.member is None or not is_mutual:
             absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=found is not None and not is_mutual)
             actions.append(e.SendMessage(absent, host.connection))
+            if other is not None and other.member is not None and other.session is None:
+                asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=host.member.id)
+                actions.append(e.SendMessage(asked, other.connection))
         else:
             session = Session(
                 (host.member, other.member),

@@ -222,6 +222,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "state": _member(m.PeerState),
             "serves": _SERVES,
             "elsewhere": _FLAG,
+            "asked_by": _Form(lambda value: value and _load_id(value), default=""),
         },
     ),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),

@@ -123,6 +123,8 @@ class PeerStatus:
     """The side that the other host serves, once it is here."""
     elsewhere: bool = False
     """A host with that id is here, but wants another peer than this one."""
+    asked_by: str = ""
+    """The id of a host that is here and wants this one, which wants another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ TOLD: list[tuple[e.Notice, str, str]] = [
         "host_b is at the server, but wants another host: its client needs -r host_a",
     ),
     (
+        e.AskedBy("host_c", "host_b"),
+        "asked-by",
+        "host_c is at the server and wants this host, which wants host_b: if host_c is meant",
+    ),
+    (
         e.PeerMissing("host_b", "host_a", 30.0),
         "peer-missing",
         "nobody has come as host_b for 30 s: the other side needs a client with --id host_b -r host_a",

@@ -509,6 +509,12 @@ def test_peer_that_wants_another_host_is_told_at_once() -> None:
     assert rig.notices()[-1] == e.PeerElsewhere("host_b", "host_a")
 
 
+def test_host_that_another_one_wants_is_told_and_nothing_else_changes() -> None:
+    rig = Rig().registered()
+    status = m.PeerStatus(m.PeerState.ABSENT, asked_by="host_c")
+    assert rig.receive(status) == [e.Tell(e.AskedBy("host_c", "host_b"))]
+
+
 def test_a_service_that_refuses_is_told_to_the_peer_and_the_peer_s_is_told_here() -> None:
     rig = Rig().established()
     assert rig.feed(e.ServiceChanged(False)) == [e.SendMessage(m.ServiceState(False))]

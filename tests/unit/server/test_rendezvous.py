@@ -723,3 +723,17 @@ def test_an_announce_from_where_no_host_can_be_is_not_answered() -> None:
         rig.feed(e.DatagramArrived(nowhere, Endpoint(address, 1), local=HERE))
     assert rig.answers == []
     assert rig.machine.counters["datagrams-ignored"] == 3
+
+
+def test_two_hosts_of_which_one_wants_a_third_are_both_told() -> None:
+    rig = Rig()
+    for connection, peer in ((B, "host_c"), (A, "host_b")):
+        rig.feed(e.ControlOpened(connection))
+        names = NAME[connection], peer
+        offer = offer_of(connection)
+        rig.receive(connection, m.Register(1, (2,), *names, KEY[connection], 0, 1, offer))
+    assert rig.sent(A, m.PeerStatus) == [m.PeerStatus(m.PeerState.ABSENT, elsewhere=True)]
+    assert rig.sent(B, m.PeerStatus) == [
+        m.PeerStatus(m.PeerState.ABSENT),
+        m.PeerStatus(m.PeerState.ABSENT, asked_by="host_a"),
+    ]

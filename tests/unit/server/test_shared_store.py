@@ -118,7 +118,11 @@ def test_peer_that_wants_another_is_absent() -> None:
     wants_another = Holder("host_b", "host_c", connection=2)
     server.admit(wants_another)
     absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=True)
-    assert server.feed(LookedUp(A, wants_another)) == [e.SendMessage(absent, 1)]
+    asked = m.PeerStatus(m.PeerState.ABSENT, asked_by="host_a")
+    assert server.feed(LookedUp(A, wants_another)) == [
+        e.SendMessage(absent, 1),
+        e.SendMessage(asked, 2),
+    ]
 
 
 def test_going_is_published_to_the_peer_and_told_when_the_signal_comes() -> None:
