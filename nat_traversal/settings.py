@@ -155,6 +155,9 @@ class ClientSettings:
 
     flow_idle: float = seconds(120.0, 0.001)
     """Silence after which a local program's flow is forgotten (RFC 4787 section 4.3: at least 2 minutes)."""
+    follow_within: float = seconds(1.0)
+    """For a port from which the service has answered, and to which the program's datagrams then go, to answer.
+    After that they go to the service's own port again. Above most round trips to a service."""
     flows: int = number(4096, 1, 1_000_000)
     """Flows at a time in each direction; the least recently used makes room."""
     queue: int = number(1024, 1, 1_000_000)

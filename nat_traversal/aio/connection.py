@@ -111,7 +111,7 @@ class Connection:
             else:
                 self._queue.put_nowait(bytes(payload))
 
-    def not_sent(self, error: OSError) -> None:
+    def not_sent(self, reason: str) -> None:
         """`counters` have it."""
 
     def told(self, notice: e.Notice) -> None:

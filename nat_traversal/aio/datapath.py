@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from nat_traversal.aio.offload import MOST_SEGMENTS, RunSocket
-from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, forbid_fragments
+from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, Slots, forbid_fragments
+from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
 from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
 from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import FRAMES, Kind
+from nat_traversal.wire.datagrams import FRAMES, PROGRAMS, Kind
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,10 @@ class Traffic:
             "unsendable", "refused by this host's network stack: too long, no route, buffer full"
         )
         self.refused = counter("refused", "answered by ICMP port unreachable: nobody listens there")
+        self.unreachable = counter(
+            "unreachable", "lost on the way, as ICMP tells: no way there, too long, forbidden"
+        )
+        self.foreign = counter("foreign", "came to a flow from another host than the service's")
         self.unclaimed = counter(
             "unclaimed", "came for a flow or a direction that this side does not serve"
         )
@@ -59,10 +64,19 @@ class Traffic:
         self.not_authentic = counter("not-authentic", "the other side has not sealed it")
         self.incomplete = counter("incomplete", "some fragments came, others did not")
 
+    def lost(self, lost: Lost) -> None:
+        """Count a datagram that left this host and met an ICMP error."""
+        counter = self.refused if lost.error == errno.ECONNREFUSED else self.unreachable
+        counter.value += 1
+
 
 Delivery = tuple[int, bool, memoryview]
 """One datagram of the other side's program: its flow, whether it comes from the side that listens, and its
 payload, which is only valid during the call."""
+
+
+Problem = Callable[[str], None]
+"""Tells the user of datagrams that could not be delivered, once for each kind of trouble."""
 
 
 class Forwarder(Protocol):
@@ -77,8 +91,9 @@ class Forwarder(Protocol):
     def deliver(self, batch: Sequence[Delivery]) -> None:
         """Datagrams came, in this order."""
 
-    def not_sent(self, error: OSError) -> None:
-        """This host's network stack refused a datagram for the peer. It has been counted."""
+    def not_sent(self, reason: str) -> None:
+        """A datagram for the peer did not leave this host, or was lost behind it. It has been counted.
+        `reason` goes on from "it was"."""
 
 
 class DataPath:
@@ -113,7 +128,7 @@ class DataPath:
         forbid_fragments(sock)
         self.order = order
         """What it was built from."""
-        self._io = io or RunSocket(sock, self._failed)
+        self._io = io or RunSocket(sock, self._failed, self._lost)
         self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
@@ -134,6 +149,8 @@ class DataPath:
         self._tell_larger_at = 0.0
         self._probing = 0
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
+        self._too_long: list[bytes | memoryview] = []
+        """Frames that this host's own network has become too narrow for, to be cut and sent again."""
 
     @property
     def waiting_octets(self) -> int:
@@ -150,22 +167,24 @@ class DataPath:
         overhead = sealer.overhead(Kind.DATA)
         most = self.frame_size - overhead
         ready: list[memoryview] = []
+        plain: list[memoryview] = []
         at = 0
         for frame in frames:
             length = len(frame)
             if length > most:
-                self._traffic.sent.value += self._io.send(ready)
-                ready, at = [], 0
+                self._flush(flow, from_listener, ready, plain)
+                ready, plain, at = [], [], 0
                 self._send_fragments(flow, from_listener, frame[HEADROOM:])
                 continue
             if at + length + overhead > _OUT:
-                self._traffic.sent.value += self._io.send(ready)
-                ready, at = [], 0
+                self._flush(flow, from_listener, ready, plain)
+                ready, plain, at = [], [], 0
             frame[:HEADROOM] = inner
             end = sealer.seal_run(Kind.DATA, b"", frame, 0, length, 1, out, at)
             ready.append(out[at:end])
+            plain.append(frame)
             at = end
-        self._traffic.sent.value += self._io.send(ready)
+        self._flush(flow, from_listener, ready, plain)
         if (
             max(map(len, frames), default=0) + overhead > self._base
             and self.frame_size > self._base
@@ -196,8 +215,6 @@ class DataPath:
             self.arrived(batch.frames)
             if batch.is_last:
                 return
-            if batch.error is not None:  # an ICMP error for something sent earlier
-                self._count_error(batch.error)
             left -= max(1, len(batch.frames))
 
     def arrived(self, frames: Iterable[memoryview]) -> None:
@@ -254,6 +271,31 @@ class DataPath:
         ]
         if self._io.send(frames) == len(frames):
             self._traffic.sent.value += 1
+        elif self._too_long:
+            self._narrowed()
+            self._send_fragments(flow, from_listener, payload)
+
+    def _flush(
+        self,
+        flow: int,
+        from_listener: bool,
+        frames: list[memoryview],
+        plain: list[memoryview],
+    ) -> None:
+        """Send sealed frames. `plain` is what is in them, for those that are too long now."""
+        self._traffic.sent.value += self._io.send(frames)
+        if self._too_long:
+            refused = {id(frame) for frame in self._narrowed()}
+            for frame, inside in zip(frames, plain, strict=True):
+                if id(frame) in refused:
+                    self._send_fragments(flow, from_listener, inside[HEADROOM:])
+
+    def _narrowed(self) -> list[bytes | memoryview]:
+        """This host's own network has become narrower: back to the base size. The frames that showed it."""
+        refused, self._too_long = self._too_long, []
+        self.frame_size = self._base
+        self._on_event(FrameRefused(min(map(len, refused)), self.order.generation))
+        return refused
 
     def _fragment_arrived(self, plain: memoryview, now: float) -> list[Delivery]:
         if len(plain) < _FRAGMENT.size:
@@ -283,17 +325,31 @@ class DataPath:
             self._tell_larger_at = now + LARGER_TOLD
             self._on_event(LargerFramesSent(self.order.generation))
 
-    def _failed(self, error: OSError) -> bool:
-        """Count it. True for an ICMP answer to an earlier datagram, which took this one's turn."""
-        if error.errno == errno.EMSGSIZE and self._probing:
-            self._on_event(FrameRefused(self._probing, self.order.generation))
-            return False
-        self._count_error(error)
-        return error.errno == errno.ECONNREFUSED
+    def _failed(self, error: OSError, frame: bytes | memoryview) -> None:
+        if error.errno == errno.EMSGSIZE and len(frame) > self._base:
+            if self._probing:
+                self._on_event(FrameRefused(self._probing, self.order.generation))
+            else:
+                self._too_long.append(frame)
+            return
+        self._traffic.unsendable.value += 1
+        self._forwarder.not_sent(f"not sent: {not_sent(error, len(frame))}")
 
-    def _count_error(self, error: OSError) -> None:
-        if error.errno == errno.ECONNREFUSED:
-            self._traffic.refused.value += 1
-        else:
-            self._traffic.unsendable.value += 1
-            self._forwarder.not_sent(error)
+    def _lost(self, lost: Lost) -> None:
+        """A frame that left earlier has met an ICMP error."""
+        if lost.start and lost.start[0] not in PROGRAMS:  # a probe or a ping, which expect that
+            log.debug("a frame was lost: %s", lost)
+            return
+        self._traffic.lost(lost)
+        if lost.error != errno.ECONNREFUSED:
+            self._forwarder.not_sent(f"lost: {lost}")
+
+
+def slots_for(path: DataPath | None, slots: Slots) -> Slots:
+    """Room for what programs send, as `path` wants it: `slots` if they have it."""
+    if path is None:
+        return slots
+    room = path.headroom + path.tailroom
+    if (slots.headroom, slots.room) == (path.headroom, room):
+        return slots
+    return Slots(headroom=path.headroom, tailroom=path.tailroom)

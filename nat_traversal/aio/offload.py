@@ -5,6 +5,9 @@ the kernel says no, the datagrams go one by one, from then on or just this time:
 
     EIO, ENOPROTOOPT, EOPNOTSUPP    an old kernel, another system, an interface without checksums: never again
     EINVAL, EMSGSIZE                this run is longer than the path's MTU allows: one by one, this time
+
+Any of them but EIO and EINVAL may as well be the late ICMP error about an earlier datagram
+(`soft_errors`): so they have to be said twice.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
-from nat_traversal.aio.packet_io import BATCH, LONGEST, Batch, PlainSocket, Slots
+from nat_traversal.aio import soft_errors
+from nat_traversal.aio.packet_io import BATCH, LONGEST, Batch, Failed, PlainSocket, Slots
+from nat_traversal.aio.soft_errors import SoftErrors
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +38,6 @@ _SIZE = struct.Struct("=H")
 _GRO_SIZE = struct.Struct("=i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO_SIZE.size)
 _NEVER = {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
-_NOT_THIS = {errno.EINVAL, errno.EMSGSIZE}
 
 Lost = Callable[[OSError, memoryview], None]
 """Told of each datagram that was not sent, with the reason."""
@@ -46,11 +51,23 @@ def most_in_a_run(size: int) -> int:
 
 
 class RunSender:
-    """Sends runs from one socket. `offload` False: always one by one, for tests and other systems."""
+    """Sends runs from one socket. `offload` False: always one by one, for tests and other systems.
 
-    def __init__(self, sock: socket.socket, lost: Lost, *, offload: bool = True) -> None:
+    `lost` is told of each datagram that did not leave, `lost_earlier` of each that did and met an ICMP error.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        lost: Lost,
+        lost_earlier: Callable[[soft_errors.Lost], None] = lambda _: None,
+        *,
+        offload: bool = True,
+    ) -> None:
         self._sock = sock
         self._lost = lost
+        self.errors = SoftErrors(sock, lost_earlier)
+        """Of the socket, also for who reads it."""
         self.offloads = offload and hasattr(sock, "sendmsg")
 
     def send_run(self, octets: memoryview, size: int, to: Address = None) -> int:
@@ -76,32 +93,48 @@ class RunSender:
         if not size:
             return False
         segment = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
+        send = partial(self._send_pieces, pieces, segment, to)
         try:
-            if to is None:
-                self._sock.sendmsg(pieces, segment)
-            else:
-                self._sock.sendmsg(pieces, segment, 0, to)
+            send()
         except OSError as error:
-            if error.errno in _NEVER:
+            own = self.errors.again(send, error, pieces[0])
+            if own is None:
+                return True
+            if own.errno in _NEVER:
                 self.offloads = False
-                log.debug("no runs of datagrams here (%s): one by one", error.strerror)
+                log.debug("no runs of datagrams here (%s): one by one", own.strerror)
             # All others too: each datagram then learns by itself what is wrong with it.
             return False
         return True
+
+    def _send_pieces(
+        self, pieces: Sequence[memoryview], segment: list[tuple[int, int, bytes]], to: Address
+    ) -> None:
+        if to is None:
+            self._sock.sendmsg(pieces, segment)
+        else:
+            self._sock.sendmsg(pieces, segment, 0, to)
 
     def _one_by_one(self, pieces: Sequence[memoryview], to: Address) -> int:
         sent = 0
         for piece in pieces:
             try:
-                if to is None:
-                    self._sock.send(piece)
-                else:
-                    self._sock.sendto(piece, to)
+                self._send(piece, to)
             except OSError as error:
-                self._lost(error, piece)
+                own = self.errors.again(partial(self._send, piece, to), error, piece)
+                if own is None:
+                    sent += 1
+                else:
+                    self._lost(own, piece)
             else:
                 sent += 1
         return sent
+
+    def _send(self, piece: memoryview, to: Address) -> None:
+        if to is None:
+            self._sock.send(piece)
+        else:
+            self._sock.sendto(piece, to)
 
 
 @dataclass(slots=True)
@@ -142,11 +175,13 @@ class RunReceiver:
 class RunSocket(PlainSocket):
     """A `PacketIO` that makes one system call for a run of datagrams, where the kernel can.
 
-    `failed` is as for `PlainSocket`, which sends what does not go as a run.
+    `failed` and `lost` are as for `PlainSocket`, which sends what does not go as a run.
     """
 
-    def __init__(self, sock: socket.socket, failed: Callable[[OSError], bool]) -> None:
-        super().__init__(sock, Slots(1), failed)
+    def __init__(
+        self, sock: socket.socket, failed: Failed, lost: Callable[[soft_errors.Lost], None]
+    ) -> None:
+        super().__init__(sock, Slots(1), failed, lost)
         self._receiver = RunReceiver(sock)
         self._offloads = True
         self._places = [memoryview(bytearray(LONGEST)) for _ in range(BATCH)]
@@ -162,9 +197,12 @@ class RunSocket(PlainSocket):
             try:
                 run = receive_into(place)
             except BlockingIOError:
-                return Batch(frames, None, is_last=True)
+                if not frames:  # what then made it readable is an error, told or not
+                    self.errors.drain()
+                return Batch(frames, is_last=True)
             except OSError as error:
-                return Batch(frames, error, is_last=False)
+                self.errors.came(error)
+                return Batch(frames, is_last=False)
             length, size = run.length, run.size
             if length <= size:
                 frames.append(place[:length])
@@ -172,7 +210,7 @@ class RunSocket(PlainSocket):
                 frames += [place[at : min(at + size, length)] for at in range(0, length, size)]
             if len(frames) >= BATCH:
                 break
-        return Batch(frames, None, is_last=False)
+        return Batch(frames, is_last=False)
 
     def send(self, frames: Sequence[bytes | memoryview]) -> int:
         sent = 0
@@ -186,13 +224,15 @@ class RunSocket(PlainSocket):
     def _send_same(self, frames: list[bytes | memoryview], size: int) -> int:
         if len(frames) == 1 or not self._offloads or not size:
             return super().send(frames)
+        segment = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
         try:
-            self.sock.sendmsg(frames, [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))])
+            self.sock.sendmsg(frames, segment)
         except OSError as error:
-            if error.errno in _NEVER:
+            own = self.errors.again(lambda: self.sock.sendmsg(frames, segment), error, frames[0])
+            if own is None:
+                return len(frames)
+            if own.errno in _NEVER:
                 self._offloads = False
-                log.debug("no runs of datagrams here (%s): one by one", error.strerror)
-            elif error.errno == errno.ECONNREFUSED:  # an answer to something sent earlier
-                self._failed(error)
+                log.debug("no runs of datagrams here (%s): one by one", own.strerror)
             return super().send(frames)
         return len(frames)

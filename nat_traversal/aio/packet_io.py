@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from nat_traversal.aio.soft_errors import Lost, SoftErrors
 from nat_traversal.errors import LocalAddressError, UsageError
 from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint, HostPort
@@ -26,7 +27,7 @@ BATCH = 32
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 """The socket family for the IP version of an endpoint."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
-IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_PROBE = 10, 23, 3
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 10, 23, 0, 3
 """linux/in.h and in6.h; Python has no names for them before 3.14."""
 _PKTINFO = struct.Struct("=I4s4s")
 _PKTINFO_6 = struct.Struct("=16sI")
@@ -63,6 +64,7 @@ def open_udp(
 ) -> socket.socket:
     """A non-blocking UDP socket bound to `local`, whose address says the family; port 0 is any free one.
 
+    IP may fragment what leaves it: nobody sizes what programs send, so that anything else would lose datagrams.
     `only_v6`: let ``::`` be no IPv4 address. `buffer`: octets asked of the kernel for each direction. Raises `UsageError` if it cannot be bound,
     its kind `LocalAddressError` where time may cure that.
     """
@@ -78,6 +80,7 @@ def open_udp(
             sock.setsockopt(socket.SOL_SOCKET, option, buffer)
         if only_v6 and local.family == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _discover_mtu(sock, IP_PMTUDISC_DONT)
         sock.bind(socket_address(local))
     except OSError as error:
         sock.close()
@@ -88,16 +91,19 @@ def open_udp(
 def forbid_fragments(sock: socket.socket) -> None:
     """Never let IP fragment what leaves `sock`, whatever the kernel has heard of the path's MTU: what is
     too long gets lost or refused, and so is found out (RFC 8899 section 4.2)."""
-    is_ipv6 = sock.family == socket.AF_INET6
-    level, option = (
-        (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
-        if is_ipv6
-        else (socket.IPPROTO_IP, IP_MTU_DISCOVER)
-    )
+    _discover_mtu(sock, IP_PMTUDISC_PROBE)
+
+
+def _discover_mtu(sock: socket.socket, how: int) -> None:
+    """An IPv6 socket may speak IPv4 too, which has its own option."""
+    options = [(socket.IPPROTO_IP, IP_MTU_DISCOVER)]
+    if sock.family == socket.AF_INET6:
+        options.append((socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER))
     try:
-        sock.setsockopt(level, option, IP_PMTUDISC_PROBE)
+        for level, option in options:
+            sock.setsockopt(level, option, how)
     except OSError as error:  # not Linux
-        log.debug("IP may fragment here: %s", error)
+        log.debug("the kernel decides whether IP fragments: %s", error)
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -146,8 +152,6 @@ class Batch(NamedTuple):
 
     frames: list[memoryview]
     """Each with the room of its `Slots` around it, valid until the next batch is read into them."""
-    error: OSError | None
-    """What ended the batch, after its frames: an ICMP error for something that was sent earlier."""
     is_last: bool
     """Nothing was left to be read."""
 
@@ -170,38 +174,42 @@ class PacketIO(Protocol):
         """Send them in order; how many left. Each that did not has been told to the owner."""
 
 
-def receive_batch(sock: socket.socket, slots: Slots) -> Batch:
-    """Read a connected socket, one system call for each datagram."""
-    receive, room, frames = sock.recv_into, slots.room, list[memoryview]()
-    try:
-        for whole, place in slots.places:
-            frames.append(whole[: receive(place) + room])
-    except BlockingIOError:
-        return Batch(frames, None, is_last=True)
-    except OSError as error:
-        return Batch(frames, error, is_last=False)
-    return Batch(frames, None, is_last=False)
+Failed = Callable[[OSError, bytes | memoryview], None]
+"""Told of each datagram that did not leave, with the reason."""
 
 
 class PlainSocket:
     """A `PacketIO` that makes one system call for each datagram.
 
-    `failed` is told of each error of a send; True: send that datagram once more.
+    `lost` is told of each that left and then met an ICMP error, once the next call brings that.
     """
 
     def __init__(
-        self, sock: socket.socket, slots: Slots, failed: Callable[[OSError], bool]
+        self, sock: socket.socket, slots: Slots, failed: Failed, lost: Callable[[Lost], None]
     ) -> None:
         self.sock = sock
-        self._slots = slots
+        self.slots = slots
+        """Where datagrams are received. Its owner may give it others between two batches."""
         self._failed = failed
+        self.errors = SoftErrors(sock, lost)
 
     @property
     def batch_size(self) -> int:
-        return self._slots.batch_size
+        return self.slots.batch_size
 
     def receive(self) -> Batch:
-        return receive_batch(self.sock, self._slots)
+        slots = self.slots
+        receive, room, frames = self.sock.recv_into, slots.room, list[memoryview]()
+        try:
+            for whole, place in slots.places:
+                frames.append(whole[: receive(place) + room])
+        except BlockingIOError:
+            if not frames:  # what then made it readable is an error, told or not
+                self.errors.drain()
+            return Batch(frames, is_last=True)
+        except OSError as error:
+            self.errors.came(error)
+        return Batch(frames, is_last=False)
 
     def send(self, frames: Sequence[bytes | memoryview]) -> int:
         send, sent = self.sock.send, 0
@@ -209,18 +217,16 @@ class PlainSocket:
             try:
                 send(frame)
             except OSError as error:
-                sent += self._failed(error) and self._sent_again(frame)
+                sent += self._sent_again(frame, error)
             else:
                 sent += 1
         return sent
 
-    def _sent_again(self, frame: bytes | memoryview) -> bool:
-        try:
-            self.sock.send(frame)
-        except OSError as error:
-            self._failed(error)
-            return False
-        return True
+    def _sent_again(self, frame: bytes | memoryview, error: OSError) -> bool:
+        own = self.errors.again(lambda: self.sock.send(frame), error, frame)
+        if own is not None:
+            self._failed(own, frame)
+        return own is None
 
 
 class AnsweringSocket:

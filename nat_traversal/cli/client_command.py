@@ -8,8 +8,9 @@ import random
 from collections.abc import Callable, Iterator
 
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import Traffic
-from nat_traversal.aio.forwarder import Connector, Listener, Problem, ProgramForwarder
+from nat_traversal.aio.connector import Connector
+from nat_traversal.aio.datapath import Problem, Traffic
+from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
@@ -161,6 +162,8 @@ def exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
 _LOST = {
     "unsendable": "could not be sent",
     "refused": "found nobody listening",
+    "unreachable": "were lost on the way",
+    "foreign": "came from other hosts",
     "unclaimed": "had no taker",
     "malformed": "malformed",
     "stranger": "of no path of ours",

@@ -387,7 +387,7 @@ class Peer:
             self._security.vouched(self.id),
         )
         sized = e.SizeFrames(pair.socket.generation, upkeep.size)
-        return [*actions, pair.use(epochs), sized, e.Tell(told)]
+        return [*actions, pair.use(epochs, start.peer.instance), sized, e.Tell(told)]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
         actions: list[e.Action] = []

@@ -206,6 +206,8 @@ class UsePath:
     remote: Endpoint
     epochs: Epochs = field(repr=False)
     """Seals and opens its frames."""
+    instance: bytes = field(default=b"", repr=False)
+    """The peer's process: programs' flows go on while it is the same. Empty: always another."""
 
 
 @dataclass(frozen=True, slots=True)

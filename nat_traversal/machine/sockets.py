@@ -50,9 +50,9 @@ class NominatedPair:
     connection: bytes
     """Frames to the peer bear it: 4 octets."""
 
-    def use(self, epochs: Epochs) -> e.Action:
-        """Let users' datagrams go this way."""
-        return e.UsePath(self.socket.generation, self.remote, epochs)
+    def use(self, epochs: Epochs, instance: bytes = b"") -> e.Action:
+        """Let users' datagrams go this way, to the peer's process `instance`."""
+        return e.UsePath(self.socket.generation, self.remote, epochs, instance)
 
     def send(self, kind: Kind, plain: bytes = b"") -> e.Action:
         """Send the peer a frame."""

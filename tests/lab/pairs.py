@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,8 @@ class Tunnel:
             ["--connect", f"{LOCAL}:{self._service.getsockname()[1]}"],
         )
         hosts = (pair.first, pair.second)
+        self.askers: list[tuple[str, int]] = []
+        """Where the service was asked from, time after time."""
         self.clients: dict[str, Program] = {}
         for name, peer, host, forward in zip(
             pair.clients, pair.clients[::-1], hosts, forwards, strict=True
@@ -90,18 +93,37 @@ class Tunnel:
             asker = _receive(self._service, question)
             if asker is None:
                 continue
+            self.askers.append(asker)
             answer = text + b"!" + bytes([number])
             self._service.sendto(answer, asker)
             if _receive(self._program, answer) is not None:
                 return True
         return False
 
+    def lost(self, sizes: Sequence[int]) -> list[tuple[str, int]]:
+        """Payloads of these lengths go one after the other to the service and back: those that did not
+        arrive whole, each with its way."""
+        missing: list[tuple[str, int]] = []
+        for opened in (self._program, self._service):
+            opened.settimeout(READY_WITHIN)
+        for size in sizes:
+            payload = random.Random(size).randbytes(size)
+            self._program.sendto(payload, self._entrance)
+            asker = _receive(self._service, payload)
+            if asker is None:
+                missing.append(("there", size))
+                continue
+            self._service.sendto(payload, asker)
+            if _receive(self._program, payload) is None:
+                missing.append(("back", size))
+        return missing
+
 
 def _receive(opened: socket.socket, wanted: bytes) -> tuple[str, int] | None:
     """Where the datagram `wanted` came from, past older ones; None if it does not come in time."""
     try:
         while True:
-            data, source = opened.recvfrom(2048)
+            data, source = opened.recvfrom(65_536)
             if data == wanted:
                 return str(source[0]), int(source[1])
     except TimeoutError:

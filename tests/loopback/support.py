@@ -20,8 +20,9 @@ from typing import Any, Self, TypeVar
 from nat_traversal import Endpoint, Server, ServerSettings, serve
 from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
 from nat_traversal.aio.connection import Connection
+from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
-from nat_traversal.aio.forwarder import Connector, Listener, ProgramForwarder
+from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.service import FixedService
 from nat_traversal.client.security import Security

@@ -68,6 +68,8 @@ class Seen:
 
     remotes: list[str]
     """Where host_b had its peer, path after path."""
+    sources: int
+    """How many sources the service has seen of one program."""
     statuses: dict[str, int]
     sockets_left: int
 
@@ -100,7 +102,8 @@ def _recover(directory: Path, case: Case) -> Seen:
         if clients["host_b"] is not tunnel.clients["host_b"]:
             remotes += _remotes(clients["host_b"])
         statuses = {host: client.terminate() for host, client in clients.items()}
-        return Seen(remotes, statuses, _sockets(network))
+        sources = len(set(tunnel.askers))
+        return Seen(remotes, sources, statuses, _sockets(network))
 
 
 def _inject(faults: Faults, actions: Sequence[str]) -> None:
@@ -146,6 +149,8 @@ def test_the_pair_connects_again_by_itself(tmp_path: Path, name: str) -> None:
         "hand-over": ["203.0.113.2", "198.18.3.2"],
     }.get(name, ["203.0.113.2", "203.0.113.2"])
     assert seen.remotes == expected
+    # A program's session ends with the process that speaks for it, and with nothing else.
+    assert seen.sources == (2 if name in {"peer-killed", "peer-terminated"} else 1)
     assert seen.statuses == {"host_a": 0, "host_b": 0}
     assert seen.sockets_left == 0
 

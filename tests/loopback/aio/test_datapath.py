@@ -38,7 +38,7 @@ class Taker:
 
     def __init__(self) -> None:
         self.taken: list[tuple[int, bool, bytes]] = []
-        self.troubles: list[OSError] = []
+        self.troubles: list[str] = []
 
     def path_up(self, path: DataPath) -> None: ...
 
@@ -49,8 +49,8 @@ class Taker:
             (flow, from_listener, bytes(payload)) for flow, from_listener, payload in batch
         ]
 
-    def not_sent(self, error: OSError) -> None:
-        self.troubles.append(error)
+    def not_sent(self, reason: str) -> None:
+        self.troubles.append(reason)
 
 
 class End:
@@ -102,10 +102,9 @@ class End:
             io=io,
         )
 
-    def failed(self, error: OSError) -> bool:
-        """Note an error of a send; do not try again."""
+    def failed(self, error: OSError, _: bytes | memoryview) -> None:
+        """Note an error of a send."""
         self.troubles.append(error.errno or 0)
-        return False
 
     def _told(self, kind: Kind, plain: bytes) -> None:
         self.told.append((kind, plain))
@@ -422,7 +421,7 @@ async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
 
 async def test_a_probe_that_is_too_long_here_is_told_to_the_agent_alone() -> None:
     async with an_end() as (end, _):
-        with _Failing(errno.EMSGSIZE) as failing:
+        with _Failing(errno.EMSGSIZE, errno.EMSGSIZE) as failing:
             path = end.on(failing)
             path.send_frame(Kind.PING, bytes(1_000))
         assert end.events == [FrameRefused(1_027, 1)]
@@ -447,13 +446,14 @@ async def test_a_second_try_that_fails_is_counted_too() -> None:
             end.on(failing).send(1, True, bytes(10))
             assert failing.numbers == []
         assert end.counters.counted() == {"refused": 1, "unsendable": 1}
-        assert [error.errno for error in end.taker.troubles] == [errno.ENOBUFS]
+        assert end.taker.troubles == ["not sent: for a reason"]
 
 
 async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> None:
     async with an_end() as (end, _):
         with _Failing(errno.ENOBUFS, errno.ENOBUFS) as failing:
-            end.on(failing, PlainSocket(failing, Slots(1), end.failed)).send(1, True, bytes(1_000))
+            io = PlainSocket(failing, Slots(1), end.failed, lambda _: None)
+            end.on(failing, io).send(1, True, bytes(1_000))
             assert failing.numbers == []
         assert end.troubles == [errno.ENOBUFS, errno.ENOBUFS]
         assert end.counters["sent"] == 0

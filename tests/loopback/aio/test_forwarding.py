@@ -13,9 +13,10 @@ import pytest
 
 from nat_traversal import Endpoint, LocalAddressError, UsageError, serve
 from nat_traversal.aio import client as client_module
-from nat_traversal.aio import forwarder as forwarder_module
+from nat_traversal.aio import connector as connector_module
+from nat_traversal.aio import service_flow as service_flow_module
+from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
-from nat_traversal.aio.forwarder import Connector
 from nat_traversal.aio.packet_io import AnsweringSocket, open_udp, socket_address
 from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
@@ -243,12 +244,12 @@ class TestTrouble:
                 a.path.send(1, True, bytes(100_000))
                 await eventually(lambda: b.counters["unsendable"] == 1, "b counts it")
                 assert b.problems == [
-                    f"a datagram to {service.endpoint} was not sent: Message too long"
+                    f"a datagram to {service.endpoint} was not sent: Message too long (100000 octets)"
                 ]
                 b.path.send(1, False, bytes(100_000))
                 await eventually(lambda: a.counters["unsendable"] == 1, "a counts it")
                 assert a.problems == [
-                    f"a reply to {program.endpoint} was not sent: [Errno 90] Message too long"
+                    f"a reply to {program.endpoint} was not sent: Message too long (100000 octets)"
                 ]
                 service.send(b"still alive", source)
                 assert (await program.receive())[0] == b"still alive"
@@ -288,7 +289,7 @@ class TestTrouble:
         with Service() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 with monkeypatch.context() as patch:
-                    patch.setattr(forwarder_module, "open_udp", _no_file)
+                    patch.setattr(service_flow_module, "open_udp", _no_file)
                     program.send(b"x", a.port)
                     await eventually(lambda: b.counters["unsendable"] == 1, "it is counted")
                 assert b.problems == [f"no way to {service.endpoint}: No file left"]
@@ -302,7 +303,7 @@ class TestTrouble:
             assert b.connector is not None
             b.connector.deliver(1, memoryview(b"early"))
             with monkeypatch.context() as patch:
-                patch.setattr(forwarder_module, "open_udp", _no_file)
+                patch.setattr(service_flow_module, "open_udp", _no_file)
                 b.connector.deliver(1, memoryview(b"late"))
             assert b.connector.flows == 0
             assert b.problems == [f"no way to {first} or {second}: No file left"]
@@ -313,13 +314,13 @@ class TestTrouble:
     async def test_a_second_try_that_fails_for_another_reason_is_told(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(forwarder_module, "open_udp", _refusing_udp)
+        monkeypatch.setattr(service_flow_module, "open_udp", _refusing_udp)
         target = unused()
         async with two_hosts(connect=[target]) as (_, b):
             assert b.connector is not None
             b.connector.deliver(1, memoryview(b"x"))
             assert (b.counters["refused"], b.counters["unsendable"]) == (1, 1)
-            assert b.problems[-1] == f"a datagram to {target} was not sent: No buffer space"
+            assert f"a datagram to {target} was not sent: No buffer space" in b.problems
 
     async def test_an_error_of_the_listening_socket_is_no_news(
         self, monkeypatch: pytest.MonkeyPatch
@@ -343,11 +344,11 @@ class TestTrouble:
     ) -> None:
         with Service() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
-                monkeypatch.setattr(forwarder_module, "open_udp", _stumbling_udp)
+                monkeypatch.setattr(service_flow_module, "open_udp", _stumbling_udp)
                 assert await program.ask(b"x", a.port) == b"x"
-                assert b.counters.counted() == {"sent": 1, "received": 1, "unsendable": 1}
+                assert b.counters.counted() == {"sent": 1, "received": 1, "unreachable": 1}
                 assert b.problems == [
-                    f"a datagram to {service.endpoint} was not sent: No route to host"
+                    f"a datagram to {service.endpoint} was lost: No route to host"
                 ]
 
 
@@ -494,7 +495,7 @@ class TestFlows:
     async def test_a_process_that_may_have_few_files_has_few_flows(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(forwarder_module, "file_limit", lambda _: 66)
+        monkeypatch.setattr(connector_module, "file_limit", lambda _: 68)
         connector = Connector(FixedService([unused()]), Counters(), print, ClientSettings())
         for number in range(5):
             connector.deliver(number, memoryview(b""))

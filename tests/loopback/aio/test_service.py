@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal import ClientSettings, Endpoint, NameUnresolvedError
-from nat_traversal.aio.forwarder import Connector
+from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.service import FixedService, NamedService, service_at
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import HostPort

@@ -96,6 +96,8 @@ async def test_a_client_listens_connects_and_sums_up(capsys: pytest.CaptureFixtu
             "received": 3,
             "unsendable": 0,
             "refused": 0,
+            "unreachable": 0,
+            "foreign": 0,
             "unclaimed": 1,
             "malformed": 0,
             "stranger": 0,
@@ -124,8 +126,9 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
     client_command.tell_summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
-        "5 had no taker; 6 malformed; 7 of no path of ours; 8 came twice or too late; "
-        "9 not sealed by the other side; 10 incomplete\n"
+        "5 were lost on the way; 6 came from other hosts; 7 had no taker; 8 malformed; "
+        "9 of no path of ours; 10 came twice or too late; 11 not sealed by the other side; "
+        "12 incomplete\n"
     )
 
 

@@ -1,0 +1,325 @@
+"""The `--connect` side of a path: flows to a service, one for each program of the other side."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from nat_traversal.aio.datapath import DataPath, Problem, Traffic, slots_for
+from nat_traversal.aio.packet_io import SPARE_FILES, Slots, file_limit
+from nat_traversal.aio.service import Service
+from nat_traversal.aio.service_flow import SOCKETS, ServiceFlow
+from nat_traversal.aio.soft_errors import Lost, not_sent
+from nat_traversal.errors import UsageError
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire.endpoint import Endpoint
+
+
+@dataclass(eq=False, slots=True)
+class _ConnectFlow:
+    """One program of the other side, and where it is at the service."""
+
+    flow: ServiceFlow
+    targets: Sequence[Endpoint]
+    """The service's addresses when the flow began."""
+    target: int
+    """The index of the one that it goes to."""
+    tries: int = 1
+    """How many of the service's addresses have been tried for the latest datagrams."""
+
+
+class Connector:
+    """The `--connect` side: sockets towards the service for each flow that the other side has numbered.
+
+    A datagram that one address of `service` refuses goes to the next, so that none is lost where a
+    service listens on one address of its name only. If all refuse, the name is looked up again. Flows
+    stay where they are unless they are refused. `changed` hears when the service begins to refuse
+    everything (False), and when it answers again (True).
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        counters: Counters,
+        problem: Problem,
+        settings: ClientSettings,
+        changed: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._service = service
+        self._changed = changed
+        self._is_down = False
+        self._preferred: Endpoint | None = None
+        """The address that answered last."""
+        self._waiting: dict[int, list[bytes]] = {}
+        """Datagrams of flows that begin once the service's addresses are known."""
+        self._kept = 0
+        self._doubted_at: float | None = None
+        self._traffic = Traffic(counters)
+        self._settings = settings
+        self._problem = problem
+        self._loop = asyncio.get_running_loop()
+        self._flows: OrderedDict[int, _ConnectFlow] = OrderedDict()
+        self._instance = b""
+        """The process of the other side that has numbered the flows."""
+        self._path: DataPath | None = None
+        self._slots = Slots()
+        most_files = file_limit(SOCKETS * settings.flows + SPARE_FILES) - SPARE_FILES
+        self._most = max(1, most_files // SOCKETS)
+
+    @property
+    def flows(self) -> int:
+        return len(self._flows)
+
+    def attach(self, path: DataPath | None) -> None:
+        """Another path, or none for now. Flows go on unless the other side is another process by now:
+        that numbers its flows anew."""
+        self._path = path
+        if path is None:
+            return
+        instance = path.order.instance
+        if not instance or instance != self._instance:
+            self._forget()
+        self._instance = instance
+        self._slots = slots_for(path, self._slots)
+        for each in self._flows.values():
+            each.flow.use(self._slots)
+        self._service.doubt()
+
+    def deliver(self, number: int, payload: memoryview) -> None:
+        if number not in self._flows and not self._service.is_fresh:
+            self._wait(number, payload)
+        else:
+            self._hand_over(number, payload)
+
+    def expire(self, before: float) -> None:
+        for each in [each for each in self._flows.values() if each.flow.used_at < before]:
+            self._drop(each)
+
+    def close(self) -> None:
+        self._service.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._kept = 0
+        for each in list(self._flows.values()):
+            self._drop(each)
+
+    # To the service
+
+    def _wait(self, number: int, payload: memoryview) -> None:
+        """Keep a new flow's datagram until the service's addresses are known."""
+        if self._kept >= self._settings.queue:
+            self._traffic.unsendable.value += 1
+            return
+        is_first = not self._waiting
+        self._waiting.setdefault(number, []).append(bytes(payload))
+        self._kept += 1
+        if is_first:
+            self._service.ask(self._begin_flows)
+
+    def _begin_flows(self) -> None:
+        waiting, self._waiting, self._kept = self._waiting, {}, 0
+        for number, payloads in waiting.items():
+            for payload in payloads:
+                self._hand_over(number, memoryview(payload))
+
+    def _hand_over(self, number: int, payload: memoryview) -> None:
+        at = self._flows.get(number) or self._open(number)
+        if at is None:
+            return
+        flow, now = at.flow, self._loop.time()
+        self._flows.move_to_end(number)
+        flow.used_at = now
+        at.tries = 1
+        flow.send(payload, now)
+        if flow.lost or flow.failed:
+            self._settle(at, payload)
+
+    def _open(self, number: int) -> _ConnectFlow | None:
+        """A flow to the service as it is known now: to the address that answered last, if it still counts."""
+        targets = self._service.addresses
+        if not targets:  # the service has told why
+            self._traffic.unsendable.value += 1
+            return None
+        first = targets.index(self._preferred) if self._preferred in targets else 0
+        return self._open_to(number, targets, first)
+
+    def _open_to(self, number: int, targets: Sequence[Endpoint], first: int) -> _ConnectFlow | None:
+        """A flow to the target number `first`, or the next that can be reached."""
+        if len(self._flows) >= self._most:
+            self._drop(next(iter(self._flows.values())))
+        count = len(targets)
+        only = count == 1 and not self._service.may_move
+        now, problem = self._loop.time(), ""
+        for target in range(first, first + count):
+            endpoint = targets[target % count]
+            try:
+                flow = ServiceFlow(number, endpoint, self._slots, self._settings, now, only=only)
+            except (OSError, UsageError) as error:
+                problem = _unreachable(error)
+                continue
+            at = self._flows[number] = _ConnectFlow(flow, targets, target % count)
+            self._loop.add_reader(flow.sock, self._readable, at)
+            if flow.ear is not None:
+                self._loop.add_reader(flow.ear, self._overheard, at)
+            return at
+        self._traffic.unsendable.value += 1
+        self._problem(f"no way to {self._service}: {problem}")
+        return None
+
+    # From the service
+
+    def _readable(self, at: _ConnectFlow) -> None:
+        flow = at.flow
+        left = self._settings.batch
+        while left > 0:
+            batch = flow.receive()
+            if batch.frames:
+                self._forward(at, batch.frames)
+            if flow.lost:
+                self._settle(at)
+                return
+            if batch.is_last:
+                return
+            left -= len(batch.frames)
+
+    def _overheard(self, at: _ConnectFlow) -> None:
+        """The service's host has sent from another port or address."""
+        batch, strangers = at.flow.overheard(self._slots)
+        if batch.frames:
+            self._forward(at, batch.frames)
+        for host, port, *_ in strangers:
+            self._traffic.foreign.value += 1
+            self._problem(
+                f"dropped what {host}:{port} sent: only the host of {self._service} may answer"
+            )
+
+    def _forward(self, at: _ConnectFlow, frames: list[memoryview]) -> None:
+        flow = at.flow
+        flow.used_at = self._loop.time()
+        self._flows.move_to_end(flow.number)
+        self._preferred = at.targets[at.target]
+        if self._is_down:
+            self._is_down = False
+            self._changed(True)
+        if self._path is not None:
+            self._path.send_frames(flow.number, False, frames)
+            return
+        self._traffic.unsendable.value += len(frames)
+        self._problem("datagrams from the service are dropped until a path stands")
+
+    # Trouble
+
+    def _settle(self, at: _ConnectFlow, latest: memoryview | None = None) -> None:
+        """Tell what happened to a flow's datagrams. Those that nobody listened for go elsewhere, with the
+        `latest`, which has just been sent after them."""
+        flow = at.flow
+        if latest is not None and flow.settled:
+            flow.waiting.append(bytes(latest))
+        refusals: list[Lost] = []
+        while flow.lost:
+            lost = flow.lost.pop(0)
+            if lost.error == errno.ECONNREFUSED:
+                refusals.append(lost)
+                continue
+            self._traffic.lost(lost)
+            self._problem(f"a datagram to {self._service} was lost: {lost}")
+        while flow.failed:
+            error, octets = flow.failed.pop(0)
+            self._traffic.unsendable.value += 1
+            reason = not_sent(error, octets)
+            self._problem(f"a datagram to {self._service} was not sent: {reason}")
+        if refusals:
+            self._refused(at, refusals)
+
+    def _refused(self, at: _ConnectFlow, refusals: list[Lost]) -> None:
+        """Nobody listens there: on to the service's own port or next address, or tell the user."""
+        flow = at.flow
+        again = _from_first(flow.waiting, refusals)
+        flow.waiting.clear()
+        if flow.is_away:
+            flow.go_home()
+            self._send_again(at, again)
+            return
+        if at.tries < len(at.targets):
+            if flow.settled:  # they are not kept, as this address has answered before
+                self._traffic.refused.value += len(refusals)
+            self._drop(at)
+            other = self._open_to(flow.number, at.targets, at.target + 1)
+            self._take_over(other, again, at.tries + 1)
+            return
+        self._traffic.refused.value += len(refusals)
+        if self._may_have_moved():
+            self._service.ask(partial(self._move, at, again))
+        else:
+            self._move(at, again)
+
+    def _may_have_moved(self) -> bool:
+        """Whether another look-up could help: not if the last refusal has led to one just now."""
+        now = self._loop.time()
+        doubted = self._doubted_at
+        is_recent = doubted is not None and now - doubted < self._settings.name_kept
+        if not self._service.may_move or is_recent:
+            return False
+        self._doubted_at = now
+        self._service.doubt()
+        return True
+
+    def _move(self, at: _ConnectFlow, again: list[bytes]) -> None:
+        """Every address that the flow knows refuses it: it goes on at others if there are some by now."""
+        others = [each for each in self._service.addresses if each not in at.targets]
+        if not others:
+            self._told_down()
+        elif self._flows.get(at.flow.number) is at:
+            self._drop(at)
+            self._take_over(self._open_to(at.flow.number, others, 0), again, 1)
+
+    def _take_over(self, other: _ConnectFlow | None, again: list[bytes], tries: int) -> None:
+        """`other` goes on where a flow was refused."""
+        if other is not None:
+            other.tries = tries
+            self._send_again(other, again)
+
+    def _send_again(self, at: _ConnectFlow, datagrams: list[bytes]) -> None:
+        for payload in datagrams:
+            at.flow.send(payload, self._loop.time())
+        if at.flow.lost or at.flow.failed:
+            self._settle(at)
+
+    def _told_down(self) -> None:
+        self._problem(f"nothing listens on {self._service}: start the service or correct --connect")
+        if not self._is_down:
+            self._is_down = True
+            self._changed(False)
+
+    def _drop(self, at: _ConnectFlow) -> None:
+        flow = at.flow
+        del self._flows[flow.number]
+        for sock in (flow.sock, flow.ear):
+            if sock is not None:
+                self._loop.remove_reader(sock)
+        flow.close()
+
+
+def _from_first(waiting: Iterable[bytes], refusals: list[Lost]) -> list[bytes]:
+    """The datagrams from the first one on that was refused: those before it have arrived."""
+    datagrams = list(waiting)
+    for index, datagram in enumerate(datagrams):
+        if any(datagram.startswith(each.start) for each in refusals):
+            return datagrams[index:]
+    return datagrams
+
+
+def _unreachable(error: OSError | UsageError) -> str:
+    """Why there is no socket, or it cannot be connected, in words."""
+    if isinstance(error, UsageError):
+        return str(error)
+    if error.errno == errno.EACCES:
+        return "its address is one for broadcasts, or a firewall forbids it"
+    return error.strerror or str(error)

@@ -1,0 +1,202 @@
+"""One program of the other side at a service: where its datagrams go, and what comes back from where.
+
+Its socket is connected to the service, so that ICMP errors arrive. Beside it an *ear* has the same port:
+it hears what the service's host sends from elsewhere, as TFTP does (RFC 1350 section 4) and as services
+do that are bound to no address of several. Nothing from another host is taken.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections import deque
+
+from nat_traversal.aio.packet_io import (
+    Batch,
+    PlainSocket,
+    Slots,
+    open_udp,
+    socket_address,
+    wildcard,
+)
+from nat_traversal.aio.soft_errors import Lost
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+SOCKETS = 2
+"""Of each flow."""
+WAITING = 16
+"""Datagrams kept for another address or port of the service until this one has answered."""
+
+_Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+class ServiceFlow:
+    """The flow `number` of the other side, to one address of the service.
+
+    Raises `OSError` or `UsageError` where there is no socket for it or no way. `only`: the service has
+    no other address. What went wrong in `send`, `receive` and `overheard` is in `failed` and `lost`.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        target: Endpoint,
+        slots: Slots,
+        settings: ClientSettings,
+        now: float,
+        *,
+        only: bool,
+    ) -> None:
+        self.number = number
+        self.used_at = now
+        self.waiting: deque[bytes] = deque(maxlen=WAITING)
+        """The latest datagrams, for another address; kept while this one has answered none."""
+        self.failed: list[tuple[OSError, int]] = []
+        """Datagrams that did not leave: why, and how many octets each has."""
+        self.lost: list[Lost] = []
+        self.settled = False
+        """The service has answered from where it was asked: nothing will change any more."""
+        self._only = only
+        self._follow_within = settings.follow_within
+        self._asked_at: float | None = None
+        self._confirmed = False
+        self._follows = True
+        self.sock = open_udp(wildcard(target.family), settings.socket_buffer)
+        try:
+            self.sock.connect(socket_address(target))
+        except OSError:
+            self.sock.close()
+            raise
+        self._home: _Address = self.sock.getpeername()
+        self._at: _Address = self._home
+        self._home_is_here = _is_here(self._home[0])
+        self._io = PlainSocket(self.sock, slots, self._failed, self.lost.append)
+        self.ear = _ear_of(self.sock, settings.socket_buffer)
+        """None where the kernel gives none."""
+
+    @property
+    def is_away(self) -> bool:
+        """Datagrams go to a port from which the service has answered, not to its own."""
+        return self._at != self._home
+
+    def use(self, slots: Slots) -> None:
+        """Receive into these from now on."""
+        self._io.slots = slots
+
+    def send(self, payload: bytes | memoryview, now: float) -> None:
+        """One datagram to the service."""
+        if not self.settled:
+            self._ask(now)
+            if self.is_away or not self._only:
+                self.waiting.append(bytes(payload))
+        self._io.send((payload,))
+
+    def receive(self) -> Batch:
+        """What has come from where datagrams go to."""
+        batch = self._io.receive()
+        if batch.frames and not self.settled:
+            self.waiting.clear()
+            self.settled = not self.is_away
+            self._confirmed = self._asked_at is not None
+        return batch
+
+    def overheard(self, slots: Slots) -> tuple[Batch, list[_Address]]:
+        """What the service's host has sent from elsewhere, and the sources of datagrams that were dropped,
+        since they came from other hosts."""
+        assert self.ear is not None
+        frames, strangers = list[memoryview](), list[_Address]()
+        for whole, place in slots.places:
+            try:
+                length, source = self.ear.recvfrom_into(place)
+            except BlockingIOError:
+                return Batch(frames, is_last=True), strangers
+            except OSError as error:
+                log.debug("UDP: %s", error)
+                continue
+            if source[0] != self._home[0] and not (self._home_is_here and _is_here(source[0])):
+                strangers.append(source)
+                continue
+            frames.append(whole[: length + slots.room])
+            self._heard_from(source)
+        return Batch(frames, is_last=False), strangers
+
+    def go_home(self) -> None:
+        """Nobody is left where the service answered from: back to where it was asked first."""
+        self._move(self._home)
+
+    def close(self) -> None:
+        for sock in (self.sock, self.ear):
+            if sock is not None:
+                sock.close()
+
+    def _failed(self, error: OSError, datagram: bytes | memoryview) -> None:
+        self.failed.append((error, len(datagram)))
+
+    def _ask(self, now: float) -> None:
+        """A datagram is about to go out. Does anybody listen at the port from which the service answered?"""
+        if not self.is_away or self._confirmed:
+            return
+        if self._asked_at is None:
+            self._asked_at = now
+        elif now - self._asked_at > self._follow_within:
+            self._follows = False
+            self.go_home()
+
+    def _heard_from(self, source: _Address) -> None:
+        """The service has spoken from `source`: it goes on there, unless its own port answers too."""
+        if source == self._home:
+            self.go_home()
+            self.settled = True
+        elif not self.settled and not self.is_away and self._follows:
+            self._move(source)
+        self.waiting.clear()
+
+    def _move(self, to: _Address) -> None:
+        self._asked_at, self._confirmed = None, False
+        if self._at == to:
+            return
+        try:
+            self.sock.connect(to)
+        except OSError as error:
+            log.debug("no way to %s: %s", to, error)
+        else:
+            self._at = to
+
+
+def _ear_of(sock: socket.socket, buffer: int) -> socket.socket | None:
+    """A socket with the address and port of a connected one, for what does not come from its peer.
+
+    Both may share the port only while this runs: otherwise any program could join them.
+    """
+    ear = socket.socket(sock.family, socket.SOCK_DGRAM)
+    try:
+        ear.setblocking(False)
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        for each in (sock, ear):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ear.bind(sock.getsockname())
+        for each in (sock, ear):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except OSError as error:
+        log.debug("answers from other ports of the service will be lost: %s", error)
+        ear.close()
+        return None
+    return ear
+
+
+def _is_here(address: str) -> bool:
+    """Whether it is an address of this host."""
+    if ipaddress.ip_address(address).is_loopback:
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # UDP: nothing is sent
+        except OSError:
+            return False
+        here: str = probe.getsockname()[0]
+    return here == address  # the kernel speaks to its own addresses from themselves

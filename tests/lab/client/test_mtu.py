@@ -1,0 +1,133 @@
+"""Payloads of every length over narrow paths whose routers are silent: whole, both ways, and never in IP fragments."""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from natlab.evidence.journey import CAPTURE_POINTS
+from natlab.links.conditions import LinkConditions
+from natlab.sandbox.netns import in_namespace
+from tests.lab import warm
+from tests.lab.pairs import Pair, events, start_server, tunnels
+
+if TYPE_CHECKING:
+    from natlab.capture.taps import Frame
+    from natlab.network.network import Network
+    from natlab.programs.programs import Program
+
+pytestmark = pytest.mark.timeout(120)
+_TIMEOUT = 100.0
+PAIR = Pair("host_a", "host_b")
+LINKS = [("nat_a", "internet"), ("nat_b", "internet")]
+LONGEST = 65_507
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`lost`: sizes of payloads that did not come whole, with the way they went."""
+
+    lost: list[tuple[str, int]]
+    fragments: int
+    longest: int
+    """Octets of the longest IP packet between the NATs."""
+    asked: int
+    """ICMP errors that said what would pass."""
+
+
+def _cross(directory: Path, mtu: int, sizes: list[int]) -> Seen:
+    from natlab.capture.taps import Capture, Tap
+    from natlab.links.apply import conditioned
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
+
+    with (
+        two_nats_network("full-cone", "full-cone") as network,
+        Programs(directory) as programs,
+    ):
+        with conditioned(network, dict.fromkeys(LINKS, LinkConditions(mtu=mtu))):
+            _silence_routers(network)
+            taps = [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
+            with Capture(taps) as recorded:
+                start_server(network, programs)
+                with tunnels(network, programs, PAIR) as made:
+                    tunnel = made[PAIR]
+                    assert tunnel.verdicts() == {"path-established"}
+                    assert tunnel.carries(b"first", tries=5, timeout=4)
+                    lost = tunnel.lost(sizes)
+                    for client in tunnel.clients.values():  # again, once what passes is known
+                        client.wait_until(
+                            partial(_is_found, client, mtu), "the size is found", timeout=30
+                        )
+                    lost += tunnel.lost(sizes)
+        frames = [
+            frame for frame in recorded.frames if frame.sniffed_on in ("nat_a-wan", "nat_b-wan")
+        ]
+    return Seen(
+        lost,
+        sum(map(_is_fragment, recorded.frames)),
+        max(_length(frame) for frame in frames),
+        sum(_is_icmp(frame) for frame in frames),
+    )
+
+
+def _silence_routers(network: Network) -> None:
+    """As many firewalls do: nobody hears what would pass."""
+    for node in ("nat_a", "nat_b", "internet"):
+        with in_namespace(network.pid(node)):
+            for words in (
+                ["add", "table", "ip", "silent"],
+                ["add", "chain", "ip", "silent", "out", "{ type filter hook output priority 0; }"],
+                [
+                    "add",
+                    "rule",
+                    "ip",
+                    "silent",
+                    "out",
+                    *["icmp", "type", "3", "icmp", "code", "4", "drop"],
+                ],
+            ):
+                subprocess.run(["nft", *words], check=True)
+
+
+def _is_found(client: Program, mtu: int) -> bool:
+    """The search ends within eight octets of what passes."""
+    most = mtu - 28
+    sizes = [each["size"] for each in events(client) if each["event"] == "path-sized"]
+    return any(isinstance(size, int) and most - 8 <= size <= most for size in sizes)
+
+
+def _length(frame: Frame) -> int:
+    return int.from_bytes(frame[16:18], "big") if frame[12:14] == b"\x08\x00" else 0
+
+
+def _is_fragment(frame: Frame) -> bool:
+    """More fragments follow, or some came before."""
+    return frame[12:14] == b"\x08\x00" and bool(int.from_bytes(frame[20:22], "big") & 0x3FFF)
+
+
+def _is_icmp(frame: Frame) -> bool:
+    return frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_ICMP
+
+
+@pytest.mark.parametrize("mtu", [1500, 1400, 1280, 1124])
+def test_payloads_of_every_length_arrive_whole_and_no_packet_is_a_fragment(
+    mtu: int, tmp_path: Path
+) -> None:
+    around = [mtu - 28 + offset for offset in range(-70, 6)]
+    sizes = [0, 1, 512, *range(1430, 1466), *around, 9000, LONGEST]
+    random.Random(mtu).shuffle(sizes)
+    seen = warm.call(_TIMEOUT, _cross, tmp_path, mtu, sizes)
+    assert seen.lost == []
+    assert seen.fragments == 0
+    assert seen.longest <= mtu
+    assert seen.asked == 0
