@@ -62,7 +62,7 @@ def _print(line: str) -> None:
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # there is none, or it takes nothing
         # Python would try again at its end, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise UsageError("the key could not be written to stdout") from None

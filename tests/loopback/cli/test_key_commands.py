@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal import __version__
-from nat_traversal.cli import make_keys
-from nat_traversal.cli.console import Console
+from nat_traversal.cli.main import main
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text, parse_key
 from tests import ROOT
@@ -59,6 +58,8 @@ class TestGenkey:
             made = run(*NAT_TRAVERSAL, "genkey", stdout=full.fileno())
         assert made.returncode == 2
         assert made.stderr == "error: the key could not be written to stdout\n"
+        closed = run("sh", "-c", 'exec "$@" >&-', "sh", *NAT_TRAVERSAL, "genkey")
+        assert (closed.returncode, closed.stderr) == (2, made.stderr)
 
 
 class TestIdentity:
@@ -109,15 +110,23 @@ class TestIdentity:
 class TestInThisProcess:
     """The same two, for what a process cannot show."""
 
-    def test_a_key_and_an_identity(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        console = Console(as_json=False)
-        assert make_keys.identity(console, str(tmp_path / "identity")) == 0
-        assert make_keys.identity(console, str(tmp_path / "identity")) == 0
-        one, other = capsys.readouterr().out.splitlines()
+    def test_a_key_and_an_identity(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert main(["genkey"]) == 0
+        assert main(["identity", str(tmp_path / "identity")]) == 0
+        assert main(["identity", str(tmp_path / "identity")]) == 0
+        shared, one, other = capfd.readouterr().out.splitlines()
+        assert parse_key(SHARED, shared, "stdout")
         assert one == other
         assert parse_key(PUBLIC, one, "stdout")
+
+    def test_one_line_for_what_is_wrong(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["identity", str(tmp_path)]) == 2
+        assert capfd.readouterr() == (
+            "",
+            f"error: {tmp_path} can be read by others: chmod 600 it\n",
+        )
 
 
 @pytest.fixture(scope="module")
