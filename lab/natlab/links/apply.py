@@ -85,7 +85,7 @@ class Conditioned:
         """Where the delay line was not what was asked for, in words. Raises `NetworkError`.
 
         It must not miss a frame, and at the median be late by less than 1 ms, or 2 % of the delay;
-        with the default conditions it may be late.
+        a delay that nobody asked for may be longer.
         """
         found = []
         for each in self.carried():

@@ -96,7 +96,7 @@ class LinkConditions:
     seed: int = 0
     """The same seed gives the n-th frame of a direction the same fate."""
     is_default: bool = False
-    """Nobody asked for them: a busy machine may be later, and that spoils nothing."""
+    """Nobody asked for the delay: a busy machine may be later, and that spoils nothing."""
 
     def __post_init__(self) -> None:
         if self.mtu is not None and not LEAST_MTU <= self.mtu <= MOST_MTU:
@@ -127,7 +127,13 @@ class LinkConditions:
         ways = str(self.out) if self.out == self.back else f"{self.out}; back: {self.back}"
         mtu = f", MTU {self.mtu}" if self.mtu is not None else ""
         seed = f", seed {self.seed}" if self.out.is_random or self.back.is_random else ""
-        return f"{ways}{mtu}{seed}{' (the default)' if self.is_default else ''}"
+        return f"{ways}{mtu}{seed}{self._default_in_words}"
+
+    @property
+    def _default_in_words(self) -> str:
+        if not self.is_default:
+            return ""
+        return " (the default)" if self == DEFAULT_LINKS else " (delay: the default)"
 
 
 PLAIN = LinkConditions()
@@ -172,7 +178,7 @@ def both_ways(parse: Callable[[str], V], text: str) -> tuple[V, V]:
 
 
 def parse_conditions(
-    texts: dict[str, str], *, mtu: int | None = None, seed: int = 0
+    texts: dict[str, str], *, mtu: int | None = None, seed: int = 0, is_default: bool = False
 ) -> LinkConditions:
     """Conditions from texts by the names of `PARSERS`, each for both directions or ``OUT/BACK``.
 
@@ -189,7 +195,7 @@ def parse_conditions(
         for way, value in zip(ways, values, strict=True):
             way[name] = value
     out, back = (Way(**values) for values in ways)
-    return LinkConditions(out, back, mtu, seed)
+    return LinkConditions(out, back, mtu, seed, is_default)
 
 
 def _split(text: str, units: dict[str, V], what: str, examples: str) -> tuple[float, str]:

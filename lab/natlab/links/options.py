@@ -60,7 +60,9 @@ def conditions_of(values: Mapping[str, object]) -> LinkConditions:
         raise UsageError(f"{name}: {given[name]!r} must be a text, as {_HELP[name][1]}")
     if not texts and "mtu" not in numbers:
         return DEFAULT_LINKS  # a seed alone changes nothing
-    return parse_conditions({"delay": DEFAULT_DELAY, **texts}, **numbers)
+    return parse_conditions(
+        {"delay": DEFAULT_DELAY, **texts}, **numbers, is_default="delay" not in texts
+    )
 
 
 def _whole(text: str) -> int:

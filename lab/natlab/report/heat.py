@@ -28,7 +28,7 @@ class Heat:
         """None where times are not worth a colour."""
         timings = [cell.timing for cell in report.cells if cell.timing and cell.round == 1]
         links = report.header.get("links", "")
-        if not re.search(r"delay \d", links) or links.endswith("(the default)"):
+        if not re.search(r"delay \d", links) or links.endswith("the default)"):
             return None
         if not timings or any(len(timing.values) == 1 for timing in timings):
             return None

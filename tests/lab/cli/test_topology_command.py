@@ -54,7 +54,7 @@ def test_commands_run_on_any_node_and_faults_happen(tmp_path: Path) -> None:
     assert status == 4
     assert any("1 packets transmitted, 1 received" in line for line in said)
     assert re.fullmatch(r"lab \| [0-9:.]+ link-down host_3", errors[0])
-    assert errors[1:] == [f"{KEPT} {tmp_path}"]
+    assert errors[1:] == ["lab | links: delay 5 ms (the default)", f"{KEPT} {tmp_path}"]
 
 
 def test_what_is_kept_and_told_is_the_same_as_of_a_pair(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def test_by_default_there_is_a_delay_and_a_seed_alone_changes_nothing() -> None:
 
 def test_other_conditions_keep_the_default_delay() -> None:
     lossy = Way(delay=0.005, loss=0.01)
-    assert _parse("--loss", "1%") == LinkConditions(lossy, lossy)
+    assert _parse("--loss", "1%") == LinkConditions(lossy, lossy, is_default=True)
+    assert str(_parse("--loss", "1%")).endswith("loss 1 %, seed 0 (delay: the default)")
     assert _parse("--loss", "1%", "--delay", "0") == LinkConditions(Way(loss=0.01), Way(loss=0.01))
 
 
@@ -40,7 +41,7 @@ def test_every_option_counts() -> None:
         seed=3,
     )
     five = Way(delay=0.005)
-    assert _parse("--mtu", "1400") == LinkConditions(five, five, mtu=1400)
+    assert _parse("--mtu", "1400") == LinkConditions(five, five, mtu=1400, is_default=True)
 
 
 def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -> None:
