@@ -125,7 +125,7 @@ class TestInThisProcess:
         assert main(["identity", str(tmp_path)]) == 2
         assert capfd.readouterr() == (
             "",
-            f"error: {tmp_path} can be read by others: chmod 600 it\n",
+            f"error: {tmp_path}: Is a directory\n",
         )
 
 
