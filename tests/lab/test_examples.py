@@ -24,6 +24,13 @@ def test_aioice_with_stun_alone_connects_where_the_nats_allow_it(nat_lab: NatLab
     assert str(nat_lab.path()) == ("none" if both_symmetric else "direct")
 
 
+@pytest.mark.nat_pairs(("linux-masquerade", "linux-masquerade"))
+def test_first_packets_cross_on_default_links_and_open_two_order_sensitive_nats(
+    nat_lab: NatLab,
+) -> None:
+    assert ice.run(nat_lab, "stun") == "direct"
+
+
 @pytest.mark.nat_pairs(("symmetric", "symmetric"))
 def test_aioice_is_relayed_by_coturn_where_both_nats_are_symmetric(nat_lab: NatLab) -> None:
     assert ice.run(nat_lab, "turn") == "relayed"
