@@ -24,7 +24,7 @@ from natlab.report.markdown import markdown
 FORMAT = 3
 """Of `report.json`: counts up when a reader of the old form would be misled."""
 ROUND_WAS_ATTEMPT = 2
-"""The form that called a packet's round ``attempt``; it is read too."""
+"""The form that called a packet's round ``attempt``, and told no cause at first; it is read too."""
 JSON_FILE = "report.json"
 HTML_FILE = "index.html"
 JUNIT_FILE = "junit.xml"
@@ -64,7 +64,7 @@ def read_report(path: Path) -> Report:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] == ROUND_WAS_ATTEMPT:
-            _rename_attempts(content)
+            _bring_up_to_date(content)
         elif content["format"] != FORMAT:
             known = f"{ROUND_WAS_ATTEMPT} and {FORMAT}"
             raise LabError(f"{path} has format {content['format']}, this lab reads {known}")
@@ -78,8 +78,9 @@ def read_report(path: Path) -> Report:
 _JSON_NAMES = {"sender": "from", "receiver": "to"}
 
 
-def _rename_attempts(content: Mapping[str, Any]) -> None:
+def _bring_up_to_date(content: Mapping[str, Any]) -> None:
     for cell in content["cells"]:
+        cell.setdefault("cause", "")
         for record in (*cell["hellos"], *cell["packets"]):
             if "attempt" in record:
                 record["round"] = record.pop("attempt")

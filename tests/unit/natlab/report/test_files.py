@@ -118,17 +118,19 @@ def test_report_of_another_format_or_none_is_refused(tmp_path: Path) -> None:
         read_report(tmp_path / "nothing.json")
 
 
-def test_report_that_called_the_round_attempt_is_still_read(tmp_path: Path) -> None:
+def test_report_that_called_the_round_attempt_and_told_no_cause_is_still_read(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_report(every_kind(), path)
     content = json.loads(path.read_text())
     content["format"] = 2
     for values in content["cells"]:
+        del values["cause"]
         for record in (*values["hellos"], *values["packets"]):
             if "round" in record:
                 record["attempt"] = record.pop("round")
     path.write_text(json.dumps(content))
-    assert read_report(path) == every_kind()
+    expected = [replace(cell, cause="") for cell in every_kind().cells]
+    assert list(read_report(path).cells) == expected
 
 
 def test_schema_admits_a_report_of_every_kind_of_cell(tmp_path: Path) -> None:
