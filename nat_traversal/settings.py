@@ -81,7 +81,7 @@ def _value(each: Field[Any], text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What a user may change. Raises `UsageError` for a value out of its range."""
+    """The settings that a user may change. Raises `UsageError` for a value out of its range."""
 
     answer_within: float = seconds(10.0, 0.001)
     """For the server to accept the connection, then to answer the registration, or a ping in doubt.
@@ -129,7 +129,7 @@ class ClientSettings:
 
     hello_interval: float = seconds(0.3, 0.001)
     """Between repetitions of a HELLO. Above most round trips between peers, so that a loss costs little and
-    no loss costs nothing (RFC 8489 section 6.2.1 has 0.5 s; a round here has only some seconds)."""
+    no loss costs nothing. RFC 8489 section 6.2.1 has 0.5 s, but a round here has only some seconds."""
     hello_repeats: int = number(20, 0, 1000)
     """Repetitions in one state of a round, for the case that the server never ends the round."""
     early_hellos: int = number(4, 1, 1000)

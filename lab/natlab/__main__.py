@@ -1,4 +1,4 @@
-"""The lab's door: ``natlab …`` and ``python -m natlab …``. What is not installed is told in one line."""
+"""The lab's door: ``natlab …`` and ``python -m natlab …``. A missing package is told in one line."""
 
 from __future__ import annotations
 

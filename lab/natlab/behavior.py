@@ -75,7 +75,7 @@ class NatBehavior:
         return self.protocols is not Protocols.ANY
 
     def __str__(self) -> str:
-        """The id, which `parse_behavior` reads. What is usual for the mapping is left out."""
+        """The id, which `parse_behavior` reads. Usual flags of the mapping are left out."""
         usual = usual_behavior(self.mapping, self.filtering)
         parts = [MAPPING_IDS[self.mapping], FILTERING_IDS[self.filtering]]
         parts += [

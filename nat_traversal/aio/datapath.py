@@ -127,7 +127,7 @@ class DataPath:
             log.warning("no way to %s: %s", order.remote, error)
         forbid_fragments(sock)
         self.order = order
-        """What it was built from."""
+        """The action that it was built from."""
         self._io = io or RunSocket(sock, self._failed, self._lost)
         self._epochs = order.epochs
         self._forwarder = forwarder

@@ -1,4 +1,4 @@
-"""What both adapters share: a `machine.driver.Driver` on the event loop's clock."""
+"""The common part of both adapters: a `machine.driver.Driver` on the event loop's clock."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class RunSender:
 
 @dataclass(slots=True)
 class Run:
-    """What one call received: `length` octets, datagrams of `size` each but the last."""
+    """The datagrams of one call: `length` octets, datagrams of `size` each but the last."""
 
     length: int
     size: int

@@ -148,7 +148,7 @@ class Slots:
 
 
 class Batch(NamedTuple):
-    """What was read at once."""
+    """Datagrams that were read at once."""
 
     frames: list[memoryview]
     """Each with the room of its `Slots` around it, valid until the next batch is read into them."""

@@ -62,7 +62,7 @@ class Server(Driver):
 
     @property
     def counters(self) -> Counters:
-        """What was dropped and refused, and why."""
+        """Counts of all that was dropped and refused, with the reason."""
         return self.rendezvous.counters
 
     @property

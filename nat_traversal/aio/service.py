@@ -19,7 +19,7 @@ LookUp = Callable[[HostPort], Awaitable[list[Endpoint]]]
 
 
 class Service(Protocol):
-    """What a `Connector` needs to know of the service that it connects to."""
+    """All that a `Connector` needs to know of the service that it connects to."""
 
     @property
     def addresses(self) -> Sequence[Endpoint]:

@@ -96,7 +96,7 @@ class ServiceFlow:
         self._io.send((payload,))
 
     def receive(self) -> Batch:
-        """What has come from where datagrams go to."""
+        """Answers that have come from where datagrams go to."""
         batch = self._io.receive()
         if batch.frames and not self.settled:
             self.waiting.clear()
@@ -105,7 +105,7 @@ class ServiceFlow:
         return batch
 
     def overheard(self, slots: Slots) -> tuple[Batch, list[_Address]]:
-        """What the service's host has sent from elsewhere, and the sources of datagrams that were dropped,
+        """Datagrams that the service's host has sent from elsewhere, and the sources of datagrams that were dropped,
         since they came from other hosts."""
         assert self.ear is not None
         frames, strangers = list[memoryview](), list[_Address]()

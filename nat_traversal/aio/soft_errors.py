@@ -29,7 +29,7 @@ SOFT = frozenset(
         errno.EPERM,
     }
 )
-"""What ICMP becomes (icmp_err_convert of Linux, icmpv6_err_convert), and what a firewall of this host says."""
+"""The errors that ICMP becomes (icmp_err_convert of Linux, icmpv6_err_convert), and what a firewall of this host says."""
 TRIES = 4
 """Of one datagram: a new ICMP error may come between two of them."""
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000

@@ -34,7 +34,7 @@ _REFUSED_FOR = {
     20: _NOT_TRUSTED,
     21: _NOT_TRUSTED,
 }
-"""What OpenSSL's `X509_V_ERR_*` mean for the user."""
+"""The meaning of OpenSSL's `X509_V_ERR_*` for the user."""
 _OTHER_NAME = (62, 64)
 _ANY_USER = stat.S_IROTH | stat.S_IWOTH
 
@@ -60,7 +60,7 @@ class TlsStream:
         return self._ssl.version()
 
     def receive(self, data: bytes) -> bytes:
-        """What `data` from the wire says. A client calls it once with nothing, which begins the handshake.
+        """The text in clear that `data` from the wire carries. A client calls it once with nothing, which begins the handshake.
 
         Afterwards `outgoing` may have something to send, also after an error. Raises `WireError` for
         another end that speaks no TLS, `TlsError` where the handshake or a record fails.
@@ -87,7 +87,7 @@ class TlsStream:
             raise TlsError(self._problem(error)) from None
 
     def send(self, data: bytes) -> bytes:
-        """What to put on the wire to say `data`.
+        """The octets to put on the wire to say `data`.
 
         Before the handshake is over nothing can be said. Only another end that does not speak TLS is
         answered in clear: it has to learn why it is refused.
@@ -98,7 +98,7 @@ class TlsStream:
         return self.outgoing()
 
     def end(self) -> bytes:
-        """What to put on the wire before this end closes the connection."""
+        """The octets to put on the wire before this end closes the connection."""
         if not self.is_ready:
             return b""
         with contextlib.suppress(ssl.SSLError):  # it would wait for the other end to close as well
@@ -106,7 +106,7 @@ class TlsStream:
         return self.outgoing()
 
     def outgoing(self) -> bytes:
-        """What TLS itself has to say."""
+        """The octets that TLS itself has to send."""
         return self._out.read()
 
     def _read(self) -> bytes:

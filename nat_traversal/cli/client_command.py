@@ -138,11 +138,11 @@ def _serves(options: ClientOptions) -> Serves:
 
 
 def _next_steps(options: ClientOptions) -> Iterator[str]:
-    """What a user can do once a path stands."""
+    """The next steps of a user once a path stands."""
     if options.listen is not None:
         yield f"ready: send your program's datagrams to {options.listen}"
     if options.connect is not None:
-        yield f"ready: what the other side's programs send goes to {options.connect}"
+        yield f"ready: datagrams of the other side's programs go to {options.connect}"
 
 
 def exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
@@ -171,7 +171,7 @@ _LOST = {
     "not-authentic": "not sealed by the other side",
     "incomplete": "incomplete",
 }
-"""What became of datagrams that did not cross, in few words."""
+"""The ends of datagrams that did not cross, in few words."""
 
 
 def tell_summary(console: Console, counters: Counters) -> None:

@@ -28,7 +28,7 @@ _MOST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
-    """What a client's options say about keys. They go together."""
+    """The keys that a client's options ask for. They go together."""
 
     key_file: str | None = None
     identity: str | None = None

@@ -83,7 +83,7 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the options of the client."""
     parser.description = (
         "Connects to another host behind NATs and carries the UDP of ordinary programs: "
-        "what is sent to --listen here comes out of --connect there, and back."
+        "datagrams to --listen here come out of --connect there, and their answers back."
     )
     parser.add_argument(
         "--server",
@@ -180,7 +180,7 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command_of(options: argparse.Namespace) -> Command:
-    """What runs the command. It reads no more than this needs: a server needs no client."""
+    """The coroutine of the command. It reads no more than this needs: a server needs no client."""
     if options.command == "server":
         from nat_traversal.cli import server_command  # noqa: PLC0415
 
@@ -191,7 +191,7 @@ def command_of(options: argparse.Namespace) -> Command:
 
 
 def server_options_of(options: argparse.Namespace) -> ServerOptions:
-    """What the server gets, checked. Raises `UsageError`."""
+    """The server's request, checked. Raises `UsageError`."""
     words = list(options.set)
     if options.max_connections is not None:
         words.append(f"connections={options.max_connections}")
@@ -204,7 +204,7 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
 
 
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
-    """What the client gets, checked. Raises `UsageError`."""
+    """The client's request, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
     for option, name in (("idle", "flow-idle"), ("consent", "consent")):
         twice = any(word.startswith(f"{name}=") for word in options.set)

@@ -1,4 +1,4 @@
-"""What the client demands of its peer, out of the keys that its options name."""
+"""The client's demands of its peer, out of the keys that its options name."""
 
 from __future__ import annotations
 

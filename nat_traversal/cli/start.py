@@ -47,7 +47,7 @@ def _quietly(name: str, checkout: Path | None = None) -> int:
 
 
 def _end_at_once(status: int = 0) -> None:
-    """From now on a request to stop ends the process. What ignored one, as ``nohup`` does, still does."""
+    """From now on a request to stop ends the process. Signals that were ignored, as by ``nohup``, stay so."""
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, partial(_end, status))

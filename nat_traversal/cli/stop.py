@@ -1,4 +1,4 @@
-"""What ends a command: Ctrl-C, SIGTERM, SIGHUP, or the reader of its events who has gone; as a future."""
+"""The end of a command: Ctrl-C, SIGTERM, SIGHUP, or the reader of its events who has gone; as a future."""
 
 from __future__ import annotations
 

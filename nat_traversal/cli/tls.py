@@ -38,7 +38,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def server_tls(options: argparse.Namespace) -> ServerTlsSettings | SelfSigned | None:
-    """What these options ask for; None: no TLS. Raises `UsageError` for some that do not go together."""
+    """The TLS that these options ask for, or None. Raises `UsageError` for some that do not go together."""
     certificate, key = options.tls_cert, options.tls_key
     if (certificate is None) != (key is None):
         given, missing = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
@@ -73,7 +73,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
 
 
 def client_tls(options: argparse.Namespace) -> ClientTlsSettings | None:
-    """What these options ask for; None: no TLS. Raises `UsageError` for some that do not go together."""
+    """The TLS that these options ask for, or None. Raises `UsageError` for some that do not go together."""
     if options.ca is not None and options.server_fingerprint is not None:
         raise UsageError("--ca and --server-fingerprint are two ways to know the server: give one")
     if options.tls or options.ca is not None or options.server_fingerprint is not None:

@@ -36,7 +36,7 @@ async def acquired(
     *,
     once: bool = False,
 ) -> T | Exit:
-    """What `make` gives once this host has the address that it needs, or the status to end with.
+    """The result of `make` once this host has the address that it needs, or the status to end with.
 
     An address may come at any time, so this waits without limit, and tells it once. With `once` it does
     not wait. A port that another program holds is waited for as long as a restart takes. After that

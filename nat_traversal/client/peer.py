@@ -262,7 +262,7 @@ class Peer:
         return [*actions, *opened, told, *fresh.announcer.announce(now)]
 
     def _offer(self, pair: KeyPair | None) -> Offer:
-        """What this side brings to the round of the socket with these keys."""
+        """This side's offer for the round of the socket with these keys."""
         return self._security.offer(self._instance, _public(pair))
 
     def _ask_again(self, now: float) -> list[e.Action]:
@@ -347,7 +347,7 @@ class Peer:
             return str(error), None
 
     def _carry(self, outputs: list[Output], now: float) -> list[e.Action]:
-        """What the method wants done, with what follows from its proof in the place of the proof."""
+        """The method's actions; in the place of its proof, all that follows from it."""
         actions: list[e.Action] = []
         for output in outputs:
             actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
@@ -394,7 +394,7 @@ class Peer:
         phase = self._phase
         if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
             code = m.Verdict.KEYS_DIFFER
-            text = f"whoever answers as {self.id} does not have its key"
+            text = f"the host that answers as {self.id} does not have its key"
         if self.state is _S.ESTABLISHED:
             actions.append(e.Tell(e.PathLost("the other side never confirmed the path")))
         actions += self._give_up()

@@ -1,4 +1,4 @@
-"""What a client demands of its peer, and the keys of a round. It comes from local configuration alone."""
+"""A client's demands of its peer, and the keys of a round. It comes from local configuration alone."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ class Security:
 
     @property
     def trust(self) -> Trust:
-        """What this side demands, and so offers."""
+        """This side's demand, which it also offers."""
         if self.identity is None:
             return Trust.SERVER if self.psk is None else Trust.SHARED_KEY
         return Trust.IDENTITY if self.psk is None else Trust.BOTH
 
     def offer(self, instance: bytes, public: bytes) -> Offer:
-        """What this side brings to the round of the socket with that ephemeral key."""
+        """This side's offer for the round of the socket with that ephemeral key."""
         identity = b"" if self.identity is None else self.identity.public
         return Offer(instance, public, identity, self.trust, self.suites)
 
@@ -86,7 +86,7 @@ class Security:
         if self.identity is not None and self.known.get(peer) != theirs.identity:
             if peer not in self.known:
                 return f"no key of {peer} is known here: give it with --peer-key"
-            return f"whoever answers as {peer} does not have its key"
+            return f"the host that answers as {peer} does not have its key"
         if choose(self.suites, theirs.suites) is None:
             return f"{peer} seals in no way that this side knows: update the older side"
         if sealed and not theirs.public:
@@ -130,7 +130,7 @@ class Security:
         return [ee, *es_se, self.identity.exchange(theirs.identity)]
 
     def vouched(self, peer: str) -> str:
-        """Who vouches for the peer of a path, for people."""
+        """The voucher for the peer of a path, for people."""
         if Suite.NONE in self.suites:
             return "not encrypted, since both sides have --plaintext"
         return {

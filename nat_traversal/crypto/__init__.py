@@ -7,4 +7,4 @@ NEEDS_PACKAGE = (
     "sealing needs the package cryptography: apt install python3-cryptography, "
     "or pip install cryptography"
 )
-"""What to tell a user who lacks it."""
+"""The advice to a user who lacks it."""

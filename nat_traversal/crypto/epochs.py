@@ -33,7 +33,7 @@ ASK, ANSWER = 1, 2
 
 
 class _Pair(Protocol):
-    """What `nat_traversal.crypto.dh.KeyPair` has; a path without encryption needs none."""
+    """The part of `nat_traversal.crypto.dh.KeyPair` that an epoch needs; a path without encryption needs none."""
 
     @property
     def public(self) -> bytes: ...

@@ -151,7 +151,7 @@ class Opener:
 
     def open_run(self, frames: memoryview, segment: int, place: memoryview) -> list[Opened]:
         """Open frames that lie one behind the other, `segment` octets each but the last, which may be
-        shorter. What is sealed goes to `place`, one behind the other."""
+        shorter. Opened octets go to `place`, one behind the other."""
         found: list[Opened] = []
         add, open_, tags, counters = found.append, self._open, self._tag, self._counters
         seen, size, newest = self._window.seen, self._window.size, self._window.newest

@@ -381,7 +381,7 @@ class PathEstablished:
     remote: Endpoint
     generation: int
     vouched: str
-    """Who vouches for the peer, in words."""
+    """The voucher for the peer, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from nat_traversal.wire.offers import Offer
 
 
 class SocketState(Enum):
-    """What the server knows of a host's newest socket."""
+    """The server's knowledge of a host's newest socket."""
 
     AWAITED = auto()  # its announce is to come
     FRESH = auto()  # announced, and no round has used it
@@ -30,7 +30,7 @@ class Member:
     round_trip: float
     """Seconds from the last order to the answer that it has been obeyed."""
     offer: Offer
-    """What it brings to a round; its ephemeral key is that of the socket `told`."""
+    """Its offer for a round; the ephemeral key is that of the socket `told`."""
     number: int
     """Of the newest announce that counted."""
     told: int = field(init=False)

@@ -17,7 +17,7 @@ from nat_traversal.wire.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a connection has asked for. `before` is the same process on its connection before this one."""
+    """A connection's wish. `before` is the same process on its connection before this one."""
 
     register: m.Register
     holder: Holder

@@ -27,7 +27,7 @@ class SessionState(Enum):
 
 
 class SessionTrigger(Enum):
-    """What can happen to a pair."""
+    """The events of a pair."""
 
     REUNITED = auto()
     ATTEMPT = auto()

@@ -31,7 +31,7 @@ class StandaloneServer:
 
     @property
     def counters(self) -> Counters:
-        """What was dropped and refused, and why."""
+        """Counts of all that was dropped and refused, with the reason."""
         return self._rendezvous.counters
 
     @property

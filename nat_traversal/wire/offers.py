@@ -1,4 +1,4 @@
-"""What a host brings to a round, as the server hands it to the peer: keys, and what it can and demands."""
+"""A host's offer for a round, as the server hands it to the peer: keys, and what it can and demands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Suite(StrEnum):
 
 
 class Trust(StrEnum):
-    """Who vouches for the peer. It comes from local configuration alone, and nothing lowers it."""
+    """The voucher for the peer. It comes from local configuration alone, and nothing lowers it."""
 
     SERVER = "server"
     """Nobody but the server: sealed against those who only listen."""

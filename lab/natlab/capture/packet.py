@@ -59,7 +59,7 @@ class Refused:
     payload: bytes
     """As much of a UDP datagram's as is quoted: Linux sends up to 576 octets in all."""
     code: int = 0
-    """What the error's type is about in particular, as RFC 792 and RFC 4443 number it."""
+    """The error's particular case within its type, as RFC 792 and RFC 4443 number it."""
     mtu: int | None = None
     """Of the link that the packet was too big for, in octets; None in other errors."""
 
@@ -212,7 +212,7 @@ def _ipv6(data: bytes) -> _Ip:
 
 
 def _refused(protocol: int, body: bytes) -> Refused | None:
-    """What an ICMP error says; None for ICMP that is no error."""
+    """The message of an ICMP error; None for ICMP that is no error."""
     number, code, _, _, low = _ICMP.unpack_from(body)
     is_ipv4 = protocol == Protocol.ICMP
     kind = (_ICMP_ERRORS if is_ipv4 else _ICMPV6_ERRORS).get(number)

@@ -1,4 +1,4 @@
-"""What the lab's commands share: its name on the command line that started it, and whole numbers."""
+"""The common part of the lab's commands: its name on the command line that started it, and whole numbers."""
 
 from __future__ import annotations
 

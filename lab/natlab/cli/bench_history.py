@@ -51,7 +51,7 @@ class Row:
 
 
 def row_now(network: Mapping[str, float], forwarding: float | None) -> Row:
-    """What was measured just now on this machine, with ratios to two digits."""
+    """A row of the numbers measured just now on this machine, with ratios to two digits."""
     return Row(
         date=datetime.now(UTC).date().isoformat(),
         commit=_commit(),

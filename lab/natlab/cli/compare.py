@@ -1,4 +1,4 @@
-"""`python -m lab compare`: what changed between two reports."""
+"""`python -m lab compare`: the changes between two reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor: what this machine has and lacks for the lab, its substitutes, and how to get it."""
+"""The doctor: the tools of the lab that this machine has and lacks, substitutes, and how to get them."""
 
 from __future__ import annotations
 

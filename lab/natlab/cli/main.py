@@ -20,10 +20,10 @@ from natlab.sandbox.threads import end_process_with_any_thread
 
 COMMANDS = {
     "matrix": "run pairs of NATs and report",
-    "compare": "what changed between two reports",
+    "compare": "the changes between two reports",
     "run": "run one pair of NATs, and tell every stage",
     "rules": "show the firewall rules that make a NAT",
-    "doctor": "what this machine has, lacks, and uses instead",
+    "doctor": "the tools that this machine has, lacks, and uses instead",
     "conformance": "ask each NAT whether it is what it says",
     "shell": "a prompt on a node of a standing lab, or of a new one",
     "topology": "any topology, also your own, and programs in it",

@@ -64,7 +64,7 @@ class On:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to run where; `timeout` in seconds."""
+    """The commands, and where they run; `timeout` in seconds."""
 
     topology: str
     commands: Mapping[str, On]
@@ -152,7 +152,7 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
         metavar="FAULT",
         action="append",
         type=checked(parse_fault),
-        help="what goes wrong and when (repeat it), as at=2.5s:link-down host_a, after the start of"
+        help="a fault and its moment (repeat it), as at=2.5s:link-down host_a, after the start of"
         " the last command, or on=host_a:TEXT:nat-reboot nat_a, after host_a said TEXT",
     )
     group.add_argument(

@@ -107,7 +107,7 @@ def holder_of(labs: Sequence[FoundLab], pid: int | None, node: str) -> int:
 
 
 def entry(holder: int, node: str, command: Sequence[str]) -> list[str]:
-    """What runs `command` (nothing: an interactive bash) on the node that `holder` holds."""
+    """The words that run `command` (nothing: an interactive bash) on the node that `holder` holds."""
     user = _namespace(holder, "user") != _namespace(os.getpid(), "user")
     spaces = [*(["--user", "--preserve-credentials"] if user else []), "--mount", "--net", "--pid"]
     settings = [f"PS1={node}:\\w# ", f"PATH={search_path()}", f"LAB_NODE={node}"]

@@ -26,7 +26,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = HOW_TO_NAME
     parser.description = (
-        "Without commands: what is in it. With them: as `lab run`, in any topology."
+        "Without commands, it shows the nodes. With them: as `lab run`, in any topology."
     )
     parser.add_argument(
         "topology", metavar="TOPOLOGY", help="star,peers=4 or PATH.py:NAME,parameter=value"

@@ -17,7 +17,7 @@ class Category(StrEnum):
     AS_PREDICTED = "as predicted"
     """It connected, in the round that the model foresaw."""
     FORBIDDEN = "the NATs forbid it without guessing ports"
-    """It failed, every packet fared as in the model, and in the model no path can open to any endpoint
+    """It failed, every packet fared as in the model, and no path can open there to any endpoint
     that the server has seen or a host has heard from. Ports that a program guesses may still open one."""
     MISSED = "the program could have and did not"
     """It failed, or took a round more than needed, between NATs that let a path open."""

@@ -1,4 +1,4 @@
-"""What must be true of every cell, each asked of the packets alone; the method's own checks among them. Pure.
+"""The truths about every cell, each asked of the packets alone; the method's own checks among them. Pure.
 
 A method has its module in `natlab.evidence.methods`, and a line in `METHODS`.
 """
@@ -19,12 +19,12 @@ from natlab.oracle.prediction import Prediction
 
 @dataclass(frozen=True, slots=True)
 class MethodChecks:
-    """What a method's packets must show."""
+    """The checks of a method's packets."""
 
     proof: Callable[[Trace], Check]
     """Whether a path stands or none does, and nothing between."""
     conduct: Callable[[Trace], tuple[Check, ...]]
-    """What the hosts keep to, whatever the outcome."""
+    """The hosts' duties, whatever the outcome."""
 
 
 METHODS: Mapping[str, MethodChecks] = {

@@ -160,7 +160,7 @@ class _Sightings:
     def follow_to_server(
         self, sent: Packet, datagram: datagrams.Datagram, own: Side, until: float
     ) -> Passage:
-        """From host to server. What the server sees as source is what it announces to the peer."""
+        """From host to server, which announces the source that it sees to the peer."""
         entered = self._next(sent, own.lan, False, until, source=sent.source)
         left = self._next(sent, own.wan, True, until, destination=sent.destination)
         arrived = left and self._next(left, SERVER_LINK, False, until, source=left.source)
@@ -242,7 +242,7 @@ def _seen(*packets: Packet | None) -> tuple[tuple[str, float], ...]:
 def _transmissions(
     packets: list[Packet], own: Side
 ) -> Iterator[tuple[Packet, datagrams.Datagram, float]]:
-    """What `own`'s host sent, and for each when the same was sent again (infinity: never)."""
+    """The datagrams of `own`'s host, and for each when the same was sent again (infinity: never)."""
     sent = [
         packet
         for packet in packets

@@ -188,7 +188,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a cell leaves beside its packets. Fields that `CellResult` has mean what they mean there."""
+    """All that a cell leaves beside its packets. Fields that `CellResult` has mean what they mean there."""
 
     method: str | None = None
     checks: tuple[Check, ...] = ()

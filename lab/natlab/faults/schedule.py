@@ -39,7 +39,7 @@ class Schedule:
 
     @property
     def injected(self) -> tuple[Injected, ...]:
-        """What has happened, in order."""
+        """The faults that have happened, in order."""
         with self._changed:
             return tuple(sorted(self._done.values(), key=lambda each: each.at))
 
@@ -51,7 +51,7 @@ class Schedule:
 
     @property
     def missed(self) -> tuple[Scheduled, ...]:
-        """What has not happened."""
+        """The faults that have not happened."""
         with self._changed:
             return tuple(
                 each for number, each in enumerate(self._scheduled) if number not in self._done

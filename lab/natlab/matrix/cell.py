@@ -55,12 +55,12 @@ class CellJob:
 
     @property
     def case(self) -> Case:
-        """What is run, and what is expected of it."""
+        """The pair that is run, and its prediction."""
         return Case.of(self.nat_a, self.nat_b, TOPOLOGY)
 
 
 def run_cell(job: CellJob) -> CellResult:
-    """Run one cell, inside `natlab.sandbox.sandbox.call`. What goes wrong with it is told in its `error`."""
+    """Run one cell, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
     started = time.monotonic()
 
     def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a cell's programs do: server, DNS services, clients, dig both ways; and their word, to be checked.
+"""The work of a cell's programs: server, DNS services, clients, dig both ways; and their word, to be checked.
 
 Both hosts serve a zone with dnsmasq and ask for the other's with dig, through the tunnel: each client
 has `--listen` and `--connect`. What they say only tells the lab when to go on.
@@ -25,7 +25,7 @@ PYTHON_PROGRAM = "nat_traversal"
 PRELOADED = tuple(
     f"{PYTHON_PROGRAM}.{part}" for part in ("cli.main", "cli.client_command", "cli.server_command")
 )
-"""What the server and the clients of a cell read before they begin."""
+"""The modules that the server and the clients of a cell read before they begin."""
 LETTERS = ("a", "b")
 PREPARED = len(("server", *LETTERS))
 """How many prepared processes `converse` takes."""
@@ -44,12 +44,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the programs said and how they ended."""
+    """The programs' words, and how they ended."""
 
     events: dict[str, list[dict[str, object]]]
     statuses: dict[str, int]
     answers: dict[str, str]
-    """What dig printed on each host; empty where it was not asked to run."""
+    """The output of dig on each host; empty where it was not asked to run."""
     said: dict[str, str]
 
     @property

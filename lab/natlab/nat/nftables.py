@@ -61,8 +61,8 @@ def _refuse_the_unfaithful(behavior: NatBehavior) -> None:
     opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
     if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:
         raise UsageError(
-            f"no rules make {behavior}: the port that one host knows of another is a mapping for a"
-            " third party and open to that alone, so hairpin-external-source goes with EIM or EIF"
+            f"no rules make {behavior}: the port that one host knows of another is open to a"
+            " third party alone, so hairpin-external-source goes with EIM or EIF"
         )
     if behavior.refresh is Refresh.BOTH and _DEPTH[behavior.filtering] < _DEPTH[behavior.mapping]:
         raise UsageError(
@@ -330,7 +330,7 @@ def _indented(*lines: str) -> list[str]:
 
 
 def _input(behavior: NatBehavior, router: RouterPorts) -> list[str]:
-    """What comes to the router itself."""
+    """The rules for packets to the router itself."""
     hook = "type filter hook input priority filter;"
     wan = f'iifname "{router.wan}"'
     if behavior.unsolicited is Unsolicited.REJECT:

@@ -46,7 +46,7 @@ def rules(allocation: PortAllocation) -> Iterator[str]:
 
 
 def chains(allocation: PortAllocation) -> Iterator[Chain]:
-    """What `rules` jumps to, each chain after those that it jumps to."""
+    """The chains to which `rules` jumps, each chain after those that it jumps to."""
     # The rate stands for "once": who comes second exceeds it. The kernel counts under a lock.
     once = "limit rate over 1/week burst 1 packets"
     yield "claim", [f"add @owned {{ udp sport {once} }} return", "meta mark set 0"]

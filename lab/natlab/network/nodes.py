@@ -34,7 +34,7 @@ FORWARDING = rules_for(preset("none"), RouterPorts("", "", "", ""))
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """What a NAT is, and all that is needed to make it another one."""
+    """A NAT's behaviour, and all that is needed to make it another one."""
 
     preset: Preset
     ports: RouterPorts
@@ -130,7 +130,7 @@ class LabNode(Node):  # type: ignore[misc]
         super().sendCmd(*args, **kwargs)
 
     def early_commands(self) -> list[Command]:
-        """What can run before the node has interfaces."""
+        """The commands that can run before the node has interfaces."""
         texts = (
             (("nft", "-f", "-"), self.rules.nft if self.rules else ""),
             (("ipset", "restore"), self.rules.ipset if self.rules else ""),
@@ -138,7 +138,7 @@ class LabNode(Node):  # type: ignore[misc]
         return [Command(words, text, self.pid) for words, text in texts if text]
 
     def late_commands(self) -> list[Command]:
-        """What has to wait for the early commands and for the links."""
+        """The commands that have to wait for the early ones and for the links."""
         lines = ["link set dev lo up"]
         for bridge, members in self.bridges.items():
             lines.append(f"link add name {bridge} type bridge forward_delay 0")

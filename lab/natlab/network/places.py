@@ -19,7 +19,7 @@ from natlab.sandbox.netns import enter_mounts
 
 EMPTY = ("/run", "/dev/shm")  # noqa: S108 - made private here
 WITH_SHARED = ("/tmp", "/var/tmp")  # noqa: S108 - made private here
-"""What is a directory in one of these when the lab begins is the same for all nodes and the caller."""
+"""A directory that is in one of these when the lab begins is the same for all nodes and the caller."""
 _OUTSIDE = Path("/run/.outside")
 _MS_BIND, _MS_REC, _MNT_DETACH = 4096, 16384, 2
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -129,7 +129,7 @@ class ModelNat:
     def hairpin(
         self, source: Endpoint, destination: Endpoint, now: float = 0.0
     ) -> tuple[Endpoint, Verdict]:
-        """What becomes of a packet from inside to this NAT's own address, and its source there.
+        """The fate of a packet from inside to this NAT's own address, and its source there.
 
         With the internal source there is nothing to filter by: it reaches every mapping there is.
         """

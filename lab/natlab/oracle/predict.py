@@ -1,4 +1,4 @@
-"""What ought to happen between two NATs, worked out on the NAT model alone, by a method's name. Pure."""
+"""The due outcome between two NATs, worked out on the NAT model alone, by a method's name. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
 
 
 def predict(nat_a: str, nat_b: str, method: str = ordered_hello.NAME) -> Prediction:
-    """What `method` comes to between host_a behind the preset `nat_a` and host_b behind `nat_b`.
+    """The outcome of `method` between host_a behind the preset `nat_a` and host_b behind `nat_b`.
 
     Raises `UsageError` for a name that is no preset.
     """

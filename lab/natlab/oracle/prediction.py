@@ -1,4 +1,4 @@
-"""What the model expects of a pair of NATs, and where its hosts are. Pure."""
+"""The model's expectation of a pair of NATs, and where its hosts are. Pure."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Errors:
         return "come back" if wanted in heard else "do not come back"
 
     def syn(self, address: str) -> str:
-        """What becomes of a TCP connection from outside to a port of the NAT itself."""
+        """The fate of a TCP connection from outside to a port of the NAT itself."""
         with in_namespace(self._outside.pid):
             client = self._stack.enter_context(socket.socket())
         client.setblocking(False)
@@ -137,7 +137,7 @@ class Errors:
 
     @staticmethod
     def _heard(raw: socket.socket) -> list[_Error]:
-        """What has come since it was asked last."""
+        """The packets that have come since it was asked last."""
         heard: list[_Error] = []
         while True:
             try:

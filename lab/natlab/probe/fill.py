@@ -33,7 +33,7 @@ WANTED = {
     PortAllocation.SEQUENTIAL: "every port once, each the next",
     PortAllocation.BLOCK_PER_HOST: "every port of each block once",
 }
-"""What is to be seen of one host that asks for all. Of several at once: without what follows a comma."""
+"""The words for one host that asks for all. For several at once: without the part after a comma."""
 _PAUSE_EVERY = 64
 """Datagrams of each host that are under way before those that arrived are read: a receive buffer holds more."""
 _MOST_TRACKED = Path("/proc/sys/net/netfilter/nf_conntrack_max")
@@ -52,7 +52,7 @@ class _Sender:
 def fill(
     hosts: Sequence[Host], allocation: PortAllocation, remote: Host, *, apart: bool = False
 ) -> str:
-    """What became of as many datagrams as the NAT has ports, from all `hosts` at once, in words.
+    """The fate of as many datagrams as the NAT has ports, from all `hosts` at once, in words.
 
     They send from the same ports, or with `apart` each from its own.
     The NAT has to have forgotten everything. Raises `NetworkError` if not even a mapping that stands

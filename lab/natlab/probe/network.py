@@ -179,7 +179,7 @@ _LOOPBACK, _IFA_ADDRESS, _IFA_LOCAL = 1, 1, 2
 
 
 def _change_address(pid: int, what: int, address: IPv4Address) -> None:
-    """What ``ip address`` does for the loopback interface, without the cost of a process."""
+    """The same as ``ip address`` for the loopback interface, without the cost of a process."""
     octets = address.packed
     body = struct.pack("=BBBBI", socket.AF_INET, 32, 0, 0, _LOOPBACK)
     body += struct.pack("=HH4sHH4s", 8, _IFA_LOCAL, octets, 8, _IFA_ADDRESS, octets)

@@ -1,4 +1,4 @@
-"""What became of each packet of any program, why, and by which way two hosts' datagrams go. Pure.
+"""The fate of each packet of any program, its reason, and by which way two hosts' datagrams go. Pure.
 
 Only packets count: what a NAT had sent from an endpoint before another packet came to it there.
 """

@@ -1,5 +1,7 @@
-"""Connect times of several runs as a strip: a line from the least to the greatest, a mark at the
-median, a dot for each run, on one logarithmic scale for the whole report. Pure."""
+"""Connect times of several runs as a strip, on one logarithmic scale for the whole report. Pure.
+
+A line goes from the least to the greatest. A mark is at the median, and a dot for each run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call in a sandbox gives back: a value, or the error to be raised again."""
+"""The answer of a call in a sandbox: a value, or the error to be raised again."""
 
 from __future__ import annotations
 

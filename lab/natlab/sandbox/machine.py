@@ -1,4 +1,4 @@
-"""What this machine has and lacks for a sandbox: where its tools are, which settings forbid one."""
+"""This machine as a place for a sandbox: where its tools are, which settings forbid one."""
 
 from __future__ import annotations
 

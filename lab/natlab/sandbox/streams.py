@@ -25,7 +25,7 @@ _PLAIN = {
     "±": "+/-",
     "≥": ">=",
 }
-"""What people read in place of a character that their locale lacks; of others a question mark."""
+"""A substitute for each character that a locale may lack; others become a question mark."""
 
 
 def _in_plain(error: UnicodeError) -> tuple[str, int]:

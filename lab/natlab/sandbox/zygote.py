@@ -124,7 +124,7 @@ def _live(body: Callable[[], object]) -> NoReturn:
 
 
 def _status(code: object) -> int:
-    """What the interpreter makes of `sys.exit(code)`."""
+    """The interpreter's exit status for `sys.exit(code)`."""
     if code is None or isinstance(code, int):
         return (code or 0) & 0xFF
     print(code, file=sys.stderr)

@@ -294,7 +294,7 @@ class TopologyLab:
         self._box.call(_MARGIN, worker.begin_faults, faults)
 
     def end_faults(self) -> FaultsTold:
-        """Inject no more. What came of those that were begun."""
+        """Inject no more. Returns the faults that were begun, and how each went."""
         return self._box.call(_END_TIMEOUT, worker.end_faults)
 
     def faults_failed(self) -> bool:

@@ -66,7 +66,7 @@ TABLE_A = {
     (_S.ESTABLISHED, _T.ORDER_3): _S.ESTABLISHED,
     (_S.ESTABLISHED, _T.CONFIRM): _S.ESTABLISHED,
 }
-"""Role A. What is not listed is ignored when the peer sent it, refused when the server ordered it."""
+"""Role A. All that is not listed is ignored when the peer sent it, refused when the server ordered it."""
 TABLE_B = {
     (_S.WAITING, _T.HELLO_1): _S.WAITING,
     (_S.WAITING, _T.ORDER_2): _S.OPENING,
@@ -105,7 +105,7 @@ class Handshake:
         """The peer's nonce as it came last from `_heard_from`."""
         self._answered_copy = 0
         self.peer_connection: bytes | None = None
-        """What frames to the peer bear; None until it has been heard."""
+        """The connection id in frames to the peer; None until it has been heard."""
         self.forged = 0
         """Datagrams of this round that the peer's key has not made."""
         self.heard_steps: set[int] = set()

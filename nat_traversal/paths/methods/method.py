@@ -1,4 +1,4 @@
-"""What a method to open a path is: fed the server's words and the peer's datagrams, it says when it has proof."""
+"""The interface of a method to open a path: fed the server's words and the peer's datagrams, it says when it has proof."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Proven:
 
 
 Output = e.Action | Proven
-"""What a method wants done, and its result, in order."""
+"""A method's actions, and its result, in order."""
 
 
 class Method(Protocol):

@@ -1,4 +1,4 @@
-"""What a session needs of a method: it drives one attempt, and knows itself when that has ended."""
+"""The interface of a method at the server: it drives one attempt, and knows itself when that has ended."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Method(Protocol):
         """The server has seen a host's socket, and the `Member` has it."""
 
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
-        """A host has said something. What does not fit is late, and ignored."""
+        """A host has said something. A message that does not fit is late, and ignored."""
 
     def timed_out(self, now: float) -> list[e.Action]:
         """The deadline is due."""
@@ -61,7 +61,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What an attempt is made of, whatever the method."""
+    """The parts of an attempt, whatever the method."""
 
     number: int
     members: tuple[Member, Member]

@@ -28,7 +28,7 @@ class RoundState(Enum):
 
 
 class RoundTrigger(Enum):
-    """What can happen in an attempt."""
+    """The events of an attempt."""
 
     GATHERED = auto()
     SENT = auto()
@@ -124,7 +124,7 @@ class OrderedHello:
         return [*actions, self._order(now)]
 
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
-        """A host has said something. What does not fit is late, and ignored."""
+        """A host has said something. A message that does not fit is late, and ignored."""
         match message:
             case m.HelloSent(transaction, heard):
                 if heard:
@@ -224,8 +224,8 @@ class OrderedHello:
             self._prolong(now)
 
     def _prolong(self, now: float) -> None:
-        """A sign that HELLOs arrive. What led to it took half of a round trip between the hosts at
-        least, and what is still to come takes one at most."""
+        """A sign that HELLOs arrive. It came after half of a round trip between the hosts at least,
+        and all that is still to come takes one at most."""
         wanted = now + self._settings.verdict_within + 2 * (now - self._opened_at)
         most = self._opened_at + self._settings.verdict_most
         self._deadline = max(self._deadline, min(wanted, most))

@@ -597,7 +597,7 @@ class TestTrust:
             ):
                 for host, other in ((a, "host_b"), (b, "host_a")):
                     failed = await host.notices.wait(e.AttemptFailed)
-                    text = f"whoever answers as {other} does not have its key"
+                    text = f"the host that answers as {other} does not have its key"
                     assert (failed.code, failed.text) == ("keys-differ", text)
                     assert host.notices.of(e.PathEstablished) == []
                 assert (await notices.wait(e.PairFailed)).code == "no-path"

@@ -144,7 +144,7 @@ async def test_each_side_is_told_what_to_do_and_that_the_service_at_b_is_down() 
             Command.run(*CLIENT, *words, "--connect", str(nobody)) as b,
         ):
             await a.line(f"ready: send your program's datagrams to {local}")
-            await b.line(f"ready: what the other side's programs send goes to {nobody}")
+            await b.line(f"ready: datagrams of the other side's programs go to {nobody}")
             with Program() as program:
                 program.send(b"x", local)
                 await b.line(f"nothing listens on {nobody}: start the service or correct")

@@ -127,14 +127,14 @@ class TestSidesThatDoNotFit:
 
     async def test_two_shared_keys(self, keys: Keys) -> None:
         await self.refuses(
-            keys.shared(1), keys.shared(2), "whoever answers as host_b does not have its key"
+            keys.shared(1), keys.shared(2), "the host that answers as host_b does not have its key"
         )
 
     async def test_an_identity_that_is_not_the_known_one(self, keys: Keys) -> None:
         await self.refuses(
             keys.identity("a", "b"),
             keys.identity("stranger", "a"),
-            "whoever answers as host_b does not have its key",
+            "the host that answers as host_b does not have its key",
         )
 
     async def test_a_key_on_one_side(self, keys: Keys) -> None:

@@ -116,7 +116,7 @@ def test_peer_s_identity_has_to_be_the_one_that_is_known() -> None:
     text = "no key of host_b is known here: give it with --peer-key"
     assert knows_nobody.refusal("host_b", offer_of(theirs)) == text
     ours = with_identity("host_a")
-    text = "whoever answers as host_b does not have its key"
+    text = "the host that answers as host_b does not have its key"
     assert ours.refusal("host_b", stranger) == text
     assert ours.refusal("host_b", replace(stranger, identity=b"")) == text
 
@@ -249,7 +249,7 @@ def test_peer_without_the_right_key_proves_nothing(security: Security, peers: Se
     assert rig.hear(rig.confirm()) == []
     assert rig.is_in(PathState.PUNCHING)
     rig.receive(m.Failed(1, "no-path", "no HELLO got through"))
-    assert failure(rig) == ("keys-differ", "whoever answers as host_b does not have its key")
+    assert failure(rig) == ("keys-differ", "the host that answers as host_b does not have its key")
 
 
 def test_no_path_between_honest_hosts_is_not_blamed_on_keys() -> None:

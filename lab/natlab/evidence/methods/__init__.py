@@ -1,1 +1,1 @@
-"""What each method's packets must show, one file a method."""
+"""The evidence that each method's packets must show, one file a method."""

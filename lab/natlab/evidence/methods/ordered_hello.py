@@ -20,7 +20,7 @@ _HOSTS = tuple(side.host for side in SIDES)
 
 
 def conduct(trace: Trace) -> tuple[Check, ...]:
-    """What the hosts must keep to, whatever the outcome."""
+    """The hosts' duties, whatever the outcome."""
     return (
         *(round_ran_in_order(trace, number) for number in ROUNDS),
         sockets_were_fresh(trace),

@@ -1,1 +1,1 @@
-"""What each method does between two model NATs, one file a method."""
+"""The course of each method between two model NATs, one file a method."""

@@ -1,4 +1,4 @@
-"""What the contract's ordered HELLOs do between two model NATs: two rounds, roles swapped. Pure.
+"""The contract's ordered HELLOs between two model NATs: two rounds, roles swapped. Pure.
 
 The ordered sequence of `docs/protocol.md`, without a packet, a clock or a line of the client's code.
 Retransmissions are left out: they meet the same NAT state as the original and change no outcome.

@@ -118,7 +118,9 @@ def test_report_of_another_format_or_none_is_refused(tmp_path: Path) -> None:
         read_report(tmp_path / "nothing.json")
 
 
-def test_report_that_called_the_round_attempt_and_told_no_cause_is_still_read(tmp_path: Path) -> None:
+def test_report_that_called_the_round_attempt_and_told_no_cause_is_still_read(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "report.json"
     write_report(every_kind(), path)
     content = json.loads(path.read_text())

@@ -1,0 +1,94 @@
+"""The words in the source: docstrings and messages are as plain as the documents."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests import ROOT
+from tests.unit.project.test_documents import HEADLESS, LONGEST_SENTENCE, sentences
+
+MODULES = sorted([*(ROOT / "nat_traversal").rglob("*.py"), *(ROOT / "lab").rglob("*.py")])
+NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+_HEADLESS_MESSAGE = re.compile(
+    r"(?:^|(?<=[.:;] ))(?:who|whom|whoever|what|whatever)\b", re.IGNORECASE
+)
+_FEWEST_WORDS = 4
+"""Of a text that counts as a message to people."""
+
+
+def docstrings(tree: ast.Module) -> list[ast.Constant]:
+    """Every string that stands by itself: of modules, classes, functions, and below a value."""
+    found = []
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for each in body if isinstance(body, list) else ():
+            match each:
+                case ast.Expr(ast.Constant(str()) as text):
+                    found.append(text)
+    return found
+
+
+def first_paragraph(text: ast.Constant) -> str:
+    paragraph = " ".join(str(text.value).strip().split("\n\n")[0].split())
+    return re.sub(r"``?[^`]*``?", "CODE", paragraph)
+
+
+def messages(tree: ast.Module) -> Iterator[str]:
+    """Every other text of some words, with an X for each value in it."""
+    apart = {id(text) for text in docstrings(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            apart |= {id(part) for part in node.values}
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr(parts):
+                text = "".join(str(p.value) if isinstance(p, ast.Constant) else "X" for p in parts)
+            case ast.Constant(str(text)) if id(node) not in apart:
+                pass
+            case _:
+                continue
+        if len(text.split()) >= _FEWEST_WORDS:
+            yield " ".join(text.split())
+
+
+def parsed(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_says_its_job_in_one_line(name: str) -> None:
+    first = (ast.get_docstring(parsed(name)) or "").split("\n")[0]
+    assert re.search(r"[.?)…]$|``$", first), f"{first!r} goes on in the next line"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings_begin_with_short_sentences_that_have_a_head(name: str) -> None:
+    paragraphs = [first_paragraph(text) for text in docstrings(parsed(name))]
+    assert not [found for each in paragraphs for found in HEADLESS.findall(each)]
+    assert not [s for each in paragraphs for s in sentences(each) if is_long(s)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_messages_are_short_sentences_that_have_a_head(name: str) -> None:
+    told = list(messages(parsed(name)))
+    assert not [each for each in told if _HEADLESS_MESSAGE.search(each)]
+    assert not [s for each in told for s in re.split(r"(?<=[.?!:;])\s+", each) if is_long(s)]
+
+
+def is_long(sentence: str) -> bool:
+    return len(sentence.split()) > LONGEST_SENTENCE
+
+
+def test_the_rules_find_what_they_are_about() -> None:
+    tree = ast.parse("""def f() -> None:
+    '''What comes late is dropped.'''
+    raise ValueError(f"stop: whoever {f} is gone")
+""")
+    assert [HEADLESS.findall(first_paragraph(text)) for text in docstrings(tree)] == [
+        ["What comes late is dropped."]
+    ]
+    assert [bool(_HEADLESS_MESSAGE.search(each)) for each in messages(tree)] == [True]
