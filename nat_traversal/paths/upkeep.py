@@ -47,7 +47,10 @@ class Upkeep:
         self._channel = ControlChannel()
         self._probes: dict[bytes, int] = {}
         """The sizes of the newest probes, by transaction."""
+        self._used = 0
+        """The size that frames have been given; 0 before."""
         self._told = 0
+        """The size that people have been told."""
         self._small_passed = 0
         """Frames smaller than the base size that were answered while none of that size has been."""
 
@@ -122,12 +125,13 @@ class Upkeep:
         return self._pair.send(Kind.PING, transaction.ljust(room, b"\0"))
 
     def _resized(self) -> list[e.Action]:
-        if self._sizes.size == self._told or (
-            self._sizes.state is MtuState.BASE and not self._told
-        ):
-            return []
-        self._told = self._sizes.size
-        return [
-            e.SizeFrames(self._pair.socket.generation, self._told),
-            e.Tell(e.PathSized(self._pair.socket.generation, self._told)),
-        ]
+        """Use what is known to pass at once; tell people once the search is over."""
+        size, state, generation = self._sizes.size, self._sizes.state, self._pair.socket.generation
+        actions: list[e.Action] = []
+        if size != self._used and not (state is MtuState.BASE and not self._used):
+            self._used = size
+            actions.append(e.SizeFrames(generation, size))
+        if state is MtuState.FOUND and size != self._told:
+            self._told = size
+            actions.append(e.Tell(e.PathSized(generation, size)))
+        return actions

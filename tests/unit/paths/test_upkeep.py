@@ -85,6 +85,7 @@ def test_the_size_that_passes_is_found_and_told(most: int) -> None:
     for end, told in zip(ends.ends, ends.told, strict=True):
         assert min(most, 1_472) - 8 <= end.size <= min(most, 1_472)
         assert told[-2:] == [e.SizeFrames(1, end.size), e.Tell(e.PathSized(1, end.size))]
+        assert [type(each) for each in told].count(e.Tell) == 1, "people are told once"
 
 
 def test_a_given_size_is_the_only_one_that_is_asked_for() -> None:
