@@ -19,6 +19,7 @@ from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.links.conditions import LinkConditions
 from natlab.sandbox.netns import in_namespace, udp_socket
 from tests.lab import warm
 from tests.loopback.support import eventually
@@ -192,3 +193,43 @@ def test_a_transfer_from_another_port_works_and_another_host_is_not_heard() -> N
     assert seen.counted == {"foreign": 1}
     assert len(seen.told) == 1
     assert seen.told[0].startswith(f"dropped what {OTHER_ADDRESS}:")
+
+
+def _over_a_narrow_link(sizes: list[int]) -> tuple[Seen, list[int]]:
+    from natlab.links.apply import conditioned
+    from natlab.topologies.two_nats import two_nats_network
+
+    with (
+        two_nats_network("none", "none") as network,
+        conditioned(network, {("server", "internet"): LinkConditions(mtu=1280)}),
+        udp_socket(network.pid("server"), *SERVICE.sockaddr) as service,
+    ):
+        service.settimeout(10)
+        with in_namespace(network.pid("internet")):
+            for words in (
+                ["add", "table", "ip", "t"],
+                ["add", "chain", "ip", "t", "c", "{ type filter hook output priority 0; }"],
+                ["add", "rule", "ip", "t", "c", "icmp type 3 icmp code 4 drop"],
+            ):
+                subprocess.run(["nft", *words], check=True)
+
+        async def cross() -> tuple[Seen, list[int]]:
+            side = Side(network, service)
+            came = []
+            for number, size in enumerate(sizes, start=1):
+                side.deliver(bytes(size))
+                data, source = service.recvfrom(65_536)
+                came.append(len(data))
+                service.sendto(data, source)
+                await side.answered(number)
+            return side.seen([]), came
+
+        return asyncio.run(cross())
+
+
+def test_a_service_behind_a_narrow_link_with_a_silent_router_gets_all_lengths_whole() -> None:
+    sizes = [0, *range(1230, 1260), 1400, 1472, 1473, 9000, 65_507]
+    seen, came = warm.call(_TIMEOUT, _over_a_narrow_link, sizes)
+    assert came == sizes
+    assert [len(answer) for answer in seen.answers] == sizes
+    assert (seen.counted, seen.told) == ({}, [])

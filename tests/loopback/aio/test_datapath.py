@@ -457,3 +457,49 @@ async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> No
             assert failing.numbers == []
         assert end.troubles == [errno.ENOBUFS, errno.ENOBUFS]
         assert end.counters["sent"] == 0
+
+
+class _Narrowed(socket.socket):
+    """A socket of the peer's whose own network carries datagrams of 600 octets from now on."""
+
+    def __init__(self, peer: Endpoint) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        super().connect(peer.sockaddr)
+
+    def connect(self, _: object) -> None:
+        """It stays where it is."""
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        if memoryview(data).nbytes > 600:
+            raise OSError(errno.EMSGSIZE, "Message too long")
+        return super().send(data, flags)
+
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(errno.EIO, "no runs here")
+
+
+@pytest.mark.parametrize("size", [900, 9_000])
+async def test_datagrams_that_have_become_too_long_here_are_cut_and_sent_again(size: int) -> None:
+    payloads = [b"short", b"a" * size, b"short", b"b" * size]
+    async with an_end() as (end, peer):
+        with _Narrowed(peer.endpoint) as narrowed:
+            path = end.on(narrowed)
+            path.frame_size = 1_400
+            for payload in payloads:
+                path.send(5, True, payload)
+        found: dict[int, bytes] = {}
+        direct: list[bytes] = []
+        pieces = -(-size // (548 - 38))
+        for kind, plain in await end.hear(peer, 2 + 2 * pieces):
+            if kind == Kind.DATA:
+                direct.append(plain[5:])
+            else:
+                number = int.from_bytes(plain[5:9], "big")
+                found[number] = found.get(number, b"") + plain[11:]
+        assert direct == [b"short", b"short"]
+        assert list(found.values()) == [b"a" * size, b"b" * size]
+        assert path.frame_size == 548
+        assert len(end.events) == 1
+        assert isinstance(end.events[0], FrameRefused)
+        assert end.counters.counted() == {"sent": 4}
+        assert end.taker.troubles == []
