@@ -48,14 +48,15 @@ class Round:
     def proves(self, passage: Passage) -> bool:
         """It echoes the nonce of what its receiver had sent to where it came from.
 
-        That is HELLO 2 for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
-        (`docs/protocol.md`).
+        That is HELLO 2 or a CONFIRM for a HELLO 3 that says so, and HELLO 3 or a CONFIRM for a CONFIRM
+        (`docs/protocol.md`). A CONFIRM that came from a new address is answered by HELLO 3.
         """
         heard: list[tuple[Passage, bytes]] = []
         echo = b""
         match passage.datagram:
             case datagrams.Hello(step=3, heard=True, echo=echo):
                 heard = [(each, hello_of(each).nonce) for each in self.hellos_of(2)]
+                heard += [(each, confirm_of(each).nonce) for each in self.confirms]
             case datagrams.Confirm(copy=copy, echo=echo):
                 heard = [
                     (each, hello_of(each).nonce)

@@ -171,6 +171,22 @@ def test_hello_3_that_was_ordered_before_hello_2_came_proves_nothing_and_the_nex
     assert ordered_hello.outcome_is_proven(scene.trace()).ok
 
 
+def test_hello_3_that_answers_a_confirm_proves_b_its_way_where_both_nats_show_new_ports() -> None:
+    """A answers from another port than B sent HELLO 2 to, so only the echo of a CONFIRM is proof for B."""
+    a = Endpoint(OUTSIDE["host_a"], 62_247)
+    b, b_then = (Endpoint(OUTSIDE["host_b"], port) for port in (62_246, 62_248))
+    scene = opened(1)
+    scene.hello(1, 1, Fate.DROPPED, translated=a)
+    scene.hello(1, 2, translated=b)
+    scene.hello(1, 3, destination=b, translated=a)
+    scene.send("host_b", Confirm(TAGS[1], 1, True, 0), 1, destination=a, translated=b_then)
+    scene.hello(1, 3, copy=1, destination=b_then, translated=a)
+    assert scene.trace().rounds[0].conclusion is None
+    scene.send("host_b", Confirm(TAGS[1], 1, False, 1), 1, destination=a, translated=b_then)
+    round_ = scene.trace().rounds[0]
+    assert round_.conclusion == round_.confirms[1]
+
+
 def test_confirm_from_where_nobody_sends_to_concludes_nothing_though_data_arrives() -> None:
     scene = opened(1)
     scene.hello(1, 2)
