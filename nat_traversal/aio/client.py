@@ -80,7 +80,7 @@ class Client(Driver):
     ) -> None:
         self._suspended = suspended
         self._watch: WakeWatch | None = None
-        self._agent = Agent(
+        self.agent = Agent(
             config.local_id,
             config.remote_id,
             rng=rng or random.SystemRandom(),
@@ -89,14 +89,15 @@ class Client(Driver):
             once=config.once,
             serves=config.serves,
         )
-        super().__init__(self._agent)
+        super().__init__(self.agent)
         self.counters = counters or Counters()
         self._traffic = Traffic(self.counters)
         self._config = config
         self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self._forwarder = forwarder
         self._on_notice = on_notice
-        self._control: ControlProtocol | None = None
+        self.control: ControlProtocol | None = None
+        """The connection to the server, while one stands or is being made."""
         self._connecting: asyncio.Task[None] | None = None
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
@@ -110,11 +111,11 @@ class Client(Driver):
         self._watch = WakeWatch(
             self._config.settings.wake_interval, lambda: self.feed(e.Woke()), clock=self._suspended
         )
-        self._run(self._agent.start(self._loop.time()))
+        self._run(self.agent.start(self._loop.time()))
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
-        control = self._control
+        control = self.control
         if self._watch is not None:
             self._watch.close()
         self.feed(e.StopRequested())
@@ -131,8 +132,8 @@ class Client(Driver):
             case e.CloseControl():
                 self._close_control()
             case e.SendMessage(message):
-                if self._control is not None:
-                    self._control.send(message)
+                if self.control is not None:
+                    self.control.send(message)
             case e.OpenUdp(generation):
                 self._open_udp(generation)
             case e.CloseUdp(generation):
@@ -167,14 +168,14 @@ class Client(Driver):
 
     def _new_control(self) -> ControlProtocol:
         tls = None if self._tls is None else self._tls.stream()
-        self._control = ControlProtocol(0, self._control_event, self._config.settings, tls)
-        return self._control
+        self.control = ControlProtocol(0, self._control_event, self._config.settings, tls)
+        return self.control
 
     def _control_event(self, event: e.Event) -> None:
         match event:
-            case e.ControlReached() | e.ControlOpened() if self._control is not None:
+            case e.ControlReached() | e.ControlOpened() if self.control is not None:
                 # UDP goes to the very address that answered: a name may stand for several servers.
-                self._server_udp = endpoint_of(self._control.transport.get_extra_info("peername"))
+                self._server_udp = endpoint_of(self.control.transport.get_extra_info("peername"))
                 self._on_trial = self._server_udp
                 if isinstance(event, e.ControlOpened):
                     event = e.ControlOpened(event.connection, self._server_udp)
@@ -195,9 +196,9 @@ class Client(Driver):
         self._trial_failed()
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+        if self.control is not None:
+            self.control.close()
+            self.control = None
 
     # UDP
 

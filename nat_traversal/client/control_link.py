@@ -69,7 +69,7 @@ class ControlLink:
     def __init__(
         self, identity: Identity, settings: ClientSettings, timers: Timers, rng: random.Random
     ) -> None:
-        self._identity = identity
+        self.identity = identity
         self._settings = settings
         self._timers = timers
         self._backoff = Backoff(rng, settings.reconnect_first, settings.reconnect_most)
@@ -106,7 +106,7 @@ class ControlLink:
         `number` is that of the last announce."""
         self._machine.fire(_T.OPENED)
         self._timers.set("answer", now + self._settings.answer_within)
-        identity = self._identity
+        identity = self.identity
         register = m.Register(
             transaction=self._next_transaction(),
             versions=(PROTOCOL_VERSION,),
@@ -134,7 +134,7 @@ class ControlLink:
         self._heartbeat = answer.heartbeat
         self._timers.cancel("answer")
         self._timers.set("heartbeat", now + self._heartbeat)
-        return [e.Tell(e.RegisteredAtServer(self._identity.id, self._identity.peer))]
+        return [e.Tell(e.RegisteredAtServer(self.identity.id, self.identity.peer))]
 
     def doubt(self, now: float) -> list[e.Action]:
         """The path is silent or lost, or this host is seen elsewhere than before. So its address may

@@ -79,7 +79,8 @@ class Epochs:
         unsealed_kinds: Collection[int] = (),
     ) -> None:
         self._suite = suite
-        self._keys = keys
+        self.keys = keys
+        """Of the newest epoch. They are secret."""
         self._is_initiator = is_initiator
         self._rng = rng
         self._generate = generate
@@ -100,7 +101,7 @@ class Epochs:
     @property
     def binding(self) -> bytes:
         """The same at both ends, for this epoch of this path alone, and no secret: 32 octets."""
-        return self._keys.transcript_hash
+        return self.keys.transcript_hash
 
     @property
     def deadline(self) -> float:
@@ -174,9 +175,9 @@ class Epochs:
 
     def _begin(self, secret: bytes, bound: bytes, ours: bytes, theirs: bytes, now: float) -> None:
         """The keys of the next epoch: opened from now on, sealed with from `_use_next` on."""
-        keys = next_epoch(self._keys, secret, bound, is_initiator=self._is_initiator)
+        keys = next_epoch(self.keys, secret, bound, is_initiator=self._is_initiator)
         self._old = _Old(self._connection, self._opener, None)
-        self._keys, self._connection = keys, ours
+        self.keys, self._connection = keys, ours
         self._opener = self._opener_of(keys, ours)
         self._next_sealer = Sealer(self._suite, keys.sending, theirs, unsealed_kinds=self._unsealed)
         self.epoch = (self.epoch + 1) % 65_536

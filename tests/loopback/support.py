@@ -147,6 +147,9 @@ class Notices(list[e.Notice]):
         return self.of(kind)[count - 1]
 
 
+MakeConnector = Callable[[Counters, Callable[[str], None], ClientSettings], Connector]
+
+
 class Host:
     """One client in this process, put together as the command line does it."""
 
@@ -162,6 +165,7 @@ class Host:
         settings: ClientSettings | None = None,
         security: Security | None = None,
         tls: ClientTlsSettings | None = None,
+        connector: MakeConnector | None = None,
     ) -> None:
         self.notices = Notices()
         self.problems: list[str] = []
@@ -170,7 +174,9 @@ class Host:
         settings = settings or ClientSettings()
         common = (self.counters, tell, settings)
         self.listener = Listener(HostPort(listen, 0), *common) if listen else None
-        self.connector = Connector(FixedService(connect), *common) if connect else None
+        self.connector = connector(*common) if connector else None
+        if connect:
+            self.connector = Connector(FixedService(connect), *common)
         self.forwarder = ProgramForwarder(
             self.counters, self.listener, self.connector, tell, settings
         )

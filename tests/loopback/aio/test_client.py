@@ -129,8 +129,8 @@ class TestServerAddress:
                 async with Host(silent, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
                     await a.notices.wait(e.RegisteredAtServer)
                     assert asked == [[silent, server.endpoint], [server.endpoint, silent]]
-                    a.client._close_control()
-                    a.client.feed(e.ControlBroken("cut by the test"))
+                    (connection,) = server.connections
+                    connection.close()
                     await a.notices.wait(e.RegisteredAtServer, 2)
                     assert asked[-1] == [server.endpoint, silent]
 
@@ -250,8 +250,8 @@ class TestControl:
     ) -> None:
         monkeypatch.setattr(client_module, "ClientSettings", lambda: ClientSettings(backlog=10))
         async with a_scripted_server() as (a, wire):
-            assert a.client._control is not None
-            transport = a.client._control.transport
+            assert a.client.control is not None
+            transport = a.client.control.transport
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
             while not a.notices.of(e.ServerLost):
@@ -277,7 +277,7 @@ class TestControl:
             await asyncio.get_running_loop().create_connection(
                 lambda: protocol, *server.endpoint.sockaddr
             )
-            await eventually(lambda: protocol._transport is None, "it is closed")
+            await eventually(lambda: not protocol.is_open, "it is closed")
         assert heard == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from nat_traversal import ClientSettings, Endpoint, NameUnresolvedError
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.service import FixedService, NamedService, service_at
 from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.support import Host, Program, Service, a_server, eventually, unused
 
@@ -46,12 +48,15 @@ class Pair:
 
     def __init__(self, names: Names, server: Endpoint, settings: ClientSettings) -> None:
         self.a = Host(server, "host_a", "host_b", listen="127.0.0.1")
-        self.b = b = Host(server, "host_b", "host_a", settings=settings)
         self.changes: list[bool] = []
-        tell = b.problems.append
-        self.service = NamedService(NAME, settings, tell, look_up=names.look_up)
-        b.connector = Connector(self.service, b.counters, tell, settings, self.changes.append)
-        b.forwarder._connector = b.connector
+
+        def connector(
+            counters: Counters, tell: Callable[[str], None], settings: ClientSettings
+        ) -> Connector:
+            self.service = NamedService(NAME, settings, tell, look_up=names.look_up)
+            return Connector(self.service, counters, tell, settings, self.changes.append)
+
+        self.b = Host(server, "host_b", "host_a", settings=settings, connector=connector)
 
 
 async def test_a_service_that_moves_is_found_at_its_first_refusal_by_every_new_program() -> None:

@@ -210,10 +210,10 @@ async def test_json_has_the_whole_story_and_no_secret() -> None:
 
 def secrets_of(host: Host) -> list[bytes]:
     """The keys of its path and of its registration; those of the other side are the same."""
-    keys = host.path.order.epochs._keys
+    keys = host.path.order.epochs.keys
     return [
         keys.chain, keys.sending.seal, keys.sending.handshake, keys.receiving.seal,
-        keys.receiving.handshake, host.client._agent.link._identity.key,
+        keys.receiving.handshake, host.client.agent.link.identity.key,
     ]  # fmt: skip
 
 
