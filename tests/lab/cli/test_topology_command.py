@@ -85,7 +85,7 @@ def test_what_is_kept_and_told_is_the_same_as_of_a_pair(tmp_path: Path) -> None:
     assert "203.0.113.2" in (tmp_path / "cgn_a.rules").read_text()
     links = (tmp_path / "links.txt").read_text()
     for nat, outside in (("nat_a", "cgn_a"), ("cgn_a", "internet"), ("cgn_b", "internet")):
-        assert f"{nat}-{outside}: plain, MTU 1400" in links
+        assert f"{nat}-{outside}: delay 5 ms, MTU 1400 (delay: the default)" in links
 
 
 def test_links_outside_the_nats_are_slow_where_that_is_asked_for(tmp_path: Path) -> None:
