@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+try:
+    import sys
 
-from natlab.errors import INSTALL, missing_package
+    from natlab.errors import INSTALL, missing_package
+except KeyboardInterrupt:  # Ctrl-C before anything has begun
+    raise SystemExit(130) from None
 
-UNAVAILABLE = 3
-"""`natlab.cli.status.Exit.UNAVAILABLE`, which cannot be imported where a package is missing."""
+UNAVAILABLE, INTERRUPTED = 3, 130
+"""Those of `natlab.cli.status.Exit`, which cannot be imported where a package is missing."""
 
 
 def main(remedy: str = INSTALL) -> int:
@@ -22,6 +25,8 @@ def main(remedy: str = INSTALL) -> int:
             raise
         print(f"error: the lab needs the Python package {missing}: {remedy}", file=sys.stderr)
         return UNAVAILABLE
+    except KeyboardInterrupt:  # before the command could answer it: it has left nothing
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

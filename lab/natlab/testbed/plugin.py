@@ -65,7 +65,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _refuse(item: pytest.Item, reason: str) -> NoReturn:
     path, line, test = item.location
-    pytest.fail(f"{path}:{(line or 0) + 1}: {test}: {reason}", pytrace=False)
+    _fail(f"{path}:{(line or 0) + 1}: {test}: {reason}")
+
+
+def _fail(reason: str) -> NoReturn:
+    """Fail the test in these words alone, without the exception that is being handled."""
+    raise pytest.fail.Exception(reason, pytrace=False) from None
 
 
 @pytest.fixture
@@ -102,12 +107,12 @@ def nat_lab(
             lab.close()
         _refuse(request.node, str(error))
     except LabError as error:
-        pytest.fail(f"the NAT lab cannot work here: {error}", pytrace=False)
+        _fail(f"the NAT lab cannot work here: {error}")
     except ModuleNotFoundError as error:
         missing = missing_package(error)
         if missing is None:
             raise
-        pytest.fail(f"the NAT lab lacks the package {missing}: {INSTALL}", pytrace=False)
+        _fail(f"the NAT lab lacks the package {missing}: {INSTALL}")
     with lab:
         yield lab
         unhappened = _unhappened(lab) if wanted.faults else ""

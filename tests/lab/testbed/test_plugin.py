@@ -344,6 +344,7 @@ def test_a_topology_that_cannot_be_is_one_clear_line(pytester: pytest.Pytester) 
         told = (line for line in words.splitlines() if line.startswith("test_"))
         assert any(complaint in line for line in told), words
         assert "Traceback" not in words
+        assert "During handling" not in words
 
 
 def test_without_namespaces_a_test_fails_with_the_reason(
@@ -395,6 +396,7 @@ def test_a_mark_that_cannot_be_meant_fails_its_test_alone_with_test_and_line(
         (told,) = [line for line in said.splitlines() if line.startswith(where)]
         assert complaint in told
     assert "test_without: it has the mark nat_pairs but not the fixture nat_lab" in said
+    assert "During handling" not in said
 
 
 _STACKED = """

@@ -60,8 +60,32 @@ def test_a_missing_module_of_the_lab_itself_is_not_taken_for_a_missing_package(
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'nonesuch'\n")
 
 
+INTERRUPT_AT_AN_IMPORT = """
+import signal, sys
+class Finder:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "{module}":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+"""
+"""A `sitecustomize` that presses Ctrl-C at the import of a module."""
+
+
+@pytest.mark.parametrize("door_of", ["lab", "natlab"])
+@pytest.mark.parametrize("module", ["natlab.errors", "natlab.presets", "natlab.cli.matrix"])
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(
+    door_of: str, module: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_AN_IMPORT.format(module=module))
+    path = f"{tmp_path}:{ROOT}/lab:{ROOT}"
+    done = run("-m", door_of, "matrix", "--help", cwd=ROOT, path=path)
+    assert (done.returncode, done.stdout, done.stderr) == (Exit.INTERRUPTED, "", "")
+
+
 def test_the_door_and_the_command_line_agree_on_the_exit_status() -> None:
     assert door.UNAVAILABLE == Exit.UNAVAILABLE
+    assert door.INTERRUPTED == Exit.INTERRUPTED
 
 
 @pytest.mark.parametrize(
