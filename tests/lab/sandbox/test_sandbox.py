@@ -44,6 +44,10 @@ def _mismatch() -> None:
     raise NatMismatchError("not what it says")
 
 
+def _unforeseen() -> float:
+    return 1 / 0
+
+
 class _TwoArgumentsError(Exception):
     def __init__(self, left: str, right: str) -> None:
         super().__init__(left + right)
@@ -99,10 +103,16 @@ def test_it_returns_what_the_function_returns() -> None:
     assert sandbox.call(20, _add, 2, right=3) == 5
 
 
-def test_it_raises_what_the_function_raises_with_its_traceback() -> None:
+def test_it_raises_what_the_function_raises() -> None:
     with pytest.raises(NatMismatchError, match="not what it says") as caught:
         sandbox.call(20, _mismatch)
-    assert "in _mismatch" in caught.value.__notes__[0]
+    assert not hasattr(caught.value, "__notes__"), "its text says all that there is"
+
+
+def test_an_unforeseen_error_brings_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        sandbox.call(20, _unforeseen)
+    assert "in _unforeseen" in caught.value.__notes__[0]
 
 
 def test_an_error_that_cannot_be_copied_keeps_its_text() -> None:
