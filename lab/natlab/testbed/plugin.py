@@ -135,14 +135,33 @@ def _unhappened(lab: TopologyLab) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     lab: TopologyLab | None = getattr(item, "funcargs", {}).get("nat_lab")
+    if lab is not None and call.excinfo is not None:
+        _end_at_the_test(call.excinfo.value)
+    report = yield
     if lab is not None and report.failed and call.when != "teardown":
         item.stash[_kept] = True
         report.sections.append((f"NAT lab {lab.name}", _keep(lab)))
     return report
 
 
+def _end_at_the_test(error: BaseException) -> None:
+    """Leave the lab's own frames out of what is shown of its documented errors: their text is for users."""
+    from nat_traversal.errors import NatTraversalError  # noqa: PLC0415
+    from natlab.errors import LabError  # noqa: PLC0415
+
+    if not isinstance(error, LabError | NatTraversalError):
+        return
+    last, frame = None, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _PACKAGES:
+            last = frame
+        frame = frame.tb_next
+    if last is not None:
+        last.tb_next = None
+
+
+_PACKAGES = ("natlab", "nat_traversal")
 _ROWS = 12
 """How many rows of the ladder diagram a report shows."""
 

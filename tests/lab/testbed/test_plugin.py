@@ -178,6 +178,27 @@ def test_a_failure_says_what_was_dropped_and_shows_the_frames_of_the_test_alone(
     assert "in the sandbox" not in said
 
 
+_REFUSED = """
+    def test_a_variable(nat_lab):
+        nat_lab.run("host_a", "ping $LAB_NOWHERE")
+
+    def test_a_node(nat_lab):
+        nat_lab.start("host_z", "true")
+
+    def test_a_fault(nat_lab):
+        nat_lab.inject("nap nat_a")
+"""
+
+
+def test_a_refusal_shows_the_frames_of_the_test_alone(pytester: pytest.Pytester) -> None:
+    outcomes, result = _run(pytester, _REFUSED)
+    assert outcomes == {"failed": 3}
+    frames = re.findall(r"^(\S+\.py):[0-9]+:", result.stdout.str(), re.MULTILINE)
+    assert frames == ["test_a_refusal_shows_the_frames_of_the_test_alone.py"] * 3
+    for words in ("there is no $LAB_NOWHERE here", "there is no node 'host_z'", "'nap'"):
+        result.stdout.fnmatch_lines([f"E *{words.replace('$', '[$]')}*"])
+
+
 def test_a_directory_for_the_files_can_be_named(pytester: pytest.Pytester) -> None:
     assert _run(pytester, _FAILING, "--nat-lab-keep=kept")[0] == {"failed": 1}
     (directory,) = (pytester.path / "kept").iterdir()
