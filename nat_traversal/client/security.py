@@ -54,7 +54,8 @@ class Security:
     ) -> Security:
         """Sealed paths. Raises `UsageError` where the package `cryptography` is missing."""
         try:
-            from nat_traversal.crypto import dh  # noqa: PLC0415 - without encryption nobody needs it
+            # Without encryption nobody needs these. Both load here, not while HELLOs wait for them.
+            from nat_traversal.crypto import dh, seal  # noqa: F401, PLC0415
         except ImportError:
             raise UsageError(NEEDS_PACKAGE) from None
 

@@ -23,7 +23,8 @@ from natlab.sandbox.zygote import Prepared
 
 PYTHON_PROGRAM = "nat_traversal"
 PRELOADED = tuple(
-    f"{PYTHON_PROGRAM}.{part}" for part in ("cli.main", "cli.client_command", "cli.server_command")
+    f"{PYTHON_PROGRAM}.{part}"
+    for part in ("cli.main", "cli.client_command", "cli.server_command", "crypto.dh", "crypto.seal")
 )
 """The modules that the server and the clients of a cell read before they begin."""
 LETTERS = ("a", "b")
