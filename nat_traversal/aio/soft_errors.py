@@ -71,6 +71,8 @@ class Lost:
 
 def not_sent(error: OSError, octets: int) -> str:
     """Why a datagram of so many octets did not leave this host."""
+    if error.errno == errno.EPERM:
+        return "a firewall of this host forbids it"
     text = error.strerror or str(error)
     return f"{text} ({octets} octets)" if error.errno == errno.EMSGSIZE else text
 
