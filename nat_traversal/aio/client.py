@@ -21,7 +21,9 @@ from nat_traversal.aio.wake import WakeWatch, suspended
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.security import Security
 from nat_traversal.errors import NameUnresolvedError, WireError
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
@@ -72,7 +74,7 @@ class Client(Driver):
         self,
         config: ClientConfig,
         forwarder: Forwarder,
-        on_notice: Callable[[e.Notice], None],
+        on_notice: Callable[[note.Notice], None],
         *,
         counters: Counters | None = None,
         rng: random.Random | None = None,
@@ -125,32 +127,32 @@ class Client(Driver):
         if control is not None:
             await control.closed()
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         match action:
-            case e.OpenControl():
+            case do.OpenControl():
                 self._connecting = self._loop.create_task(self._connect())
-            case e.CloseControl():
+            case do.CloseControl():
                 self._close_control()
-            case e.SendMessage(message):
+            case do.SendMessage(message):
                 if self.control is not None:
                     self.control.send(message)
-            case e.OpenUdp(generation):
+            case do.OpenUdp(generation):
                 self._open_udp(generation)
-            case e.CloseUdp(generation):
+            case do.CloseUdp(generation):
                 self._close_udp(generation)
-            case e.SendDatagram(datagram, destination, generation):
+            case do.SendDatagram(datagram, destination, generation):
                 self._send(self.sockets[generation], encode(datagram), destination)
-            case e.UsePath(generation):
+            case do.UsePath(generation):
                 self._use_path(self.sockets[generation], action)
-            case e.SendFrame(kind, plain, generation):
+            case do.SendFrame(kind, plain, generation):
                 path = self.sockets[generation].path
                 assert path is not None, "frames come after UsePath"
                 path.send_frame(kind, plain)
-            case e.SizeFrames(generation, size):
+            case do.SizeFrames(generation, size):
                 path = self.sockets[generation].path
                 assert path is not None, "sizes come after UsePath"
                 path.frame_size = size
-            case e.Tell(notice):
+            case do.Tell(notice):
                 self._on_notice(notice)
 
     # The control connection
@@ -253,7 +255,7 @@ class Client(Driver):
         else:
             self.feed(e.DatagramArrived(datagram, source, opened.generation))
 
-    def _use_path(self, opened: OpenSocket, order: e.UsePath) -> None:
+    def _use_path(self, opened: OpenSocket, order: do.UsePath) -> None:
         opened.path = path = DataPath(
             opened.sock,
             order,

@@ -17,7 +17,7 @@ from nat_traversal.errors import (
     TraversalFailedError,
     UsageError,
 )
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
@@ -40,7 +40,7 @@ class Connection:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._most + 1)
         self._path: DataPath | None = None
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._newest: e.PathEstablished | None = None
+        self._newest: note.PathEstablished | None = None
         self._end: NatTraversalError | None = None
 
     @property
@@ -53,7 +53,7 @@ class Connection:
         """The rung of the ladder that opened the path."""
         return self._told_path().method
 
-    def _told_path(self) -> e.PathEstablished:
+    def _told_path(self) -> note.PathEstablished:
         assert self._newest is not None, "wait_established first"
         return self._newest
 
@@ -114,21 +114,21 @@ class Connection:
     def not_sent(self, reason: str) -> None:
         """`counters` have it."""
 
-    def told(self, notice: e.Notice) -> None:
+    def told(self, notice: note.Notice) -> None:
         match notice:
-            case e.PathEstablished():
+            case note.PathEstablished():
                 self._newest = notice
                 if not self._established.done():
                     self._established.set_result(None)
-            case e.ServerLost(reason, None):
+            case note.ServerLost(reason, None):
                 self._fail(ServerUnreachableError(reason))
-            case e.ServerRefused(code, text):
+            case note.ServerRefused(code, text):
                 self._fail(RegistrationRefusedError(code, text))
-            case e.AttemptFailed(_, text, _) if self._newest is not None:
+            case note.AttemptFailed(_, text, _) if self._newest is not None:
                 self._fail(ConnectionLostError(text))
-            case e.AttemptFailed(code, text, _):
+            case note.AttemptFailed(code, text, _):
                 self._fail(TraversalFailedError(code, text))
-            case e.PathLost(reason, False):
+            case note.PathLost(reason, False):
                 self._fail(ConnectionLostError(reason))
             case _:
                 pass

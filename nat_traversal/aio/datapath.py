@@ -16,8 +16,9 @@ from typing import Protocol
 from nat_traversal.aio.offload import MOST_SEGMENTS, RunSocket
 from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, Slots, forbid_fragments
 from nat_traversal.aio.soft_errors import Lost, not_sent
+from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
+from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
 from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
 from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
 from nat_traversal.settings import ClientSettings

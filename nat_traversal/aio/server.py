@@ -22,7 +22,9 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.aio.tls import ServerTls
 from nat_traversal.errors import UsageError, WireError
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
@@ -41,7 +43,7 @@ class Server(Driver):
         self,
         rendezvous: StandaloneServer,
         udp: AnsweringSocket,
-        on_notice: Callable[[e.Notice], None],
+        on_notice: Callable[[note.Notice], None],
         settings: ServerSettings,
         tls: ServerTls | None = None,
     ) -> None:
@@ -117,21 +119,21 @@ class Server(Driver):
         )
         return protocol
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         match action:
-            case e.SendMessage(message, connection):
+            case do.SendMessage(message, connection):
                 if (protocol := self._connections.get(connection)) is not None:
                     protocol.send(message)
-            case e.CloseControl(connection):
+            case do.CloseControl(connection):
                 if (protocol := self._connections.pop(connection, None)) is not None:
                     protocol.close()
-            case e.SendDatagram(datagram, destination, _, local) if destination is not None:
+            case do.SendDatagram(datagram, destination, _, local) if destination is not None:
                 try:
                     self.udp.answer(encode(datagram), destination.sockaddr, local)
                 except OSError as error:
                     self._dropped_datagrams.value += 1
                     log.debug("no answer to %s: %s", destination, error)
-            case e.Tell(notice):
+            case do.Tell(notice):
                 self._on_notice(notice)
 
     def feed(self, event: e.Event) -> None:
@@ -163,7 +165,7 @@ async def serve(
     *,
     settings: ServerSettings | None = None,
     tls: ServerTlsSettings | None = None,
-    on_notice: Callable[[e.Notice], None] | None = None,
+    on_notice: Callable[[note.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` of the IP address `host` (0: any free port).
@@ -198,7 +200,7 @@ def _affordable(settings: ServerSettings) -> ServerSettings:
     return replace(settings, connections=connections)
 
 
-def _ignore(notice: e.Notice) -> None:
+def _ignore(notice: note.Notice) -> None:
     log.debug("%s", notice)
 
 

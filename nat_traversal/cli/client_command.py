@@ -22,6 +22,7 @@ from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.waiting import acquired
 from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.messages import Serves
 
@@ -42,20 +43,20 @@ async def run(options: ClientOptions, console: Console) -> Exit:
 
     now_and_then = Teller(asyncio.get_running_loop().time, settings.tell_again)
 
-    def told(notice: e.Notice) -> None:
+    def told(notice: note.Notice) -> None:
         match notice:
-            case e.AnnounceUnanswered() | e.AskedBy():  # these may come without end
+            case note.AnnounceUnanswered() | note.AskedBy():  # these may come without end
                 console.told_now_and_then(notice, now_and_then, None)
-            case e.ServerLost(reason, float()):
+            case note.ServerLost(reason, float()):
                 console.told_now_and_then(notice, now_and_then, reason)
             case _:
                 console.told(notice)
         match notice:
-            case e.RegisteredAtServer():
+            case note.RegisteredAtServer():
                 now_and_then.forget(
-                    lambda kind: isinstance(kind, tuple) and kind[0] is e.ServerLost
+                    lambda kind: isinstance(kind, tuple) and kind[0] is note.ServerLost
                 )
-            case e.PathEstablished():
+            case note.PathEstablished():
                 for step in _next_steps(options):
                     console.say(step)
         status = exit_status(notice, once=options.once)
@@ -145,16 +146,16 @@ def _next_steps(options: ClientOptions) -> Iterator[str]:
         yield f"ready: datagrams of the other side's programs go to {options.connect}"
 
 
-def exit_status(notice: e.Notice, *, once: bool) -> Exit | None:
+def exit_status(notice: note.Notice, *, once: bool) -> Exit | None:
     """The meaning of a notice for a client that is about to end because of it."""
     match notice:
-        case e.ServerRefused():
+        case note.ServerRefused():
             return Exit.REFUSED
-        case e.ServerLost(_, None):
+        case note.ServerLost(_, None):
             return Exit.SERVER_UNREACHABLE
-        case e.AttemptFailed(_, _, None):
+        case note.AttemptFailed(_, _, None):
             return Exit.TRAVERSAL_FAILED
-        case e.PathLost(_, False) if once:
+        case note.PathLost(_, False) if once:
             return Exit.CONNECTION_LOST
     return None
 

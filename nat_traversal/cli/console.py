@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from nat_traversal.cli.teller import Teller, with_count
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Serves
 
@@ -44,13 +44,13 @@ class Console:
         """Whether events are still written to stdout."""
         return self._json
 
-    def told(self, notice: e.Notice) -> None:
+    def told(self, notice: note.Notice) -> None:
         """One notice of a machine."""
         values = {field.name: getattr(notice, field.name) for field in fields(notice)}
         self.event(_event_name(notice), **values)
         self.say(describe(notice))
 
-    def told_now_and_then(self, notice: e.Notice, teller: Teller, kind: Hashable) -> None:
+    def told_now_and_then(self, notice: note.Notice, teller: Teller, kind: Hashable) -> None:
         """One notice of a kind that may come without end."""
         kept_back = teller.due((type(notice), kind))
         if kept_back is not None:
@@ -111,17 +111,17 @@ def _discard(stream: Any) -> None:
         os.close(nowhere)
 
 
-def describe(notice: e.Notice) -> str:
+def describe(notice: note.Notice) -> str:
     """A notice in plain words: one line."""
     return _WORDS[type(notice)](notice)
 
 
-def _server_lost(notice: e.ServerLost) -> str:
+def _server_lost(notice: note.ServerLost) -> str:
     then = "giving up" if notice.retry_in is None else f"trying again in {notice.retry_in:.1f} s"
     return f"server: {notice.reason}; {then}"
 
 
-def _peer_seen(notice: e.PeerSeen) -> str:
+def _peer_seen(notice: note.PeerSeen) -> str:
     return {
         PeerState.ABSENT: f"waiting for {notice.peer}",
         PeerState.PRESENT: f"{notice.peer} is here",
@@ -129,7 +129,7 @@ def _peer_seen(notice: e.PeerSeen) -> str:
     }[notice.state]
 
 
-def _sides_alike(notice: e.SidesAlike) -> str:
+def _sides_alike(notice: note.SidesAlike) -> str:
     other = "connect HOST:PORT" if notice.serves is Serves.LISTEN else "listen PORT"
     return (
         f"{notice.peer} has --{notice.serves} only, as this side has: no program's datagram can "
@@ -137,66 +137,66 @@ def _sides_alike(notice: e.SidesAlike) -> str:
     )
 
 
-def _attempt_failed(notice: e.AttemptFailed) -> str:
+def _attempt_failed(notice: note.AttemptFailed) -> str:
     then = "giving up" if notice.retry_in is None else f"next attempt in {notice.retry_in:.0f} s"
     return f"no path: {notice.text}; {then}"
 
 
-def _round_started(notice: e.RoundStarted) -> str:
+def _round_started(notice: note.RoundStarted) -> str:
     peer = " or ".join(str(candidate.endpoint) for candidate in notice.candidates)
     return f"round {notice.round}: this host is {notice.role.upper()}, the other is at {peer}"
 
 
 _WORDS: dict[type[Any], Callable[[Any], str]] = {
-    e.ServerLost: _server_lost,
-    e.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
-    e.PeerSeen: _peer_seen,
-    e.PeerElsewhere: lambda n: (
+    note.ServerLost: _server_lost,
+    note.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
+    note.PeerSeen: _peer_seen,
+    note.PeerElsewhere: lambda n: (
         f"{n.peer} is at the server, but wants another host: its client needs -r {n.id}"
     ),
-    e.AskedBy: lambda n: (
+    note.AskedBy: lambda n: (
         f"{n.id} is at the server and wants this host, which wants {n.peer}: "
         f"if {n.id} is meant, this side needs -r {n.id}"
     ),
-    e.PeerMissing: lambda n: (
+    note.PeerMissing: lambda n: (
         f"nobody has come as {n.peer} for {n.seconds:.0f} s: the other side needs a client "
         f"with --id {n.peer} -r {n.id} at the same server"
     ),
-    e.SidesAlike: _sides_alike,
-    e.ServiceAtPeer: lambda n: (
+    note.SidesAlike: _sides_alike,
+    note.ServiceAtPeer: lambda n: (
         f"the service at {n.peer} answers again"
         if n.up
         else f"nothing listens on the service that {n.peer} connects to: it has to be started there"
     ),
-    e.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
-    e.AddressHidden: lambda n: (
+    note.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
+    note.AddressHidden: lambda n: (
         f"the server sees this host at {n.mapped}, though it was reached at {n.via}: a proxy or a port "
         "forwarding in front of it hides its clients' addresses, and no path can open; the server has to "
         "run where it sees them (in a container with the host's network)"
     ),
-    e.AnnounceUnanswered: lambda n: (
+    note.AnnounceUnanswered: lambda n: (
         f"the server has not answered over UDP for {n.seconds:.0f} s: "
         "its UDP port seems blocked on the way"
     ),
-    e.RoundStarted: _round_started,
-    e.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
-    e.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
-    e.PathSized: lambda n: f"frames of {n.size} octets pass; longer datagrams are cut",
-    e.PathEstablished: lambda n: (
+    note.RoundStarted: _round_started,
+    note.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
+    note.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
+    note.PathSized: lambda n: f"frames of {n.size} octets pass; longer datagrams are cut",
+    note.PathEstablished: lambda n: (
         f"connected to {n.remote} (round {n.round}, {n.method}), {n.vouched}"
     ),
-    e.AttemptFailed: _attempt_failed,
-    e.PathLost: lambda n: f"connection lost: {n.reason}",
-    e.ServerRefused: lambda n: f"the server refused: {n.text}",
-    e.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",
-    e.HostLeft: lambda n: f"{n.id} has left",
-    e.HostRefused: lambda n: f"refused {n.id or 'a connection'}: {n.text}",
-    e.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
-    e.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
+    note.AttemptFailed: _attempt_failed,
+    note.PathLost: lambda n: f"connection lost: {n.reason}",
+    note.ServerRefused: lambda n: f"the server refused: {n.text}",
+    note.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",
+    note.HostLeft: lambda n: f"{n.id} has left",
+    note.HostRefused: lambda n: f"refused {n.id or 'a connection'}: {n.text}",
+    note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
+    note.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
 }
 
 
-def _event_name(notice: e.Notice) -> str:
+def _event_name(notice: note.Notice) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(notice).__name__).lower()
 
 

@@ -17,7 +17,7 @@ from nat_traversal.cli.stop import stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.cli.waiting import acquired
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
 
@@ -26,8 +26,8 @@ async def run(options: ServerOptions, console: Console) -> Exit:
     settings = options.settings
     quiet = Teller(asyncio.get_running_loop().time, settings.tell_again)
 
-    def told(notice: e.Notice) -> None:
-        if isinstance(notice, e.HostRefused) and notice.id is None:  # anybody can cause these
+    def told(notice: note.Notice) -> None:
+        if isinstance(notice, note.HostRefused) and notice.id is None:  # anybody can cause these
             console.told_now_and_then(notice, quiet, notice.code)
         else:
             console.told(notice)

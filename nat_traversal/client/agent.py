@@ -14,7 +14,9 @@ from nat_traversal.client.peer import Peer
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security, new_instance
 from nat_traversal.errors import UsageError
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
@@ -83,11 +85,11 @@ class Agent:
         """When `TimerFired` is wanted next, or None."""
         return self._timers.deadline()
 
-    def start(self, now: float) -> list[e.Action]:
+    def start(self, now: float) -> list[do.Action]:
         """The first actions."""
         return self.link.connect(now)
 
-    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+    def handle(self, event: e.Event, now: float) -> list[do.Action]:
         """One event in, actions out, in the order in which to carry them out."""
         if self.is_closed():
             return []
@@ -98,7 +100,7 @@ class Agent:
             peer.arm()
         return actions
 
-    def _dispatch(self, event: e.Event, now: float) -> list[e.Action]:
+    def _dispatch(self, event: e.Event, now: float) -> list[do.Action]:
         match event:
             case e.ControlReached():
                 self.link.reached(now)
@@ -110,7 +112,7 @@ class Agent:
                 self.link.heard(now)
                 return self._message_arrived(message, now)
             case e.ControlGarbled(reason):
-                return [e.CloseControl(), *self._control_lost(reason, now)]
+                return [do.CloseControl(), *self._control_lost(reason, now)]
             case e.ControlBroken(reason):
                 return self._control_lost(reason, now)
             case e.DatagramArrived(datagram, source, generation):
@@ -137,13 +139,13 @@ class Agent:
                     peer.woke(now)
                 return actions
             case e.ServiceChanged(up) if self.link.is_registered:
-                return [e.SendMessage(m.ServiceState(up))]
+                return [do.SendMessage(m.ServiceState(up))]
             case e.StopRequested():
                 return self._close()
         return []
 
-    def _timers_fired(self, now: float) -> list[e.Action]:
-        actions: list[e.Action] = []
+    def _timers_fired(self, now: float) -> list[do.Action]:
+        actions: list[do.Action] = []
         for timer in self._timers.due(now):
             if self.is_closed():
                 break
@@ -154,18 +156,20 @@ class Agent:
                     actions += self._link_timer_fired(name, now)
         return actions
 
-    def _link_timer_fired(self, name: str, now: float) -> list[e.Action]:
+    def _link_timer_fired(self, name: str, now: float) -> list[do.Action]:
         reason = self.link.timed_out(name, now)
         if reason is None:
             return self.link.timer_fired(name, now)
-        return [e.CloseControl(), *self._control_lost(reason, now)]
+        return [do.CloseControl(), *self._control_lost(reason, now)]
 
     def _peer(self) -> Peer:
         """The peer that the server speaks of."""
         (peer,) = self.peers.values()
         return peer
 
-    def _message_arrived(self, message: m.Message | m.UnknownMessage, now: float) -> list[e.Action]:
+    def _message_arrived(
+        self, message: m.Message | m.UnknownMessage, now: float
+    ) -> list[do.Action]:
         match message:
             case m.Registered(version=version) if version != PROTOCOL_VERSION:
                 text = f"the server chose version {version}, this client speaks {PROTOCOL_VERSION}"
@@ -175,24 +179,24 @@ class Agent:
             case m.Refused(code, text):
                 return self._refused(code, text, now)
             case m.Heartbeat(transaction):
-                return [e.SendMessage(m.HeartbeatAnswer(transaction))]
+                return [do.SendMessage(m.HeartbeatAnswer(transaction))]
             case m.HeartbeatAnswer(transaction):
                 self.link.answered(transaction)
                 return []
         return self._peer().ordered(message, now)
 
-    def _refused(self, code: str, text: str, now: float) -> list[e.Action]:
+    def _refused(self, code: str, text: str, now: float) -> list[do.Action]:
         if code == m.ErrorCode.UNKNOWN_MESSAGE:
             log.warning("the server does not know a message of ours: %s", text)
             return []
         if code in FINAL_REFUSALS or (self._once and not self._has_path()):
-            return [e.Tell(e.ServerRefused(code, text)), *self._close()]
-        return [e.CloseControl(), *self._control_lost(text, now)]
+            return [do.Tell(note.ServerRefused(code, text)), *self._close()]
+        return [do.CloseControl(), *self._control_lost(text, now)]
 
-    def _control_lost(self, reason: str, now: float) -> list[e.Action]:
+    def _control_lost(self, reason: str, now: float) -> list[do.Action]:
         if self._once and not self._has_path():
-            return [e.Tell(e.ServerLost(reason, None)), *self._close()]
-        actions: list[e.Action] = []
+            return [do.Tell(note.ServerLost(reason, None)), *self._close()]
+        actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.link_lost()
         return actions + self.link.broken(reason, now)
@@ -200,9 +204,9 @@ class Agent:
     def _has_path(self) -> bool:
         return any(peer.state is PathState.ESTABLISHED for peer in self.peers.values())
 
-    def _close(self) -> list[e.Action]:
+    def _close(self) -> list[do.Action]:
         """Close every peer; the link closes with the last."""
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.close()
         return actions

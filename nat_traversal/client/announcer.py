@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nat_traversal.crypto.proof import is_signed, signed
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_ANNOUNCE, Announce, Announced, handle_of
@@ -49,7 +50,7 @@ class Announcer:
         self.mapped: Endpoint | None = None
         """Where the server saw this socket last."""
 
-    def announce(self, now: float) -> list[e.Action]:
+    def announce(self, now: float) -> list[do.Action]:
         """The next announce. Until it is answered, the next follows after a doubled pause."""
         announce = self._key.announce(self._socket.generation)
         self._numbers = [*self._numbers[1 - KEPT_NUMBERS :], announce.number]
@@ -59,7 +60,7 @@ class Announcer:
             self._silent_since = now
         return [self._socket.send(announce, None)]
 
-    def answered(self, answer: Announced, now: float) -> list[e.Action]:
+    def answered(self, answer: Announced, now: float) -> list[do.Action]:
         """An answer came: an authentic one to one of the last announces, or it is ignored."""
         if answer.number not in self._numbers or not is_signed(answer, self._key.key):
             return []
@@ -71,14 +72,14 @@ class Announcer:
         if answer.mapped == self.mapped:
             return []
         self.mapped = answer.mapped
-        return [e.Tell(e.MappingLearned(answer.mapped, self._socket.generation))]
+        return [do.Tell(note.MappingLearned(answer.mapped, self._socket.generation))]
 
-    def due(self, now: float, *, server_answers: bool) -> list[e.Action]:
+    def due(self, now: float, *, server_answers: bool) -> list[do.Action]:
         """The deadline has come. `server_answers`: it does over TCP, so that UDP is to blame."""
-        told: list[e.Action] = []
+        told: list[do.Action] = []
         silence = 0.0 if self._silent_since is None else now - self._silent_since
         if silence >= self._settings.udp_silence and server_answers:
-            told = [e.Tell(e.AnnounceUnanswered(silence))]
+            told = [do.Tell(note.AnnounceUnanswered(silence))]
             self._silent_since = now
         return told + self.announce(now)
 

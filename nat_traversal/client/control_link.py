@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.settings import ClientSettings
@@ -90,18 +91,18 @@ class ControlLink:
     def is_registered(self) -> bool:
         return self.state is _S.REGISTERED
 
-    def connect(self, now: float) -> list[e.Action]:
+    def connect(self, now: float) -> list[do.Action]:
         """Make the first connection, or the next."""
         self._machine.fire(_T.CONNECT)
         self._timers.set("answer", now + self._settings.answer_within)
-        return [e.OpenControl()]
+        return [do.OpenControl()]
 
     def reached(self, now: float) -> None:
         """The server has accepted the TCP connection: TLS has as much time as TCP had."""
         if self.state is _S.CONNECTING:
             self._timers.set("answer", now + self._settings.answer_within)
 
-    def opened(self, generation: int, offer: Offer, number: int, now: float) -> list[e.Action]:
+    def opened(self, generation: int, offer: Offer, number: int, now: float) -> list[do.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted).
         `number` is that of the last announce."""
         self._machine.fire(_T.OPENED)
@@ -119,13 +120,13 @@ class ControlLink:
             serves=identity.serves,
             via=self.via,
         )
-        return [e.SendMessage(register)]
+        return [do.SendMessage(register)]
 
     def heard(self, now: float) -> None:
         """Something came from the server."""
         self._heard_at = now
 
-    def accepted(self, answer: m.Registered, now: float) -> list[e.Action]:
+    def accepted(self, answer: m.Registered, now: float) -> list[do.Action]:
         """The answer to REGISTER; an answer to something else is ignored."""
         if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
             return []
@@ -134,21 +135,21 @@ class ControlLink:
         self._heartbeat = answer.heartbeat
         self._timers.cancel("answer")
         self._timers.set("heartbeat", now + self._heartbeat)
-        return [e.Tell(e.RegisteredAtServer(self.identity.id, self.identity.peer))]
+        return [do.Tell(note.RegisteredAtServer(self.identity.id, self.identity.peer))]
 
-    def doubt(self, now: float) -> list[e.Action]:
+    def doubt(self, now: float) -> list[do.Action]:
         """The path is silent or lost, or this host is seen elsewhere than before. So its address may
         have changed, and this connection be dead: ask at once, or, if there is none, try again soon."""
         if self.state is _S.REGISTERED and self._doubt is None:
             self._doubt = self._next_transaction()
             self._timers.set("answer", now + self._settings.answer_within)
-            return [e.SendMessage(m.Heartbeat(self._doubt))]
+            return [do.SendMessage(m.Heartbeat(self._doubt))]
         if self.state is _S.PAUSING:
             self._backoff.reset()
             self._timers.set("reconnect", now + self._backoff.next())
         return []
 
-    def woke(self, now: float) -> list[e.Action]:
+    def woke(self, now: float) -> list[do.Action]:
         """This host has slept: a pause ends at once, and a connection has to show that it lives."""
         if self.state is _S.PAUSING:
             self._backoff.reset()
@@ -172,29 +173,29 @@ class ControlLink:
             return f"silent for {silence:.0f} s"
         return None
 
-    def timer_fired(self, name: str, now: float) -> list[e.Action]:
+    def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """A timer is due that did not end the connection."""
         if name == "reconnect":
             return self.connect(now)
         self._timers.set("heartbeat", now + self._heartbeat / 2)
         if now - self._heard_at < self._heartbeat:
             return []
-        return [e.SendMessage(m.Heartbeat(self._next_transaction()))]
+        return [do.SendMessage(m.Heartbeat(self._next_transaction()))]
 
-    def broken(self, reason: str, now: float) -> list[e.Action]:
+    def broken(self, reason: str, now: float) -> list[do.Action]:
         """The connection failed or ended: try again after a pause."""
         self._machine.fire(_T.BROKEN)
         self._cancel_timers()
         pause = self._backoff.next()
         self._timers.set("reconnect", now + pause)
-        return [e.Tell(e.ServerLost(reason, pause))]
+        return [do.Tell(note.ServerLost(reason, pause))]
 
-    def close(self) -> list[e.Action]:
+    def close(self) -> list[do.Action]:
         """For good."""
         connected = self.state not in (_S.PAUSING, _S.CLOSED)
         self._machine.fire(_T.CLOSE)
         self._cancel_timers()
-        return [e.CloseControl()] if connected else []
+        return [do.CloseControl()] if connected else []
 
     def _cancel_timers(self) -> None:
         self._doubt = None

@@ -25,7 +25,8 @@ from nat_traversal.client.phases import (
 from nat_traversal.client.security import KeyPair, RoundKeys, Security
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.errors import KeyRefusedError
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
@@ -96,7 +97,7 @@ class Peer:
 
     # The control link, as the agent sees it
 
-    def link_opened(self, now: float) -> list[e.Action]:
+    def link_opened(self, now: float) -> list[do.Action]:
         """The connection stands: register, with a fresh socket unless there is a path."""
         if isinstance(self._phase, Established):
             return self._link.opened(0, self._offer(None), self._announce_key.number, now)
@@ -105,25 +106,25 @@ class Peer:
         actions += self._link.opened(generation, offer, self._announce_key.number, now)
         return actions + fresh.announcer.announce(now)
 
-    def link_accepted(self, now: float) -> list[e.Action]:
+    def link_accepted(self, now: float) -> list[do.Action]:
         """The server has answered the registration."""
         if self.state is _S.IDLE:  # the path was lost while the answer was on its way
             return self._ask_again(now)
         return []
 
-    def link_lost(self) -> list[e.Action]:
+    def link_lost(self) -> list[do.Action]:
         """There is no server for now: a path stays, all else waits."""
         self._timers.cancel((self.id, "missing"))
         return [] if self.state is _S.ESTABLISHED else self._give_up()
 
-    def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[e.Action]:
+    def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
         """The server said something about this peer."""
         phase = self._phase
         match message:
             case m.PeerStatus():
                 return self._peer_status(message, now)
             case m.ServiceState(up):
-                return [e.Tell(e.ServiceAtPeer(self.id, up))]
+                return [do.Tell(note.ServiceAtPeer(self.id, up))]
             case m.OpenSocket(generation):
                 return self._fresh_socket_ordered(generation, now)
             case m.StartRound():
@@ -141,7 +142,9 @@ class Peer:
 
     # Datagrams, time, the end
 
-    def arrived(self, datagram: datagrams.Datagram, source: Endpoint, now: float) -> list[e.Action]:
+    def arrived(
+        self, datagram: datagrams.Datagram, source: Endpoint, now: float
+    ) -> list[do.Action]:
         """A datagram came in by this peer's socket."""
         phase = self._phase
         if isinstance(phase, Idle | Closed):
@@ -150,7 +153,7 @@ class Peer:
             return self._announced(phase.announcer, datagram, now)
         return self._carry(phase.method.arrived(datagram, source, now), now)
 
-    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[e.Action]:
+    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame came on this peer's path, which is none of a program's."""
         phase = self._phase
         if not isinstance(phase, Established):
@@ -163,7 +166,7 @@ class Peer:
         answered = upkeep.answered(plain, now) if kind is Kind.PONG else None
         return path.arrived(kind, plain, now) if answered is None else answered
 
-    def frame_refused(self, size: int, now: float) -> list[e.Action]:
+    def frame_refused(self, size: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""
         phase = self._phase
         return phase.upkeep.refused(size, now) if isinstance(phase, Established) else []
@@ -173,14 +176,14 @@ class Peer:
         if isinstance(self._phase, Established):
             self._phase.upkeep.larger_sent(now)
 
-    def timer_fired(self, name: str, now: float) -> list[e.Action]:
+    def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
         phase = self._phase
         if name == "retry":
             return self._ask_again(now)
         if name == "missing":
-            missing = e.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
-            return [e.Tell(missing)]
+            missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
+            return [do.Tell(missing)]
         if isinstance(phase, Idle | Closed):
             return []
         if name == "announce":
@@ -209,7 +212,7 @@ class Peer:
             else:
                 self._timers.set((self.id, name), deadline)
 
-    def close(self) -> list[e.Action]:
+    def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
         phase = self._phase
         farewell = phase.path.farewell() if isinstance(phase, Established) else []
@@ -219,19 +222,19 @@ class Peer:
 
     # Sockets and announces: steps 1 to 3
 
-    def _peer_status(self, status: m.PeerStatus, now: float) -> list[e.Action]:
+    def _peer_status(self, status: m.PeerStatus, now: float) -> list[do.Action]:
         if status.asked_by:
-            return [e.Tell(e.AskedBy(status.asked_by, self.id))]
-        actions: list[e.Action] = [e.Tell(e.PeerSeen(self.id, status.state))]
+            return [do.Tell(note.AskedBy(status.asked_by, self.id))]
+        actions: list[do.Action] = [do.Tell(note.PeerSeen(self.id, status.state))]
         own = self._identity
         if status.state is m.PeerState.ABSENT and not status.elsewhere:
             self._timers.set((self.id, "missing"), now + self._settings.missing_after)
         else:
             self._timers.cancel((self.id, "missing"))
         if status.elsewhere:
-            actions.append(e.Tell(e.PeerElsewhere(self.id, own.id)))
+            actions.append(do.Tell(note.PeerElsewhere(self.id, own.id)))
         if status.state is m.PeerState.PRESENT and not own.serves.meets(status.serves):
-            actions.append(e.Tell(e.SidesAlike(self.id, own.serves)))
+            actions.append(do.Tell(note.SidesAlike(self.id, own.serves)))
         if status.state is m.PeerState.LEFT:
             if isinstance(self._phase, Established):
                 self._phase.path.doubt(now)
@@ -239,48 +242,48 @@ class Peer:
                 actions += self._ask_again(now)
         return actions
 
-    def _fresh_socket_ordered(self, generation: int, now: float) -> list[e.Action]:
+    def _fresh_socket_ordered(self, generation: int, now: float) -> list[do.Action]:
         phase = self._phase
         if isinstance(phase, Announcing) and phase.socket.generation >= generation:
             return phase.announcer.announce(now)
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         if isinstance(phase, Established):
             # Only this side has proof: the peer has sent nothing that only an established peer
             # sends, and has not left either. Then the order means the next round.
             path = phase.path
             goes_on = not (phase.method.peer_has_proof or path.was_heard or path.is_doubted)
             lost = (
-                e.PathLost("the other side had no proof of it", attempt_goes_on=True)
+                note.PathLost("the other side had no proof of it", attempt_goes_on=True)
                 if goes_on
-                else e.PathLost("the other side asked for a new path")
+                else note.PathLost("the other side asked for a new path")
             )
-            actions.append(e.Tell(lost))
+            actions.append(do.Tell(lost))
             if self._once and not goes_on:
                 return actions + self.close()
         opened, fresh = self._open_socket(generation)
-        told = e.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
+        told = do.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
         return [*actions, *opened, told, *fresh.announcer.announce(now)]
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""
         return self._security.offer(self._instance, _public(pair))
 
-    def _ask_again(self, now: float) -> list[e.Action]:
+    def _ask_again(self, now: float) -> list[do.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
         if not self._link.is_registered:
             return self._give_up()
         actions, fresh = self._open_socket()
         retry = m.Retry(fresh.socket.generation, _public(fresh.pair))
-        actions.append(e.SendMessage(retry))
+        actions.append(do.SendMessage(retry))
         return actions + fresh.announcer.announce(now)
 
     def _announced(
         self, announcer: Announcer, answer: datagrams.Announced, now: float
-    ) -> list[e.Action]:
+    ) -> list[do.Action]:
         before = announcer.mapped
         actions = announcer.answered(answer, now)
         if announcer.mapped != before and self._is_hidden(answer.mapped):
-            actions.append(e.Tell(e.AddressHidden(answer.mapped, self._link.via)))
+            actions.append(do.Tell(note.AddressHidden(answer.mapped, self._link.via)))
         if before not in (None, announcer.mapped):
             actions += self._link.doubt(now)
         return actions
@@ -290,7 +293,7 @@ class Peer:
         via = self._link.via
         return bool(via) and mapped.is_loopback and not Endpoint(via, 0).is_loopback
 
-    def _open_socket(self, at_least: int = 0) -> tuple[list[e.Action], Announcing]:
+    def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
         """A fresh socket in the place of the old one, to be announced."""
         dropped = self._drop_socket()
         socket = self._sockets.next(at_least)
@@ -301,25 +304,25 @@ class Peer:
         self._enter(_T.OPEN, fresh)
         return [*dropped, socket.open()], fresh
 
-    def _drop_socket(self) -> list[e.Action]:
+    def _drop_socket(self) -> list[do.Action]:
         self._timers.cancel((self.id, "retry"))
         phase = self._phase
         return [] if isinstance(phase, Idle | Closed) else [phase.socket.close()]
 
-    def _give_up(self) -> list[e.Action]:
+    def _give_up(self) -> list[do.Action]:
         actions = self._drop_socket()
         self._enter(_T.GIVE_UP, Idle())
         return actions
 
     # The round: steps 4 to 6
 
-    def _round_started(self, start: m.StartRound, now: float) -> list[e.Action]:
+    def _round_started(self, start: m.StartRound, now: float) -> list[do.Action]:
         phase = self._phase
         if not isinstance(phase, Announcing):
             return []
         refusal, keys = self._round_keys(start, phase.pair)
         if keys is None:
-            declined = e.SendMessage(m.Decline(start.attempt))
+            declined = do.SendMessage(m.Decline(start.attempt))
             return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, refusal, now)]
         phase.announcer.stop()
         connection = self._rng.randbytes(CONNECTION_BYTES)
@@ -346,14 +349,14 @@ class Peer:
         except KeyRefusedError as error:
             return str(error), None
 
-    def _carry(self, outputs: list[Output], now: float) -> list[e.Action]:
+    def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
         """The method's actions; in the place of its proof, all that follows from it."""
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         for output in outputs:
             actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
         return actions
 
-    def _proven(self, pair: NominatedPair, now: float) -> list[e.Action]:
+    def _proven(self, pair: NominatedPair, now: float) -> list[do.Action]:
         phase = self._phase
         if not isinstance(phase, Punching):
             return []
@@ -375,10 +378,10 @@ class Peer:
         established = Established(phase.socket, phase.announcer, method, start, keys, path, upkeep)
         self._enter(_T.PROVEN, established)
         self._retry.reset()
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         if self._link.is_registered:
-            actions.append(e.SendMessage(m.Established(start.attempt, start.round)))
-        told = e.PathEstablished(
+            actions.append(do.SendMessage(m.Established(start.attempt, start.round)))
+        told = note.PathEstablished(
             start.attempt,
             start.round,
             method.name,
@@ -386,27 +389,27 @@ class Peer:
             pair.socket.generation,
             self._security.vouched(self.id),
         )
-        sized = e.SizeFrames(pair.socket.generation, upkeep.size)
-        return [*actions, pair.use(epochs, start.peer.instance), sized, e.Tell(told)]
+        sized = do.SizeFrames(pair.socket.generation, upkeep.size)
+        return [*actions, pair.use(epochs, start.peer.instance), sized, do.Tell(told)]
 
-    def _attempt_failed(self, code: str, text: str, now: float) -> list[e.Action]:
-        actions: list[e.Action] = []
+    def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
+        actions: list[do.Action] = []
         phase = self._phase
         if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
             code = m.Verdict.KEYS_DIFFER
             text = f"the host that answers as {self.id} does not have its key"
         if self.state is _S.ESTABLISHED:
-            actions.append(e.Tell(e.PathLost("the other side never confirmed the path")))
+            actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
         if self._once:
-            return [*actions, e.Tell(e.AttemptFailed(code, text, None)), *self.close()]
+            return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
         pause = self._retry.next()
         self._timers.set((self.id, "retry"), now + pause)
-        return [*actions, e.Tell(e.AttemptFailed(code, text, pause))]
+        return [*actions, do.Tell(note.AttemptFailed(code, text, pause))]
 
     # The path
 
-    def _path_due(self, phase: Established, now: float) -> list[e.Action]:
+    def _path_due(self, phase: Established, now: float) -> list[do.Action]:
         path, upkeep = phase.path, phase.upkeep
         if path.has_ended(now):
             return self._path_lost("the other side has stopped answering", now)
@@ -417,8 +420,8 @@ class Peer:
             return actions + self._path_lost(text, now)
         return actions
 
-    def _path_lost(self, reason: str, now: float) -> list[e.Action]:
-        lost: list[e.Action] = [e.Tell(e.PathLost(reason))]
+    def _path_lost(self, reason: str, now: float) -> list[do.Action]:
+        lost: list[do.Action] = [do.Tell(note.PathLost(reason))]
         if self._once:
             return lost + self.close()
         return lost + self._link.doubt(now) + self._ask_again(now)

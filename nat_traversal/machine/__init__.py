@@ -1,1 +1,1 @@
-"""The parts of client and server: events and actions, timers, transition tables."""
+"""The parts of client and server: events, actions, notices, timers, transition tables."""

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from nat_traversal.machine.events import Action, Event, TimerFired
+from nat_traversal.machine.actions import Action
+from nat_traversal.machine.events import Event, TimerFired
 
 
 class Machine(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nat_traversal.crypto.epochs import Epochs
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
@@ -17,15 +17,15 @@ class UdpSocket:
 
     generation: int
 
-    def open(self) -> e.Action:
-        return e.OpenUdp(self.generation)
+    def open(self) -> do.Action:
+        return do.OpenUdp(self.generation)
 
-    def close(self) -> e.Action:
-        return e.CloseUdp(self.generation)
+    def close(self) -> do.Action:
+        return do.CloseUdp(self.generation)
 
-    def send(self, datagram: Datagram, destination: Endpoint | None) -> e.Action:
+    def send(self, datagram: Datagram, destination: Endpoint | None) -> do.Action:
         """Send to `destination`, or to the server's UDP port."""
-        return e.SendDatagram(datagram, destination, self.generation)
+        return do.SendDatagram(datagram, destination, self.generation)
 
 
 class Sockets:
@@ -50,10 +50,10 @@ class NominatedPair:
     connection: bytes
     """Frames to the peer bear it: 4 octets."""
 
-    def use(self, epochs: Epochs, instance: bytes = b"") -> e.Action:
+    def use(self, epochs: Epochs, instance: bytes = b"") -> do.Action:
         """Let users' datagrams go this way, to the peer's process `instance`."""
-        return e.UsePath(self.socket.generation, self.remote, epochs, instance)
+        return do.UsePath(self.socket.generation, self.remote, epochs, instance)
 
-    def send(self, kind: Kind, plain: bytes = b"") -> e.Action:
+    def send(self, kind: Kind, plain: bytes = b"") -> do.Action:
         """Send the peer a frame."""
-        return e.SendFrame(kind, plain, self.socket.generation)
+        return do.SendFrame(kind, plain, self.socket.generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
@@ -62,7 +62,7 @@ class Path:
         self._consent_until = min(self._consent_until, now + within)
         self._ping_at = now
 
-    def due(self, now: float) -> list[e.Action]:
+    def due(self, now: float) -> list[do.Action]:
         """Send a ping if it is time."""
         if now < self._ping_at:
             return []
@@ -76,7 +76,7 @@ class Path:
             self._unanswered_since = now
         return [self._pair.send(Kind.PING, transaction)]
 
-    def arrived(self, kind: Kind, plain: bytes, now: float) -> list[e.Action]:
+    def arrived(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame of the peer. A ping is answered, a pong that answers one of the last pings
         renews consent."""
         self.was_heard = True
@@ -91,7 +91,7 @@ class Path:
             self._ping_at = now + self._pause()
         return []
 
-    def farewell(self) -> list[e.Action]:
+    def farewell(self) -> list[do.Action]:
         """Tell the peer that this side closes the path."""
         return [self._pair.send(Kind.BYE)]
 

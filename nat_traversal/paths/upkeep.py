@@ -6,7 +6,8 @@ import random
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.errors import KeyRefusedError, WireError
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.paths import mtu
 from nat_traversal.paths.control_channel import ControlChannel
@@ -71,9 +72,9 @@ class Upkeep:
         """Octets of UDP payload that a frame may have now."""
         return self._sizes.size
 
-    def due(self, now: float, round_trip: float) -> list[e.Action]:
+    def due(self, now: float, round_trip: float) -> list[do.Action]:
         """Send the probes and control messages whose time has come."""
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         for size in self._sizes.due(now, round_trip):
             actions.append(self._probe(size))
             if self._sizes.state is MtuState.BASE and size == self.size:
@@ -84,7 +85,7 @@ class Upkeep:
         actions += [self._pair.send(Kind.CONTROL, message) for message in messages]
         return [*actions, *self._resized()]
 
-    def answered(self, pong: bytes, now: float) -> list[e.Action] | None:
+    def answered(self, pong: bytes, now: float) -> list[do.Action] | None:
         """A PONG came. None: it answers none of the probes."""
         size = self._probes.pop(pong[:TRANSACTION_BYTES], None)
         if size is None:
@@ -95,7 +96,7 @@ class Upkeep:
         self._sizes.answered(size, now)
         return self._resized()
 
-    def refused(self, size: int, now: float) -> list[e.Action]:
+    def refused(self, size: int, now: float) -> list[do.Action]:
         """This host's own stack says that frames of `size` octets are too long."""
         self._sizes.refused(size, now)
         return self._resized()
@@ -104,7 +105,7 @@ class Upkeep:
         """Frames above the base size flow."""
         self._sizes.larger_sent(now)
 
-    def control(self, message: bytes, now: float, round_trip: float) -> list[e.Action]:
+    def control(self, message: bytes, now: float, round_trip: float) -> list[do.Action]:
         """A control message of the peer. One that makes no sense is dropped: it was authentic, so the
         peer has a fault."""
         try:
@@ -116,7 +117,7 @@ class Upkeep:
             return []
         return [self._pair.send(Kind.CONTROL, reply) for reply in replies]
 
-    def _probe(self, size: int) -> e.Action:
+    def _probe(self, size: int) -> do.Action:
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
         self._probes[transaction] = size
         if len(self._probes) > 64:
@@ -124,14 +125,14 @@ class Upkeep:
         room = max(0, size - self._epochs.sealer.overhead(Kind.PING))
         return self._pair.send(Kind.PING, transaction.ljust(room, b"\0"))
 
-    def _resized(self) -> list[e.Action]:
+    def _resized(self) -> list[do.Action]:
         """Use what is known to pass at once; tell people once the search is over."""
         size, state, generation = self._sizes.size, self._sizes.state, self._pair.socket.generation
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         if size != self._used and not (state is MtuState.BASE and not self._used):
             self._used = size
-            actions.append(e.SizeFrames(generation, size))
+            actions.append(do.SizeFrames(generation, size))
         if state is MtuState.FOUND and size != self._told:
             self._told = size
-            actions.append(e.Tell(e.PathSized(generation, size)))
+            actions.append(do.Tell(note.PathSized(generation, size)))
         return actions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 
@@ -23,7 +24,7 @@ class Challenges:
     """
 
     def __init__(
-        self, timers: Timers, within: float, ping: Callable[[e.ConnectionId], e.Action]
+        self, timers: Timers, within: float, ping: Callable[[e.ConnectionId], do.Action]
     ) -> None:
         self._timers = timers
         self._within = within
@@ -34,7 +35,7 @@ class Challenges:
 
     def contend(
         self, contender: e.ConnectionId, holder: e.ConnectionId, now: float
-    ) -> list[e.Action]:
+    ) -> list[do.Action]:
         """`contender` wants the id of `holder`. The first one causes the question."""
         self._holders[contender] = holder
         waiting = self._contenders.setdefault(holder, [])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.challenge import Challenges
@@ -16,7 +18,7 @@ from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 
-ServerAction = e.Action | StoreRequest
+ServerAction = do.Action | StoreRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Connections:
         assert host is not None
         return host
 
-    def ping(self, connection: e.ConnectionId) -> e.Action:
+    def ping(self, connection: e.ConnectionId) -> do.Action:
         """Ask whether the host lives."""
-        return e.SendMessage(m.Heartbeat(next(self._transactions)), connection)
+        return do.SendMessage(m.Heartbeat(next(self._transactions)), connection)
 
     def opened(self, connection: e.ConnectionId, now: float) -> list[ServerAction]:
         """A connection has come: it has some seconds to register."""
@@ -59,8 +61,8 @@ class Connections:
             text = f"the server is full: {most} connections"
             if oldest is None:
                 return [
-                    e.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection),
-                    e.CloseControl(connection),
+                    do.SendMessage(m.Refused(m.ErrorCode.SERVER_FULL, text), connection),
+                    do.CloseControl(connection),
                 ]
             actions = self.refuse(oldest, m.ErrorCode.SERVER_FULL, text)
         allowance = Allowance(self._settings.burst, self._settings.rate, now)
@@ -93,9 +95,9 @@ class Connections:
         """Say no, and end the connection."""
         self._counters.counter(f"refused-{code}", f"a connection ended with {code}").value += 1
         return [
-            e.SendMessage(m.Refused(code, text), host.connection),
-            e.CloseControl(host.connection),
-            e.Tell(e.HostRefused(host.id, code, text)),
+            do.SendMessage(m.Refused(code, text), host.connection),
+            do.CloseControl(host.connection),
+            do.Tell(note.HostRefused(host.id, code, text)),
             *self.forget(host),
         ]
 
@@ -110,7 +112,7 @@ class Connections:
             return []
         actions: list[ServerAction] = [
             Release(host.registration.holder),
-            e.Tell(e.HostLeft(host.member.id)),
+            do.Tell(note.HostLeft(host.member.id)),
         ]
         if host.session is not None:
             host.session.member_left()
@@ -126,7 +128,7 @@ class Connections:
         for host in self._registry:
             if host.registration is not None and host.member is not None:
                 actions.append(Release(host.registration.holder))
-            actions.append(e.CloseControl(host.connection))
+            actions.append(do.CloseControl(host.connection))
         return actions
 
     def claim(self, holder: Holder) -> StoreRequest:

@@ -6,7 +6,9 @@ import logging
 import random
 
 from nat_traversal.crypto.proof import is_signed, signed
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.addresses import is_usable, obstacle
@@ -158,17 +160,17 @@ class Rendezvous:
             case m.Register():
                 return self._register_arrived(host, message, now)
             case m.Heartbeat(transaction):
-                return [e.SendMessage(m.HeartbeatAnswer(transaction), host.connection)]
+                return [do.SendMessage(m.HeartbeatAnswer(transaction), host.connection)]
             case m.HeartbeatAnswer():
                 return []
             case m.UnknownMessage(type_):
                 text = f"unknown message type {type_!r}"
                 return [
-                    e.SendMessage(m.Refused(m.ErrorCode.UNKNOWN_MESSAGE, text), host.connection)
+                    do.SendMessage(m.Refused(m.ErrorCode.UNKNOWN_MESSAGE, text), host.connection)
                 ]
             case m.ServiceState() if host.session is not None and host.member is not None:
                 peer = host.session.peer_of(host.member)
-                return [e.SendMessage(message, peer.connection)]
+                return [do.SendMessage(message, peer.connection)]
             case _ if host.session is not None and host.member is not None:
                 return [*host.session.message_arrived(host.member, message, now)]
             case m.Retry(generation, public) if host.member is not None:
@@ -216,7 +218,7 @@ class Rendezvous:
             case Signalled(holder, PeerLeft()):
                 if self._registry.get(holder.connection) is None:
                     return []
-                return [e.SendMessage(m.PeerStatus(m.PeerState.LEFT), holder.connection)]
+                return [do.SendMessage(m.PeerStatus(m.PeerState.LEFT), holder.connection)]
 
     def _contend(self, host: Host, holder: Holder, now: float) -> list[ServerAction]:
         """The id that `host` wants is `holder`'s."""
@@ -258,8 +260,8 @@ class Rendezvous:
         self._registry.admit(host, registration, member)
         accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
         return [
-            e.Tell(e.HostRegistered(register.id, register.peer)),
-            e.SendMessage(accepted, host.connection),
+            do.Tell(note.HostRegistered(register.id, register.peer)),
+            do.SendMessage(accepted, host.connection),
             LookUp(register.peer, registration.holder),
         ]
 
@@ -274,10 +276,10 @@ class Rendezvous:
             pass  # the other one's look-up was faster
         elif other is None or other.member is None or not is_mutual:
             absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=found is not None and not is_mutual)
-            actions.append(e.SendMessage(absent, host.connection))
+            actions.append(do.SendMessage(absent, host.connection))
             if other is not None and other.member is not None and other.session is None:
                 asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=host.member.id)
-                actions.append(e.SendMessage(asked, other.connection))
+                actions.append(do.SendMessage(asked, other.connection))
         else:
             session = Session(
                 (host.member, other.member),
@@ -314,14 +316,14 @@ class Rendezvous:
             peer = session.peer_of(host.member)
             known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
         answer = signed(Announced(announce.number, source, known), key)
-        actions: list[ServerAction] = [e.SendDatagram(answer, source, local=arrived.local)]
+        actions: list[ServerAction] = [do.SendDatagram(answer, source, local=arrived.local)]
         if session is not None:
             actions += session.socket_shown(now)
         return actions
 
 
-def _present(host: Host, peer: Host) -> e.Action:
+def _present(host: Host, peer: Host) -> do.Action:
     """Tells `host` that its `peer` is here, and what that serves."""
     assert peer.registration is not None
     serves = peer.registration.register.serves
-    return e.SendMessage(m.PeerStatus(m.PeerState.PRESENT, serves), host.connection)
+    return do.SendMessage(m.PeerStatus(m.PeerState.PRESENT, serves), host.connection)

@@ -7,7 +7,8 @@ import random
 from collections.abc import Iterator
 from enum import Enum, auto
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.member import Member, SocketState
@@ -87,20 +88,20 @@ class Session:
         first, second = self.members
         return second if member is first else first
 
-    def begin(self, now: float) -> list[e.Action]:
+    def begin(self, now: float) -> list[do.Action]:
         """Both hosts have just become present. If both still have their path, that is all."""
         if all(member.established for member in self.members):
             self._machine.fire(_T.REUNITED)
             return []
         return self._new_attempt(now)
 
-    def socket_shown(self, now: float) -> list[e.Action]:
+    def socket_shown(self, now: float) -> list[do.Action]:
         """The server has seen a member's socket."""
         if self._method is None:
             return []
         return self._settled(self._method.socket_shown(now))
 
-    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """`member` has said something about its path."""
         match message:
             case m.Retry(generation, public):
@@ -112,7 +113,7 @@ class Session:
                 return self._settled(self._method.message_arrived(member, message, now))
         return []
 
-    def timed_out(self, now: float) -> list[e.Action]:
+    def timed_out(self, now: float) -> list[do.Action]:
         """The timer is due."""
         assert self._method is not None, "a timer is set during an attempt only"
         self._armed_for = None
@@ -123,7 +124,7 @@ class Session:
         self._method = None
         self._arm(None)
 
-    def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[e.Action]:
+    def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[do.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""
         if generation == member.told and member.socket is SocketState.USED:
             return []  # its key has been given out: no second round is due to it
@@ -133,7 +134,7 @@ class Session:
             return self.socket_shown(now)
         return self._new_attempt(now)
 
-    def _new_attempt(self, now: float) -> list[e.Action]:
+    def _new_attempt(self, now: float) -> list[do.Action]:
         self._machine.fire(_T.ATTEMPT)
         self._attempt = next(self._attempts)
         self._method = self._make_method(
@@ -141,7 +142,7 @@ class Session:
         )
         return self._settled(self._method.begin(now))
 
-    def _settled(self, actions: list[e.Action]) -> list[e.Action]:
+    def _settled(self, actions: list[do.Action]) -> list[do.Action]:
         """`actions` of the method, and those that follow if the attempt has ended with them."""
         assert self._method is not None
         outcome = self._method.outcome
@@ -156,20 +157,23 @@ class Session:
             case NoPath(verdict, text):
                 return [*actions, *self._failed(verdict, text)]
 
-    def _connected(self, round_: int) -> list[e.Action]:
+    def _connected(self, round_: int) -> list[do.Action]:
         self._machine.fire(_T.PROVEN)
         first, second = self.members
-        return [e.Tell(e.PairConnected(first.id, second.id, self._attempt, round_))]
+        return [do.Tell(note.PairConnected(first.id, second.id, self._attempt, round_))]
 
-    def _failed(self, verdict: m.Verdict, text: str) -> list[e.Action]:
+    def _failed(self, verdict: m.Verdict, text: str) -> list[do.Action]:
         self._machine.fire(_T.FAIL)
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
             failed = m.Failed(self._attempt, verdict, text)
-            actions.append(e.SendMessage(failed, member.connection))
+            actions.append(do.SendMessage(failed, member.connection))
         first, second = self.members
-        return [*actions, e.Tell(e.PairFailed(first.id, second.id, self._attempt, verdict, text))]
+        return [
+            *actions,
+            do.Tell(note.PairFailed(first.id, second.id, self._attempt, verdict, text)),
+        ]
 
     def _arm(self, deadline: float | None) -> None:
         if deadline == self._armed_for:

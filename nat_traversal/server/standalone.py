@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
@@ -43,12 +44,12 @@ class StandaloneServer:
         """When `TimerFired` is wanted next, or None."""
         return self._rendezvous.deadline()
 
-    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+    def handle(self, event: e.Event, now: float) -> list[do.Action]:
         """One event in, actions out, in the order in which to carry them out."""
         return self._handle(event, now)
 
-    def _handle(self, event: ServerEvent, now: float) -> list[e.Action]:
-        done: list[e.Action] = []
+    def _handle(self, event: ServerEvent, now: float) -> list[do.Action]:
+        done: list[do.Action] = []
         for action in self._rendezvous.handle(event, now):
             match action:
                 case Claim() | Release() | LookUp() | Publish():

@@ -27,7 +27,7 @@ from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.service import FixedService
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.epochs import Epochs
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
@@ -135,7 +135,7 @@ class Service(Program):
         self.sock.sendto(self._compose(data, self.asked[-1][1]), source)
 
 
-class Notices(list[e.Notice]):
+class Notices(list[note.Notice]):
     """What a client or server has told."""
 
     def of(self, kind: type[N]) -> list[N]:
@@ -210,8 +210,8 @@ class Host:
         assert self.socket.path is not None
         return self.socket.path
 
-    async def connected(self, count: int = 1) -> e.PathEstablished:
-        return await self.notices.wait(e.PathEstablished, count)
+    async def connected(self, count: int = 1) -> note.PathEstablished:
+        return await self.notices.wait(note.PathEstablished, count)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from nat_traversal.client.phases import PathState
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Kind
 from tests.sim.network import Weather
@@ -37,16 +38,18 @@ def attempts(client: Client) -> list[float]:
     return [
         at
         for at, notice in client.notices
-        if isinstance(notice, e.RoundStarted) and notice.round == 1
+        if isinstance(notice, note.RoundStarted) and notice.round == 1
     ]
 
 
 def test_failure_is_told_with_its_reason_within_fifteen_seconds() -> None:
     world = impossible()
     a, b = world.pair()
-    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=15.0)
+    world.until(
+        lambda: bool(a.told(note.AttemptFailed) and b.told(note.AttemptFailed)), within=15.0
+    )
     for client in (a, b):
-        (failed,) = client.told(e.AttemptFailed)
+        (failed,) = client.told(note.AttemptFailed)
         assert failed.code == "no-path"
         assert "symmetric" in failed.text
         assert "host_a (203.0.113.2:" in failed.text
@@ -58,7 +61,7 @@ def test_failed_pair_tries_again_with_growing_pauses() -> None:
     a, b = world.pair()
     world.run(3600.0)
     for client in (a, b):
-        pauses = [notice.retry_in for notice in client.told(e.AttemptFailed)]
+        pauses = [notice.retry_in for notice in client.told(note.AttemptFailed)]
         for index, pause in enumerate(pauses):
             full = min(SETTINGS.retry_most, SETTINGS.retry_first * 2**index)
             assert pause is not None
@@ -78,12 +81,12 @@ def test_pauses_begin_small_again_after_a_success() -> None:
         world.net.hosts[name].nat.public_address = world.net.hosts[name].address
     world.connect(a, b, within=2 * SETTINGS.retry_most)
     world.net.drop(lambda packet: packet.destination.address != "192.0.2.2")
-    already = len(a.told(e.AttemptFailed)), len(b.told(e.AttemptFailed))
+    already = len(a.told(note.AttemptFailed)), len(b.told(note.AttemptFailed))
     world.run(60.0)
     pauses = [
         notice.retry_in
         for client, count in zip((a, b), already, strict=True)
-        for notice in client.told(e.AttemptFailed)[count : count + 1]
+        for notice in client.told(note.AttemptFailed)[count : count + 1]
     ]
     assert len(pauses) == 2
     assert all(pause is not None and pause <= SETTINGS.retry_first for pause in pauses)
@@ -93,8 +96,8 @@ def test_each_round_has_fresh_sockets_and_swapped_roles() -> None:
     world = impossible()
     a, b = world.pair()
     world.run(8.0)
-    assert [(n.round, n.role) for n in a.told(e.RoundStarted)] == [(1, "a"), (2, "b")]
-    assert [(n.round, n.role) for n in b.told(e.RoundStarted)] == [(1, "b"), (2, "a")]
+    assert [(n.round, n.role) for n in a.told(note.RoundStarted)] == [(1, "a"), (2, "b")]
+    assert [(n.round, n.role) for n in b.told(note.RoundStarted)] == [(1, "b"), (2, "a")]
     for client in (a, b):
         sockets = {
             (packet.datagram.round, packet.socket)
@@ -107,7 +110,9 @@ def test_each_round_has_fresh_sockets_and_swapped_roles() -> None:
 def test_nothing_is_sent_between_failed_attempts() -> None:
     world = impossible()
     a, b = world.pair()
-    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=15.0)
+    world.until(
+        lambda: bool(a.told(note.AttemptFailed) and b.told(note.AttemptFailed)), within=15.0
+    )
     assert (a.sockets, b.sockets) == ({}, {})
     before = len(world.net.log)
     world.run(SETTINGS.retry_first / 2 - 0.1)
@@ -119,7 +124,7 @@ def test_once_gives_up_after_the_first_failure() -> None:
     a = world.client("host_a", "host_b", once=True).start()
     b = world.client("host_b", "host_a").start()
     world.run(20.0)
-    (failed,) = a.told(e.AttemptFailed)
+    (failed,) = a.told(note.AttemptFailed)
     assert failed.retry_in is None
     assert is_closed(a)
     assert a.agent.deadline() is None
@@ -133,7 +138,7 @@ def test_once_gives_up_when_the_server_cannot_be_reached() -> None:
     world.server.stop()
     client = world.client("host_a", "host_b", once=True).start()
     world.run(5.0)
-    assert client.told(e.ServerLost) == [e.ServerLost("connection refused", None)]
+    assert client.told(note.ServerLost) == [note.ServerLost("connection refused", None)]
     assert client.agent.deadline() is None
 
 
@@ -146,7 +151,7 @@ def test_once_gives_up_when_the_path_ends_but_waits_for_the_peer() -> None:
     world.connect(a, b)
     b.stop()
     world.run(1.0)
-    assert a.told(e.PathLost)
+    assert a.told(note.PathLost)
     assert is_closed(a)
 
 
@@ -162,14 +167,14 @@ def test_connected_once_client_outlives_the_server() -> None:
 
 
 def assert_connected_in_the_first_round(world: World, a: Client, b: Client) -> None:
-    world.until(lambda: bool(a.told(e.PathEstablished) and b.told(e.PathEstablished)))
+    world.until(lambda: bool(a.told(note.PathEstablished) and b.told(note.PathEstablished)))
     world.run(SERVER_SETTINGS.verdict_most + 10.0)
     for client in (a, b):
         assert client.is_connected
-        assert len(client.told(e.RoundStarted)) == 1
-        assert len(client.told(e.RegisteredAtServer)) == 1
-        assert not client.told(e.ServerLost)
-        assert not client.told(e.PathLost)
+        assert len(client.told(note.RoundStarted)) == 1
+        assert len(client.told(note.RegisteredAtServer)) == 1
+        assert not client.told(note.ServerLost)
+        assert not client.told(note.PathLost)
 
 
 @pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 1.0, 2.5, 5.0])
@@ -210,10 +215,10 @@ def test_slow_servers_verdict_takes_some_round_trips_more(r: float) -> None:
     a, b = world.pair()
     rounds = 2 * (SERVER_SETTINGS.verdict_within + 2 * r + 2 * r) + r
     world.until(
-        lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)),
+        lambda: bool(a.told(note.AttemptFailed) and b.told(note.AttemptFailed)),
         within=3 * r + rounds + 0.1,
     )
-    assert a.told(e.AttemptFailed)[0].code == "no-path"
+    assert a.told(note.AttemptFailed)[0].code == "no-path"
 
 
 # Only one side has proof when round 1 ends
@@ -226,15 +231,15 @@ def test_client_whose_peer_has_no_proof_takes_part_in_round_2(*, once: bool) -> 
     world.net.drop(
         lambda packet: (
             (isinstance(packet.datagram, Confirm) or keeps_alive(packet))
-            and not a.told(e.RoundStarted)[1:]
+            and not a.told(note.RoundStarted)[1:]
         )
     )
     a = world.client("host_a", "host_b", once=once).start()
     b = world.client("host_b", "host_a", once=once).start()
     world.connect(a, b, within=30.0)
-    assert [path.round for path in a.told(e.PathEstablished)] == [2]
-    assert [path.round for path in b.told(e.PathEstablished)] == [1, 2]
-    assert b.told(e.PathLost) == [e.PathLost("the other side had no proof of it", True)]
+    assert [path.round for path in a.told(note.PathEstablished)] == [2]
+    assert [path.round for path in b.told(note.PathEstablished)] == [1, 2]
+    assert b.told(note.PathLost) == [note.PathLost("the other side had no proof of it", True)]
     world.run(60.0)
     assert a.is_connected
     assert b.is_connected
@@ -248,7 +253,7 @@ def test_once_client_ends_when_its_peer_had_proof_too() -> None:
     world.connect(a, b)
     loses_its_path(b)
     world.run(10.0)
-    assert a.told(e.PathLost) == [e.PathLost("the other side asked for a new path")]
+    assert a.told(note.PathLost) == [note.PathLost("the other side asked for a new path")]
     assert is_closed(a)
 
 
@@ -260,11 +265,11 @@ def test_once_client_ends_when_its_peer_returns_as_another_process(
     world = World(p=1 / 4, r=1 / 64)
     a = world.client("host_a", "host_b").start()
     b = world.client("host_b", "host_a", once=True).start()
-    world.until(lambda: bool(b.told(e.PathEstablished)), within=5.0)
+    world.until(lambda: bool(b.told(note.PathEstablished)), within=5.0)
     kill(a)
     world.client("host_a", "host_b").start()
     world.run(60.0)
-    assert [lost.attempt_goes_on for lost in b.told(e.PathLost)] == [False]
+    assert [lost.attempt_goes_on for lost in b.told(note.PathLost)] == [False]
     assert is_closed(b)
 
 
@@ -276,9 +281,9 @@ def test_blocked_udp_is_told_to_the_waiting_client() -> None:
     world.net.hosts["host_a"].udp_blocked = True
     a = world.client("host_a", "host_b").start()
     world.run(SETTINGS.udp_silence + 4.0)
-    (told,) = a.told(e.AnnounceUnanswered)
+    (told,) = a.told(note.AnnounceUnanswered)
     assert told.seconds >= SETTINGS.udp_silence
-    assert a.told(e.RegisteredAtServer)
+    assert a.told(note.RegisteredAtServer)
 
 
 def test_blocked_udp_fails_the_attempt_with_the_host_by_name() -> None:
@@ -287,7 +292,7 @@ def test_blocked_udp_fails_the_attempt_with_the_host_by_name() -> None:
     a, b = world.pair()
     world.run(8.0)
     for client in (a, b):
-        (failed,) = client.told(e.AttemptFailed)
+        (failed,) = client.told(note.AttemptFailed)
         assert failed.code == "udp-blocked"
         assert failed.text.startswith("no UDP packet from host_b reached the server")
 
@@ -302,10 +307,10 @@ def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None
         world.client(own, other, settings=SETTINGS if own == first_to_retry else patient).start()
         for own, other in (("host_a", "host_b"), ("host_b", "host_a"))
     )
-    world.until(lambda: bool(a.told(e.AttemptFailed) and b.told(e.AttemptFailed)), within=8.0)
+    world.until(lambda: bool(a.told(note.AttemptFailed) and b.told(note.AttemptFailed)), within=8.0)
     world.net.hosts["host_b"].udp_blocked = False
     world.connect(a, b, within=SETTINGS.retry_first + 1.0)
-    assert len(a.told(e.AttemptFailed)) == 1
+    assert len(a.told(note.AttemptFailed)) == 1
 
 
 def test_client_behind_a_dead_route_keeps_trying() -> None:
@@ -314,7 +319,7 @@ def test_client_behind_a_dead_route_keeps_trying() -> None:
     world.server.connect = lambda client: world.dead_end()  # type: ignore[method-assign]
     client = world.client("host_a", "host_b").start()
     world.run(100.0)
-    reasons = [notice.reason for notice in client.told(e.ServerLost)]
+    reasons = [notice.reason for notice in client.told(note.ServerLost)]
     assert set(reasons) == {"no answer within 10 s"}
     assert len(reasons) >= 3
 
@@ -336,5 +341,5 @@ def test_crossing_retries_make_one_attempt(seed: int) -> None:
     world.connect(a, b, within=1.5)
     world.run(20.0)
     assert a.path.binding == b.path.binding
-    assert not a.told(e.AttemptFailed)
-    assert not b.told(e.AttemptFailed)
+    assert not a.told(note.AttemptFailed)
+    assert not b.told(note.AttemptFailed)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
 from tests.sim.network import HELD_BACK, Weather
@@ -33,10 +33,10 @@ def claims(world: World, client: Client) -> list[tuple[Claim, float, float]]:
     open_claim: tuple[Claim, float] | None = None
     paths = iter(client.claims)
     for at, notice in client.notices:
-        if isinstance(notice, e.PathEstablished):
+        if isinstance(notice, note.PathEstablished):
             assert open_claim is None, "two paths at once"
             open_claim = next(paths), at
-        elif isinstance(notice, e.PathLost):
+        elif isinstance(notice, note.PathLost):
             assert open_claim is not None, "lost what was not there"
             found.append((*open_claim, at))
             open_claim = None
@@ -104,7 +104,10 @@ def test_path_that_carries_one_way_is_claimed_by_neither(nat_a: str, nat_b: str,
         # Where only one direction works there is no proof, however often it is tried.
         cut = world.clock.now - 2 * settings.consent
         late = [
-            at for each in pair for at, told in each.notices if isinstance(told, e.PathEstablished)
+            at
+            for each in pair
+            for at, told in each.notices
+            if isinstance(told, note.PathEstablished)
         ]
         assert all(at <= cut + 1.0 for at in late)
         assert not any(each.is_connected for each in pair)

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from nat_traversal.aio.tls import ClientTls, ServerTls
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
@@ -54,7 +54,7 @@ def by_role(world: World) -> tuple[Client, Client]:
 
 
 def told_at(client: Client) -> float:
-    (at,) = (at for at, notice in client.notices if isinstance(notice, e.PathEstablished))
+    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
     return at
 
 
@@ -111,8 +111,8 @@ def test_tls_to_a_server_far_away_is_waited_for(tls: tuple[ClientTls, ServerTls]
     world = World(r=5.0, tls=tls)
     client = world.client("host_a", "host_b").start()
     world.run(16.0)
-    assert client.time_of(e.RegisteredAtServer) == 3 * 5.0
-    assert client.told(e.ServerLost) == []
+    assert client.time_of(note.RegisteredAtServer) == 3 * 5.0
+    assert client.told(note.ServerLost) == []
 
 
 @pytest.mark.parametrize("newcomer", ["host_a", "host_b"])

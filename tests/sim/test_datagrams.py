@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
     Announce,
@@ -69,7 +70,7 @@ def test_lost_announces_are_sent_again(announces: int) -> None:
         world.net.drop(lambda p: isinstance(p.datagram, Announce) and p.sender == "host_a", nth=nth)
     a, b = world.pair()
     world.connect(a, b, within=5.0)
-    assert not a.told(e.AttemptFailed)
+    assert not a.told(note.AttemptFailed)
 
 
 def test_lost_answers_to_announces_delay_nothing() -> None:
@@ -78,7 +79,7 @@ def test_lost_answers_to_announces_delay_nothing() -> None:
     world.net.drop(lambda packet: isinstance(packet.datagram, Announced))
     a, b = world.pair()
     world.connect(a, b, within=0.5)
-    assert not a.told(e.MappingLearned)
+    assert not a.told(note.MappingLearned)
 
 
 def test_a_heard_b_but_b_missed_hello_3() -> None:
@@ -88,8 +89,8 @@ def test_a_heard_b_but_b_missed_hello_3() -> None:
     a, b = world.pair()
     world.run(2.0)
     assert (2, 0, True) in hellos(world)
-    assert not a.told(e.PathEstablished)
-    assert not b.told(e.PathEstablished)
+    assert not a.told(note.PathEstablished)
+    assert not b.told(note.PathEstablished)
     world.net.drops.clear()
     world.connect(a, b, within=2 * SETTINGS.hello_interval)
 
@@ -100,8 +101,8 @@ def test_b_missed_hello_3_for_good_in_both_rounds() -> None:
     a, b = world.pair()
     world.run(10.0)
     for client in (a, b):
-        assert not client.told(e.PathEstablished)
-        assert client.told(e.AttemptFailed)[0].code == "no-path"
+        assert not client.told(note.PathEstablished)
+        assert client.told(note.AttemptFailed)[0].code == "no-path"
 
 
 def test_lost_confirm_is_said_again_when_hello_3_is_repeated() -> None:
@@ -176,15 +177,15 @@ def test_doubled_announce_answer_is_not_the_answer_to_the_next() -> None:
     assert sum(isinstance(p.datagram, Announce) for p in world.net.log) == 2
     inject(world, client, replace(answer, mapped=Endpoint("203.0.113.77", 7)), SERVER)
     world.run(5.0)
-    assert [notice.mapped.port for notice in client.told(e.MappingLearned)] == [40_000]
+    assert [notice.mapped.port for notice in client.told(note.MappingLearned)] == [40_000]
 
 
 def test_late_hellos_of_round_1_are_ignored_in_round_2() -> None:
     world = World()
     world.net.drop(lambda p: isinstance(p.datagram, Hello) and p.datagram.round == 1)
     a, b = world.pair()
-    world.until(lambda: bool(b.told(e.RoundStarted)), within=1.0)
-    world.until(lambda: len(b.told(e.RoundStarted)) == 2, within=10.0)
+    world.until(lambda: bool(b.told(note.RoundStarted)), within=1.0)
+    world.until(lambda: len(b.told(note.RoundStarted)) == 2, within=10.0)
     late = [
         packet
         for packet in world.between_peers()
@@ -194,9 +195,9 @@ def test_late_hellos_of_round_1_are_ignored_in_round_2() -> None:
     for packet in late:
         target = b if packet.sender == "host_a" else a
         inject(world, target, packet.datagram, packet.source)
-    assert not [n for client in (a, b) for n in client.told(e.HelloCameIn)]
+    assert not [n for client in (a, b) for n in client.told(note.HelloCameIn)]
     world.connect(a, b, within=2.0)
-    assert {n.round for n in b.told(e.HelloCameIn)} == {2}
+    assert {n.round for n in b.told(note.HelloCameIn)} == {2}
 
 
 def test_handshake_datagrams_that_the_peer_did_not_sign_are_ignored() -> None:
@@ -204,7 +205,7 @@ def test_handshake_datagrams_that_the_peer_did_not_sign_are_ignored() -> None:
     world = World()
     world.net.drop(lambda packet: isinstance(packet.datagram, Hello))
     _, b = world.pair()
-    world.until(lambda: bool(b.told(e.HelloWentOut)), within=1.0)
+    world.until(lambda: bool(b.told(note.HelloWentOut)), within=1.0)
     tag = next(p.datagram.tag for p in world.between_peers() if isinstance(p.datagram, Hello))
     stranger = Endpoint("203.0.113.9", 9)
     sent = len(world.net.log)
@@ -212,7 +213,7 @@ def test_handshake_datagrams_that_the_peer_did_not_sign_are_ignored() -> None:
         inject(world, b, Hello(tag, 1, step, True), stranger)
         inject(world, b, b.signed(Hello(tag, 1, step, True)), stranger)
     inject(world, b, b.signed(Confirm(tag, 1, answer_wanted=True)), stranger)
-    assert not b.told(e.HelloCameIn)
+    assert not b.told(note.HelloCameIn)
     assert len(world.net.log) == sent
 
 
@@ -221,7 +222,7 @@ def test_a_path_stands_only_on_ones_own_nonce() -> None:
     world = World()
     world.net.drop(lambda packet: isinstance(packet.datagram, Hello) and packet.datagram.step > 1)
     a, b = world.pair()
-    world.until(lambda: bool(b.told(e.HelloWentOut)), within=1.0)
+    world.until(lambda: bool(b.told(note.HelloWentOut)), within=1.0)
     tag = next(p.datagram.tag for p in world.between_peers() if isinstance(p.datagram, Hello))
     victim = Endpoint("203.0.113.9", 9)
     seen = [p.datagram for p in world.between_peers() if isinstance(p.datagram, Hello)]
@@ -238,14 +239,14 @@ def test_hello_out_of_its_role_is_ignored() -> None:
     world = World()
     world.net.drop(lambda packet: isinstance(packet.datagram, Hello))
     a, b = world.pair()
-    world.until(lambda: bool(b.told(e.HelloWentOut)), within=1.0)
+    world.until(lambda: bool(b.told(note.HelloWentOut)), within=1.0)
     tag = next(p.datagram.tag for p in world.between_peers() if isinstance(p.datagram, Hello))
     sent = len(world.net.log)
     for step in (1, 3):
         inject(world, a, b.signed(Hello(tag, 1, step, True)), SERVER)
     inject(world, b, a.signed(Hello(tag, 1, 2, True)), SERVER)
-    assert not a.told(e.HelloCameIn)
-    assert not b.told(e.HelloCameIn)
+    assert not a.told(note.HelloCameIn)
+    assert not b.told(note.HelloCameIn)
     assert len(world.net.log) == sent
 
 
@@ -255,10 +256,10 @@ def test_everything_doubled_is_told_once() -> None:
     world.connect(a, b, within=1.0)
     world.run(60.0)
     for client in (a, b):
-        assert len(client.told(e.PathEstablished)) == 1
-        steps = [notice.step for notice in client.told(e.HelloCameIn)]
+        assert len(client.told(note.PathEstablished)) == 1
+        steps = [notice.step for notice in client.told(note.HelloCameIn)]
         assert len(steps) == len(set(steps))
-        assert not client.told(e.PathLost)
+        assert not client.told(note.PathLost)
 
 
 def test_hello_whose_first_copy_was_lost_is_told_all_the_same() -> None:
@@ -266,7 +267,7 @@ def test_hello_whose_first_copy_was_lost_is_told_all_the_same() -> None:
     world.net.drop(is_hello(3, copy=0))
     a, b = world.pair()
     world.connect(a, b, within=1.0)
-    assert [notice.step for notice in b.told(e.HelloCameIn)] == [1, 3]
+    assert [notice.step for notice in b.told(note.HelloCameIn)] == [1, 3]
 
 
 def test_hello_1_from_an_unannounced_source_redirects_hello_2_at_once() -> None:
@@ -274,12 +275,12 @@ def test_hello_1_from_an_unannounced_source_redirects_hello_2_at_once() -> None:
     world = World(r=1.0, nat_a="symmetric", nat_b="full-cone")
     world.net.drop(lambda packet: is_hello(1)(packet) and world.clock.now < 3.0)
     a, b = world.pair()
-    world.until(lambda: bool(b.told(e.HelloWentOut)), within=5.0)
-    sent_to = b.told(e.HelloWentOut)[0].destination
-    world.until(lambda: bool(b.told(e.HelloCameIn)), within=1.0)
+    world.until(lambda: bool(b.told(note.HelloWentOut)), within=5.0)
+    sent_to = b.told(note.HelloWentOut)[0].destination
+    world.until(lambda: bool(b.told(note.HelloCameIn)), within=1.0)
     second = [p for p in world.between_peers() if is_hello(2)(p)][-1]
     assert second.sent_at == world.clock.now
-    assert second.destination == b.told(e.HelloCameIn)[0].source != sent_to
+    assert second.destination == b.told(note.HelloCameIn)[0].source != sent_to
     world.connect(a, b, within=1.5 * world.p)
 
 
@@ -305,8 +306,8 @@ def test_noise_of_every_length_hurts_nobody(kind: Kind | None) -> None:
     world.run(60.0)
     for client in (a, b):
         assert client.is_connected
-        assert len(client.told(e.PathEstablished)) == 1
-        assert not client.told(e.ServerLost)
+        assert len(client.told(note.PathEstablished)) == 1
+        assert not client.told(note.ServerLost)
 
 
 def test_server_ignores_what_is_meant_for_a_peer() -> None:
@@ -342,7 +343,7 @@ def test_answer_leaves_from_the_address_that_was_asked() -> None:
     world.server_address = SECOND_SERVER_ADDRESS
     client = world.client("host_a", "host_b").start()
     world.run(1.0)
-    assert client.told(e.MappingLearned)
+    assert client.told(note.MappingLearned)
     (answer,) = [p for p in world.net.log if p.sender == "server"]
     assert answer.source == SECOND_SERVER_ADDRESS
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Frame, Kind
@@ -29,22 +29,22 @@ def connected(**nats: str) -> tuple[World, Client, Client]:
 # The peer vanishes between the steps
 
 MOMENTS = [
-    ("host_a", e.RegisteredAtServer, None),
-    ("host_b", e.RegisteredAtServer, None),
-    ("host_b", e.RoundStarted, None),
-    ("host_a", e.HelloWentOut, 1),
-    ("host_b", e.HelloCameIn, 1),
-    ("host_b", e.HelloWentOut, 2),
-    ("host_a", e.HelloWentOut, 3),
-    ("host_b", e.PathEstablished, None),
-    ("host_a", e.PathEstablished, None),
+    ("host_a", note.RegisteredAtServer, None),
+    ("host_b", note.RegisteredAtServer, None),
+    ("host_b", note.RoundStarted, None),
+    ("host_a", note.HelloWentOut, 1),
+    ("host_b", note.HelloCameIn, 1),
+    ("host_b", note.HelloWentOut, 2),
+    ("host_a", note.HelloWentOut, 3),
+    ("host_b", note.PathEstablished, None),
+    ("host_a", note.PathEstablished, None),
 ]
 
 
 @pytest.mark.parametrize("kill", [Client.vanish, Client.crash])
 @pytest.mark.parametrize(("victim_id", "notice", "step"), MOMENTS)
 def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
-    victim_id: str, notice: type[e.Notice], step: int | None, kill: Kill
+    victim_id: str, notice: type[note.Notice], step: int | None, kill: Kill
 ) -> None:
     world = World(nat_a="restricted-cone", nat_b="full-cone")
     clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
@@ -64,10 +64,10 @@ def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
 def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
     world = World()
     a, b = world.pair()
-    world.until(lambda: bool(b.told(e.RoundStarted)), within=5.0)
+    world.until(lambda: bool(b.told(note.RoundStarted)), within=5.0)
     b.vanish()
     world.run(SERVER_SETTINGS.step_within + SERVER_SETTINGS.longest_round_trip + 1.0)
-    (failed,) = a.told(e.AttemptFailed)
+    (failed,) = a.told(note.AttemptFailed)
     assert (failed.code, failed.text) == (
         "peer-silent",
         "host_b did not obey the order to send HELLO 2",
@@ -77,15 +77,15 @@ def test_survivor_is_told_that_the_peer_went_silent_in_the_round() -> None:
 @pytest.mark.parametrize(
     ("victim_id", "notice", "step"),
     [
-        ("host_a", e.RoundStarted, None),
-        ("host_b", e.RoundStarted, None),
-        ("host_a", e.HelloWentOut, 1),
-        ("host_b", e.HelloWentOut, 2),
-        ("host_a", e.HelloWentOut, 3),
+        ("host_a", note.RoundStarted, None),
+        ("host_b", note.RoundStarted, None),
+        ("host_a", note.HelloWentOut, 1),
+        ("host_b", note.HelloWentOut, 2),
+        ("host_a", note.HelloWentOut, 3),
     ],
 )
 def test_peer_that_dies_in_a_round_is_not_called_blocked(
-    victim_id: str, notice: type[e.Notice], step: int | None
+    victim_id: str, notice: type[note.Notice], step: int | None
 ) -> None:
     """Its connection still stands, as far as the server knows; the next round finds it mute."""
     world = World(nat_a="symmetric", nat_b="symmetric")
@@ -98,7 +98,7 @@ def test_peer_that_dies_in_a_round_is_not_called_blocked(
     )
     victim.vanish()
     world.run(45.0)
-    failures = survivor.told(e.AttemptFailed)
+    failures = survivor.told(note.AttemptFailed)
     assert failures
     assert {failed.code for failed in failures} == {"peer-silent"}
     assert all(failed.text.startswith(f"{victim_id} ") for failed in failures)
@@ -111,12 +111,12 @@ def test_bye_ends_the_path_at_once() -> None:
     world, a, b = connected()
     a.stop()
     world.run(world.p)
-    (lost,) = b.told(e.PathLost)
+    (lost,) = b.told(note.PathLost)
     assert lost.reason == "the other side closed it"
     assert a.agent.deadline() is None
     world.run(5.0)
     assert not a.sockets
-    assert [notice.state for notice in b.told(e.PeerSeen)][-1] is m.PeerState.LEFT
+    assert [notice.state for notice in b.told(note.PeerSeen)][-1] is m.PeerState.LEFT
 
 
 def test_stopped_peer_returns_to_a_waiting_one() -> None:
@@ -151,9 +151,9 @@ def test_consent_expires_when_the_path_falls_silent() -> None:
     world.net.drop(keeps_alive)
     began = world.clock.now
     world.until(lambda: not (a.is_connected or b.is_connected), within=SETTINGS.consent + 1.0)
-    first_lost = min(a.time_of(e.PathLost), b.time_of(e.PathLost))
+    first_lost = min(a.time_of(note.PathLost), b.time_of(note.PathLost))
     assert first_lost <= began + SETTINGS.consent
-    reasons = {notice.reason for client in (a, b) for notice in client.told(e.PathLost)}
+    reasons = {notice.reason for client in (a, b) for notice in client.told(note.PathLost)}
     assert "the other side has stopped answering" in reasons
 
 
@@ -181,8 +181,8 @@ def test_standing_path_survives_hours_of_silence_behind_nats() -> None:
     world.run(7200.0)
     assert a.is_connected
     assert b.is_connected
-    assert not a.told(e.PathLost)
-    assert len(a.told(e.PathEstablished)) == 1
+    assert not a.told(note.PathLost)
+    assert len(a.told(note.PathEstablished)) == 1
 
 
 def test_pings_cost_two_datagrams_each_and_are_rare() -> None:
@@ -202,10 +202,10 @@ def test_doubted_path_that_lives_stays() -> None:
     assert b.control is not None
     b.control.reset()
     world.run(10.0)
-    assert m.PeerState.LEFT in [notice.state for notice in a.told(e.PeerSeen)]
+    assert m.PeerState.LEFT in [notice.state for notice in a.told(note.PeerSeen)]
     assert a.is_connected
     assert b.is_connected
-    assert not a.told(e.PathLost)
+    assert not a.told(note.PathLost)
 
 
 @pytest.mark.parametrize("p", [1.0, 3.0, 5.0])
@@ -219,14 +219,14 @@ def test_doubted_path_that_lives_far_away_stays(p: float) -> None:
     world.run(60.0)
     for client in (a, b):
         assert client.is_connected
-        assert not client.told(e.PathLost)
+        assert not client.told(note.PathLost)
 
 
 def test_doubted_path_that_is_dead_is_lost_within_seconds() -> None:
     world, a, b = connected()
     b.crash()
     world.run(SETTINGS.doubt_within + 2 * world.r)
-    assert [notice.reason for notice in a.told(e.PathLost)] == [
+    assert [notice.reason for notice in a.told(note.PathLost)] == [
         "the other side has stopped answering"
     ]
 
@@ -261,21 +261,21 @@ def test_changed_address_costs_no_more_than_consent(r: float) -> None:
     world.run(1.0)
     a.change_address(NEW_ADDRESS)
     changed = world.clock.now
-    world.until(lambda: len(a.told(e.RegisteredAtServer)) == 2, within=60.0)
+    world.until(lambda: len(a.told(note.RegisteredAtServer)) == 2, within=60.0)
     asked = 1.2 * SETTINGS.ping_interval + SETTINGS.silent_after
     assert (
         world.clock.now
         <= changed + asked + 1.0 + SETTINGS.answer_within + SETTINGS.reconnect_first + 2 * r
     )
-    world.until(lambda: len(a.told(e.PathEstablished)) == 2, within=60.0)
+    world.until(lambda: len(a.told(note.PathEstablished)) == 2, within=60.0)
     assert world.clock.now <= changed + SETTINGS.consent + 6 * r + 1.0
     world.run(20.0)
     for client in (a, b):
         assert client.is_connected
-        assert not client.told(e.AttemptFailed)
+        assert not client.told(note.AttemptFailed)
     assert b.path.remote.address == NEW_ADDRESS
-    assert len(a.told(e.ServerLost)) == 1
-    assert not b.told(e.ServerLost)
+    assert len(a.told(note.ServerLost)) == 1
+    assert not b.told(note.ServerLost)
 
 
 def test_waiting_client_with_a_changed_address_registers_anew() -> None:
@@ -285,8 +285,8 @@ def test_waiting_client_with_a_changed_address_registers_anew() -> None:
     world.run(1.0)
     a.change_address(NEW_ADDRESS)
     world.run(SETTINGS.announce_keepalive + SETTINGS.answer_within + SETTINGS.reconnect_first + 1.0)
-    assert len(a.told(e.RegisteredAtServer)) == 2
-    assert a.told(e.MappingLearned)[-1].mapped.address == NEW_ADDRESS
+    assert len(a.told(note.RegisteredAtServer)) == 2
+    assert a.told(note.MappingLearned)[-1].mapped.address == NEW_ADDRESS
 
 
 @pytest.mark.parametrize("r", [1 / 16, 2.5, 5.0])
@@ -298,15 +298,15 @@ def test_slow_server_is_asked_once_for_each_silence_and_not_left(r: float) -> No
     world.net.drop(keeps_alive)
     asked = world.server.ends[1].other.written
     before = len(asked)
-    world.until(lambda: bool(a.told(e.PathLost)), within=SETTINGS.consent + 1.0)
+    world.until(lambda: bool(a.told(note.PathLost)), within=SETTINGS.consent + 1.0)
     pings = [line for line in asked[before:] if b'"ping"' in line]
     assert 1 <= len(pings) <= 2 + SETTINGS.consent // 20.0, "in silence, at the end; a heartbeat"
     world.net.drops.clear()
     world.run(30.0)
     for client in (a, b):
         assert client.is_connected
-        assert not client.told(e.ServerLost)
-        assert len(client.told(e.RegisteredAtServer)) == 1
+        assert not client.told(note.ServerLost)
+        assert len(client.told(note.RegisteredAtServer)) == 1
 
 
 def test_lost_path_shortens_a_long_pause_before_reconnecting() -> None:
@@ -314,7 +314,7 @@ def test_lost_path_shortens_a_long_pause_before_reconnecting() -> None:
     world.server.stop()
     world.run(300.0)
     world.net.drop(keeps_alive)
-    world.until(lambda: bool(a.told(e.PathLost) and b.told(e.PathLost)), within=40.0)
+    world.until(lambda: bool(a.told(note.PathLost) and b.told(note.PathLost)), within=40.0)
     world.net.drops.clear()
     world.server.restart()
     world.connect(a, b, within=SETTINGS.reconnect_first + 2.0)
@@ -332,7 +332,7 @@ def test_restarted_peer_gets_a_new_path_and_the_old_one_ends(restarted: str) -> 
     new = world.client(restarted, other.host.name).start()
     world.connect(new, other, within=5.0)
     assert new.path.binding == other.path.binding != old_token
-    assert [notice.reason for notice in other.told(e.PathLost)] == [
+    assert [notice.reason for notice in other.told(note.PathLost)] == [
         "the other side asked for a new path"
     ]
 
@@ -348,9 +348,9 @@ def test_server_restart_leaves_the_path_standing(*, tell: bool) -> None:
     assert world.server.rendezvous.registered == {"host_a", "host_b"}
     for client in (a, b):
         assert client.is_connected
-        assert not client.told(e.PathLost)
-        assert len(client.told(e.RoundStarted)) == 1
-        assert len(client.told(e.RegisteredAtServer)) == 2
+        assert not client.told(note.PathLost)
+        assert len(client.told(note.RoundStarted)) == 1
+        assert len(client.told(note.RegisteredAtServer)) == 2
 
 
 def test_path_outlives_a_server_that_never_returns() -> None:
@@ -359,7 +359,7 @@ def test_path_outlives_a_server_that_never_returns() -> None:
     world.run(3600.0)
     assert a.is_connected
     assert b.is_connected
-    pauses = [notice.retry_in for notice in a.told(e.ServerLost)]
+    pauses = [notice.retry_in for notice in a.told(note.ServerLost)]
     assert all(pause is not None and pause <= 60.0 for pause in pauses)
     assert len(pauses) > 60
     world.server.restart()
@@ -401,12 +401,12 @@ def test_pauses_begin_small_again_once_registered() -> None:
         world.run(down)
         world.server.restart()
         world.run(100.0)
-    pauses = [notice.retry_in for notice in client.told(e.ServerLost)]
+    pauses = [notice.retry_in for notice in client.told(note.ServerLost)]
     assert max(pause for pause in pauses if pause is not None) > 15.0
     last = [
         notice.retry_in
         for at, notice in client.notices
-        if isinstance(notice, e.ServerLost) and at > 201.0
+        if isinstance(notice, note.ServerLost) and at > 201.0
     ]
     assert last
     assert all(pause is not None and pause <= 2.0 for pause in last)
@@ -417,8 +417,8 @@ def test_unconnected_clients_wait_for_a_server_that_is_down() -> None:
     world.server.stop()
     a, b = world.pair()
     world.run(100.0)
-    assert not a.told(e.RegisteredAtServer)
-    assert {notice.reason for notice in a.told(e.ServerLost)} == {"connection refused"}
+    assert not a.told(note.RegisteredAtServer)
+    assert {notice.reason for notice in a.told(note.ServerLost)} == {"connection refused"}
     world.server.restart()
     world.connect(a, b, within=62.0)
 

@@ -7,7 +7,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from tests.fuzzing import of_a_world
@@ -47,8 +47,8 @@ def test_whatever_strangers_send_a_pair_connects_as_fast_as_without_them(
     world.run(10.0)
     assert a.is_connected
     assert b.is_connected
-    assert max(each.time_of(e.PathEstablished) for each in (a, b)) == 3 * _R + 1.5 * _P
-    assert all(len(each.told(e.PathEstablished)) == 1 for each in (a, b))
+    assert max(each.time_of(note.PathEstablished) for each in (a, b)) == 3 * _R + 1.5 * _P
+    assert all(len(each.told(note.PathEstablished)) == 1 for each in (a, b))
     assert world.carries_data(a, b)
     assert world.carries_data(b, a)
 

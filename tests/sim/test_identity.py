@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
@@ -20,7 +20,7 @@ SAME_ID = register()
 def holder(world: World) -> Client:
     client = world.client("host_a", "host_b").start()
     world.run(1.0)
-    assert client.told(e.RegisteredAtServer)
+    assert client.told(note.RegisteredAtServer)
     return client
 
 
@@ -34,11 +34,11 @@ def test_id_in_use_is_refused_and_its_holder_notices_nothing() -> None:
     first = holder(world)
     second = contender(world)
     world.run(5.0)
-    (refused,) = second.told(e.ServerRefused)
+    (refused,) = second.told(note.ServerRefused)
     assert refused.code == m.ErrorCode.ID_IN_USE
     assert refused.text == "the id 'host_a' is in use by another client: choose another --id"
     assert second.agent.deadline() is None
-    assert not first.told(e.ServerLost)
+    assert not first.told(note.ServerLost)
     world.connect(first, world.client("host_b", "host_a").start())
 
 
@@ -48,7 +48,7 @@ def test_refusal_takes_two_round_trips_not_the_whole_challenge() -> None:
     began = world.clock.now
     second = contender(world)
     world.run(5.0)
-    assert second.time_of(e.ServerRefused) == began + 3 * world.r  # connect, challenge, answer
+    assert second.time_of(note.ServerRefused) == began + 3 * world.r  # connect, challenge, answer
 
 
 def test_connected_holder_keeps_its_id_and_its_path() -> None:
@@ -57,9 +57,9 @@ def test_connected_holder_keeps_its_id_and_its_path() -> None:
     world.connect(a, b)
     second = contender(world)
     world.run(5.0)
-    assert second.told(e.ServerRefused)
+    assert second.told(note.ServerRefused)
     assert (a.is_connected, b.is_connected) == (True, True)
-    assert not a.told(e.PathLost)
+    assert not a.told(note.PathLost)
 
 
 def test_id_of_a_crashed_holder_is_free_at_once() -> None:
@@ -70,7 +70,7 @@ def test_id_of_a_crashed_holder_is_free_at_once() -> None:
     began = world.clock.now
     second = contender(world)
     world.run(5.0)
-    assert second.time_of(e.RegisteredAtServer) == began + 2 * world.r
+    assert second.time_of(note.RegisteredAtServer) == began + 2 * world.r
 
 
 def test_id_of_a_silent_holder_is_free_after_the_challenge() -> None:
@@ -81,10 +81,10 @@ def test_id_of_a_silent_holder_is_free_after_the_challenge() -> None:
     second = contender(world)
     world.run(5.0)
     assert (
-        second.time_of(e.RegisteredAtServer)
+        second.time_of(note.RegisteredAtServer)
         == began + 2 * world.r + SERVER_SETTINGS.challenge_within
     )
-    assert world.server.told(e.HostRefused)[-1].code == m.ErrorCode.REPLACED
+    assert world.server.told(note.HostRefused)[-1].code == m.ErrorCode.REPLACED
 
 
 def test_holder_that_crashes_while_challenged_makes_room_at_once() -> None:
@@ -93,12 +93,12 @@ def test_holder_that_crashes_while_challenged_makes_room_at_once() -> None:
     first.vanish()
     second = contender(world)
     world.run(0.5)
-    assert not second.told(e.RegisteredAtServer)
+    assert not second.told(note.RegisteredAtServer)
     world.server.ends[1].on_end("connection reset")
     world.run(world.r)
-    assert second.told(e.RegisteredAtServer)
+    assert second.told(note.RegisteredAtServer)
     world.run(SERVER_SETTINGS.challenge_within)
-    assert not second.told(e.ServerLost)
+    assert not second.told(note.ServerLost)
 
 
 def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
@@ -108,7 +108,7 @@ def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
     raw.send(SAME_ID)
     raw.end.close()
     world.run(SERVER_SETTINGS.challenge_within + 1.0)
-    assert not first.told(e.ServerLost)
+    assert not first.told(note.ServerLost)
     assert world.server.rendezvous.registered == {"host_a"}
 
 
@@ -133,7 +133,7 @@ def test_contenders_are_refused_together_when_the_holder_answers() -> None:
         raw.send(SAME_ID)
     world.run(2 * world.r)
     assert [raw.refusals() for raw in contenders] == [[m.ErrorCode.ID_IN_USE]] * 3
-    assert not first.told(e.ServerLost)
+    assert not first.told(note.ServerLost)
 
 
 def test_contender_that_dies_waiting_is_challenged_in_its_turn() -> None:
@@ -146,7 +146,7 @@ def test_contender_that_dies_waiting_is_challenged_in_its_turn() -> None:
     second.vanish()
     third = contender(world)
     world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
-    assert third.told(e.RegisteredAtServer)
+    assert third.told(note.RegisteredAtServer)
     assert world.server.rendezvous.registered == {"host_a"}
 
 
@@ -158,8 +158,8 @@ def test_living_contender_keeps_the_id_from_the_next_one() -> None:
     world.run(0.5)
     third = contender(world)
     world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
-    assert second.told(e.RegisteredAtServer)
-    assert third.told(e.ServerRefused)[0].code == m.ErrorCode.ID_IN_USE
+    assert second.told(note.RegisteredAtServer)
+    assert third.told(note.ServerRefused)[0].code == m.ErrorCode.ID_IN_USE
 
 
 def test_same_process_replaces_its_own_dead_connection_at_once() -> None:
@@ -169,8 +169,8 @@ def test_same_process_replaces_its_own_dead_connection_at_once() -> None:
     assert first.control is not None
     first.control.is_cut = True
     first.control.on_end("connection reset")
-    world.until(lambda: len(first.told(e.RegisteredAtServer)) == 2, within=1.0 + 3 * world.r)
-    assert world.server.told(e.HostRefused)[-1].text == "this client has connected again"
+    world.until(lambda: len(first.told(note.RegisteredAtServer)) == 2, within=1.0 + 3 * world.r)
+    assert world.server.told(note.HostRefused)[-1].text == "this client has connected again"
 
 
 def test_same_process_that_returns_counts_as_alive_to_a_contender() -> None:
@@ -198,10 +198,10 @@ def test_reconnecting_while_the_path_stands_leaves_the_path() -> None:
     world.run(60.0)
     for client in (a, b):
         assert client.is_connected
-        assert not client.told(e.PathLost)
-        assert len(client.told(e.PathEstablished)) == 1
-        assert len(client.told(e.RoundStarted)) == 1
-    assert len(a.told(e.RegisteredAtServer)) == 2
+        assert not client.told(note.PathLost)
+        assert len(client.told(note.PathEstablished)) == 1
+        assert len(client.told(note.RoundStarted)) == 1
+    assert len(a.told(note.RegisteredAtServer)) == 2
 
 
 @pytest.mark.parametrize(("cut_client", "cut_server"), [(True, True), (True, False), (False, True)])
@@ -213,8 +213,8 @@ def test_silently_dead_tcp_is_noticed_on_both_ends(cut_client: bool, cut_server:
     client.control.is_cut, world.server.ends[1].is_cut = cut_client, cut_server
     heartbeat = 20.0
     world.until(lambda: "host_a" not in world.server.rendezvous.registered, within=3 * heartbeat)
-    world.until(lambda: bool(client.told(e.ServerLost)), within=3 * heartbeat)
-    world.until(lambda: len(client.told(e.RegisteredAtServer)) == 2, within=2.0)
+    world.until(lambda: bool(client.told(note.ServerLost)), within=3 * heartbeat)
+    world.until(lambda: len(client.told(note.RegisteredAtServer)) == 2, within=2.0)
 
 
 def test_server_notices_sooner_with_a_shorter_heartbeat() -> None:
@@ -231,8 +231,8 @@ def test_idle_but_living_tcp_stays_for_a_day() -> None:
     world = World()
     client = world.client("host_a", "host_b").start()
     world.run(86_400.0)
-    assert not client.told(e.ServerLost)
-    assert len(client.told(e.RegisteredAtServer)) == 1
+    assert not client.told(note.ServerLost)
+    assert len(client.told(note.RegisteredAtServer)) == 1
 
 
 def test_heartbeats_are_sent_only_into_silence() -> None:
@@ -249,5 +249,5 @@ def test_host_whose_peer_wants_another_is_told_that_nobody_is_there() -> None:
     a = world.client("host_a", "host_b").start()
     world.client("host_b", "host_c").start()
     world.run(2.0)
-    assert [notice.state for notice in a.told(e.PeerSeen)] == [m.PeerState.ABSENT]
-    assert not a.told(e.RoundStarted)
+    assert [notice.state for notice in a.told(note.PeerSeen)] == [m.PeerState.ABSENT]
+    assert not a.told(note.RoundStarted)

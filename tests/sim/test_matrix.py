@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Confirm, Hello
 from natlab.behavior import NINE
 from natlab.oracle.model import Admission
@@ -61,13 +61,13 @@ def test_calm_network_shows_what_the_model_predicts(nat_a: str, nat_b: str) -> N
     if prediction.outcome is Outcome.CONNECTED:
         assert a.is_connected
         assert a.path.round == prediction.round
-        assert not a.told(e.AttemptFailed)
+        assert not a.told(note.AttemptFailed)
         assert world.carries_data(a, b)
         assert world.carries_data(b, a)
     else:
-        assert not a.told(e.PathEstablished)
-        assert not b.told(e.PathEstablished)
-        assert a.told(e.AttemptFailed)[0].code == "no-path"
+        assert not a.told(note.PathEstablished)
+        assert not b.told(note.PathEstablished)
+        assert a.told(note.AttemptFailed)[0].code == "no-path"
 
 
 @pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
@@ -110,9 +110,9 @@ def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed
     world.run(60.0)
     assert_agreed(a, b)
     for client in (a, b):
-        assert not client.told(e.AttemptFailed)
-        assert len(client.told(e.PathEstablished)) == 1
-        assert not client.told(e.PathLost)
+        assert not client.told(note.AttemptFailed)
+        assert len(client.told(note.PathEstablished)) == 1
+        assert not client.told(note.PathLost)
     world.net.weather = Weather()
     world.run(0.5)
     assert world.carries_data(a, b)
@@ -128,8 +128,8 @@ def test_bad_network_makes_no_impossible_pair_claim_a_path(
     a, b = world.pair()
     world.run(60.0)
     for client in (a, b):
-        assert not client.told(e.PathEstablished)
-        assert client.told(e.AttemptFailed)
+        assert not client.told(note.PathEstablished)
+        assert client.told(note.AttemptFailed)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
@@ -242,11 +242,11 @@ def test_agent_leaves_a_server_that_sends_garbage_and_comes_back() -> None:
     world.run(1.0)
     world.server.ends[1].write(b"\x00garbage\n")
     world.run(0.25)
-    (lost,) = client.told(e.ServerLost)
+    (lost,) = client.told(note.ServerLost)
     assert lost.reason == "a line must be one JSON object in UTF-8"
     assert lost.retry_in is not None
     world.run(2.0)
-    assert len(client.told(e.RegisteredAtServer)) == 2
+    assert len(client.told(note.RegisteredAtServer)) == 2
 
 
 def test_agent_ignores_what_a_later_server_may_say() -> None:
@@ -255,4 +255,4 @@ def test_agent_ignores_what_a_later_server_may_say() -> None:
     world.run(1 / 8)
     world.server.ends[1].write(b'{"type":"weather","sun":true}\n')
     world.connect(a, b, within=5.0)
-    assert not a.told(e.ServerLost)
+    assert not a.told(note.ServerLost)

@@ -16,7 +16,9 @@ from nat_traversal.client.agent import Agent
 from nat_traversal.client.phases import Established, PathState, Punching
 from nat_traversal.crypto.proof import S, signed
 from nat_traversal.errors import WireError
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.driver import Driver, Machine
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ClientSettings, ServerSettings
@@ -35,7 +37,7 @@ _ADDRESSES = {
     "host_b": ("198.51.100.2", "10.0.2.2"),
     "host_c": ("203.0.113.200", "10.0.3.2"),
 }
-_Notice = TypeVar("_Notice", bound=e.Notice)
+_Notice = TypeVar("_Notice", bound=note.Notice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class _Process(Driver):
         super().__init__(machine, world.clock)
         self.world = world
         self.is_dead = False
-        self.notices: list[tuple[float, e.Notice]] = []
+        self.notices: list[tuple[float, note.Notice]] = []
 
     def feed(self, event: e.Event) -> None:
         if not self.is_dead:
@@ -78,7 +80,7 @@ class _Process(Driver):
         """The notices of one kind, in order."""
         return [notice for _, notice in self.notices if isinstance(notice, kind)]
 
-    def time_of(self, kind: type[e.Notice]) -> float:
+    def time_of(self, kind: type[note.Notice]) -> float:
         """When the last notice of this kind was told."""
         return next(at for at, notice in reversed(self.notices) if isinstance(notice, kind))
 
@@ -94,13 +96,13 @@ class Client(_Process):
         self.sockets: dict[int, Endpoint] = {}
         self.all_sockets: set[Endpoint] = set()
         """Closed ones too."""
-        self.paths: list[tuple[e.UsePath, bytes]] = []
+        self.paths: list[tuple[do.UsePath, bytes]] = []
         """What the agent ordered, one for each `PathEstablished` that it told, and its binding."""
         self.delivered: list[bytes] = []
         """Programs' datagrams that came, with what is sealed before them."""
         self.frame_sizes: list[int] = []
         """Octets that a frame may have, each time that it was ordered."""
-        self._open: dict[int, e.UsePath] = {}
+        self._open: dict[int, do.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
         self._place = memoryview(bytearray(65_536))
 
@@ -119,7 +121,9 @@ class Client(_Process):
         """Every path so far."""
         return [
             Claim(told.attempt, told.round, told.method, used.remote, used.generation, binding)
-            for told, (used, binding) in zip(self.told(e.PathEstablished), self.paths, strict=True)
+            for told, (used, binding) in zip(
+                self.told(note.PathEstablished), self.paths, strict=True
+            )
         ]
 
     @property
@@ -164,34 +168,34 @@ class Client(_Process):
         if self.control is not None:
             self.control.is_cut = self.control.other.is_cut = True
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         match action:
-            case e.OpenControl():
+            case do.OpenControl():
                 self.control = self.world.server.connect(self)
-            case e.CloseControl():
+            case do.CloseControl():
                 if self.control is not None:
                     self.control.close()
                     self.control = None
-            case e.SendMessage(message):
+            case do.SendMessage(message):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
-            case e.OpenUdp(generation):
+            case do.OpenUdp(generation):
                 assert not self.sockets, "one socket at a time"
                 self.sockets[generation] = self.host.open(
                     lambda data, source: self._datagram(data, source, generation)
                 )
                 self.all_sockets.add(self.sockets[generation])
-            case e.CloseUdp(generation):
+            case do.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
                 self._open.pop(generation, None)
-            case e.SendDatagram(datagram, destination, generation):
+            case do.SendDatagram(datagram, destination, generation):
                 self.world.net.send_from_host(
                     self.host,
                     self.sockets[generation],
                     destination or self.world.server_address,
                     datagrams.encode(datagram),
                 )
-            case e.UsePath(generation):
+            case do.UsePath(generation):
                 self.paths.append((action, action.epochs.binding))
                 self._open[generation] = action
                 self.world.check_claim(self, action)
@@ -199,9 +203,9 @@ class Client(_Process):
                 for number, frame in early:
                     if number == generation:
                         self._frame(frame, generation)
-            case e.SizeFrames(generation, size):
+            case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
-            case e.SendFrame(kind, plain, generation):
+            case do.SendFrame(kind, plain, generation):
                 used = self._open[generation]
                 self.world.net.send_from_host(
                     self.host,
@@ -209,7 +213,7 @@ class Client(_Process):
                     used.remote,
                     used.epochs.sealer.seal(kind, plain),
                 )
-            case e.Tell(notice):
+            case do.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
 
     def send_raw(self, data: bytes, destination: Endpoint | None = None) -> None:
@@ -238,7 +242,7 @@ class Client(_Process):
     def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
         """Seal and send a frame on the present path that the agent knows nothing of."""
         ((generation, _),) = self._open.items()
-        self._carry_out(e.SendFrame(kind, plain, generation))
+        self._carry_out(do.SendFrame(kind, plain, generation))
 
     def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:
         """What the data path does with a frame."""
@@ -334,19 +338,19 @@ class Server(_Process):
         self._machine = self.rendezvous = StandaloneServer(rng=self._rng, settings=self._settings)
         self.listen()
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         match action:
-            case e.SendMessage(message, number):
+            case do.SendMessage(message, number):
                 if not self.ends[number].is_gone:
                     self.ends[number].write(control.encode(message))
-            case e.CloseControl(number):
+            case do.CloseControl(number):
                 self.ends[number].close()
-            case e.SendDatagram(datagram, destination, _, local):
+            case do.SendDatagram(datagram, destination, _, local):
                 assert destination is not None
                 assert local is not None
                 source = Endpoint(local.address, SERVER.port)
                 self.world.net.send_from_server(source, destination, datagrams.encode(datagram))
-            case e.Tell(notice):
+            case do.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
 
     def _receiver(self, local: Endpoint) -> Callable[[bytes, Endpoint], None]:
@@ -463,7 +467,7 @@ class World:
         arrived = receiver.delivered[before:] == [b"01234?"]
         return arrived and self.net.log[index].source == receiver.path.remote
 
-    def check_claim(self, client: Client, claim: e.UsePath) -> None:
+    def check_claim(self, client: Client, claim: do.UsePath) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""
         mine = client.sockets[claim.generation]
         others = {s for each in self.clients if each is not client for s in each.all_sockets}

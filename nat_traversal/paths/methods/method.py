@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
@@ -33,7 +33,7 @@ class Proven:
     pair: NominatedPair
 
 
-Output = e.Action | Proven
+Output = do.Action | Proven
 """A method's actions, and its result, in order."""
 
 

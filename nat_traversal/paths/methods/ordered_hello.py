@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.methods import handshake as h
 from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
@@ -49,7 +50,7 @@ class OrderedHello:
         """The round begins, with the HELLOs that overtook the server's word of it."""
         self._handshake = handshake = h.Handshake(start, keys, self._settings)
         outputs: list[Output] = [
-            e.Tell(e.RoundStarted(start.attempt, start.round, start.role, start.candidates))
+            do.Tell(note.RoundStarted(start.attempt, start.round, start.role, start.candidates))
         ]
         for hello, source in self._early:
             outputs += self._hello_arrived(handshake, hello, source, now)
@@ -68,7 +69,7 @@ class OrderedHello:
             return []
         self._obeyed = order
         heard = bool(handshake.heard_steps)
-        return [*self._send(said), e.SendMessage(m.HelloSent(order.transaction, heard))]
+        return [*self._send(said), do.SendMessage(m.HelloSent(order.transaction, heard))]
 
     def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
         """A datagram of the peer, or what somebody made look like one."""
@@ -97,10 +98,10 @@ class OrderedHello:
             return []
         outputs: list[Output] = []
         if is_news:
-            outputs.append(e.Tell(e.HelloCameIn(hello.round, hello.step, source)))
+            outputs.append(do.Tell(note.HelloCameIn(hello.round, hello.step, source)))
             if hello.step == 2 and self._obeyed is not None and self._obeyed.step == 3:
                 # The server has waited for this round's proof since its order: it is on its way.
-                outputs.append(e.SendMessage(m.HelloSent(self._obeyed.transaction, heard=True)))
+                outputs.append(do.SendMessage(m.HelloSent(self._obeyed.transaction, heard=True)))
         return outputs + self._send(said) + self._proof(handshake)
 
     def _proof(self, handshake: h.Handshake) -> list[Output]:
@@ -117,5 +118,7 @@ class OrderedHello:
         for datagram, destination in said:
             outputs.append(self._socket.send(datagram, destination))
             if isinstance(datagram, Hello) and datagram.copy == 0:
-                outputs.append(e.Tell(e.HelloWentOut(datagram.round, datagram.step, destination)))
+                outputs.append(
+                    do.Tell(note.HelloWentOut(datagram.round, datagram.step, destination))
+                )
         return outputs

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -46,16 +46,16 @@ class Method(Protocol):
     def is_gathering(self) -> bool:
         """Whether a fresh socket that a host shows now still belongs to this attempt."""
 
-    def begin(self, now: float) -> list[e.Action]:
+    def begin(self, now: float) -> list[do.Action]:
         """The attempt begins: either host may have a fresh socket, or need one."""
 
-    def socket_shown(self, now: float) -> list[e.Action]:
+    def socket_shown(self, now: float) -> list[do.Action]:
         """The server has seen a host's socket, and the `Member` has it."""
 
-    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """A host has said something. A message that does not fit is late, and ignored."""
 
-    def timed_out(self, now: float) -> list[e.Action]:
+    def timed_out(self, now: float) -> list[do.Action]:
         """The deadline is due."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.addresses import no_path, obstacle
 from nat_traversal.server.member import Member, SocketState
@@ -97,11 +97,11 @@ class OrderedHello:
         """Whether a fresh socket that a host shows now still belongs to this attempt."""
         return self.state is _S.GATHERING
 
-    def begin(self, now: float) -> list[e.Action]:
+    def begin(self, now: float) -> list[do.Action]:
         """The first round's gathering."""
         return self._gather(now)
 
-    def socket_shown(self, now: float) -> list[e.Action]:
+    def socket_shown(self, now: float) -> list[do.Action]:
         """A member's socket was seen: begin the round if that was the last thing missing."""
         if self.state is not _S.GATHERING or self._not_seen():
             return []
@@ -113,17 +113,17 @@ class OrderedHello:
         self._round += 1
         self._machine.fire(_T.GATHERED)
         token = self._attempt.rng.randbytes(TOKEN_BYTES)
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         for role in (m.Role.A, m.Role.B):
             member, other = self._in_role(role), self._peer_of(role)
             member.socket, member.established = SocketState.USED, False
             start = m.StartRound(
                 self._attempt.number, self._round, role, token, other.candidates, other.offer
             )
-            actions.append(e.SendMessage(start, member.connection))
+            actions.append(do.SendMessage(start, member.connection))
         return [*actions, self._order(now)]
 
-    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """A host has said something. A message that does not fit is late, and ignored."""
         match message:
             case m.HelloSent(transaction, heard):
@@ -137,13 +137,13 @@ class OrderedHello:
                 self._fail(m.Verdict.KEYS_DIFFER, text)
         return []
 
-    def timed_out(self, now: float) -> list[e.Action]:
+    def timed_out(self, now: float) -> list[do.Action]:
         """The deadline is due: ask the silent hosts, swap the roles, or end the attempt."""
         if self.state is _S.GATHERING and self._asked_at is None:
             self._asked_at = now
             self._deadline = self._ends_at
             return [
-                e.SendMessage(m.Heartbeat(self._next_transaction()), member.connection)
+                do.SendMessage(m.Heartbeat(self._next_transaction()), member.connection)
                 for member in self._not_seen()
             ]
         if self.state is _S.GATHERING:
@@ -160,21 +160,21 @@ class OrderedHello:
             self._fail(m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._heard)))
         return []
 
-    def _gather(self, now: float) -> list[e.Action]:
+    def _gather(self, now: float) -> list[do.Action]:
         """Step 1: both need a socket that no round has used."""
-        actions: list[e.Action] = []
+        actions: list[do.Action] = []
         way = 0.0
         for member in self._attempt.members:
             if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
-                actions.append(e.SendMessage(m.OpenSocket(member.generation), member.connection))
+                actions.append(do.SendMessage(m.OpenSocket(member.generation), member.connection))
         self._asked_at = None
         self._deadline = now + self._settings.ask_after
         self._ends_at = now + self._settings.gather_within + way
         return [*actions, *self.socket_shown(now)]
 
-    def _order(self, now: float) -> e.Action:
+    def _order(self, now: float) -> do.Action:
         """Steps 4 to 6: the HELLO of the present state."""
         role, step = _ORDER_OF_STATE[self.state]
         member = self._in_role(role)
@@ -188,9 +188,9 @@ class OrderedHello:
         self._ordered_at, self._is_acknowledged = now, False
         self._transaction = self._next_transaction()
         order = m.SendHello(self._transaction, self._attempt.number, self._round, step)
-        return e.SendMessage(order, member.connection)
+        return do.SendMessage(order, member.connection)
 
-    def _hello_sent(self, member: Member, transaction: int, now: float) -> list[e.Action]:
+    def _hello_sent(self, member: Member, transaction: int, now: float) -> list[do.Action]:
         """`member` obeyed the order `transaction`: give the next one.
 
         For the order of HELLO 3 it may say so twice: HELLO 2 has reached it only now.

@@ -27,6 +27,7 @@ from nat_traversal import (
 )
 from nat_traversal.aio import client as client_module
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
@@ -235,9 +236,9 @@ class TestEnd:
         ):
             async with connect(str(server.endpoint), local_id="host_a", remote_id="host_b"):
                 await b.connected()
-            lost = await b.notices.wait(e.PathLost)
+            lost = await b.notices.wait(note.PathLost)
             assert lost.reason == "the other side closed it"
-            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+            assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
 
     async def test_what_came_before_the_end_is_read_after_it(self) -> None:
         async with two_ends() as ends:
@@ -289,8 +290,8 @@ class TestEnd:
             # b thinks that a has left, and wants another path
             with pytest.raises(ConnectionLostError, match="asked for a new path"):
                 await received(a)
-            await eventually(lambda: e.HostLeft("host_a") in notices, "a has ended by itself")
-            assert len(b.notices.of(e.PathEstablished)) == 1
+            await eventually(lambda: note.HostLeft("host_a") in notices, "a has ended by itself")
+            assert len(b.notices.of(note.PathEstablished)) == 1
 
     async def test_the_peer_s_address_and_the_method_are_known_to_the_end(self) -> None:
         async with two_ends() as ends:
@@ -331,7 +332,7 @@ class TestErrors:
             a_server() as (server, _),
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
         ):
-            await holder.notices.wait(e.RegisteredAtServer)
+            await holder.notices.wait(note.RegisteredAtServer)
             error = await fails(server.endpoint)
             assert isinstance(error, RegistrationRefusedError)
             assert error.code == m.ErrorCode.ID_IN_USE
@@ -341,7 +342,7 @@ class TestErrors:
             a_server(settings=ServerSettings(connections=1)) as (server, _),
             Host(server.endpoint, "host_c", "host_d", listen="127.0.0.1") as other,
         ):
-            await other.notices.wait(e.RegisteredAtServer)
+            await other.notices.wait(note.RegisteredAtServer)
             error = await fails(server.endpoint)
             assert isinstance(error, RegistrationRefusedError)
             assert error.code == m.ErrorCode.SERVER_FULL
@@ -364,7 +365,7 @@ class TestErrors:
     async def test_a_server_that_ends_while_this_side_waits(self) -> None:
         async with a_server() as (server, notices):
             failing = asyncio.create_task(fails(server.endpoint))
-            await notices.wait(e.HostRegistered)
+            await notices.wait(note.HostRegistered)
             await server.close()
             error = await failing
             assert isinstance(error, ServerUnreachableError)
@@ -386,29 +387,29 @@ class TestErrors:
         waiting = asyncio.create_task(connection.wait_established())
         await asyncio.sleep(0)
         waiting.cancel()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
-        connection.told(e.AttemptFailed("no-path", "no path", None))
+        connection.told(note.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
+        connection.told(note.AttemptFailed("no-path", "no path", None))
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
     async def test_the_first_of_two_reasons_stays(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
-        connection.told(e.PathLost("the other side never confirmed the path"))
+        connection.told(note.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
+        connection.told(note.PathLost("the other side never confirmed the path"))
         connection.path_down()
-        connection.told(e.AttemptFailed("no-path", "no path", None))
+        connection.told(note.AttemptFailed("no-path", "no path", None))
         with pytest.raises(ConnectionLostError, match="never confirmed"):
             await received(connection)
 
     async def test_a_path_that_only_this_side_had_proof_of_is_no_end(self) -> None:
         connection = Connection()
         old, new = Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 10)
-        connection.told(e.PathEstablished(1, 1, "x", old, 1, "sealed"))
-        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.told(note.PathEstablished(1, 1, "x", old, 1, "sealed"))
+        connection.told(note.PathLost("the other side had no proof of it", attempt_goes_on=True))
         connection.path_down()
         connection.send(b"lost, as UDP may")
         assert connection.counters["unsendable"] == 1
-        connection.told(e.PathEstablished(1, 2, "x", new, 2, "sealed"))
+        connection.told(note.PathEstablished(1, 2, "x", new, 2, "sealed"))
         await connection.wait_established()
         assert connection.remote == new
         waiting = asyncio.create_task(received(connection))
@@ -422,9 +423,9 @@ class TestErrors:
 
     async def test_an_attempt_that_fails_after_its_first_proof_is_a_connection_lost(self) -> None:
         connection = Connection()
-        connection.told(e.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
-        connection.told(e.PathLost("the other side had no proof of it", attempt_goes_on=True))
-        connection.told(e.AttemptFailed("no-path", "no path", None))
+        connection.told(note.PathEstablished(1, 1, "x", Endpoint("127.0.0.1", 9), 1, "sealed"))
+        connection.told(note.PathLost("the other side had no proof of it", attempt_goes_on=True))
+        connection.told(note.AttemptFailed("no-path", "no path", None))
         with pytest.raises(ConnectionLostError, match="no path"):
             await received(connection)
 
@@ -441,4 +442,4 @@ class TestErrors:
 
             with pytest.raises(ZeroDivisionError):
                 await fail()
-            await b.notices.wait(e.PathLost)
+            await b.notices.wait(note.PathLost)

@@ -21,6 +21,7 @@ from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams as d
@@ -66,7 +67,7 @@ async def a_waiting_client() -> AsyncIterator[tuple[Host, Endpoint]]:
         a_server() as (server, _),
         Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as host,
     ):
-        await host.notices.wait(e.MappingLearned)
+        await host.notices.wait(note.MappingLearned)
         yield host, server.endpoint
 
 
@@ -79,7 +80,7 @@ class TestServerAddress:
         hasty = ClientSettings(reconnect_first=0.01, reconnect_most=0.02)
         endpoint = unused()
         async with Host(endpoint, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
-            lost = await a.notices.wait(e.ServerLost, count=3)
+            lost = await a.notices.wait(note.ServerLost, count=3)
             assert lost.reason == f"cannot connect to {endpoint}: Connection refused"
             assert lost.retry_in is not None
             async with (
@@ -100,8 +101,10 @@ class TestServerAddress:
 
             monkeypatch.setattr(client_module, "resolve", resolve)
             async with Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as a:
-                await a.notices.wait(e.MappingLearned)  # over UDP, from the address that answered
-                assert a.notices.of(e.ServerLost) == []
+                await a.notices.wait(
+                    note.MappingLearned
+                )  # over UDP, from the address that answered
+                assert a.notices.of(note.ServerLost) == []
 
     async def test_a_silent_first_address_costs_a_moment_and_what_worked_comes_first(
         self, monkeypatch: pytest.MonkeyPatch
@@ -127,11 +130,11 @@ class TestServerAddress:
                 monkeypatch.setattr(client_module, "resolve", resolve)
                 hasty = ClientSettings(answer_within=0.05, reconnect_first=0.01)
                 async with Host(silent, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
-                    await a.notices.wait(e.RegisteredAtServer)
+                    await a.notices.wait(note.RegisteredAtServer)
                     assert asked == [[silent, server.endpoint], [server.endpoint, silent]]
                     (connection,) = server.connections
                     connection.close()
-                    await a.notices.wait(e.RegisteredAtServer, 2)
+                    await a.notices.wait(note.RegisteredAtServer, 2)
                     assert asked[-1] == [server.endpoint, silent]
 
     async def test_the_last_address_that_fails_is_told(
@@ -144,7 +147,7 @@ class TestServerAddress:
 
         monkeypatch.setattr(client_module, "resolve", resolve)
         async with Host(endpoints[0], "host_a", "host_b", connect=DISCARD) as a:
-            lost = await a.notices.wait(e.ServerLost)
+            lost = await a.notices.wait(note.ServerLost)
             assert lost.reason == f"cannot connect to {endpoints[0]}: Connection refused"
 
     async def test_a_name_without_an_address_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,14 +155,14 @@ class TestServerAddress:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
-        notices: list[e.Notice] = []
+        notices: list[note.Notice] = []
         config = ClientConfig(HostPort("server.example", 6545), "host_a", "host_b", once=True)
         client = Client(config, a_forwarder(), notices.append)
         client.start()
         await eventually(lambda: notices, "it is told")
         await client.close()
         reason = "there is no such name as 'server.example': check --server"
-        assert notices == [e.ServerLost(reason, None)]
+        assert notices == [note.ServerLost(reason, None)]
 
     async def test_a_name_that_takes_long_to_resolve_does_not_hold_up_the_end(
         self, monkeypatch: pytest.MonkeyPatch
@@ -189,7 +192,7 @@ class TestServerAddress:
                 sock.connect_ex(full.getsockname())
             endpoint = endpoint_of(full.getsockname())
             async with Host(endpoint, "host_a", "host_b", connect=DISCARD, settings=hasty) as a:
-                lost = await a.notices.wait(e.ServerLost, count=2)
+                lost = await a.notices.wait(note.ServerLost, count=2)
                 assert lost.reason == "no answer within 0.02 s"
             for sock in fill:
                 sock.close()
@@ -219,31 +222,31 @@ class TestControl:
                 await b.connected()
                 await server.close()
                 for host in (a, b):
-                    await host.notices.wait(e.ServerLost)
+                    await host.notices.wait(note.ServerLost)
                 assert await program.ask(b"without a server", a.port) == b"without a server"
                 async with await serve(*endpoint.sockaddr) as server:
                     for host in (a, b):
-                        await host.notices.wait(e.RegisteredAtServer, count=2)
+                        await host.notices.wait(note.RegisteredAtServer, count=2)
                     assert server.rendezvous.registered == {"host_a", "host_b"}
                     assert await program.ask(b"after", a.port) == b"after"
                     for host in (a, b):
-                        assert host.notices.of(e.PathLost) == []
-                        assert len(host.notices.of(e.PathEstablished)) == 1
+                        assert host.notices.of(note.PathLost) == []
+                        assert len(host.notices.of(note.PathEstablished)) == 1
                 assert len({source for _, source in service.asked}) == 1
 
     async def test_a_server_that_talks_nonsense_is_left(self) -> None:
         async with a_scripted_server() as (a, wire):
             wire.writer.write(b"nonsense\nmore nonsense\n")
-            lost = await a.notices.wait(e.ServerLost)
+            lost = await a.notices.wait(note.ServerLost)
             assert lost.reason == "a line must be one JSON object in UTF-8"
             await wire.ended()
 
     async def test_what_a_server_says_after_its_refusal_is_not_heard(self) -> None:
         async with a_scripted_server() as (a, wire):
             wire.send(m.Refused("server-full", "no room"), m.PeerStatus(m.PeerState.LEFT))
-            await a.notices.wait(e.ServerLost)
+            await a.notices.wait(note.ServerLost)
             await wire.ended()
-            assert e.PeerSeen("host_b", m.PeerState.LEFT) not in a.notices
+            assert note.PeerSeen("host_b", m.PeerState.LEFT) not in a.notices
 
     async def test_a_server_that_does_not_read_is_left(
         self, monkeypatch: pytest.MonkeyPatch
@@ -254,7 +257,7 @@ class TestControl:
             transport = a.client.control.transport
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            while not a.notices.of(e.ServerLost):
+            while not a.notices.of(note.ServerLost):
                 wire.send(*[m.Heartbeat(1)] * 100)
                 await asyncio.sleep(0)
 
@@ -331,7 +334,7 @@ class TestPunchSocket:
                 for payload in (b"first", b"second"):
                     peer.sends_frame(d.Kind.DATA, to_flow(1) + payload)
                 await eventually(lambda: len(a.socket.early) == 2, "they wait for the proof")
-                assert a.notices.of(e.PathEstablished) == []
+                assert a.notices.of(note.PathEstablished) == []
                 assert service.asked == []
                 peer.confirms()
                 await peer.hears_frame(d.Kind.DATA, from_flow(1) + b"first")
@@ -488,10 +491,10 @@ class TestPunchSocket:
                     peer.sends(forged)
                 peer.sends_frame(d.Kind.PING, b"12345678")
                 await peer.hears_frame(d.Kind.PONG, b"12345678")
-                assert a.notices.of(e.PathLost) == []
+                assert a.notices.of(note.PathLost) == []
                 assert a.counters.counted() == {"stranger": 1, "not-authentic": 2}
                 peer.sends(bye)
-                lost = await a.notices.wait(e.PathLost)
+                lost = await a.notices.wait(note.PathLost)
                 assert lost.reason == "the other side closed it"
                 await peer.wire.until(m.Retry)
 
@@ -504,7 +507,7 @@ class TestPunchSocket:
                 again = ScriptedPeer(wire, program, attempt=2)
                 wire.send(again.start(m.Role.A), m.SendHello(2, 2, 1, 1), m.Heartbeat(9))
                 await wire.until(m.HeartbeatAnswer)
-                assert len(a.notices.of(e.RoundStarted)) == 1
+                assert len(a.notices.of(note.RoundStarted)) == 1
                 peer.confirms()
                 await a.connected()
 
@@ -520,7 +523,7 @@ class TestPunchSocket:
                 wire.send(m.SendHello(2, 1, 1, 3), m.Heartbeat(9))
                 await wire.until(m.HeartbeatAnswer)
                 await peer.hears(3)  # said again after all that: nothing was proof
-                assert a.notices.of(e.PathEstablished) == []
+                assert a.notices.of(note.PathEstablished) == []
                 peer.sends(genuine)
                 await a.connected()
 
@@ -531,7 +534,7 @@ class TestPunchSocket:
                 peer = ScriptedPeer(wire, program, shared)
                 wire.send(peer.counterpart.start(m.Role.A, program.endpoint))
                 assert await wire.until(m.Decline) == m.Decline(1)
-                failed = await a.notices.wait(e.AttemptFailed)
+                failed = await a.notices.wait(note.AttemptFailed)
                 advice = "give both the same kind of key"
                 assert (failed.code, failed.text) == (
                     "keys-differ",
@@ -596,11 +599,11 @@ class TestTrust:
                 ) as b,
             ):
                 for host, other in ((a, "host_b"), (b, "host_a")):
-                    failed = await host.notices.wait(e.AttemptFailed)
+                    failed = await host.notices.wait(note.AttemptFailed)
                     text = f"the host that answers as {other} does not have its key"
                     assert (failed.code, failed.text) == ("keys-differ", text)
-                    assert host.notices.of(e.PathEstablished) == []
-                assert (await notices.wait(e.PairFailed)).code == "no-path"
+                    assert host.notices.of(note.PathEstablished) == []
+                assert (await notices.wait(note.PairFailed)).code == "no-path"
 
     async def test_plaintext_on_one_side_ends_the_attempt_for_both(self) -> None:
         async with (
@@ -612,14 +615,14 @@ class TestTrust:
             ) as a,
             Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
         ):
-            at_a = (await a.notices.wait(e.AttemptFailed)).text
-            at_b = (await b.notices.wait(e.AttemptFailed)).text
+            at_a = (await a.notices.wait(note.AttemptFailed)).text
+            at_b = (await b.notices.wait(note.AttemptFailed)).text
             advice = "give it to both or to neither"
             assert at_a == f"this side has --plaintext, host_b has not: {advice}"
             assert at_b == f"host_a has --plaintext, this side has not: {advice}"
-            assert (await notices.wait(e.PairFailed)).code == "keys-differ"
+            assert (await notices.wait(note.PairFailed)).code == "keys-differ"
             for host in (a, b):
-                assert host.notices.of(e.HelloWentOut) == []
+                assert host.notices.of(note.HelloWentOut) == []
 
 
 class TestPeer:
@@ -637,7 +640,7 @@ class TestPeer:
                     ):
                         await a.connected(count)
                         assert await program.ask(b"x", a.port) == b"x"
-                    lost = await a.notices.wait(e.PathLost, count)
+                    lost = await a.notices.wait(note.PathLost, count)
                     assert lost.reason == "the other side closed it"
 
     async def test_traffic_goes_on_after_the_listening_side_was_restarted(self) -> None:
@@ -650,7 +653,7 @@ class TestPeer:
                     async with Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as a:
                         await a.connected()
                         assert await program.ask(b"x", a.port) == b"x"
-                    await b.notices.wait(e.PathLost, count)
+                    await b.notices.wait(note.PathLost, count)
             assert len({source for _, source in service.asked}) == 2
 
     async def test_traffic_goes_on_after_the_peer_was_killed_and_started_again(self) -> None:
@@ -667,7 +670,7 @@ class TestPeer:
                         await a.connected(count)
                         assert await program.ask(b"x", a.port) == b"x"
                         assert await b.end(signal.SIGKILL) == -signal.SIGKILL
-                assert len(a.notices.of(e.PathLost)) == 1
+                assert len(a.notices.of(note.PathLost)) == 1
 
     async def test_a_peer_that_stops_answering_is_noticed_and_found_again(
         self,
@@ -678,6 +681,6 @@ class TestPeer:
                 asyncio.get_running_loop().remove_reader(b.socket.sock)  # b is deaf
                 for host in (a, b):
                     await host.connected(2)
-                lost = [*a.notices.of(e.PathLost), *b.notices.of(e.PathLost)]
-                assert e.PathLost("the other side has stopped answering") in lost
+                lost = [*a.notices.of(note.PathLost), *b.notices.of(note.PathLost)]
+                assert note.PathLost("the other side has stopped answering") in lost
                 assert await program.ask(b"x", a.port) == b"x"

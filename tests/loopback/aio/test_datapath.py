@@ -19,8 +19,9 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.packet_io import PacketIO, PlainSocket, Slots, endpoint_of, open_udp
+from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent, UsePath
+from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from nat_traversal.wire.offers import Suite

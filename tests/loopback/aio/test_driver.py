@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from nat_traversal.aio.driver import Driver
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from tests.loopback.support import eventually
 
@@ -16,11 +17,11 @@ class Machine:
 
     def __init__(self) -> None:
         self.events: list[e.Event] = []
-        self.answers: dict[type[e.Event], list[e.Action]] = {}
+        self.answers: dict[type[e.Event], list[do.Action]] = {}
         self.next_deadline: float | None = None
         self.early = 0
 
-    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+    def handle(self, event: e.Event, now: float) -> list[do.Action]:
         self.events.append(event)
         if isinstance(event, e.TimerFired):
             if self.early:
@@ -40,9 +41,9 @@ class Recorder(Driver):
         super().__init__(machine)
         self.done: list[str] = []
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         self.done.append(f"begin {type(action).__name__}")
-        if isinstance(action, e.OpenControl):
+        if isinstance(action, do.OpenControl):
             self.feed(e.ControlBroken("at once"))
         self.done.append(f"end {type(action).__name__}")
 
@@ -51,8 +52,8 @@ async def test_an_event_that_comes_up_during_an_action_waits_its_turn() -> None:
     machine = Machine()
     driver = Recorder(machine)
     machine.answers = {
-        e.ControlOpened: [e.OpenControl(), e.OpenUdp(1)],
-        e.ControlBroken: [e.CloseUdp(1)],
+        e.ControlOpened: [do.OpenControl(), do.OpenUdp(1)],
+        e.ControlBroken: [do.CloseUdp(1)],
     }
     driver.feed(e.ControlOpened())
     assert driver.done == [
@@ -87,7 +88,7 @@ async def test_a_deadline_that_moves_moves_the_timer() -> None:
 async def test_an_action_that_fails_leaves_the_driver_usable() -> None:
     machine = Machine()
     driver = Driver(machine)
-    machine.answers = {e.ControlOpened: [e.OpenControl()]}
+    machine.answers = {e.ControlOpened: [do.OpenControl()]}
     with pytest.raises(NotImplementedError):
         driver.feed(e.ControlOpened())
     driver.feed(e.StopRequested())

@@ -6,13 +6,14 @@ import socket
 
 from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Kind
 from tests.loopback.support import Host, Program, Service, a_server, eventually, two_hosts
 
 
 async def _new_path(a: Host, b: Host) -> None:
     """Both clients go on; the path does not."""
-    count = len(b.notices.of(e.PathEstablished)) + 1
+    count = len(b.notices.of(note.PathEstablished)) + 1
     b.client.feed(e.FrameOpened(Kind.BYE, b"", b.socket.generation))
     for host in (a, b):
         await host.connected(count)

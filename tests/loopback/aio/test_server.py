@@ -15,7 +15,7 @@ from nat_traversal import Endpoint, Server, ServerSettings, UsageError, serve
 from nat_traversal.aio import server as server_module
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
@@ -113,7 +113,9 @@ async def test_a_garbled_line_gets_an_error_and_a_close(garbage: bytes) -> None:
         assert isinstance(refused, m.Refused)
         assert refused.code == m.ErrorCode.BAD_MESSAGE
         await wire.ended()
-        assert await notices.wait(e.HostRefused) == e.HostRefused(None, refused.code, refused.text)
+        assert await notices.wait(note.HostRefused) == note.HostRefused(
+            None, refused.code, refused.text
+        )
         await a_pair_connects(server.endpoint)
 
 
@@ -123,7 +125,7 @@ async def test_a_good_line_before_a_garbled_one_counts() -> None:
         await wire.until(m.Registered)
         assert (await wire.until(m.Refused)).code == m.ErrorCode.BAD_MESSAGE
         assert await wire.next() is None
-        assert notices.of(e.HostLeft) == [e.HostLeft("host_a")]
+        assert notices.of(note.HostLeft) == [note.HostLeft("host_a")]
 
 
 async def test_nothing_is_heard_from_a_connection_after_its_end_was_decided() -> None:
@@ -131,7 +133,7 @@ async def test_nothing_is_heard_from_a_connection_after_its_end_was_decided() ->
         wire.writer.write(b"garbage\n" + control.encode(register("host_a", "host_b")))
         assert isinstance(await wire.next(), m.Refused)
         await wire.ended()
-        assert notices.of(e.HostRegistered) == []
+        assert notices.of(note.HostRegistered) == []
 
 
 async def test_half_a_line_and_a_close_is_no_news() -> None:
@@ -152,7 +154,7 @@ async def test_idle_connections_do_not_delay_a_pair(count: int) -> None:
             await stack.enter_async_context(await Wire.to(server.endpoint))
         await a_pair_connects(server.endpoint)
         assert len(server.connections) >= count
-        assert notices.of(e.HostRefused) == []
+        assert notices.of(note.HostRefused) == []
 
 
 async def test_connections_above_the_cap_push_out_the_oldest_unregistered_one() -> None:
@@ -232,7 +234,7 @@ async def test_a_silent_host_ends_and_an_answering_one_stays() -> None:
                     host.send(m.HeartbeatAnswer(ping.transaction))
 
             answering = asyncio.create_task(answer())
-            await eventually(lambda: e.HostLeft("silent") in notices, "the silent host ends")
+            await eventually(lambda: note.HostLeft("silent") in notices, "the silent host ends")
             await silent.ended()
             assert server.rendezvous.registered == {"host_a"}
             answering.cancel()
@@ -246,9 +248,9 @@ class TestIdentity:
             a_server() as (server, _),
             Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as holder,
         ):
-            await holder.notices.wait(e.RegisteredAtServer)
+            await holder.notices.wait(note.RegisteredAtServer)
             async with Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as second:
-                refused = await second.notices.wait(e.ServerRefused)
+                refused = await second.notices.wait(note.ServerRefused)
                 assert refused.code == m.ErrorCode.ID_IN_USE
                 assert "choose another --id" in refused.text
             assert server.rendezvous.registered == {"host_a"}
@@ -434,7 +436,7 @@ class TestClose:
             a_deaf_client(server) as (slow, protocol),
         ):
             slow.writer.write(b"garbage\n")
-            await notices.wait(e.HostRefused)
+            await notices.wait(note.HostRefused)
             assert protocol.transport.get_write_buffer_size()
             assert protocol.will_be_cut
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
@@ -450,5 +452,5 @@ class TestClose:
             a_deaf_client(server) as (deaf, protocol),
         ):
             deaf.writer.write(b"garbage\n")
-            await notices.wait(e.HostRefused)
+            await notices.wait(note.HostRefused)
             await eventually(lambda: not protocol.is_open, "it is cut")

@@ -12,6 +12,7 @@ from nat_traversal import ClientSettings, Endpoint, NameUnresolvedError
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.service import FixedService, NamedService, service_at
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.support import Host, Program, Service, a_server, eventually, unused
@@ -152,7 +153,9 @@ async def test_a_service_that_nobody_runs_is_told_once_and_its_return_too() -> N
                     assert await program.ask(b"3", a.port) == b"3"
                 assert pair.changes == [False, True]
                 b.client.feed(e.ServiceChanged(False))
-                assert await a.notices.wait(e.ServiceAtPeer) == e.ServiceAtPeer("host_b", False)
+                assert await a.notices.wait(note.ServiceAtPeer) == note.ServiceAtPeer(
+                    "host_b", False
+                )
 
 
 async def test_a_name_that_does_not_exist_yet_is_asked_for_until_it_does() -> None:

@@ -28,7 +28,7 @@ from nat_traversal import (
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.tls import ClientTls, ServerTls, TlsStream
 from nat_traversal.errors import TlsError, WireError
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.tls import fingerprint_text
 from nat_traversal.wire import messages as m
 from tests.certificates import Authority, Issued
@@ -143,7 +143,7 @@ async def test_a_pair_connects_and_nothing_that_it_tells_the_server_is_in_clear(
         async with Host(
             tap.endpoint, "host_a", "host_b", listen="127.0.0.1", tls=keys.clients()[way]
         ) as a:
-            await a.notices.wait(e.RegisteredAtServer)
+            await a.notices.wait(note.RegisteredAtServer)
         assert server.fingerprint is not None
         assert server.fingerprint.hex() == keys.issued.fingerprint
         await a_pair_connects(server.endpoint, keys.clients()[way])
@@ -189,8 +189,8 @@ class TestImpostor:
             assert "somebody else answers" in why
             trusting = ClientTlsSettings(fingerprint=other.fingerprint)
             await a_pair_connects(impostor.endpoint, trusting)  # the fence
-            assert {notice.id for notice in notices.of(e.HostRegistered)} == {"host_a", "host_b"}
-            assert len(notices.of(e.HostRegistered)) == 2
+            assert {notice.id for notice in notices.of(note.HostRegistered)} == {"host_a", "host_b"}
+            assert len(notices.of(note.HostRegistered)) == 2
 
     async def test_a_certificate_of_an_unknown_authority_is_not_trusted(self, keys: Keys) -> None:
         other = Authority.new().issue("127.0.0.1")
@@ -201,7 +201,7 @@ class TestImpostor:
             await a_pair_connects(
                 impostor.endpoint, ClientTlsSettings(fingerprint=other.fingerprint)
             )
-            assert len(notices.of(e.HostRegistered)) == 2
+            assert len(notices.of(note.HostRegistered)) == 2
 
     @pytest.mark.parametrize(
         ("names", "days", "why"),
@@ -235,10 +235,10 @@ class TestImpostor:
             async with Host(
                 tap.endpoint, "host_a", "host_b", connect=DISCARD, tls=keys.clients()["ca"]
             ) as a:
-                await a.notices.wait(e.RegisteredAtServer)
+                await a.notices.wait(note.RegisteredAtServer)
                 tap.change = lambda data: data[:-1] + bytes([data[-1] ^ 1])
-                await a.notices.wait(e.ServerLost)
-            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+                await a.notices.wait(note.ServerLost)
+            assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
 
 
 class TestOneSideOnly:
@@ -256,13 +256,13 @@ class TestOneSideOnly:
                 refused.text == "this server speaks TLS: give --server-fingerprint, --ca or --tls"
             )
             await wire.ended()
-            assert notices == [e.HostRefused(None, refused.code, refused.text)]
+            assert notices == [note.HostRefused(None, refused.code, refused.text)]
 
     async def test_a_client_with_tls_says_that_the_server_has_none(self) -> None:
         async with a_server() as (server, notices):
             said = await reason(server.endpoint, ClientTlsSettings())
             assert said.startswith("the server speaks no TLS: start it with --tls, or leave")
-            refused = await notices.wait(e.HostRefused)
+            refused = await notices.wait(note.HostRefused)
             assert refused.text.startswith("the other end speaks TLS, and this one does not")
 
     async def test_a_client_in_clear_recognises_a_server_that_answers_in_tls(self) -> None:
@@ -304,7 +304,7 @@ class TestSlowHandshake:
         ):
             wire.writer.write(said)
             assert await wire.next() is None  # nothing is said in clear
-            assert (await notices.wait(e.HostRefused)).code == m.ErrorCode.TOO_SLOW
+            assert (await notices.wait(note.HostRefused)).code == m.ErrorCode.TOO_SLOW
             await eventually(lambda: not server.connections, "the server forgets it")
 
     async def test_a_broken_handshake_is_no_news(self, keys: Keys) -> None:
@@ -336,7 +336,7 @@ class TestSlowHandshake:
                 settings=ClientSettings(answer_within=0.05),
                 tls=keys.clients()["ca"],
             ) as a:
-                lost = await a.notices.wait(e.ServerLost)
+                lost = await a.notices.wait(note.ServerLost)
                 assert lost.reason == "no answer within 0.05 s"
                 await eventually(accepted.is_set, "the server has accepted a connection")
         finally:

@@ -21,7 +21,7 @@ from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -111,7 +111,7 @@ async def test_an_id_that_nobody_chose_is_told(capsys: pytest.CaptureFixture[str
     async with a_server() as (server, notices):
         words = ("--server", str(server.endpoint), "-r", "host_b", "--connect", "127.0.0.1:9")
         async with command("client", *words):
-            registered = await notices.wait(e.HostRegistered)
+            registered = await notices.wait(note.HostRegistered)
         told = capsys.readouterr().err
         expected = f"this host's id is {registered.id}: the other side needs -r {registered.id}\n"
         assert told.startswith(expected)
@@ -137,7 +137,7 @@ async def test_a_server_runs_until_it_is_asked_to_end(capsys: pytest.CaptureFixt
     words = ("server", "--host", where.address, "--port", str(where.port), "--json")
     async with command(*words) as running:
         async with Host(where, "host_a", "host_b", listen="127.0.0.1") as a:
-            await a.notices.wait(e.RegisteredAtServer)
+            await a.notices.wait(note.RegisteredAtServer)
         signal.raise_signal(signal.SIGTERM)
         assert await running == 0
     told = events(capsys)
@@ -179,7 +179,7 @@ class TestStatus:
             a_server() as (server, _),
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
         ):
-            await holder.notices.wait(e.RegisteredAtServer)
+            await holder.notices.wait(note.RegisteredAtServer)
             async with command(*host_a(server.endpoint, "--connect", "127.0.0.1:9")) as running:
                 assert await running == 5
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal import Endpoint
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from tests.loopback.support import (
@@ -282,7 +282,7 @@ class TestStop:
         ):
             await a.line("seen from outside as")
             assert await a.end(number) == 0
-            assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+            assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
 
     @EVERY_SIGNAL
     async def test_while_connected(self, number: signal.Signals) -> None:
@@ -293,7 +293,7 @@ class TestStop:
         ):
             await b.connected()
             assert await a.end(number) == 0
-            assert await b.notices.wait(e.PathLost) == e.PathLost("the other side closed it")
+            assert await b.notices.wait(note.PathLost) == note.PathLost("the other side closed it")
 
     @pytest.mark.parametrize("name", ["--server", "--connect"])
     @BOTH_SIGNALS
@@ -323,7 +323,7 @@ class TestStop:
             async with Command.run(
                 *shell, *host_a(server.endpoint), "--connect", "127.0.0.1:9"
             ) as a:
-                await notices.wait(e.HostRegistered)
+                await notices.wait(note.HostRegistered)
                 a.process.send_signal(signal.SIGHUP)
                 async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
                     await b.connected()
@@ -413,7 +413,7 @@ class TestStatus:
             a_server() as (server, _),
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
         ):
-            await holder.notices.wait(e.RegisteredAtServer)
+            await holder.notices.wait(note.RegisteredAtServer)
             async with Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a:
                 assert await a.end() == 5
                 assert (
@@ -452,7 +452,7 @@ class TestStreams:
                 assert await command.end() == 141
                 assert "Traceback" not in "".join(command.told)
             if side == "client":
-                assert await notices.wait(e.HostLeft) == e.HostLeft("host_a")
+                assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
 
     async def test_a_full_disk_stops_nothing(self) -> None:
         full = os.open("/dev/full", os.O_WRONLY)
@@ -471,7 +471,7 @@ class TestStreams:
             shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
             words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json", "--verbose")
             async with Command.run(*shell, *words) as a:
-                await notices.wait(e.HostRegistered)
+                await notices.wait(note.HostRegistered)
                 assert await a.end(signal.SIGTERM) == 0
 
 

@@ -15,7 +15,7 @@ from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
-from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.endpoint import HostPort
 
@@ -346,7 +346,7 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
 
 
 def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
-    lost, between_rounds = e.PathLost("why"), e.PathLost("why", attempt_goes_on=True)
+    lost, between_rounds = note.PathLost("why"), note.PathLost("why", attempt_goes_on=True)
     assert client_command.exit_status(lost, once=True) is Exit.CONNECTION_LOST
     assert client_command.exit_status(between_rounds, once=True) is None
     assert client_command.exit_status(lost, once=False) is None

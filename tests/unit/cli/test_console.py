@@ -16,7 +16,8 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console, describe
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
 from tests.unit.counterpart import two_ends
 
@@ -24,75 +25,81 @@ MAPPED = Endpoint("203.0.113.2", 5000)
 PEER = Endpoint("198.51.100.2", 6000)
 SECRET = bytes(range(0xA0, 0xB0))
 
-TOLD: list[tuple[e.Notice, str, str]] = [
+TOLD: list[tuple[note.Notice, str, str]] = [
     (
-        e.ServerLost("connection refused", 1.25),
+        note.ServerLost("connection refused", 1.25),
         "server-lost",
         "server: connection refused; trying again in 1.2 s",
     ),
-    (e.ServerLost("connection refused", None), "server-lost", "connection refused; giving up"),
-    (e.RegisteredAtServer("host_a", "host_b"), "registered-at-server", "registered as host_a"),
-    (e.PeerSeen("host_b", PeerState.ABSENT), "peer-seen", "waiting for host_b"),
-    (e.PeerSeen("host_b", PeerState.PRESENT), "peer-seen", "host_b is here"),
-    (e.PeerSeen("host_b", PeerState.LEFT), "peer-seen", "host_b has left"),
+    (note.ServerLost("connection refused", None), "server-lost", "connection refused; giving up"),
+    (note.RegisteredAtServer("host_a", "host_b"), "registered-at-server", "registered as host_a"),
+    (note.PeerSeen("host_b", PeerState.ABSENT), "peer-seen", "waiting for host_b"),
+    (note.PeerSeen("host_b", PeerState.PRESENT), "peer-seen", "host_b is here"),
+    (note.PeerSeen("host_b", PeerState.LEFT), "peer-seen", "host_b has left"),
     (
-        e.PeerElsewhere("host_b", "host_a"),
+        note.PeerElsewhere("host_b", "host_a"),
         "peer-elsewhere",
         "host_b is at the server, but wants another host: its client needs -r host_a",
     ),
     (
-        e.AskedBy("host_c", "host_b"),
+        note.AskedBy("host_c", "host_b"),
         "asked-by",
         "host_c is at the server and wants this host, which wants host_b: if host_c is meant",
     ),
     (
-        e.PeerMissing("host_b", "host_a", 30.0),
+        note.PeerMissing("host_b", "host_a", 30.0),
         "peer-missing",
         "nobody has come as host_b for 30 s: the other side needs a client with --id host_b -r host_a",
     ),
     (
-        e.SidesAlike("host_b", Serves.LISTEN),
+        note.SidesAlike("host_b", Serves.LISTEN),
         "sides-alike",
         "until one of the two has --connect HOST:PORT",
     ),
-    (e.SidesAlike("host_b", Serves.CONNECT), "sides-alike", "the two has --listen PORT"),
-    (e.ServiceAtPeer("host_b", False), "service-at-peer", "nothing listens on the service that"),
-    (e.ServiceAtPeer("host_b", True), "service-at-peer", "the service at host_b answers again"),
-    (e.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
+    (note.SidesAlike("host_b", Serves.CONNECT), "sides-alike", "the two has --listen PORT"),
+    (note.ServiceAtPeer("host_b", False), "service-at-peer", "nothing listens on the service that"),
+    (note.ServiceAtPeer("host_b", True), "service-at-peer", "the service at host_b answers again"),
+    (note.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
     (
-        e.AddressHidden(Endpoint("127.0.0.1", 5000), "192.0.2.2"),
+        note.AddressHidden(Endpoint("127.0.0.1", 5000), "192.0.2.2"),
         "address-hidden",
         "the server sees this host at 127.0.0.1:5000, though it was reached at 192.0.2.2: a proxy",
     ),
-    (e.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
+    (note.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
     (
-        e.RoundStarted(3, 2, Role.B, (Candidate("srflx", PEER), Candidate("host", MAPPED))),
+        note.RoundStarted(3, 2, Role.B, (Candidate("srflx", PEER), Candidate("host", MAPPED))),
         "round-started",
         "round 2: this host is B, the other is at 198.51.100.2:6000 or 203.0.113.2:5000",
     ),
-    (e.HelloWentOut(1, 2, PEER), "hello-went-out", "round 1: HELLO 2 sent to 198.51.100.2:6000"),
-    (e.HelloCameIn(1, 3, PEER), "hello-came-in", "HELLO 3 heard from 198.51.100.2:6000"),
+    (note.HelloWentOut(1, 2, PEER), "hello-went-out", "round 1: HELLO 2 sent to 198.51.100.2:6000"),
+    (note.HelloCameIn(1, 3, PEER), "hello-came-in", "HELLO 3 heard from 198.51.100.2:6000"),
     (
-        e.PathEstablished(3, 2, "ordered-hello", PEER, 4, "sealed; the server vouches for host_b"),
+        note.PathEstablished(
+            3, 2, "ordered-hello", PEER, 4, "sealed; the server vouches for host_b"
+        ),
         "path-established",
         "connected to 198.51.100.2:6000 (round 2, ordered-hello), sealed; the server vouches for",
     ),
-    (e.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
-    (e.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
-    (e.AttemptFailed("no-path", "too bad", None), "attempt-failed", "no path: too bad; giving up"),
-    (e.PathLost("the other side closed it"), "path-lost", "the other side closed it"),
-    (e.ServerRefused("id-in-use", "taken"), "server-refused", "the server refused: taken"),
-    (e.HostRegistered("host_a", "host_b"), "host-registered", "host_a has come, for host_b"),
-    (e.HostLeft("host_a"), "host-left", "host_a has left"),
-    (e.HostRefused("host_a", "replaced", "gone"), "host-refused", "refused host_a: gone"),
-    (e.HostRefused(None, "bad-message", "noise"), "host-refused", "refused a connection: noise"),
+    (note.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
+    (note.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
     (
-        e.PairConnected("host_a", "host_b", 3, 2),
+        note.AttemptFailed("no-path", "too bad", None),
+        "attempt-failed",
+        "no path: too bad; giving up",
+    ),
+    (note.PathLost("the other side closed it"), "path-lost", "the other side closed it"),
+    (note.ServerRefused("id-in-use", "taken"), "server-refused", "the server refused: taken"),
+    (note.HostRegistered("host_a", "host_b"), "host-registered", "host_a has come, for host_b"),
+    (note.HostLeft("host_a"), "host-left", "host_a has left"),
+    (note.HostRefused("host_a", "replaced", "gone"), "host-refused", "refused host_a: gone"),
+    (note.HostRefused(None, "bad-message", "noise"), "host-refused", "refused a connection: noise"),
+    (
+        note.PairConnected("host_a", "host_b", 3, 2),
         "pair-connected",
         "host_a and host_b are connected (round 2)",
     ),
     (
-        e.PairFailed("host_a", "host_b", 3, "no-path", "too bad"),
+        note.PairFailed("host_a", "host_b", 3, "no-path", "too bad"),
         "pair-failed",
         "host_a and host_b: too bad",
     ),
@@ -100,12 +107,12 @@ TOLD: list[tuple[e.Notice, str, str]] = [
 
 
 def test_the_table_below_has_every_notice() -> None:
-    assert {type(notice) for notice, _, _ in TOLD} == set(get_args(e.Notice))
+    assert {type(notice) for notice, _, _ in TOLD} == set(get_args(note.Notice))
 
 
 @pytest.mark.parametrize(("notice", "name", "words"), TOLD)
 def test_a_notice_is_one_line_of_prose_and_one_of_json(
-    notice: e.Notice, name: str, words: str, capsys: pytest.CaptureFixture[str]
+    notice: note.Notice, name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Console(as_json=True).told(notice)
     told = capsys.readouterr()
@@ -118,7 +125,7 @@ def test_a_notice_is_one_line_of_prose_and_one_of_json(
 
 def test_values_are_told_in_the_forms_that_users_type(capsys: pytest.CaptureFixture[str]) -> None:
     candidates = (Candidate("srflx", PEER), Candidate("host", Endpoint("2001:db8::1", 7)))
-    Console(as_json=True).told(e.RoundStarted(3, 2, Role.B, candidates))
+    Console(as_json=True).told(note.RoundStarted(3, 2, Role.B, candidates))
     event = json.loads(capsys.readouterr().out)
     del event["elapsed"], event["time"]
     assert event == {
@@ -135,9 +142,9 @@ def test_values_are_told_in_the_forms_that_users_type(capsys: pytest.CaptureFixt
 
 def test_no_notice_carries_a_secret() -> None:
     """Not even one that a console would have to strip."""
-    for notice in get_args(e.Notice):
+    for notice in get_args(note.Notice):
         assert not {"token", "secret", "key"} & set(notice.__dataclass_fields__)
-    assert repr(e.UsePath(1, PEER, two_ends()[0])) == f"UsePath(generation=1, remote={PEER!r})"
+    assert repr(do.UsePath(1, PEER, two_ends()[0])) == f"UsePath(generation=1, remote={PEER!r})"
 
 
 def test_elapsed_never_goes_back(capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,12 +158,12 @@ def test_elapsed_never_goes_back(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stdout_is_silent_without_json(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(as_json=False).told(e.HostLeft("host_a"))
+    Console(as_json=False).told(note.HostLeft("host_a"))
     assert capsys.readouterr() == ("", "host_a has left\n")
 
 
 def test_a_line_of_a_log_file_begins_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(as_json=False, dated=True).told(e.HostLeft("host_a"))
+    Console(as_json=False, dated=True).told(note.HostLeft("host_a"))
     told = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} host_a has left\n", told)
 
@@ -177,7 +184,7 @@ def test_times_are_for_log_files_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_quiet_leaves_the_errors_and_the_json(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(as_json=True, quiet=True)
-    console.told(e.HostLeft("host_a"))
+    console.told(note.HostLeft("host_a"))
     console.fail("wrong")
     told = capsys.readouterr()
     assert told.err == "error: wrong\n"
@@ -208,8 +215,8 @@ def test_a_stdout_that_takes_no_more_costs_only_the_json(
     monkeypatch.setattr(sys, "stdout", stream)
     left: list[bool] = []
     console = Console(as_json=True, reader_left=lambda: left.append(True))
-    console.told(e.HostLeft("host_a"))
-    console.told(e.HostLeft("host_b"))
+    console.told(note.HostLeft("host_a"))
+    console.told(note.HostLeft("host_b"))
     assert capsys.readouterr().err == "host_a has left\nhost_b has left\n"
     assert stream.tried == 1
     assert left == [True] * isinstance(error, BrokenPipeError)
@@ -222,8 +229,8 @@ def test_a_stderr_that_takes_no_more_costs_only_the_prose(
     stream: Any = _Broken(error)
     monkeypatch.setattr(sys, "stderr", stream)
     console = Console(as_json=True)
-    console.told(e.HostLeft("host_a"))
-    console.told(e.HostLeft("host_b"))
+    console.told(note.HostLeft("host_a"))
+    console.told(note.HostLeft("host_b"))
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert stream.tried == 1
 

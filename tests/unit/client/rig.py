@@ -9,7 +9,9 @@ from typing import TypeVar
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
@@ -20,7 +22,7 @@ from tests.unit.counterpart import NO_ECHO, TOKEN, Counterpart, Voice
 US = Endpoint("203.0.113.2", 50_000)
 """Where the peer sends to."""
 PEER = Endpoint("198.51.100.2", 40_000)
-_Action = TypeVar("_Action", bound=e.Action)
+_Action = TypeVar("_Action", bound=do.Action)
 
 
 class Rig:
@@ -46,15 +48,15 @@ class Rig:
             serves=serves,
             security=security,
         )
-        self.actions: list[e.Action] = self.agent.start(0.0)
+        self.actions: list[do.Action] = self.agent.start(0.0)
 
-    def feed(self, event: e.Event) -> list[e.Action]:
+    def feed(self, event: e.Event) -> list[do.Action]:
         """The actions for this event alone."""
         actions = self.agent.handle(event, self.now)
         self.actions += actions
         return actions
 
-    def receive(self, message: m.Message | m.UnknownMessage) -> list[e.Action]:
+    def receive(self, message: m.Message | m.UnknownMessage) -> list[do.Action]:
         return self.feed(e.ControlReceived(message))
 
     def wait(self, seconds: float) -> None:
@@ -68,13 +70,13 @@ class Rig:
         return [action for action in self.actions if isinstance(action, kind)]
 
     def messages(self) -> list[m.Message]:
-        return [action.message for action in self.done(e.SendMessage)]
+        return [action.message for action in self.done(do.SendMessage)]
 
-    def notices(self) -> list[e.Notice]:
-        return [action.notice for action in self.done(e.Tell)]
+    def notices(self) -> list[note.Notice]:
+        return [action.notice for action in self.done(do.Tell)]
 
     def generation(self) -> int:
-        return self.done(e.OpenUdp)[-1].generation
+        return self.done(do.OpenUdp)[-1].generation
 
     def registered(self) -> Rig:
         self.feed(e.ControlOpened())
@@ -102,7 +104,7 @@ class Rig:
 
     def said(self) -> Hello | Confirm | None:
         """The last that this host told the peer in the handshake."""
-        said = [each.datagram for each in self.done(e.SendDatagram) if each.destination == PEER]
+        said = [each.datagram for each in self.done(do.SendDatagram) if each.destination == PEER]
         return next((each for each in reversed(said) if isinstance(each, Hello | Confirm)), None)
 
     def key(self) -> bytes:
@@ -133,7 +135,7 @@ class Rig:
         assert self.is_in(PathState.ESTABLISHED)
         return self
 
-    def hear(self, datagram: Datagram, source: Endpoint = PEER) -> list[e.Action]:
+    def hear(self, datagram: Datagram, source: Endpoint = PEER) -> list[do.Action]:
         return self.feed(e.DatagramArrived(datagram, source, self.generation()))
 
     def is_in(self, state: PathState) -> bool:

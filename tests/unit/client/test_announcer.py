@@ -6,7 +6,8 @@ import pytest
 
 from nat_traversal.client.announcer import KEPT_NUMBERS, AnnounceKey, Announcer
 from nat_traversal.crypto.proof import is_signed, signed
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Announce, Announced, handle_of
@@ -26,7 +27,7 @@ class Rig:
         self.announcer = Announcer(AnnounceKey(KEY), UdpSocket(3), SETTINGS)
         self.sent_at: list[float] = []
         self.sent: list[Announce] = []
-        self.told: list[e.Notice] = []
+        self.told: list[note.Notice] = []
         self.carry_out(0.0, *self.announcer.announce(0.0))
 
     def run_to(self, end: float, *, server_answers: bool = True) -> None:
@@ -40,12 +41,12 @@ class Rig:
     def hear(self, now: float, answer: Announced) -> None:
         self.carry_out(now, *self.announcer.answered(answer, now))
 
-    def carry_out(self, now: float, *actions: e.Action) -> None:
+    def carry_out(self, now: float, *actions: do.Action) -> None:
         for action in actions:
-            if isinstance(action, e.Tell):
+            if isinstance(action, do.Tell):
                 self.told.append(action.notice)
             else:
-                assert isinstance(action, e.SendDatagram)
+                assert isinstance(action, do.SendDatagram)
                 assert isinstance(action.datagram, Announce)
                 assert (action.destination, action.generation) == (None, 3)
                 self.sent.append(action.datagram)
@@ -76,14 +77,14 @@ def test_mapping_is_told_when_it_is_news() -> None:
     rig.answer(0.1)
     rig.run_to(SETTINGS.announce_keepalive + 1.0)
     rig.answer(SETTINGS.announce_keepalive + 1.0)
-    assert rig.told == [e.MappingLearned(MAPPED, 3)]
+    assert rig.told == [note.MappingLearned(MAPPED, 3)]
 
 
 def test_only_the_last_announces_can_be_answered_and_each_once() -> None:
     rig = Rig()
     rig.run_to(12.0)
     rig.answer(12.0, rig.sent[0])
-    assert e.MappingLearned(MAPPED, 3) not in rig.told
+    assert note.MappingLearned(MAPPED, 3) not in rig.told
     assert rig.announcer.deadline == 15.5
     rig.answer(12.0, rig.sent[-2])
     assert rig.announcer.deadline == 12.0 + SETTINGS.announce_keepalive
@@ -94,7 +95,7 @@ def test_only_the_last_announces_can_be_answered_and_each_once() -> None:
 def test_silence_is_told_again_and_again_but_not_each_time() -> None:
     rig = Rig()
     rig.run_to(20.0)
-    assert rig.told == [e.AnnounceUnanswered(7.5), e.AnnounceUnanswered(8.0)]
+    assert rig.told == [note.AnnounceUnanswered(7.5), note.AnnounceUnanswered(8.0)]
 
 
 def test_silence_counts_from_the_first_announce_without_an_answer() -> None:
@@ -105,7 +106,7 @@ def test_silence_counts_from_the_first_announce_without_an_answer() -> None:
     rig.run_to(4.0 + SETTINGS.announce_keepalive + SETTINGS.udp_silence - 0.1)
     assert not rig.told
     rig.run_to(4.0 + SETTINGS.announce_keepalive + 8.0)
-    assert rig.told == [e.AnnounceUnanswered(7.5)]
+    assert rig.told == [note.AnnounceUnanswered(7.5)]
 
 
 def test_udp_is_not_blamed_while_the_server_does_not_answer_at_all() -> None:
@@ -119,7 +120,7 @@ def test_stopped_announcer_stays_stopped_when_a_late_answer_comes() -> None:
     rig.announcer.stop()
     rig.answer(0.1)
     assert rig.announcer.deadline is None
-    assert rig.told == [e.MappingLearned(MAPPED, 3)]
+    assert rig.told == [note.MappingLearned(MAPPED, 3)]
 
 
 def test_numbers_go_on_from_socket_to_socket() -> None:
@@ -130,7 +131,7 @@ def test_numbers_go_on_from_socket_to_socket() -> None:
         announcer = Announcer(key, UdpSocket(generation), SETTINGS)
         for _ in range(2):
             (action,) = announcer.announce(0.0)
-            assert isinstance(action, e.SendDatagram)
+            assert isinstance(action, do.SendDatagram)
             assert isinstance(action.datagram, Announce)
             numbers.append(action.datagram.number)
     assert numbers == [1, 2, 3, 4]
@@ -161,7 +162,7 @@ def test_answer_with_any_field_changed_is_not_accepted(peer: tuple[Endpoint, ...
             forged
         )
     rig.hear(4.0, genuine)
-    assert rig.told == [e.MappingLearned(MAPPED, 3)]
+    assert rig.told == [note.MappingLearned(MAPPED, 3)]
 
 
 def test_answer_to_an_announce_that_was_never_made_is_not_accepted() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from nat_traversal.client.control_link import ControlLink, Identity, LinkState
 from nat_traversal.errors import LocalProtocolError
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
@@ -28,7 +29,7 @@ class Rig:
         self.link = ControlLink(identity, settings, self.timers, random.Random(0))
 
     def connecting(self) -> Rig:
-        assert self.link.connect(0.0) == [e.OpenControl()]
+        assert self.link.connect(0.0) == [do.OpenControl()]
         return self
 
     def registered(self, heartbeat: float = 20.0) -> Rig:
@@ -49,7 +50,7 @@ class Rig:
 def test_registration_says_everything_about_the_host() -> None:
     rig = Rig().connecting()
     register = m.Register(1, (2,), "host_a", "host_b", KEY, 41, 7, OFFER)
-    assert rig.link.opened(7, OFFER, 41, 0.5) == [e.SendMessage(register)]
+    assert rig.link.opened(7, OFFER, 41, 0.5) == [do.SendMessage(register)]
     assert rig.link.state is LinkState.REGISTERING
 
 
@@ -77,7 +78,7 @@ def test_only_the_answer_to_its_own_request_registers_and_only_once() -> None:
     rig.link.opened(1, OFFER, 0, 0.0)
     assert rig.link.accepted(m.Registered(2, 2, 20.0), 0.1) == []
     assert not rig.link.is_registered
-    told = [e.Tell(e.RegisteredAtServer("host_a", "host_b"))]
+    told = [do.Tell(note.RegisteredAtServer("host_a", "host_b"))]
     assert rig.link.accepted(m.Registered(1, 2, 20.0), 0.1) == told
     assert rig.link.accepted(m.Registered(1, 2, 20.0), 0.2) == []
 
@@ -92,9 +93,9 @@ def test_silent_server_is_asked_after_a_heartbeat_and_left_after_two_and_a_half(
             break
         sent += [(at, action) for action in rig.link.timer_fired(name, at)]
     assert sent == [
-        (20.0, e.SendMessage(m.Heartbeat(2))),
-        (30.0, e.SendMessage(m.Heartbeat(3))),
-        (40.0, e.SendMessage(m.Heartbeat(4))),
+        (20.0, do.SendMessage(m.Heartbeat(2))),
+        (30.0, do.SendMessage(m.Heartbeat(3))),
+        (40.0, do.SendMessage(m.Heartbeat(4))),
     ]
     assert (at, reason) == (50.0, "silent for 50 s")
 
@@ -109,13 +110,13 @@ def test_server_that_speaks_is_not_asked() -> None:
 
 def test_doubt_asks_once_and_only_its_own_answer_settles_it() -> None:
     rig = Rig().registered()
-    assert rig.link.doubt(3.0) == [e.SendMessage(m.Heartbeat(2))]
+    assert rig.link.doubt(3.0) == [do.SendMessage(m.Heartbeat(2))]
     assert rig.link.doubt(3.5) == []
     rig.link.answered(1)
     assert rig.timers.deadline() == 3.0 + SETTINGS.answer_within
     rig.link.answered(2)
     assert rig.timers.deadline() == 20.0
-    assert rig.link.doubt(4.0) == [e.SendMessage(m.Heartbeat(3))]
+    assert rig.link.doubt(4.0) == [do.SendMessage(m.Heartbeat(3))]
 
 
 def test_doubt_brings_a_pausing_client_back_soon() -> None:
@@ -134,13 +135,13 @@ def test_doubt_brings_a_pausing_client_back_soon() -> None:
 def test_broken_connection_is_told_with_the_pause_after_which_it_is_made_again() -> None:
     rig = Rig().registered()
     (told,) = rig.link.broken("reset", 5.0)
-    assert isinstance(told, e.Tell)
-    assert isinstance(told.notice, e.ServerLost)
+    assert isinstance(told, do.Tell)
+    assert isinstance(told.notice, note.ServerLost)
     assert told.notice.reason == "reset"
     assert told.notice.retry_in is not None
     at, name, reason = rig.next_timer()
     assert (at, name, reason) == (5.0 + told.notice.retry_in, "reconnect", None)
-    assert rig.link.timer_fired(name, at) == [e.OpenControl()]
+    assert rig.link.timer_fired(name, at) == [do.OpenControl()]
 
 
 def test_pauses_grow_to_the_most_and_begin_anew_after_a_registration() -> None:
@@ -172,7 +173,7 @@ def test_close_ends_it_from_every_state_and_closes_what_is_open(state: LinkState
         rig.link.close()
     assert rig.link.state is state
     is_open = state not in (LinkState.PAUSING, LinkState.CLOSED)
-    assert rig.link.close() == [e.CloseControl()] * is_open
+    assert rig.link.close() == [do.CloseControl()] * is_open
     assert rig.timers.deadline() is None
     with pytest.raises(LocalProtocolError):
         rig.link.connect(1.0)

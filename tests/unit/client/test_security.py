@@ -11,7 +11,8 @@ from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.errors import KeyRefusedError
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Hello
 from nat_traversal.wire.offers import Offer, Suite, Trust
@@ -157,13 +158,13 @@ def test_own_and_unusable_keys_are_refused() -> None:
 # The same at a client's machine
 
 
-def to_the_peer(rig: Rig) -> list[e.SendDatagram]:
-    return [each for each in rig.done(e.SendDatagram) if each.destination is not None]
+def to_the_peer(rig: Rig) -> list[do.SendDatagram]:
+    return [each for each in rig.done(do.SendDatagram) if each.destination is not None]
 
 
 def failure(rig: Rig) -> tuple[str, str]:
     failed = rig.notices()[-1]
-    assert isinstance(failed, e.AttemptFailed)
+    assert isinstance(failed, note.AttemptFailed)
     return failed.code, failed.text
 
 
@@ -275,9 +276,9 @@ def test_forged_words_leave_the_round_as_it_is() -> None:
 def test_path_is_told_with_who_vouches_and_opens_the_peer_s_frames(name: str) -> None:
     a, b = PAIRS[name]
     rig = Rig(security=a, peers=b).established()
-    (path,) = (notice for notice in rig.notices() if isinstance(notice, e.PathEstablished))
+    (path,) = (notice for notice in rig.notices() if isinstance(notice, note.PathEstablished))
     assert path.vouched == a.vouched("host_b")
-    (use,) = rig.done(e.UsePath)
+    (use,) = rig.done(do.UsePath)
     said = rig.said()
     assert said is not None
     theirs = rig.peer.epochs(said.connection)
@@ -291,17 +292,17 @@ def test_no_frame_leaves_before_the_proof() -> None:
     rig.wait(1.0)
     rig.hear(rig.hello(2))
     rig.wait(1.0)
-    assert rig.done(e.UsePath) == []
-    assert rig.done(e.SendFrame) == []
+    assert rig.done(do.UsePath) == []
+    assert rig.done(do.SendFrame) == []
     rig.hear(rig.confirm())
-    assert len(rig.done(e.UsePath)) == 1
+    assert len(rig.done(do.UsePath)) == 1
 
 
 def test_no_key_shows_in_what_a_client_does_or_tells() -> None:
     a, b = pair_of(Trust.BOTH)
     rig = Rig(security=a, peers=b).established()
     rig.wait(8.0)
-    assert rig.done(e.SendFrame)
+    assert rig.done(do.SendFrame)
     assert rig.peer.keys is not None
     path = rig.peer.keys.path
     secrets = [

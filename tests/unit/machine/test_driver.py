@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.driver import Driver
 from tests.sim.clock import Clock
@@ -16,12 +17,12 @@ STOP, GARBLED, BROKEN = e.StopRequested(), e.ControlGarbled("noise"), e.ControlB
 class Scripted:
     """A machine that answers each event with what the test wrote for it."""
 
-    def __init__(self, answers: dict[e.Event, list[e.Action]]) -> None:
+    def __init__(self, answers: dict[e.Event, list[do.Action]]) -> None:
         self.answers = answers
         self.heard: list[tuple[float, e.Event]] = []
         self.due: float | None = None
 
-    def handle(self, event: e.Event, now: float) -> list[e.Action]:
+    def handle(self, event: e.Event, now: float) -> list[do.Action]:
         self.heard.append((now, event))
         return self.answers.get(event, [])
 
@@ -34,16 +35,16 @@ class Recorder(Driver):
 
     def __init__(self, machine: Scripted, clock: Clock) -> None:
         super().__init__(machine, clock)
-        self.done: list[e.Action] = []
-        self.meanwhile: dict[e.Action, Callable[[], None]] = {}
+        self.done: list[do.Action] = []
+        self.meanwhile: dict[do.Action, Callable[[], None]] = {}
 
-    def _carry_out(self, action: e.Action) -> None:
+    def _carry_out(self, action: do.Action) -> None:
         self.done.append(action)
         self.meanwhile.get(action, lambda: None)()
 
 
 def test_event_that_comes_up_while_actions_are_carried_out_waits_its_turn() -> None:
-    first, second, third = e.OpenControl(), e.CloseControl(), e.OpenUdp(1)
+    first, second, third = do.OpenControl(), do.CloseControl(), do.OpenUdp(1)
     machine = Scripted({STOP: [first, second], GARBLED: [third]})
     driver = Recorder(machine, Clock())
     driver.meanwhile[first] = lambda: driver.feed(GARBLED)
@@ -53,17 +54,17 @@ def test_event_that_comes_up_while_actions_are_carried_out_waits_its_turn() -> N
 
 
 def test_error_of_an_action_leaves_the_driver_usable() -> None:
-    machine = Scripted({STOP: [e.OpenControl()], GARBLED: [e.CloseControl()]})
+    machine = Scripted({STOP: [do.OpenControl()], GARBLED: [do.CloseControl()]})
     driver = Recorder(machine, Clock())
 
     def fail() -> None:
         raise ZeroDivisionError
 
-    driver.meanwhile[e.OpenControl()] = fail
+    driver.meanwhile[do.OpenControl()] = fail
     with pytest.raises(ZeroDivisionError):
         driver.feed(STOP)
     driver.feed(GARBLED)
-    assert driver.done == [e.OpenControl(), e.CloseControl()]
+    assert driver.done == [do.OpenControl(), do.CloseControl()]
 
 
 def test_timer_follows_the_deadline() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Kind
@@ -24,8 +24,8 @@ def test_numbers_rise_reach_what_the_server_wants_and_wrap() -> None:
 def test_socket_and_pair_make_their_own_actions() -> None:
     socket = UdpSocket(3)
     announce = an_announce(b"key")
-    assert (socket.open(), socket.close()) == (e.OpenUdp(3), e.CloseUdp(3))
-    assert socket.send(announce, None) == e.SendDatagram(announce, None, 3)
+    assert (socket.open(), socket.close()) == (do.OpenUdp(3), do.CloseUdp(3))
+    assert socket.send(announce, None) == do.SendDatagram(announce, None, 3)
     pair, (epochs, _) = NominatedPair(socket, PEER, b"conn"), two_ends()
-    assert pair.send(Kind.PING, b"x") == e.SendFrame(Kind.PING, b"x", 3)
-    assert pair.use(epochs) == e.UsePath(3, PEER, epochs)
+    assert pair.send(Kind.PING, b"x") == do.SendFrame(Kind.PING, b"x", 3)
+    assert pair.use(epochs) == do.UsePath(3, PEER, epochs)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.consent import Path
 from nat_traversal.settings import ClientSettings
@@ -26,7 +26,7 @@ def new_path() -> Path:
 def ping(path: Path, now: float) -> bytes:
     """What the path asks the peer."""
     (action,) = path.due(now)
-    assert isinstance(action, e.SendFrame)
+    assert isinstance(action, do.SendFrame)
     assert (action.kind, action.generation, len(action.plain)) == (Kind.PING, 3, 8)
     return action.plain
 

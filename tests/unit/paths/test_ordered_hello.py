@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
@@ -65,21 +66,21 @@ def test_role_a_sends_what_it_is_ordered_and_says_proven_at_the_confirm() -> Non
     method = new_method()
     start = round_for(Role.A)
     assert method.start(start, KEYS, 0.0) == [
-        e.Tell(e.RoundStarted(1, 1, Role.A, start.candidates))
+        do.Tell(note.RoundStarted(1, 1, Role.A, start.candidates))
     ]
     first = MINE.hello(1, to=PEER, heard=False)
     assert method.ordered(SendHello(7, 1, 1, 1), 0.0) == [
         SOCKET.send(first, PEER),
-        e.Tell(e.HelloWentOut(1, 1, PEER)),
-        e.SendMessage(HelloSent(7)),
+        do.Tell(note.HelloWentOut(1, 1, PEER)),
+        do.SendMessage(HelloSent(7)),
     ]
     third = MINE.hello(3, to=OBSERVED, echo=HEARD)
     assert method.arrived(hello(2, heard_at=PEER), OBSERVED, 0.1) == [
-        e.Tell(e.HelloCameIn(1, 2, OBSERVED)),
+        do.Tell(note.HelloCameIn(1, 2, OBSERVED)),
         SOCKET.send(third, OBSERVED),
-        e.Tell(e.HelloWentOut(1, 3, OBSERVED)),
+        do.Tell(note.HelloWentOut(1, 3, OBSERVED)),
     ]
-    assert method.ordered(SendHello(8, 1, 1, 3), 0.2) == [e.SendMessage(HelloSent(8, heard=True))]
+    assert method.ordered(SendHello(8, 1, 1, 3), 0.2) == [do.SendMessage(HelloSent(8, heard=True))]
     pair = NominatedPair(SOCKET, OBSERVED, b"peer")
     assert method.arrived(confirm(heard_at=OBSERVED), OBSERVED, 0.3) == [Proven(pair)]
     assert method.deadline is None
@@ -90,7 +91,7 @@ def test_role_b_says_proven_at_hello_3_after_its_confirm() -> None:
     method.start(round_for(Role.B), KEYS, 0.0)
     method.ordered(SendHello(1, 1, 1, 2), 0.0)
     assert method.arrived(hello(3, heard_at=PEER), PEER, 0.1) == [
-        e.Tell(e.HelloCameIn(1, 3, PEER)),
+        do.Tell(note.HelloCameIn(1, 3, PEER)),
         SOCKET.send(MINE.confirm(to=PEER, echo=HEARD), PEER),
         Proven(NominatedPair(SOCKET, PEER, b"peer")),
     ]
@@ -150,7 +151,7 @@ def test_the_newest_early_hellos_count_once_the_round_starts(room: int) -> None:
         for early in [hello(1), *[strange] * others]:
             assert method.arrived(early, OBSERVED, 0.0) == []
         heard = method.start(round_for(Role.B), KEYS, 0.1)[1:]
-        assert heard == [e.Tell(e.HelloCameIn(1, 1, OBSERVED))] * told
+        assert heard == [do.Tell(note.HelloCameIn(1, 1, OBSERVED))] * told
 
 
 @pytest.mark.parametrize(
@@ -169,9 +170,12 @@ def test_hello_2_after_the_order_of_hello_3_tells_the_server_that_proof_is_near(
     method.ordered(SendHello(7, 1, 1, 1), 0.0)
     method.ordered(SendHello(8, 1, 1, 3), 0.1)
     said = method.arrived(hello(2), PEER, 0.2)
-    assert said[:2] == [e.Tell(e.HelloCameIn(1, 2, PEER)), e.SendMessage(HelloSent(8, heard=True))]
+    assert said[:2] == [
+        do.Tell(note.HelloCameIn(1, 2, PEER)),
+        do.SendMessage(HelloSent(8, heard=True)),
+    ]
     again = method.arrived(hello(2, copy=1), PEER, 0.3)
-    assert [type(output) for output in again] == [e.SendDatagram]
+    assert [type(output) for output in again] == [do.SendDatagram]
 
 
 def test_repetitions_come_at_the_interval_and_are_not_told() -> None:

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.wire import messages as m
@@ -40,7 +41,7 @@ class Ends:
         ]
         self.lost: list[Kind] = []
         """Frames of these kinds are lost, each once."""
-        self.told: list[list[e.Action]] = [[], []]
+        self.told: list[list[do.Action]] = [[], []]
 
     def run_to(self, end: float) -> None:
         """Serve both at their deadlines; everything arrives at once."""
@@ -48,9 +49,9 @@ class Ends:
             for index in (0, 1):
                 self.carry_out(index, self.ends[index].due(now, 0.0), now)
 
-    def carry_out(self, index: int, actions: list[e.Action], now: float) -> None:
+    def carry_out(self, index: int, actions: list[do.Action], now: float) -> None:
         for action in actions:
-            if not isinstance(action, e.SendFrame):
+            if not isinstance(action, do.SendFrame):
                 self.told[index].append(action)
                 continue
             frame = self.epochs[index].sealer.seal(action.kind, action.plain)
@@ -63,7 +64,7 @@ class Ends:
     def arrived(self, index: int, kind: Kind, plain: bytes, now: float) -> None:
         end = self.ends[index]
         if kind is Kind.PING:
-            answer = e.SendFrame(Kind.PONG, plain[:8], 1)
+            answer = do.SendFrame(Kind.PONG, plain[:8], 1)
             self.carry_out(index, [answer], now)
         elif kind is Kind.PONG:
             answered = end.answered(plain, now)
@@ -84,8 +85,8 @@ def test_the_size_that_passes_is_found_and_told(most: int) -> None:
     ends.run_to(60.0)
     for end, told in zip(ends.ends, ends.told, strict=True):
         assert min(most, 1_472) - 8 <= end.size <= min(most, 1_472)
-        assert told[-2:] == [e.SizeFrames(1, end.size), e.Tell(e.PathSized(1, end.size))]
-        assert [type(each) for each in told].count(e.Tell) == 1, "people are told once"
+        assert told[-2:] == [do.SizeFrames(1, end.size), do.Tell(note.PathSized(1, end.size))]
+        assert [type(each) for each in told].count(do.Tell) == 1, "people are told once"
 
 
 def test_a_given_size_is_the_only_one_that_is_asked_for() -> None:
@@ -143,7 +144,7 @@ def test_a_lost_word_about_keys_is_repeated() -> None:
 def test_a_message_that_makes_no_sense_changes_nothing(message: bytes) -> None:
     ends = Ends()
     for action in ends.ends[0].control(message, 1.0, 0.0):
-        assert isinstance(action, e.SendFrame)
+        assert isinstance(action, do.SendFrame)
         assert action.kind is Kind.CONTROL
     assert ends.epochs[0].epoch == 0
     ends.run_to(HOUR + 30.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.challenge import ChallengeDue, Challenges
@@ -23,8 +24,8 @@ def challenges(timers: Timers) -> Challenges:
     return Challenges(timers, WITHIN, ping)
 
 
-def ping(connection: e.ConnectionId) -> e.Action:
-    return e.SendMessage(m.Heartbeat(7), connection)
+def ping(connection: e.ConnectionId) -> do.Action:
+    return do.SendMessage(m.Heartbeat(7), connection)
 
 
 def test_holder_is_asked_once_and_its_time_begins_with_the_first_contender(

@@ -9,7 +9,9 @@ from typing import TypeVar
 import pytest
 
 from nat_traversal.crypto.proof import is_signed, signed
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.server.methods.ordered_hello import ROUNDS
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
@@ -48,18 +50,18 @@ class Rig:
         """Of each host's last announce."""
         self.answers: list[tuple[Announced, Endpoint]] = []
         self.closed: list[int] = []
-        self.notices: list[e.Notice] = []
+        self.notices: list[note.Notice] = []
 
     def feed(self, event: e.Event) -> None:
         for action in self.machine.handle(event, self.now):
             match action:
-                case e.SendMessage(message, connection):
+                case do.SendMessage(message, connection):
                     self.messages.setdefault(connection, []).append(message)
-                case e.SendDatagram(Announced() as answer, destination) if destination:
+                case do.SendDatagram(Announced() as answer, destination) if destination:
                     self.answers.append((answer, destination))
-                case e.CloseControl(connection):
+                case do.CloseControl(connection):
                     self.closed.append(connection)
-                case e.Tell(notice):
+                case do.Tell(notice):
                     self.notices.append(notice)
                 case _:
                     raise AssertionError(action)
@@ -128,7 +130,7 @@ class Rig:
             self.obey(connection)
         for connection in (A, B):
             self.receive(connection, m.Established(1, 1))
-        assert isinstance(self.notices[-1], e.PairConnected)
+        assert isinstance(self.notices[-1], note.PairConnected)
         return self
 
     def failed(self) -> Rig:
@@ -388,7 +390,7 @@ def test_attempt_that_one_declines_fails_for_both(connection: int) -> None:
     text = f"{NAME[connection]} takes no part: the two sides' keys do not fit"
     for each in (A, B):
         assert rig.sent(each, m.Failed) == [m.Failed(1, "keys-differ", text)]
-    assert rig.notices[-1] == e.PairFailed("host_a", "host_b", 1, "keys-differ", text)
+    assert rig.notices[-1] == note.PairFailed("host_a", "host_b", 1, "keys-differ", text)
     rig.receive(A + B - connection, m.Decline(1))
     assert len(rig.sent(A, m.Failed)) == 1
 
@@ -432,7 +434,7 @@ def test_host_that_does_not_obey_is_named(obeyed: list[int], text: str) -> None:
     rig.wait(SETTINGS.step_within + SETTINGS.longest_round_trip)
     for connection in (A, B):
         assert rig.sent(connection, m.Failed) == [m.Failed(1, "peer-silent", text)]
-    assert rig.notices[-1] == e.PairFailed("host_a", "host_b", 1, "peer-silent", text)
+    assert rig.notices[-1] == note.PairFailed("host_a", "host_b", 1, "peer-silent", text)
 
 
 @pytest.mark.parametrize("proven", [[], [A], [B]])
@@ -504,15 +506,15 @@ def test_report_about_another_round_is_late() -> None:
     assert rig.sent(A, m.OpenSocket)
     rig.receive(A, m.Established(1, 1))
     rig.receive(B, m.Established(1, 1))
-    assert not any(isinstance(notice, e.PairConnected) for notice in rig.notices)
+    assert not any(isinstance(notice, note.PairConnected) for notice in rig.notices)
 
 
 def test_connection_of_a_pair_is_told_once() -> None:
     rig = Rig().connected()
     for connection in (A, B):
         rig.receive(connection, m.Established(1, 1))
-    told = [notice for notice in rig.notices if isinstance(notice, e.PairConnected)]
-    assert told == [e.PairConnected("host_a", "host_b", 1, 1)]
+    told = [notice for notice in rig.notices if isinstance(notice, note.PairConnected)]
+    assert told == [note.PairConnected("host_a", "host_b", 1, 1)]
 
 
 def test_operator_is_told_who_comes_and_goes() -> None:
@@ -522,9 +524,9 @@ def test_operator_is_told_who_comes_and_goes() -> None:
     rig.feed(e.ControlOpened(7))
     rig.feed(e.ControlGarbled("noise", 7))
     assert rig.notices == [
-        e.HostRegistered("host_a", "host_b"),
-        e.HostLeft("host_a"),
-        e.HostRefused(None, "bad-message", "noise"),
+        note.HostRegistered("host_a", "host_b"),
+        note.HostLeft("host_a"),
+        note.HostRefused(None, "bad-message", "noise"),
     ]
 
 
@@ -633,7 +635,7 @@ def test_peer_is_told_of_both_comings_and_of_the_going() -> None:
     rig.feed(e.ControlBroken("reset", B))
     states = [status.state for status in rig.sent(A, m.PeerStatus)]
     assert states == [m.PeerState.ABSENT, m.PeerState.PRESENT, m.PeerState.LEFT]
-    assert e.HostLeft("host_b") in rig.notices
+    assert note.HostLeft("host_b") in rig.notices
 
 
 def test_return_of_a_connected_peer_disturbs_nothing() -> None:

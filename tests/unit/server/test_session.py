@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, Method, NoPath, Outcome, Proven
@@ -15,7 +16,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from tests.unit.counterpart import an_offer
 
-QUESTION = e.SendMessage(m.Heartbeat(1), 1)
+QUESTION = do.SendMessage(m.Heartbeat(1), 1)
 ENDPOINT = Endpoint("203.0.113.2", 40_000)
 SEEN = m.Candidate("srflx", ENDPOINT)
 PUBLIC = b"public".ljust(32, b".")
@@ -32,18 +33,18 @@ class Scripted:
     next_outcome: Outcome | None = None
     heard: list[tuple[str, m.Message]] = field(default_factory=list)
 
-    def begin(self, now: float) -> list[e.Action]:
+    def begin(self, now: float) -> list[do.Action]:
         self.deadline = now + 1.0
         return [QUESTION]
 
-    def socket_shown(self, now: float) -> list[e.Action]:
+    def socket_shown(self, now: float) -> list[do.Action]:
         return self.timed_out(now)
 
-    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[e.Action]:
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         self.heard.append((member.id, message))
         return self.timed_out(now)
 
-    def timed_out(self, now: float) -> list[e.Action]:
+    def timed_out(self, now: float) -> list[do.Action]:
         self.deadline = now + 2.0
         self.outcome = self.next_outcome
         return []
@@ -74,7 +75,7 @@ class Pair:
         assert self.session.begin(0.0) == [QUESTION]
         return self
 
-    def ended(self, outcome: Outcome) -> list[e.Action]:
+    def ended(self, outcome: Outcome) -> list[do.Action]:
         """What follows when the timer is due and the method ends so."""
         self.attempts[-1].next_outcome = outcome
         assert list(self.timers.due(1.0)) == [self.session]
@@ -123,7 +124,7 @@ def test_method_hears_what_a_member_says_and_of_its_socket() -> None:
 
 def test_proof_connects_the_pair_and_is_told_once() -> None:
     pair = Pair().attempting()
-    assert pair.ended(Proven(2)) == [e.Tell(e.PairConnected("host_a", "host_b", 1, 2))]
+    assert pair.ended(Proven(2)) == [do.Tell(note.PairConnected("host_a", "host_b", 1, 2))]
     assert pair.session.state is SessionState.CONNECTED
     assert pair.timers.deadline() is None
     assert pair.session.message_arrived(pair.a, m.Established(1, 2), 2.0) == []
@@ -135,9 +136,9 @@ def test_failure_is_told_to_both_and_uses_their_sockets_up() -> None:
     for member in (pair.a, pair.b):
         assert member.announced(1, 1, SEEN)
     assert pair.ended(NoPath(m.Verdict.NO_PATH, "why")) == [
-        e.SendMessage(m.Failed(1, "no-path", "why"), 1),
-        e.SendMessage(m.Failed(1, "no-path", "why"), 2),
-        e.Tell(e.PairFailed("host_a", "host_b", 1, "no-path", "why")),
+        do.SendMessage(m.Failed(1, "no-path", "why"), 1),
+        do.SendMessage(m.Failed(1, "no-path", "why"), 2),
+        do.Tell(note.PairFailed("host_a", "host_b", 1, "no-path", "why")),
     ]
     assert pair.session.state is SessionState.IDLE
     assert (pair.a.socket, pair.b.socket) == (SocketState.USED, SocketState.USED)

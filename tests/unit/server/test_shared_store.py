@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
 from nat_traversal.server.connections import ServerAction
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import (
@@ -54,8 +56,8 @@ def test_host_is_registered_only_when_the_store_says_so() -> None:
     assert server.register(A) == [Claim(A, SETTINGS.lease)]
     assert server.machine.registered == set()
     told, accepted, asked = server.feed(Claimed(A))
-    assert told == e.Tell(e.HostRegistered("host_a", "host_b"))
-    assert accepted == e.SendMessage(m.Registered(1, 2, SETTINGS.heartbeat), 1)
+    assert told == do.Tell(note.HostRegistered("host_a", "host_b"))
+    assert accepted == do.SendMessage(m.Registered(1, 2, SETTINGS.heartbeat), 1)
     assert asked == LookUp("host_b", A)
     assert server.machine.registered == {"host_a"}
 
@@ -78,10 +80,10 @@ def test_id_that_another_server_holds_is_in_use() -> None:
     server = Server()
     server.register(A)
     refused, closed, _ = server.feed(Held(A, ELSEWHERE))
-    assert isinstance(refused, e.SendMessage)
+    assert isinstance(refused, do.SendMessage)
     assert isinstance(refused.message, m.Refused)
     assert refused.message.code == m.ErrorCode.ID_IN_USE
-    assert closed == e.CloseControl(1)
+    assert closed == do.CloseControl(1)
 
 
 def test_lease_is_renewed_and_a_grant_of_it_changes_nothing() -> None:
@@ -97,7 +99,7 @@ def test_host_whose_lease_ran_out_is_replaced() -> None:
     server = Server()
     server.admit(A)
     refused, *_ = server.feed(Held(A, ELSEWHERE))
-    assert isinstance(refused, e.SendMessage)
+    assert isinstance(refused, do.SendMessage)
     assert isinstance(refused.message, m.Refused)
     assert refused.message.code == m.ErrorCode.REPLACED
     assert server.machine.registered == set()
@@ -108,7 +110,7 @@ def test_two_look_ups_that_cross_make_one_session() -> None:
     server.admit(A)
     server.admit(B)
     present = m.PeerStatus(m.PeerState.PRESENT)
-    assert server.feed(LookedUp(B, A)) == [e.SendMessage(present, 2), e.SendMessage(present, 1)]
+    assert server.feed(LookedUp(B, A)) == [do.SendMessage(present, 2), do.SendMessage(present, 1)]
     assert server.feed(LookedUp(A, B)) == []
 
 
@@ -120,8 +122,8 @@ def test_peer_that_wants_another_is_absent() -> None:
     absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=True)
     asked = m.PeerStatus(m.PeerState.ABSENT, asked_by="host_a")
     assert server.feed(LookedUp(A, wants_another)) == [
-        e.SendMessage(absent, 1),
-        e.SendMessage(asked, 2),
+        do.SendMessage(absent, 1),
+        do.SendMessage(asked, 2),
     ]
 
 
@@ -132,10 +134,10 @@ def test_going_is_published_to_the_peer_and_told_when_the_signal_comes() -> None
     server.feed(LookedUp(B, A))
     assert server.feed(e.ControlBroken("reset", 2)) == [
         Release(B),
-        e.Tell(e.HostLeft("host_b")),
+        do.Tell(note.HostLeft("host_b")),
         Publish("host_a", PeerLeft("host_b")),
     ]
-    left = e.SendMessage(m.PeerStatus(m.PeerState.LEFT), 1)
+    left = do.SendMessage(m.PeerStatus(m.PeerState.LEFT), 1)
     assert server.feed(Signalled(A, PeerLeft("host_b"))) == [left]
 
 
@@ -145,6 +147,6 @@ def test_stop_releases_every_id() -> None:
     server.feed(e.ControlOpened(7))
     assert server.feed(e.StopRequested()) == [
         Release(A),
-        e.CloseControl(1),
-        e.CloseControl(7),
+        do.CloseControl(1),
+        do.CloseControl(7),
     ]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.machine import events as e
+from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
 from nat_traversal.server.methods.ordered_hello import OrderedHello, RoundState
@@ -43,9 +43,9 @@ class Rig:
         self.sent: list[tuple[int, m.Message]] = []
         self.keep(self.method.begin(0.0))
 
-    def keep(self, actions: list[e.Action]) -> None:
+    def keep(self, actions: list[do.Action]) -> None:
         for action in actions:
-            assert isinstance(action, e.SendMessage)
+            assert isinstance(action, do.SendMessage)
             self.sent.append((action.connection, action.message))
 
     def take(self) -> list[tuple[int, m.Message]]:

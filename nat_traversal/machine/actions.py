@@ -1,0 +1,111 @@
+"""The actions that come out of the two machines, for an adapter to carry out in the order given.
+
+One of them is `Tell`. Its notices are for people, carry no secret, and nothing is built from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.machine.events import ConnectionId, LocalAddress
+from nat_traversal.machine.notices import Notice
+from nat_traversal.wire.datagrams import Datagram, Kind
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class OpenControl:
+    """Client: make a control connection; answer with `ControlOpened` or `ControlBroken`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseControl:
+    """End a control connection after what was sent on it is out. No `ControlBroken` follows."""
+
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send one message over a control connection."""
+
+    message: Message
+    connection: ConnectionId = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUdp:
+    """Client: open a fresh UDP socket, known from now on by `generation`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUdp:
+    """Client: close that socket."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send one datagram. `destination` None is the server's UDP port."""
+
+    datagram: Datagram
+    destination: Endpoint | None
+    generation: int = 0
+    """At a client: the socket to send from."""
+    local: LocalAddress | None = None
+    """At a server: the address to send from; None leaves it to the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsePath:
+    """Client: users' datagrams go between that socket and `remote` until the socket is closed."""
+
+    generation: int
+    remote: Endpoint
+    epochs: Epochs = field(repr=False)
+    """Seals and opens its frames."""
+    instance: bytes = field(default=b"", repr=False)
+    """The peer's process: programs' flows go on while it is the same. Empty: always another."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Client: seal `plain` into a frame, and send it on the path of that socket."""
+
+    kind: Kind
+    plain: bytes = field(repr=False)
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SizeFrames:
+    """Client: frames of programs on the path of that socket may have `size` octets of UDP payload."""
+
+    generation: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the user of an agent, or the operator of a server. It has no other effect."""
+
+    notice: Notice
+
+
+Action = (
+    OpenControl
+    | CloseControl
+    | SendMessage
+    | OpenUdp
+    | CloseUdp
+    | SendDatagram
+    | UsePath
+    | SendFrame
+    | SizeFrames
+    | Tell
+)

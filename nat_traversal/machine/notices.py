@@ -1,0 +1,249 @@
+"""The notices of the two machines: what people are told of them. Notices carry no secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost:
+    """The control connection failed or broke. `retry_in` is None where the client gives up."""
+
+    reason: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAtServer:
+    """The server accepted this host's id."""
+
+    id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """The other host is here, is not here, or has left."""
+
+    peer: str
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class PeerElsewhere:
+    """A host with the peer's id is here, but it wants another one than this host."""
+
+    peer: str
+    id: str
+    """This host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBy:
+    """A host is here that wants this one, which wants another."""
+
+    id: str
+    peer: str
+    """The one that this host wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMissing:
+    """Nobody has registered the peer's id for a while."""
+
+    peer: str
+    id: str
+    """This host's."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SidesAlike:
+    """Both hosts serve the same side only, so that no program's datagram can cross."""
+
+    peer: str
+    serves: Serves
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAtPeer:
+    """The service behind the peer's ``--connect`` refuses datagrams, or answers again."""
+
+    peer: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MappingLearned:
+    """The server saw this host's socket at `mapped` (server-reflexive)."""
+
+    mapped: Endpoint
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressHidden:
+    """The server sees this host on loopback, though this host has reached it elsewhere."""
+
+    mapped: Endpoint
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceUnanswered:
+    """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStarted:
+    """The server began a round in which this host has `role`."""
+
+    attempt: int
+    round: int
+    role: Role
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HelloWentOut:
+    """A HELLO was sent for the first time (repetitions are not told)."""
+
+    round: int
+    step: int
+    destination: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HelloCameIn:
+    """The peer's HELLO number `step` was heard for the first time."""
+
+    round: int
+    step: int
+    source: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class PathEstablished:
+    """Each side has proof that the other hears it."""
+
+    attempt: int
+    round: int
+    method: str
+    """The rung of the ladder that worked."""
+    remote: Endpoint
+    generation: int
+    vouched: str
+    """The voucher for the peer, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathSized:
+    """Frames of `size` octets of UDP payload pass on the path of that socket; longer datagrams are cut."""
+
+    generation: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """Neither role worked. `retry_in` is None where the client gives up."""
+
+    code: str
+    text: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathLost:
+    """The path stood and has ended."""
+
+    reason: str
+    attempt_goes_on: bool = False
+    """Only this side had proof when the round ended: the next round of the attempt follows, also
+    for a client that gives up after one attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRefused:
+    """The server said no, for good."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRegistered:
+    """Server: a host has come."""
+
+    id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLeft:
+    """Server: a registered host has gone."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefused:
+    """Server: a connection was ended with an error. `id` is None before a registration."""
+
+    id: str | None
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairConnected:
+    """Server: both hosts have reported that the path stands."""
+
+    first: str
+    second: str
+    attempt: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairFailed:
+    """Server: an attempt has ended without a path."""
+
+    first: str
+    second: str
+    attempt: int
+    code: str
+    text: str
+
+
+Notice = (
+    ServerLost
+    | RegisteredAtServer
+    | PeerSeen
+    | PeerElsewhere
+    | AskedBy
+    | PeerMissing
+    | SidesAlike
+    | ServiceAtPeer
+    | MappingLearned
+    | AddressHidden
+    | AnnounceUnanswered
+    | RoundStarted
+    | HelloWentOut
+    | HelloCameIn
+    | PathEstablished
+    | PathSized
+    | AttemptFailed
+    | PathLost
+    | ServerRefused
+    | HostRegistered
+    | HostLeft
+    | HostRefused
+    | PairConnected
+    | PairFailed
+)
