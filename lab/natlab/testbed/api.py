@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError
+from natlab.evidence.fates import Fates
+from natlab.evidence.way import PathFound, path_between
 from natlab.faults.grammar import FaultsTold, Injected, Scheduled, parse_action
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall, parse_firewall
@@ -28,7 +30,6 @@ from natlab.network.addressing import Role
 from natlab.presets import preset
 from natlab.programs.command_line import Command, command_words
 from natlab.report.directory import own_directory
-from natlab.report.fates import Fates, PathFound, path_between
 from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
@@ -326,7 +327,7 @@ class TopologyLab:
         """The way of the UDP datagrams between two hosts (by default the first two): ``direct``,
         ``relayed`` through a node, or ``none``, and since when. Ends the capture.
 
-        By packets alone (`natlab.report.fates.path_between`). Raises `UsageError` for what is no node.
+        By packets alone (`natlab.evidence.way.path_between`). Raises `UsageError` for what is no node.
         """
         hosts = self.with_role(Role.HOST)
         ends = [one or hosts[0], other or hosts[1]]

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from natlab.evidence.hops import Scene
 from natlab.network.addressing import Role
 from natlab.network.adjacency import far_ends, ipv4, ways_out
 from natlab.network.network import Network
-from natlab.report.text_ladder import Scene
 
 
 def scene(network: Network) -> Scene:

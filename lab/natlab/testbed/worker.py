@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 from nat_traversal.errors import NatTraversalError
 from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
+from natlab.evidence.fates import Fates
+from natlab.evidence.hops import Scene
 from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import Role
 from natlab.programs.programs import Line, Program, Stream
-from natlab.report.fates import Fates
-from natlab.report.text_ladder import Scene
 from natlab.sandbox.netns import in_namespace
 from natlab.sandbox.streams import lost_output
 from natlab.sandbox.threads import in_words

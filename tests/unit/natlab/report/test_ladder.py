@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Echo, Fragment, Icmp, Packet, Protocol, Refused
-from natlab.report.text_ladder import Scene, draw, hops
+from natlab.evidence.hops import Scene, hops
+from natlab.report.text_ladder import draw
 
 INSIDE = Endpoint("10.0.1.2", 5000)
 MAPPED = Endpoint("203.0.113.2", 6000)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol, Refused
-from natlab.report.fates import Fates, Kind, PathFound, path_between
-from natlab.report.text_ladder import TWO_NATS_SCENE
+from natlab.evidence.fates import Fates
+from natlab.evidence.hops import TWO_NATS_SCENE
+from natlab.evidence.way import Kind, PathFound, path_between
 
 A, A_OUTSIDE = Endpoint("10.0.1.2", 5000), Endpoint("203.0.113.2", 5000)
 B, B_OUTSIDE = Endpoint("10.0.2.2", 7000), Endpoint("198.51.100.2", 7000)
