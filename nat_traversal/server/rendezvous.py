@@ -44,6 +44,17 @@ log = logging.getLogger(__name__)
 
 ServerEvent = e.Event | StoreAnswer
 
+_ASKS: dict[type[m.Message], int] = {
+    m.Heartbeat: 1,
+    m.OpenSocket: 1,
+    m.StartRound: 1,
+    m.SendHello: 2,
+    m.PeerStatus: 1,
+}
+"""Answers that each message may draw: `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
+peer leaves in a round retries."""
+_ANSWERS = (m.HeartbeatAnswer, m.SocketOpened, m.HelloSent, m.Established, m.Decline, m.Retry)
+
 
 class Rendezvous:
     """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`.
@@ -88,6 +99,15 @@ class Rendezvous:
 
     def handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
         """One event in, actions out, in the order in which to carry them out."""
+        actions = self._handle(event, now)
+        for action in actions:
+            if isinstance(action, do.SendMessage) and (asks := _ASKS.get(type(action.message))):
+                host = self._registry.get(action.connection)
+                if host is not None:
+                    host.allowance.expect(asks)
+        return actions
+
+    def _handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
         match event:
             case e.ControlOpened(connection):
                 return self._connections.opened(connection, now)
@@ -147,7 +167,9 @@ class Rendezvous:
         host.heard_at = now
         if host.member is not None:
             host.member.heard_at = now
-        if not host.allowance.take(now):
+        allowance = host.allowance
+        is_answer = isinstance(message, _ANSWERS)
+        if not (allowance.answered(now) if is_answer else allowance.take(now)):
             text = f"more than {self._settings.rate:g} messages a second"
             return self._connections.refuse(host, m.ErrorCode.TOO_FAST, text)
         alive = self._connections.lives(host)

@@ -530,6 +530,28 @@ def test_operator_is_told_who_comes_and_goes() -> None:
     ]
 
 
+# Answers that others caused
+
+
+def test_what_a_restless_peer_causes_is_not_charged_to_the_host() -> None:
+    """Whenever B leaves A retries, and when B is back A opens the socket that it is ordered to."""
+    rig = Rig().round_begun()
+    now = B
+    for number in range(3, 3 + 2 * SETTINGS.burst):
+        rig.feed(e.ControlBroken("reset", now))
+        rig.retry(A, number - 1)
+        now = number
+        rig.feed(e.ControlOpened(now))
+        (key,) = some_keys(str(number))
+        rig.receive(now, m.Register(1, (2,), NAME[B], NAME[A], key, 0, 1, offer_of(B)))
+    assert A not in rig.closed
+    for _ in range(SETTINGS.burst - 1):
+        rig.receive(A, m.Heartbeat(1))
+    assert A not in rig.closed, "all but its registration was free"
+    rig.receive(A, m.Heartbeat(1))
+    assert A in rig.closed
+
+
 # Retries
 
 
