@@ -22,22 +22,20 @@ from nat_traversal.client.phases import (
     Phase,
     Punching,
 )
-from nat_traversal.client.security import KeyPair, RoundKeys, Security
-from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.client.security import KeyPair, Security
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.paths.consent import Path
-from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
+from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
-from nat_traversal.paths.upkeep import Upkeep, path_mtu
+from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES, datagrams
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import CONNECTION_BYTES, PROGRAMS, Kind
+from nat_traversal.wire.datagrams import CONNECTION_BYTES, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 
@@ -158,23 +156,18 @@ class Peer:
         phase = self._phase
         if not isinstance(phase, Established):
             return []
-        if kind is Kind.BYE:
-            return self._path_lost("the other side closed it", now)
-        path, upkeep = phase.path, phase.upkeep
-        if kind is Kind.CONTROL:
-            return upkeep.control(plain, now, path.round_trip)
-        answered = upkeep.answered(plain, now) if kind is Kind.PONG else None
-        return path.arrived(kind, plain, now) if answered is None else answered
+        actions = phase.path.frame_opened(kind, plain, now)
+        return actions + self._path_end(phase.path, now)
 
     def frame_refused(self, size: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""
         phase = self._phase
-        return phase.upkeep.refused(size, now) if isinstance(phase, Established) else []
+        return phase.path.frame_refused(size, now) if isinstance(phase, Established) else []
 
     def larger_sent(self, now: float) -> None:
         """Frames above the base size flow to this peer."""
         if isinstance(self._phase, Established):
-            self._phase.upkeep.larger_sent(now)
+            self._phase.path.larger_sent(now)
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
@@ -190,7 +183,7 @@ class Peer:
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name == "method":
             return self._carry(phase.method.due(now), now)
-        return self._path_due(phase, now) if isinstance(phase, Established) else []
+        return self._path_due(phase.path, now) if isinstance(phase, Established) else []
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once."""
@@ -205,7 +198,7 @@ class Peer:
         if not isinstance(phase, Idle | Closed):
             announce, method = phase.announcer.deadline, phase.method.deadline
         if isinstance(phase, Established):
-            path = min(phase.path.deadline, phase.upkeep.deadline)
+            path = phase.path.deadline
         for name, deadline in (("announce", announce), ("method", method), ("path", path)):
             if deadline is None:
                 self._timers.cancel((self.id, name))
@@ -250,8 +243,7 @@ class Peer:
         if isinstance(phase, Established):
             # Only this side has proof: the peer has sent nothing that only an established peer
             # sends, and has not left either. Then the order means the next round.
-            path = phase.path
-            goes_on = not (phase.method.peer_has_proof or path.was_heard or path.is_doubted)
+            goes_on = not (phase.method.peer_has_proof or phase.path.peer_knows)
             lost = (
                 note.PathLost("the other side had no proof of it", attempt_goes_on=True)
                 if goes_on
@@ -320,34 +312,18 @@ class Peer:
         phase = self._phase
         if not isinstance(phase, Announcing):
             return []
-        refusal, keys = self._round_keys(start, phase.pair)
-        if keys is None:
+        ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
+        try:
+            keys = self._security.keys(ids, start, ours, phase.pair)
+        except KeyRefusedError as error:
             declined = do.SendMessage(m.Decline(start.attempt))
-            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, refusal, now)]
+            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
         phase.announcer.stop()
         connection = self._rng.randbytes(CONNECTION_BYTES)
         punching = Punching(phase.socket, phase.announcer, phase.method, start, keys, connection)
         self._enter(_T.START, punching)
-        handshake_keys = HandshakeKeys(
-            keys.path.sending.handshake,
-            keys.path.receiving.handshake,
-            self._nonce_secret,
-            connection,
-        )
-        return self._carry(phase.method.start(start, handshake_keys, now), now)
-
-    def _round_keys(
-        self, start: m.StartRound, pair: KeyPair | None
-    ) -> tuple[str, RoundKeys | None]:
-        """The keys of a round, or in one line why there can be none with what the peer offers."""
-        refusal = self._security.refusal(self.id, start.peer)
-        if refusal is not None:
-            return refusal, None
-        try:
-            ids = (self._identity.id, self.id)
-            return "", self._security.keys(ids, start, self._offer(pair), pair)
-        except KeyRefusedError as error:
-            return str(error), None
+        handshake = keys.handshake(self._nonce_secret, connection)
+        return self._carry(phase.method.start(start, handshake, now), now)
 
     def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
         """The method's actions; in the place of its proof, all that follows from it."""
@@ -361,21 +337,10 @@ class Peer:
         if not isinstance(phase, Punching):
             return []
         start, method, keys = phase.round, phase.method, phase.keys
-        epochs = Epochs(
-            keys.suite,
-            keys.path,
-            is_initiator=keys.is_initiator,
-            ours=phase.connection,
-            theirs=pair.connection,
-            rng=self._rng,
-            generate=self._security.make_key,
-            now=now,
-            unsealed_kinds=PROGRAMS,
-        )
-        path = Path(pair, self._settings, self._rng, now)
-        sizes = path_mtu(pair.remote.family, now, self._settings.mtu)
-        upkeep = Upkeep(pair, epochs, sizes, self._rng)
-        established = Established(phase.socket, phase.announcer, method, start, keys, path, upkeep)
+        ours, theirs = phase.connection, pair.connection
+        epochs = self._security.epochs(keys, ours, theirs, self._rng, now)
+        path = Path(pair, epochs, self._settings, self._rng, now)
+        established = Established(phase.socket, phase.announcer, method, start, keys, path)
         self._enter(_T.PROVEN, established)
         self._retry.reset()
         actions: list[do.Action] = []
@@ -389,8 +354,7 @@ class Peer:
             pair.socket.generation,
             self._security.vouched(self.id),
         )
-        sized = do.SizeFrames(pair.socket.generation, upkeep.size)
-        return [*actions, pair.use(epochs, start.peer.instance), sized, do.Tell(told)]
+        return [*actions, *path.use(start.peer.instance), do.Tell(told)]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
         actions: list[do.Action] = []
@@ -409,19 +373,15 @@ class Peer:
 
     # The path
 
-    def _path_due(self, phase: Established, now: float) -> list[do.Action]:
-        path, upkeep = phase.path, phase.upkeep
-        if path.has_ended(now):
-            return self._path_lost("the other side has stopped answering", now)
+    def _path_due(self, path: Path, now: float) -> list[do.Action]:
         actions = self._link.doubt(now) if path.falls_silent(now) else []
-        actions += path.due(now) + upkeep.due(now, path.round_trip)
-        if upkeep.is_too_narrow:
-            text = f"not even frames of {upkeep.size} octets pass on it: its MTU is too small"
-            return actions + self._path_lost(text, now)
-        return actions
+        return actions + path.due(now) + self._path_end(path, now)
 
-    def _path_lost(self, reason: str, now: float) -> list[do.Action]:
-        lost: list[do.Action] = [do.Tell(note.PathLost(reason))]
+    def _path_end(self, path: Path, now: float) -> list[do.Action]:
+        """Once `path` has ended: tell it, and close or ask for another. Nothing before."""
+        if path.end is None:
+            return []
+        lost: list[do.Action] = [do.Tell(note.PathLost(path.end))]
         if self._once:
             return lost + self.close()
         return lost + self._link.doubt(now) + self._ask_again(now)

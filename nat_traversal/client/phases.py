@@ -9,9 +9,8 @@ from typing import ClassVar
 from nat_traversal.client.announcer import Announcer
 from nat_traversal.client.security import KeyPair, RoundKeys
 from nat_traversal.machine.sockets import UdpSocket
-from nat_traversal.paths.consent import Path
 from nat_traversal.paths.methods.method import Method
-from nat_traversal.paths.upkeep import Upkeep
+from nat_traversal.paths.path import Path
 from nat_traversal.wire import messages as m
 
 
@@ -99,7 +98,6 @@ class Established:
     round: m.StartRound
     keys: RoundKeys
     path: Path
-    upkeep: Upkeep
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.crypto import NEEDS_PACKAGE
+from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.schedule import Party, PathKeys, Transcript, choose, derive
-from nat_traversal.errors import UsageError
+from nat_traversal.errors import KeyRefusedError, UsageError
+from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.wire import INSTANCE_BYTES, PROTOCOL_VERSION
+from nat_traversal.wire.datagrams import PROGRAMS
 from nat_traversal.wire.messages import Role, StartRound
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
@@ -99,9 +102,12 @@ class Security:
     ) -> RoundKeys:
         """The keys of the round that `start` begins, between this host and its peer: ``ids`` in that order.
 
-        Raises `KeyRefusedError` for a key of the peer that cannot be used.
+        Raises `KeyRefusedError` with the refusal of what the peer offers, or for a key of the peer
+        that cannot be used.
         """
         mine, other = ids
+        if (refusal := self.refusal(other, start.peer)) is not None:
+            raise KeyRefusedError(refusal)
         is_initiator = mine < other
         us, them = Party(mine, ours), Party(other, start.peer)
         initiator, responder = (us, them) if is_initiator else (them, us)
@@ -130,6 +136,23 @@ class Security:
         es_se = [ours_theirs, theirs_ours] if is_initiator else [theirs_ours, ours_theirs]
         return [ee, *es_se, self.identity.exchange(theirs.identity)]
 
+    def epochs(
+        self, keys: RoundKeys, ours: bytes, theirs: bytes, rng: random.Random, now: float
+    ) -> Epochs:
+        """Seals and opens the frames of the path that a round with `keys` has made. Each side's frames
+        bear the connection (4 octets) that the other side chose."""
+        return Epochs(
+            keys.suite,
+            keys.path,
+            is_initiator=keys.is_initiator,
+            ours=ours,
+            theirs=theirs,
+            rng=rng,
+            generate=self.make_key,
+            now=now,
+            unsealed_kinds=PROGRAMS,
+        )
+
     def vouched(self, peer: str) -> str:
         """The voucher for the peer of a path, for people."""
         if Suite.NONE in self.suites:
@@ -157,6 +180,12 @@ class RoundKeys:
     path: PathKeys
     suite: Suite
     is_initiator: bool
+
+    def handshake(self, secret: bytes, connection: bytes) -> HandshakeKeys:
+        """Those of the words before there is a path. `secret` makes nonces; the peer's frames will bear
+        `connection`."""
+        path = self.path
+        return HandshakeKeys(path.sending.handshake, path.receiving.handshake, secret, connection)
 
 
 def new_instance(rng: random.Random) -> bytes:

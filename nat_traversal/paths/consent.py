@@ -1,4 +1,4 @@
-"""An established path between the hosts: keepalive and consent (RFC 7675) until it ends."""
+"""Keepalive of an established path, and the peer's consent to it (RFC 7675) until that expires."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
 
 
-class Path:
+class Consent:
     """Answers and sends pings on one established path. Only a PONG renews consent: it alone proves
     that the peer hears this side."""
 
@@ -42,8 +42,8 @@ class Path:
         """The last one that was measured, in seconds; 0 before."""
         return self._round_trip
 
-    def has_ended(self, now: float) -> bool:
-        """Consent has expired."""
+    def has_expired(self, now: float) -> bool:
+        """No PONG has come in time."""
         return now >= self._consent_until
 
     def falls_silent(self, now: float) -> bool:
@@ -90,10 +90,6 @@ class Path:
             self._consent_until = now + self._settings.consent
             self._ping_at = now + self._pause()
         return []
-
-    def farewell(self) -> list[do.Action]:
-        """Tell the peer that this side closes the path."""
-        return [self._pair.send(Kind.BYE)]
 
     def _pause(self) -> float:
         """Jittered by a fifth (RFC 7675 section 5.1)."""

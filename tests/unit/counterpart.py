@@ -160,29 +160,12 @@ class Counterpart:
         role = m.Role.B if start.role is m.Role.A else m.Role.A
         mine = replace(start, role=role, peer=theirs)
         self.keys = self.security.keys(self.ids, mine, self.offer, self.pair)
-        path = self.keys.path
-        return Voice(
-            HandshakeKeys(
-                path.sending.handshake, path.receiving.handshake, self.secret, self.connection
-            ),
-            start.token,
-            start.round,
-        )
+        return Voice(self.keys.handshake(self.secret, self.connection), start.token, start.round)
 
     def epochs(self, theirs: bytes, now: float = 0.0) -> Epochs:
         """Seals and opens this side's frames; `theirs` is the connection that the other side named."""
         assert self.keys is not None, "a round has begun"
-        return Epochs(
-            self.keys.suite,
-            self.keys.path,
-            is_initiator=self.keys.is_initiator,
-            ours=self.connection,
-            theirs=theirs,
-            rng=self.rng,
-            generate=self.security.make_key,
-            now=now,
-            unsealed_kinds=PROGRAMS,
-        )
+        return self.security.epochs(self.keys, self.connection, theirs, self.rng, now)
 
 
 def opened(epochs: Epochs, *frames: bytes, now: float = 0.0) -> list[tuple[Kind, bytes]]:

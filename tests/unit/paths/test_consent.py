@@ -1,4 +1,4 @@
-"""An established path: when it is probed, what keeps it, what ends it."""
+"""Consent to a path: when the peer is asked, what renews it, what ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
-from nat_traversal.paths.consent import Path
+from nat_traversal.paths.consent import Consent
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
@@ -19,125 +19,123 @@ SETTINGS = ClientSettings()
 PAIR = NominatedPair(UdpSocket(3), Endpoint("198.51.100.2", 1), b"peer")
 
 
-def new_path() -> Path:
-    return Path(PAIR, SETTINGS, random.Random(0), now=0.0)
+def new_consent() -> Consent:
+    return Consent(PAIR, SETTINGS, random.Random(0), now=0.0)
 
 
-def ping(path: Path, now: float) -> bytes:
-    """What the path asks the peer."""
-    (action,) = path.due(now)
+def ping(consent: Consent, now: float) -> bytes:
+    """The transaction of the ping that falls due."""
+    (action,) = consent.due(now)
     assert isinstance(action, do.SendFrame)
     assert (action.kind, action.generation, len(action.plain)) == (Kind.PING, 3, 8)
     return action.plain
 
 
 def test_first_ping_comes_after_a_jittered_interval() -> None:
-    firsts = {Path(PAIR, SETTINGS, random.Random(seed), 0.0).deadline for seed in range(50)}
+    firsts = {Consent(PAIR, SETTINGS, random.Random(seed), 0.0).deadline for seed in range(50)}
     assert len(firsts) == 50
     assert 0.8 * SETTINGS.ping_interval <= min(firsts) < max(firsts) <= 1.2 * SETTINGS.ping_interval
 
 
 def test_nothing_is_sent_before_the_deadline() -> None:
-    path = new_path()
-    assert path.due(path.deadline - 0.01) == []
+    consent = new_consent()
+    assert consent.due(consent.deadline - 0.01) == []
 
 
 def test_unanswered_ping_is_repeated_each_second_until_consent_expires() -> None:
-    path = new_path()
+    consent = new_consent()
     sent = []
-    while not path.has_ended(path.deadline):
-        sent.append(path.deadline)
-        ping(path, path.deadline)
-    assert path.deadline == SETTINGS.consent
+    while not consent.has_expired(consent.deadline):
+        sent.append(consent.deadline)
+        ping(consent, consent.deadline)
+    assert consent.deadline == SETTINGS.consent
     pauses = [later - earlier for earlier, later in itertools.pairwise(sent)]
     assert pauses == pytest.approx([SETTINGS.ping_repeat] * len(pauses))
     assert len(sent) > 20
 
 
 def test_silence_is_told_once_and_again_after_an_answer() -> None:
-    path = new_path()
-    asked = ping(path, 6.0)
-    assert not path.falls_silent(6.0 + SETTINGS.silent_after - 0.1)
-    assert path.falls_silent(6.0 + SETTINGS.silent_after)
-    assert not path.falls_silent(6.0 + SETTINGS.silent_after)
-    path.arrived(Kind.PONG, asked, 14.0)
-    assert not path.falls_silent(14.0 + SETTINGS.silent_after)
-    ping(path, 21.0)
-    assert path.falls_silent(21.0 + SETTINGS.silent_after)
+    consent = new_consent()
+    asked = ping(consent, 6.0)
+    assert not consent.falls_silent(6.0 + SETTINGS.silent_after - 0.1)
+    assert consent.falls_silent(6.0 + SETTINGS.silent_after)
+    assert not consent.falls_silent(6.0 + SETTINGS.silent_after)
+    consent.arrived(Kind.PONG, asked, 14.0)
+    assert not consent.falls_silent(14.0 + SETTINGS.silent_after)
+    ping(consent, 21.0)
+    assert consent.falls_silent(21.0 + SETTINGS.silent_after)
 
 
 def test_answered_ping_renews_consent_and_brings_calm() -> None:
-    path = new_path()
-    asked = ping(path, 6.0)
-    assert path.arrived(Kind.PONG, asked, 6.5) == []
-    assert 6.5 + 0.8 * SETTINGS.ping_interval <= path.deadline <= 6.5 + 1.2 * SETTINGS.ping_interval
-    assert not path.has_ended(6.0 + SETTINGS.consent)
-    assert path.has_ended(6.5 + SETTINGS.consent)
+    consent = new_consent()
+    asked = ping(consent, 6.0)
+    assert consent.arrived(Kind.PONG, asked, 6.5) == []
+    assert (
+        6.5 + 0.8 * SETTINGS.ping_interval <= consent.deadline <= 6.5 + 1.2 * SETTINGS.ping_interval
+    )
+    assert not consent.has_expired(6.0 + SETTINGS.consent)
+    assert consent.has_expired(6.5 + SETTINGS.consent)
 
 
 def test_pong_counts_once_and_only_for_an_own_ping() -> None:
-    path = new_path()
-    asked = ping(path, 6.0)
+    consent = new_consent()
+    asked = ping(consent, 6.0)
     for plain in (bytes(8), b"", asked[:7], asked[::-1]):
-        assert path.arrived(Kind.PONG, plain, 7.0) == []
-    assert path.has_ended(SETTINGS.consent)
-    assert path.arrived(Kind.PONG, asked, 7.0) == []
-    assert path.arrived(Kind.PONG, asked, 20.0) == []
-    assert path.has_ended(7.0 + SETTINGS.consent)
+        assert consent.arrived(Kind.PONG, plain, 7.0) == []
+    assert consent.has_expired(SETTINGS.consent)
+    assert consent.arrived(Kind.PONG, asked, 7.0) == []
+    assert consent.arrived(Kind.PONG, asked, 20.0) == []
+    assert consent.has_expired(7.0 + SETTINGS.consent)
 
 
 def test_peers_ping_is_answered_but_keeps_nothing() -> None:
     """It proves that the peer speaks, not that it hears."""
-    path = new_path()
-    assert path.arrived(Kind.PING, b"12345678", 29.0) == [PAIR.send(Kind.PONG, b"12345678")]
-    assert path.has_ended(SETTINGS.consent)
+    consent = new_consent()
+    assert consent.arrived(Kind.PING, b"12345678", 29.0) == [PAIR.send(Kind.PONG, b"12345678")]
+    assert consent.has_expired(SETTINGS.consent)
 
 
 def test_a_ping_s_padding_is_not_sent_back() -> None:
     """A long one asks whether long frames arrive; the answer need not be as long."""
-    path = new_path()
-    assert path.arrived(Kind.PING, b"12345678" + bytes(900), 1.0) == [
+    consent = new_consent()
+    assert consent.arrived(Kind.PING, b"12345678" + bytes(900), 1.0) == [
         PAIR.send(Kind.PONG, b"12345678")
     ]
 
 
 def test_a_ping_cut_short_is_not_answered() -> None:
-    assert new_path().arrived(Kind.PING, b"1234567", 1.0) == []
+    assert new_consent().arrived(Kind.PING, b"1234567", 1.0) == []
 
 
 @pytest.mark.parametrize("kind", [Kind.PING, Kind.PONG, Kind.CONTROL])
 def test_any_frame_shows_that_the_peer_has_proof(kind: Kind) -> None:
-    path = new_path()
-    assert not path.was_heard
-    path.arrived(kind, b"", 1.0)
-    assert path.was_heard
+    consent = new_consent()
+    assert not consent.was_heard
+    consent.arrived(kind, b"", 1.0)
+    assert consent.was_heard
 
 
 def test_doubt_is_settled_within_seconds_either_way() -> None:
-    path = new_path()
-    path.doubt(10.0)
-    assert path.deadline == 10.0
-    first = ping(path, 10.0)
-    assert path.deadline == 10.0 + SETTINGS.doubt_interval
-    assert path.has_ended(10.0 + SETTINGS.doubt_within)
-    path.arrived(Kind.PONG, first, 10.2)
-    assert not path.has_ended(10.0 + SETTINGS.doubt_within)
-    assert path.has_ended(10.2 + SETTINGS.consent)
+    consent = new_consent()
+    consent.doubt(10.0)
+    assert consent.deadline == 10.0
+    first = ping(consent, 10.0)
+    assert consent.deadline == 10.0 + SETTINGS.doubt_interval
+    assert consent.has_expired(10.0 + SETTINGS.doubt_within)
+    consent.arrived(Kind.PONG, first, 10.2)
+    assert not consent.has_expired(10.0 + SETTINGS.doubt_within)
+    assert consent.has_expired(10.2 + SETTINGS.consent)
 
 
 def test_pong_to_a_ping_from_before_the_doubt_settles_nothing() -> None:
-    path = new_path()
-    old = ping(path, 6.0)
-    path.doubt(7.0)
-    path.arrived(Kind.PONG, old, 7.1)
-    assert path.has_ended(7.0 + SETTINGS.doubt_within)
+    consent = new_consent()
+    old = ping(consent, 6.0)
+    consent.doubt(7.0)
+    consent.arrived(Kind.PONG, old, 7.1)
+    assert consent.has_expired(7.0 + SETTINGS.doubt_within)
 
 
 def test_doubt_prolongs_nothing() -> None:
-    path = new_path()
-    path.doubt(SETTINGS.consent - 1.0)
-    assert path.has_ended(SETTINGS.consent)
-
-
-def test_farewell_is_a_bye_to_the_peer() -> None:
-    assert new_path().farewell() == [PAIR.send(Kind.BYE)]
+    consent = new_consent()
+    consent.doubt(SETTINGS.consent - 1.0)
+    assert consent.has_expired(SETTINGS.consent)

@@ -1,0 +1,89 @@
+"""One established path to a peer: its consent and the upkeep of its frames, until one of them ends it."""
+
+from __future__ import annotations
+
+import random
+
+from nat_traversal.crypto.epochs import Epochs
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.consent import Consent
+from nat_traversal.paths.upkeep import Upkeep, path_mtu
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire.datagrams import Kind
+
+
+class Path:
+    """The path over `pair`; `epochs` seals and opens its frames. Every call but `due` may come at any time."""
+
+    def __init__(
+        self,
+        pair: NominatedPair,
+        epochs: Epochs,
+        settings: ClientSettings,
+        rng: random.Random,
+        now: float,
+    ) -> None:
+        self._pair = pair
+        self._epochs = epochs
+        self._consent = Consent(pair, settings, rng, now)
+        sizes = path_mtu(pair.remote.family, now, settings.mtu)
+        self._upkeep = Upkeep(pair, epochs, sizes, rng)
+        self.end: str | None = None
+        """Why the path has ended, for people. None while it stands."""
+
+    @property
+    def deadline(self) -> float:
+        """When to call `due` next."""
+        return min(self._consent.deadline, self._upkeep.deadline)
+
+    @property
+    def peer_knows(self) -> bool:
+        """The peer has shown that the path stands for it too, or the server says that it has left."""
+        return self._consent.was_heard or self._consent.is_doubted
+
+    def use(self, instance: bytes) -> list[do.Action]:
+        """Let users' datagrams go this way, to the peer's process `instance`."""
+        sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
+        return [self._pair.use(self._epochs, instance), sized]
+
+    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
+        """An authentic frame came, which is none of a program's. It may end the path."""
+        if kind is Kind.BYE:
+            self.end = "the other side closed it"
+            return []
+        if kind is Kind.CONTROL:
+            return self._upkeep.control(plain, now, self._consent.round_trip)
+        answered = self._upkeep.answered(plain, now) if kind is Kind.PONG else None
+        return self._consent.arrived(kind, plain, now) if answered is None else answered
+
+    def frame_refused(self, size: int, now: float) -> list[do.Action]:
+        """A frame of `size` octets was too long for this host's own network."""
+        return self._upkeep.refused(size, now)
+
+    def larger_sent(self, now: float) -> None:
+        """Frames above the base size flow to the peer."""
+        self._upkeep.larger_sent(now)
+
+    def doubt(self, now: float) -> None:
+        """The server says that the peer left: find out quickly whether the path still works."""
+        self._consent.doubt(now)
+
+    def falls_silent(self, now: float) -> bool:
+        """No ping has been answered for a while, though consent lasts. True once in each silence."""
+        return not self._consent.has_expired(now) and self._consent.falls_silent(now)
+
+    def due(self, now: float) -> list[do.Action]:
+        """Send all that is due at `now`. It may end the path."""
+        if self._consent.has_expired(now):
+            self.end = "the other side has stopped answering"
+            return []
+        actions = self._consent.due(now) + self._upkeep.due(now, self._consent.round_trip)
+        if self._upkeep.is_too_narrow:
+            size = self._upkeep.size
+            self.end = f"not even frames of {size} octets pass on it: its MTU is too small"
+        return actions
+
+    def farewell(self) -> list[do.Action]:
+        """Tell the peer that this side closes the path."""
+        return [self._pair.send(Kind.BYE)]

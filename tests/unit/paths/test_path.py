@@ -1,0 +1,104 @@
+"""An established path: what ends it, and which of its parts an authentic frame reaches."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths import mtu
+from nat_traversal.paths.path import Path
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import TRANSACTION_BYTES
+from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.endpoint import Endpoint
+from tests.unit.counterpart import two_ends
+
+SETTINGS = ClientSettings()
+PAIR = NominatedPair(UdpSocket(3), Endpoint("198.51.100.2", 1), b"peer")
+
+
+def new_path() -> Path:
+    return Path(PAIR, two_ends()[0], SETTINGS, random.Random(0), now=0.0)
+
+
+def pings(path: Path, now: float) -> list[bytes]:
+    """What falls due and asks for a PONG."""
+    actions = [each for each in path.due(now) if isinstance(each, do.SendFrame)]
+    return [each.plain for each in actions if each.kind is Kind.PING]
+
+
+def run_until_it_ends(path: Path, *, answer: range) -> float:
+    """Answer the pings whose length is in `answer`, at once. Returns when the path has ended."""
+    while path.end is None:
+        now = path.deadline
+        assert now < 10 * SETTINGS.consent, "the path stands for long"
+        for plain in pings(path, now):
+            if len(plain) in answer:
+                path.frame_opened(Kind.PONG, plain[:TRANSACTION_BYTES], now)
+    return now
+
+
+def test_users_datagrams_may_flow_at_once_in_frames_of_the_base_size() -> None:
+    use, size = new_path().use(b"instance")
+    assert isinstance(use, do.UsePath)
+    assert (use.generation, use.remote, use.instance) == (3, PAIR.remote, b"instance")
+    assert size == do.SizeFrames(3, mtu.BASE_IPV4)
+
+
+def test_a_bye_ends_it_and_is_not_answered() -> None:
+    path = new_path()
+    assert path.frame_opened(Kind.BYE, b"", 1.0) == []
+    assert path.end == "the other side closed it"
+
+
+def test_a_peer_that_answers_nothing_ends_it_when_consent_expires() -> None:
+    path = new_path()
+    assert run_until_it_ends(path, answer=range(0)) == SETTINGS.consent
+    assert path.end == "the other side has stopped answering"
+
+
+def test_one_that_carries_only_small_frames_is_ended_with_the_size_it_should_carry() -> None:
+    path = new_path()
+    run_until_it_ends(path, answer=range(100))
+    assert path.end is not None
+    assert "its MTU is too small" in path.end
+
+
+def test_pong_to_a_probe_renews_no_consent() -> None:
+    """A probe's PONG is for the search alone: consent is asked for by itself."""
+    path = new_path()
+    probes = [plain for plain in pings(path, 0.0) if len(plain) > TRANSACTION_BYTES]
+    assert probes
+    for plain in probes:
+        path.frame_opened(Kind.PONG, plain[:TRANSACTION_BYTES], 20.0)
+    pings(path, SETTINGS.consent)
+    assert path.end == "the other side has stopped answering"
+
+
+@pytest.mark.parametrize("kind", [Kind.PING, Kind.PONG])
+def test_a_frame_of_the_peer_shows_that_it_knows(kind: Kind) -> None:
+    path = new_path()
+    assert not path.peer_knows
+    path.frame_opened(kind, bytes(TRANSACTION_BYTES), 1.0)
+    assert path.peer_knows
+
+
+def test_a_peer_that_has_left_may_have_known() -> None:
+    path = new_path()
+    path.doubt(1.0)
+    assert path.peer_knows
+
+
+def test_silence_is_told_while_consent_lasts_and_not_with_its_end() -> None:
+    early, late = new_path(), new_path()
+    for path in (early, late):
+        assert pings(path, 6.0)
+    assert early.falls_silent(6.0 + SETTINGS.silent_after)
+    assert not late.falls_silent(SETTINGS.consent)
+
+
+def test_farewell_is_a_bye_to_the_peer() -> None:
+    assert new_path().farewell() == [PAIR.send(Kind.BYE)]
