@@ -246,6 +246,12 @@ class ServerSettings:
     up the open files before the cap on connections could act."""
     datagram_burst: int = number(64, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
+    sources: int = number(65_536, 16, 10_000_000)
+    """Sources (IPv4 addresses, /64 of IPv6) whose budgets are remembered; the one seen longest ago makes room."""
+    stun_per_source: float = number(10.0, 1.0, 1e9)
+    """STUN requests of one source answered a second."""
+    stun_in_all: float = number(1000.0, 1.0, 1e9)
+    """STUN requests answered a second."""
 
     def __post_init__(self) -> None:
         check(self)

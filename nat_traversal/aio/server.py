@@ -15,6 +15,7 @@ from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import (
     SPARE_FILES,
     AnsweringSocket,
+    Local,
     bind_problem,
     endpoint_of,
     family_of,
@@ -27,9 +28,10 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.standalone import StandaloneServer
+from nat_traversal.server.stun import StunAnswers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings
-from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire import DEFAULT_PORT, stun
 from nat_traversal.wire.datagrams import decode, encode
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -58,6 +60,7 @@ class Server(Driver):
         self._dropped_datagrams = rendezvous.counters.counter(
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
         )
+        self._stun = StunAnswers(settings, rendezvous.counters, self._loop.time())
         self.rendezvous = rendezvous
         self.udp = udp
         """Where announces come, and their answers go out."""
@@ -128,11 +131,7 @@ class Server(Driver):
                 if (protocol := self._connections.pop(connection, None)) is not None:
                     protocol.close()
             case do.SendDatagram(datagram, destination, _, local) if destination is not None:
-                try:
-                    self.udp.answer(encode(datagram), destination.sockaddr, local)
-                except OSError as error:
-                    self._dropped_datagrams.value += 1
-                    log.debug("no answer to %s: %s", destination, error)
+                self._answer(encode(datagram), destination, local)
             case do.Tell(notice):
                 self._on_notice(notice)
 
@@ -150,6 +149,9 @@ class Server(Driver):
             except OSError as error:  # an ICMP error for an earlier answer: no news
                 log.debug("UDP: %s", error)
                 continue
+            if self._buffer[0] < 4 and stun.is_stun(self._buffer[:length]):
+                self._answer_stun(bytes(self._buffer[:length]), endpoint_of(source), local)
+                continue
             try:
                 datagram = decode(bytes(self._buffer[:length]))
             except WireError as error:
@@ -157,6 +159,18 @@ class Server(Driver):
                 log.debug("dropped a datagram from %s: %s", source, error)
                 continue
             self.feed(e.DatagramArrived(datagram, endpoint_of(source), local=local))
+
+    def _answer_stun(self, request: bytes, source: Endpoint, local: Local) -> None:
+        answer = self._stun.answer(request, source, self._loop.time())
+        if answer is not None:
+            self._answer(answer, source, local)
+
+    def _answer(self, data: bytes, destination: Endpoint, local: Local) -> None:
+        try:
+            self.udp.answer(data, destination.sockaddr, local)
+        except OSError as error:
+            self._dropped_datagrams.value += 1
+            log.debug("no answer to %s: %s", destination, error)
 
 
 async def serve(
