@@ -16,7 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from natlab.testbed.api import LabProgram, NatLab
+from natlab.testbed.api import NatLab
+from natlab.testbed.program import LabProgram
 
 PEER = f"{sys.executable} {Path(__file__).with_name('ice_peer.py')}"
 SIGNAL_PORT = 8080

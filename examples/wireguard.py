@@ -16,7 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from natlab.testbed.api import Finished, NatLab
+from natlab.testbed.api import NatLab
+from natlab.testbed.program import Finished
 
 ADDRESSES = {"a": "10.99.0.1", "b": "10.99.0.2"}
 WIREGUARD_PORT = 51820

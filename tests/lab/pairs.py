@@ -15,7 +15,8 @@ from natlab.sandbox.netns import udp_socket
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
-    from natlab.programs.programs import Program, Programs
+    from natlab.programs.program import Program
+    from natlab.programs.programs import Programs
 
 READY_WITHIN = 20.0
 PYTHON = (sys.executable, "-m", "nat_traversal")

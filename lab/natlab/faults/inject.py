@@ -25,7 +25,8 @@ from natlab.network.network import Network
 from natlab.network.nodes import LabNode, Nat
 from natlab.network.reload import load_rules
 from natlab.presets import preset
-from natlab.programs.programs import Program, Programs
+from natlab.programs.program import Program
+from natlab.programs.programs import Programs
 from natlab.sandbox.netns import Command, in_namespace, run_together
 
 _LINK_TIMEOUT = 10.0

@@ -12,7 +12,7 @@ from typing import Self
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Injected, Scheduled
 from natlab.faults.inject import Faults
-from natlab.programs.programs import Program
+from natlab.programs.program import Program
 from natlab.sandbox.threads import LabThread
 
 _POLL = 0.005

@@ -18,7 +18,8 @@ from natlab.links.conditions import LinkConditions
 from natlab.network import addressing
 from natlab.network.network import Network
 from natlab.oracle.outcome import Outcome
-from natlab.programs.programs import Program, Programs
+from natlab.programs.program import Program
+from natlab.programs.programs import Programs
 from natlab.sandbox.zygote import Prepared
 
 PYTHON_PROGRAM = "nat_traversal"

@@ -11,13 +11,11 @@ neither Mininet nor scapy is imported into the caller's process. Every method ma
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError
@@ -35,11 +33,11 @@ from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
 from natlab.testbed.files import CAPTURE_FILE
+from natlab.testbed.program import ANSWER_MARGIN, Finished, LabProgram
 
 if TYPE_CHECKING:
     from natlab.capture.packet import Packet
     from natlab.evidence.trace import Trace
-    from natlab.programs.programs import Line, Stream
 
 __tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 P = ParamSpec("P")
@@ -48,96 +46,7 @@ T = TypeVar("T")
 LADDER_FILE = "ladder.txt"
 BUILD_TIMEOUT = 180.0
 """Seconds in which a network stands and its NATs are probed; most take less than one."""
-_MARGIN = 15.0
-"""Seconds that the sandbox has for an answer beyond those that it was told to wait."""
 _END_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a program ended and what it said."""
-
-    status: int
-    """Its exit status; negative if a signal ended it."""
-    stdout: str
-    stderr: str
-
-
-class LabProgram:
-    """A program on a host of a standing lab. Made by `NatLab.start`. Times are in seconds."""
-
-    def __init__(self, box: Sandbox, name: str, node: str, directory: Path) -> None:
-        self._box = box
-        self.name = name
-        self.node = node
-        self.paths: Mapping[Stream, Path] = {
-            "stdout": directory / f"{name}.stdout",
-            "stderr": directory / f"{name}.stderr",
-        }
-        """The files in which its output is kept."""
-
-    def wait_for_line(
-        self, pattern: str, *, timeout: float = 20.0, stream: Stream | None = None
-    ) -> re.Match[str]:
-        """The first match of the regular expression `pattern` in a line, past or to come.
-
-        Raises `ProgramError` if it ends without such a line, or it takes over `timeout`.
-        """
-        found = self._ask(timeout, worker.wait_for_line, self.name, pattern, timeout, stream)
-        match = re.search(pattern, found)
-        assert match is not None
-        return match
-
-    def wait_until_ready(self, ready: str, *, timeout: float = 20.0) -> None:
-        """Wait until ``udp:PORT`` is bound or ``tcp:PORT`` listened on, or else for a line like `ready`.
-
-        Raises `ProgramError` if it ends before, or it takes over `timeout`.
-        """
-        port = re.fullmatch(r"(udp|tcp):(\d{1,5})", ready)
-        if port is None:
-            self.wait_for_line(ready, timeout=timeout)
-            return
-        protocol = cast(Literal["udp", "tcp"], port[1])
-        asked = (self.name, protocol, int(port[2]), timeout)
-        self._ask(timeout, worker.wait_until_bound, *asked)
-
-    def wait(self, *, timeout: float = 20.0) -> int:
-        """Its exit status, negative if a signal ended it. Raises `ProgramError` if it goes on."""
-        return self._ask(timeout, worker.wait_for_end, self.name, timeout)
-
-    def status_within(self, timeout: float) -> int | None:
-        """Its exit status, or None if it still runs after `timeout`."""
-        return self._ask(timeout, worker.status_within, self.name, timeout)
-
-    @property
-    def exit_status(self) -> int | None:
-        """None while it runs."""
-        return self._ask(0, worker.exit_status, self.name)
-
-    def lines(self, stream: Stream | None = None) -> list[Line]:
-        """Every line so far, of one stream or of both in the order in which they came."""
-        return self._ask(0, worker.lines, self.name, stream)
-
-    def send(self, text: str) -> None:
-        """Write to its stdin. Raises `ProgramError` if it was not started `interactive`, or is gone."""
-        self._ask(0, worker.send, self.name, text)
-
-    def close_stdin(self) -> None:
-        """Let it read the end of its stdin."""
-        self._ask(0, worker.close_stdin, self.name)
-
-    def signal(self, number: int) -> None:
-        """Send it a signal, as SIGKILL or SIGSTOP; nothing happens if it has ended."""
-        self._ask(0, worker.send_signal, self.name, number)
-
-    def terminate(self) -> int:
-        """SIGTERM, and SIGKILL if that does not help. Returns the exit status."""
-        return self._ask(0, worker.terminate, self.name)
-
-    def _ask(
-        self, timeout: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return self._box.call(timeout + _MARGIN, function, *args, **kwargs)
 
 
 class TopologyLab:
@@ -227,7 +136,7 @@ class TopologyLab:
         words = command_words(command, variables)
         chosen = name or self._free_name(f"{node}-{Path(words[0]).name}")
         self._box.call(
-            _MARGIN,
+            ANSWER_MARGIN,
             worker.start,
             chosen,
             node,
@@ -276,7 +185,7 @@ class TopologyLab:
 
     def forget(self, nat: str) -> None:
         """Clear all that the NAT remembers, as its reboot does. Raises `UsageError` for no NAT."""
-        self._box.call(_MARGIN, worker.forget, nat)
+        self._box.call(ANSWER_MARGIN, worker.forget, nat)
 
     def inject(self, action: str) -> Injected:
         """Make a fault happen now, ``link-down host_a``; `docs/lab/links-and-faults.md` lists them. Says when it had.
@@ -291,8 +200,8 @@ class TopologyLab:
 
         Raises `UsageError` if one names a node or interface that is not there.
         """
-        self._box.call(_MARGIN, worker.check_faults, faults)
-        self._box.call(_MARGIN, worker.begin_faults, faults)
+        self._box.call(ANSWER_MARGIN, worker.check_faults, faults)
+        self._box.call(ANSWER_MARGIN, worker.begin_faults, faults)
 
     def end_faults(self) -> FaultsTold:
         """Inject no more. Returns the faults that were begun, and how each went."""
@@ -300,11 +209,11 @@ class TopologyLab:
 
     def faults_failed(self) -> bool:
         """Whether a fault that was begun could not be."""
-        return self._box.call(_MARGIN, worker.faults_failed)
+        return self._box.call(ANSWER_MARGIN, worker.faults_failed)
 
     def output_lost(self) -> str | None:
         """Why words that `start` was to `tell` were lost; None too if their reader went away."""
-        return self._box.call(_MARGIN, worker.output_lost)
+        return self._box.call(ANSWER_MARGIN, worker.output_lost)
 
     def stop_capture(self) -> Path:
         """End the capture, and name its file. Packets that come later are in no capture.

@@ -24,7 +24,7 @@ from natlab.faults.grammar import Fault, FaultsTold, Injected, Scheduled
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import Role
-from natlab.programs.programs import Line, Program, Stream
+from natlab.programs.program import Line, Program, Stream
 from natlab.sandbox.netns import in_namespace
 from natlab.sandbox.streams import lost_output
 from natlab.sandbox.threads import in_words

@@ -23,7 +23,7 @@ from tests.lab.pairs import Pair, events, start_server, tunnels
 if TYPE_CHECKING:
     from natlab.capture.taps import Frame
     from natlab.network.network import Network
-    from natlab.programs.programs import Program
+    from natlab.programs.program import Program
 
 pytestmark = pytest.mark.timeout(120)
 _TIMEOUT = 100.0

@@ -23,7 +23,7 @@ from tests.lab.pairs import Pair, Tunnel, events, start_server, tunnels
 if TYPE_CHECKING:
     from natlab.faults.inject import Faults
     from natlab.network.network import Network
-    from natlab.programs.programs import Program
+    from natlab.programs.program import Program
 
 pytestmark = pytest.mark.timeout(200)
 _TIMEOUT = 180.0

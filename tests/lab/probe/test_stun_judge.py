@@ -22,7 +22,7 @@ from natlab.behavior import NINE
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.presets import PRESETS, REAL_WORLD
-from natlab.programs.programs import Program
+from natlab.programs.program import Program
 from tests.lab import warm
 from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import ProgramError
-from natlab.programs.programs import Line, Program, Programs
+from natlab.programs.program import Line, Program
+from natlab.programs.programs import Programs
 from tests.lab import warm
 
 _TIMEOUT = 40.0
