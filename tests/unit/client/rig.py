@@ -13,16 +13,26 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
+from nat_traversal.paths.methods.method import HandshakeKeys
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
-from tests.unit.counterpart import NO_ECHO, TOKEN, Counterpart, Voice
+from tests.unit.counterpart import NO_ECHO, TOKEN, Counterpart, Voice, some_keys
 
 US = Endpoint("203.0.113.2", 50_000)
 """Where the peer sends to."""
 PEER = Endpoint("198.51.100.2", 40_000)
+SERVER = Endpoint("192.0.2.2", 6545)
+SETTINGS = ClientSettings()
 _Action = TypeVar("_Action", bound=do.Action)
+
+
+def an_early_hello(token: bytes) -> Hello:
+    """Of a round that this host does not know."""
+    (key,) = some_keys("stranger")
+    return Voice(HandshakeKeys(key, key, key, b"conn"), token).hello(1, to=US)
 
 
 class Rig:
