@@ -43,6 +43,11 @@ def check(settings: DataclassInstance) -> None:
             )
 
 
+def names(kind: type[DataclassInstance]) -> list[str]:
+    """The settings of `kind` by the names that users write."""
+    return [_flag(each) for each in fields(kind)]
+
+
 def parse(kind: type[_Settings], words: Iterable[str]) -> _Settings:
     """Settings of `kind` from ``NAME=VALUE`` each; a time is ``40ms``, ``2.5s``, ``2m``, ``1h`` or a bare number of seconds.
 

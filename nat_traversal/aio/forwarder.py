@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic, slots_for
-from nat_traversal.aio.packet_io import AnsweringSocket, Local, Received, Slots
+from nat_traversal.aio.packet_io import AnsweringSocket, Local, Received, Slots, open_udp
 from nat_traversal.aio.soft_errors import not_sent
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -38,7 +38,7 @@ class Listener:
     def __init__(
         self, at: HostPort, counters: Counters, problem: Problem, settings: ClientSettings
     ) -> None:
-        self._socket = AnsweringSocket(at.host, at.port, settings.socket_buffer)
+        self._socket = AnsweringSocket(open_udp(Endpoint(at.host, at.port), settings.socket_buffer))
         self._traffic = Traffic(counters)
         self._settings = settings
         self._problem = problem

@@ -232,22 +232,18 @@ class PlainSocket:
 class AnsweringSocket:
     """A UDP socket for serving: on a wildcard address it remembers where each datagram was sent to."""
 
-    def __init__(
-        self, host: str, port: int, buffer: int = SOCKET_BUFFER, *, only_v6: bool = False
-    ) -> None:
-        self.sock = open_udp(Endpoint(host, port), buffer, only_v6=only_v6)
-        self._wildcard = self.sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104
-        self._family = self.sock.family
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.endpoint = endpoint_of(sock.getsockname())
+        """Where it is bound."""
+        self.is_wildcard = self.endpoint.address in ("0.0.0.0", "::")  # noqa: S104
+        self._family = sock.family
         self._asked: tuple[bytes, Local] = (b"", None)
         """The last ancillary data and what it says: most datagrams are sent to one address."""
-        if self._wildcard and self._family == socket.AF_INET:
+        if self.is_wildcard and self._family == socket.AF_INET:
             self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        elif self._wildcard:
+        elif self.is_wildcard:
             self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return endpoint_of(self.sock.getsockname())
 
     def receive(self, slots: Slots) -> tuple[list[Received], bool]:
         """A batch, and whether nothing was left to be read. Errors are no news: hardly any reach an unconnected socket."""
@@ -265,7 +261,7 @@ class AnsweringSocket:
 
     def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
         """One datagram: its length, source and the address it was sent to. Raises what `recvmsg` raises."""
-        if not self._wildcard:
+        if not self.is_wildcard:
             length, source = self.sock.recvfrom_into(view)
             return length, source, None
         length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)

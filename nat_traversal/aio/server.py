@@ -6,9 +6,8 @@ import asyncio
 import itertools
 import logging
 import random
-import socket
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
@@ -16,13 +15,12 @@ from nat_traversal.aio.packet_io import (
     SPARE_FILES,
     AnsweringSocket,
     Local,
-    bind_problem,
     endpoint_of,
-    family_of,
     file_limit,
 )
+from nat_traversal.aio.ports import Ports
 from nat_traversal.aio.tls import ServerTls
-from nat_traversal.errors import UsageError, WireError
+from nat_traversal.errors import WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -38,13 +36,25 @@ from nat_traversal.wire.endpoint import Endpoint
 log = logging.getLogger(__name__)
 
 
+_AT_START = frozenset({"accept_backlog", "accept_burst", "tell_again"})
+"""Settings that a running server cannot change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A reload: the names of settings that have `changed`, and of those that take a `restart`."""
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+
 class Server(Driver):
     """A running server. Use `serve` to make one, `async with` or `close` to end it."""
 
     def __init__(
         self,
         rendezvous: StandaloneServer,
-        udp: AnsweringSocket,
+        ports: Ports,
         on_notice: Callable[[note.Notice], None],
         settings: ServerSettings,
         tls: ServerTls | None = None,
@@ -56,14 +66,14 @@ class Server(Driver):
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
-        self._tcp: asyncio.Server | None = None
+        self._tcp: list[asyncio.Server] = []
         self._dropped_datagrams = rendezvous.counters.counter(
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
         )
         self._stun = StunAnswers(settings, rendezvous.counters, self._loop.time())
         self.rendezvous = rendezvous
-        self.udp = udp
-        """Where announces come, and their answers go out."""
+        self.ports = ports
+        """Where connections and announces come, and the answers to these go out."""
 
     @property
     def counters(self) -> Counters:
@@ -77,34 +87,65 @@ class Server(Driver):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens, over TCP and UDP."""
-        return self.udp.endpoint
+        """Where it listens first, over TCP and UDP."""
+        return self.endpoints[0]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every address and port at which it listens, in the order in which they were given."""
+        return self.ports.endpoints
 
     @property
     def fingerprint(self) -> bytes | None:
         """SHA-256 of its certificate, 32 octets. None without TLS."""
         return None if self._tls is None else self._tls.fingerprint
 
-    async def start(self, tcp: socket.socket) -> None:
-        """Take connections on the bound socket `tcp`."""
-        # asyncio's backlog is both: how many wait, and how many it takes at once
-        self._tcp = await self._loop.create_server(
-            self._accept, sock=tcp, backlog=self._settings.accept_burst
-        )
-        tcp.listen(self._settings.accept_backlog)
-        self._loop.add_reader(self.udp.sock, self._readable)
+    async def start(self) -> None:
+        """Take connections and announces."""
+        for tcp in self.ports.tcp:
+            # asyncio's backlog is both: how many wait, and how many it takes at once
+            accepting = await self._loop.create_server(
+                self._accept, sock=tcp, backlog=self._settings.accept_burst
+            )
+            self._tcp.append(accepting)
+            tcp.listen(self._settings.accept_backlog)
+        for udp in self.ports.udp:
+            self._loop.add_reader(udp.sock, self._readable, udp)
+
+    def reload(self, settings: ServerSettings, tls: ServerTlsSettings | None) -> Reloaded:
+        """Go on with other settings, and with the certificate that `tls` names now.
+
+        Connections that stand keep their certificate. Raises `UsageError` for files that cannot be
+        used; then nothing has changed.
+        """
+        securing = None if tls is None else ServerTls.of(tls)
+        old, new = asdict(self._settings), asdict(_affordable(settings))
+        differ = [name for name in new if new[name] != old[name]]
+        changed = [name for name in differ if name not in _AT_START]
+        restart = [name for name in differ if name in _AT_START]
+        self._settings = replace(self._settings, **{name: new[name] for name in changed})
+        self.rendezvous.reconfigure(self._settings)
+        if (securing is None) != (self._tls is None):
+            restart.append("tls")
+        elif securing is not None:
+            if securing.fingerprint != self.fingerprint:
+                changed.append("certificate")
+            self._tls = securing
+        return Reloaded(tuple(map(_flag, changed)), tuple(map(_flag, restart)))
 
     async def close(self) -> None:
         """End every connection and free the ports. A second time does nothing."""
-        tcp, self._tcp = self._tcp, None
-        if tcp is None:
+        accepting, self._tcp = self._tcp, []
+        if not accepting:
             return
-        tcp.close()
-        self._loop.remove_reader(self.udp.sock)
+        for each in accepting:
+            each.close()
+        for udp in self.ports.udp:
+            self._loop.remove_reader(udp.sock)
         connections = self.connections
         self.feed(e.StopRequested())
         self._disarm()
-        self.udp.close()
+        self.ports.close()
         for connection in connections:
             connection.close()
         await asyncio.gather(*(connection.closed() for connection in connections))
@@ -140,15 +181,16 @@ class Server(Driver):
         if isinstance(event, e.ControlBroken):
             self._connections.pop(event.connection, None)
 
-    def _readable(self) -> None:
+    def _readable(self, udp: AnsweringSocket) -> None:
         for _ in range(self._settings.datagram_burst):
             try:
-                length, source, local = self.udp.receive_into(self._buffer)
+                length, source, local = udp.receive_into(self._buffer)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error for an earlier answer: no news
                 log.debug("UDP: %s", error)
                 continue
+            local = self.ports.local(udp, local)
             if self._buffer[0] < 4 and stun.is_stun(self._buffer[:length]):
                 self._answer_stun(bytes(self._buffer[:length]), endpoint_of(source), local)
                 continue
@@ -167,14 +209,14 @@ class Server(Driver):
 
     def _answer(self, data: bytes, destination: Endpoint, local: Local) -> None:
         try:
-            self.udp.answer(data, destination.sockaddr, local)
+            self.ports.answer(data, destination, local)
         except OSError as error:
             self._dropped_datagrams.value += 1
             log.debug("no answer to %s: %s", destination, error)
 
 
 async def serve(
-    host: str = "0.0.0.0",  # noqa: S104
+    host: str | Sequence[str] = "0.0.0.0",  # noqa: S104
     port: int = DEFAULT_PORT,
     *,
     settings: ServerSettings | None = None,
@@ -182,10 +224,10 @@ async def serve(
     on_notice: Callable[[note.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
-    """Start a rendezvous server on TCP and UDP `port` of the IP address `host` (0: any free port).
+    """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
 
-    One server speaks one IP version, since its clients can only meet by the same one: ``::`` is every
-    IPv6 address and no IPv4 address.
+    ``::`` is every IPv6 address and no IPv4 address, ``0.0.0.0`` the other way round. Clients meet by
+    the IP version by which they have reached the server, so the two of a pair need the same one.
 
     `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
     its clients need it as well. Returns at once; the server runs on the current event loop until its
@@ -194,16 +236,20 @@ async def serve(
     """
     settings = _affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
-    tcp, udp = _bind_both(host, port)
+    ports = Ports.bind([host] if isinstance(host, str) else host, port)
     server = Server(
         StandaloneServer(rng=rng or random.SystemRandom(), settings=settings),
-        udp,
+        ports,
         on_notice or _ignore,
         settings,
         securing,
     )
-    await server.start(tcp)
+    await server.start()
     return server
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _affordable(settings: ServerSettings) -> ServerSettings:
@@ -216,27 +262,3 @@ def _affordable(settings: ServerSettings) -> ServerSettings:
 
 def _ignore(notice: note.Notice) -> None:
     log.debug("%s", notice)
-
-
-def _bind_both(host: str, port: int) -> tuple[socket.socket, AnsweringSocket]:
-    """The same port number for TCP and UDP."""
-    for attempts_left in reversed(range(20)):
-        # asyncio turns Nagle's delay off, which costs a round trip, only where it is told the protocol.
-        try:
-            tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        except OSError as error:
-            raise bind_problem("TCP", host, port, error) from error
-        try:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if tcp.family == socket.AF_INET6:
-                tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            tcp.bind((host, port))
-            return tcp, AnsweringSocket(host, tcp.getsockname()[1], only_v6=True)
-        except UsageError:
-            tcp.close()
-            if port or not attempts_left:  # a free TCP port may be taken for UDP: try another
-                raise
-        except OSError as error:
-            tcp.close()
-            raise bind_problem("TCP", host, port, error) from error
-    raise AssertionError

@@ -1,4 +1,4 @@
-"""A parser of arguments whose errors are one line each."""
+"""A parser of arguments whose errors are one line each, and which knows what it was given."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ WRONG_USAGE = 2
 """The exit status, as argparse's own."""
 
 
+def given(options: argparse.Namespace) -> frozenset[str]:
+    """The places in `options` of those that stood on the command line."""
+    return frozenset(vars(options).get("options_given", ()))
+
+
 class _Single(argparse.Action):
     """Stores an option's value. A second one is refused: it would replace the first in silence."""
 
@@ -26,20 +31,65 @@ class _Single(argparse.Action):
     ) -> None:
         del parser
         if option_string is not None:
-            given = vars(namespace).setdefault("options_given", set())
-            if self.dest in given:
+            if self.dest in given(namespace):
                 raise argparse.ArgumentError(self, "given twice, but it takes one value")
-            given.add(self.dest)
+            _note(namespace, self.dest)
         setattr(namespace, self.dest, values)
 
 
+class Many(argparse.Action):
+    """Stores each value of an option that may be given several times, in a list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        del parser, option_string
+        before = getattr(namespace, self.dest) if self.dest in given(namespace) else []
+        setattr(namespace, self.dest, [*before, values])
+        _note(namespace, self.dest)
+
+
+class _Switch(argparse.Action):
+    """Stores that the option is there."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**{"default": False, **how, "nargs": 0})
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        del parser, values, option_string
+        setattr(namespace, self.dest, True)
+        _note(namespace, self.dest)
+
+
 class Parser(argparse.ArgumentParser):
-    """As argparse's, with one line for an error instead of the whole usage, and one value for an option."""
+    """As argparse's, with one line for an error instead of the whole usage, and one value for an option.
+
+    An option that is given several times replaces its default, and does not add to it.
+    """
 
     def __init__(self, *arguments: Any, **how: Any) -> None:
         super().__init__(*arguments, **how)
-        for name in (None, "store"):
-            self.register("action", name, _Single)
+        actions = {None: _Single, "store": _Single, "append": Many, "store_true": _Switch}
+        for name, action in actions.items():
+            self.register("action", name, action)
+
+    def long_options(self) -> dict[str, argparse.Action]:
+        """Every option that has a long name, by that name without its dashes."""
+        return {
+            word.removeprefix("--"): option
+            for word, option in self._option_string_actions.items()
+            if word.startswith("--")
+        }
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with status 2."""
@@ -56,3 +106,7 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse_argument
+
+
+def _note(namespace: argparse.Namespace, dest: str) -> None:
+    vars(namespace).setdefault("options_given", set()).add(dest)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from nat_traversal import __version__
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.cli import keys, tls
+from nat_traversal.cli.common_arguments import add_common, add_set, add_version
+from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
+from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import ClientSettings, ServerSettings
+from nat_traversal.settings import ClientSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import Endpoint, is_link_local, parse_host_port, useless
+from nat_traversal.wire.endpoint import parse_host_port
 from nat_traversal.wire.ids import check_id, parse_server
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
-    _version_option(parser)
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="server|client|genkey|identity")
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
@@ -49,34 +50,6 @@ def server_main(arguments: Sequence[str] | None = None) -> int:
 def client_main(arguments: Sequence[str] | None = None) -> int:
     """The command `client`."""
     return _run(client_options(Parser()), arguments)
-
-
-def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add the options of the server."""
-    parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
-    parser.add_argument(
-        "--host",
-        type=checked(_address),
-        default="0.0.0.0",  # noqa: S104
-        help="IP address to listen on (default: every IPv4 address; ::, every IPv6 address)",
-    )
-    parser.add_argument(
-        "--port",
-        type=checked(lambda text: _number(text, 0, 65_535)),
-        default=DEFAULT_PORT,
-        help="TCP and UDP port (default: %(default)s; 0: any free one)",
-    )
-    parser.add_argument(
-        "--max-connections",
-        type=checked(lambda text: _number(text, 1, 1_000_000)),
-        metavar="N",
-        help=f"connections at a time (default: {ServerSettings().connections})",
-    )
-    tls.add_server_options(parser)
-    _set_option(parser, "heartbeat=10s")
-    _common_options(parser)
-    parser.set_defaults(command="server")
-    return parser
 
 
 def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -134,8 +107,8 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     keys.add_options(parser)
     tls.add_client_options(parser)
-    _set_option(parser, "announce-first=200ms")
-    _common_options(parser)
+    add_set(parser, "announce-first=200ms")
+    add_common(parser)
     parser.set_defaults(command="client")
     return parser
 
@@ -155,52 +128,22 @@ def _key_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     identity.set_defaults(command="identity")
 
 
-def _set_option(parser: argparse.ArgumentParser, example: str) -> None:
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help=f"any other timing or limit, such as {example}; docs/protocol.md lists them",
-    )
+def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Command:
+    """The coroutine of the command. It reads no more than this needs: a server needs no client.
 
-
-def _version_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--version", action="version", version=__version__)
-
-
-def _common_options(parser: argparse.ArgumentParser) -> None:
-    _version_option(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON event a line on stdout")
-    how_much = parser.add_mutually_exclusive_group()
-    how_much.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
-    how_much.add_argument(
-        "-v", "--verbose", action="store_true", help="every state change on stderr"
-    )
-
-
-def command_of(options: argparse.Namespace) -> Command:
-    """The coroutine of the command. It reads no more than this needs: a server needs no client."""
+    `given`: the command line alone; `options`: with what its file adds.
+    """
     if options.command == "server":
         from nat_traversal.cli import server_command  # noqa: PLC0415
 
-        return partial(server_command.run, server_options_of(options))
+        def again() -> ServerOptions:
+            return request_of(merged(given), server_options_of)
+
+        request = request_of(options, server_options_of)
+        return partial(server_command.run, request, again if given.config else None)
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
     return partial(client_command.run, client_options_of(options))
-
-
-def server_options_of(options: argparse.Namespace) -> ServerOptions:
-    """The server's request, checked. Raises `UsageError`."""
-    words = list(options.set)
-    if options.max_connections is not None:
-        words.append(f"connections={options.max_connections}")
-    return ServerOptions(
-        options.host,
-        options.port,
-        parse_settings(ServerSettings, words),
-        tls.server_tls(options),
-    )
 
 
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
@@ -228,9 +171,9 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    options = parser.parse_args(arguments)
-    if options.command in ("genkey", "identity"):
-        return _make_key(options)
+    given = parser.parse_args(arguments)
+    if given.command in ("genkey", "identity"):
+        return _make_key(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -238,13 +181,18 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     from nat_traversal.cli.console import Console  # noqa: PLC0415
 
     dated = is_log_file(sys.stderr)
+    try:
+        options = merged(given)
+    except UsageError as error:
+        Console(as_json=False, dated=dated).fail(str(error))
+        return Exit.USAGE
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format=f"{'%(asctime)s' if dated else '%(relativeCreated)d ms'} %(name)s: %(message)s",
     )
     console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
     try:
-        return int(asyncio.run(command_of(options)(console)))
+        return int(asyncio.run(command_of(options, given)(console)))
     except UsageError as error:
         console.fail(str(error))
         return Exit.USAGE
@@ -275,19 +223,3 @@ def is_log_file(stream: TextIO | None) -> bool:
     except (OSError, ValueError):  # it is closed, or no file
         return False
     return os.environ.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}"
-
-
-def _address(text: str) -> str:
-    address = Endpoint(text, 0).address
-    problem = useless(address)
-    if is_link_local(address):
-        problem = "link-local: hosts meet only at addresses that are routed"
-    if problem:
-        raise UsageError(f"{address} is {problem}")
-    return address
-
-
-def _number(text: str, low: int, high: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-        raise UsageError(f"{text!r} must be a whole number from {low} to {high}")
-    return int(text)

@@ -13,9 +13,9 @@ from nat_traversal.wire.endpoint import HostPort
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """The command `server`: the IP address and port to listen on (0: any free one), its settings, its TLS."""
+    """The command `server`: the IP addresses and port to listen on (0: any free one), its settings, its TLS."""
 
-    host: str
+    hosts: tuple[str, ...]
     port: int
     settings: ServerSettings
     tls: ServerTlsSettings | SelfSigned | None = None

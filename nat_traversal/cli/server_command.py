@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from nat_traversal.aio.server import Server, serve
@@ -12,53 +13,62 @@ from nat_traversal.cli import certificate
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
+from nat_traversal.cli.reload import Reloading
 from nat_traversal.cli.state import state_directory
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.cli.waiting import acquired
-from nat_traversal.machine import notices as note
+from nat_traversal.machine import notices as n
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
 
-async def run(options: ServerOptions, console: Console) -> Exit:
-    stop = stop_signal(console)
+async def run(
+    options: ServerOptions, again: Callable[[], ServerOptions] | None, console: Console
+) -> Exit:
+    """Serve until a signal ends it. `again` reads the options anew at SIGHUP; None: SIGHUP ends it too."""
+    reloading = None if again is None else Reloading(options, again, _tls_of, console)
+    stop = stop_signal(console, reloading)
     settings = options.settings
     quiet = Teller(asyncio.get_running_loop().time, settings.tell_again)
 
-    def told(notice: note.Notice) -> None:
-        if isinstance(notice, note.HostRefused) and notice.id is None:  # anybody can cause these
+    def told(notice: n.Notice) -> None:
+        if isinstance(notice, n.HostRefused) and notice.id is None:  # anybody can cause these
             console.told_now_and_then(notice, quiet, notice.code)
         else:
             console.told(notice)
 
-    tls = _tls(options)
+    tls = _tls_of(options)
 
     async def start() -> Server:
-        return await serve(options.host, options.port, settings=settings, tls=tls, on_notice=told)
+        return await serve(options.hosts, options.port, settings=settings, tls=tls, on_notice=told)
 
     started = await acquired(start, stop, console, settings)
     if isinstance(started, Exit):
         return started
     async with started as server:
         _tell(server, console)
+        if reloading is not None:
+            reloading.begin(server)
         status = await stop
     console.event("stopped")
     return status
 
 
 def _tell(server: Server, console: Console) -> None:
-    if server.fingerprint is None:
-        console.event("listening", endpoint=server.endpoint)
-        console.say(f"listening on {server.endpoint}, TCP and UDP")
-        return
-    fingerprint = fingerprint_text(server.fingerprint)
-    console.event("listening", endpoint=server.endpoint, fingerprint=fingerprint)
-    console.say(f"listening on {server.endpoint}, TLS and UDP")
-    console.say(f"clients know this server by --server-fingerprint {fingerprint}")
+    fingerprint = None if server.fingerprint is None else fingerprint_text(server.fingerprint)
+    for endpoint in server.endpoints:
+        if fingerprint is None:
+            console.event("listening", endpoint=endpoint)
+            console.say(f"listening on {endpoint}, TCP and UDP")
+        else:
+            console.event("listening", endpoint=endpoint, fingerprint=fingerprint)
+            console.say(f"listening on {endpoint}, TLS and UDP")
+    if fingerprint is not None:
+        console.say(f"clients know this server by --server-fingerprint {fingerprint}")
 
 
-def _tls(options: ServerOptions) -> ServerTlsSettings | None:
+def _tls_of(options: ServerOptions) -> ServerTlsSettings | None:
     if not isinstance(options.tls, SelfSigned):
         return options.tls
     given = options.tls.directory

@@ -14,14 +14,17 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.start import STOPPING
 
 
-def stop_signal(console: Console) -> asyncio.Future[Exit]:
+def stop_signal(console: Console, reload: Callable[[], None] | None = None) -> asyncio.Future[Exit]:
     """Resolved by the first request to stop; the next one ends the process at once.
 
-    SIGHUP counts unless it was ignored before, as ``nohup`` does.
+    SIGHUP counts unless it was ignored before, as ``nohup`` does, or means `reload`.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[Exit] = loop.create_future()
     asked_by = [each for each in STOPPING if each is not signal.SIGHUP or not _is_ignored(each)]
+    if reload is not None:
+        asked_by = [each for each in asked_by if each is not signal.SIGHUP]
+        loop.add_signal_handler(signal.SIGHUP, reload)
 
     def end(status: Exit) -> None:
         if not stop.done():

@@ -61,6 +61,13 @@ def obstacle(host: Member, peer: Member) -> str | None:
                 f"{host.id} reached the server over loopback, so {peer.id} cannot reach {host.id} at "
                 f"{seen.address}: start {host.id} with --server {better}, as other hosts have it"
             )
+    versions = [{seen.family for seen in each.endpoints} for each in (host, peer)]
+    if all(versions) and not versions[0] & versions[1]:
+        return (
+            f"{host.id} reached the server over IPv{min(versions[0])} and {peer.id} over "
+            f"IPv{min(versions[1])}, and hosts meet by one version: give both sides a --server "
+            "address of the same one"
+        )
     return None
 
 

@@ -27,7 +27,7 @@ class Challenges:
         self, timers: Timers, within: float, ping: Callable[[e.ConnectionId], do.Action]
     ) -> None:
         self._timers = timers
-        self._within = within
+        self.within = within
         self._ping = ping
         self._contenders: dict[e.ConnectionId, list[e.ConnectionId]] = {}
         self._holders: dict[e.ConnectionId, e.ConnectionId] = {}
@@ -42,7 +42,7 @@ class Challenges:
         waiting.append(contender)
         if len(waiting) > 1:
             return []
-        self._timers.set(ChallengeDue(holder), now + self._within)
+        self._timers.set(ChallengeDue(holder), now + self.within)
         return [self._ping(holder)]
 
     def withdraw(self, contender: e.ConnectionId) -> None:

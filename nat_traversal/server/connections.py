@@ -41,6 +41,11 @@ class Connections:
         self._transactions: Iterator[int] = numbers()
         self.challenges = Challenges(timers, settings.challenge_within, self.ping)
 
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other settings hold for what begins from now on."""
+        self._settings = settings
+        self.challenges.within = settings.challenge_within
+
     def here(self, connection: e.ConnectionId) -> Host:
         """The host at a connection that has not gone: what refers to it goes when it goes."""
         host = self._registry.get(connection)

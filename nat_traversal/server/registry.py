@@ -117,6 +117,10 @@ class EarlyAnnounces:
         self._within = within
         self._kept: dict[bytes, tuple[EarlyAnnounce, float]] = {}
 
+    def resize(self, most: int, within: float) -> None:
+        """Other limits hold for what comes from now on."""
+        self._most, self._within = most, within
+
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -124,7 +128,7 @@ class EarlyAnnounces:
         """Keep one; the oldest makes room."""
         self._kept.pop(early.announce.handle, None)
         self._kept[early.announce.handle] = (early, now + self._within)
-        if len(self._kept) > self._most:
+        while len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
 
     def take(self, handle: bytes, now: float) -> EarlyAnnounce | None:

@@ -93,6 +93,12 @@ class Rendezvous:
         """The ids that are registered now."""
         return self._registry.ids
 
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other settings hold for what begins from now on."""
+        self._settings = settings
+        self._early.resize(settings.early_announces, settings.early_within)
+        self._connections.reconfigure(settings)
+
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
         return self._timers.deadline()

@@ -40,6 +40,10 @@ class StandaloneServer:
         """The ids that are registered now."""
         return self._rendezvous.registered
 
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other settings hold for what begins from now on."""
+        self._rendezvous.reconfigure(settings)
+
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
         return self._rendezvous.deadline()

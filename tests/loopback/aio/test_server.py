@@ -12,9 +12,10 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal import Endpoint, Server, ServerSettings, UsageError, serve
+from nat_traversal.aio import packet_io, ports
 from nat_traversal.aio import server as server_module
 from nat_traversal.aio.control_connection import ControlProtocol
-from nat_traversal.aio.packet_io import SPARE_FILES, AnsweringSocket
+from nat_traversal.aio.packet_io import SPARE_FILES
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
@@ -28,6 +29,7 @@ from tests.loopback.support import (
     announce,
     eventually,
     register,
+    unused,
 )
 from tests.unit.counterpart import some_keys
 
@@ -321,21 +323,22 @@ class TestUdp:
             wire.send(register("host_a", "host_b"))
             await wire.until(m.Registered)
             with Program() as program, monkeypatch.context() as patch:
-                patch.setattr(server.udp, "answer", _no_buffer)
+                patch.setattr(server.ports.udp[0], "answer", _no_buffer)
                 program.send(announce(), server.endpoint)
                 await eventually(lambda: server.counters["datagrams-dropped"] == 1, "it is counted")
             await a_pair_connects_with(server.endpoint, wire)
 
     async def test_an_error_of_the_socket_is_no_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with a_server() as (server, _):
-            receive, errors = server.udp.receive_into, [OSError(101, "Network is unreachable")]
+            udp = server.ports.udp[0]
+            receive, errors = udp.receive_into, [OSError(101, "Network is unreachable")]
 
             def stumble(view: memoryview) -> object:
                 if errors:
                     raise errors.pop()
                 return receive(view)
 
-            monkeypatch.setattr(server.udp, "receive_into", stumble)
+            monkeypatch.setattr(udp, "receive_into", stumble)
             await a_pair_connects(server.endpoint)
             assert errors == []
 
@@ -381,14 +384,14 @@ class TestServe:
     async def test_a_port_that_is_free_for_tcp_only_is_passed_over(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real, taken = AnsweringSocket, [UsageError("taken")] * 3
+        real, taken = packet_io.open_udp, [UsageError("taken")] * 3
 
-        def sometimes(host: str, port: int, *, only_v6: bool) -> object:
+        def sometimes(local: Endpoint, *, only_v6: bool) -> socket.socket:
             if taken:
                 raise taken.pop()
-            return real(host, port, only_v6=only_v6)
+            return real(local, only_v6=only_v6)
 
-        monkeypatch.setattr(server_module, "AnsweringSocket", sometimes)
+        monkeypatch.setattr(ports, "open_udp", sometimes)
         async with await serve("127.0.0.1", 0) as server:
             await a_pair_connects(server.endpoint)
         assert taken == []
@@ -411,6 +414,37 @@ class TestServe:
             ):
                 for each in (a, b):
                     assert (await each.connected()).remote.address == "::1"
+
+    async def test_it_listens_at_several_addresses_with_one_port(self) -> None:
+        async with await serve(["127.0.0.1", "127.0.0.2", "::1"], 0) as server:
+            assert [each.address for each in server.endpoints] == ["127.0.0.1", "127.0.0.2", "::1"]
+            assert len({each.port for each in server.endpoints}) == 1
+            for at in server.endpoints:
+                await a_pair_connects(at)  # its announces are answered from where they went
+
+    async def test_it_speaks_both_ip_versions_at_every_address(self) -> None:
+        async with await serve(["0.0.0.0", "::"], 0) as server:
+            for address in ("127.0.0.1", "127.0.0.5", "::1"):
+                await a_pair_connects(Endpoint(address, server.endpoint.port))
+
+    async def test_hosts_that_came_by_different_versions_are_told_so(self) -> None:
+        async with await serve(["127.0.0.1", "::1"], 0) as server:
+            over_4, over_6 = server.endpoints
+            async with (
+                Host(over_4, "host_a", "host_b", listen="127.0.0.1") as a,
+                Host(over_6, "host_b", "host_a", listen="127.0.0.1") as b,
+            ):
+                for each in (a, b):
+                    failed = await each.notices.wait(note.AttemptFailed)
+                    assert failed.code == m.Verdict.NO_ADDRESS
+                    assert "give both sides a --server address of the same one" in failed.text
+
+    async def test_an_address_that_is_missing_frees_the_others(self) -> None:
+        at = unused()
+        with pytest.raises(UsageError, match="no such address"):
+            await serve([at.address, "192.0.2.77"], at.port)
+        async with await serve(at.address, at.port) as server:
+            await a_pair_connects(server.endpoint)
 
     async def test_it_takes_no_more_connections_than_it_may_have_files(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -21,6 +21,7 @@ from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console
+from nat_traversal.cli.server_arguments import server_options
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire import messages as m
@@ -42,11 +43,11 @@ from tests.unit.counterpart import Counterpart
 @asynccontextmanager
 async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     """``traversal_client.py`` or ``traversal_server.py`` as a task, ended by SIGTERM at the latest."""
-    make = {"client": cli.client_options, "server": cli.server_options}[words[0]]
+    make = {"client": cli.client_options, "server": server_options}[words[0]]
     options = make(Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)
-    running = asyncio.ensure_future(cli.command_of(options)(console))
+    running = asyncio.ensure_future(cli.command_of(options, options)(console))
     try:
         await asyncio.sleep(0)
         yield running

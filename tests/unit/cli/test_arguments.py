@@ -15,6 +15,7 @@ from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
+from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.endpoint import HostPort
@@ -40,7 +41,7 @@ def client(*arguments: str) -> ClientOptions:
 
 
 def server(*arguments: str) -> ServerOptions:
-    return cli.server_options_of(cli.server_options(Parser()).parse_args(arguments))
+    return server_options_of(server_options(Parser()).parse_args(arguments))
 
 
 @pytest.mark.parametrize(
@@ -107,14 +108,14 @@ def test_a_client_s_timings_are_set_by_name_or_by_an_option_of_their_own() -> No
 
 
 def test_a_server_listens_on_every_address_and_the_documented_port() -> None:
-    assert server() == ServerOptions("0.0.0.0", 6545, ServerSettings())
+    assert server() == ServerOptions(("0.0.0.0",), 6545, ServerSettings())
 
 
 def test_a_server_takes_an_address_a_port_and_settings() -> None:
     options = server(
         "--host", "192.0.2.2", "--port", "0", "--set", "heartbeat=5s", "--max-connections", "7"
     )
-    assert options == ServerOptions("192.0.2.2", 0, ServerSettings(connections=7, heartbeat=5.0))
+    assert options == ServerOptions(("192.0.2.2",), 0, ServerSettings(connections=7, heartbeat=5.0))
 
 
 WRONG: list[tuple[Main, tuple[str, ...], str]] = [
@@ -214,7 +215,11 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
             (("-q", "-v"), "-v/--verbose: not allowed with argument -q/--quiet"),
         )
     ),
-    (cli.server_main, ("--host", "0.0.0.0", "--host", "127.0.0.1"), "--host: given twice"),
+    (
+        cli.server_main,
+        ("--host", "0.0.0.0", "--host", "127.0.0.1"),
+        "--host 0.0.0.0 is every such address: leave 127.0.0.1 out",
+    ),
     (cli.server_main, ("--port", "6545", "--port", "6546"), "--port: given twice"),
     (cli.server_main, ("--max-connections", "7") * 2, "--max-connections: given twice"),
     (

@@ -102,3 +102,11 @@ def test_a_verdict_names_the_cause_that_fits(
     text = no_path(member("a", first), member("b", second), frozenset(heard))
     assert words in text
     assert (HELPS in text) == ("forbid" in words or "HELLOs" in words)
+
+
+def test_hosts_that_came_by_different_ip_versions_cannot_meet() -> None:
+    over_4, over_6 = member("a", "203.0.113.2"), member("b", "2001:db8::2")
+    for host, peer in ((over_4, over_6), (over_6, over_4)):
+        said = obstacle(host, peer)
+        assert said is not None
+        assert "give both sides a --server address of the same one" in said

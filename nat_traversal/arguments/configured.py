@@ -1,0 +1,96 @@
+"""Options of a parser from a TOML file that has their names as its keys."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from nat_traversal.arguments.config import Config
+from nat_traversal.arguments.near import near
+from nat_traversal.arguments.parser import Many, Parser, given
+from nat_traversal.errors import UsageError
+
+CheckWord = Callable[[str, str], object]
+"""Checks one NAME and VALUE of a table. Raises `UsageError`."""
+
+
+def values_of(
+    parser: Parser, config: Config, *, without: Collection[str], tables: Mapping[str, CheckWord]
+) -> dict[str, Any]:
+    """The values of the options that `config` gives, by their places in a namespace.
+
+    An option that takes values has text or a number; one that is a switch ``true`` or ``false``; one
+    that may be given several times also a list. `tables`: the options that take NAME=VALUE, which are
+    tables in the file. `without`: options that have no place in a file. Raises `UsageError`, one line
+    with the place, for the first that is wrong.
+    """
+    known = {name: option for name, option in parser.long_options().items() if name not in without}
+    found: dict[str, Any] = {}
+    for name, value in config.values.items():
+        option = known.get(name)
+        if option is None:
+            raise config.problem(f"there is no option {name!r}: {near(name, known)}", name)
+        if name in tables:
+            found[option.dest] = _table(config, name, value, tables[name])
+        else:
+            found[option.dest] = _value(config, name, option, value)
+    return found
+
+
+def filled(options: argparse.Namespace, values: Mapping[str, Any]) -> argparse.Namespace:
+    """`options` of a command line, and from `values` those that it does not give.
+
+    Of NAME=VALUE words each name counts by itself.
+    """
+    merged = argparse.Namespace(**vars(options))
+    for dest, value in values.items():
+        if isinstance(value, dict):
+            words = getattr(options, dest)
+            told = {word.partition("=")[0] for word in words}
+            more = [f"{name}={each}" for name, each in value.items() if name not in told]
+            setattr(merged, dest, [*more, *words])
+        elif dest not in given(options):
+            setattr(merged, dest, value)
+    return merged
+
+
+def _table(config: Config, name: str, value: Any, check: CheckWord) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise config.problem(f"{name} must be a table: write [{name}], then NAME = VALUE", name)
+    words: dict[str, str] = {}
+    for inner, each in value.items():
+        words[inner] = _text(config, each, name, inner)
+        try:
+            check(inner, words[inner])
+        except UsageError as error:
+            raise config.problem(str(error), name, inner) from None
+    return words
+
+
+def _value(config: Config, name: str, option: argparse.Action, value: Any) -> Any:
+    if option.nargs == 0:
+        if not isinstance(value, bool):
+            raise config.problem(f"{name} must be true or false, without quotes", name)
+        return value
+    if isinstance(option, Many):
+        items = value if isinstance(value, list) else [value]
+        return [_parsed(config, option, _text(config, each, name), name) for each in items]
+    return _parsed(config, option, _text(config, value, name), name)
+
+
+def _text(config: Config, value: Any, *key: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise config.problem(f"{key[-1]} must be a text in quotes or a number", *key)
+    return str(value)
+
+
+def _parsed(config: Config, option: argparse.Action, text: str, name: str) -> Any:
+    if option.choices is not None and text not in option.choices:
+        raise config.problem(f"{name} must be one of {', '.join(option.choices)}", name)
+    if not callable(option.type):
+        return text
+    try:
+        return option.type(text)
+    except argparse.ArgumentTypeError as error:
+        raise config.problem(f"{name}: {error}", name) from None

@@ -1,0 +1,56 @@
+"""Reading a server's options anew while it runs: what changes at once, and what takes a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nat_traversal.aio.server import Server
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.options import ServerOptions
+from nat_traversal.errors import UsageError
+from nat_traversal.tls import ServerTlsSettings
+
+TlsOf = Callable[[ServerOptions], ServerTlsSettings | None]
+
+
+class Reloading:
+    """Called at each SIGHUP. `again` reads the options anew; `tls_of` makes of them the server's TLS.
+
+    Options that cannot be used change nothing: the server goes on as before, and says why.
+    """
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        again: Callable[[], ServerOptions],
+        tls_of: TlsOf,
+        console: Console,
+    ) -> None:
+        self._started_with = options
+        self._again = again
+        self._tls_of = tls_of
+        self._console = console
+        self._server: Server | None = None
+
+    def begin(self, server: Server) -> None:
+        """`server` runs: from now on it can change."""
+        self._server = server
+
+    def __call__(self) -> None:
+        if self._server is None:
+            return  # it starts only now, with what it reads
+        try:
+            new = self._again()
+            done = self._server.reload(new.settings, self._tls_of(new))
+        except UsageError as error:
+            self._console.event("reload-failed", text=str(error))
+            self._console.fail(f"{error}; the server goes on as before")
+            return
+        old = self._started_with
+        restart = [*done.restart]
+        restart += [name for name in ("hosts", "port") if getattr(new, name) != getattr(old, name)]
+        self._console.event("reloaded", changed=done.changed, restart=restart)
+        said = f"reloaded: {', '.join(done.changed) or 'nothing has changed'}"
+        if restart:
+            said += f"; a restart is needed for {', '.join(restart)}"
+        self._console.say(said)

@@ -1,0 +1,80 @@
+"""The options of the command `server`: how they are read, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+
+from nat_traversal.arguments.parser import checked
+from nat_traversal.cli import config_file, tls
+from nat_traversal.cli.common_arguments import add_common, add_set, number
+from nat_traversal.cli.options import ServerOptions
+from nat_traversal.errors import UsageError
+from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import parse as parse_settings
+from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.endpoint import Endpoint, is_link_local, useless
+
+
+def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the options of the server."""
+    parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
+    parser.add_argument(
+        "--host",
+        type=checked(_address),
+        action="append",
+        default=["0.0.0.0"],  # noqa: S104
+        metavar="ADDRESS",
+        help="IP address to listen on; may be given several times (default: every IPv4 address; "
+        "::, every IPv6 address)",
+    )
+    parser.add_argument(
+        "--port",
+        type=checked(lambda text: number(text, 0, 65_535)),
+        default=DEFAULT_PORT,
+        help="TCP and UDP port (default: %(default)s; 0: any free one)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=checked(lambda text: number(text, 1, 1_000_000)),
+        metavar="N",
+        help=f"connections at a time (default: {ServerSettings().connections})",
+    )
+    tls.add_server_options(parser)
+    add_set(parser, "heartbeat=10s")
+    config_file.add_option(parser, ServerSettings)
+    add_common(parser)
+    parser.set_defaults(command="server")
+    return parser
+
+
+def server_options_of(options: argparse.Namespace) -> ServerOptions:
+    """The server's request, checked. Raises `UsageError`."""
+    words = list(options.set)
+    if options.max_connections is not None:
+        words.append(f"connections={options.max_connections}")
+    return ServerOptions(
+        _apart(options.host),
+        options.port,
+        parse_settings(ServerSettings, words),
+        tls.server_tls(options),
+    )
+
+
+def _apart(hosts: list[str]) -> tuple[str, ...]:
+    for host in hosts:
+        if hosts.count(host) > 1:
+            raise UsageError(f"--host {host} is given twice: give each address once")
+        alike = [each for each in hosts if (":" in each) == (":" in host) and each != host]
+        if host in ("0.0.0.0", "::") and alike:  # noqa: S104
+            raise UsageError(f"--host {host} is every such address: leave {alike[0]} out")
+    return tuple(hosts)
+
+
+def _address(text: str) -> str:
+    address = Endpoint(text, 0).address
+    problem = useless(address)
+    if is_link_local(address):
+        problem = "link-local: hosts meet only at addresses that are routed"
+    if problem:
+        raise UsageError(f"{address} is {problem}")
+    return address
