@@ -253,6 +253,14 @@ class ServerSettings:
     """Datagrams read before the event loop looks after the others again."""
     sources: int = number(65_536, 16, 10_000_000)
     """Sources (IPv4 addresses, /64 of IPv6) whose budgets are remembered; the one seen longest ago makes room."""
+    attempts_burst: int = number(3, 1, 1_000_000)
+    """Attempts of one pair at once: the first, and two more after a restart or a change of networks."""
+    attempt_every: float = seconds(5.0, 0.001)
+    """Between two attempts of one pair in the long run."""
+    attempts_per_source: float = number(16.0, 0.1, 1e9)
+    """Attempts of all hosts of one source a second, in the long run; four times as many at once."""
+    attempts_in_all: float = number(2000.0, 1.0, 1e9)
+    """Attempts a second."""
     stun_per_source: float = number(10.0, 1.0, 1e9)
     """STUN requests of one source answered a second."""
     stun_in_all: float = number(1000.0, 1.0, 1e9)

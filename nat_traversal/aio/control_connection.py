@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.tls import TLS_RECORDS, TlsStream
 from nat_traversal.errors import TlsError, WireError
 from nat_traversal.machine.events import (
@@ -71,7 +72,9 @@ class ControlProtocol(asyncio.Protocol):
         if self._over:
             transport.abort()
         elif self._tls is None or self._tls.is_server:
-            self._feed(ControlOpened(self.connection))
+            address = transport.get_extra_info("peername")  # None once the other end has gone
+            remote = endpoint_of(address) if address else None
+            self._feed(ControlOpened(self.connection, remote))
         else:
             self._feed(ControlReached(self.connection))
             self.data_received(b"")

@@ -32,7 +32,7 @@ class ControlOpened:
 
     connection: ConnectionId = 0
     remote: Endpoint | None = None
-    """At a client: the server's address that it has connected to."""
+    """The other end: at a client the server's address that it has connected to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+_ROUNDING = 1e-9
+"""Units. Who has waited exactly as long as `Bucket.wait` said gets his unit, whatever floats add up to."""
 
 
 class Bucket:
@@ -23,7 +25,7 @@ class Bucket:
     def take(self, now: float, units: float = 1.0) -> bool:
         """Take `units` if they are there; else take nothing, and say False."""
         left = self._refilled(now)
-        if left < units:
+        if left < units - _ROUNDING:
             return False
         self._left = left - units
         return True
@@ -32,9 +34,15 @@ class Bucket:
         """Take `units` in any case. The bucket may owe some afterwards, as many as its burst."""
         self._left = max(self._refilled(now) - units, -self._burst)
 
+    def reserve(self, now: float, most_wait: float) -> float:
+        """Take one unit in any case. Seconds until it would have been there, at most `most_wait`."""
+        self._left = max(self._refilled(now) - 1.0, -self._rate * most_wait)
+        return max(0.0, -self._left / self._rate)
+
     def wait(self, now: float, units: float = 1.0) -> float:
         """Seconds until `take` succeeds; 0 if it does now."""
-        return max(0.0, (units - self._refilled(now)) / self._rate)
+        lacking = units - self._refilled(now)
+        return lacking / self._rate if lacking > _ROUNDING else 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""

@@ -14,9 +14,11 @@ from nat_traversal.server.challenge import Challenges
 from nat_traversal.server.rate import Allowance
 from nat_traversal.server.registry import Host, Registry
 from nat_traversal.server.session import numbers
+from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release, StoreRequest
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
 
 ServerAction = do.Action | StoreRequest
 
@@ -56,7 +58,9 @@ class Connections:
         """Ask whether the host lives."""
         return do.SendMessage(m.Heartbeat(next(self._transactions)), connection)
 
-    def opened(self, connection: e.ConnectionId, now: float) -> list[ServerAction]:
+    def opened(
+        self, connection: e.ConnectionId, remote: Endpoint | None, now: float
+    ) -> list[ServerAction]:
         """A connection has come: it has some seconds to register."""
         actions: list[ServerAction] = []
         most = self._settings.connections
@@ -71,7 +75,8 @@ class Connections:
                 ]
             actions = self.refuse(oldest, m.ErrorCode.SERVER_FULL, text)
         allowance = Allowance(self._settings.burst, self._settings.rate, now)
-        self._registry.add(Host(connection, allowance, heard_at=now))
+        source = source_of(remote.address) if remote else ""
+        self._registry.add(Host(connection, allowance, heard_at=now, source=source))
         self._timers.set(LivenessDue(connection), now + self._settings.register_within)
         return actions
 

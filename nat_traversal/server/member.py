@@ -42,6 +42,8 @@ class Member:
     """Where its newest socket may be reached, the newest address of each kind."""
     heard_at: float = 0.0
     """When the last message came."""
+    source: str = ""
+    """The source (`source_of`) of its control connection; empty: not known."""
     via: str = ""
     """The server's address that the host has connected to; empty: it has not said."""
 

@@ -31,6 +31,8 @@ class Host:
     connection: e.ConnectionId
     allowance: Allowance
     heard_at: float
+    source: str = ""
+    """Where it comes from (`source_of`); empty: not known."""
     registration: Registration | None = None
     """None until its REGISTER has come."""
     member: Member | None = None

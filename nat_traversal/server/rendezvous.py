@@ -12,6 +12,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.addresses import is_usable, obstacle
+from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
 from nat_traversal.server.member import Member
@@ -78,6 +79,7 @@ class Rendezvous:
         self._early = EarlyAnnounces(self._settings.early_announces, self._settings.early_within)
         self.counters = counters or Counters()
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
+        self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._unknown_announces = self.counters.counter(
             "announces-unknown", "an announce with a handle that nobody has registered"
         )
@@ -115,8 +117,8 @@ class Rendezvous:
 
     def _handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
         match event:
-            case e.ControlOpened(connection):
-                return self._connections.opened(connection, now)
+            case e.ControlOpened(connection, remote):
+                return self._connections.opened(connection, remote, now)
             case e.ControlReceived() | e.ControlGarbled() | e.ControlBroken():
                 host = self._registry.get(event.connection)
                 return self._control_event(host, event, now) if host else []
@@ -281,6 +283,7 @@ class Rendezvous:
             self._settings.longest_round_trip,
             register.offer,
             register.number,
+            source=host.source,
             via=register.via,
         )
         if registration.before is not None:
@@ -315,6 +318,7 @@ class Rendezvous:
                 timers=self._timers,
                 rng=self._rng,
                 settings=self._settings,
+                budgets=self._attempt_budgets,
             )
             host.session = other.session = session
             actions += [_present(host, other), _present(other, host)]

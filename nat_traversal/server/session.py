@@ -11,6 +11,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Proven
 from nat_traversal.server.methods.ordered_hello import OrderedHello
@@ -23,6 +24,7 @@ class SessionState(Enum):
     """Named by what the pair has."""
 
     IDLE = auto()  # neither a path nor an attempt: at first, and after a failed one
+    WAITING = auto()  # an attempt that begins once its budgets allow it
     ATTEMPTING = auto()  # an attempt
     CONNECTED = auto()  # a path
 
@@ -31,6 +33,7 @@ class SessionTrigger(Enum):
     """The events of a pair."""
 
     REUNITED = auto()
+    DEFER = auto()
     ATTEMPT = auto()
     PROVEN = auto()
     FAIL = auto()
@@ -39,10 +42,14 @@ class SessionTrigger(Enum):
 _S, _T = SessionState, SessionTrigger
 TABLE = {
     (_S.IDLE, _T.REUNITED): _S.CONNECTED,
+    (_S.IDLE, _T.DEFER): _S.WAITING,
     (_S.IDLE, _T.ATTEMPT): _S.ATTEMPTING,
+    (_S.WAITING, _T.ATTEMPT): _S.ATTEMPTING,
+    (_S.ATTEMPTING, _T.DEFER): _S.WAITING,
     (_S.ATTEMPTING, _T.ATTEMPT): _S.ATTEMPTING,
     (_S.ATTEMPTING, _T.PROVEN): _S.CONNECTED,
     (_S.ATTEMPTING, _T.FAIL): _S.IDLE,
+    (_S.CONNECTED, _T.DEFER): _S.WAITING,
     (_S.CONNECTED, _T.ATTEMPT): _S.ATTEMPTING,
 }
 
@@ -63,6 +70,7 @@ class Session:
         timers: Timers,
         rng: random.Random,
         settings: ServerSettings,
+        budgets: AttemptBudgets,
         make_method: MakeMethod = OrderedHello,
     ) -> None:
         first, second = sorted(members, key=lambda member: member.id)
@@ -71,6 +79,7 @@ class Session:
         self._timers = timers
         self._rng = rng
         self._settings = settings
+        self._budgets = budgets
         self._make_method = make_method
         self._machine = StateMachine(f"{first.id} and {second.id}", _S.IDLE, TABLE)
         self._transactions = numbers()
@@ -115,8 +124,10 @@ class Session:
 
     def timed_out(self, now: float) -> list[do.Action]:
         """The timer is due."""
-        assert self._method is not None, "a timer is set during an attempt only"
         self._armed_for = None
+        if self._method is None:
+            assert self.state is _S.WAITING, "a timer is set for an attempt only"
+            return self._attempt_begins(now)
         return self._settled(self._method.timed_out(now))
 
     def member_left(self) -> None:
@@ -135,6 +146,19 @@ class Session:
         return self._new_attempt(now)
 
     def _new_attempt(self, now: float) -> list[do.Action]:
+        if self.state is _S.WAITING:
+            return []
+        first, second = self.members
+        sources = frozenset(each.source for each in self.members if each.source)
+        wait = self._budgets.reserve((first.id, second.id), sources, now)
+        if not wait:
+            return self._attempt_begins(now)
+        self._machine.fire(_T.DEFER)
+        self._method = None
+        self._arm(now + wait)
+        return []
+
+    def _attempt_begins(self, now: float) -> list[do.Action]:
         self._machine.fire(_T.ATTEMPT)
         self._attempt = next(self._attempts)
         self._method = self._make_method(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
@@ -335,6 +336,23 @@ def test_restarted_peer_gets_a_new_path_and_the_old_one_ends(restarted: str) -> 
     assert [notice.reason for notice in other.told(note.PathLost)] == [
         "the other side asked for a new path"
     ]
+
+
+@pytest.mark.parametrize("fault", ["restart", "address"])
+def test_a_host_that_comes_back_twice_in_a_row_waits_for_no_budget(fault: str) -> None:
+    world, a, b = connected(nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    for number in (1, 2):
+        if fault == "restart":
+            a.crash()
+            a = world.client("host_a", "host_b").start()
+        else:
+            a.change_address(f"203.0.113.{100 + number}")
+            a.feed(e.Woke())
+        before = len(b.told(note.PathEstablished))
+        world.until(lambda b=b, n=before: len(b.told(note.PathEstablished)) > n)  # type: ignore[misc]
+        world.connect(a, b)
+    assert world.server.rendezvous.counters["attempts-begun"] == 3
+    assert world.server.rendezvous.counters["attempts-deferred"] == 0
 
 
 @pytest.mark.parametrize("tell", [True, False])

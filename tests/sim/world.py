@@ -293,7 +293,7 @@ class Server(_Process):
             if not self.is_up:
                 client.feed(e.ControlBroken("connection refused"))
                 return
-            self.accept(ours)
+            self.accept(ours, client.host.nat.public_address)
             if world.tls:
                 client.feed(e.ControlReached())
                 theirs.on_data(b"")
@@ -303,7 +303,7 @@ class Server(_Process):
         world.clock.at(world.clock.now + world.r, answered)
         return theirs
 
-    def accept(self, ours: End) -> None:
+    def accept(self, ours: End, address: str) -> None:
         """The handshake's last segment arrives half an R later, before what is written after it."""
         clock = self.world.clock
 
@@ -316,7 +316,7 @@ class Server(_Process):
             self.ends[number] = ours
             tls = self.world.tls[1].stream() if self.world.tls else None
             attach(ours, number, self.feed, tls)
-            self.feed(e.ControlOpened(number))
+            self.feed(e.ControlOpened(number, Endpoint(address, 40_000)))
 
         clock.at(clock.now + self.world.r / 2, accepted)
 
@@ -372,7 +372,7 @@ class Raw:
         self.received: list[m.Message | m.UnknownMessage] = []
         self.is_ended = False
         attach(self.end, 0, self._feed)
-        world.server.accept(ours)
+        world.server.accept(ours, "192.0.2.99")
 
     def send(self, message: m.Message | bytes) -> None:
         self.end.write(message if isinstance(message, bytes) else control.encode(message))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
+from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
+from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, Method, NoPath, Outcome, Proven
 from nat_traversal.server.session import Session, SessionState, numbers
@@ -17,6 +21,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from tests.unit.counterpart import an_offer
 
 QUESTION = do.SendMessage(m.Heartbeat(1), 1)
+SETTINGS = ServerSettings()
 ENDPOINT = Endpoint("203.0.113.2", 40_000)
 SEEN = m.Candidate("srflx", ENDPOINT)
 PUBLIC = b"public".ljust(32, b".")
@@ -63,7 +68,8 @@ class Pair:
             attempts=numbers(),
             timers=self.timers,
             rng=random.Random(0),
-            settings=ServerSettings(),
+            settings=SETTINGS,
+            budgets=AttemptBudgets(SETTINGS, Counters()),
             make_method=self.make,
         )
 
@@ -168,6 +174,38 @@ def test_retry_after_the_gathering_replaces_the_attempt() -> None:
     pair = Pair().attempting()
     assert pair.session.message_arrived(pair.a, m.Retry(2, PUBLIC), 0.5) == [QUESTION]
     assert [each.attempt.number for each in pair.attempts] == [1, 2]
+
+
+def test_attempts_beyond_the_pairs_budget_begin_later_each_in_its_turn() -> None:
+    pair = Pair().attempting()
+    for number in range(2, 10):
+        pair.session.message_arrived(pair.a, m.Retry(number, PUBLIC), 0.5)
+    assert [each.attempt.number for each in pair.attempts] == [1, 2, 3]
+    assert pair.session.message_arrived(pair.a, m.Established(3, 1), 1.0) == [], "it is over"
+    due = pair.timers.deadline()
+    assert due is not None
+    assert due == pytest.approx(5.0), "the burst is spent, and one is added every five seconds"
+    assert list(pair.timers.due(due)) == [pair.session]
+    assert pair.session.timed_out(due) == [QUESTION]
+    assert len(pair.attempts) == 4
+    assert pair.session.state is SessionState.ATTEMPTING
+    assert pair.a.generation == 9, "the newest socket counts"
+
+
+def test_a_pair_that_had_rest_has_its_burst_again() -> None:
+    pair = Pair().attempting()
+    for number, at in enumerate((0.5, 0.5, 20.0, 20.0, 20.0), 2):
+        pair.session.message_arrived(pair.a, m.Retry(number, PUBLIC), at)
+    assert len(pair.attempts) == 6
+
+
+def test_session_that_waits_for_its_budget_is_over_when_a_member_leaves() -> None:
+    pair = Pair().attempting()
+    for number in (2, 3, 4):
+        pair.session.message_arrived(pair.a, m.Retry(number, PUBLIC), 0.5)
+    assert pair.session.state is SessionState.WAITING
+    pair.session.member_left()
+    assert pair.timers.deadline() is None
 
 
 def test_retry_with_a_socket_that_a_round_has_used_is_late() -> None:
