@@ -70,7 +70,7 @@ class Server(Driver):
         self._dropped_datagrams = rendezvous.counters.counter(
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
         )
-        self._stun = StunAnswers(settings, rendezvous.counters, self._loop.time())
+        self._stun = StunAnswers(settings, rendezvous.counters)
         self.rendezvous = rendezvous
         self.ports = ports
         """Where connections and announces come, and the answers to these go out."""
@@ -125,6 +125,7 @@ class Server(Driver):
         restart = [name for name in differ if name in _AT_START]
         self._settings = replace(self._settings, **{name: new[name] for name in changed})
         self.rendezvous.reconfigure(self._settings)
+        self._stun.reconfigure(self._settings)
         if (securing is None) != (self._tls is None):
             restart.append("tls")
         elif securing is not None:

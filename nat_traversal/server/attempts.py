@@ -17,17 +17,19 @@ class AttemptBudgets:
     back after a network change, a suspend or a restart, and then again.
     """
 
-    def __init__(self, settings: ServerSettings, counters: Counters, now: float = 0.0) -> None:
-        self._pairs: Buckets[tuple[str, str]] = Buckets(
-            settings.attempts_burst, 1.0 / settings.attempt_every, settings.sources
-        )
-        rate = settings.attempts_per_source
-        self._sources: Buckets[str] = Buckets(4.0 * rate, rate, settings.sources)
-        self._all = Bucket(settings.attempts_in_all, settings.attempts_in_all, now)
+    def __init__(self, settings: ServerSettings, counters: Counters) -> None:
         self._begun = counters.counter("attempts-begun", "an attempt began")
         self._deferred = counters.counter(
             "attempts-deferred", "an attempt had to wait for a budget of attempts"
         )
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other budgets, and all of them full."""
+        rate, every, most = settings.attempts_per_source, settings.attempt_every, settings.sources
+        self._pairs: Buckets[tuple[str, str]] = Buckets(settings.attempts_burst, 1.0 / every, most)
+        self._sources: Buckets[str] = Buckets(4.0 * rate, rate, most)
+        self._all = Bucket(settings.attempts_in_all, settings.attempts_in_all)
 
     def reserve(self, pair: tuple[str, str], sources: frozenset[str], now: float) -> float:
         """Seconds until the next attempt of `pair` may begin, which then does: it is paid for.

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 _ROUNDING = 1e-9
-"""Units. Who has waited exactly as long as `Bucket.wait` said gets his unit, whatever floats add up to."""
+"""Units. After a pause as long as `Bucket.wait` said the unit is there, whatever floats add up to."""
 
 
 class Bucket:
@@ -16,7 +16,7 @@ class Bucket:
 
     __slots__ = ("_at", "_burst", "_left", "_rate")
 
-    def __init__(self, burst: float, rate: float, now: float) -> None:
+    def __init__(self, burst: float, rate: float, now: float = 0.0) -> None:
         self._burst = float(burst)
         self._rate = rate
         self._left = self._burst

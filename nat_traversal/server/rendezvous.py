@@ -100,6 +100,7 @@ class Rendezvous:
         self._settings = settings
         self._early.resize(settings.early_announces, settings.early_within)
         self._connections.reconfigure(settings)
+        self._attempt_budgets.reconfigure(settings)
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 HOST_BITS = 64
-"""Of an IPv6 address: whoever has one has all of these (RFC 6177 section 2)."""
+"""Of an IPv6 address: a host that has one has all of these (RFC 6177 section 2)."""
 
 
 def source_of(address: str) -> str:

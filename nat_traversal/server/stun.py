@@ -19,10 +19,8 @@ class StunAnswers:
     a source gets few.
     """
 
-    def __init__(self, settings: ServerSettings, counters: Counters, now: float) -> None:
-        rate = settings.stun_per_source
-        self.sources: Buckets[str] = Buckets(rate, rate, settings.sources)
-        self._all = Bucket(settings.stun_in_all, settings.stun_in_all, now)
+    def __init__(self, settings: ServerSettings, counters: Counters) -> None:
+        self.reconfigure(settings)
         self._answered = counters.counter("stun-answered", "a STUN Binding request was answered")
         self._shed = counters.counter(
             "stun-shed", "a STUN request beyond the budget of its source or of all"
@@ -30,6 +28,12 @@ class StunAnswers:
         self._malformed = counters.counter(
             "stun-malformed", "a STUN message that is no request, or comes from nowhere"
         )
+
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other budgets, and all of them full."""
+        rate = settings.stun_per_source
+        self.sources: Buckets[str] = Buckets(rate, rate, settings.sources)
+        self._all = Bucket(settings.stun_in_all, settings.stun_in_all)
 
     def answer(self, data: bytes, source: Endpoint, now: float) -> bytes | None:
         """The answer to one datagram that `stun.is_stun`; None if it gets none."""

@@ -43,6 +43,14 @@ def test_all_together_have_a_budget_and_nobody_waits_for_ever() -> None:
     assert max(waits) == MOST_WAIT
 
 
+def test_other_budgets_hold_at_once() -> None:
+    these = budgets()
+    for _ in range(4):
+        these.reserve(("a", "b"), HERE, 0.0)
+    these.reconfigure(ServerSettings(attempts_burst=1, attempt_every=1.0))
+    assert [these.reserve(("a", "b"), HERE, 9.0) for _ in range(3)] == [0.0, 1.0, 2.0]
+
+
 def test_attempts_that_began_and_that_had_to_wait_are_counted() -> None:
     counters = Counters()
     these = AttemptBudgets(ServerSettings(), counters)

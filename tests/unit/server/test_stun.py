@@ -17,7 +17,7 @@ REQUEST = bytes.fromhex("000100002112a442") + bytes(12)
 class Rig:
     def __init__(self, settings: ServerSettings | None = None) -> None:
         self.counters = Counters()
-        self.stun = StunAnswers(settings or ServerSettings(), self.counters, 0.0)
+        self.stun = StunAnswers(settings or ServerSettings(), self.counters)
 
     def answered(self, addresses: list[str], now: float = 0.0, port: int = 9) -> int:
         answers = (self.stun.answer(REQUEST, Endpoint(each, port), now) for each in addresses)
