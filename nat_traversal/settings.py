@@ -232,6 +232,12 @@ class ServerSettings:
     each HELLO. As many after each sign that proof is on its way."""
     verdict_most: float = seconds(30.0)
     """From the order of HELLO 2 until the round ends in any case."""
+    drain_within: float = seconds(10.0)
+    """For attempts that go on to end, once the server is asked to stop."""
+    return_first: float = seconds(1.0, 0.0, 3600.0)
+    """Until the first client comes back that a stopping server has sent away: a restart takes less."""
+    return_rate: float = number(500.0, 0.001, 1e9)
+    """Such clients a second: a third of what a server takes in that time."""
     backlog: int = number(64 * 1024, 1, 1 << 30)
     """Octets that may wait for a client that does not read, before its connection is cut."""
     close_within: float = seconds(2.0)

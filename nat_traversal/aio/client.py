@@ -29,7 +29,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
-from nat_traversal.wire.messages import Registered, Serves
+from nat_traversal.wire.messages import GoAway, Registered, Serves
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +184,8 @@ class Client(Driver):
             case e.ControlReceived(Registered()) if self._on_trial is not None:
                 self._memory.worked(self._on_trial)
                 self._on_trial = None
+            case e.ControlReceived(GoAway()) if self._server_udp is not None:
+                self._memory.failed(self._server_udp)
             case e.ControlBroken():
                 self._trial_failed()
         self.feed(event)

@@ -67,6 +67,8 @@ class Server(Driver):
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
         self._tcp: list[asyncio.Server] = []
+        self._empty = asyncio.Event()
+        """Set once the last connection has gone; of use after the last that comes."""
         self._dropped_datagrams = rendezvous.counters.counter(
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
         )
@@ -134,6 +136,20 @@ class Server(Driver):
             self._tls = securing
         return Reloaded(tuple(map(_flag, changed)), tuple(map(_flag, restart)))
 
+    async def drain(self) -> None:
+        """Take nobody any more, let attempts end, and tell each client when to come back. Returns when all have gone."""
+        for each in self._tcp:
+            each.close()
+        self._empty.clear()
+        self.feed(e.DrainRequested())
+        self._tell_if_empty()
+        await self._empty.wait()
+
+    @property
+    def attempts(self) -> int:
+        """Attempts that go on."""
+        return self.rendezvous.attempts
+
     async def close(self) -> None:
         """End every connection and free the ports. A second time does nothing."""
         accepting, self._tcp = self._tcp, []
@@ -172,6 +188,7 @@ class Server(Driver):
             case do.CloseControl(connection):
                 if (protocol := self._connections.pop(connection, None)) is not None:
                     protocol.close()
+                    self._tell_if_empty()
             case do.SendDatagram(datagram, destination, _, local) if destination is not None:
                 self._answer(encode(datagram), destination, local)
             case do.Tell(notice):
@@ -181,6 +198,11 @@ class Server(Driver):
         super().feed(event)
         if isinstance(event, e.ControlBroken):
             self._connections.pop(event.connection, None)
+            self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if not self._connections:
+            self._empty.set()
 
     def _readable(self, udp: AnsweringSocket) -> None:
         for _ in range(self._settings.datagram_burst):

@@ -20,6 +20,7 @@ from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.cli.waiting import acquired
 from nat_traversal.machine import notices as n
+from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
 
@@ -51,8 +52,22 @@ async def run(
         if reloading is not None:
             reloading.begin(server)
         status = await stop
+        if status is Exit.OK:
+            await _drain(server, console, settings)
     console.event("stopped")
     return status
+
+
+async def _drain(server: Server, console: Console, settings: ServerSettings) -> None:
+    """Send everybody away. A second request to stop ends the process meanwhile."""
+    connections, attempts = len(server.connections), server.attempts
+    console.event("draining", connections=connections, attempts=attempts)
+    if attempts:
+        console.say(
+            f"ending once {attempts} attempts are over, within {settings.drain_within:g} s; "
+            "a second request ends it at once"
+        )
+    await server.drain()
 
 
 def _tell(server: Server, console: Console) -> None:

@@ -178,6 +178,9 @@ class Agent:
                 return self.link.accepted(message, now) + self._peer().link_accepted(now)
             case m.Refused(code, text):
                 return self._refused(code, text, now)
+            case m.GoAway(retry_in):
+                reason = "it ends, and asks this host to come back"
+                return [do.CloseControl(), *self._control_lost(reason, now, retry_in)]
             case m.Heartbeat(transaction):
                 return [do.SendMessage(m.HeartbeatAnswer(transaction))]
             case m.HeartbeatAnswer(transaction):
@@ -193,13 +196,13 @@ class Agent:
             return [do.Tell(note.ServerRefused(code, text)), *self._close()]
         return [do.CloseControl(), *self._control_lost(text, now)]
 
-    def _control_lost(self, reason: str, now: float) -> list[do.Action]:
+    def _control_lost(self, reason: str, now: float, pause: float | None = None) -> list[do.Action]:
         if self._once and not self._has_path():
             return [do.Tell(note.ServerLost(reason, None)), *self._close()]
         actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.link_lost()
-        return actions + self.link.broken(reason, now)
+        return actions + self.link.broken(reason, now, pause)
 
     def _has_path(self) -> bool:
         return any(peer.state is PathState.ESTABLISHED for peer in self.peers.values())

@@ -182,11 +182,14 @@ class ControlLink:
             return []
         return [do.SendMessage(m.Heartbeat(self._next_transaction()))]
 
-    def broken(self, reason: str, now: float) -> list[do.Action]:
-        """The connection failed or ended: try again after a pause."""
+    def broken(self, reason: str, now: float, pause: float | None = None) -> list[do.Action]:
+        """The connection failed or ended: try again after a pause. The server may have said which one;
+        no more than the longest of this client's own is taken from it."""
         self._machine.fire(_T.BROKEN)
         self._cancel_timers()
-        pause = self._backoff.next()
+        if pause is None:
+            pause = self._backoff.next()
+        pause = min(pause, self._settings.reconnect_most)
         self._timers.set("reconnect", now + pause)
         return [do.Tell(note.ServerLost(reason, pause))]
 

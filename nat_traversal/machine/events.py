@@ -113,6 +113,11 @@ class ServiceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """Server: take nobody any more, and let every client go once its attempt is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The user wants an end."""
 
@@ -130,5 +135,6 @@ Event = (
     | TimerFired
     | Woke
     | ServiceChanged
+    | DrainRequested
     | StopRequested
 )

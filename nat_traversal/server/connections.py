@@ -132,6 +132,18 @@ class Connections:
         contenders = self.challenges.end(host.connection)
         return [*actions, *(self.claim_id_of(host, self.here(each)) for each in contenders)]
 
+    def dismiss(self, host: Host, goodbye: m.GoAway) -> list[ServerAction]:
+        """End a connection that is to come back, here or elsewhere: its peer need not know."""
+        if host.session is not None and host.member is not None:
+            host.session.member_left()
+            self.here(host.session.peer_of(host.member).connection).session = None
+            host.session = None
+        return [
+            do.SendMessage(goodbye, host.connection),
+            do.CloseControl(host.connection),
+            *self.forget(host),
+        ]
+
     def end_all(self) -> list[ServerAction]:
         """The server stops."""
         actions: list[ServerAction] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nat_traversal.machine import events as e
 from nat_traversal.server.member import Member
 from nat_traversal.server.rate import Allowance
-from nat_traversal.server.session import Session
+from nat_traversal.server.session import Session, SessionState
 from nat_traversal.server.store import Holder
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, handle_of
@@ -44,6 +44,11 @@ class Host:
     def id(self) -> str | None:
         """The id that it has, or wants."""
         return self.registration.register.id if self.registration else None
+
+    @property
+    def is_attempting(self) -> bool:
+        """Whether an attempt goes on with its peer."""
+        return self.session is not None and self.session.state is SessionState.ATTEMPTING
 
 
 class Registry:

@@ -15,6 +15,7 @@ from nat_traversal.server.addresses import is_usable, obstacle
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
+from nat_traversal.server.drain import Drain, DrainDue
 from nat_traversal.server.member import Member
 from nat_traversal.server.registry import (
     EarlyAnnounce,
@@ -80,6 +81,7 @@ class Rendezvous:
         self.counters = counters or Counters()
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
+        self._drain = Drain(self._registry, self._connections, self._timers, rng)
         self._unknown_announces = self.counters.counter(
             "announces-unknown", "an announce with a handle that nobody has registered"
         )
@@ -95,6 +97,11 @@ class Rendezvous:
         """The ids that are registered now."""
         return self._registry.ids
 
+    @property
+    def attempts(self) -> int:
+        """Attempts that go on."""
+        return sum(host.is_attempting for host in self._registry) // 2
+
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._settings = settings
@@ -109,6 +116,8 @@ class Rendezvous:
     def handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
         """One event in, actions out, in the order in which to carry them out."""
         actions = self._handle(event, now)
+        if self._drain.has_begun:
+            actions += self._drain.go_on()
         for action in actions:
             if isinstance(action, do.SendMessage) and (asks := _ASKS.get(type(action.message))):
                 host = self._registry.get(action.connection)
@@ -136,6 +145,9 @@ class Rendezvous:
                 return self._timer_fired(now)
             case e.ControlReached():  # a client's
                 return []
+            case e.DrainRequested():
+                self._drain.begin(self._settings, now)
+                return []
             case e.StopRequested():
                 return self._connections.end_all()
             case e.ServiceChanged() | e.Woke():  # a client's
@@ -162,6 +174,8 @@ class Rendezvous:
                     actions += name.timed_out(now)
                 case ChallengeDue(connection):
                     actions += self._connections.is_mute(self._connections.here(connection))
+                case DrainDue():
+                    actions += self._drain.out_of_time()
                 case LivenessDue(connection):
                     actions += self._connections.check_alive(
                         self._connections.here(connection), now

@@ -40,6 +40,11 @@ class StandaloneServer:
         """The ids that are registered now."""
         return self._rendezvous.registered
 
+    @property
+    def attempts(self) -> int:
+        """Attempts that go on."""
+        return self._rendezvous.attempts
+
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._rendezvous.reconfigure(settings)

@@ -116,10 +116,13 @@ def _octets(length: int, *, or_none: bool = False) -> _Form:
     return _Form(load, bytes.hex)
 
 
-def _load_seconds(value: Any) -> float:
-    if type(value) not in (int, float) or not 0.1 <= value <= 3600:
-        raise WireError("must be a number of seconds from 0.1 to 3600")
-    return float(value)
+def _seconds(low: float) -> _Form:
+    def load(value: Any) -> float:
+        if type(value) not in (int, float) or not low <= value <= 3600:
+            raise WireError(f"must be a number of seconds from {low:g} to 3600")
+        return float(value)
+
+    return _Form(load)
 
 
 def _load_candidate(value: Any) -> m.Candidate:
@@ -211,10 +214,11 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         {
             "transaction": _TRANSACTION,
             "version": _integer(1, 255),
-            "heartbeat": _Form(_load_seconds),
+            "heartbeat": _seconds(0.1),
         },
     ),
     ("error", m.Refused, {"code": _text(32), "text": _text(MAX_TEXT)}),
+    ("goaway", m.GoAway, {"retry_in": _seconds(0.0)}),
     (
         "peer",
         m.PeerStatus,

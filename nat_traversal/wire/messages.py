@@ -115,6 +115,17 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class GoAway:
+    """Server to client: this server ends. Come back, to another of its addresses first.
+
+    The wire's name is ``goaway``.
+    """
+
+    retry_in: float
+    """Seconds, 0 to 3600, another number for each client."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """Server to client: the other host came, left, or is not here yet."""
 
@@ -243,6 +254,7 @@ Message = (
     Register
     | Registered
     | Refused
+    | GoAway
     | PeerStatus
     | ServiceState
     | OpenSocket
