@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from rich.console import Console
 
 from nat_traversal.arguments.parser import checked
+from nat_traversal.errors import UsageError
 from natlab.behavior import NINE
 from natlab.cli.arguments import positive
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.status import Exit
+from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.report.table import print_table
+from natlab.testbed.program_file import ProgramFile, read_program_file
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -62,20 +66,47 @@ def define(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="run every pair N times, and tell when runs disagree",
     )
+    parser.add_argument(
+        "--program",
+        metavar="FILE",
+        type=Path,
+        help="run the programs of this file, in place of the project's own server and clients",
+    )
+    parser.add_argument(
+        "--fault",
+        metavar="FAULT",
+        action="append",
+        type=checked(parse_fault),
+        default=[],
+        help="with --program: a fault and its moment (repeat it), as at=4s:nat-reboot nat_a",
+    )
     add_firewall_option(parser)
     add_link_options(parser)
     parser.set_defaults(run=_run)
 
 
+def program_of(options: argparse.Namespace) -> ProgramFile | None:
+    """The program file that the options name, with their faults. Raises `UsageError`."""
+    if options.program is None:
+        if options.fault:
+            raise UsageError("--fault is for programs: add --program FILE")
+        return None
+    program = read_program_file(options.program)
+    return replace(program, faults=(*program.faults, *options.fault))
+
+
 def _run(options: argparse.Namespace) -> Exit:
     names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
-    links = link_conditions(options)
+    program = program_of(options)
+    links = link_conditions(options, program.links if program else {})
     check_firewall(options.firewall, {name for pair in pairs for name in pair})
     console = Console(stderr=True)
     progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
-        plan = Plan(pairs, options.jobs, options.report, options.repeat, links, options.firewall)
+        plan = Plan(
+            pairs, options.jobs, options.report, options.repeat, links, options.firewall, program
+        )
         report = run_matrix(plan, done)
     print_table(report)
     print(f"report: {options.report / 'index.html'}")

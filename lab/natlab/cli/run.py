@@ -32,8 +32,8 @@ from natlab.network.addressing import Role
 from natlab.presets import HOW_TO_NAME, preset
 from natlab.programs.command_line import command_words, require_program
 from natlab.report.directory import own_directory
-from natlab.testbed.api import LADDER_FILE, TopologyLab
-from natlab.testbed.files import CAPTURE_FILE
+from natlab.testbed.api import TopologyLab
+from natlab.testbed.files import CAPTURE_FILE, LADDER_FILE
 from natlab.testbed.program import LabProgram
 
 _OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}

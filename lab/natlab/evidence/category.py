@@ -24,6 +24,9 @@ class Category(StrEnum):
     LAB_WRONG = "the lab is wrong"
     """The cell broke, a link was not as asked, or kernel and model disagree: about a packet, or about what
     is possible."""
+    GUESSED = "connected by guessing ports"
+    """It connected between NATs that let no path open to an endpoint which the server has seen or a host
+    has heard from: a port that the program guessed was the right one."""
 
     @classmethod
     def _missing_(cls, value: object) -> Category | None:

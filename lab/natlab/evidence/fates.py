@@ -92,6 +92,19 @@ class Fates:
             lines.append(f"... and {len(counts) - _MOST_SHOWN} more kinds of drops, in the capture")
         return lines
 
+    @property
+    def keeper(self) -> str | None:
+        """The NAT that kept out most of what came from outside; None if none did."""
+        counts = Counter(
+            travel.dropped_by
+            for travel in self.travels
+            if travel.dropped_by is not None
+            and travel.hops[-1].packet.protocol is Protocol.UDP
+            and travel.hops[-1].arrival is not None
+            and travel.hops[-1].arrival.point in self._scene.wans
+        )
+        return counts.most_common(1)[0][0] if counts else None
+
     def _travel(self, last: Hop) -> Travel:
         chain = [last]
         while chain[0].before is not None:

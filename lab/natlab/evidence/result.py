@@ -75,12 +75,16 @@ class RunResult:
     pcap: str | None
     seconds: float | None
     error: str | None
+    path: str | None = None
+    through: str | None = None
 
     @property
     def end(self) -> str:
-        """How it ended, in words: ``connected in round 1``, ``failed`` or ``broken``."""
+        """How it ended, in words: ``connected in round 1``, ``relayed through server``, ``failed`` or ``broken``."""
         if self.error is not None or self.observed is None:
             return "broken"
+        if self.path is not None and self.round is None:
+            return f"{self.path} through {self.through}" if self.through else self.path
         return f"{self.observed} in round {self.round}" if self.round else str(self.observed)
 
 
@@ -91,7 +95,9 @@ class CellResult:
     nat_a: str
     nat_b: str
     topology: str
-    predicted: Outcome
+    predicted: Outcome | None
+    """The model's view of a pair; for a program that is not the project's, whether any path can open at all.
+    None: the model does not know this network."""
     predicted_round: int | None
     observed: Outcome | None = None
     round: int | None = None
@@ -123,6 +129,26 @@ class CellResult:
     """How long the cell took, wall clock."""
     error: str | None = None
     category: Category = Category.LAB_WRONG
+    program: str | None = None
+    """The name of the program file's program; None: the project's own server and clients."""
+    path: str | None = None
+    """``direct``, ``relayed`` or ``none``; None where only the outcome is known."""
+    through: str | None = None
+    """The node that relayed."""
+    endpoints: tuple[str, ...] = ()
+    """Of a direct path: the endpoints of host_a and host_b, as each other saw them."""
+    first_datagram_ms: float | None = None
+    """From the first packet of the later host until the first payload came to the other."""
+    final_path_ms: float | None = None
+    """The same, until payload went both ways on the path that was used last."""
+    sent_packets: int | None = None
+    """Of both hosts, until the first payload came through, or in all if none did; UDP and TCP."""
+    sent_octets: int | None = None
+    """Of the same packets, above UDP and TCP."""
+    entries: Mapping[str, int] | None = None
+    """NAT node to how many entries it made in its table of connections."""
+    recovery_ms: float | None = None
+    """From the last fault until payload came through again."""
     runs: tuple[RunResult, ...] = ()
     """Every run, if there were several; the rest of this result then shows one of them."""
 
@@ -131,11 +157,16 @@ class CellResult:
         """The cell worked, observed what was predicted, and passed every check, in every run."""
         return (
             self.error is None
-            and self.observed is self.predicted
+            and self.is_as_predicted
             and all(check.ok for check in self.checks)
             and all(run.ok for run in self.runs)
             and not self.disagree
         )
+
+    @property
+    def is_as_predicted(self) -> bool:
+        """Of any program but the project's own nothing is foreseen: its program file may expect something."""
+        return self.program is not None or self.observed is self.predicted
 
     @property
     def every_run(self) -> tuple[RunResult, ...]:
@@ -271,6 +302,8 @@ def _run(cell: CellResult) -> RunResult:
         cell.pcap,
         cell.seconds,
         cell.error,
+        cell.path,
+        cell.through,
     )
 
 

@@ -37,9 +37,18 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def link_conditions(options: argparse.Namespace) -> LinkConditions:
-    """The conditions that the options ask for, `DEFAULT_LINKS` without any. Raises `UsageError`."""
-    return conditions_of({name: getattr(options, name) for name in (*PARSERS, "mtu", "seed")})
+def link_conditions(
+    options: argparse.Namespace, usual: Mapping[str, object] | None = None
+) -> LinkConditions:
+    """The conditions that the options ask for, else the `usual` ones. Raises `UsageError`.
+
+    Without either they are `DEFAULT_LINKS`.
+    """
+    given = {name: getattr(options, name) for name in (*PARSERS, "mtu", "seed")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given.get("seed"):
+        given.pop("seed", None)  # nobody asked for 0
+    return conditions_of({**(usual or {}), **given})
 
 
 def conditions_of(values: Mapping[str, object]) -> LinkConditions:

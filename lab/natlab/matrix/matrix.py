@@ -18,17 +18,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from natlab.errors import LabError
+from natlab.evidence.program import broken_program
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
 from natlab.matrix.conversation import PRELOADED
+from natlab.matrix.program_cell import ProgramJob, run_program_cell
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.outcome import Outcome
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
 from natlab.sandbox.sandbox import Sandbox, call
 from natlab.sandbox.zygote import preload
+from natlab.testbed.program_file import ProgramFile
 
 Done = Callable[[CellResult], None]
 _PRELOAD_TIMEOUT = 60.0
@@ -45,6 +48,8 @@ class Plan:
     repeat: int = 1
     links: LinkConditions = DEFAULT_LINKS
     firewall: Firewall = Firewall.NFTABLES
+    program: ProgramFile | None = None
+    """To be run in place of the project's own server and clients."""
 
 
 def default_jobs() -> int:
@@ -72,7 +77,7 @@ def _run_cells(plan: Plan, done: Done) -> tuple[CellResult, ...]:
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
     # Those that will fail first: they take longest, and the others fit in between.
-    pairs = sorted(plan.pairs, key=_connects)
+    pairs = sorted(plan.pairs, key=_connects) if plan.program is None else plan.pairs
     runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
     pool = ThreadPoolExecutor(plan.jobs)
     with Sandbox() as warm:
@@ -122,11 +127,24 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
 
 def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> CellResult:
     name = cell_name(*pair) + (f"--{number + 1}" if number else "")
-    job = CellJob(*pair, plan.directory / name, links=plan.links, firewall=plan.firewall)
+    directory = plan.directory / name
+    if plan.program is not None:
+        return _run_program(plan.program, pair, directory, plan, warm)
+    job = CellJob(*pair, directory, links=plan.links, firewall=plan.firewall)
     try:
         return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:
         return broken(job.case, str(error))
+
+
+def _run_program(
+    program: ProgramFile, pair: tuple[str, str], directory: Path, plan: Plan, warm: Sandbox
+) -> CellResult:
+    job = ProgramJob(program, *pair, directory, links=plan.links, firewall=plan.firewall)
+    try:
+        return warm.call_apart(job.timeout, run_program_cell, job)
+    except LabError as error:
+        return broken_program(job.case, str(error))
 
 
 def _connects(pair: tuple[str, str]) -> bool:
@@ -159,6 +177,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": links,
+        **({"program": plan.program.name} if plan.program else {}),
         "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
             errors="replace"
         ),

@@ -27,12 +27,17 @@ def command_words(command: Command, variables: Mapping[str, str] | None = None) 
         except ValueError as error:
             raise UsageError(f"cannot read the command {command!r}: {error}") from None
         if variables is not None:
-            words = [_VARIABLE.sub(lambda found: _value(found, variables), word) for word in words]
+            words = [fill(word, variables) for word in words]
     else:
         words = list(command)
     if not words:
         raise UsageError("an empty command: name a program")
     return words
+
+
+def fill(text: str, variables: Mapping[str, str]) -> str:
+    """`text` with its ``$LAB_...`` filled in. Raises `UsageError` for one that is not there."""
+    return _VARIABLE.sub(lambda found: _value(found, variables), text)
 
 
 _VARIABLE = re.compile(r"\$(?:\{(LAB_\w+)\}|(LAB_\w+))")

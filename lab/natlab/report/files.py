@@ -112,19 +112,20 @@ def _cell_from_json(values: Mapping[str, Any]) -> CellResult:
     return CellResult(
         **{
             **known,
-            "predicted": Outcome(values["predicted"]),
+            "predicted": _outcome(values["predicted"]),
             "observed": _outcome(values["observed"]),
             "category": Category(values["category"]),
             "hellos": tuple(map(_record_from_json, values["hellos"])),
             "packets": tuple(map(_record_from_json, values["packets"])),
             "checks": tuple(Check(**check) for check in values["checks"]),
+            "endpoints": tuple(values.get("endpoints", ())),
             "runs": tuple(map(_run_from_json, values["runs"])),
         }
     )
 
 
 def _run_from_json(values: Mapping[str, Any]) -> RunResult:
-    known = {name: values[name] for name in _names(RunResult)}
+    known = {name: values[name] for name in _names(RunResult) if name in values}
     observed, category = _outcome(values["observed"]), Category(values["category"])
     return RunResult(**{**known, "observed": observed, "category": category})
 

@@ -15,12 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
+from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
 from natlab.report.heat import Heat
 from natlab.report.legend import nats_of
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
-from natlab.report.words import categories, ends, faults, spread, summary
+from natlab.report.words import categories, costs, ends, faults, short_end, spread, summary
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _A, _B = SIDES
@@ -31,10 +32,17 @@ _OUTCOMES = {
     "failed": "failed",
     "wrong": "not as it should be",
 }
+_PATHS = {
+    "direct": "direct",
+    "relayed": "relayed",
+    "failed": "none",
+    "wrong": "not as it should be",
+}
 _SHORT = {
     Category.AS_PREDICTED: "",
     Category.FORBIDDEN: "NATs forbid it",
     Category.MISSED: "could have",
+    Category.GUESSED: "guessed a port",
     Category.LAB_WRONG: "lab is wrong",
 }
 
@@ -93,13 +101,16 @@ def write_html(report: Report, path: Path) -> None:
         points=_POINTS,
         nats=nats_of(report),
         faults=faults,
+        foreign=any(cell.program is not None for cell in report.cells),
+        costs=costs,
     )
     path.write_text(text, encoding="utf-8")
 
 
 def _filters(report: Report) -> Iterator[_Filter]:
     kinds = _kinds_of_nats(report)
-    yield _Filter("outcome", "Outcome", _OUTCOMES)
+    programs = any(cell.program is not None for cell in report.cells)
+    yield _Filter("outcome", "Outcome", _PATHS if programs else _OUTCOMES)
     there = {_kind(category): str(category) for category, n in categories(report).items() if n}
     yield _Filter("category", "Whose doing", there)
     yield _Filter("nat", "NAT on either side", {kind: name for name, kind in kinds.items()})
@@ -122,6 +133,7 @@ def _views(report: Report) -> Iterator[_View]:
         kinds = [_kind(cell.category), nats[cell.nat_a], nats[cell.nat_b]]
         kinds += [] if cell.ok else ["wrong"]
         kinds += [f"round-{cell.round}"] if cell.round else []
+        kinds += [cell.path] if cell.path else []
         kinds += ["failed"] if cell.observed is Outcome.FAILED else []
         yield _View(
             anchor=anchors[index],
@@ -136,18 +148,17 @@ def _views(report: Report) -> Iterator[_View]:
 
 def _words(cell: CellResult) -> Iterator[str]:
     """The lines in the matrix."""
-    yield "broken" if cell.error is not None else str(cell.observed)
+    yield "broken" if cell.error is not None else short_end(cell)
     if cell.disagree:
         yield "RUNS DISAGREE"
     parts = [f"round{_NO_BREAK}{cell.round}"] if cell.round is not None else []
     parts += [f"{cell.timing.median:.1f}{_NO_BREAK}ms"] if cell.timing is not None else []
     if parts:
         yield " · ".join(parts)
-    if cell.observed is Outcome.FAILED or cell.category is Category.MISSED:
+    if cell.observed is Outcome.FAILED or cell.category in {Category.MISSED, Category.GUESSED}:
         yield _SHORT[cell.category]
     if not cell.ok and cell.error is None and not cell.disagree:
-        same = cell.observed is cell.predicted
-        yield "check failed" if same else f"not {cell.predicted}"
+        yield "check failed" if cell.is_as_predicted else f"not {cell.predicted}"
 
 
 def _css(cell: CellResult, heat: Heat | None) -> str:
@@ -155,6 +166,10 @@ def _css(cell: CellResult, heat: Heat | None) -> str:
         return "wrong"
     if cell.observed is Outcome.FAILED:
         return "failed" if cell.category is Category.FORBIDDEN else "missed"
+    if cell.path == Kind.RELAYED:
+        return "relayed"
+    if cell.round is None:  # of a program of which the lab knows no rounds
+        return "round-1"
     if heat is not None and cell.timing is not None and cell.round == 1:
         return f"round-1 shade-{heat.shade(cell.timing.median)}"
     return f"round-{cell.round}"

@@ -153,7 +153,7 @@ def _band(round_: int, y: int) -> Markup:
 
 def _arrow(row: Row, y: int) -> Iterator[Markup]:
     record = row.record
-    start, end = _X[record.sender], _end(record)
+    start, end = _END_X[record.sender], _end(record)
     forward = end > start
     full = abs(_END_X[record.receiver] - start)
     y_end = y + round(_SLANT * abs(end - start) / full)
@@ -183,7 +183,7 @@ def _arrow(row: Row, y: int) -> Iterator[Markup]:
         name += " again"
     yield _text("name", start + 8 * side, y - 6, anchor, name)
     yield _text("to", start + 8 * side, y + 17, anchor, f"to {record.destination}")
-    if record.translated and record.translated != record.source:
+    if record.translated and record.translated != record.source and record.sender in _SIDE:
         nat = _X[_SIDE[record.sender].wan]
         y_nat = y + round(_SLANT * abs(nat - start) / full)
         yield Markup('<circle class="nat" cx="{}" cy="{}" r="4"/>').format(nat, y_nat)
@@ -215,10 +215,12 @@ def _end(record: PacketRecord) -> int:
             return _END_X[receiver]
         case Fate.DROPPED | Fate.TAKEN_BY_ROUTER:
             return _X[_SIDE[receiver].wan]
-        case Fate.EXPIRED | Fate.LOST:
+        case Fate.EXPIRED | Fate.LOST if sender in _SIDE:
             return _X["internet"]
-        case Fate.BLOCKED:
+        case Fate.BLOCKED if sender in _SIDE:
             return _X[_SIDE[sender].lan]
+        case _:  # the server's own ended on the way to the NAT
+            return (_X["internet"] + _X[_SIDE[receiver].wan]) // 2
 
 
 def _tip(x: int, y: int, forward: bool) -> Markup:

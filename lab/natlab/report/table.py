@@ -8,8 +8,9 @@ from rich.text import Text
 
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report
+from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
-from natlab.report.words import by_cause, ends, faults, links, summary
+from natlab.report.words import by_cause, ends, faults, links, short_end, summary
 
 _WIDTH = 120
 """Columns, where the output is no terminal that would tell."""
@@ -52,7 +53,7 @@ def table(report: Report) -> Table:
 def _cell(cell: CellResult) -> Text:
     if cell.error is not None:
         return Text("BROKEN", style="bold white on red")
-    lines = [str(cell.observed)]
+    lines = [short_end(cell)]
     if cell.round is not None:
         lines.append(f"round {cell.round}")
     timing = cell.timing
@@ -62,11 +63,12 @@ def _cell(cell: CellResult) -> Text:
             lines.append(f"{timing.min:.1f}–{timing.max:.1f}")
     if cell.disagree:
         return Text("\n".join(["RUNS DISAGREE", ends(cell)]), style="bold white on red")
-    if cell.observed is not cell.predicted:
+    if not cell.is_as_predicted:
         return Text("\n".join([*lines, f"NOT {cell.predicted}"]), style="bold white on red")
     if not cell.ok:
         return Text("\n".join([*lines, "CHECK FAILED"]), style="bold white on red")
     if cell.observed is Outcome.FAILED:
         lines.append("forbidden" if cell.category is Category.FORBIDDEN else "could have")
         return Text("\n".join(lines), style="yellow")
-    return Text("\n".join(lines), style="cyan" if cell.round == 2 else "green")
+    by_detour = cell.round == 2 or cell.path == Kind.RELAYED
+    return Text("\n".join(lines), style="cyan" if by_detour else "green")

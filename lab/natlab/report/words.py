@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report, Timing
+from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
 
 
 def summary(report: Report) -> str:
     """One line: how many cells, how many as predicted, what they came to, and whose doing that is."""
+    if any(cell.program is not None for cell in report.cells):
+        return _summary_of_program(report)
     total = len(report.cells)
     good = sum(cell.ok for cell in report.cells)
     connected = [cell for cell in report.cells if cell.observed is Outcome.CONNECTED]
@@ -27,6 +30,52 @@ def summary(report: Report) -> str:
     text += f", {broken} broken" if broken else ""
     unequal = sum(cell.disagree for cell in report.cells)
     return f"{text}, {unequal} WITH RUNS THAT DISAGREE" if unequal else text
+
+
+def _summary_of_program(report: Report) -> str:
+    """``hole puncher: 29 of 36 pairs direct, 7 none (5 because the NATs forbid it ...)``."""
+    total = len(report.cells)
+    counts = {
+        kind: [cell for cell in report.cells if cell.path == kind and cell.error is None]
+        for kind in Kind
+    }
+    direct, relayed, none = (counts[kind] for kind in Kind)
+    guessed = {"by guessing ports": sum(cell.category is Category.GUESSED for cell in direct)}
+    parts = [f"{len(direct)} of {total} pairs direct ({_why(guessed)})"]
+    parts += [f"{len(relayed)} relayed ({_why(_doings(relayed, _NO_PATH))})"] if relayed else []
+    parts += [f"{len(none)} without a path ({_why(_doings(none, _NO_PATH))})"]
+    text = f"{report.cells[0].program}: {', '.join(parts)}".replace(" ()", "")
+    broken = sum(cell.error is not None for cell in report.cells)
+    text += f", {broken} broken" if broken else ""
+    wrong = sum(not cell.ok for cell in report.cells) - broken
+    text += f", {wrong} not as they should be" if wrong else ""
+    unequal = sum(cell.disagree for cell in report.cells)
+    return f"{text}, {unequal} WITH RUNS THAT DISAGREE" if unequal else text
+
+
+def short_end(cell: CellResult) -> str:
+    """``connected``, ``failed``; of any program ``direct``, ``relayed`` or ``none``."""
+    return cell.path or str(cell.observed)
+
+
+def costs(cell: CellResult) -> Iterator[str]:
+    """A program's path and its cost, a sentence each; nothing of what is not known."""
+    if cell.endpoints:
+        yield f"Path: direct between {' and '.join(cell.endpoints)}."
+    elif cell.through:
+        yield f"Path: relayed through {cell.through}."
+    if cell.first_datagram_ms is not None:
+        yield f"First payload after {cell.first_datagram_ms:.1f} ms."
+    if cell.final_path_ms is not None:
+        yield f"Final path after {cell.final_path_ms:.1f} ms."
+    if cell.sent_packets is not None and cell.sent_octets is not None:
+        until = "until the first payload" if cell.first_datagram_ms is not None else "in vain"
+        yield f"Both hosts sent {cell.sent_packets} packets with {cell.sent_octets} octets {until}."
+    if cell.entries is not None:
+        made = ", ".join(f"{nat} {count}" for nat, count in cell.entries.items())
+        yield f"Entries made in each NAT's table of connections: {made}."
+    if cell.recovery_ms is not None:
+        yield f"Payload came through again {cell.recovery_ms:.0f} ms after the last fault."
 
 
 def links(report: Report) -> str:
@@ -59,6 +108,13 @@ _CONNECTED = {
 _FAILED = {
     Category.FORBIDDEN: "because the NATs forbid it without guessing ports",
     Category.MISSED: "though the program could have connected",
+    Category.LAB_WRONG: "where the lab is wrong",
+}
+
+
+_NO_PATH = {
+    Category.FORBIDDEN: "where the NATs forbid a direct path without guessing ports",
+    Category.MISSED: "where a direct path could have opened",
     Category.LAB_WRONG: "where the lab is wrong",
 }
 
@@ -96,7 +152,7 @@ def faults(cell: CellResult) -> list[str]:
     if cell.error is not None:
         return [*found, cell.error]
     found += [f"not so: {check.name} ({check.why})" for check in cell.checks if not check.ok]
-    if cell.observed is not cell.predicted and not found:
+    if not cell.is_as_predicted and not found:
         found.append(f"observed {cell.observed}, predicted {cell.predicted}")
     return found
 

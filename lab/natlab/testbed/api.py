@@ -32,7 +32,7 @@ from natlab.report.text_ladder import draw
 from natlab.sandbox import sandbox
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
-from natlab.testbed.files import CAPTURE_FILE
+from natlab.testbed.files import CAPTURE_FILE, LADDER_FILE
 from natlab.testbed.program import ANSWER_MARGIN, Finished, LabProgram
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ __tracebackhide__ = True  # pytest: the report of a failed test shows the test's
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LADDER_FILE = "ladder.txt"
 BUILD_TIMEOUT = 180.0
 """Seconds in which a network stands and its NATs are probed; most take less than one."""
 _END_TIMEOUT = 60.0
@@ -242,7 +241,7 @@ class TopologyLab:
         ends = [one or hosts[0], other or hosts[1]]
         for each in ends:
             self.environment(each)
-        return path_between(Fates(self.packets(), self._facts.scene), *ends)
+        return path_between(Fates(self.packets(), self._facts.scene), ends[0], ends[1])
 
     def drops(self) -> list[str]:
         """Lines about what NATs dropped, and why, the most frequent first. Ends the capture."""

@@ -1,6 +1,7 @@
 """The names of the files that a lab leaves in its directory."""
 
 CAPTURE_FILE = "capture.pcapng"
+LADDER_FILE = "ladder.txt"
 PROBES_FILE = "probes.txt"
 LINKS_FILE = "links.txt"
 RULES_SUFFIX = ".rules"

@@ -114,15 +114,21 @@ def test_a_path_is_what_went_both_ways_last_and_since_then() -> None:
     wire = Wire()
     assert path_between(wire.fates, "host_a", "host_b") == PathFound(Kind.NONE)
     _relayed(wire, "a", "b", b"hello from a, relayed")
-    assert path_between(wire.fates, "host_a", "host_b").kind is Kind.NONE
+    first = wire.now
+    assert path_between(wire.fates, "host_a", "host_b") == PathFound(Kind.NONE, first=first)
     both = _relayed(wire, "b", "a", b"hello from b, relayed")
     relayed = path_between(wire.fates, "host_a", "host_b")
-    assert relayed == PathFound(Kind.RELAYED, "server", both)
+    assert relayed == PathFound(Kind.RELAYED, "server", both, first)
     assert str(relayed) == "relayed through server"
     _direct(wire, "a", "b", b"a again")
     both = _direct(wire, "b", "a", b"b again")
     _direct(wire, "a", "b", b"a once more")
-    assert path_between(wire.fates, "host_b", "host_a") == PathFound(Kind.DIRECT, None, both)
+    seen_as = (str(B_OUTSIDE), str(A_OUTSIDE))
+    direct = PathFound(Kind.DIRECT, None, both, first, seen_as)
+    assert path_between(wire.fates, "host_b", "host_a") == direct
+    assert path_between(wire.fates, "host_b", "host_a", until=both).kind is Kind.RELAYED
+    only_a = path_between(wire.fates, "host_a", "host_b", payload="a again|a once")
+    assert only_a.kind is Kind.NONE
 
 
 def test_what_a_server_says_by_itself_is_no_relaying() -> None:
