@@ -12,8 +12,9 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Kind
+from tests.sim.client import Client
 from tests.sim.network import Weather
-from tests.sim.world import Client, World, keeps_alive
+from tests.sim.world import World, keeps_alive
 
 SETTINGS = ClientSettings()
 

@@ -7,8 +7,9 @@ import random
 import pytest
 
 from nat_traversal.settings import ClientSettings
+from tests.sim.client import Client
 from tests.sim.network import Weather
-from tests.sim.world import Client, World
+from tests.sim.world import World
 
 SETTINGS = ClientSettings()
 

@@ -14,8 +14,10 @@ import pytest
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
+from tests.sim.client import Claim, Client
 from tests.sim.network import HELD_BACK, Weather
-from tests.sim.world import SERVER, Claim, Client, World
+from tests.sim.server import SERVER
+from tests.sim.world import World
 
 SETTINGS = ClientSettings()
 HASTY = SETTINGS.with_consent(6.0)

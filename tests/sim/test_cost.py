@@ -17,8 +17,9 @@ from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Frame, Hello
 from tests.certificates import Authority
+from tests.sim.client import Client
 from tests.sim.stream import End
-from tests.sim.world import Client, World
+from tests.sim.world import World
 
 NEAR_PEERS = [
     (1 / 16, 1 / 32),

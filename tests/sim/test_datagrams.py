@@ -22,8 +22,10 @@ from nat_traversal.wire.datagrams import (
     encode,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from tests.sim.client import Client
 from tests.sim.network import Packet, Weather
-from tests.sim.world import SECOND_SERVER_ADDRESS, SERVER, Client, World, is_frame
+from tests.sim.server import SECOND_SERVER_ADDRESS, SERVER
+from tests.sim.world import World, is_frame
 
 SETTINGS = ClientSettings()
 

@@ -12,7 +12,8 @@ from nat_traversal.wire import control, datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from tests.fuzzing import of_a_world
 from tests.sim import test_chaos
-from tests.sim.world import SERVER, Raw, World
+from tests.sim.server import SERVER, Raw
+from tests.sim.world import World
 from tests.unit.wire.test_control import messages
 from tests.unit.wire.test_datagrams import datagrams as any_datagram
 

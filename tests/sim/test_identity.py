@@ -10,8 +10,10 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
+from tests.sim.client import Client
 from tests.sim.offers import register
-from tests.sim.world import Client, Raw, World
+from tests.sim.server import Raw
+from tests.sim.world import World
 
 SERVER_SETTINGS = ServerSettings()
 SAME_ID = register()

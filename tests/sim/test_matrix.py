@@ -13,8 +13,9 @@ from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.presets import PRESETS, preset
+from tests.sim.client import Client
 from tests.sim.network import Weather
-from tests.sim.world import Client, World
+from tests.sim.world import World
 
 PAIRS = list(itertools.product(PRESETS, repeat=2))
 BAD_WEATHER = Weather(loss=0.2, duplication=0.1, reordering=0.1, jitter=0.05, segments=True)

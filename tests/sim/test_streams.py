@@ -13,7 +13,8 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_LINE
 from tests.sim.network import Weather
 from tests.sim.offers import PUBLIC, register
-from tests.sim.world import Raw, World
+from tests.sim.server import Raw
+from tests.sim.world import World
 
 SERVER_SETTINGS = ServerSettings()
 REGISTER = register("host_c", "host_d")

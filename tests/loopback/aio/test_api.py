@@ -31,18 +31,10 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
-from tests.loopback.support import (
-    DEADLINE,
-    Host,
-    Program,
-    Service,
-    Wire,
-    a_server,
-    announce,
-    eventually,
-    register,
-    unused,
-)
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.scripted import Wire, announce, register
+from tests.loopback.support import DEADLINE, eventually, unused
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -27,19 +27,11 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
-from tests.loopback.support import (
-    Command,
-    Host,
-    Program,
-    ScriptedPeer,
-    ScriptedServer,
-    Service,
-    Wire,
-    a_server,
-    eventually,
-    two_hosts,
-    unused,
-)
+from tests.loopback.command import Command
+from tests.loopback.hosts import Host, a_server, two_hosts
+from tests.loopback.programs import Program, Service
+from tests.loopback.scripted import ScriptedPeer, ScriptedServer, Wire
+from tests.loopback.support import eventually, unused
 from tests.unit.counterpart import altered, opened
 
 SETTINGS = ClientSettings()

@@ -25,7 +25,8 @@ from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from nat_traversal.wire.offers import Suite
-from tests.loopback.support import Program, eventually, unused
+from tests.loopback.programs import Program
+from tests.loopback.support import eventually, unused
 from tests.unit.counterpart import opened, two_ends
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Kind
-from tests.loopback.support import Host, Program, Service, a_server, eventually, two_hosts
+from tests.loopback.hosts import Host, a_server, two_hosts
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import eventually
 
 
 async def _new_path(a: Host, b: Host) -> None:

@@ -22,14 +22,9 @@ from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
-from tests.loopback.support import (
-    Host,
-    Program,
-    Service,
-    eventually,
-    two_hosts,
-    unused,
-)
+from tests.loopback.hosts import Host, two_hosts
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import eventually, unused
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

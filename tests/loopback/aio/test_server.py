@@ -20,17 +20,10 @@ from nat_traversal.machine import notices as note
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
-from tests.loopback.support import (
-    DEADLINE,
-    Host,
-    Program,
-    Wire,
-    a_server,
-    announce,
-    eventually,
-    register,
-    unused,
-)
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program
+from tests.loopback.scripted import Wire, announce, register
+from tests.loopback.support import DEADLINE, eventually, unused
 from tests.unit.counterpart import some_keys
 
 DISCARD = [Endpoint("127.0.0.1", 9)]

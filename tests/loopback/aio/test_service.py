@@ -15,7 +15,9 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import HostPort
-from tests.loopback.support import Host, Program, Service, a_server, eventually, unused
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import eventually, unused
 
 NAME = HostPort("svc.lab", 53)
 PATIENT = ClientSettings(name_kept=3600.0, name_within=3600.0)

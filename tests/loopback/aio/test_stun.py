@@ -9,7 +9,9 @@ import pytest
 
 from nat_traversal import Endpoint, ServerSettings
 from nat_traversal.wire import stun
-from tests.loopback.support import DEADLINE, a_server, announce, eventually
+from tests.loopback.hosts import a_server
+from tests.loopback.scripted import announce
+from tests.loopback.support import DEADLINE, eventually
 
 REQUEST = bytes.fromhex("000100002112a442") + bytes(range(12))
 

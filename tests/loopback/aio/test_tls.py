@@ -32,7 +32,9 @@ from nat_traversal.machine import notices as note
 from nat_traversal.tls import fingerprint_text
 from nat_traversal.wire import messages as m
 from tests.certificates import Authority, Issued
-from tests.loopback.support import DEADLINE, Host, Wire, a_server, eventually, register
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.scripted import Wire, register
+from tests.loopback.support import DEADLINE, eventually
 
 DISCARD = [Endpoint("127.0.0.1", 9)]
 

@@ -26,17 +26,10 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
-from tests.loopback.support import (
-    DEADLINE,
-    Host,
-    Program,
-    ScriptedPeer,
-    ScriptedServer,
-    Service,
-    a_server,
-    eventually,
-    unused,
-)
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.scripted import ScriptedPeer, ScriptedServer
+from tests.loopback.support import DEADLINE, eventually, unused
 from tests.unit.counterpart import Counterpart
 
 

@@ -16,17 +16,11 @@ from nat_traversal import Endpoint
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
-from tests.loopback.support import (
-    Command,
-    Host,
-    Program,
-    Service,
-    Wire,
-    a_server,
-    announce,
-    register,
-    unused,
-)
+from tests.loopback.command import Command
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.scripted import Wire, announce, register
+from tests.loopback.support import unused
 
 SERVER = ("python3", "traversal_server.py")
 CLIENT = ("python3", "traversal_client.py")

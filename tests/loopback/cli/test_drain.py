@@ -7,7 +7,10 @@ import signal
 from nat_traversal import Endpoint, ServerSettings
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
-from tests.loopback.support import Command, Host, Wire, register, unused
+from tests.loopback.command import Command
+from tests.loopback.hosts import Host
+from tests.loopback.scripted import Wire, register
+from tests.loopback.support import unused
 
 SERVER = ("python3", "traversal_server.py", "--json")
 

@@ -17,7 +17,10 @@ from nat_traversal.crypto import NEEDS_PACKAGE
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
 from tests.loopback.cli.test_commands import CLIENT
-from tests.loopback.support import Command, Program, Service, a_server, unused
+from tests.loopback.command import Command
+from tests.loopback.hosts import a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
 
 
 @dataclass(frozen=True)

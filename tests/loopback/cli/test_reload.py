@@ -11,7 +11,8 @@ from pathlib import Path
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from tests.certificates import Authority, Issued
-from tests.loopback.support import Command, Wire, register
+from tests.loopback.command import Command
+from tests.loopback.scripted import Wire, register
 
 SERVER = ("python3", "traversal_server.py", "--json", "--config")
 START = 'port = 0\nhost = "127.0.0.1"\n'

@@ -1,0 +1,145 @@
+"""A server and clients in this process, put together as the commands do it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+
+from nat_traversal import Endpoint, Server, ServerSettings, serve
+from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
+from nat_traversal.aio.connector import Connector
+from nat_traversal.aio.datapath import DataPath
+from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.service import FixedService
+from nat_traversal.client.security import Security
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.counters import Counters
+from nat_traversal.settings import ClientSettings
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
+from nat_traversal.wire.endpoint import HostPort
+from tests.loopback.support import N, eventually
+
+
+class Notices(list[note.Notice]):
+    """What a client or server has told."""
+
+    def of(self, kind: type[N]) -> list[N]:
+        return [notice for notice in self if isinstance(notice, kind)]
+
+    async def wait(self, kind: type[N], count: int = 1) -> N:
+        """The notice number `count` of its kind."""
+        await eventually(lambda: len(self.of(kind)) >= count, f"{kind.__name__} number {count}")
+        return self.of(kind)[count - 1]
+
+
+MakeConnector = Callable[[Counters, Callable[[str], None], ClientSettings], Connector]
+
+
+class Host:
+    """One client in this process, put together as the command line does it."""
+
+    def __init__(
+        self,
+        server: Endpoint,
+        local_id: str,
+        remote_id: str,
+        *,
+        listen: str | None = None,
+        connect: Sequence[Endpoint] = (),
+        once: bool = False,
+        settings: ClientSettings | None = None,
+        security: Security | None = None,
+        tls: ClientTlsSettings | None = None,
+        connector: MakeConnector | None = None,
+    ) -> None:
+        self.notices = Notices()
+        self.problems: list[str] = []
+        self.counters = Counters()
+        tell = self.problems.append
+        settings = settings or ClientSettings()
+        common = (self.counters, tell, settings)
+        self.listener = Listener(HostPort(listen, 0), *common) if listen else None
+        self.connector = connector(*common) if connector else None
+        if connect:
+            self.connector = Connector(FixedService(connect), *common)
+        self.forwarder = ProgramForwarder(
+            self.counters, self.listener, self.connector, tell, settings
+        )
+        config = ClientConfig(
+            HostPort(*server.sockaddr), local_id, remote_id, once, settings, security, tls=tls
+        )
+        self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
+
+    async def __aenter__(self) -> Self:
+        self.client.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+        self.forwarder.close()
+
+    @property
+    def port(self) -> Endpoint:
+        """Where local programs send to."""
+        assert self.listener is not None
+        return self.listener.endpoint
+
+    @property
+    def socket(self) -> OpenSocket:
+        """Its only open UDP socket."""
+        (opened,) = self.client.sockets.values()
+        return opened
+
+    @property
+    def path(self) -> DataPath:
+        assert self.socket.path is not None
+        return self.socket.path
+
+    async def connected(self, count: int = 1) -> note.PathEstablished:
+        return await self.notices.wait(note.PathEstablished, count)
+
+
+@asynccontextmanager
+async def a_server(
+    host: str = "127.0.0.1",
+    settings: ServerSettings | None = None,
+    tls: ServerTlsSettings | None = None,
+) -> AsyncIterator[tuple[Server, Notices]]:
+    """A server on any free port, and what it tells."""
+    notices = Notices()
+    async with await serve(host, 0, settings=settings, tls=tls, on_notice=notices.append) as server:
+        yield server, notices
+
+
+@asynccontextmanager
+async def two_hosts(
+    *,
+    connect: Sequence[Endpoint] = (),
+    a_connect: Sequence[Endpoint] = (),
+    listen: str = "127.0.0.1",
+    b_listen: str | None = None,
+    settings: ClientSettings | None = None,
+    security: tuple[Security | None, Security | None] = (None, None),
+) -> AsyncIterator[tuple[Host, Host]]:
+    """A path between host_a, who listens, and host_b, who connects to a service."""
+    async with (
+        a_server() as (server, _),
+        Host(
+            *(server.endpoint, "host_a", "host_b"),
+            listen=listen,
+            connect=a_connect,
+            settings=settings,
+            security=security[0],
+        ) as a,
+        Host(
+            *(server.endpoint, "host_b", "host_a"),
+            listen=b_listen,
+            connect=connect,
+            settings=settings,
+            security=security[1],
+        ) as b,
+    ):
+        await a.connected()
+        await b.connected()
+        yield a, b

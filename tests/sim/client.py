@@ -1,0 +1,210 @@
+"""A client process in the world: its sockets, its control connection, and the paths that it claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nat_traversal.client.agent import Agent
+from nat_traversal.client.phases import Established, PathState, Punching
+from nat_traversal.crypto.proof import S, signed
+from nat_traversal.errors import WireError
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.wire import control, datagrams
+from nat_traversal.wire.endpoint import Endpoint
+from tests.sim.network import Host
+from tests.sim.process import Process
+from tests.sim.stream import End
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A path that an agent says is established: what it told, and what it ordered."""
+
+    attempt: int
+    round: int
+    method: str
+    remote: Endpoint
+    generation: int
+    binding: bytes
+    """The same at both ends: of one round alone."""
+
+
+class Client(Process):
+    """One client process on a host."""
+
+    def __init__(self, world: World, host: Host, agent: Agent) -> None:
+        super().__init__(world, agent)
+        self.host = host
+        self.agent = agent
+        self.control: End | None = None
+        self.sockets: dict[int, Endpoint] = {}
+        self.all_sockets: set[Endpoint] = set()
+        """Closed ones too."""
+        self.paths: list[tuple[do.UsePath, bytes]] = []
+        """What the agent ordered, one for each `PathEstablished` that it told, and its binding."""
+        self.delivered: list[bytes] = []
+        """Programs' datagrams that came, with what is sealed before them."""
+        self.frame_sizes: list[int] = []
+        """Octets that a frame may have, each time that it was ordered."""
+        self._open: dict[int, do.UsePath] = {}
+        self._early: list[tuple[int, bytes]] = []
+        self._place = memoryview(bytearray(65_536))
+
+    @property
+    def state(self) -> PathState:
+        """What the agent's only peer is in."""
+        (peer,) = self.agent.peers.values()
+        return peer.state
+
+    @property
+    def is_connected(self) -> bool:
+        return not self.is_dead and self.state is PathState.ESTABLISHED
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Every path so far."""
+        return [
+            Claim(told.attempt, told.round, told.method, used.remote, used.generation, binding)
+            for told, (used, binding) in zip(
+                self.told(note.PathEstablished), self.paths, strict=True
+            )
+        ]
+
+    @property
+    def socket(self) -> Endpoint:
+        """The present one, inside."""
+        (socket,) = self.sockets.values()
+        return socket
+
+    @property
+    def path(self) -> Claim:
+        """The newest path."""
+        return self.claims[-1]
+
+    def start(self) -> Client:
+        self._run(self.agent.start(self.world.clock.now))
+        return self
+
+    def stop(self) -> None:
+        """As Ctrl-C."""
+        self.feed(e.StopRequested())
+
+    def vanish(self) -> None:
+        """As a power cut: silence, on TCP and on UDP."""
+        self.is_dead = True
+        for socket in self.sockets.values():
+            del self.host.sockets[socket]
+        self.sockets.clear()
+        if self.control is not None:
+            self.control.is_cut = self.control.is_gone = True
+
+    def crash(self) -> None:
+        """As kill -9: the kernel resets the TCP connection, the sockets are gone."""
+        control = self.control
+        self.vanish()
+        if control is not None:
+            control.is_cut = False
+            control.reset()
+
+    def change_address(self, address: str) -> None:
+        """As a hand-over, or a NAT's new address: what stood before leads nowhere, and nobody is told."""
+        self.host.nat.public_address = address
+        if self.control is not None:
+            self.control.is_cut = self.control.other.is_cut = True
+
+    def _carry_out(self, action: do.Action) -> None:
+        match action:
+            case do.OpenControl():
+                self.control = self.world.server.connect(self)
+            case do.CloseControl():
+                if self.control is not None:
+                    self.control.close()
+                    self.control = None
+            case do.SendMessage(message):
+                if self.control is not None and not self.control.is_gone:
+                    self.control.write(control.encode(message))
+            case do.OpenUdp(generation):
+                assert not self.sockets, "one socket at a time"
+                self.sockets[generation] = self.host.open(
+                    lambda data, source: self._datagram(data, source, generation)
+                )
+                self.all_sockets.add(self.sockets[generation])
+            case do.CloseUdp(generation):
+                del self.host.sockets[self.sockets.pop(generation)]
+                self._open.pop(generation, None)
+            case do.SendDatagram(datagram, destination, generation):
+                self.world.net.send_from_host(
+                    self.host,
+                    self.sockets[generation],
+                    destination or self.world.server_address,
+                    datagrams.encode(datagram),
+                )
+            case do.UsePath(generation):
+                self.paths.append((action, action.epochs.binding))
+                self._open[generation] = action
+                self.world.check_claim(self, action)
+                early, self._early = self._early, []
+                for number, frame in early:
+                    if number == generation:
+                        self._frame(frame, generation)
+            case do.SizeFrames(generation, size):
+                self.frame_sizes.append(size)
+            case do.SendFrame(kind, plain, generation):
+                used = self._open[generation]
+                self.world.net.send_from_host(
+                    self.host,
+                    self.sockets[generation],
+                    used.remote,
+                    used.epochs.sealer.seal(kind, plain),
+                )
+            case do.Tell(notice):
+                self.notices.append((self.world.clock.now, notice))
+
+    def send_raw(self, data: bytes, destination: Endpoint | None = None) -> None:
+        """Octets from the present socket that the agent knows nothing of."""
+        (socket,) = self.sockets.values()
+        self.world.net.send_from_host(
+            self.host, socket, destination or self.world.server_address, data
+        )
+
+    def _datagram(self, data: bytes, source: Endpoint, generation: int) -> None:
+        try:
+            datagram = datagrams.decode(data)
+        except WireError:
+            return
+        if isinstance(datagram, datagrams.Frame):
+            self._frame(datagram.octets, generation, source)
+        else:
+            self.feed(e.DatagramArrived(datagram, source, generation))
+
+    def signed(self, datagram: S) -> S:
+        """With the MAC of this client's key of the present round."""
+        (peer,) = self.agent.peers.values()
+        assert isinstance(peer._phase, Punching | Established)
+        return signed(datagram, peer._phase.keys.path.sending.handshake)
+
+    def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
+        """Seal and send a frame on the present path that the agent knows nothing of."""
+        ((generation, _),) = self._open.items()
+        self._carry_out(do.SendFrame(kind, plain, generation))
+
+    def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:
+        """What the data path does with a frame."""
+        used = self._open.get(generation)
+        if used is None:
+            self._early.append((generation, octets))
+            return
+        if source not in (None, used.remote):
+            return  # the kernel drops it, since the socket is connected
+        now = self.world.clock.now
+        for kind, plain in used.epochs.open_run(memoryview(octets), len(octets), self._place, now):
+            if kind in datagrams.PROGRAMS:
+                self.delivered.append(bytes(plain))
+            else:
+                self.feed(e.FrameOpened(datagrams.Kind(kind), bytes(plain), generation))
