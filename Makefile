@@ -40,11 +40,12 @@ fuzz: ## the decoders and machines against random octets and faults, for long; F
 	@scripts/setup.sh check
 	@$(python) -m pytest -p tests.fuzzing -m hypothesis --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
 
-check: ## lint, format and types
+check: ## lint, format, types, and the workflows
 	@scripts/setup.sh check
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy
+	.venv/bin/zizmor --offline --quiet --persona pedantic --min-severity low .github
 
 bench: ## a cell's network beside ip -batch, forwarding beside socat; BENCH_ARGS=--record adds a row to docs/benchmarks.json
 	@scripts/setup.sh bench
