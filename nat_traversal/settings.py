@@ -169,6 +169,8 @@ class ClientSettings:
     """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
     batch: int = number(128, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
+    offload: int = number(1, 0, 1)
+    """1: hand runs of datagrams to the kernel at once (GSO, GRO) where it takes them; 0: one by one always."""
     mtu: int = number(0, 0, 65_535)
     """Octets of the IP packets of a path; 0: search for what passes. Below 576 few networks carry anything."""
     reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)

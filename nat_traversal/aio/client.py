@@ -30,6 +30,7 @@ from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import GoAway, Registered, Serves
+from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Client(Driver):
                 continue
             self._arrived(opened, data, endpoint_of(source))
             if opened.path is not None:
-                opened.path.arrived(map(memoryview, opened.early))
+                opened.path.arrived([Run.of(frame) for frame in opened.early])
                 opened.early.clear()
                 return
             if self.sockets.get(opened.generation) is not opened:

@@ -105,7 +105,7 @@ class Connection:
         self._path = None
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
-        for _, _, payload in batch:
+        for payload in (payload for each in batch for payload in each.payloads):
             if self._queue.qsize() >= self._most:
                 self._traffic.unclaimed.value += 1
             else:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nat_traversal.aio.datapath import DataPath, Problem, Traffic, slots_for
-from nat_traversal.aio.packet_io import SPARE_FILES, Slots, file_limit
+from nat_traversal.aio.datapath import DataPath, Problem, Traffic
+from nat_traversal.aio.offload import tray_for_reading
+from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.aio.packet_io import SPARE_FILES, Batch, file_limit
 from nat_traversal.aio.service import Service
-from nat_traversal.aio.service_flow import SOCKETS, ServiceFlow
+from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
@@ -67,7 +69,7 @@ class Connector:
         self._instance = b""
         """The process of the other side that has numbered the flows."""
         self._path: DataPath | None = None
-        self._slots = Slots()
+        self._tray = tray_for_reading(HEADROOM)
         most_files = file_limit(SOCKETS * settings.flows + SPARE_FILES) - SPARE_FILES
         self._most = max(1, most_files // SOCKETS)
 
@@ -85,16 +87,14 @@ class Connector:
         if not instance or instance != self._instance:
             self._forget()
         self._instance = instance
-        self._slots = slots_for(path, self._slots)
-        for each in self._flows.values():
-            each.flow.use(self._slots)
         self._service.doubt()
 
-    def deliver(self, number: int, payload: memoryview) -> None:
-        if number not in self._flows and not self._service.is_fresh:
-            self._wait(number, payload)
+    def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
+        if number in self._flows or self._service.is_fresh:
+            self._hand_over(number, payloads)
         else:
-            self._hand_over(number, payload)
+            for payload in payloads:
+                self._wait(number, payload)
 
     def expire(self, before: float) -> None:
         for each in [each for each in self._flows.values() if each.flow.used_at < before]:
@@ -126,26 +126,28 @@ class Connector:
     def _begin_flows(self) -> None:
         waiting, self._waiting, self._kept = self._waiting, {}, 0
         for number, payloads in waiting.items():
-            for payload in payloads:
-                self._hand_over(number, memoryview(payload))
+            self._hand_over(number, [memoryview(each) for each in payloads])
 
-    def _hand_over(self, number: int, payload: memoryview) -> None:
-        at = self._flows.get(number) or self._open(number)
-        if at is None:
-            return
-        flow, now = at.flow, self._loop.time()
-        self._flows.move_to_end(number)
-        flow.used_at = now
-        at.tries = 1
-        flow.send(payload, now)
-        if flow.lost or flow.failed:
-            self._settle(at, payload)
+    def _hand_over(self, number: int, payloads: Sequence[memoryview]) -> None:
+        now = self._loop.time()
+        while payloads:
+            at = self._flows.get(number) or self._open(number)
+            if at is None:
+                self._traffic.unsendable.value += len(payloads)
+                return
+            flow = at.flow
+            self._flows.move_to_end(number)
+            flow.used_at = now
+            at.tries = 1
+            count = flow.send(payloads, now)
+            if flow.lost or flow.failed:
+                self._settle(at, payloads[:count])
+            payloads = payloads[count:]
 
     def _open(self, number: int) -> _ConnectFlow | None:
         """A flow to the service as it is known now: to the address that answered last, if it still counts."""
         targets = self._service.addresses
         if not targets:  # the service has told why
-            self._traffic.unsendable.value += 1
             return None
         first = targets.index(self._preferred) if self._preferred in targets else 0
         return self._open_to(number, targets, first)
@@ -160,7 +162,7 @@ class Connector:
         for target in range(first, first + count):
             endpoint = targets[target % count]
             try:
-                flow = ServiceFlow(number, endpoint, self._slots, self._settings, now, only=only)
+                flow = ServiceFlow(number, endpoint, self._tray, self._settings, now, only=only)
             except (OSError, UsageError) as error:
                 problem = _unreachable(error)
                 continue
@@ -169,7 +171,6 @@ class Connector:
             if flow.ear is not None:
                 self._loop.add_reader(flow.ear, self._overheard, at)
             return at
-        self._traffic.unsendable.value += 1
         self._problem(f"no way to {self._service}: {problem}")
         return None
 
@@ -180,27 +181,27 @@ class Connector:
         left = self._settings.batch
         while left > 0:
             batch = flow.receive()
-            if batch.frames:
-                self._forward(at, batch.frames)
+            if batch.runs:
+                self._forward(at, batch)
             if flow.lost:
                 self._settle(at)
                 return
             if batch.is_last:
                 return
-            left -= len(batch.frames)
+            left -= batch.total
 
     def _overheard(self, at: _ConnectFlow) -> None:
         """The service's host has sent from another port or address."""
-        batch, strangers = at.flow.overheard(self._slots)
-        if batch.frames:
-            self._forward(at, batch.frames)
+        batch, strangers = at.flow.overheard()
+        if batch.runs:
+            self._forward(at, batch)
         for host, port, *_ in strangers:
             self._traffic.foreign.value += 1
             self._problem(
                 f"dropped what {host}:{port} sent: only the host of {self._service} may answer"
             )
 
-    def _forward(self, at: _ConnectFlow, frames: list[memoryview]) -> None:
+    def _forward(self, at: _ConnectFlow, batch: Batch) -> None:
         flow = at.flow
         flow.used_at = self._loop.time()
         self._flows.move_to_end(flow.number)
@@ -209,19 +210,21 @@ class Connector:
             self._is_down = False
             self._changed(True)
         if self._path is not None:
-            self._path.send_frames(flow.number, False, frames)
+            for run in batch.runs:
+                self._path.send_run(flow.number, False, run)
+            self._path.flush()
             return
-        self._traffic.unsendable.value += len(frames)
+        self._traffic.unsendable.value += batch.total
         self._problem("datagrams from the service are dropped until a path stands")
 
     # Trouble
 
-    def _settle(self, at: _ConnectFlow, latest: memoryview | None = None) -> None:
+    def _settle(self, at: _ConnectFlow, latest: Sequence[memoryview] = ()) -> None:
         """Tell what happened to a flow's datagrams. Those that nobody listened for go elsewhere, with the
-        `latest`, which has just been sent after them."""
+        `latest`, which have just been sent after them."""
         flow = at.flow
-        if latest is not None and flow.settled:
-            flow.waiting.append(bytes(latest))
+        if flow.settled:
+            flow.waiting += map(bytes, latest[-WAITING:])
         refusals: list[Lost] = []
         while flow.lost:
             lost = flow.lost.pop(0)
@@ -249,12 +252,12 @@ class Connector:
             return
         if at.tries < len(at.targets):
             if flow.settled:  # they are not kept, as this address has answered before
-                self._traffic.refused.value += len(refusals)
+                self._traffic.refused.value += sum(each.count for each in refusals)
             self._drop(at)
             other = self._open_to(flow.number, at.targets, at.target + 1)
             self._take_over(other, again, at.tries + 1)
             return
-        self._traffic.refused.value += len(refusals)
+        self._traffic.refused.value += sum(each.count for each in refusals)
         if self._may_have_moved():
             self._service.ask(partial(self._move, at, again))
         else:
@@ -282,13 +285,15 @@ class Connector:
 
     def _take_over(self, other: _ConnectFlow | None, again: list[bytes], tries: int) -> None:
         """`other` goes on where a flow was refused."""
-        if other is not None:
-            other.tries = tries
-            self._send_again(other, again)
+        if other is None:
+            self._traffic.unsendable.value += len(again)
+            return
+        other.tries = tries
+        self._send_again(other, again)
 
     def _send_again(self, at: _ConnectFlow, datagrams: list[bytes]) -> None:
         for payload in datagrams:
-            at.flow.send(payload, self._loop.time())
+            at.flow.send((memoryview(payload),), self._loop.time())
         if at.flow.lost or at.flow.failed:
             self._settle(at)
 

@@ -9,32 +9,26 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import struct
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
-from nat_traversal.aio.offload import MOST_SEGMENTS, RunSocket
-from nat_traversal.aio.packet_io import BATCH, LONGEST, PacketIO, Slots, forbid_fragments
+from nat_traversal.aio.offload import RunSocket, tray_for_reading
+from nat_traversal.aio.outbox import FLOW, FRAGMENT, HEADROOM, Outbox
+from nat_traversal.aio.packet_io import LONGEST, PacketIO, forbid_fragments
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
-from nat_traversal.paths.fragments import MOST_FRAGMENTS, Reassembler, cut
+from nat_traversal.paths.fragments import Reassembler
 from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import FRAMES, PROGRAMS, Kind
+from nat_traversal.wire.tray import Run, Tray
 
 log = logging.getLogger(__name__)
 
-_FLOW = struct.Struct("!BI")
-"""Service and direction, flow: sealed before the payload of a DATA."""
-_FRAGMENT = struct.Struct("!BIIBB")
-"""The same, then the datagram's number, the fragment's, and the last one's."""
 FROM_LISTENER = 0x01
 """The direction: from the side that listens, or back. The other bits are the service's."""
-HEADROOM = _FLOW.size
-"""Octets to leave free before a payload, so that it is sealed where it lies."""
-_OUT = BATCH * 2048
 BASES = {4: BASE_IPV4, 6: BASE_IPV6}
 """Octets of UDP payload in a frame until larger ones are known to pass, by IP version."""
 LARGER_TOLD = 0.5
@@ -68,12 +62,17 @@ class Traffic:
     def lost(self, lost: Lost) -> None:
         """Count a datagram that left this host and met an ICMP error."""
         counter = self.refused if lost.error == errno.ECONNREFUSED else self.unreachable
-        counter.value += 1
+        counter.value += lost.count
 
 
-Delivery = tuple[int, bool, memoryview]
-"""One datagram of the other side's program: its flow, whether it comes from the side that listens, and its
-payload, which is only valid during the call."""
+class Delivery(NamedTuple):
+    """Datagrams of one program of the other side, in order."""
+
+    flow: int
+    from_listener: bool
+    """It is at the side that listens."""
+    payloads: list[memoryview]
+    """Only valid during the call. The list is not to be changed."""
 
 
 Problem = Callable[[str], None]
@@ -84,13 +83,13 @@ class Forwarder(Protocol):
     """The source and sink of a path's datagrams: programs' sockets, or the API."""
 
     def path_up(self, path: DataPath) -> None:
-        """A path stands: send through `path` from now on."""
+        """A path stands: send through `path` from now on, and `flush` it."""
 
     def path_down(self) -> None:
         """The path has ended."""
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
-        """Datagrams came, in this order."""
+        """Datagrams came: each flow's in order, and each flow once unless its turn came again."""
 
     def not_sent(self, reason: str) -> None:
         """A datagram for the peer did not leave this host, or was lost behind it. It has been counted.
@@ -103,10 +102,6 @@ class DataPath:
     `on_frame` gets the authentic frames that are no program's, `on_other` datagrams that are no frames.
     `clock` tells the time in seconds.
     """
-
-    headroom = HEADROOM
-    tailroom = 0
-    """Octets of room that `send_frames` wants around each payload."""
 
     def __init__(
         self,
@@ -129,7 +124,9 @@ class DataPath:
         forbid_fragments(sock)
         self.order = order
         """The action that it was built from."""
-        self._io = io or RunSocket(sock, self._failed, self._lost)
+        self._io = io or RunSocket(
+            sock, tray_for_reading(), self._failed, self._lost, offload=bool(settings.offload)
+        )
         self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
@@ -139,112 +136,92 @@ class DataPath:
         self._on_event = on_event
         self._on_other = on_other
         self._closed = False
-        self._number = 0
         self._reassembler = Reassembler(
             most_octets=settings.reassembly_octets, patience=settings.reassembly_within
         )
-        self._out = memoryview(bytearray(_OUT + LONGEST))
-        self._place = memoryview(bytearray((BATCH + MOST_SEGMENTS) * LONGEST))
-        self.frame_size = self._base = BASES[order.remote.family]
-        """Octets of UDP payload that a frame may have."""
+        self._place = Tray(3 * LONGEST)
+        """For what is opened of one batch, which is shorter than its frames."""
+        self._base = BASES[order.remote.family]
+        self._out = Outbox(self._io, order.epochs, self._base, traffic.sent, self._narrowed)
         self._tell_larger_at = 0.0
         self._probing = 0
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
-        self._too_long: list[bytes | memoryview] = []
-        """Frames that this host's own network has become too narrow for, to be cut and sent again."""
 
     @property
     def waiting_octets(self) -> int:
         """How many octets of fragments wait for the rest of their datagrams."""
         return self._reassembler.octets
 
-    def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
-        """Send a flow's datagrams of 0 to 65,507 octets, each with `headroom` before it.
+    @property
+    def frame_size(self) -> int:
+        """Octets of UDP payload that a frame may have."""
+        return self._out.frame_size
 
-        The room is written to. A datagram that is longer than a frame goes as several fragments.
-        """
-        inner = _FLOW.pack(FROM_LISTENER if from_listener else 0, flow)
-        sealer, out = self._epochs.sealer, self._out
-        overhead = sealer.overhead(Kind.DATA)
-        most = self.frame_size - overhead
-        ready: list[memoryview] = []
-        plain: list[memoryview] = []
-        at = 0
-        for frame in frames:
-            length = len(frame)
-            if length > most:
-                self._flush(flow, from_listener, ready, plain)
-                ready, plain, at = [], [], 0
-                self._send_fragments(flow, from_listener, frame[HEADROOM:])
-                continue
-            if at + length + overhead > _OUT:
-                self._flush(flow, from_listener, ready, plain)
-                ready, plain, at = [], [], 0
-            frame[:HEADROOM] = inner
-            end = sealer.seal_run(Kind.DATA, b"", frame, 0, length, 1, out, at)
-            ready.append(out[at:end])
-            plain.append(frame)
-            at = end
-        self._flush(flow, from_listener, ready, plain)
-        if (
-            max(map(len, frames), default=0) + overhead > self._base
-            and self.frame_size > self._base
-        ):
+    @frame_size.setter
+    def frame_size(self, octets: int) -> None:
+        self._out.frame_size = octets
+
+    def send_run(self, flow: int, from_listener: bool, run: Run) -> None:
+        """Take a flow's datagrams of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the
+        first. Room and payloads are written to. They leave at the next `flush` at the latest."""
+        self._out.add(flow, from_listener, run)
+
+    def flush(self) -> None:
+        """Send what `send_run` has taken."""
+        self._out.flush()
+        if self._out.longest > self._base:
             self._larger_sent()
+        self._out.longest = 0
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
-        frame = bytearray(HEADROOM) + payload
-        self.send_frames(flow, from_listener, (memoryview(frame),))
+        self.send_run(flow, from_listener, Run.of(payload, HEADROOM))
+        self.flush()
 
     def send_frame(self, kind: Kind, plain: bytes) -> None:
         """Seal and send what is no program's."""
         frame = self._epochs.sealer.seal(kind, plain)
         self._probing = len(frame) if len(frame) > self._base else 0
-        self._io.send((frame,))
+        self._io.send_run(memoryview(frame), len(frame))
         self._probing = 0
 
     def transmit(self, data: bytes) -> None:
         """Send octets as they are: of the handshake."""
-        self._io.send((data,))
+        self._io.send_run(memoryview(data), len(data))
 
     def readable(self) -> None:
         """Drain the socket."""
         left = self._settings.batch
         while left > 0 and not self._closed:
             batch = self._io.receive()
-            self.arrived(batch.frames)
+            self.arrived(batch.runs)
             if batch.is_last:
                 return
-            left -= max(1, len(batch.frames))
+            left -= max(1, batch.total)
 
-    def arrived(self, frames: Iterable[memoryview]) -> None:
+    def arrived(self, runs: Sequence[Run]) -> None:
         """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
-        batch: list[Delivery] = []
-        at = 0
-        now = self._clock()
-        for frame in frames:
-            if not frame or frame[0] not in FRAMES:
-                self._on_other(bytes(frame))
-                continue
-            place = self._place[at:]
-            for kind, plain in self._epochs.open_run(frame, len(frame), place, now):
-                at += len(plain)
-                if kind == Kind.DATA:
-                    if len(plain) < HEADROOM:
-                        self._traffic.malformed.value += 1
-                        continue
-                    direction, flow = _FLOW.unpack_from(plain)
-                    batch.append((flow, bool(direction & FROM_LISTENER), plain[HEADROOM:]))
-                elif kind == Kind.FRAGMENT:
-                    batch += self._fragment_arrived(plain, now)
-                else:
-                    self._deliver(batch)
-                    batch = []
-                    self._on_frame(Kind(kind), bytes(plain))
-                    if self._closed:
-                        return
-        self._deliver(batch)
+        flows: dict[tuple[int, int], list[memoryview]] = {}
+        place, to, now = self._place, 0, self._clock()
+        for run in runs:
+            for frames in _frames_in(run):
+                if isinstance(frames, bytes):
+                    self._on_other(frames)
+                    continue
+                found, to = self._epochs.open_run(frames, place, now, to)
+                for kind, opened in found:
+                    if kind == Kind.DATA:
+                        self._sort(opened, flows)
+                    elif kind == Kind.FRAGMENT:
+                        for part in opened.parts():
+                            self._fragment_arrived(part, flows, now)
+                    else:
+                        for part in opened.parts():
+                            self._deliver(flows)
+                            self._on_frame(Kind(kind), bytes(part))
+                            if self._closed:
+                                return
+        self._deliver(flows)
         self._count()
 
     def close(self) -> None:
@@ -252,62 +229,54 @@ class DataPath:
         self._closed = True
         self._count()
 
-    def _deliver(self, batch: list[Delivery]) -> None:
-        if batch and not self._closed:
-            self._traffic.received.value += len(batch)
-            self._forwarder.deliver(batch)
-
-    def _send_fragments(self, flow: int, from_listener: bool, payload: memoryview) -> None:
-        sealer = self._epochs.sealer
-        room = self.frame_size - sealer.overhead(Kind.FRAGMENT) - _FRAGMENT.size
-        pieces = cut(len(payload), max(room, -(-len(payload) // MOST_FRAGMENTS)))
-        self._number = (self._number + 1) % (1 << 32)
-        direction, last = FROM_LISTENER if from_listener else 0, len(pieces) - 1
-        frames = [
-            sealer.seal(
-                Kind.FRAGMENT,
-                _FRAGMENT.pack(direction, flow, self._number, index, last) + payload[start:end],
+    def _sort(self, run: Run, flows: dict[tuple[int, int], list[memoryview]]) -> None:
+        """Add the payloads of DATA frames to those of their flows."""
+        if min(run.size, run.last) < FLOW.size:
+            self._traffic.malformed.value += run.total
+            return
+        start, step, total = run.start, run.step, run.total
+        octets, payloads = run.tray.octets, run.parts(FLOW.size)
+        if total > 1:
+            head = octets[start : start + FLOW.size].tobytes()
+            is_one_flow = all(
+                run.column(offset).count(octet) == total for offset, octet in enumerate(head)
             )
-            for index, (start, end) in enumerate(pieces)
-        ]
-        if self._io.send(frames) == len(frames):
-            self._traffic.sent.value += 1
-        elif self._too_long:
-            self._narrowed()
-            self._send_fragments(flow, from_listener, payload)
+            if not is_one_flow:
+                for index, payload in enumerate(payloads):
+                    key = FLOW.unpack_from(octets, start + index * step)
+                    flows.setdefault(key, []).append(payload)
+                return
+        flows.setdefault(FLOW.unpack_from(octets, start), []).extend(payloads)
 
-    def _flush(
-        self,
-        flow: int,
-        from_listener: bool,
-        frames: list[memoryview],
-        plain: list[memoryview],
-    ) -> None:
-        """Send sealed frames. `plain` is what is in them, for those that are too long now."""
-        self._traffic.sent.value += self._io.send(frames)
-        if self._too_long:
-            refused = {id(frame) for frame in self._narrowed()}
-            for frame, inside in zip(frames, plain, strict=True):
-                if id(frame) in refused:
-                    self._send_fragments(flow, from_listener, inside[HEADROOM:])
+    def _deliver(self, flows: dict[tuple[int, int], list[memoryview]]) -> None:
+        """Hand over the payloads of each flow, and forget them."""
+        if not flows or self._closed:
+            return
+        self._traffic.received.value += sum(map(len, flows.values()))
+        self._forwarder.deliver(
+            [
+                Delivery(flow, bool(direction & FROM_LISTENER), payloads)
+                for (direction, flow), payloads in flows.items()
+            ]
+        )
+        flows.clear()
 
-    def _narrowed(self) -> list[bytes | memoryview]:
-        """This host's own network has become narrower: back to the base size. The frames that showed it."""
-        refused, self._too_long = self._too_long, []
+    def _narrowed(self, size: int) -> None:
+        """This host's own network has become too narrow for frames of `size` octets: back to the base size."""
         self.frame_size = self._base
-        self._on_event(FrameRefused(min(map(len, refused)), self.order.generation))
-        return refused
+        self._on_event(FrameRefused(size, self.order.generation))
 
-    def _fragment_arrived(self, plain: memoryview, now: float) -> list[Delivery]:
-        if len(plain) < _FRAGMENT.size:
+    def _fragment_arrived(
+        self, plain: memoryview, flows: dict[tuple[int, int], list[memoryview]], now: float
+    ) -> None:
+        if len(plain) < FRAGMENT.size:
             self._traffic.malformed.value += 1
-            return []
-        direction, flow, number, index, last = _FRAGMENT.unpack_from(plain)
-        key, piece = (direction, flow, number), bytes(plain[_FRAGMENT.size :])
+            return
+        direction, flow, number, index, last = FRAGMENT.unpack_from(plain)
+        key, piece = (direction, flow, number), bytes(plain[FRAGMENT.size :])
         whole = self._reassembler.arrived(key, index, last, piece, now)
-        if whole is None:
-            return []
-        return [(flow, bool(direction & FROM_LISTENER), memoryview(whole))]
+        if whole is not None:
+            flows.setdefault((direction, flow), []).append(memoryview(whole))
 
     def _count(self) -> None:
         """Move what the frames' own counters have into the client's."""
@@ -326,13 +295,16 @@ class DataPath:
             self._tell_larger_at = now + LARGER_TOLD
             self._on_event(LargerFramesSent(self.order.generation))
 
-    def _failed(self, error: OSError, frame: bytes | memoryview) -> None:
+    def _failed(self, error: OSError, frame: memoryview) -> None:
+        is_programs = len(frame) > 0 and frame[0] in PROGRAMS
         if error.errno == errno.EMSGSIZE and len(frame) > self._base:
-            if self._probing:
+            if is_programs:
+                self._out.refused(frame, too_long=True)
+            elif self._probing:
                 self._on_event(FrameRefused(self._probing, self.order.generation))
-            else:
-                self._too_long.append(frame)
             return
+        if is_programs:
+            self._out.refused(frame, too_long=False)
         self._traffic.unsendable.value += 1
         self._forwarder.not_sent(f"not sent: {not_sent(error, len(frame))}")
 
@@ -346,11 +318,17 @@ class DataPath:
             self._forwarder.not_sent(f"lost: {lost}")
 
 
-def slots_for(path: DataPath | None, slots: Slots) -> Slots:
-    """Room for what programs send, as `path` wants it: `slots` if they have it."""
-    if path is None:
-        return slots
-    room = path.headroom + path.tailroom
-    if (slots.headroom, slots.room) == (path.headroom, room):
-        return slots
-    return Slots(headroom=path.headroom, tailroom=path.tailroom)
+def _frames_in(run: Run) -> list[Run | bytes]:
+    """Cut a run of datagrams: frames together, everything else each by itself."""
+    if not run.size:
+        return [b""] * run.total
+    kinds = run.column(0)
+    if FRAMES.issuperset(kinds):
+        return [run]
+    found: list[Run | bytes] = []
+    for index, part in enumerate(run.parts()):
+        size = len(part)
+        start = run.start + index * run.step
+        is_frame = kinds[index] in FRAMES
+        found.append(Run(run.tray, start, size, size, size, 1) if is_frame else bytes(part))
+    return found

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nat_traversal.aio.connector import Connector
-from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic, slots_for
-from nat_traversal.aio.packet_io import AnsweringSocket, Local, Received, Slots, open_udp
+from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic
+from nat_traversal.aio.offload import Ancillary, RunSocket, tray_for_reading
+from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.aio.packet_io import BATCH, AnsweringSocket, Batch, Origin, open_udp
 from nat_traversal.aio.soft_errors import not_sent
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -28,7 +30,8 @@ class _ListenFlow:
     key: tuple[tuple[str, int], str]
     number: int
     source: tuple[str, int]
-    local: Local
+    ancillary: Ancillary
+    """For a reply to leave from the address that was asked."""
     used_at: float
 
 
@@ -39,6 +42,16 @@ class Listener:
         self, at: HostPort, counters: Counters, problem: Problem, settings: ClientSettings
     ) -> None:
         self._socket = AnsweringSocket(open_udp(Endpoint(at.host, at.port), settings.socket_buffer))
+        self._io = RunSocket(
+            self._socket.sock,
+            tray_for_reading(HEADROOM),
+            self._failed,
+            lambda _: None,  # of errors that come late hardly any reach an unconnected socket
+            headroom=HEADROOM,
+            offload=bool(settings.offload),
+            connected=False,
+            pktinfo=self._socket.is_wildcard,
+        )
         self._traffic = Traffic(counters)
         self._settings = settings
         self._problem = problem
@@ -47,7 +60,9 @@ class Listener:
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
-        self._slots = Slots()
+        self._is_quiet = True
+        """The last datagram came alone: the next one goes on before anybody looks for more."""
+        self._answering: tuple[str, int] = ("", 0)
         self._loop.add_reader(self._socket.sock, self._readable)
 
     @property
@@ -61,21 +76,17 @@ class Listener:
     def attach(self, path: DataPath | None) -> None:
         """Flows go on: this side numbers them, and never uses a number twice."""
         self._path = path
-        self._slots = slots_for(path, self._slots)
 
-    def deliver(self, number: int, payload: memoryview) -> None:
+    def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
+        """Replies to one program."""
         flow = self._by_number.get(number)
         if flow is None:
-            self._traffic.unclaimed.value += 1
+            self._traffic.unclaimed.value += len(payloads)
             return
         self._flows.move_to_end(flow.key)
         flow.used_at = self._loop.time()
-        try:
-            self._socket.answer(payload, flow.source, flow.local)
-        except OSError as error:
-            self._traffic.unsendable.value += 1
-            reason = not_sent(error, len(payload))
-            self._problem(f"a reply to {flow.source[0]}:{flow.source[1]} was not sent: {reason}")
+        self._answering = flow.source
+        self._io.send_parts(payloads, flow.source, flow.ancillary)
 
     def expire(self, before: float) -> None:
         for flow in [flow for flow in self._flows.values() if flow.used_at < before]:
@@ -86,50 +97,48 @@ class Listener:
         self._socket.close()
 
     def _readable(self) -> None:
-        now, left = self._loop.time(), self._settings.batch
+        left, came = self._settings.batch, 0
+        most = 1 if self._is_quiet else BATCH
         is_last = False
         while left > 0 and not is_last:
-            batch, is_last = self._socket.receive(self._slots)
-            left -= max(1, len(batch))
+            batch = self._io.receive(most)
+            is_last, most = batch.is_last, BATCH
+            came += batch.total
+            left -= max(1, batch.total)
             if self._path is not None:
-                self._forward(self._path, batch, now)
-            elif batch:
-                self._traffic.unsendable.value += len(batch)
+                self._forward(self._path, batch)
+            elif batch.runs:
+                self._traffic.unsendable.value += batch.total
                 self._problem("datagrams from local programs are dropped until a path stands")
+        self._is_quiet = came <= 1
 
-    def _forward(self, path: DataPath, batch: list[Received], now: float) -> None:
-        """Hand datagrams to the path: those of one program that came in a row together."""
-        run: list[memoryview] = []
-        sender: tuple[tuple[str, int], Local] | None = None
-        for frame, source, local in batch:
-            if (source, local) != sender:
-                self._send(path, sender, run, now)
-                run, sender = [], (source, local)
-            run.append(frame)
-        self._send(path, sender, run, now)
+    def _forward(self, path: DataPath, batch: Batch) -> None:
+        """Hand datagrams to the path: those of all programs together."""
+        now = self._loop.time()
+        for run, origin in zip(batch.runs, batch.origins, strict=True):
+            path.send_run(self._flow(origin, now).number, True, run)
+        path.flush()
 
-    def _send(
-        self,
-        path: DataPath,
-        sender: tuple[tuple[str, int], Local] | None,
-        run: list[memoryview],
-        now: float,
-    ) -> None:
-        if sender is not None:
-            path.send_frames(self._flow(*sender, now).number, True, run)
-
-    def _flow(self, source: tuple[str, int], local: Local, now: float) -> _ListenFlow:
+    def _flow(self, origin: Origin, now: float) -> _ListenFlow:
+        source, told = origin
+        local = self._socket.local(told)
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= self._settings.flows:
                 self._drop(next(iter(self._flows.values())))
             self._next_number = (self._next_number + 1) % 2**32
-            flow = _ListenFlow(key, self._next_number, source, local, now)
+            flow = _ListenFlow(key, self._next_number, source, self._socket.sent_from(local), now)
             self._flows[key] = self._by_number[flow.number] = flow
         self._flows.move_to_end(key)
         flow.used_at = now
         return flow
+
+    def _failed(self, error: OSError, datagram: memoryview) -> None:
+        self._traffic.unsendable.value += 1
+        host, port = self._answering[:2]
+        reason = not_sent(error, len(datagram))
+        self._problem(f"a reply to {host}:{port} was not sent: {reason}")
 
     def _drop(self, flow: _ListenFlow) -> None:
         del self._flows[flow.key]
@@ -162,12 +171,12 @@ class ProgramForwarder:
         self._attach(None)
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
-        for flow, from_listener, payload in batch:
+        for flow, from_listener, payloads in batch:
             side = self._connector if from_listener else self._listener
             if side is not None:
-                side.deliver(flow, payload)
+                side.deliver(flow, payloads)
                 continue
-            self._traffic.unclaimed.value += 1
+            self._traffic.unclaimed.value += len(payloads)
             option = "--connect" if from_listener else "--listen"
             self._problem(f"the other side sends datagrams, but this side has no {option}")
 

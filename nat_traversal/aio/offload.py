@@ -4,7 +4,7 @@ A run is datagrams of one size, one behind the other; the last may be shorter (u
 the kernel says no, the datagrams go one by one, from then on or just this time:
 
     EIO, ENOPROTOOPT, EOPNOTSUPP    an old kernel, another system, an interface without checksums: never again
-    EINVAL, EMSGSIZE                this run is longer than the path's MTU allows: one by one, this time
+    EINVAL, EMSGSIZE                these datagrams are longer than the MTU on the way: one by one for a while
 
 Any of them but EIO and EINVAL may as well be the late ICMP error about an earlier datagram
 (`soft_errors`): so they have to be said twice.
@@ -16,14 +16,13 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import groupby
 
-from nat_traversal.aio import soft_errors
-from nat_traversal.aio.packet_io import BATCH, LONGEST, Batch, Failed, PlainSocket, Slots
-from nat_traversal.aio.soft_errors import SoftErrors
+from nat_traversal.aio.packet_io import BATCH, LONGEST, PKTINFO, Batch, Failed, Origin
+from nat_traversal.aio.soft_errors import Lost, SoftErrors
+from nat_traversal.wire.tray import Run, Tray
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +33,25 @@ MOST_SEGMENTS = 64
 """Of one run: UDP_MAX_SEGMENTS of kernels before 6.9, which is enough."""
 MOST_OCTETS = 65_000
 """Of one run: the kernel makes it one IP packet first, of at most 65,535 octets with its headers."""
+TRY_AGAIN = 256
+"""Runs that go one by one after one whose datagrams were longer than the MTU: it may change."""
 _SIZE = struct.Struct("=H")
+_GRO = (socket.IPPROTO_UDP, UDP_GRO)
 _GRO_SIZE = struct.Struct("=i")
 _ANCILLARY = socket.CMSG_SPACE(_GRO_SIZE.size)
+_WITH_PKTINFO = _ANCILLARY + socket.CMSG_SPACE(20)
 _NEVER = {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+_TOO_LONG = {errno.EINVAL, errno.EMSGSIZE}
 
-Lost = Callable[[OSError, memoryview], None]
-"""Told of each datagram that was not sent, with the reason."""
-Address = tuple[str, int] | None
+Ancillary = Sequence[tuple[int, int, bytes]]
+"""As for `socket.sendmsg`."""
+Address = tuple[str, int] | tuple[str, int, int, int] | None
 """Where to; None on a connected socket."""
+
+
+def tray_for_reading(headroom: int = 0) -> Tray:
+    """Room for a batch, and for the longest datagram behind it, with so many octets before the first."""
+    return Tray(headroom + 2 * LONGEST)
 
 
 def most_in_a_run(size: int) -> int:
@@ -50,189 +59,221 @@ def most_in_a_run(size: int) -> int:
     return max(1, min(MOST_SEGMENTS, MOST_OCTETS // max(1, size)))
 
 
-class RunSender:
-    """Sends runs from one socket. `offload` False: always one by one, for tests and other systems.
+class RunSocket:
+    """A `PacketIO` that makes one system call for a run of datagrams, where the kernel can.
 
-    `lost` is told of each datagram that did not leave, `lost_earlier` of each that did and met an ICMP error.
+    It reads into `tray`, from `headroom` on; its owner may give it another between two batches. The
+    socket must not be read in any other way: without the sizes that the kernel tells beside them,
+    datagrams would run into each other. `failed` is told of each datagram that did not leave, `lost` of those that
+    did and met an ICMP error, once a call brings that. `offload` False: always one by one.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        lost: Lost,
-        lost_earlier: Callable[[soft_errors.Lost], None] = lambda _: None,
+        tray: Tray,
+        failed: Failed,
+        lost: Callable[[Lost], None],
         *,
+        headroom: int = 0,
         offload: bool = True,
+        connected: bool = True,
+        pktinfo: bool = False,
     ) -> None:
-        self._sock = sock
+        self.sock = sock
+        self.tray = tray
+        self._headroom = headroom
+        self._failed = failed
         self._lost = lost
-        self.errors = SoftErrors(sock, lost_earlier)
-        """Of the socket, also for who reads it."""
-        self.offloads = offload and hasattr(sock, "sendmsg")
-
-    def send_run(self, octets: memoryview, size: int, to: Address = None) -> int:
-        """Send the datagrams of `size` octets that lie in `octets`, at most `most_in_a_run` of them.
-        Returns how many left."""
-        if len(octets) <= size or not self.offloads or not self._sent((octets,), size, to):
-            return self._one_by_one(
-                [octets[at : at + size] for at in range(0, len(octets), size)]
-                if octets
-                else [octets],
-                to,
-            )
-        return -(-len(octets) // size)
-
-    def send_pieces(self, pieces: Sequence[memoryview], to: Address = None) -> int:
-        """The same for datagrams of one size that lie apart."""
-        if len(pieces) == 1 or not self.offloads or not self._sent(pieces, len(pieces[0]), to):
-            return self._one_by_one(pieces, to)
-        return len(pieces)
-
-    def _sent(self, pieces: Sequence[memoryview], size: int, to: Address) -> bool:
-        """Try to send a run. False: send its datagrams one by one."""
-        if not size:
-            return False
-        segment = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
-        send = partial(self._send_pieces, pieces, segment, to)
-        try:
-            send()
-        except OSError as error:
-            own = self.errors.again(send, error, pieces[0])
-            if own is None:
-                return True
-            if own.errno in _NEVER:
-                self.offloads = False
-                log.debug("no runs of datagrams here (%s): one by one", own.strerror)
-            # All others too: each datagram then learns by itself what is wrong with it.
-            return False
-        return True
-
-    def _send_pieces(
-        self, pieces: Sequence[memoryview], segment: list[tuple[int, int, bytes]], to: Address
-    ) -> None:
-        if to is None:
-            self._sock.sendmsg(pieces, segment)
-        else:
-            self._sock.sendmsg(pieces, segment, 0, to)
-
-    def _one_by_one(self, pieces: Sequence[memoryview], to: Address) -> int:
-        sent = 0
-        for piece in pieces:
-            try:
-                self._send(piece, to)
-            except OSError as error:
-                own = self.errors.again(partial(self._send, piece, to), error, piece)
-                if own is None:
-                    sent += 1
-                else:
-                    self._lost(own, piece)
-            else:
-                sent += 1
-        return sent
-
-    def _send(self, piece: memoryview, to: Address) -> None:
-        if to is None:
-            self._sock.send(piece)
-        else:
-            self._sock.sendto(piece, to)
-
-
-@dataclass(slots=True)
-class Run:
-    """The datagrams of one call: `length` octets, datagrams of `size` each but the last."""
-
-    length: int
-    size: int
-    source: tuple[str, int]
-
-
-class RunReceiver:
-    """Receives runs on one socket, which must not be read in any other way from then on: without the
-    sizes that the kernel tells beside them, datagrams would run into each other."""
-
-    def __init__(self, sock: socket.socket, *, offload: bool = True) -> None:
-        self._sock = sock
-        self.offloads = offload
-        if offload:
-            try:
-                sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-            except OSError as error:
-                self.offloads = False
-                log.debug("the kernel puts no datagrams together (%s)", error.strerror)
-
-    def receive_into(self, place: memoryview) -> Run:
-        """The next datagrams. Raises what `recvmsg` raises, `BlockingIOError` if there are none.
-        `place` should have 65,535 octets."""
-        if not self.offloads:
-            length, source = self._sock.recvfrom_into(place)
-            return Run(length, length, source)
-        length, ancillary, _, source = self._sock.recvmsg_into((place,), _ANCILLARY)
-        if ancillary:
-            return Run(length, _GRO_SIZE.unpack(ancillary[0][2])[0], source)
-        return Run(length, length, source)
-
-
-class RunSocket(PlainSocket):
-    """A `PacketIO` that makes one system call for a run of datagrams, where the kernel can.
-
-    `failed` and `lost` are as for `PlainSocket`, which sends what does not go as a run.
-    """
-
-    def __init__(
-        self, sock: socket.socket, failed: Failed, lost: Callable[[soft_errors.Lost], None]
-    ) -> None:
-        super().__init__(sock, Slots(1), failed, lost)
-        self._receiver = RunReceiver(sock)
-        self._offloads = True
-        self._places = [memoryview(bytearray(LONGEST)) for _ in range(BATCH)]
+        self.errors = SoftErrors(sock, self._lost_earlier, queued=connected)
+        self._last: tuple[memoryview, int] | None = None
+        """The first datagram of the last run that was sent, and how many it had."""
+        self.sends_runs = offload and hasattr(sock, "sendmsg")
+        self._alone_from = LONGEST + 1
+        """Octets from which on datagrams go one by one, for so many more runs."""
+        self._alone_for = 0
+        self.receives_runs = offload and self._turn_on()
+        self._ancillary = _WITH_PKTINFO if pktinfo else _ANCILLARY if self.receives_runs else 0
 
     @property
     def batch_size(self) -> int:
         return BATCH
 
-    def receive(self) -> Batch:
-        """Runs, until nothing is left or `batch_size` datagrams are there."""
-        receive_into, frames = self._receiver.receive_into, list[memoryview]()
-        for place in self._places:
+    def _turn_on(self) -> bool:
+        try:
+            self.sock.setsockopt(*_GRO, 1)
+        except OSError as error:
+            log.debug("the kernel puts no datagrams together (%s)", error.strerror)
+            return False
+        return True
+
+    # Receiving
+
+    def receive(self, most: int = BATCH) -> Batch:
+        """Read a run of the kernel's, or about `most` datagrams."""
+        runs, origins = list[Run](), list[Origin]()
+        tray, start = self.tray, self._headroom
+        octets, limit = tray.octets, start + LONGEST
+        at, left, is_last = start, most, False
+        size, origin = 0, None  # of the run that goes on, if one does
+        while left > 0 and at <= limit:
             try:
-                run = receive_into(place)
+                length, step, source = self._read(octets[at : at + LONGEST])
             except BlockingIOError:
-                if not frames:  # what then made it readable is an error, told or not
+                is_last = True
+                if not runs and at == start:  # what then made it readable is an error, told or not
                     self.errors.drain()
-                return Batch(frames, is_last=True)
+                break
             except OSError as error:
                 self.errors.came(error)
-                return Batch(frames, is_last=False)
-            length, size = run.length, run.size
-            if length <= size:
-                frames.append(place[:length])
-            else:
-                frames += [place[at : min(at + size, length)] for at in range(0, length, size)]
-            if len(frames) >= BATCH:
                 break
-        return Batch(frames, is_last=False)
+            if source != origin or length > step or not 0 < length <= size:
+                if origin is not None:
+                    runs.append(Run.between(tray, start, at, size))
+                start, size, origin = at, step, source
+                origins.append(source)
+            at += length
+            left -= 1
+            if length > step:
+                break
+            if length < size or not length:
+                runs.append(Run.between(tray, start, at, size))
+                origin = None
+        if origin is not None:
+            runs.append(Run.between(tray, start, at, size))
+        return Batch(runs, origins, is_last)
 
-    def send(self, frames: Sequence[bytes | memoryview]) -> int:
-        sent = 0
-        for size, group in groupby(frames, key=len):
-            same = list(group)
-            most = most_in_a_run(size)
-            for at in range(0, len(same), most):
-                sent += self._send_same(same[at : at + most], size)
+    def _read(self, place: memoryview) -> tuple[int, int, Origin]:
+        """The next datagrams: their octets, the size of each but the last, and where they came from."""
+        if not self._ancillary:
+            length, source = self.sock.recvfrom_into(place)
+            return length, length, (source, b"")
+        length, ancillary, _, source = self.sock.recvmsg_into((place,), self._ancillary)
+        if not ancillary:
+            return length, length, (source, b"")
+        step, local = length, b""
+        for level, kind, data in ancillary:
+            if (level, kind) == _GRO:
+                (step,) = _GRO_SIZE.unpack(data)
+            elif (level, kind) in PKTINFO:
+                local = data
+        return length, step, (source, local)
+
+    # Sending
+
+    def send_run(
+        self, octets: memoryview, size: int, to: Address = None, ancillary: Ancillary = ()
+    ) -> int:
+        """Send the datagrams of `size` octets that lie in `octets`; the last may be shorter, nothing is
+        one empty datagram. How many left."""
+        length = len(octets)
+        if length <= size:
+            return self._one_by_one((octets,), to, ancillary)
+        sent, most = 0, most_in_a_run(size) * size
+        for at in range(0, length, most):
+            run = octets[at : at + most]
+            count = -(-len(run) // size)
+            if count > 1 and self._sent((run,), run[:size], count, to, ancillary):
+                sent += count
+            else:
+                parts = [run[part : part + size] for part in range(0, len(run), size)]
+                sent += self._one_by_one(parts, to, ancillary)
         return sent
 
-    def _send_same(self, frames: list[bytes | memoryview], size: int) -> int:
-        if len(frames) == 1 or not self._offloads or not size:
-            return super().send(frames)
-        segment = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
+    def send_parts(
+        self, parts: Sequence[memoryview], to: Address = None, ancillary: Ancillary = ()
+    ) -> int:
+        """The same for datagrams that lie apart, of any sizes."""
+        sent = 0
+        for run in runs_of(parts):
+            if len(run) > 1 and self._sent(run, run[0], len(run), to, ancillary):
+                sent += len(run)
+            else:
+                sent += self._one_by_one(run, to, ancillary)
+        return sent
+
+    def _sent(
+        self,
+        parts: Sequence[memoryview],
+        first: memoryview,
+        count: int,
+        to: Address,
+        ancillary: Ancillary,
+    ) -> bool:
+        """Try to send a run. False: send its datagrams one by one."""
+        size = len(first)
+        if not self.sends_runs or not size:
+            return False
+        if size >= self._alone_from:
+            self._alone_for -= 1
+            if self._alone_for > 0:
+                return False
+            self._alone_from = LONGEST + 1
+        said = [*ancillary, (socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(size))]
         try:
-            self.sock.sendmsg(frames, segment)
+            self._send(parts, to, said)
         except OSError as error:
-            own = self.errors.again(lambda: self.sock.sendmsg(frames, segment), error, frames[0])
-            if own is None:
-                return len(frames)
-            if own.errno in _NEVER:
-                self._offloads = False
-                log.debug("no runs of datagrams here (%s): one by one", own.strerror)
-            return super().send(frames)
-        return len(frames)
+            own = self.errors.again(partial(self._send, parts, to, said), error, first)
+            if own is not None:
+                if own.errno in _NEVER:
+                    self.sends_runs = False
+                    log.debug("no runs of datagrams here (%s): one by one", own.strerror)
+                elif own.errno in _TOO_LONG:
+                    self._alone_from, self._alone_for = size, TRY_AGAIN
+                # All others too: each datagram then learns by itself what is wrong with it.
+                return False
+        self._last = (first, count)
+        return True
+
+    def _one_by_one(self, parts: Sequence[memoryview], to: Address, ancillary: Ancillary) -> int:
+        sent = 0
+        send = self._send
+        for part in parts:
+            try:
+                send((part,), to, ancillary)
+            except OSError as error:
+                own = self.errors.again(partial(send, (part,), to, ancillary), error, part)
+                if own is None:
+                    sent += 1
+                else:
+                    self._failed(own, part)
+            else:
+                sent += 1
+        self._last = None
+        return sent
+
+    def _send(self, parts: Sequence[memoryview], to: Address, ancillary: Ancillary) -> None:
+        if to is not None:
+            if ancillary:
+                self.sock.sendmsg(parts, ancillary, 0, to)
+            else:
+                self.sock.sendto(parts[0], to)
+        elif ancillary:
+            self.sock.sendmsg(parts, ancillary)
+        else:
+            self.sock.send(parts[0])
+
+    def _lost_earlier(self, lost: Lost) -> None:
+        """The kernel tells one error of a run that it has sent to another socket of this host as a whole."""
+        last, self._last = self._last, None
+        if last is not None and lost.start:
+            first, count = last
+            start = lost.start[: len(first)]
+            if first[: len(start)] == start:
+                lost = replace(lost, start=start, count=count)
+        self._lost(lost)
+
+
+def runs_of(parts: Sequence[memoryview]) -> Iterator[Sequence[memoryview]]:
+    """Cut into runs: parts of one size, of which the last may be shorter, no more than the kernel takes."""
+    start, count = 0, len(parts)
+    while start < count:
+        size = len(parts[start])
+        stop = min(count, start + most_in_a_run(size))
+        at = start + 1
+        while at < stop and len(parts[at]) == size:
+            at += 1
+        if at < stop and 0 < len(parts[at]) < size:
+            at += 1
+        yield parts if at - start == count else parts[start:at]
+        start = at

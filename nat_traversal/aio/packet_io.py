@@ -11,10 +11,10 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from nat_traversal.aio.soft_errors import Lost, SoftErrors
 from nat_traversal.errors import LocalAddressError, UsageError
 from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint, HostPort
+from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ SOCKET_BUFFER = 4 << 20
 """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
 LONGEST = 65_536
 """Octets of room for a datagram: none is longer."""
-BATCH = 32
-"""Datagrams in one batch of a plain socket. More would make the next hop wait for the first of them."""
+BATCH = 64
+"""Datagrams in one batch, about: as many as one run may have. More would make the next hop wait for the first of them."""
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 """The socket family for the IP version of an endpoint."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
@@ -31,10 +31,8 @@ IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 10, 23
 """linux/in.h and in6.h; Python has no names for them before 3.14."""
 _PKTINFO = struct.Struct("=I4s4s")
 _PKTINFO_6 = struct.Struct("=16sI")
-_PKTINFO_KINDS = (
-    (socket.IPPROTO_IP, IP_PKTINFO),
-    (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO),
-)
+PKTINFO = frozenset({(socket.IPPROTO_IP, IP_PKTINFO), (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO)})
+"""Level and kind of what the kernel says of the address that a datagram was sent to."""
 _ANCILLARY = socket.CMSG_SPACE(_PKTINFO_6.size)
 SPARE_FILES = 64
 """File descriptors kept for everything that comes and goes without being counted."""
@@ -129,35 +127,24 @@ def bind_problem(transport: str, host: str, port: int, error: OSError) -> UsageE
     return UsageError(f"{where}: {error.strerror or error}")
 
 
-class Slots:
-    """Places for the datagrams of one batch, each with room for the longest.
-
-    `headroom` and `tailroom`: octets to leave free before and after each datagram, so that a header
-    and a tag go in without a copy. Sockets that are read one after the other may share it.
-    """
-
-    def __init__(self, batch_size: int = BATCH, headroom: int = 0, tailroom: int = 0) -> None:
-        self.batch_size = batch_size
-        self.headroom = headroom
-        self.room = headroom + tailroom
-        size = LONGEST + self.room
-        view = memoryview(bytearray(batch_size * size))  # the kernel gives memory where it is used
-        wholes = [view[at : at + size] for at in range(0, len(view), size)]
-        self.places = [(whole, whole[headroom : headroom + LONGEST]) for whole in wholes]
-        """Each place, and the part of it where a datagram goes."""
-
-
 class Batch(NamedTuple):
-    """Datagrams that were read at once."""
+    """Datagrams that were read at once, in order."""
 
-    frames: list[memoryview]
-    """Each with the room of its `Slots` around it, valid until the next batch is read into them."""
+    runs: list[Run]
+    """Valid until the tray is filled anew."""
+    origins: list[Origin]
+    """Of each run."""
     is_last: bool
     """Nothing was left to be read."""
 
+    @property
+    def total(self) -> int:
+        """How many datagrams there are."""
+        return sum(run.total for run in self.runs)
 
-Received = tuple[memoryview, tuple[str, int], Local]
-"""One datagram of an unconnected socket: its frame, as in `Batch`, its source, where it was sent to."""
+
+Origin = tuple[tuple[str, int], bytes]
+"""Where datagrams came from, and what the kernel says of the address they were sent to (`AnsweringSocket.local`)."""
 
 
 class PacketIO(Protocol):
@@ -165,68 +152,21 @@ class PacketIO(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """The most datagrams that `receive` gives."""
+        """About the most datagrams that `receive` gives: one run of the kernel's may be above it."""
 
-    def receive(self) -> Batch:
-        """The datagrams that are there."""
+    def receive(self, most: int = ...) -> Batch:
+        """The datagrams that are there, about `most` of them."""
 
-    def send(self, frames: Sequence[bytes | memoryview]) -> int:
-        """Send them in order; how many left. Each that did not has been told to the owner."""
+    def send_run(self, octets: memoryview, size: int) -> int:
+        """Send the datagrams of `size` octets, the last may be shorter, that lie in `octets`. How many left.
+        The owner has been told of each that did not."""
+
+    def send_parts(self, parts: Sequence[memoryview]) -> int:
+        """The same for datagrams that lie apart."""
 
 
-Failed = Callable[[OSError, bytes | memoryview], None]
+Failed = Callable[[OSError, memoryview], None]
 """Told of each datagram that did not leave, with the reason."""
-
-
-class PlainSocket:
-    """A `PacketIO` that makes one system call for each datagram.
-
-    `lost` is told of each that left and then met an ICMP error, once the next call brings that.
-    """
-
-    def __init__(
-        self, sock: socket.socket, slots: Slots, failed: Failed, lost: Callable[[Lost], None]
-    ) -> None:
-        self.sock = sock
-        self.slots = slots
-        """Where datagrams are received. Its owner may give it others between two batches."""
-        self._failed = failed
-        self.errors = SoftErrors(sock, lost)
-
-    @property
-    def batch_size(self) -> int:
-        return self.slots.batch_size
-
-    def receive(self) -> Batch:
-        slots = self.slots
-        receive, room, frames = self.sock.recv_into, slots.room, list[memoryview]()
-        try:
-            for whole, place in slots.places:
-                frames.append(whole[: receive(place) + room])
-        except BlockingIOError:
-            if not frames:  # what then made it readable is an error, told or not
-                self.errors.drain()
-            return Batch(frames, is_last=True)
-        except OSError as error:
-            self.errors.came(error)
-        return Batch(frames, is_last=False)
-
-    def send(self, frames: Sequence[bytes | memoryview]) -> int:
-        send, sent = self.sock.send, 0
-        for frame in frames:
-            try:
-                send(frame)
-            except OSError as error:
-                sent += self._sent_again(frame, error)
-            else:
-                sent += 1
-        return sent
-
-    def _sent_again(self, frame: bytes | memoryview, error: OSError) -> bool:
-        own = self.errors.again(lambda: self.sock.send(frame), error, frame)
-        if own is not None:
-            self._failed(own, frame)
-        return own is None
 
 
 class AnsweringSocket:
@@ -245,40 +185,35 @@ class AnsweringSocket:
         elif self.is_wildcard:
             self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
-    def receive(self, slots: Slots) -> tuple[list[Received], bool]:
-        """A batch, and whether nothing was left to be read. Errors are no news: hardly any reach an unconnected socket."""
-        receive_into, room, received = self.receive_into, slots.room, list[Received]()
-        for whole, place in slots.places:
-            try:
-                length, source, local = receive_into(place)
-            except BlockingIOError:
-                return received, True
-            except OSError as error:
-                log.debug("UDP: %s", error)
-                continue
-            received.append((whole[: length + room], source, local))
-        return received, False
-
     def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
         """One datagram: its length, source and the address it was sent to. Raises what `recvmsg` raises."""
         if not self.is_wildcard:
             length, source = self.sock.recvfrom_into(view)
             return length, source, None
         length, ancillary, _, source = self.sock.recvmsg_into([view], _ANCILLARY)
-        local: Local = None
         for level, kind, data in ancillary:
-            if (level, kind) in _PKTINFO_KINDS:
-                if data != self._asked[0]:
-                    self._asked = (data, self._address_in(data))
-                local = self._asked[1]
-        return length, source, local
+            if (level, kind) in PKTINFO:
+                return length, source, self.local(data)
+        return length, source, None
+
+    def local(self, data: bytes) -> Local:
+        """The address in what the kernel says beside a datagram; None if it says nothing."""
+        if not data:
+            return None
+        if data != self._asked[0]:
+            self._asked = (data, self._address_in(data))
+        return self._asked[1]
 
     def answer(self, data: memoryview | bytes, destination: tuple[str, int], local: Local) -> None:
         """Send from the address `local`. Raises what `sendmsg` raises."""
         if local is None:
             self.sock.sendto(data, destination)
         else:
-            self.sock.sendmsg([data], [self._sent_from(local)], 0, destination)
+            self.sock.sendmsg([data], self.sent_from(local), 0, destination)
+
+    def sent_from(self, local: Local) -> list[tuple[int, int, bytes]]:
+        """Ancillary data by which the kernel sends from the address `local`."""
+        return [] if local is None else [self._sent_from(local)]
 
     def close(self) -> None:
         self.sock.close()

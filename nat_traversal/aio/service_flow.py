@@ -11,11 +11,14 @@ import ipaddress
 import logging
 import socket
 from collections import deque
+from collections.abc import Sequence
 
+from nat_traversal.aio.offload import RunSocket
+from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import (
+    BATCH,
+    LONGEST,
     Batch,
-    PlainSocket,
-    Slots,
     open_udp,
     socket_address,
     wildcard,
@@ -23,6 +26,7 @@ from nat_traversal.aio.packet_io import (
 from nat_traversal.aio.soft_errors import Lost
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.tray import Run, Tray
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class ServiceFlow:
         self,
         number: int,
         target: Endpoint,
-        slots: Slots,
+        tray: Tray,
         settings: ClientSettings,
         now: float,
         *,
@@ -62,6 +66,7 @@ class ServiceFlow:
         """The service has answered from where it was asked: nothing will change any more."""
         self._only = only
         self._follow_within = settings.follow_within
+        self._began_at = now
         self._asked_at: float | None = None
         self._confirmed = False
         self._follows = True
@@ -74,7 +79,15 @@ class ServiceFlow:
         self._home: _Address = self.sock.getpeername()
         self._at: _Address = self._home
         self._home_is_here = _is_here(self._home[0])
-        self._io = PlainSocket(self.sock, slots, self._failed, self.lost.append)
+        self._tray = tray
+        self._io = RunSocket(
+            self.sock,
+            tray,
+            self._failed,
+            self.lost.append,
+            headroom=HEADROOM,
+            offload=bool(settings.offload),
+        )
         self.ear = _ear_of(self.sock, settings.socket_buffer)
         """None where the kernel gives none."""
 
@@ -83,46 +96,52 @@ class ServiceFlow:
         """Datagrams go to a port from which the service has answered, not to its own."""
         return self._at != self._home
 
-    def use(self, slots: Slots) -> None:
-        """Receive into these from now on."""
-        self._io.slots = slots
+    def send(self, payloads: Sequence[memoryview], now: float) -> int:
+        """Send datagrams to the service, as far as it takes them: how many. See to `lost` and `failed` then,
+        before the others.
 
-    def send(self, payload: bytes | memoryview, now: float) -> None:
-        """One datagram to the service."""
-        if not self.settled:
-            self._ask(now)
-            if self.is_away or not self._only:
-                self.waiting.append(bytes(payload))
-        self._io.send((payload,))
+        As long as the service may turn out to be elsewhere, each has to be known to be refused or
+        not before the next one leaves, so that all others still get there.
+        """
+        if self.settled or (self._only and not self.is_away):
+            self._io.send_parts(payloads)
+            return len(payloads)
+        self._ask(now)
+        count = 1 if now - self._began_at <= self._follow_within else len(payloads)
+        self.waiting += map(bytes, payloads[:count][-WAITING:])
+        self._io.send_parts(payloads[:count])
+        return count
 
     def receive(self) -> Batch:
         """Answers that have come from where datagrams go to."""
         batch = self._io.receive()
-        if batch.frames and not self.settled:
+        if batch.runs and not self.settled:
             self.waiting.clear()
             self.settled = not self.is_away
             self._confirmed = self._asked_at is not None
         return batch
 
-    def overheard(self, slots: Slots) -> tuple[Batch, list[_Address]]:
+    def overheard(self) -> tuple[Batch, list[_Address]]:
         """Datagrams that the service's host has sent from elsewhere, and the sources of datagrams that were dropped,
         since they came from other hosts."""
         assert self.ear is not None
-        frames, strangers = list[memoryview](), list[_Address]()
-        for whole, place in slots.places:
+        batch, strangers = Batch([], [], is_last=False), list[_Address]()
+        octets, at = self._tray.octets, HEADROOM
+        while at <= LONGEST and len(batch.runs) + len(strangers) < BATCH:
             try:
-                length, source = self.ear.recvfrom_into(place)
+                length, source = self.ear.recvfrom_into(octets[at : at + LONGEST])
             except BlockingIOError:
-                return Batch(frames, is_last=True), strangers
+                break
             except OSError as error:
                 log.debug("UDP: %s", error)
                 continue
             if source[0] != self._home[0] and not (self._home_is_here and _is_here(source[0])):
                 strangers.append(source)
                 continue
-            frames.append(whole[: length + slots.room])
+            batch.runs.append(Run.between(self._tray, at, at + length, length))
+            at += length
             self._heard_from(source)
-        return Batch(frames, is_last=False), strangers
+        return batch, strangers
 
     def go_home(self) -> None:
         """Nobody is left where the service answered from: back to where it was asked first."""
@@ -133,7 +152,7 @@ class ServiceFlow:
             if sock is not None:
                 sock.close()
 
-    def _failed(self, error: OSError, datagram: bytes | memoryview) -> None:
+    def _failed(self, error: OSError, datagram: memoryview) -> None:
         self.failed.append((error, len(datagram)))
 
     def _ask(self, now: float) -> None:

@@ -61,6 +61,8 @@ class Lost:
     """Octets of the longest IP packet that the next link carries, for EMSGSIZE."""
     is_forbidden: bool = False
     """A firewall says so."""
+    count: int = 1
+    """How many datagrams: one error may be about a run of them."""
 
     def __str__(self) -> str:
         text = "forbidden by a firewall" if self.is_forbidden else os.strerror(self.error)
@@ -78,11 +80,19 @@ def not_sent(error: OSError, octets: int) -> str:
 
 
 class SoftErrors:
-    """The late errors of one socket. `lost` is told of each earlier datagram that they are about."""
+    """The late errors of one socket. `lost` is told of each earlier datagram that they are about.
 
-    def __init__(self, sock: socket.socket, lost: Callable[[Lost], None]) -> None:
+    `queued`: have the kernel keep them. It then tells them to an unconnected socket too.
+    """
+
+    def __init__(
+        self, sock: socket.socket, lost: Callable[[Lost], None], *, queued: bool = True
+    ) -> None:
         self._sock = sock
         self._lost = lost
+        self._has_queue = False
+        if not queued:
+            return
         is_ipv6 = sock.family == socket.AF_INET6
         level, option = (
             (socket.IPPROTO_IPV6, IPV6_RECVERR) if is_ipv6 else (socket.IPPROTO_IP, IP_RECVERR)
@@ -90,7 +100,7 @@ class SoftErrors:
         try:
             sock.setsockopt(level, option, 1)
         except OSError:  # not Linux: only the failing calls tell
-            self._has_queue = False
+            pass
         else:
             self._has_queue = True
 

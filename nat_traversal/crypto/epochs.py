@@ -27,6 +27,7 @@ from nat_traversal.crypto.frames import (
 from nat_traversal.crypto.schedule import PathKeys, next_epoch
 from nat_traversal.errors import WireError
 from nat_traversal.wire.offers import Suite
+from nat_traversal.wire.tray import Run, Tray
 
 _MESSAGE = struct.Struct(">BH32s4s")
 ASK, ANSWER = 1, 2
@@ -120,22 +121,38 @@ class Epochs:
             return self._ask(now)
         return []
 
-    def open_run(
-        self, frames: memoryview, segment: int, place: memoryview, now: float
-    ) -> list[Opened]:
-        """Open a run of frames of whichever epoch; see `Opener.open_run`."""
-        connection = frames[1 : 1 + CONNECTION_OCTETS]
+    def open_run(self, run: Run, place: Tray, now: float, to: int = 0) -> tuple[list[Opened], int]:
+        """Open frames of whichever epochs, as `Opener.open_run` does. Those that were opened, and how far
+        `place` is filled."""
+        found: list[Opened] = []
+        octets, index = run.tray.octets, 0
+        while index < run.total:
+            at = run.start + index * run.step + 1
+            opener = self._opener_for(octets[at : at + CONNECTION_OCTETS])
+            if opener is None:
+                self.counters.stranger += 1
+                index += 1
+                continue
+            some, index, to = opener.open_run(run, index, place, to)
+            found += some
+            if some and opener is self._opener:
+                if self._next_sealer is not None:
+                    self._use_next(now)
+                if self._old is not None and self._old.until is None:
+                    self._old.until = now + self._settings.linger
+        return found, to
+
+    def open(self, frame: bytes, now: float) -> list[tuple[int, bytes]]:
+        """The kind of one frame, and what was sealed in it; nothing if it is dropped. For what is rare."""
+        found, _ = self.open_run(Run.of(frame), Tray(len(frame)), now)
+        return [(opened.kind, bytes(opened.run.parts()[0])) for opened in found]
+
+    def _opener_for(self, connection: memoryview) -> Opener | None:
         if connection == self._connection:
-            found = self._opener.open_run(frames, segment, place)
-            if found and self._next_sealer is not None:
-                self._use_next(now)
-            if found and self._old is not None and self._old.until is None:
-                self._old.until = now + self._settings.linger
-            return found
+            return self._opener
         if self._old is not None and connection == self._old.connection:
-            return self._old.opener.open_run(frames, segment, place)
-        self.counters.stranger += 1
-        return []
+            return self._old.opener
+        return None
 
     def control(self, body: bytes, now: float) -> list[bytes]:
         """A control message about epochs came; the ones to send. Raises `WireError` for any that is

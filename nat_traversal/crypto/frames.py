@@ -15,10 +15,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nat_traversal.crypto.schedule import DirectionKeys
 from nat_traversal.crypto.window import ReplayWindow
 from nat_traversal.wire.offers import Suite
+from nat_traversal.wire.tray import FEW, Run, Tray
 
 HEADER_OCTETS = 11
 TAG_OCTETS = 16
@@ -27,12 +29,15 @@ OVERHEAD = HEADER_OCTETS + TAG_OCTETS
 CONNECTION_OCTETS = 4
 COUNTER_OCTETS = 6
 MAX_COUNTER = (1 << 48) - 1
-_NONCE_PADDING = bytes(6)
-_KINDS = [bytes([kind]) for kind in range(256)]
+NONCE_OCTETS = 12
+"""Of both suites (RFC 5116 section 3.2): zeros, then the counter."""
+RETRY_AFTER = 16
+"""Frames that are opened one by one where they did not follow each other, before that is tried again."""
+_NONCE_PADDING = bytes(NONCE_OCTETS - COUNTER_OCTETS)
+_OCTETS = [bytes([kind]) for kind in range(256)]
+_COUNTED = bytes(range(256))
 
 IntoPlace = Callable[[bytes, memoryview, bytes, memoryview], object]
-Opened = tuple[int, memoryview]
-"""The kind, and what was sealed; the octets are valid until the next run is opened."""
 
 
 class NotAuthenticError(Exception):
@@ -64,11 +69,10 @@ class Sealer:
         unsealed_kinds: Collection[int] = (),
     ) -> None:
         self._seal = _sealing(suite, keys, unsealed_kinds)
+        self._reopen = _opening(suite, keys, unsealed_kinds)[0]
         self._connection = connection
-        self._tag = [
-            0 if suite is Suite.NONE and kind in unsealed_kinds else TAG_OCTETS
-            for kind in range(256)
-        ]
+        self._tag = _tags(suite, unsealed_kinds)
+        self._nonces = _Nonces()
         self.counter = 0
         """The next frame's: also, how many have been sealed."""
 
@@ -78,47 +82,108 @@ class Sealer:
 
     def seal(self, kind: int, plain: bytes | memoryview) -> bytes:
         """One frame. For what is rare; datagrams of programs go by `seal_run`."""
-        out = bytearray(HEADER_OCTETS + len(plain) + TAG_OCTETS)
-        view = memoryview(bytearray(plain))
-        end = self.seal_run(kind, b"", view, 0, len(plain), 1, memoryview(out), 0)
-        return bytes(out[:end])
+        out = Tray(HEADER_OCTETS + len(plain) + TAG_OCTETS)
+        end = self.seal_run(kind, b"", Run.of(plain), out, 0)
+        return bytes(out.octets[:end])
 
-    def seal_run(  # noqa: PLR0917 - the fast path
-        self,
-        kind: int,
-        inner: bytes,
-        buffer: memoryview,
-        start: int,
-        size: int,
-        count: int,
-        out: memoryview,
-        at: int,
-    ) -> int:
-        """Seal `count` payloads of `size` octets that lie one behind the other from ``buffer[start]``.
+    def reopen(self, frame: memoryview) -> tuple[int, bytes]:
+        """The kind and what is sealed in a frame that this has sealed: one that could not be sent."""
+        kind = frame[0]
+        plain = bytearray(len(frame) - self.overhead(kind))
+        nonce = _NONCE_PADDING + frame[5:HEADER_OCTETS].tobytes()
+        self._reopen(nonce, frame[HEADER_OCTETS:], _OCTETS[kind], memoryview(plain))
+        return kind, bytes(plain)
+
+    def seal_run(self, kind: int, inner: bytes, run: Run, out: Tray, at: int) -> int:
+        """Seal the payloads of `run`, which lie without gaps, with room for `inner` before the first.
 
         `inner` is sealed before each. It is written into the octets before the payload: those of
         the one before, which is done with. Frames go to `out` from `at`; the end of the last is
         returned.
         """
-        seal, counter = self._seal, self.counter
-        aad = _KINDS[kind]
-        head = aad + self._connection
-        inside = len(inner)
-        length = size + inside
-        sealed = length + self._tag[kind]
-        begin = start - inside
-        for _ in range(count):
-            number = counter.to_bytes(6, "big")
-            counter += 1
-            body = at + HEADER_OCTETS
-            out[at:body] = head + number
-            at = body + sealed
-            if inside:
-                buffer[begin : begin + inside] = inner
-            seal(_NONCE_PADDING + number, buffer[begin : begin + length], aad, out[body:at])
-            begin += size
-        self.counter = counter
+        tray, start, step, size, last, count = run
+        whole = count if last == size else count - 1
+        done = 0
+        while whole - done >= FEW:
+            # Within 256 frames nothing but the counter's last octet differs.
+            some = min(whole - done, 256 - (self.counter & 0xFF))
+            at = self._seal_many(kind, inner, tray, start + done * step, size, some, out, at)
+            done += some
+        for index in range(done, count):
+            payload = start + index * step
+            length = size if index < whole else last
+            at = self._seal_one(kind, inner, tray.octets, payload, length, out.octets, at)
         return at
+
+    def _seal_one(  # noqa: PLR0917 - the fast path
+        self,
+        kind: int,
+        inner: bytes,
+        octets: memoryview,
+        start: int,
+        size: int,
+        out: memoryview,
+        at: int,
+    ) -> int:
+        nonce = self.counter.to_bytes(NONCE_OCTETS, "big")
+        self.counter += 1
+        begin = start - len(inner)
+        octets[begin:start] = inner
+        body, aad = at + HEADER_OCTETS, _OCTETS[kind]
+        out[at:body] = aad + self._connection + nonce[-COUNTER_OCTETS:]
+        end = body + start + size - begin + self._tag[kind]
+        self._seal(nonce, octets[begin : start + size], aad, out[body:end])
+        return end
+
+    def _seal_many(  # noqa: PLR0917 - the fast path
+        self,
+        kind: int,
+        inner: bytes,
+        tray: Tray,
+        start: int,
+        size: int,
+        count: int,
+        out: Tray,
+        at: int,
+    ) -> int:
+        """The same for payloads of one size, whose counters differ in their last octet only."""
+        counter = self.counter
+        self.counter += count
+        inside, tag, aad = len(inner), self._tag[kind], _OCTETS[kind]
+        length = HEADER_OCTETS + inside + size + tag
+        end = at + count * length
+        head = aad + self._connection + counter.to_bytes(COUNTER_OCTETS, "big")[:-1]
+        if not tag:
+            head += b"\0" + inner
+        octets = out.octets
+        for offset, octet in enumerate(head, at):
+            octets[offset:end:length] = _OCTETS[octet] * count
+        low = counter & 0xFF
+        octets[at + HEADER_OCTETS - 1 : end : length] = _COUNTED[low : low + count]
+        if not tag:
+            plains = tray.views(start, size, size, count)
+            for plain, place in zip(
+                plains, out.views(at + len(head), size, length, count), strict=True
+            ):
+                place[:] = plain
+            return end
+        seal, body = self._seal, inside + size
+        for nonce, plain, place in zip(
+            self._nonces.of(counter, count),
+            tray.views(start - inside, body, size, count),
+            out.views(at + HEADER_OCTETS, body + tag, length, count),
+            strict=True,
+        ):
+            plain[:inside] = inner
+            seal(nonce, plain, aad, place)
+        return end
+
+
+class Opened(NamedTuple):
+    """Frames of one kind that were opened: what was sealed in them, valid until the trays are filled anew."""
+
+    kind: int
+    run: Run
 
 
 class Opener:
@@ -137,10 +202,8 @@ class Opener:
         self._connection = connection
         self._window = ReplayWindow()
         self._counters = counters
-        self._tag = [
-            0 if suite is Suite.NONE and kind in unsealed_kinds else TAG_OCTETS
-            for kind in range(256)
-        ]
+        self._tag = _tags(suite, unsealed_kinds)
+        self._nonces = _Nonces()
         self.opened = 0
         """How many frames were authentic and fresh."""
 
@@ -149,44 +212,141 @@ class Opener:
         """The highest counter that was authentic; -1 before the first."""
         return self._window.newest
 
-    def open_run(self, frames: memoryview, segment: int, place: memoryview) -> list[Opened]:
-        """Open frames that lie one behind the other, `segment` octets each but the last, which may be
-        shorter. Opened octets go to `place`, one behind the other."""
+    def open_run(self, run: Run, index: int, place: Tray, to: int) -> tuple[list[Opened], int, int]:
+        """Open the frames of `run`, which lie without gaps, from the one at `index` on. Opened octets go
+        to `place`, from `to` on; those that are not sealed stay where they are.
+
+        Stops at the first frame of another connection. The frames that were opened; the index of the next
+        one, and how far `place` is filled.
+        """
+        tray, start, step, size, last, count = run
+        octets, connection = tray.octets, self._connection
+        whole = count if last == size else count - 1
         found: list[Opened] = []
-        add, open_, tags, counters = found.append, self._open, self._tag, self._counters
-        seen, size, newest = self._window.seen, self._window.size, self._window.newest
-        connection, not_authentic = self._connection, self._not_authentic
-        total, to = len(frames), 0
-        for at in range(0, total, segment or 1):
-            body = at + HEADER_OCTETS
-            end = min(total, at + segment)
-            head = frames[at:body].tobytes()
-            kind = head[0]
-            plain_end = to + end - body - tags[kind]
-            if plain_end < to:
-                counters.malformed += 1
-                continue
-            if head[1:5] != connection:
-                counters.stranger += 1
-                continue
-            number = head[5:]
-            counter = int.from_bytes(number, "big")
-            if counter <= newest - size or seen[counter % size] == counter:
-                counters.replayed += 1
-                continue
-            plain = place[to:plain_end]
+        first = many_from = index
+        while index < count:
+            at = start + index * step
+            if whole - index >= FEW and index >= many_from:
+                opened = self._open_many(tray, at, size, whole - index, place, to)
+                if opened is not None:
+                    found.append(opened)
+                    some = opened.run
+                    index += some.total
+                    to += some.total * some.size if some.tray is place else 0
+                    continue
+                many_from = index + RETRY_AFTER
+            if index > first and octets[at + 1 : at + 1 + CONNECTION_OCTETS] != connection:
+                break
+            end = at + (size if index < whole else last)
+            opened = self._open_one(tray, at, end, place, to)
+            if opened is not None:
+                found.append(opened)
+                to += opened.run.size if opened.run.tray is place else 0
+            index += 1
+        self.opened += sum(opened.run.total for opened in found)
+        return found, index, to
+
+    def _open_one(self, frames: Tray, at: int, end: int, place: Tray, to: int) -> Opened | None:
+        """Open one frame."""
+        octets = frames.octets
+        counters, window = self._counters, self._window
+        body = at + HEADER_OCTETS
+        if end < body:
+            counters.malformed += 1
+            return None
+        head = octets[at:body].tobytes()
+        kind = head[0]
+        tag = self._tag[kind]
+        size = end - body - tag
+        if size < 0:
+            counters.malformed += 1
+            return None
+        if head[1:5] != self._connection:
+            counters.stranger += 1
+            return None
+        number = head[5:]
+        counter = int.from_bytes(number, "big")
+        if not window.is_fresh(counter):
+            counters.replayed += 1
+            return None
+        if not tag:
+            window.accept(counter)
+            return Opened(kind, Run(frames, body, size, size, size, 1))
+        plain = place.octets[to : to + size]
+        try:
+            self._open(_NONCE_PADDING + number, octets[body:end], _OCTETS[kind], plain)
+        except self._not_authentic:
+            counters.not_authentic += 1
+            return None
+        window.accept(counter)
+        return Opened(kind, Run(place, to, size, size, size, 1))
+
+    def _open_many(  # noqa: PLR0917 - the fast path
+        self, frames: Tray, at: int, segment: int, count: int, place: Tray, to: int
+    ) -> Opened | None:
+        """Open frames of one kind and size whose counters follow each other above all before, as a peer
+        that is not disturbed sends them. None: see to them one by one, the first at least.
+        """
+        octets, body = frames.octets, at + HEADER_OCTETS
+        head = octets[at:body].tobytes()
+        kind, low = head[0], head[-1]
+        counter = int.from_bytes(head[5:], "big")
+        tag = self._tag[kind]
+        size = segment - HEADER_OCTETS - tag
+        count = min(count, 256 - low)
+        end = at + count * segment
+        if (
+            count < FEW
+            or size < 0
+            or head[1:5] != self._connection
+            or counter <= self._window.newest
+            or octets[body - 1 : end : segment] != _COUNTED[low : low + count]
+        ):
+            return None
+        for offset, octet in enumerate(head[:-1], at):
+            if octets[offset:end:segment] != _OCTETS[octet] * count:
+                return None
+        if tag:
+            done = 0
+            run = Run(place, to, size, size, size, count)
             try:
-                open_(_NONCE_PADDING + number, frames[body:end], _KINDS[kind], plain)
-            except not_authentic:
-                counters.not_authentic += 1
-                continue
-            seen[counter % size] = counter
-            newest = max(newest, counter)
-            add((kind, plain))
-            to = plain_end
-        self._window.newest = newest
-        self.opened += len(found)
-        return found
+                for nonce, sealed, plain in zip(
+                    self._nonces.of(counter, count),
+                    frames.views(body, size + tag, segment, count),
+                    place.views(to, size, size, count),
+                    strict=True,
+                ):
+                    self._open(nonce, sealed, _OCTETS[kind], plain)
+                    done += 1
+            except self._not_authentic:
+                if not done:
+                    return None
+                run = run._replace(total=done)
+        else:
+            run = Run(frames, body, segment, size, size, count)
+        self._window.accept_run(counter, run.total)
+        return Opened(kind, run)
+
+
+class _Nonces:
+    """The nonces of the last 256 counters that differ in their last octet only."""
+
+    def __init__(self) -> None:
+        self._upper = -1
+        self._nonces: list[bytes] = []
+
+    def of(self, counter: int, count: int) -> list[bytes]:
+        """Of `count` counters from this one on, all with the same upper octets."""
+        upper, low = divmod(counter, 256)
+        if upper != self._upper:
+            head = upper.to_bytes(NONCE_OCTETS - 1, "big")
+            self._upper, self._nonces = upper, [head + octet for octet in _OCTETS]
+        return self._nonces[low : low + count]
+
+
+def _tags(suite: Suite, unsealed: Collection[int]) -> list[int]:
+    """Octets of the tag by kind."""
+    return [0 if suite is Suite.NONE and kind in unsealed else TAG_OCTETS for kind in range(256)]
 
 
 def _sealing(suite: Suite, keys: DirectionKeys, unsealed: Collection[int]) -> IntoPlace:

@@ -9,26 +9,34 @@ Anything older is dropped."""
 
 class ReplayWindow:
     """Accepts each counter once. Ask `is_fresh` before opening, tell `accept` after: an attacker's
-    counter must not move it. Both take constant time. `seen` and `newest` are open to the loop that
-    opens whole runs, which does the same without the calls."""
+    counter must not move it. Both take constant time."""
 
-    __slots__ = ("newest", "seen", "size")
+    __slots__ = ("_seen", "newest", "size")
 
     def __init__(self, size: int = WINDOW) -> None:
         self.size = size
-        self.seen = [-1] * size
+        self._seen = [-1] * size
         """The last counter accepted of each residue."""
         self.newest = -1
         """The highest counter accepted; -1 before the first."""
 
     def is_fresh(self, counter: int) -> bool:
         """Whether `counter` is inside the window or above it, and has not been accepted."""
-        return counter > self.newest - self.size and self.seen[counter % self.size] != counter
+        return counter > self.newest - self.size and self._seen[counter % self.size] != counter
 
     def accept(self, counter: int) -> bool:
         """Take `counter`, which was authentic. False if it is a replay or too old after all."""
         if not self.is_fresh(counter):
             return False
-        self.seen[counter % self.size] = counter
+        self._seen[counter % self.size] = counter
         self.newest = max(self.newest, counter)
         return True
+
+    def accept_run(self, first: int, count: int) -> None:
+        """Take `count` authentic counters from `first` on, all above the newest; at most `size` of them."""
+        assert first > self.newest, "they may have come before"
+        size, seen, at = self.size, self._seen, first % self.size
+        self.newest = first + count - 1
+        before_end = min(count, size - at)
+        seen[at : at + before_end] = range(first, first + before_end)
+        seen[: count - before_end] = range(first + before_end, first + count)

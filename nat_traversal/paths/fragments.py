@@ -17,13 +17,12 @@ MOST_FRAGMENTS = 256
 def cut(length: int, room: int) -> list[tuple[int, int]]:
     """Where a datagram of `length` octets is cut, if `room` of them fit in a frame: (from, to) each.
 
-    The pieces differ by at most an octet, so that a run of them has one size for the kernel.
+    All have one length, but the last may be shorter: a run, which the kernel sends at once.
     """
     count = max(1, -(-length // room))
     assert count <= MOST_FRAGMENTS, f"{length} octets do not fit in {MOST_FRAGMENTS} frames"
-    size, larger = divmod(length, count)
-    ends = [size * index + min(index, larger) for index in range(count + 1)]
-    return list(pairwise(ends))
+    size = -(-length // count)
+    return list(pairwise([*range(0, size * count, size), length] if length else [0, 0]))
 
 
 @dataclass(slots=True)

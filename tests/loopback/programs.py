@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import sys
 from collections.abc import Callable
 from typing import Self
 
 from nat_traversal import Endpoint
+from nat_traversal.aio.offload import UDP_SEGMENT
 from nat_traversal.aio.packet_io import endpoint_of
 from tests.loopback.support import DEADLINE
 
@@ -35,6 +37,11 @@ class Program:
 
     def send(self, payload: bytes, to: Endpoint) -> None:
         self.sock.sendto(payload, to.sockaddr)
+
+    def send_run(self, octets: bytes, size: int, to: Endpoint) -> None:
+        """Datagrams of `size` octets each but the last, in one call (GSO)."""
+        segment = (socket.IPPROTO_UDP, UDP_SEGMENT, size.to_bytes(2, sys.byteorder))
+        self.sock.sendmsg([octets], [segment], 0, to.sockaddr)
 
     async def receive(self) -> tuple[bytes, Endpoint]:
         async with asyncio.timeout(DEADLINE):

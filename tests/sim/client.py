@@ -54,7 +54,6 @@ class Client(Process):
         """Octets that a frame may have, each time that it was ordered."""
         self._open: dict[int, do.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
-        self._place = memoryview(bytearray(65_536))
 
     @property
     def state(self) -> PathState:
@@ -203,8 +202,8 @@ class Client(Process):
         if source not in (None, used.remote):
             return  # the kernel drops it, since the socket is connected
         now = self.world.clock.now
-        for kind, plain in used.epochs.open_run(memoryview(octets), len(octets), self._place, now):
+        for kind, plain in used.epochs.open(octets, now):
             if kind in datagrams.PROGRAMS:
-                self.delivered.append(bytes(plain))
+                self.delivered.append(plain)
             else:
-                self.feed(e.FrameOpened(datagrams.Kind(kind), bytes(plain), generation))
+                self.feed(e.FrameOpened(datagrams.Kind(kind), plain, generation))

@@ -7,18 +7,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nat_traversal.aio.connector import Connector
-from nat_traversal.aio.datapath import HEADROOM
 from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.tray import Run
 from natlab.links.conditions import LinkConditions
 from natlab.sandbox.netns import in_namespace, udp_socket
 from tests.lab import warm
@@ -42,12 +41,12 @@ class _Path:
     """Takes what goes to the other side."""
 
     order: _Order = field(default_factory=lambda: _Order(b"i" * 16))
-    headroom: int = HEADROOM
-    tailroom: int = 0
     sent: list[bytes] = field(default_factory=list)
 
-    def send_frames(self, flow: int, from_listener: bool, frames: Sequence[memoryview]) -> None:
-        self.sent += [bytes(frame[HEADROOM:]) for frame in frames]
+    def send_run(self, flow: int, from_listener: bool, run: Run) -> None:
+        self.sent += map(bytes, run.parts())
+
+    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Side:
     def deliver(self, *payloads: bytes) -> None:
         with in_namespace(self._pid):
             for payload in payloads:
-                self.connector.deliver(1, memoryview(payload))
+                self.connector.deliver(1, [memoryview(payload)])
 
     async def answered(self, count: int) -> None:
         await eventually(lambda: len(self.path.sent) >= count, f"{count} answers")

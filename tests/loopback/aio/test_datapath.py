@@ -18,13 +18,15 @@ import pytest
 
 from nat_traversal import Endpoint
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
-from nat_traversal.aio.packet_io import PacketIO, PlainSocket, Slots, endpoint_of, open_udp
+from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.aio.packet_io import endpoint_of, open_udp
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from nat_traversal.wire.offers import Suite
+from nat_traversal.wire.tray import Run, Tray
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually, unused
 from tests.unit.counterpart import opened, two_ends
@@ -48,7 +50,9 @@ class Taker:
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         self.taken += [
-            (flow, from_listener, bytes(payload)) for flow, from_listener, payload in batch
+            (flow, from_listener, bytes(payload))
+            for flow, from_listener, payloads in batch
+            for payload in payloads
         ]
 
     def not_sent(self, reason: str) -> None:
@@ -72,7 +76,6 @@ class End:
         """`peers` seals what the path opens, opens what it seals."""
         self.other: list[bytes] = []
         self.events: list[Event] = []
-        self.troubles: list[int] = []
         self.told: list[tuple[Kind, bytes]] = []
         """The frames that are no program's."""
         self.frame_closes = False
@@ -89,7 +92,7 @@ class End:
             on_other=self.other.append,
         )
 
-    def on(self, sock: socket.socket, io: PacketIO | None = None) -> DataPath:
+    def on(self, sock: socket.socket) -> DataPath:
         """Another path, with the same ends of everything but the socket."""
         return DataPath(
             sock,
@@ -101,12 +104,7 @@ class End:
             on_frame=self._told,
             on_event=self.events.append,
             on_other=self.other.append,
-            io=io,
         )
-
-    def failed(self, error: OSError, _: bytes | memoryview) -> None:
-        """Note an error of a send."""
-        self.troubles.append(error.errno or 0)
 
     def _told(self, kind: Kind, plain: bytes) -> None:
         self.told.append((kind, plain))
@@ -388,27 +386,75 @@ async def test_nothing_is_delivered_after_the_path_was_closed_by_what_came() -> 
         assert end.counters.counted() == {"received": 1}
 
 
-async def test_frames_are_made_in_the_room_around_the_payloads() -> None:
-    payloads = (b"a", b"", b"ccc")
-    async with an_end() as (end, peer):
-        room = end.path.headroom
-        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in payloads]
-        end.path.send_frames(5, True, frames)
-        assert await end.hear(peer, 3) == [
-            (Kind.DATA, b"\x01\x00\x00\x00\x05" + payload) for payload in payloads
+def a_run(*payloads: bytes) -> Run:
+    """Of one size but the last, in a tray, as a socket reads them."""
+    tray = Tray.of(bytes(HEADROOM) + b"".join(payloads))
+    return Run.between(tray, HEADROOM, len(tray.octets), len(payloads[0]))
+
+
+@pytest.mark.parametrize("suite", Suite)
+async def test_runs_of_several_flows_leave_together_and_in_order(suite: Suite) -> None:
+    async with an_end(suite) as (end, peer):
+        for flow, payloads in [(5, [b"a%d" % n for n in range(9)]), (6, [b"bb", b"c"]), (5, [b""])]:
+            end.path.send_run(flow, True, a_run(*payloads))
+        assert not peer.has_received()
+        end.path.flush()
+        end.path.flush()
+        assert await end.hear(peer, 12) == [
+            (Kind.DATA, b"\x01\x00\x00\x00" + inside)
+            for inside in [*(b"\x05a%d" % n for n in range(9)), b"\x06bb", b"\x06c", b"\x05"]
         ]
-        assert end.counters.counted() == {"sent": 3}
+        assert end.counters.counted() == {"sent": 12}
 
 
 async def test_a_long_datagram_between_short_ones_keeps_its_place() -> None:
     async with an_end() as (end, peer):
-        room = end.path.headroom
-        payloads = (b"a", bytes(1_000), b"c")
-        frames = [memoryview(bytearray(bytes(room) + payload)) for payload in payloads]
-        end.path.send_frames(5, True, frames)
+        for payload in (b"a", bytes(1_000), b"c"):
+            end.path.send_run(5, True, a_run(payload))
+        end.path.flush()
         kinds = [kind for kind, _ in await end.hear(peer, 4)]
         assert kinds == [Kind.DATA, Kind.FRAGMENT, Kind.FRAGMENT, Kind.DATA]
         assert end.counters.counted() == {"sent": 3}
+
+
+async def test_a_run_whose_last_datagram_alone_fits_in_a_frame() -> None:
+    payloads = [b"a" * 1_000, b"b" * 1_000, b"short"]
+    async with an_end() as (end, peer):
+        end.path.send_run(5, True, a_run(*payloads))
+        end.path.flush()
+        frames = await end.hear(peer, 5)
+        assert [whole(frames[:2]), whole(frames[2:4]), frames[4][1][5:]] == payloads
+        assert end.counters.counted() == {"sent": 3}
+
+
+async def test_more_than_the_buffer_of_frames_holds_leaves_at_once() -> None:
+    async with an_end() as (end, peer):
+        for number in range(5):
+            end.path.send_run(5, True, a_run(bytes([number]) * 60_000))
+        end.path.flush()
+        count = 5 * -(-60_000 // (end.path.frame_size - 38))
+        frames = await end.hear(peer, count)
+        assert whole(frames[-count // 5 :]) == b"\x04" * 60_000
+        assert end.counters.counted() == {"sent": 5}
+
+
+@pytest.mark.parametrize("suite", Suite)
+@pytest.mark.parametrize("offload", [0, 1])
+async def test_a_run_of_the_peer_s_comes_to_its_programs(suite: Suite, offload: int) -> None:
+    """Frames of two flows, a ping, a HELLO of the same size and a forged frame among them, at once."""
+    async with an_end(suite, ClientSettings(offload=offload)) as (end, peer):
+        frames = [end.data(b"%020d" % n, flow=7 + (n >= 20)) for n in range(40)]
+        size = len(frames[0])
+        ping = end.peers.sealer.seal(Kind.PING, bytes(size - 27))
+        forged = frames[9][:1] + b"else" + frames[9][5:]
+        frames[10:10] = [ping, b"HELLO".ljust(size), forged]
+        peer.send_run(b"".join(frames), size, end.endpoint)
+        await end.counted(received=40, stranger=1)
+        assert end.taker.taken == [(7 + (n >= 20), True, b"%020d" % n) for n in range(40)]
+        assert (end.told, end.other) == (
+            [(Kind.PING, bytes(size - 27))],
+            [b"HELLO".ljust(size)],
+        )
 
 
 async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
@@ -441,6 +487,9 @@ class _Failing(socket.socket):
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         raise OSError(self.numbers.pop(0), "for a reason")
 
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(errno.EIO, "no runs here")
+
 
 async def test_a_second_try_that_fails_is_counted_too() -> None:
     async with an_end() as (end, _):
@@ -454,11 +503,9 @@ async def test_a_second_try_that_fails_is_counted_too() -> None:
 async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> None:
     async with an_end() as (end, _):
         with _Failing(errno.ENOBUFS, errno.ENOBUFS) as failing:
-            io = PlainSocket(failing, Slots(1), end.failed, lambda _: None)
-            end.on(failing, io).send(1, True, bytes(1_000))
+            end.on(failing).send(1, True, bytes(1_000))
             assert failing.numbers == []
-        assert end.troubles == [errno.ENOBUFS, errno.ENOBUFS]
-        assert end.counters["sent"] == 0
+        assert end.counters.counted() == {"unsendable": 2}
 
 
 class _Narrowed(socket.socket):

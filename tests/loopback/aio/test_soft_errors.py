@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nat_traversal.aio.offload import RunSender
-from nat_traversal.aio.packet_io import PlainSocket, Slots
+from nat_traversal.aio.offload import RunSocket, tray_for_reading
 from nat_traversal.aio.soft_errors import SOFT, Lost
 from tests.loopback.support import unused
 
@@ -40,24 +39,25 @@ class _Late(socket.socket):
         self._stumble(memoryview(data).nbytes)
         return super().send(data, flags)
 
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(errno.EINVAL, "these are longer than the MTU")
+
 
 class Sending:
-    """A sender of each make, and what it has told."""
+    """A sender, by itself or with runs, and what it has told."""
 
     def __init__(self, kind: str, sock: socket.socket) -> None:
         self.failed: list[tuple[int | None, bytes]] = []
         self.lost: list[Lost] = []
-        self._plain = PlainSocket(sock, Slots(), self._failed, self.lost.append)
-        self._runs = RunSender(sock, self._failed, self.lost.append, offload=False)
-        self._kind = kind
+        self.io = RunSocket(
+            sock, tray_for_reading(), self._failed, self.lost.append, offload=kind == "runs"
+        )
 
-    def _failed(self, error: OSError, data: bytes | memoryview) -> None:
+    def _failed(self, error: OSError, data: memoryview) -> None:
         self.failed.append((error.errno, bytes(data)))
 
     def send(self, datagrams: list[bytes]) -> int:
-        if self._kind == "plain":
-            return self._plain.send(datagrams)
-        return self._runs.send_pieces([memoryview(each) for each in datagrams])
+        return self.io.send_parts([memoryview(each) for each in datagrams])
 
 
 @pytest.fixture
@@ -126,6 +126,9 @@ def test_the_kernel_s_queue_tells_each_datagram_that_was_refused(sender: str, ho
         assert sending.send([b"1", b"2", b"3", b"4"]) == 4
         # Over loopback each is refused before the next leaves, and the last is still untold.
         refused = [Lost(errno.ECONNREFUSED, address, start) for start in (b"1", b"2", b"3")]
+        if sender == "runs":
+            assert sending.send([b"5"]) == 1
+            refused = [Lost(errno.ECONNREFUSED, address, b"1", count=4)]
         assert sending.lost == refused
         assert sending.failed == []
 
@@ -136,11 +139,13 @@ def test_a_reader_hears_what_no_send_was_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(closed.sockaddr)
         sock.setblocking(False)
-        plain = PlainSocket(sock, Slots(), lambda error, _: pytest.fail(str(error)), told.append)
-        plain.send([b"x"])
-        batch = plain.receive()
-        assert (batch.frames, batch.is_last) == ([], False)
-        assert plain.receive().is_last
+        io = RunSocket(
+            sock, tray_for_reading(), lambda error, _: pytest.fail(str(error)), told.append
+        )
+        io.send_run(memoryview(b"x"), 1)
+        batch = io.receive()
+        assert (batch.runs, batch.is_last) == ([], False)
+        assert io.receive().is_last
     assert told == [Lost(errno.ECONNREFUSED, closed.address, b"x")]
 
 
@@ -180,11 +185,13 @@ def test_a_run_that_fails_for_an_earlier_datagram_leaves_as_a_run() -> None:
     ):
         sock.connect(closed.sockaddr)
         sock.setblocking(False)
-        sender = RunSender(sock, lambda error, _: pytest.fail(str(error)), told.append)
+        sender = RunSocket(
+            sock, tray_for_reading(), lambda error, _: pytest.fail(str(error)), told.append
+        )
         sender.send_run(memoryview(b"early"), 5)
         theirs.bind(closed.sockaddr)
         theirs.settimeout(10)
         assert sender.send_run(memoryview(b"aabb"), 2) == 2
         assert [theirs.recv(9) for _ in range(2)] == [b"aa", b"bb"]
-        assert sender.offloads
+        assert sender.sends_runs
     assert told == [Lost(errno.ECONNREFUSED, closed.address, b"early")]

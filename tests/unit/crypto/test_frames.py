@@ -17,6 +17,7 @@ from nat_traversal.crypto.frames import (
 )
 from nat_traversal.crypto.schedule import DirectionKeys
 from nat_traversal.wire.offers import Suite
+from nat_traversal.wire.tray import Run, Tray
 
 KEYS = DirectionKeys(b"s" * 32, b"h" * 32)
 CONNECTION = b"conn"
@@ -34,10 +35,17 @@ def opener(suite: Suite, keys: DirectionKeys = KEYS, connection: bytes = CONNECT
 
 
 def opened(by: Opener, frame: bytes) -> list[tuple[int, bytes]]:
-    place = memoryview(bytearray(70_000))
-    return [
-        (kind, bytes(plain)) for kind, plain in by.open_run(memoryview(frame), len(frame), place)
-    ]
+    return opened_run(by, frame, len(frame))
+
+
+def opened_run(by: Opener, frames: bytes, size: int) -> list[tuple[int, bytes]]:
+    """Frames of `size` octets, one behind the other; the last may be shorter."""
+    run = Run.between(Tray.of(frames), 0, len(frames), size)
+    found, index, to = by.open_run(run, 0, Tray(70_000), 0)
+    assert index == run.total
+    plains = [(kind, bytes(plain)) for kind, each in found for plain in each.parts()]
+    assert to <= sum(len(plain) for _, plain in plains)
+    return plains
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -53,24 +61,63 @@ def test_what_is_sealed_opens_once(suite: Suite, kind: int, plain: bytes) -> Non
 
 
 @pytest.mark.parametrize("suite", SUITES)
-@given(size=st.integers(0, 300), count=st.integers(1, 20), last=st.integers(0, 300))
+@given(
+    size=st.integers(0, 300),
+    count=st.integers(1, 80),
+    last=st.integers(1, 300),
+    before=st.sampled_from([0, 1, 200, 250, 255, 65_530]),
+)
 def test_a_run_is_the_same_as_its_datagrams_one_by_one(
-    suite: Suite, size: int, count: int, last: int
+    suite: Suite, size: int, count: int, last: int, before: int
 ) -> None:
+    count = count if size else 1
     payloads = [bytes([index]) * size for index in range(count)]
-    buffer = memoryview(bytearray(INNER + b"".join(payloads)))
-    out, place = memoryview(bytearray(20_000)), memoryview(bytearray(20_000))
-    end = sealer(suite).seal_run(DATA, INNER, buffer, len(INNER), size, count, out, 0)
+    payloads[-1] = payloads[-1][:last]
+    octets = INNER + b"".join(payloads)
+    run = Run.between(Tray.of(octets), len(INNER), len(octets), size)
+    out = Tray(30_000)
+    ours, one_by_one = sealer(suite), sealer(suite)
+    ours.counter = one_by_one.counter = before
 
+    end = ours.seal_run(DATA, INNER, run, out, 7)
+
+    frames = [one_by_one.seal(DATA, INNER + payload) for payload in payloads]
+    assert bytes(out.octets[7:end]) == b"".join(frames)
+    plains = [INNER + payload for payload in payloads]
+    assert [ours.reopen(memoryview(frame)) for frame in frames] == [
+        (DATA, plain) for plain in plains
+    ]
     theirs = opener(suite)
-    found = theirs.open_run(out[:end], end // count, place)
-
-    assert [bytes(plain) for _, plain in found] == [INNER + payload for payload in payloads]
+    found = opened_run(theirs, bytes(out.octets[7:end]), len(frames[0]))
+    assert found == [(DATA, plain) for plain in plains]
     assert theirs.opened == count
-    one_by_one = sealer(suite)
-    assert bytes(out[:end]) == b"".join(
-        one_by_one.seal(DATA, INNER + payload) for payload in payloads
-    )
+    assert theirs.newest == before + count - 1
+    assert opened_run(theirs, bytes(out.octets[7:end]), len(frames[0])) == []
+    assert theirs._counters == FrameCounters(replayed=count)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@given(st.data())
+def test_a_run_in_any_order_with_any_gaps_opens_as_its_frames_do(
+    suite: Suite, data: st.DataObject
+) -> None:
+    """Two neighbours that changed places, a frame that came twice, one that is lost, other kinds in between."""
+    ours = sealer(suite)
+    frames = [
+        ours.seal(data.draw(st.sampled_from([DATA] * 9 + [PING])), b"x" * 9) for _ in range(60)
+    ]
+    if suite is Suite.NONE:
+        frames = [frame for frame in frames if frame[0] == DATA]
+    order = list(range(len(frames)))
+    for at in data.draw(st.lists(st.integers(0, len(frames) - 2), max_size=4)):
+        order[at], order[at + 1] = order[at + 1], order[at]
+    for at in data.draw(st.lists(st.integers(0, len(frames) - 1), max_size=3)):
+        order.insert(at, order[-1 - at])
+        del order[at // 2]
+    whole, one_by_one = opener(suite), opener(suite)
+    found = opened_run(whole, b"".join(frames[at] for at in order), len(frames[0]))
+    assert found == [each for at in order for each in opened(one_by_one, frames[at])]
+    assert (whole._counters, whole.newest) == (one_by_one._counters, one_by_one.newest)
 
 
 @pytest.mark.parametrize("suite", [suite for suite in SUITES if suite is not Suite.NONE])
@@ -119,13 +166,28 @@ def test_a_forged_counter_moves_no_window() -> None:
     assert opened(theirs, second) == [(DATA, b"2")]
 
 
-def test_a_bad_frame_in_a_run_costs_only_itself() -> None:
+@pytest.mark.parametrize("bad", [0, 1, 11, 19])
+@pytest.mark.parametrize("at", [0, 1, 5, 10, 12, 27])
+def test_a_bad_frame_in_a_run_costs_only_itself(bad: int, at: int) -> None:
     ours, theirs = sealer(Suite.AES_256_GCM), opener(Suite.AES_256_GCM)
-    run = bytearray(b"".join(ours.seal(DATA, bytes([index])) for index in range(3)))
-    step = len(run) // 3
-    run[step + 20] ^= 1
-    found = theirs.open_run(memoryview(run), step, memoryview(bytearray(99)))
-    assert [bytes(plain) for _, plain in found] == [b"\x00", b"\x02"]
+    run = bytearray(b"".join(ours.seal(DATA, bytes([index])) for index in range(20)))
+    step = len(run) // 20
+    run[bad * step + at] ^= 1
+    found = (
+        [plain for _, plain in opened_run(theirs, bytes(run), step)] if at not in _OTHERS else []
+    )
+    if at in _OTHERS:  # of another connection: whoever has the epochs goes on behind it
+        tray = Run.between(Tray.of(bytes(run)), 0, len(run), step)
+        index = 0
+        while index < tray.total:
+            some, index, _ = theirs.open_run(tray, index, Tray(99), 0)
+            found += [bytes(plain) for _, each in some for plain in each.parts()]
+    assert found == [bytes([index]) for index in range(20) if index != bad]
+    counters = theirs._counters
+    assert counters.malformed + counters.stranger + counters.replayed + counters.not_authentic == 1
+
+
+_OTHERS = range(1, 5)
 
 
 def test_no_counter_comes_twice() -> None:

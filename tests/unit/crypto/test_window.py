@@ -34,3 +34,18 @@ def test_whole_batches_may_overtake_each_other() -> None:
     assert WINDOW >= 1024
     assert window.accept(64 * 64)
     assert all(window.accept(counter) for counter in range(64 * 64))
+
+
+@given(st.integers(0, 30), st.integers(1, 8), st.lists(st.integers(0, 40)))
+def test_a_run_is_accepted_as_its_counters_are(first: int, count: int, others: list[int]) -> None:
+    runs, singles = ReplayWindow(8), ReplayWindow(8)
+    for each in others:
+        if each < first:
+            assert runs.accept(each) == singles.accept(each)
+    runs.accept_run(first, count)
+    for each in range(first, first + count):
+        assert singles.accept(each)
+    assert runs.newest == singles.newest
+    assert [runs.is_fresh(each) for each in range(60)] == [
+        singles.is_fresh(each) for each in range(60)
+    ]

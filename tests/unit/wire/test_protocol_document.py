@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nat_traversal.aio import datapath
+from nat_traversal.aio import outbox
 from nat_traversal.client import control_link, phases
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.crypto import epochs, frames, schedule
@@ -51,8 +51,8 @@ INSIDE = {
     "PING": TRANSACTION_BYTES,
     "PONG": TRANSACTION_BYTES,
     "BYE": 0,
-    "DATA": datapath._FLOW.size,
-    "FRAGMENT": datapath._FRAGMENT.size,
+    "DATA": outbox.FLOW.size,
+    "FRAGMENT": outbox.FRAGMENT.size,
     "CONTROL": control_channel._HEADER.size,
 }
 """Octets that each kind of frame has inside beside a payload, a body or padding."""
