@@ -12,7 +12,8 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import Endpoint, is_link_local, useless
+from nat_traversal.wire.addresses import is_link_local
+from nat_traversal.wire.endpoint import Endpoint, useless
 
 
 def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

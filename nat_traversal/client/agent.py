@@ -94,6 +94,7 @@ class Agent:
         if self.is_closed():
             return []
         actions = self._dispatch(event, now)
+        actions += self._check_server(now)
         if self.is_closed():
             actions += self.link.close()
         for peer in self.peers.values():
@@ -106,7 +107,7 @@ class Agent:
                 self.link.reached(now)
                 return []
             case e.ControlOpened(_, remote):
-                self.link.via = remote.address if remote else ""
+                self.link.server = remote
                 return self._peer().link_opened(now)
             case e.ControlReceived(message):
                 self.link.heard(now)
@@ -196,13 +197,27 @@ class Agent:
             return [do.Tell(note.ServerRefused(code, text)), *self._close()]
         return [do.CloseControl(), *self._control_lost(text, now)]
 
-    def _control_lost(self, reason: str, now: float, pause: float | None = None) -> list[do.Action]:
+    def _check_server(self, now: float) -> list[do.Action]:
+        """End the connection to a server that has ordered what no honest one orders."""
+        actions: list[do.Action] = []
+        for peer in self.peers.values():
+            breach = peer.take_breach()
+            if breach is not None and not self.is_closed():
+                actions += [
+                    do.CloseControl(),
+                    *self._control_lost(breach.reason, now, at_least=breach.wait),
+                ]
+        return actions
+
+    def _control_lost(
+        self, reason: str, now: float, pause: float | None = None, at_least: float = 0.0
+    ) -> list[do.Action]:
         if self._once and not self._has_path():
             return [do.Tell(note.ServerLost(reason, None)), *self._close()]
         actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.link_lost()
-        return actions + self.link.broken(reason, now, pause)
+        return actions + self.link.broken(reason, now, pause, at_least)
 
     def _has_path(self) -> bool:
         return any(peer.state is PathState.ESTABLISHED for peer in self.peers.values())

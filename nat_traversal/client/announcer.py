@@ -7,11 +7,19 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import MAX_ANNOUNCE, Announce, Announced, handle_of
+from nat_traversal.wire.datagrams import (
+    MAX_ANNOUNCE,
+    NONCE_BYTES,
+    Announce,
+    Announced,
+    Echo,
+    handle_of,
+)
 from nat_traversal.wire.endpoint import Endpoint
 
 KEPT_NUMBERS = 4
 """The newest announces whose answer counts."""
+_NO_QUESTION = bytes(NONCE_BYTES)
 
 
 class AnnounceKey:
@@ -32,12 +40,19 @@ class AnnounceKey:
         self._number = self._number % MAX_ANNOUNCE + 1
         return signed(Announce(self.handle, self._number, generation), self.key)
 
+    def echo(self, answer: Announced) -> Echo:
+        """The word that shows the server that `answer` has arrived."""
+        return signed(Echo(self.handle, answer.number, answer.nonce), self.key)
+
     def __repr__(self) -> str:
         return f"AnnounceKey(handle={self.handle.hex()})"
 
 
 class Announcer:
-    """Announces `socket` from `announce` until `stop`, again at each `deadline`."""
+    """Announces `socket` from `announce` until `stop`, again at each `deadline`.
+
+    It answers the server's question whether it receives where it seems to be.
+    """
 
     def __init__(self, key: AnnounceKey, socket: UdpSocket, settings: ClientSettings) -> None:
         self.deadline: float | None = None
@@ -49,6 +64,9 @@ class Announcer:
         self._silent_since: float | None = None
         self.mapped: Endpoint | None = None
         """Where the server saw this socket last."""
+        self._is_validated = False
+        """The server asks no more whether this socket receives there."""
+        self._in_round = False
 
     def announce(self, now: float) -> list[do.Action]:
         """The next announce. Until it is answered, the next follows after a doubled pause."""
@@ -65,14 +83,16 @@ class Announcer:
         if answer.number not in self._numbers or not is_signed(answer, self._key.key):
             return []
         self._numbers.remove(answer.number)
+        self._is_validated = answer.nonce == _NO_QUESTION
+        echo = [] if self._is_validated else [self._socket.send(self._key.echo(answer), None)]
         if self.deadline is not None:  # the order to start may have overtaken the answer
             self._silent_since = None
             self._pause = self._settings.announce_first
-            self.deadline = now + self._settings.announce_keepalive
+            self.deadline = self._after_answer(now)
         if answer.mapped == self.mapped:
-            return []
+            return echo
         self.mapped = answer.mapped
-        return [do.Tell(note.MappingLearned(answer.mapped, self._socket.generation))]
+        return [*echo, do.Tell(note.MappingLearned(answer.mapped, self._socket.generation))]
 
     def due(self, now: float, *, server_answers: bool) -> list[do.Action]:
         """The deadline has come. `server_answers`: it does over TCP, so that UDP is to blame."""
@@ -83,6 +103,17 @@ class Announcer:
             self._silent_since = now
         return told + self.announce(now)
 
+    def round_begins(self, now: float) -> None:
+        """A round begins with this socket: from now on it announces only until its address is validated."""
+        self._in_round = True
+        self.deadline = self._after_answer(now)
+
     def stop(self) -> None:
-        """The round has begun: no more announces."""
+        """No more announces."""
         self.deadline = None
+
+    def _after_answer(self, now: float) -> float | None:
+        """When to announce next, as far as is known. The echo may be lost, and nothing acknowledges it."""
+        if not self._in_round:
+            return now + self._settings.announce_keepalive
+        return None if self._is_validated else now + self._settings.announce_first

@@ -14,6 +14,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 
 
@@ -75,8 +76,8 @@ class ControlLink:
         self._timers = timers
         self._backoff = Backoff(rng, settings.reconnect_first, settings.reconnect_most)
         self._machine = StateMachine("control", _S.PAUSING, TABLE)
-        self.via = ""
-        """The server's address of this connection, if it is known."""
+        self.server: Endpoint | None = None
+        """The server's end of this connection, if it is known."""
         self._transaction = 0
         self._heartbeat = 0.0
         self._heard_at = 0.0
@@ -86,6 +87,15 @@ class ControlLink:
     @property
     def state(self) -> LinkState:
         return self._machine.state
+
+    @property
+    def via(self) -> str:
+        """The server's address of this connection, if it is known; else empty."""
+        return self.server.address if self.server else ""
+
+    def hides(self, mapped: Endpoint) -> bool:
+        """Whether `mapped`, where the server sees this host, is a proxy's address."""
+        return self.server is not None and mapped.is_loopback and not self.server.is_loopback
 
     @property
     def is_registered(self) -> bool:
@@ -182,14 +192,16 @@ class ControlLink:
             return []
         return [do.SendMessage(m.Heartbeat(self._next_transaction()))]
 
-    def broken(self, reason: str, now: float, pause: float | None = None) -> list[do.Action]:
+    def broken(
+        self, reason: str, now: float, pause: float | None = None, at_least: float = 0.0
+    ) -> list[do.Action]:
         """The connection failed or ended: try again after a pause. The server may have said which one;
-        no more than the longest of this client's own is taken from it."""
+        no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait."""
         self._machine.fire(_T.BROKEN)
         self._cancel_timers()
         if pause is None:
             pause = self._backoff.next()
-        pause = min(pause, self._settings.reconnect_most)
+        pause = max(at_least, min(pause, self._settings.reconnect_most))
         self._timers.set("reconnect", now + pause)
         return [do.Tell(note.ServerLost(reason, pause))]
 

@@ -11,6 +11,7 @@ import random
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.peer_status import notices_of
 from nat_traversal.client.phases import (
     TABLE,
     Announcing,
@@ -21,7 +22,9 @@ from nat_traversal.client.phases import (
     PathTrigger,
     Phase,
     Punching,
+    deadlines,
 )
+from nat_traversal.client.restraint import Breach, Restraint
 from nat_traversal.client.security import KeyPair, Security
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
@@ -29,6 +32,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
@@ -40,8 +44,6 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 
 log = logging.getLogger(__name__)
-
-
 _S, _T = PathState, PathTrigger
 
 
@@ -76,6 +78,7 @@ class Peer:
         self._timers = timers
         self._rng = rng
         self._once = once
+        self._restraint = Restraint(settings)
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
         self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
         self._phase: Phase = Idle()
@@ -92,6 +95,10 @@ class Peer:
         """Whether the open socket of that number is this peer's."""
         phase = self._phase
         return not isinstance(phase, Idle | Closed) and phase.socket.generation == generation
+
+    def take_breach(self) -> Breach | None:
+        """The server's order that no honest one gives, once; None if there was none."""
+        return self._restraint.take_breach(in_round=self.state is _S.PUNCHING)
 
     # The control link, as the agent sees it
 
@@ -127,6 +134,9 @@ class Peer:
                 return self._fresh_socket_ordered(generation, now)
             case m.StartRound():
                 return self._round_started(message, now)
+            case m.Validated(address):
+                self._restraint.budget.validate(address)
+                return []
             case m.SendHello() if isinstance(phase, Announcing | Punching | Established):
                 return self._carry(phase.method.ordered(message, now), now)
             case m.Failed(attempt, code, text):
@@ -183,23 +193,21 @@ class Peer:
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name == "method":
             return self._carry(phase.method.due(now), now)
+        if name == "round":
+            text = f"the server has not ended the round within {ROUND_WITHIN:g} s"
+            return self._attempt_failed(m.Verdict.NO_PATH, text, now)
         return self._path_due(phase.path, now) if isinstance(phase, Established) else []
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once."""
         self._retry.reset()
+        self._restraint.reset(now)
         if self._timers.is_set((self.id, "retry")):
             self._timers.set((self.id, "retry"), now)
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        phase = self._phase
-        announce = method = path = None
-        if not isinstance(phase, Idle | Closed):
-            announce, method = phase.announcer.deadline, phase.method.deadline
-        if isinstance(phase, Established):
-            path = phase.path.deadline
-        for name, deadline in (("announce", announce), ("method", method), ("path", path)):
+        for name, deadline in deadlines(self._phase).items():
             if deadline is None:
                 self._timers.cancel((self.id, name))
             else:
@@ -218,16 +226,11 @@ class Peer:
     def _peer_status(self, status: m.PeerStatus, now: float) -> list[do.Action]:
         if status.asked_by:
             return [do.Tell(note.AskedBy(status.asked_by, self.id))]
-        actions: list[do.Action] = [do.Tell(note.PeerSeen(self.id, status.state))]
-        own = self._identity
+        actions: list[do.Action] = [do.Tell(told) for told in notices_of(status, self._identity)]
         if status.state is m.PeerState.ABSENT and not status.elsewhere:
             self._timers.set((self.id, "missing"), now + self._settings.missing_after)
         else:
             self._timers.cancel((self.id, "missing"))
-        if status.elsewhere:
-            actions.append(do.Tell(note.PeerElsewhere(self.id, own.id)))
-        if status.state is m.PeerState.PRESENT and not own.serves.meets(status.serves):
-            actions.append(do.Tell(note.SidesAlike(self.id, own.serves)))
         if status.state is m.PeerState.LEFT:
             if isinstance(self._phase, Established):
                 self._phase.path.doubt(now)
@@ -237,6 +240,8 @@ class Peer:
 
     def _fresh_socket_ordered(self, generation: int, now: float) -> list[do.Action]:
         phase = self._phase
+        if not self._restraint.allows_socket(now):
+            return []
         if isinstance(phase, Announcing) and phase.socket.generation >= generation:
             return phase.announcer.announce(now)
         actions: list[do.Action] = []
@@ -274,16 +279,11 @@ class Peer:
     ) -> list[do.Action]:
         before = announcer.mapped
         actions = announcer.answered(answer, now)
-        if announcer.mapped != before and self._is_hidden(answer.mapped):
+        if announcer.mapped != before and self._link.hides(answer.mapped):
             actions.append(do.Tell(note.AddressHidden(answer.mapped, self._link.via)))
         if before not in (None, announcer.mapped):
             actions += self._link.doubt(now)
         return actions
-
-    def _is_hidden(self, mapped: Endpoint) -> bool:
-        """Whether the server sees a proxy's address in place of this host's."""
-        via = self._link.via
-        return bool(via) and mapped.is_loopback and not Endpoint(via, 0).is_loopback
 
     def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
         """A fresh socket in the place of the old one, to be announced."""
@@ -312,18 +312,23 @@ class Peer:
         phase = self._phase
         if not isinstance(phase, Announcing):
             return []
+        around = Surroundings(self._link.server, phase.announcer.mapped)
+        if (granted := self._restraint.round_begins(start, around, now)) is None:
+            return []
         ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
         try:
             keys = self._security.keys(ids, start, ours, phase.pair)
         except KeyRefusedError as error:
             declined = do.SendMessage(m.Decline(start.attempt))
             return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
-        phase.announcer.stop()
-        connection = self._rng.randbytes(CONNECTION_BYTES)
-        punching = Punching(phase.socket, phase.announcer, phase.method, start, keys, connection)
+        phase.announcer.round_begins(now)
+        connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
+        socket, announcer, method = phase.socket, phase.announcer, phase.method
+        punching = Punching(socket, announcer, method, start, keys, connection, until)
         self._enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
-        return self._carry(phase.method.start(start, handshake, now), now)
+        budget = self._restraint.budget
+        return self._carry(method.start(granted, handshake, budget, now), now)
 
     def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
         """The method's actions; in the place of its proof, all that follows from it."""
@@ -340,21 +345,19 @@ class Peer:
         ours, theirs = phase.connection, pair.connection
         epochs = self._security.epochs(keys, ours, theirs, self._rng, now)
         path = Path(pair, epochs, self._settings, self._rng, now)
-        established = Established(phase.socket, phase.announcer, method, start, keys, path)
-        self._enter(_T.PROVEN, established)
+        phase.announcer.stop()
+        proven = Established(phase.socket, phase.announcer, method, start, keys, path)
+        self._enter(_T.PROVEN, proven)
         self._retry.reset()
-        actions: list[do.Action] = []
-        if self._link.is_registered:
-            actions.append(do.SendMessage(m.Established(start.attempt, start.round)))
-        told = note.PathEstablished(
-            start.attempt,
-            start.round,
-            method.name,
-            pair.remote,
-            pair.socket.generation,
+        self._restraint.reset(now)
+        established = do.SendMessage(m.Established(start.attempt, start.round))
+        reported = [established] if self._link.is_registered else []
+        path_id, vouched = (
+            (start.attempt, start.round, method.name),
             self._security.vouched(self.id),
         )
-        return [*actions, *path.use(start.peer.instance), do.Tell(told)]
+        told = note.PathEstablished(*path_id, pair.remote, pair.socket.generation, vouched)
+        return [*reported, *path.use(start.peer.instance), do.Tell(told)]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
         actions: list[do.Action] = []
@@ -365,6 +368,7 @@ class Peer:
         if self.state is _S.ESTABLISHED:
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
+        self._restraint.failed(now)
         if self._once:
             return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
         pause = self._retry.next()

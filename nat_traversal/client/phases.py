@@ -85,6 +85,8 @@ class Punching:
     keys: RoundKeys
     connection: bytes
     """The peer's frames will bear it."""
+    until: float
+    """When this side ends the round, if the server never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +110,14 @@ class Closed:
 
 
 Phase = Idle | Announcing | Punching | Established | Closed
+
+
+def deadlines(phase: Phase) -> dict[str, float | None]:
+    """When each timer of a peer is due: the names are the timers'."""
+    shown = None if isinstance(phase, Idle | Closed) else phase
+    return {
+        "announce": shown.announcer.deadline if shown else None,
+        "method": shown.method.deadline if shown else None,
+        "path": phase.path.deadline if isinstance(phase, Established) else None,
+        "round": phase.until if isinstance(phase, Punching) else None,
+    }

@@ -1,40 +1,14 @@
-"""Addresses at which a host was seen: which of them another host can use, and what is wrong with the rest. Pure."""
+"""Addresses at which a host was seen: why another host cannot use one. Pure."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-
 from nat_traversal.server.member import Member
+from nat_traversal.wire.addresses import is_link_local, is_loopback, is_private
 
-_PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
-    map(
-        ip_network,
-        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
-    )
-)
-"""RFC 1918, RFC 6598 and RFC 4193. `ipaddress` also counts networks that documents and labs use."""
 _HIDDEN = (
     "a proxy or a port forwarding in front of the server hides its clients' addresses; run the server "
     "where it sees them (in a container with the host's network)"
 )
-
-
-def is_usable(address: str) -> bool:
-    """Whether a host can be there at all: not unspecified, multicast, broadcast or reserved."""
-    known = ip_address(address)
-    is_reserved = known.version == 4 and known.is_reserved  # of IPv6 that has ::1 in it
-    return not (known.is_unspecified or known.is_multicast or is_reserved)
-
-
-def is_private(address: str) -> bool:
-    """Whether it means another host elsewhere, or none."""
-    known = ip_address(address)
-    return any(known in network for network in _PRIVATE if network.version == known.version)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only programs on the same host can use it."""
-    return ip_address(address).is_loopback
 
 
 def obstacle(host: Member, peer: Member) -> str | None:
@@ -43,7 +17,7 @@ def obstacle(host: Member, peer: Member) -> str | None:
     Loopback will do where both hosts reached the server over loopback: they are on its host.
     """
     for seen in host.endpoints:
-        if ip_address(seen.address).is_link_local:
+        if is_link_local(seen.address):
             return (
                 f"the server sees {host.id} at the link-local address {seen.address}, which means nothing "
                 f"to {peer.id}: start {host.id} with a --server address that is routed"

@@ -75,7 +75,23 @@ class Member:
         if generation > self.generation or self.socket is SocketState.AWAITED:
             self.socket = SocketState.FRESH
         others = tuple(known for known in self.candidates if known.kind != seen.kind)
-        self.generation, self.candidates = generation, (*others, seen)
+        if not self.is_validated(seen.endpoint):
+            self.candidates = (*others, seen)
+        self.generation = generation
+        return True
+
+    def is_validated(self, endpoint: Endpoint) -> bool:
+        """Whether the host has shown that it receives at this candidate."""
+        return any(each.validated and each.endpoint == endpoint for each in self.candidates)
+
+    def validate(self, endpoint: Endpoint) -> bool:
+        """The host has echoed what was sent there. False if that is no news, or no candidate any more."""
+        if endpoint not in self.endpoints or self.is_validated(endpoint):
+            return False
+        self.candidates = tuple(
+            replace(each, validated=True) if each.endpoint == endpoint else each
+            for each in self.candidates
+        )
         return True
 
     def inherit(self, before: Member) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 
-from nat_traversal.crypto.proof import is_signed, signed
+from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
-from nat_traversal.server.addresses import is_usable, obstacle
+from nat_traversal.server.addresses import obstacle
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
@@ -37,9 +37,17 @@ from nat_traversal.server.store import (
     StoreAnswer,
 )
 from nat_traversal.settings import ServerSettings
-from nat_traversal.wire import PROTOCOL_VERSION
+from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, handle_of
+from nat_traversal.wire.addresses import is_usable
+from nat_traversal.wire.datagrams import (
+    MAX_CANDIDATES,
+    NONCE_BYTES,
+    Announce,
+    Announced,
+    Echo,
+    handle_of,
+)
 from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
@@ -73,6 +81,7 @@ class Rendezvous:
         counters: Counters | None = None,
     ) -> None:
         self._rng = rng
+        self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._settings = settings or ServerSettings()
         self._timers = Timers()
         self._attempts = numbers()
@@ -83,10 +92,10 @@ class Rendezvous:
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
         self._unknown_announces = self.counters.counter(
-            "announces-unknown", "an announce with a handle that nobody has registered"
+            "announces-unknown", "an announce or echo with a handle that nobody has registered"
         )
         self._forged_announces = self.counters.counter(
-            "announces-forged", "an announce that the holder of its key has not made"
+            "announces-forged", "an announce or echo that the holder of its key has not made"
         )
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
@@ -136,6 +145,8 @@ class Rendezvous:
                 source.port and is_usable(source.address)
             ):
                 return self._announce_arrived(EarlyAnnounce(announce, source, local), now)
+            case e.DatagramArrived(Echo() as echo, source):
+                return self._echo_arrived(echo, source)
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
                 return []
@@ -362,11 +373,33 @@ class Rendezvous:
         if session is not None:
             peer = session.peer_of(host.member)
             known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
-        answer = signed(Announced(announce.number, source, known), key)
+        question = bytes(NONCE_BYTES)
+        if not host.member.is_validated(source):
+            question = nonce(self._nonce_secret, _question(announce), source)
+        answer = signed(Announced(announce.number, source, known, question), key)
         actions: list[ServerAction] = [do.SendDatagram(answer, source, local=arrived.local)]
         if session is not None:
             actions += session.socket_shown(now)
         return actions
+
+    def _echo_arrived(self, echo: Echo, source: Endpoint) -> list[ServerAction]:
+        """A host shows that it receives where it seems to be: till then its peer sends little there."""
+        host = self._registry.with_handle(echo.handle)
+        if host is None or host.member is None or host.registration is None:
+            self._unknown_announces.value += 1
+            return []
+        is_genuine = is_nonce(self._nonce_secret, _question(echo), source, echo.nonce)
+        if not is_genuine or not is_signed(echo, host.registration.register.key):
+            self._forged_announces.value += 1
+            return []
+        if not host.member.validate(source) or host.session is None:
+            return []
+        return [*host.session.validated(host.member, source.address)]
+
+
+def _question(asked: Announce | Echo) -> bytes:
+    """The announce for which the nonce of an answer is, in octets."""
+    return asked.handle + asked.number.to_bytes(6)
 
 
 def _present(host: Host, peer: Host) -> do.Action:

@@ -110,6 +110,12 @@ class Session:
             return []
         return self._settled(self._method.socket_shown(now))
 
+    def validated(self, member: Member, address: str) -> list[do.Action]:
+        """`member` has shown that it receives at `address`. Its peer learns that now, if the round has begun."""
+        if self._method is None or member.socket is not SocketState.USED:
+            return []
+        return [do.SendMessage(m.Validated(address), self.peer_of(member).connection)]
+
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """`member` has said something about its path."""
         match message:

@@ -84,6 +84,13 @@ def _load_address(value: Any) -> str:
         raise WireError(f"must be empty or an address: {error}") from None
 
 
+def _load_known_address(value: Any) -> str:
+    address = _load_address(value)
+    if not address:
+        raise WireError("must be an address")
+    return address
+
+
 def _load_flag(value: Any) -> bool:
     if type(value) is not bool:
         raise WireError("must be true or false")
@@ -132,15 +139,17 @@ def _load_candidate(value: Any) -> m.Candidate:
         raise WireError("must hold addresses: an interface means nothing to another host")
     kind, address = _text(16).load(value.get("kind")), _text(45).load(value.get("address"))
     port = _integer(1, 65_535).load(value.get("port"))
+    validated = _load(_FLAG, value, "validated")
     try:
-        return m.Candidate(kind, Endpoint(address, port))
+        return m.Candidate(kind, Endpoint(address, port), validated)
     except UsageError as error:
         raise WireError(f"must hold addresses: {error}") from None
 
 
 def _dump_candidate(candidate: m.Candidate) -> dict[str, Any]:
     endpoint = candidate.endpoint
-    return {"kind": candidate.kind, "address": endpoint.address, "port": endpoint.port}
+    fields = {"kind": candidate.kind, "address": endpoint.address, "port": endpoint.port}
+    return {**fields, "validated": True} if candidate.validated else fields
 
 
 def _load_suite(value: Any) -> str:
@@ -244,6 +253,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "peer": _KEYS,
         },
     ),
+    ("validated", m.Validated, {"address": _Form(_load_known_address)}),
     (
         "hello",
         m.SendHello,

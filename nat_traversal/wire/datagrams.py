@@ -4,7 +4,7 @@ The first byte tells the kind. A HELLO begins with the ASCII word, so that a per
 capture. The others begin with a byte from 0xC1 up, outside the ranges of STUN, DTLS, TURN channels
 and RTP (RFC 7983 section 7). So these protocols can share the socket later. All integers are big-endian.
 
-ANNOUNCE and ANNOUNCED, HELLO and CONFIRM end with a MAC over all before it: `signed_part` gives that.
+ANNOUNCE, ANNOUNCED and ECHO, HELLO and CONFIRM end with a MAC over all before it: `signed_part` gives that.
 All else between the hosts are frames (`nat_traversal.crypto.frames`), which only their keys open.
 """
 
@@ -35,6 +35,7 @@ class Kind(IntEnum):
     DATA = 0xC7
     FRAGMENT = 0xC8
     CONTROL = 0xC9
+    ECHO = 0xCA
 
 
 FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
@@ -118,6 +119,19 @@ class Announced:
     """The external endpoint that the server saw (server-reflexive, RFC 8445 section 4)."""
     peer: tuple[Endpoint, ...] = ()
     """The peer's endpoints; empty while the server does not know them."""
+    nonce: bytes = bytes(NONCE_BYTES)
+    """To be echoed, which shows that the client receives at `mapped`; zeros: it has shown that."""
+    mac: bytes = NO_MAC
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Client to server: the nonce of an `Announced`, from the socket that it came to. Nothing answers it."""
+
+    handle: bytes
+    number: int
+    """Of the announce, and of its answer."""
+    nonce: bytes
     mac: bytes = NO_MAC
 
 
@@ -129,14 +143,17 @@ class Frame:
     octets: bytes
 
 
-Datagram = Hello | Confirm | Announce | Announced | Frame
-Signed = Hello | Confirm | Announce | Announced
+Datagram = Hello | Confirm | Announce | Announced | Echo | Frame
+Signed = Hello | Confirm | Announce | Announced | Echo
 
 _HELLO = struct.Struct("!5sBBBBB8s8s8s4s16s")
 _CONFIRM = struct.Struct("!BBBBB8s8s8s4s16s")
-_ANNOUNCE = struct.Struct("!BBHHI16s44x16s")
-_ANNOUNCED = struct.Struct("!BBHHI")
+_ANNOUNCE = struct.Struct("!BBHHI16s52x16s")
+_ANNOUNCED = struct.Struct("!BBHHI8s")
+_ECHO = struct.Struct("!BBHI16s8s16s")
 _ENDPOINT = struct.Struct("!BxH16s")
+HELLO_OCTETS = _HELLO.size
+CONFIRM_OCTETS = _CONFIRM.size
 FLAG = 0x01
 """HELLO: heard. CONFIRM: answer wanted."""
 
@@ -204,14 +221,29 @@ def _encode(datagram: Datagram) -> bytes:
                 _exactly(HANDLE_BYTES, handle),
                 _exactly(MAC_BYTES, mac),
             )
-        case Announced(number, mapped, peer, mac):
+        case Announced(number, mapped, peer, nonce, mac):
             if len(peer) > MAX_CANDIDATES:
                 raise LocalProtocolError(f"{len(peer)} peer endpoints: at most {MAX_CANDIDATES}")
             head = _ANNOUNCED.pack(
-                Kind.ANNOUNCED, version, len(peer), number >> 32, number & 0xFFFF_FFFF
+                Kind.ANNOUNCED,
+                version,
+                len(peer),
+                number >> 32,
+                number & 0xFFFF_FFFF,
+                _exactly(NONCE_BYTES, nonce),
             )
             endpoints = b"".join(map(_pack_endpoint, (mapped, *peer)))
             return head + endpoints + _exactly(MAC_BYTES, mac)
+        case Echo(handle, number, nonce, mac):
+            return _ECHO.pack(
+                Kind.ECHO,
+                version,
+                number >> 32,
+                number & 0xFFFF_FFFF,
+                _exactly(HANDLE_BYTES, handle),
+                _exactly(NONCE_BYTES, nonce),
+                _exactly(MAC_BYTES, mac),
+            )
         case Frame(_, octets):
             return octets
 
@@ -273,7 +305,7 @@ def _decode_announce(data: bytes) -> Announce:
 
 
 def _decode_announced(data: bytes) -> Announced:
-    _, version, peers, high, low = _ANNOUNCED.unpack_from(data)
+    _, version, peers, high, low, nonce = _ANNOUNCED.unpack_from(data)
     _check_version(version)
     if peers > MAX_CANDIDATES:
         raise WireError(f"ANNOUNCED with {peers} peer endpoints: at most {MAX_CANDIDATES}")
@@ -283,7 +315,13 @@ def _decode_announced(data: bytes) -> Announced:
         _unpack_endpoint(data, _ANNOUNCED.size + index * _ENDPOINT.size)
         for index in range(1 + peers)
     )
-    return Announced(high << 32 | low, mapped, tuple(rest), data[-MAC_BYTES:])
+    return Announced(high << 32 | low, mapped, tuple(rest), nonce, data[-MAC_BYTES:])
+
+
+def _decode_echo(data: bytes) -> Echo:
+    _, version, high, low, handle, nonce, mac = _ECHO.unpack(data)
+    _check_version(version)
+    return Echo(handle, high << 32 | low, nonce, mac)
 
 
 _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
@@ -291,6 +329,7 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.CONFIRM: _decode_confirm,
     Kind.ANNOUNCE: _decode_announce,
     Kind.ANNOUNCED: _decode_announced,
+    Kind.ECHO: _decode_echo,
 }
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from nat_traversal.errors import UsageError
+from nat_traversal.wire import addresses
 
 MAX_PORT = 65535
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
@@ -43,7 +44,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether only programs on the same host can use it."""
-        return ipaddress.ip_address(self.address).is_loopback
+        return addresses.is_loopback(self.address)
 
     @property
     def sockaddr(self) -> tuple[str, int]:
@@ -114,14 +115,6 @@ def parse_host_port(
     if problem:
         raise UsageError(f"{text!r}: {host} is {problem}")
     return HostPort(host, port)
-
-
-def is_link_local(host: str) -> bool:
-    """Whether `host` is an address that only hosts of one link can use."""
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False
 
 
 def _in_ascii(host: str) -> str:

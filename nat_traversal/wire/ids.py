@@ -6,7 +6,8 @@ import re
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import HostPort, is_link_local, parse_host_port
+from nat_traversal.wire.addresses import is_link_local
+from nat_traversal.wire.endpoint import HostPort, parse_host_port
 
 MAX_ID = 64
 """Characters in a host id."""

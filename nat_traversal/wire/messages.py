@@ -72,6 +72,8 @@ class Candidate:
 
     kind: str
     endpoint: Endpoint
+    validated: bool = False
+    """The host has shown the server that it receives there (RFC 9000 section 8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,13 @@ class StartRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Validated:
+    """Server to client: the peer has shown that it receives at `address`, a candidate of the present round."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendHello:
     """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3)."""
 
@@ -260,6 +269,7 @@ Message = (
     | OpenSocket
     | SocketOpened
     | StartRound
+    | Validated
     | SendHello
     | HelloSent
     | Established

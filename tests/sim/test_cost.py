@@ -15,7 +15,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Frame, Hello
+from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Echo, Frame, Hello
 from tests.certificates import Authority
 from tests.sim.client import Client
 from tests.sim.stream import End
@@ -189,7 +189,7 @@ def test_every_datagram_and_every_message_is_counted() -> None:
         for packet in world.net.log
         if not isinstance(packet.datagram, Frame)  # they come after the last of these
     )
-    assert datagrams == {Announce: 2, Announced: 2, Hello: 3, Confirm: 1}
+    assert datagrams == {Announce: 2, Announced: 2, Echo: 2, Hello: 3, Confirm: 1}
 
     assert [type(message) for message in said(waiter.control)] == [
         m.Register, m.HelloSent, m.Established, m.HelloSent,
@@ -199,7 +199,8 @@ def test_every_datagram_and_every_message_is_counted() -> None:
     ]  # fmt: skip
     to_waiter, to_newcomer = (said(end) for end in world.server.ends.values())
     assert [type(message) for message in to_waiter] == [
-        m.Registered, m.PeerStatus, m.PeerStatus, m.StartRound, m.SendHello, m.SendHello,
+        m.Registered, m.PeerStatus, m.PeerStatus, m.StartRound, m.SendHello, m.Validated,
+        m.SendHello,
     ]  # fmt: skip
     assert [type(message) for message in to_newcomer] == [
         m.Registered, m.PeerStatus, m.StartRound, m.SendHello,

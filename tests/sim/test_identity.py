@@ -197,7 +197,7 @@ def test_reconnecting_while_the_path_stands_leaves_the_path() -> None:
     world.connect(a, b)
     assert a.control is not None
     a.control.reset()
-    world.run(60.0)
+    world.run(80.0)
     for client in (a, b):
         assert client.is_connected
         assert not client.told(note.PathLost)

@@ -18,13 +18,22 @@ A host that waits for something repeats what it said last, every `hello_interval
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import NONCE_BYTES, Confirm, Hello, tag_of
+from nat_traversal.wire.datagrams import (
+    CONFIRM_OCTETS,
+    HELLO_OCTETS,
+    NONCE_BYTES,
+    Confirm,
+    Hello,
+    tag_of,
+)
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Role, StartRound
 
@@ -88,7 +97,14 @@ _STEP_OF_STATE = {_S.CALLING: 1, _S.OPENING: 2, _S.ANSWERING: 3}
 class Handshake:
     """Feed it orders and the peer's datagrams; send what it returns; re-arm its `deadline`."""
 
-    def __init__(self, start: StartRound, keys: HandshakeKeys, settings: ClientSettings) -> None:
+    def __init__(
+        self,
+        start: StartRound,
+        keys: HandshakeKeys,
+        settings: ClientSettings,
+        budget: TrafficBudget,
+    ) -> None:
+        self._budget = budget
         self._start = start
         self._keys = keys
         self._settings = settings
@@ -180,7 +196,7 @@ class Handshake:
         self._machine.fire(_T.CONFIRM)
         self._deadline = None
         if confirm.answer_wanted:
-            return [(self._confirm(source, answer_wanted=False), source)]
+            return self._confirms([source], answer_wanted=False)
         self.peer_has_proof = True
         return []
 
@@ -206,6 +222,8 @@ class Handshake:
         self._heard_from = source
         self._echo = datagram.nonce
         self.peer_connection = datagram.connection
+        if self._is_proof(datagram, source):
+            self._budget.validate(source.address)
 
     def _is_proof(self, datagram: Hello | Confirm, source: Endpoint) -> bool:
         """Whether the peer heard this side on the very path on which this came.
@@ -232,15 +250,23 @@ class Handshake:
         self._deadline = None if state is _S.ESTABLISHED else now + self._settings.hello_interval
         if state in _STEP_OF_STATE:
             return self._hellos(_STEP_OF_STATE[state])
-        return [
-            (self._confirm(destination, answer_wanted=state is _S.CONFIRMING), destination)
-            for destination in self._destinations()
-        ]
+        return self._confirms(self._destinations(), answer_wanted=state is _S.CONFIRMING)
 
     def _hellos(self, step: int) -> list[Output]:
         copy = self._copies[step]
         self._copies[step] += 1
-        return [(self._hello(step, copy, to), to) for to in self._destinations()]
+        return [
+            (self._hello(step, copy, to), to)
+            for to in self._destinations()
+            if self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
+        ]
+
+    def _confirms(self, destinations: Iterable[Endpoint], *, answer_wanted: bool) -> list[Output]:
+        return [
+            (self._confirm(to, answer_wanted=answer_wanted), to)
+            for to in destinations
+            if self._budget.take(to, CONFIRM_OCTETS, is_opening=False)
+        ]
 
     def _hello(self, step: int, copy: int, destination: Endpoint) -> Hello:
         hello = Hello(

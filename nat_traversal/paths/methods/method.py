@@ -7,6 +7,7 @@ from typing import Protocol
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
@@ -59,8 +60,11 @@ class Method(Protocol):
     def forged(self) -> int:
         """How many datagrams of this round came that the peer's key has not made."""
 
-    def start(self, start: m.StartRound, keys: HandshakeKeys, now: float) -> list[Output]:
-        """The server began a round. Datagrams of it may have come before."""
+    def start(
+        self, start: m.StartRound, keys: HandshakeKeys, budget: TrafficBudget, now: float
+    ) -> list[Output]:
+        """The server began a round. Datagrams of it may have come before. Each word to the peer is taken from
+        `budget` first, and does not leave where that says no."""
 
     def ordered(self, order: m.SendHello, now: float) -> list[Output]:
         """The server ordered a step. An order that makes no sense now is ignored."""

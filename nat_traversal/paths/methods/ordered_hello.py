@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods import handshake as h
 from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.settings import ClientSettings
@@ -46,9 +47,11 @@ class OrderedHello:
         """When something has to be repeated."""
         return self._handshake.deadline if self._handshake else None
 
-    def start(self, start: m.StartRound, keys: HandshakeKeys, now: float) -> list[Output]:
+    def start(
+        self, start: m.StartRound, keys: HandshakeKeys, budget: TrafficBudget, now: float
+    ) -> list[Output]:
         """The round begins, with the HELLOs that overtook the server's word of it."""
-        self._handshake = handshake = h.Handshake(start, keys, self._settings)
+        self._handshake = handshake = h.Handshake(start, keys, self._settings, budget)
         outputs: list[Output] = [
             do.Tell(note.RoundStarted(start.attempt, start.round, start.role, start.candidates))
         ]

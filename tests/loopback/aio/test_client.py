@@ -432,7 +432,7 @@ class TestPunchSocket:
             program.sock.close()
 
     async def test_a_hello_that_cannot_be_sent_is_counted(self) -> None:
-        nowhere = Endpoint("255.255.255.255", 9)
+        nowhere = Endpoint("2001:db8::1", 9)  # from a socket of IPv4
         with Program() as program:
             async with a_scripted_server() as (a, wire):
                 start = ScriptedPeer(wire, program).start(m.Role.A, nowhere)

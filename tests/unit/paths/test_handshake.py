@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nat_traversal.crypto.proof import signed
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods.handshake import (
     TABLE_A,
     TABLE_B,
@@ -39,7 +40,10 @@ HEARD = PEERS.nonce(US)
 def begin(role: Role, *announced: Endpoint) -> Handshake:
     candidates = tuple(Candidate("srflx", endpoint) for endpoint in announced or (PEER,))
     start = StartRound(1, 1, role, TOKEN, candidates, an_offer("peer"))
-    return Handshake(start, KEYS, SETTINGS)
+    budget = TrafficBudget()
+    for endpoint in announced or (PEER,):
+        budget.validate(endpoint.address)
+    return Handshake(start, KEYS, SETTINGS, budget)
 
 
 def is_in(shake: Handshake, state: HandshakeState) -> bool:

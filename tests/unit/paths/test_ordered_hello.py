@@ -9,6 +9,7 @@ import pytest
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.settings import ClientSettings
@@ -52,7 +53,7 @@ def round_for(role: Role) -> StartRound:
 def answering() -> Method:
     """Role A with HELLO 3 out: it waits for the proof."""
     method = new_method()
-    method.start(round_for(Role.A), KEYS, 0.0)
+    method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(1, 1, 1, 1), 0.0)
     method.arrived(hello(2), PEER, 0.1)
     return method
@@ -65,7 +66,7 @@ def proofs(outputs: list[Output]) -> list[Proven]:
 def test_role_a_sends_what_it_is_ordered_and_says_proven_at_the_confirm() -> None:
     method = new_method()
     start = round_for(Role.A)
-    assert method.start(start, KEYS, 0.0) == [
+    assert method.start(start, KEYS, TrafficBudget(), 0.0) == [
         do.Tell(note.RoundStarted(1, 1, Role.A, start.candidates))
     ]
     first = MINE.hello(1, to=PEER, heard=False)
@@ -88,7 +89,7 @@ def test_role_a_sends_what_it_is_ordered_and_says_proven_at_the_confirm() -> Non
 
 def test_role_b_says_proven_at_hello_3_after_its_confirm() -> None:
     method = new_method()
-    method.start(round_for(Role.B), KEYS, 0.0)
+    method.start(round_for(Role.B), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(1, 1, 1, 2), 0.0)
     assert method.arrived(hello(3, heard_at=PEER), PEER, 0.1) == [
         do.Tell(note.HelloCameIn(1, 3, PEER)),
@@ -138,7 +139,7 @@ def test_what_the_peer_s_key_has_not_made_is_counted_and_never_answered() -> Non
 def test_before_the_start_only_hellos_are_kept(datagram: Datagram) -> None:
     method = new_method()
     assert method.arrived(datagram, PEER, 0.0) == []
-    assert len(method.start(round_for(Role.A), KEYS, 0.1)) == 1
+    assert len(method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.1)) == 1
     assert method.deadline is None
 
 
@@ -150,7 +151,7 @@ def test_the_newest_early_hellos_count_once_the_round_starts(room: int) -> None:
         strange = Voice(PEERS.keys, bytes(16)).hello(1, to=US)
         for early in [hello(1), *[strange] * others]:
             assert method.arrived(early, OBSERVED, 0.0) == []
-        heard = method.start(round_for(Role.B), KEYS, 0.1)[1:]
+        heard = method.start(round_for(Role.B), KEYS, TrafficBudget(), 0.1)[1:]
         assert heard == [do.Tell(note.HelloCameIn(1, 1, OBSERVED))] * told
 
 
@@ -160,13 +161,13 @@ def test_the_newest_early_hellos_count_once_the_round_starts(room: int) -> None:
 def test_order_of_another_round_role_or_moment_is_ignored(order: SendHello) -> None:
     method = new_method()
     assert method.ordered(order, 0.0) == []
-    method.start(round_for(Role.A), KEYS, 0.0)
+    method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     assert method.ordered(order, 0.0) == []
 
 
 def test_hello_2_after_the_order_of_hello_3_tells_the_server_that_proof_is_near() -> None:
     method = new_method()
-    method.start(round_for(Role.A), KEYS, 0.0)
+    method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(7, 1, 1, 1), 0.0)
     method.ordered(SendHello(8, 1, 1, 3), 0.1)
     said = method.arrived(hello(2), PEER, 0.2)
@@ -180,7 +181,7 @@ def test_hello_2_after_the_order_of_hello_3_tells_the_server_that_proof_is_near(
 
 def test_repetitions_come_at_the_interval_and_are_not_told() -> None:
     method = new_method(ClientSettings(hello_interval=0.25, hello_repeats=2))
-    method.start(round_for(Role.A), KEYS, 0.0)
+    method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     assert method.due(100.0) == []
     method.ordered(SendHello(1, 1, 1, 1), 1.0)
     said = []

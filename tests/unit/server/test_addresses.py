@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nat_traversal.server.addresses import is_usable, no_path, obstacle
+from nat_traversal.server.addresses import no_path, obstacle
 from nat_traversal.server.member import Member
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate
@@ -18,26 +18,6 @@ def member(host_id: str, address: str, via: str = "192.0.2.2") -> Member:
     made = Member(host_id, 1, 1, 0.0, an_offer(host_id), 0, via=via)
     made.announced(1, 1, Candidate("srflx", Endpoint(address, 40_000)))
     return made
-
-
-@pytest.mark.parametrize(
-    ("address", "usable"),
-    [
-        ("203.0.113.2", True),
-        ("10.0.0.1", True),
-        ("127.0.0.1", True),
-        ("2001:db8::1", True),
-        ("::1", True),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("224.0.0.1", False),
-        ("ff02::1", False),
-        ("255.255.255.255", False),
-        ("240.0.0.1", False),
-    ],
-)
-def test_a_host_can_be_at_an_address_or_not(address: str, usable: bool) -> None:
-    assert is_usable(address) is usable
 
 
 @pytest.mark.parametrize(

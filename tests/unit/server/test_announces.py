@@ -24,7 +24,8 @@ def test_announce_before_its_registration_is_answered_with_it() -> None:
     rig.register(B)
     answer, destination = rig.answers[-1]
     assert destination == ADDRESS[B]
-    assert answer == signed(Announced(7, ADDRESS[B], (ADDRESS[A],)), KEY[B])
+    expected = Announced(7, ADDRESS[B], (ADDRESS[A],), answer.nonce)
+    assert answer == signed(expected, KEY[B])
     assert rig.sent(A, m.SendHello)
 
 

@@ -20,6 +20,7 @@ from nat_traversal.wire.datagrams import (
     Announced,
     Confirm,
     Datagram,
+    Echo,
     Frame,
     Hello,
     Kind,
@@ -38,8 +39,9 @@ V4, V6 = Endpoint("203.0.113.2", 40_000), Endpoint("2001:db8::1", 65_535)
 HELLO = Hello(TAG, 1, 2, True, 3, NONCE, ECHO, CONNECTION, MAC)
 EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.HELLO: (HELLO, 54),
-    Kind.ANNOUNCE: (Announce(HANDLE, 1 << 40, 7, MAC), 86),
-    Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), MAC), 86),
+    Kind.ANNOUNCE: (Announce(HANDLE, 1 << 40, 7, MAC), 94),
+    Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), NONCE, MAC), 94),
+    Kind.ECHO: (Echo(HANDLE, 1 << 40, NONCE, MAC), 48),
     Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
     **{
         kind: (Frame(kind, bytes([kind]) + bytes(MIN_FRAME - 1)), MIN_FRAME)
@@ -58,7 +60,7 @@ endpoints = st.builds(
 )
 numbers = st.integers(1, MAX_ANNOUNCE)
 announced = st.builds(
-    Announced, numbers, endpoints, st.lists(endpoints, max_size=2).map(tuple), sixteen
+    Announced, numbers, endpoints, st.lists(endpoints, max_size=2).map(tuple), eight, sixteen
 )
 hellos = st.builds(
     Hello, eight, rounds, st.integers(1, 3), st.booleans(), st.integers(0, 255), eight, eight, four,
@@ -67,13 +69,14 @@ hellos = st.builds(
 confirms = st.builds(
     Confirm, eight, rounds, st.booleans(), st.integers(0, 255), eight, eight, four, sixteen
 )
+echoes = st.builds(Echo, sixteen, numbers, eight, sixteen)
 announces = st.builds(Announce, sixteen, numbers, st.integers(1, 65_535), sixteen)
 frames = st.builds(
     lambda kind, rest: Frame(kind, bytes([kind]) + rest),
     st.sampled_from(sorted(FRAMES)),
     st.binary(min_size=MIN_FRAME - 1, max_size=100),
 )
-signed_datagrams = st.one_of(hellos, confirms, announces, announced)
+signed_datagrams = st.one_of(hellos, confirms, announces, announced, echoes)
 datagrams = st.one_of(signed_datagrams, frames)
 
 
@@ -144,9 +147,9 @@ def test_copies_saturate() -> None:
 
 def test_padding_is_ignored() -> None:
     announce, answer = EXAMPLES[Kind.ANNOUNCE][0], EXAMPLES[Kind.ANNOUNCED][0]
-    for offset in (26, 69):
+    for offset in (26, 77):
         assert decode(altered(Kind.ANNOUNCE, offset, 0xFF)) == announce
-    assert decode(altered(Kind.ANNOUNCED, 11, 0xFF)) == answer
+    assert decode(altered(Kind.ANNOUNCED, 19, 0xFF)) == answer
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def test_padding_is_ignored() -> None:
     [
         (b"", "empty datagram"),
         (b"\x00", "unknown datagram kind 0x00"),
-        (b"\xca" + bytes(20), "unknown datagram kind 0xca"),
+        (b"\xcf" + bytes(20), "unknown datagram kind 0xcf"),
         (b"HALLO" + bytes(49), "unknown datagram kind: begins with H but not with HELLO"),
         (altered(Kind.HELLO, 5, 1), "datagram version 1: this side speaks 2"),
         (altered(Kind.HELLO, 6, 0), "HELLO step 0: must be 1, 2 or 3"),
@@ -168,9 +171,9 @@ def test_padding_is_ignored() -> None:
         (altered(Kind.ANNOUNCED, 3, 3), "ANNOUNCED with 3 peer endpoints: at most 2"),
         (
             altered(Kind.ANNOUNCED, 3, 1),
-            "ANNOUNCED of 86 octets: wrong length for 1 peer endpoints",
+            "ANNOUNCED of 94 octets: wrong length for 1 peer endpoints",
         ),
-        (altered(Kind.ANNOUNCED, 10, 5), "address family 5: must be 4 or 6"),
+        (altered(Kind.ANNOUNCED, 18, 5), "address family 5: must be 4 or 6"),
         *(
             (altered(kind, 1, 0), "datagram version 0: this side speaks 2")
             for kind in NO_FRAMES

@@ -37,7 +37,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
 }
 MODULES = (
     "client.agent", "client.peer", "client.announcer", "client.control_link", "paths.methods.handshake",
-    "paths.methods.ordered_hello", "paths.consent", "server.methods.ordered_hello",
+    "paths.methods.ordered_hello", "paths.budget", "paths.consent", "server.methods.ordered_hello",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams",
 )  # fmt: skip
@@ -45,6 +45,7 @@ STRUCTS = {
     "HELLO": datagrams._HELLO,
     "ANNOUNCE": datagrams._ANNOUNCE,
     "ANNOUNCED": datagrams._ANNOUNCED,
+    "ECHO": datagrams._ECHO,
     "CONFIRM": datagrams._CONFIRM,
 }
 INSIDE = {

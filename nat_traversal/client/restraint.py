@@ -1,0 +1,87 @@
+"""A client's own limits towards one peer: where a round may send, and how often the server may order things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nat_traversal.paths.budget import (
+    ATTEMPT_BURST,
+    SOCKET_BURST,
+    SOCKET_INTERVAL,
+    Pace,
+    Surroundings,
+    TrafficBudget,
+)
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import messages as m
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The server ordered what no honest server orders: the connection to it ends."""
+
+    reason: str
+    """For people, in one line."""
+    wait: float = 0.0
+    """Seconds until the same would be allowed."""
+
+
+class Restraint:
+    """The limits of one peer, whatever the server orders. No datagram leaves past `budget`."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._sockets = Pace(SOCKET_BURST, SOCKET_INTERVAL)
+        self._attempts = Pace(ATTEMPT_BURST, settings.retry_first / 2)
+        self._failures = 0
+        self._attempt: int | None = None
+        self.budget = TrafficBudget()
+        """Of the present attempt."""
+        self._breach: Breach | None = None
+
+    def take_breach(self, *, in_round: bool) -> Breach | None:
+        """The server's order that no honest one gives, once; None if there was none."""
+        breach, self._breach = self._breach, None
+        if breach is None and in_round and self.budget.is_spent:
+            return Breach("an attempt asks for more datagrams than any that is meant to succeed")
+        return breach
+
+    def allows_socket(self, now: float) -> bool:
+        """The server orders a fresh socket. False is a breach, here and below."""
+        if wait := self._sockets.take(now):
+            self._breach = Breach("the server orders fresh sockets without end", wait)
+        return not wait
+
+    def round_begins(
+        self, start: m.StartRound, around: Surroundings, now: float
+    ) -> m.StartRound | None:
+        """`start` with the candidates to which HELLOs may go, perhaps none. None: the round must not begin."""
+        for candidate in start.candidates:
+            objection = around.forbids(candidate.endpoint)
+            if objection is not None:
+                reason = f"the server names {candidate.endpoint} for the peer: {objection}"
+                self._breach = Breach(reason)
+                return None
+        if start.attempt != self._attempt:
+            if wait := self._attempts.take(now):
+                self._breach = Breach("the server begins one attempt after the other", wait)
+                return None
+            self._attempt, self.budget = start.attempt, TrafficBudget()
+        plausible = tuple(
+            each for each in start.candidates if around.makes_plausible(each.endpoint)
+        )
+        for each in plausible:
+            if each.validated:
+                self.budget.validate(each.endpoint.address)
+        return replace(start, candidates=plausible)
+
+    def failed(self, now: float) -> None:
+        """An attempt has: the next may follow after the shortest pause that this side itself would make."""
+        doubled = self._settings.retry_first * 2.0 ** min(self._failures, 32)
+        self._failures += 1
+        self._attempts.change(min(self._settings.retry_most, doubled) / 2, now)
+
+    def reset(self, now: float) -> None:
+        """A path stands, or this host has just woken up."""
+        self._failures = 0
+        self._attempts.change(self._settings.retry_first / 2, now)

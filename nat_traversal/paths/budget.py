@@ -1,0 +1,123 @@
+"""Limits that a client keeps whatever the server orders and the peer says: no host becomes a weapon against others.
+
+`TrafficBudget` bounds the datagrams of one attempt, `Pace` how often anything begins, and the rules of
+addresses tell where nothing may ever go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nat_traversal.wire.addresses import is_link_local, is_loopback, is_private, is_usable
+from nat_traversal.wire.endpoint import Endpoint
+
+MOST_DATAGRAMS = 90
+"""Of the handshake, to one IP address in one attempt: the longest honest one takes 84."""
+MOST_OCTETS = 100
+"""Of one datagram of the handshake."""
+UNVALIDATED_DATAGRAMS = 10
+"""Until the address has shown that somebody listens there for us (RFC 9000 section 8 calls it validated)."""
+UNVALIDATED_OCTETS = 1_000
+OPENING_DATAGRAMS = 5
+"""Of these, before the peer was heard: the rest is for the words that carry the proof."""
+MOST_ADDRESSES = 16
+"""IP addresses in one attempt: 8 candidates, and as many others from which the peer speaks."""
+SOCKET_BURST = 3
+SOCKET_INTERVAL = 1.0
+"""Seconds between fresh sockets on the server's order, once the burst is used up."""
+ATTEMPT_BURST = 3
+ROUND_WITHIN = 60.0
+"""Seconds of a round: the longest that a server gives lasts 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A client's own knowledge of where it stands in the network."""
+
+    server: Endpoint | None = None
+    """The server's end of the control connection; None where it is not known."""
+    mapped: Endpoint | None = None
+    """Where the server sees the client's socket."""
+
+    def forbids(self, candidate: Endpoint) -> str | None:
+        """Why no honest server names `candidate`, in words; None if one may."""
+        address = candidate.address
+        if not is_usable(address) or not candidate.port:
+            return "no host can be there"
+        if is_link_local(address):
+            return "it is link-local"
+        if is_loopback(address) and not (self.server and self.server.is_loopback):
+            return "it is this host itself"
+        if candidate == self.server:
+            return "it is the server's own port"
+        return None
+
+    def makes_plausible(self, candidate: Endpoint) -> bool:
+        """Whether the peer may be at `candidate`. A private address means a host in this network, which
+        has nothing to do with the peer unless the server or this host is seen at a private address too."""
+        if not is_private(candidate.address):
+            return True
+        known = (self.server, self.mapped)
+        return any(each and (each.is_loopback or is_private(each.address)) for each in known)
+
+
+class TrafficBudget:
+    """The datagrams of one attempt's handshake, by the IP address that they go to."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, tuple[int, int]] = {}
+        """Datagrams and octets."""
+        self._validated: set[str] = set()
+        self.is_spent = False
+        """More was wanted than any honest attempt needs."""
+
+    def validate(self, address: str) -> None:
+        """Somebody at `address` has answered: the server's question there, or this host's own."""
+        self._validated.add(address)
+
+    def take(self, destination: Endpoint, octets: int, *, is_opening: bool) -> bool:
+        """Whether a datagram may go there. `is_opening`: the peer has not been heard in this round."""
+        address = destination.address
+        if octets > MOST_OCTETS or (
+            address not in self._sent and len(self._sent) >= MOST_ADDRESSES
+        ):
+            self.is_spent = True
+            return False
+        datagrams, sum_ = self._sent.get(address, (0, 0))
+        if datagrams >= MOST_DATAGRAMS:
+            self.is_spent = True
+            return False
+        if address not in self._validated:
+            most = OPENING_DATAGRAMS if is_opening else UNVALIDATED_DATAGRAMS
+            if datagrams >= most or sum_ + octets > UNVALIDATED_OCTETS:
+                return False
+        self._sent[address] = (datagrams + 1, sum_ + octets)
+        return True
+
+
+class Pace:
+    """A token bucket: `burst` at once, then one each `interval` seconds."""
+
+    def __init__(self, burst: int, interval: float) -> None:
+        self._burst = burst
+        self._interval = interval
+        self._left = float(burst)
+        self._at: float | None = None
+
+    def take(self, now: float) -> float:
+        """0 if one may begin now, which is then taken; else the seconds until one may."""
+        self._refill(now)
+        if self._left < 1.0 - 1e-9:
+            return (1.0 - self._left) * self._interval
+        self._left -= 1.0
+        return 0.0
+
+    def change(self, interval: float, now: float) -> None:
+        """From now on `interval` counts."""
+        self._refill(now)
+        self._interval = interval
+
+    def _refill(self, now: float) -> None:
+        if self._at is not None:
+            self._left = min(self._burst, self._left + (now - self._at) / self._interval)
+        self._at = now
