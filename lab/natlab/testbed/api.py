@@ -37,7 +37,9 @@ from natlab.testbed.program import ANSWER_MARGIN, Finished, LabProgram
 
 if TYPE_CHECKING:
     from natlab.capture.packet import Packet
+    from natlab.evidence.result import CellResult
     from natlab.evidence.trace import Trace
+    from natlab.testbed.program_file import ProgramFile
 
 __tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 P = ParamSpec("P")
@@ -77,6 +79,8 @@ class TopologyLab:
         self.links = links
         """The conditions between each NAT and what is outside it."""
         self.directory = directory
+        self.program: ProgramFile | None = None
+        """For `play`."""
         self._names: Counter[str] = Counter()
         with ExitStack() as stack:
             stack.enter_context(own_directory(directory, shared=True))
@@ -242,6 +246,23 @@ class TopologyLab:
         for each in ends:
             self.environment(each)
         return path_between(Fates(self.packets(), self._facts.scene), ends[0], ends[1])
+
+    def play(self, program: Path | str | None = None) -> CellResult:
+        """Run the programs of a program file (default: the mark's) to their success or failure, end them and
+        the capture, and judge by the packets. `docs/lab/program-file.md` says what is in the result.
+
+        The network is this lab's: the file's topology and links are for `lab matrix` and for the mark.
+        Raises `UsageError` for a wrong file, `ProgramError` where a program is not there or not ready.
+        """
+        from natlab.testbed.judged import longest  # noqa: PLC0415 - a lab without one needs none of it
+        from natlab.testbed.program_file import read_program_file  # noqa: PLC0415
+
+        file = self.program if program is None else read_program_file(Path(program))
+        if file is None:
+            raise UsageError("there is no program file: give one here, or program= in the mark")
+        nats = [self.environment(host)["LAB_NAT"] for host in file.between]
+        within = longest(file, self.links) + _END_TIMEOUT
+        return self._box.call(within, worker.play, file, nats[0], nats[1])
 
     def drops(self) -> list[str]:
         """Lines about what NATs dropped, and why, the most frequent first. Ends the capture."""

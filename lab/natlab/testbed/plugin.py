@@ -20,12 +20,12 @@ DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
 """The pair for a test without the mark."""
 PAIRS, TOPOLOGY = "nat_pairs", "nat_topology"
 _SETTINGS = (
-    "delay=, jitter=, loss=, reorder=, duplicate=, rate=, mtu=, seed=, firewall= and faults=[...] as on"
-    " the command line"
+    "delay=, jitter=, loss=, reorder=, duplicate=, rate=, mtu=, seed=, firewall=, program= and"
+    " faults=[...] as on the command line"
 )
 HELP = {
     PAIRS: f"{PAIRS}(*pairs, every=(), ...): run the test with `nat_lab` behind each of these pairs of NATs,"
-    " as ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`;"
+    " as ('symmetric', 'none'), and behind every ordered pair of the NATs named in `every`, or of 'nine', 'presets';"
     f" {_SETTINGS}",
     TOPOLOGY: f"{TOPOLOGY}(*topologies, ...): run the test with `nat_lab` in each of these, as"
     f" 'star,peers=4' or 'PATH.py:NAME,parameter=value'; {_SETTINGS}",
@@ -100,6 +100,7 @@ def nat_lab(
             lab = TopologyLab(wanted.network, directory, wanted.links, wanted.firewall)
         else:
             lab = NatLab(*wanted.network, directory, wanted.links, wanted.firewall)
+        lab.program = wanted.program
         if wanted.faults:
             lab.begin_faults(wanted.faults)
     except UsageError as error:

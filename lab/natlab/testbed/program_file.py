@@ -48,7 +48,7 @@ class Start:
     ready: str | None = None
     """``udp:PORT``, ``tcp:PORT`` or a regular expression for a line; None: at once."""
     ready_within: float = READY_WITHIN
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class ProgramFile:
     capture: Keep = Keep.ALWAYS
     files: tuple[tuple[str, str], ...] = ()
     """Node and path (with ``*``) of what is kept beside the programs' output."""
-    links: Mapping[str, object] = field(default_factory=dict)
+    links: Mapping[str, object] = field(default_factory=dict, hash=False)
     """As on the command line, which goes before: ``delay``, ``loss``, ..."""
 
     @property

@@ -31,10 +31,12 @@ from natlab.sandbox.threads import in_words
 from natlab.testbed.files import CAPTURE_FILE
 
 if TYPE_CHECKING:
+    from natlab.evidence.result import CellResult
     from natlab.faults.inject import Faults
     from natlab.faults.schedule import Schedule
     from natlab.network.network import Network
     from natlab.testbed.bed import Bed
+    from natlab.testbed.program_file import ProgramFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class _Lab:
     """Never left: what is in it ends with the sandbox."""
     bed: Bed
     directory: Path
+    links: LinkConditions
     faults: Faults
     schedules: list[Schedule] = field(default_factory=list)
     lost: LabError | None = None
@@ -102,7 +105,7 @@ def build(
     )
     stands = stack.enter_context(entered)
     network = stands.network
-    _labs.append(_Lab(stack, stands, directory, Faults(network, stands.programs)))
+    _labs.append(_Lab(stack, stands, directory, conditions, Faults(network, stands.programs)))
     return Facts(
         environment(network, directory),
         {name: network.node(name).role for name in network.names},
@@ -274,6 +277,22 @@ def stop_capture() -> None:
     except LabError as error:
         lab.lost = error
         raise
+
+
+def play(file: ProgramFile, nat_a: str, nat_b: str) -> CellResult:
+    """Run the programs of `file` here, end them and the capture, and judge."""
+    from natlab.testbed.conduct import conduct
+    from natlab.testbed.judged import case_of, judged, keep_files
+
+    lab = _lab()
+    links = lab.links
+    told = conduct(
+        lab.bed, file, lab.directory, lambda _: None, patience=links.patience, seed=links.seed
+    )
+    end_programs()
+    keep_files(lab.bed, file, lab.directory)
+    stop_capture()
+    return judged(lab.bed, case_of(file, nat_a, nat_b), file, told, pcap=CAPTURE_FILE)
 
 
 def packets() -> tuple[Packet, ...]:

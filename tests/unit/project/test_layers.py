@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "report": {"errors", "behavior", "presets", "capture", "evidence", "oracle"},
         "probe": {"errors", "behavior", "presets", "nat", "network", "sandbox", "topologies"},
         "testbed": {
-            "errors", "presets", "capture", "evidence", "faults", "links", "nat", "network", "probe",
+            "errors", "behavior", "presets", "capture", "evidence", "faults", "links", "nat", "network", "probe",
             "programs", "report", "sandbox", "topologies",
         },
         "matrix": {
