@@ -29,6 +29,8 @@ programs='
   wireguard-go         wireguard-go          test
   wg                   wireguard-tools       test
   socat                socat                 test bench
+  systemd-analyze      systemd               test
+  redis-server         redis-server          test
 '
 # mininet: only its mnexec binary is used; PyPI's package has no source of it. Without Recommends, so
 # without Open vSwitch and its daemons, it and what it depends on are 1.5 MB to fetch and start nothing.
@@ -37,7 +39,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
 # package=service: a public server that the package would start now and at every boot
-services='coturn=coturn stun-server=stun'
+services='coturn=coturn stun-server=stun redis-server=redis-server'
 
 # Runs as root.
 install_packages() {

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import random
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -244,6 +245,7 @@ async def serve(
     *,
     settings: ServerSettings | None = None,
     tls: ServerTlsSettings | None = None,
+    sockets: Sequence[socket.socket] = (),
     on_notice: Callable[[note.Notice], None] | None = None,
     rng: random.Random | None = None,
 ) -> Server:
@@ -252,14 +254,19 @@ async def serve(
     ``::`` is every IPv6 address and no IPv4 address, ``0.0.0.0`` the other way round. Clients meet by
     the IP version by which they have reached the server, so the two of a pair need the same one.
 
-    `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
+    `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
+    for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
     its clients need it as well. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
     settings = _affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
-    ports = Ports.bind([host] if isinstance(host, str) else host, port)
+    ports = (
+        Ports.inherit(sockets)
+        if sockets
+        else Ports.bind([host] if isinstance(host, str) else host, port)
+    )
     server = Server(
         StandaloneServer(rng=rng or random.SystemRandom(), settings=settings),
         ports,

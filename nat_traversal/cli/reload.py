@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nat_traversal.aio.server import Server
 from nat_traversal.cli.console import Console
+from nat_traversal.cli.manager import Manager
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.tls import ServerTlsSettings
@@ -25,11 +26,13 @@ class Reloading:
         again: Callable[[], ServerOptions],
         tls_of: TlsOf,
         console: Console,
+        manager: Manager,
     ) -> None:
         self._started_with = options
         self._again = again
         self._tls_of = tls_of
         self._console = console
+        self._manager = manager
         self._server: Server | None = None
 
     def begin(self, server: Server) -> None:
@@ -39,9 +42,14 @@ class Reloading:
     def __call__(self) -> None:
         if self._server is None:
             return  # it starts only now, with what it reads
+        self._manager.reloading()
+        self._reload(self._server)
+        self._manager.reloaded()
+
+    def _reload(self, server: Server) -> None:
         try:
             new = self._again()
-            done = self._server.reload(new.settings, self._tls_of(new))
+            done = server.reload(new.settings, self._tls_of(new))
         except UsageError as error:
             self._console.event("reload-failed", text=str(error))
             self._console.fail(f"{error}; the server goes on as before")

@@ -12,6 +12,7 @@ from nat_traversal.aio.server import Server, serve
 from nat_traversal.cli import certificate
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.manager import Manager, inherited
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.reload import Reloading
 from nat_traversal.cli.state import state_directory
@@ -28,7 +29,8 @@ async def run(
     options: ServerOptions, again: Callable[[], ServerOptions] | None, console: Console
 ) -> Exit:
     """Serve until a signal ends it. `again` reads the options anew at SIGHUP; None: SIGHUP ends it too."""
-    reloading = None if again is None else Reloading(options, again, _tls_of, console)
+    manager, sockets = Manager(os.environ), inherited(os.environ)
+    reloading = None if again is None else Reloading(options, again, _tls_of, console, manager)
     stop = stop_signal(console, reloading)
     settings = options.settings
     quiet = Teller(asyncio.get_running_loop().time, settings.tell_again)
@@ -42,20 +44,34 @@ async def run(
     tls = _tls_of(options)
 
     async def start() -> Server:
-        return await serve(options.hosts, options.port, settings=settings, tls=tls, on_notice=told)
+        return await serve(
+            options.hosts,
+            options.port,
+            settings=settings,
+            tls=tls,
+            sockets=sockets,
+            on_notice=told,
+        )
 
-    started = await acquired(start, stop, console, settings)
+    started = await acquired(start, stop, console, settings, waiting=manager.waiting)
     if isinstance(started, Exit):
         return started
     async with started as server:
         _tell(server, console)
         if reloading is not None:
             reloading.begin(server)
+        manager.ready(lambda: _status(server))
         status = await stop
+        manager.stopping(f"draining {_status(server)}")
         if status is Exit.OK:
             await _drain(server, console, settings)
     console.event("stopped")
     return status
+
+
+def _status(server: Server) -> str:
+    registered, connections = len(server.rendezvous.registered), len(server.connections)
+    return f"{registered} hosts on {connections} connections, {server.attempts} attempts"
 
 
 async def _drain(server: Server, console: Console, settings: ServerSettings) -> None:

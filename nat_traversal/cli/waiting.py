@@ -35,12 +35,13 @@ async def acquired(
     patience: Patience,
     *,
     once: bool = False,
+    waiting: Callable[[str], None] = lambda _: None,
 ) -> T | Exit:
     """The result of `make` once this host has the address that it needs, or the status to end with.
 
     An address may come at any time, so this waits without limit, and tells it once. With `once` it does
     not wait. A port that another program holds is waited for as long as a restart takes. After that
-    it is wrong usage: raises `LocalAddressError`, as `make` did.
+    it is wrong usage: raises `LocalAddressError`, as `make` did. `waiting` hears what is waited for.
     """
     loop = asyncio.get_running_loop()
     pauses = Backoff(random.SystemRandom(), patience.wait_first, patience.wait_most)
@@ -59,6 +60,7 @@ async def acquired(
             if str(error) != told:
                 told = str(error)
                 console.event("waiting", text=told)
+                waiting(told)
                 console.say(f"{told}; trying again until it can be used")
             pause = min(pauses.next(), left) if error.in_use else pauses.next()
         await asyncio.wait({stop}, timeout=pause)
