@@ -137,6 +137,10 @@ class ClientSettings:
     no loss costs nothing. RFC 8489 section 6.2.1 has 0.5 s, but a round here has only some seconds."""
     hello_repeats: int = number(20, 0, 1000)
     """Repetitions in one state of a round, for the case that the server never ends the round."""
+    relay_within: float = seconds(10.0, 0.001)
+    """For a relay of the server to carry the peer's words, until this side gives it up."""
+    path_linger: float = seconds(3.0)
+    """For which a path that datagrams have left goes on to receive: some are on their way."""
     early_hellos: int = number(4, 1, 1000)
     """HELLOs kept until the start of the round that they overtook; the oldest makes room."""
 
@@ -240,6 +244,23 @@ class ServerSettings:
     """Until the first client comes back that a stopping server has sent away: a restart takes less."""
     return_rate: float = number(500.0, 0.001, 1e9)
     """Such clients a second: a third of what a server takes in that time."""
+    relay_pairs: int = number(256, 0, 65_535)
+    """Pairs that have a relay at a time; 0: no relay at all."""
+    relay_datagrams: float = number(2_000.0, 1.0, 1e9)
+    """Datagrams a second that a pair's relay hands on, both directions together; as many at once."""
+    relay_octets: float = number(1_250_000.0, 65_536.0, 1e12)
+    """The same in octets of UDP payload: 10 Mbit/s."""
+    relay_all_datagrams: float = number(20_000.0, 1.0, 1e9)
+    """Datagrams a second that all relays together hand on."""
+    relay_all_octets: float = number(12_500_000.0, 65_536.0, 1e12)
+    """The same in octets."""
+    relay_idle: float = seconds(60.0, 0.001)
+    """Without a datagram, after which a pair's relay ends: clients ping every 5 s."""
+    relay_most: float = seconds(DAY, 1.0, 30 * DAY)
+    """After which a pair's relay ends in any case; the next attempt gives another."""
+    relay_after: float = seconds(1.0)
+    """From the moment that both hosts are here until a relay stands, where no direct path does, above two round
+    trips."""
     backlog: int = number(64 * 1024, 1, 1 << 30)
     """Octets that may wait for a client that does not read, before its connection is cut."""
     close_within: float = seconds(2.0)

@@ -29,7 +29,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
-from nat_traversal.wire.messages import GoAway, Registered, Serves
+from nat_traversal.wire.messages import GoAway, Registered, Relaying, Serves
 from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class ClientConfig:
     serves: Serves = Serves.UNTOLD
     tls: ClientTlsSettings | None = None
     """None: the control connection is in clear."""
+    relaying: Relaying = Relaying.AUTO
 
 
 @dataclass(eq=False, slots=True)
@@ -91,6 +92,7 @@ class Client(Driver):
             security=config.security,
             once=config.once,
             serves=config.serves,
+            relaying=config.relaying,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()
@@ -106,6 +108,8 @@ class Client(Driver):
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
         """The server's address whose connection stands, until it has answered the registration."""
+        self._selected: DataPath | None = None
+        """The path that the forwarder sends by."""
         self.sockets: dict[int, OpenSocket] = {}
         """The open ones, by generation."""
 
@@ -145,6 +149,8 @@ class Client(Driver):
                 self._send(self.sockets[generation], encode(datagram), destination)
             case do.UsePath(generation):
                 self._use_path(self.sockets[generation], action)
+            case do.SelectPath(generation):
+                self._select_path(self.sockets[generation])
             case do.SendFrame(kind, plain, generation):
                 path = self.sockets[generation].path
                 assert path is not None, "frames come after UsePath"
@@ -272,12 +278,18 @@ class Client(Driver):
         )
         self._loop.remove_reader(opened.sock)
         self._loop.add_reader(opened.sock, path.readable)
-        self._forwarder.path_up(path)
+
+    def _select_path(self, opened: OpenSocket) -> None:
+        assert opened.path is not None, "selected after UsePath"
+        self._selected = opened.path
+        self._forwarder.path_up(opened.path)
 
     def _close_udp(self, generation: int) -> None:
         opened = self.sockets.pop(generation)
         if opened.path is not None:
             opened.path.close()
+        if opened.path is not None and opened.path is self._selected:
+            self._selected = None
             self._forwarder.path_down()
         self._loop.remove_reader(opened.sock)
         opened.sock.close()

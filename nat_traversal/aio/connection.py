@@ -24,7 +24,7 @@ from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
-from nat_traversal.wire.messages import Serves
+from nat_traversal.wire.messages import Relaying, Serves
 
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
@@ -40,7 +40,10 @@ class Connection:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._most + 1)
         self._path: DataPath | None = None
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._told: dict[int, note.PathEstablished] = {}
+        """The paths that stand or stood, by the number of their sockets."""
         self._newest: note.PathEstablished | None = None
+        """The path that carries."""
         self._end: NatTraversalError | None = None
 
     @property
@@ -100,6 +103,7 @@ class Connection:
 
     def path_up(self, path: DataPath) -> None:
         self._path = path
+        self._newest = self._told.get(path.order.generation, self._newest)
 
     def path_down(self) -> None:
         self._path = None
@@ -117,7 +121,9 @@ class Connection:
     def told(self, notice: note.Notice) -> None:
         match notice:
             case note.PathEstablished():
-                self._newest = notice
+                self._told[notice.generation] = notice
+                if self._path is None:
+                    self._newest = notice
                 if not self._established.done():
                     self._established.set_result(None)
             case note.ServerLost(reason, None):
@@ -155,6 +161,7 @@ async def connect(
     settings: ClientSettings | None = None,
     security: Security | None = None,
     tls: ClientTlsSettings | None = None,
+    relaying: Relaying = Relaying.AUTO,
 ) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
@@ -162,7 +169,8 @@ async def connect(
     wrap it in `asyncio.timeout` to bound that. Leaving the block closes the path and tells the peer.
     `settings` has every timing and limit; the defaults suit the open internet. `security` has this side's
     keys, and so what it demands of the peer; without it the server vouches for the peer. `tls` is for a server that
-    has it: the ids and keys that go to the server are then private, and it is the one that is meant.
+    has it: the ids and keys that go to the server are then private, and it is the one that is meant. `relaying` says
+    whether the server may hand the sealed datagrams on where no direct path stands.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
@@ -176,6 +184,7 @@ async def connect(
         serves=Serves.API,
         security=security,
         tls=tls,
+        relaying=relaying,
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)

@@ -47,6 +47,8 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         match notice:
             case note.AnnounceUnanswered() | note.AskedBy():  # these may come without end
                 console.told_now_and_then(notice, now_and_then, None)
+            case note.RelayTold(code, _):
+                console.told_now_and_then(notice, now_and_then, code)
             case note.ServerLost(reason, float()):
                 console.told_now_and_then(notice, now_and_then, reason)
             case _:
@@ -86,6 +88,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         serves=serves,
         security=security,
         tls=options.tls,
+        relaying=options.relaying,
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)

@@ -16,6 +16,7 @@ from nat_traversal.cli.teller import Teller, with_count
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Serves
+from nat_traversal.wire.methods import MethodName
 
 
 class Console:
@@ -142,6 +143,20 @@ def _attempt_failed(notice: note.AttemptFailed) -> str:
     return f"no path: {notice.text}; {then}"
 
 
+def _path_established(notice: note.PathEstablished) -> str:
+    if notice.method == MethodName.RELAY:
+        return f"connected through the relay of the server at {notice.remote}, {notice.vouched}"
+    at = f"(round {notice.round}, {notice.method})"
+    return f"connected to {notice.remote} {at}, {notice.vouched}"
+
+
+def _path_moved(notice: note.PathMoved) -> str:
+    is_relayed = notice.method == MethodName.RELAY
+    way = "through the relay" if is_relayed else f"directly to {notice.remote}"
+    why = f", since {notice.reason}" if notice.reason else ""
+    return f"datagrams go {way} from now on{why}"
+
+
 def _round_started(notice: note.RoundStarted) -> str:
     peer = " or ".join(str(candidate.endpoint) for candidate in notice.candidates)
     return f"round {notice.round}: this host is {notice.role.upper()}, the other is at {peer}"
@@ -182,10 +197,13 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
     note.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
     note.PathSized: lambda n: f"frames of {n.size} octets pass; longer datagrams are cut",
-    note.PathEstablished: lambda n: (
-        f"connected to {n.remote} (round {n.round}, {n.method}), {n.vouched}"
-    ),
+    note.PathEstablished: _path_established,
     note.AttemptFailed: _attempt_failed,
+    note.NotDirect: lambda n: (
+        f"no direct path: {n.text}; the relay goes on, next attempt in {n.retry_in:.0f} s"
+    ),
+    note.PathMoved: _path_moved,
+    note.RelayTold: lambda n: f"relay: {n.text}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",
     note.ServerRefused: lambda n: f"the server refused: {n.text}",
     note.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",

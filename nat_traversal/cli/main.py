@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
-from nat_traversal.cli import keys, tls
+from nat_traversal.cli import keys, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, add_version
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
@@ -105,6 +105,7 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="give a path up after so long without an answer to the pings on it, which come at "
         f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
+    relay.add_client_options(parser)
     keys.add_options(parser)
     tls.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
@@ -167,6 +168,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         settings=settings,
         keys=keys.key_options(options),
         tls=tls.client_tls(options),
+        relaying=relay.relaying_of(options),
     )
 
 

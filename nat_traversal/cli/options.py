@@ -9,6 +9,7 @@ from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.messages import Relaying
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,4 @@ class ClientOptions:
     settings: ClientSettings
     keys: KeyOptions = field(default_factory=KeyOptions)
     tls: ClientTlsSettings | None = None
+    relaying: Relaying = Relaying.AUTO

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from nat_traversal.arguments.parser import checked
-from nat_traversal.cli import config_file, tls
+from nat_traversal.cli import config_file, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, number
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
@@ -40,6 +40,7 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="N",
         help=f"connections at a time (default: {ServerSettings().connections})",
     )
+    relay.add_server_options(parser)
     tls.add_server_options(parser)
     add_set(parser, "heartbeat=10s")
     config_file.add_option(parser, ServerSettings)
@@ -50,7 +51,7 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def server_options_of(options: argparse.Namespace) -> ServerOptions:
     """The server's request, checked. Raises `UsageError`."""
-    words = list(options.set)
+    words = [*options.set, *relay.server_words(options)]
     if options.max_connections is not None:
         words.append(f"connections={options.max_connections}")
     return ServerOptions(

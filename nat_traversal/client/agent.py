@@ -54,6 +54,7 @@ class Agent:
         once: bool = False,
         sockets: Sockets | None = None,
         serves: m.Serves = m.Serves.UNTOLD,
+        relaying: m.Relaying = m.Relaying.NEVER,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -74,6 +75,7 @@ class Agent:
             timers=self._timers,
             rng=rng,
             once=once,
+            relaying=relaying,
         )
         self.peers = {peer.id: peer}
 
@@ -95,10 +97,11 @@ class Agent:
             return []
         actions = self._dispatch(event, now)
         actions += self._check_server(now)
+        for peer in self.peers.values():
+            actions += peer.settle(now)
+            peer.arm()
         if self.is_closed():
             actions += self.link.close()
-        for peer in self.peers.values():
-            peer.arm()
         return actions
 
     def _dispatch(self, event: e.Event, now: float) -> list[do.Action]:
@@ -119,19 +122,19 @@ class Agent:
             case e.DatagramArrived(datagram, source, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.arrived(datagram, source, now)
+                        return peer.arrived(datagram, source, generation, now)
             case e.FrameOpened(kind, plain, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.frame_opened(kind, plain, now)
+                        return peer.frame_opened(kind, plain, generation, now)
             case e.FrameRefused(size, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.frame_refused(size, now)
+                        return peer.frame_refused(size, generation, now)
             case e.LargerFramesSent(generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        peer.larger_sent(now)
+                        peer.larger_sent(generation, now)
             case e.TimerFired():
                 return self._timers_fired(now)
             case e.Woke():
@@ -220,7 +223,7 @@ class Agent:
         return actions + self.link.broken(reason, now, pause, at_least)
 
     def _has_path(self) -> bool:
-        return any(peer.state is PathState.ESTABLISHED for peer in self.peers.values())
+        return any(peer.has_path for peer in self.peers.values())
 
     def _close(self) -> list[do.Action]:
         """Close every peer; the link closes with the last."""

@@ -9,13 +9,13 @@ from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
     MAX_ANNOUNCE,
-    NONCE_BYTES,
     Announce,
     Announced,
     Echo,
     handle_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import NONCE_BYTES
 
 KEPT_NUMBERS = 4
 """The newest announces whose answer counts."""

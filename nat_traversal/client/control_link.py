@@ -63,6 +63,17 @@ class Identity:
     serves: m.Serves = m.Serves.UNTOLD
 
 
+@dataclass(frozen=True, slots=True)
+class RelayWish:
+    """Whether a client takes the server's relay, and the public key (32 octets, or none) for the next one."""
+
+    relaying: m.Relaying = m.Relaying.NEVER
+    public: bytes = b""
+
+
+NO_RELAY = RelayWish()
+
+
 class ControlLink:
     """Owns the timers ``reconnect``, ``answer`` and ``heartbeat`` of the agent's `Timers`."""
 
@@ -112,7 +123,9 @@ class ControlLink:
         if self.state is _S.CONNECTING:
             self._timers.set("answer", now + self._settings.answer_within)
 
-    def opened(self, generation: int, offer: Offer, number: int, now: float) -> list[do.Action]:
+    def opened(
+        self, generation: int, offer: Offer, number: int, now: float, wish: RelayWish = NO_RELAY
+    ) -> list[do.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted).
         `number` is that of the last announce."""
         self._machine.fire(_T.OPENED)
@@ -129,6 +142,8 @@ class ControlLink:
             offer=offer,
             serves=identity.serves,
             via=self.via,
+            relaying=wish.relaying,
+            relay_public=wish.public,
         )
         return [do.SendMessage(register)]
 

@@ -1,56 +1,39 @@
-"""One remote host at a client: the attempts to reach it, and the path to it while one stands.
+"""One remote host at a client: the direct way to it, the relayed one, and which of them carries.
 
-A peer has one socket at a time. Its state carries what belongs to it: the socket, its announcer,
-the method, the round, the path.
+Programs' datagrams take the direct path as soon as it is known to carry them, else the relayed one. The way
+that they left receives for a while longer, so that none is lost.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 
-from nat_traversal.client.announcer import AnnounceKey, Announcer
+from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.direct import Direct
 from nat_traversal.client.peer_status import notices_of
-from nat_traversal.client.phases import (
-    TABLE,
-    Announcing,
-    Closed,
-    Established,
-    Idle,
-    PathState,
-    PathTrigger,
-    Phase,
-    Punching,
-    deadlines,
-)
-from nat_traversal.client.restraint import Breach, Restraint
-from nat_traversal.client.security import KeyPair, Security
-from nat_traversal.errors import KeyRefusedError
+from nat_traversal.client.phases import PathState
+from nat_traversal.client.relayed import Relayed
+from nat_traversal.client.restraint import Breach
+from nat_traversal.client.security import Security
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.sockets import NominatedPair, Sockets
-from nat_traversal.machine.timers import Backoff, Timers
-from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
-from nat_traversal.paths.methods.method import Output, Proven
-from nat_traversal.paths.methods.ordered_hello import OrderedHello
+from nat_traversal.machine.sockets import Sockets
+from nat_traversal.machine.timers import Timers
+from nat_traversal.paths.methods.relay import Relay
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import KEY_BYTES, datagrams
+from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import CONNECTION_BYTES, Kind
+from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.offers import Offer
-
-log = logging.getLogger(__name__)
-_S, _T = PathState, PathTrigger
 
 
 class Peer:
     """The remote host `identity.peer`. Owns the timers ``(its id, name)`` of the agent's `Timers`.
 
-    `once`: close after the first failed attempt, or when the path is lost. The agent ends with its peers.
+    `once`: close after the first failed attempt, or when the last path is lost. The agent ends with its
+    peers, and calls `settle` after each event.
     """
 
     def __init__(
@@ -66,162 +49,87 @@ class Peer:
         timers: Timers,
         rng: random.Random,
         once: bool,
+        relaying: m.Relaying,
     ) -> None:
+        self.id = identity.peer
         self._identity = identity
         self._settings = settings
-        self._security = security
-        self._instance = instance
-        self._announce_key = announce_key
-        self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._link = link
-        self._sockets = sockets
         self._timers = timers
-        self._rng = rng
         self._once = once
-        self._restraint = Restraint(settings)
-        self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
-        self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
-        self._phase: Phase = Idle()
-
-    @property
-    def id(self) -> str:
-        return self._identity.peer
+        self.direct = Direct(
+            identity,
+            settings,
+            security,
+            instance=instance,
+            announce_key=announce_key,
+            link=link,
+            sockets=sockets,
+            timers=timers,
+            rng=rng,
+            once=once,
+            has_other=lambda: self.relayed.is_open,
+        )
+        self.relayed = Relayed(
+            identity,
+            settings,
+            security,
+            relaying=relaying,
+            instance=instance,
+            sockets=sockets,
+            rng=rng,
+        )
+        self._carrier: Path | None = None
+        """The path that programs' datagrams take."""
+        self._carries_since = 0.0
+        self._missed: Path | None = None
+        """The path that carried last, while none does."""
 
     @property
     def state(self) -> PathState:
-        return self._machine.state
+        """Of the direct way."""
+        return self.direct.state
+
+    @property
+    def has_path(self) -> bool:
+        """Programs' datagrams have a way."""
+        return self._carrier is not None
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""
-        phase = self._phase
-        return not isinstance(phase, Idle | Closed) and phase.socket.generation == generation
+        return self.direct.owns(generation) or self.relayed.owns(generation)
 
     def take_breach(self) -> Breach | None:
         """The server's order that no honest one gives, once; None if there was none."""
-        return self._restraint.take_breach(in_round=self.state is _S.PUNCHING)
+        return self.direct.take_breach()
 
     # The control link, as the agent sees it
 
     def link_opened(self, now: float) -> list[do.Action]:
-        """The connection stands: register, with a fresh socket unless there is a path."""
-        if isinstance(self._phase, Established):
-            return self._link.opened(0, self._offer(None), self._announce_key.number, now)
-        actions, fresh = self._open_socket()
-        generation, offer = fresh.socket.generation, self._offer(fresh.pair)
-        actions += self._link.opened(generation, offer, self._announce_key.number, now)
-        return actions + fresh.announcer.announce(now)
+        """The connection stands: register."""
+        return self.direct.link_opened(self.relayed.wish, now)
 
     def link_accepted(self, now: float) -> list[do.Action]:
         """The server has answered the registration."""
-        if self.state is _S.IDLE:  # the path was lost while the answer was on its way
-            return self._ask_again(now)
-        return []
+        return self.direct.link_accepted(now)
 
     def link_lost(self) -> list[do.Action]:
-        """There is no server for now: a path stays, all else waits."""
+        """There is no server for now: paths stay, all else waits."""
         self._timers.cancel((self.id, "missing"))
-        return [] if self.state is _S.ESTABLISHED else self._give_up()
+        return self.direct.link_lost()
 
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
         """The server said something about this peer."""
-        phase = self._phase
         match message:
+            case m.OpenRelay():
+                return self.relayed.ordered(message, now)
+            case m.RelayNews():
+                return self.relayed.news(message)
             case m.PeerStatus():
                 return self._peer_status(message, now)
             case m.ServiceState(up):
                 return [do.Tell(note.ServiceAtPeer(self.id, up))]
-            case m.OpenSocket(generation):
-                return self._fresh_socket_ordered(generation, now)
-            case m.StartRound():
-                return self._round_started(message, now)
-            case m.Validated(address):
-                self._restraint.budget.validate(address)
-                return []
-            case m.SendHello() if isinstance(phase, Announcing | Punching | Established):
-                return self._carry(phase.method.ordered(message, now), now)
-            case m.Failed(attempt, code, text):
-                if isinstance(phase, Punching | Established) and phase.round.attempt != attempt:
-                    return []  # of an attempt that has been replaced
-                if isinstance(phase, Idle):
-                    return []  # of the attempt that this side has declined
-                return self._attempt_failed(code, text, now)
-        log.debug("ignored from the server: %r", message)
-        return []
-
-    # Datagrams, time, the end
-
-    def arrived(
-        self, datagram: datagrams.Datagram, source: Endpoint, now: float
-    ) -> list[do.Action]:
-        """A datagram came in by this peer's socket."""
-        phase = self._phase
-        if isinstance(phase, Idle | Closed):
-            return []
-        if isinstance(datagram, datagrams.Announced):
-            return self._announced(phase.announcer, datagram, now)
-        return self._carry(phase.method.arrived(datagram, source, now), now)
-
-    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
-        """An authentic frame came on this peer's path, which is none of a program's."""
-        phase = self._phase
-        if not isinstance(phase, Established):
-            return []
-        actions = phase.path.frame_opened(kind, plain, now)
-        return actions + self._path_end(phase.path, now)
-
-    def frame_refused(self, size: int, now: float) -> list[do.Action]:
-        """A frame of this peer's path was too long for this host's own network."""
-        phase = self._phase
-        return phase.path.frame_refused(size, now) if isinstance(phase, Established) else []
-
-    def larger_sent(self, now: float) -> None:
-        """Frames above the base size flow to this peer."""
-        if isinstance(self._phase, Established):
-            self._phase.path.larger_sent(now)
-
-    def timer_fired(self, name: str, now: float) -> list[do.Action]:
-        """One of this peer's timers is due."""
-        phase = self._phase
-        if name == "retry":
-            return self._ask_again(now)
-        if name == "missing":
-            missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
-            return [do.Tell(missing)]
-        if isinstance(phase, Idle | Closed):
-            return []
-        if name == "announce":
-            return phase.announcer.due(now, server_answers=self._link.is_registered)
-        if name == "method":
-            return self._carry(phase.method.due(now), now)
-        if name == "round":
-            text = f"the server has not ended the round within {ROUND_WITHIN:g} s"
-            return self._attempt_failed(m.Verdict.NO_PATH, text, now)
-        return self._path_due(phase.path, now) if isinstance(phase, Established) else []
-
-    def woke(self, now: float) -> None:
-        """This host has slept: a pause between two attempts ends at once."""
-        self._retry.reset()
-        self._restraint.reset(now)
-        if self._timers.is_set((self.id, "retry")):
-            self._timers.set((self.id, "retry"), now)
-
-    def arm(self) -> None:
-        """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        for name, deadline in deadlines(self._phase).items():
-            if deadline is None:
-                self._timers.cancel((self.id, name))
-            else:
-                self._timers.set((self.id, name), deadline)
-
-    def close(self) -> list[do.Action]:
-        """For good, with a word to the peer if there is a path."""
-        phase = self._phase
-        farewell = phase.path.farewell() if isinstance(phase, Established) else []
-        dropped = self._drop_socket()
-        self._enter(_T.CLOSE, Closed())
-        return farewell + dropped
-
-    # Sockets and announces: steps 1 to 3
+        return self.direct.ordered(message, now)
 
     def _peer_status(self, status: m.PeerStatus, now: float) -> list[do.Action]:
         if status.asked_by:
@@ -232,169 +140,131 @@ class Peer:
         else:
             self._timers.cancel((self.id, "missing"))
         if status.state is m.PeerState.LEFT:
-            if isinstance(self._phase, Established):
-                self._phase.path.doubt(now)
-            elif self.state is _S.PUNCHING:
-                actions += self._ask_again(now)
+            for path in self.relayed.paths:
+                path.doubt(now)
+            actions += self.direct.peer_left(now)
         return actions
 
-    def _fresh_socket_ordered(self, generation: int, now: float) -> list[do.Action]:
-        phase = self._phase
-        if not self._restraint.allows_socket(now):
-            return []
-        if isinstance(phase, Announcing) and phase.socket.generation >= generation:
-            return phase.announcer.announce(now)
-        actions: list[do.Action] = []
-        if isinstance(phase, Established):
-            # Only this side has proof: the peer has sent nothing that only an established peer
-            # sends, and has not left either. Then the order means the next round.
-            goes_on = not (phase.method.peer_has_proof or phase.path.peer_knows)
-            lost = (
-                note.PathLost("the other side had no proof of it", attempt_goes_on=True)
-                if goes_on
-                else note.PathLost("the other side asked for a new path")
-            )
-            actions.append(do.Tell(lost))
-            if self._once and not goes_on:
-                return actions + self.close()
-        opened, fresh = self._open_socket(generation)
-        told = do.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
-        return [*actions, *opened, told, *fresh.announcer.announce(now)]
+    # Datagrams, time, the end
 
-    def _offer(self, pair: KeyPair | None) -> Offer:
-        """This side's offer for the round of the socket with these keys."""
-        return self._security.offer(self._instance, _public(pair))
-
-    def _ask_again(self, now: float) -> list[do.Action]:
-        """Ask for a new attempt with a fresh socket; without a server, wait for it."""
-        if not self._link.is_registered:
-            return self._give_up()
-        actions, fresh = self._open_socket()
-        retry = m.Retry(fresh.socket.generation, _public(fresh.pair))
-        actions.append(do.SendMessage(retry))
-        return actions + fresh.announcer.announce(now)
-
-    def _announced(
-        self, announcer: Announcer, answer: datagrams.Announced, now: float
+    def arrived(
+        self, datagram: datagrams.Datagram, source: Endpoint, generation: int, now: float
     ) -> list[do.Action]:
-        before = announcer.mapped
-        actions = announcer.answered(answer, now)
-        if announcer.mapped != before and self._link.hides(answer.mapped):
-            actions.append(do.Tell(note.AddressHidden(answer.mapped, self._link.via)))
-        if before not in (None, announcer.mapped):
-            actions += self._link.doubt(now)
+        """A datagram came in by this peer's socket of that number."""
+        if self.relayed.owns(generation):
+            return self.relayed.arrived(datagram, source, generation, now)
+        return self.direct.arrived(datagram, source, now)
+
+    def frame_opened(
+        self, kind: Kind, plain: bytes, generation: int, now: float
+    ) -> list[do.Action]:
+        """An authentic frame came on a path of this peer, which is none of a program's."""
+        path = self.relayed.path_at(generation)
+        if path is None:
+            return self.direct.frame_opened(kind, plain, now)
+        return path.frame_opened(kind, plain, now) + self.relayed.ended()
+
+    def frame_refused(self, size: int, generation: int, now: float) -> list[do.Action]:
+        """A frame of this peer's path was too long for this host's own network."""
+        path = self.relayed.path_at(generation) or self.direct.path
+        return [] if path is None else path.frame_refused(size, now)
+
+    def larger_sent(self, generation: int, now: float) -> None:
+        """Frames above the base size flow to this peer."""
+        path = self.relayed.path_at(generation) or self.direct.path
+        if path is not None:
+            path.larger_sent(now)
+
+    def timer_fired(self, name: str, now: float) -> list[do.Action]:
+        """One of this peer's timers is due."""
+        if name == "missing":
+            missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
+            return [do.Tell(missing)]
+        return self.relayed.due(now) if name == "relay" else self.direct.timer_fired(name, now)
+
+    def woke(self, now: float) -> None:
+        """This host has slept: a pause between two attempts ends at once."""
+        self.direct.woke(now)
+
+    def arm(self) -> None:
+        """Set the timers to the deadlines of the parts. The agent calls it after each event."""
+        self.direct.arm()
+        deadline = self.relayed.deadline
+        if deadline is None:
+            self._timers.cancel((self.id, "relay"))
+        else:
+            self._timers.set((self.id, "relay"), deadline)
+
+    def close(self) -> list[do.Action]:
+        """For good, with a word to the peer if there is a path."""
+        self._carrier = None
+        return self.relayed.close() + self.direct.close()
+
+    # The path that carries
+
+    def settle(self, now: float) -> list[do.Action]:
+        """Let programs' datagrams take the best path that stands, and close what has been left."""
+        if self.state is PathState.CLOSED:
+            self._carrier = None
+            return self.relayed.close()
+        actions = self._select(now)
+        if self._carrier is not None:
+            self._leave(self._carrier)
+            return actions
+        return actions if self.relayed.is_open else actions + self._none_left(now)
+
+    def _select(self, now: float) -> list[do.Action]:
+        before, best = self._carrier, self._best()
+        if best is before:
+            return []
+        self._carrier, self._carries_since = best, now
+        if before is not None and before.end is not None:
+            is_told = before.method != Relay.name and not self.relayed.is_open
+            self._missed = None if is_told else before
+        if best is None:
+            return []
+        missed, self._missed = self._missed, None
+        actions: list[do.Action] = [do.SelectPath(best.generation)]
+        self.relayed.keep(best)
+        if self.relayed.is_open:
+            actions += best.tell_moved(now)
+        if before is not None or missed is not None:
+            reason = missed.end if missed is not None and missed.end else ""
+            moved = note.PathMoved(best.method, best.remote, best.generation, reason)
+            actions.append(do.Tell(moved))
         return actions
 
-    def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
-        """A fresh socket in the place of the old one, to be announced."""
-        dropped = self._drop_socket()
-        socket = self._sockets.next(at_least)
-        announcer = Announcer(self._announce_key, socket, self._settings)
-        make_key = self._security.make_key
-        pair = None if make_key is None else make_key(self._rng)
-        fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
-        self._enter(_T.OPEN, fresh)
-        return [*dropped, socket.open()], fresh
+    def _best(self) -> Path | None:
+        """The direct path, then the newest relayed one. A path has to carry frames of the base size before it
+        takes over from one that stands."""
+        standing = list(self.relayed.paths)
+        if self.direct.path is not None:
+            standing.append(self.direct.path)
+        before = self._carrier if self._carrier in standing else None
+        for path in reversed(standing):
+            if before is None or path is before or path.base_passes:
+                return path
+        return None
 
-    def _drop_socket(self) -> list[do.Action]:
-        self._timers.cancel((self.id, "retry"))
-        phase = self._phase
-        return [] if isinstance(phase, Idle | Closed) else [phase.socket.close()]
+    def _leave(self, carrier: Path) -> None:
+        """Close the older ways, once neither side sends there any more and what was sent has come."""
+        if carrier.moved_at is None:
+            return
+        at = max(carrier.moved_at, self._carries_since) + self._settings.path_linger
+        for path in self.relayed.paths:
+            if path is carrier:
+                return
+            self.relayed.leave(path, at)
 
-    def _give_up(self) -> list[do.Action]:
-        actions = self._drop_socket()
-        self._enter(_T.GIVE_UP, Idle())
-        return actions
-
-    # The round: steps 4 to 6
-
-    def _round_started(self, start: m.StartRound, now: float) -> list[do.Action]:
-        phase = self._phase
-        if not isinstance(phase, Announcing):
-            return []
-        around = Surroundings(self._link.server, phase.announcer.mapped)
-        if (granted := self._restraint.round_begins(start, around, now)) is None:
-            return []
-        ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
-        try:
-            keys = self._security.keys(ids, start, ours, phase.pair)
-        except KeyRefusedError as error:
-            declined = do.SendMessage(m.Decline(start.attempt))
-            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
-        phase.announcer.round_begins(now)
-        connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
-        socket, announcer, method = phase.socket, phase.announcer, phase.method
-        punching = Punching(socket, announcer, method, start, keys, connection, until)
-        self._enter(_T.START, punching)
-        handshake = keys.handshake(self._nonce_secret, connection)
-        budget = self._restraint.budget
-        return self._carry(method.start(granted, handshake, budget, now), now)
-
-    def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
-        """The method's actions; in the place of its proof, all that follows from it."""
-        actions: list[do.Action] = []
-        for output in outputs:
-            actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
-        return actions
-
-    def _proven(self, pair: NominatedPair, now: float) -> list[do.Action]:
-        phase = self._phase
-        if not isinstance(phase, Punching):
-            return []
-        start, method, keys = phase.round, phase.method, phase.keys
-        ours, theirs = phase.connection, pair.connection
-        epochs = self._security.epochs(keys, ours, theirs, self._rng, now)
-        path = Path(pair, epochs, self._settings, self._rng, now)
-        phase.announcer.stop()
-        proven = Established(phase.socket, phase.announcer, method, start, keys, path)
-        self._enter(_T.PROVEN, proven)
-        self._retry.reset()
-        self._restraint.reset(now)
-        established = do.SendMessage(m.Established(start.attempt, start.round))
-        reported = [established] if self._link.is_registered else []
-        path_id, vouched = (
-            (start.attempt, start.round, method.name),
-            self._security.vouched(self.id),
-        )
-        told = note.PathEstablished(*path_id, pair.remote, pair.socket.generation, vouched)
-        return [*reported, *path.use(start.peer.instance), do.Tell(told)]
-
-    def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
-        actions: list[do.Action] = []
-        phase = self._phase
-        if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
-            code = m.Verdict.KEYS_DIFFER
-            text = f"the host that answers as {self.id} does not have its key"
-        if self.state is _S.ESTABLISHED:
-            actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
-        actions += self._give_up()
-        self._restraint.failed(now)
-        if self._once:
-            return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
-        pause = self._retry.next()
-        self._timers.set((self.id, "retry"), now + pause)
-        return [*actions, do.Tell(note.AttemptFailed(code, text, pause))]
-
-    # The path
-
-    def _path_due(self, path: Path, now: float) -> list[do.Action]:
-        actions = self._link.doubt(now) if path.falls_silent(now) else []
-        return actions + path.due(now) + self._path_end(path, now)
-
-    def _path_end(self, path: Path, now: float) -> list[do.Action]:
-        """Once `path` has ended: tell it, and close or ask for another. Nothing before."""
-        if path.end is None:
-            return []
-        lost: list[do.Action] = [do.Tell(note.PathLost(path.end))]
-        if self._once:
-            return lost + self.close()
-        return lost + self._link.doubt(now) + self._ask_again(now)
-
-    def _enter(self, trigger: PathTrigger, phase: Phase) -> None:
-        self._machine.fire(trigger)
-        self._phase = phase
-
-
-def _public(pair: KeyPair | None) -> bytes:
-    """The half that travels; nothing without encryption."""
-    return b"" if pair is None else pair.public
+    def _none_left(self, now: float) -> list[do.Action]:
+        """No path, and no relay on its way. The direct way tells of its own end, if it was the only one."""
+        missed, self._missed = self._missed, None
+        failure = self.direct.failure
+        if missed is not None:
+            lost: list[do.Action] = [do.Tell(note.PathLost(missed.end or "it was closed"))]
+            if self._once:
+                return lost + self.close()
+            return lost + (self.direct.ask_again(now) if self.state is PathState.IDLE else [])
+        if self._once and failure is not None:
+            return [do.Tell(note.AttemptFailed(*failure, None)), *self.close()]
+        return []

@@ -14,7 +14,7 @@ from nat_traversal.errors import KeyRefusedError, UsageError
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.wire import INSTANCE_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire.datagrams import PROGRAMS
-from nat_traversal.wire.messages import Role, StartRound
+from nat_traversal.wire.messages import OpenRelay, Role, StartRound
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 
@@ -125,6 +125,15 @@ class Security:
         secrets = [] if pair is None else self._secrets(pair, start.peer, is_initiator=is_initiator)
         keys = derive(transcript, is_initiator=is_initiator, secrets=secrets, psk=self.psk)
         return RoundKeys(keys, suite, is_initiator)
+
+    def relay_keys(
+        self, ids: tuple[str, str], order: OpenRelay, ours: Offer, pair: KeyPair
+    ) -> RoundKeys:
+        """The keys of a relayed path; as `keys`. It is round 0, which no other path is, and the initiator is its A."""
+        mine, other = ids
+        role = Role.A if mine < other else Role.B
+        start = StartRound(order.relay, 0, role, order.token, (), order.peer)
+        return self.keys(ids, start, ours, pair)
 
     def _secrets(self, pair: KeyPair, theirs: Offer, *, is_initiator: bool) -> list[bytes]:
         """The DH results in Noise's order: ee, and with identities es, se, ss."""

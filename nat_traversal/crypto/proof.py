@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nat_traversal.wire import datagrams
-from nat_traversal.wire.datagrams import MAC_BYTES as MAC_OCTETS
-from nat_traversal.wire.datagrams import NONCE_BYTES as NONCE_OCTETS
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import MAC_BYTES as MAC_OCTETS
+from nat_traversal.wire.octets import NONCE_BYTES as NONCE_OCTETS
 
 S = TypeVar("S", bound=datagrams.Signed)
 

@@ -63,7 +63,8 @@ class SendDatagram:
 
 @dataclass(frozen=True, slots=True)
 class UsePath:
-    """Client: users' datagrams go between that socket and `remote` until the socket is closed."""
+    """Client: frames go between that socket and `remote` until the socket is closed, users' datagrams from
+    there as well. Those from here follow `SelectPath`."""
 
     generation: int
     remote: Endpoint
@@ -71,6 +72,13 @@ class UsePath:
     """Seals and opens its frames."""
     instance: bytes = field(default=b"", repr=False)
     """The peer's process: programs' flows go on while it is the same. Empty: always another."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPath:
+    """Client: users' datagrams go by that socket's path from now on."""
+
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ Action = (
     | CloseUdp
     | SendDatagram
     | UsePath
+    | SelectPath
     | SendFrame
     | SizeFrames
     | Tell

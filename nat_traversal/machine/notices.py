@@ -159,6 +159,34 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotDirect:
+    """No direct path opened; the relay goes on. `retry_in` seconds later another attempt follows."""
+
+    code: str
+    text: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathMoved:
+    """Programs' datagrams go another way from now on, on a path that has been told before."""
+
+    method: str
+    remote: Endpoint
+    generation: int
+    reason: str
+    """Why the way before is no good any more; empty: this one is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayTold:
+    """The server's word about its relay: why there is none, or what became of it."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PathLost:
     """The path stood and has ended."""
 
@@ -239,6 +267,9 @@ Notice = (
     | PathEstablished
     | PathSized
     | AttemptFailed
+    | NotDirect
+    | PathMoved
+    | RelayTold
     | PathLost
     | ServerRefused
     | HostRegistered

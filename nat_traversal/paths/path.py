@@ -11,6 +11,7 @@ from nat_traversal.paths.consent import Consent
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.endpoint import Endpoint
 
 
 class Path:
@@ -23,7 +24,11 @@ class Path:
         settings: ClientSettings,
         rng: random.Random,
         now: float,
+        *,
+        method: str,
     ) -> None:
+        self.method = method
+        """The rung that opened it."""
         self._pair = pair
         self._epochs = epochs
         self._consent = Consent(pair, settings, rng, now)
@@ -38,6 +43,26 @@ class Path:
         return min(self._consent.deadline, self._upkeep.deadline)
 
     @property
+    def generation(self) -> int:
+        """Of its socket."""
+        return self._pair.socket.generation
+
+    @property
+    def remote(self) -> Endpoint:
+        """Where its frames go."""
+        return self._pair.remote
+
+    @property
+    def base_passes(self) -> bool:
+        """Frames of the base size pass."""
+        return self._upkeep.base_passes
+
+    @property
+    def moved_at(self) -> float | None:
+        """When the peer said that its datagrams come this way from now on; None: not yet."""
+        return self._upkeep.moved_at
+
+    @property
     def peer_knows(self) -> bool:
         """The peer has shown that the path stands for it too, or the server says that it has left."""
         return self._consent.was_heard or self._consent.is_doubted
@@ -46,6 +71,10 @@ class Path:
         """Let users' datagrams go this way, to the peer's process `instance`."""
         sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
         return [self._pair.use(self._epochs, instance), sized]
+
+    def tell_moved(self, now: float) -> list[do.Action]:
+        """Tell the peer that this side's datagrams come this way from now on."""
+        return self._upkeep.tell_moved(now, self._consent.round_trip)
 
     def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame came, which is none of a program's. It may end the path."""

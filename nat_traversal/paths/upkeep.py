@@ -35,6 +35,10 @@ NARROW_AFTER = 5
 loss alone looks the same for a while."""
 
 
+MOVED = b"\x03"
+"""The body of the control message that says: from now on this side's datagrams come this way."""
+
+
 class Upkeep:
     """Of one established path. A probe is a ping, padded to the size that it asks for."""
 
@@ -48,6 +52,8 @@ class Upkeep:
         self._channel = ControlChannel()
         self._probes: dict[bytes, int] = {}
         """The sizes of the newest probes, by transaction."""
+        self.moved_at: float | None = None
+        """When the peer said that its datagrams come this way from now on."""
         self._used = 0
         """The size that frames have been given; 0 before."""
         self._told = 0
@@ -66,6 +72,11 @@ class Upkeep:
         """Small frames pass, and none of the base size does: the path is of no use."""
         is_narrow = self._sizes.state is MtuState.TOO_NARROW
         return is_narrow and self._small_passed >= NARROW_AFTER
+
+    @property
+    def base_passes(self) -> bool:
+        """Frames of the base size have been answered: programs' datagrams can go this way."""
+        return self._sizes.state in (MtuState.SEARCHING, MtuState.FOUND)
 
     @property
     def size(self) -> int:
@@ -111,11 +122,19 @@ class Upkeep:
         try:
             bodies, replies = self._channel.arrived(message, now, round_trip)
             for body in bodies:
+                if body == MOVED:
+                    self.moved_at = now
+                    continue
                 for answer in self._epochs.control(body, now):
                     replies += self._channel.send(answer, now, round_trip)
         except (WireError, KeyRefusedError):
             return []
         return [self._pair.send(Kind.CONTROL, reply) for reply in replies]
+
+    def tell_moved(self, now: float, round_trip: float) -> list[do.Action]:
+        """Say that this side's datagrams come this way from now on, until the peer knows it."""
+        said = self._channel.send(MOVED, now, round_trip)
+        return [self._pair.send(Kind.CONTROL, each) for each in said]
 
     def _probe(self, size: int) -> do.Action:
         transaction = self._rng.randbytes(TRANSACTION_BYTES)

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate
+from nat_traversal.wire.messages import Candidate, Relaying
 from nat_traversal.wire.offers import Offer
 
 
@@ -46,6 +46,13 @@ class Member:
     """The source (`source_of`) of its control connection; empty: not known."""
     via: str = ""
     """The server's address that the host has connected to; empty: it has not said."""
+    key: bytes = field(default=b"", repr=False)
+    """Of the process, 32 octets: signs its datagrams to the server."""
+    relaying: Relaying = Relaying.NEVER
+    relay_public: bytes = b""
+    """The key for the next relayed path; empty while it is in use."""
+    is_measured: bool = False
+    """`round_trip` is one that was measured."""
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0
@@ -93,6 +100,10 @@ class Member:
             for each in self.candidates
         )
         return True
+
+    def answered(self, round_trip: float) -> None:
+        """It has obeyed an order, after so many seconds."""
+        self.round_trip, self.is_measured = round_trip, True
 
     def inherit(self, before: Member) -> None:
         """The same process on its connection before: the announce of the socket that it registers

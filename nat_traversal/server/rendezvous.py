@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import random
 
-from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
-from nat_traversal.server.addresses import obstacle
+from nat_traversal.server.announces import Announces
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
@@ -19,11 +18,12 @@ from nat_traversal.server.drain import Drain, DrainDue
 from nat_traversal.server.member import Member
 from nat_traversal.server.registry import (
     EarlyAnnounce,
-    EarlyAnnounces,
     Host,
     Registration,
     Registry,
 )
+from nat_traversal.server.relaying import Relaying
+from nat_traversal.server.relays import RelayDue, Relays
 from nat_traversal.server.session import Session, numbers
 from nat_traversal.server.store import (
     Claimed,
@@ -41,14 +41,11 @@ from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_usable
 from nat_traversal.wire.datagrams import (
-    MAX_CANDIDATES,
-    NONCE_BYTES,
     Announce,
-    Announced,
     Echo,
-    handle_of,
+    Frame,
 )
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.relayed import LINK_OCTETS, Bind, Link
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +57,19 @@ _ASKS: dict[type[m.Message], int] = {
     m.StartRound: 1,
     m.SendHello: 2,
     m.PeerStatus: 1,
+    m.OpenRelay: 1,
 }
 """Answers that each message may draw: `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
 peer leaves in a round retries."""
-_ANSWERS = (m.HeartbeatAnswer, m.SocketOpened, m.HelloSent, m.Established, m.Decline, m.Retry)
+_ANSWERS = (
+    m.HeartbeatAnswer,
+    m.SocketOpened,
+    m.HelloSent,
+    m.Established,
+    m.Decline,
+    m.Retry,
+    m.RelayReady,
+)
 
 
 class Rendezvous:
@@ -81,22 +87,20 @@ class Rendezvous:
         counters: Counters | None = None,
     ) -> None:
         self._rng = rng
-        self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._settings = settings or ServerSettings()
         self._timers = Timers()
         self._attempts = numbers()
         self._registry = Registry()
-        self._early = EarlyAnnounces(self._settings.early_announces, self._settings.early_within)
         self.counters = counters or Counters()
+        self._announces = Announces(
+            self._registry, self._settings, self.counters, rng.randbytes(KEY_BYTES)
+        )
+        self._relays = Relays(
+            self._timers, self._settings, self.counters, numbers(), rng.randbytes(KEY_BYTES)
+        )
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
-        self._unknown_announces = self.counters.counter(
-            "announces-unknown", "an announce or echo with a handle that nobody has registered"
-        )
-        self._forged_announces = self.counters.counter(
-            "announces-forged", "an announce or echo that the holder of its key has not made"
-        )
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
         )
@@ -114,9 +118,15 @@ class Rendezvous:
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._settings = settings
-        self._early.resize(settings.early_announces, settings.early_within)
+        self._announces.reconfigure(settings)
         self._connections.reconfigure(settings)
         self._attempt_budgets.reconfigure(settings)
+        self._relays.reconfigure(settings)
+
+    @property
+    def relays(self) -> int:
+        """How many pairs have a relay now."""
+        return len(self._relays)
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
@@ -144,9 +154,17 @@ class Rendezvous:
             case e.DatagramArrived(Announce() as announce, source, _, local) if (
                 source.port and is_usable(source.address)
             ):
-                return self._announce_arrived(EarlyAnnounce(announce, source, local), now)
+                return [*self._announces.arrived(EarlyAnnounce(announce, source, local), now)]
             case e.DatagramArrived(Echo() as echo, source):
-                return self._echo_arrived(echo, source)
+                return [*self._announces.echoed(echo, source)]
+            case e.DatagramArrived(Bind() as bind, source, _, local) if source.port and is_usable(
+                source.address
+            ):
+                return [*self._relays.bind(bind, source, local, now)]
+            case e.DatagramArrived(Frame() as frame, source):
+                return [*self._relays.forward(frame, len(frame.octets), source, now)]
+            case e.DatagramArrived(Link() as link, source):
+                return [*self._relays.forward(link, LINK_OCTETS, source, now)]
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
                 return []
@@ -181,8 +199,10 @@ class Rendezvous:
         actions: list[ServerAction] = []
         for name in self._timers.due(now):
             match name:
-                case Session():
+                case Session() | Relaying():
                     actions += name.timed_out(now)
+                case RelayDue(number):
+                    actions += self._relays.timed_out(number, now)
                 case ChallengeDue(connection):
                     actions += self._connections.is_mute(self._connections.here(connection))
                 case DrainDue():
@@ -234,6 +254,9 @@ class Rendezvous:
                 host.member.expect(generation)
             case m.SocketOpened(generation, public) if host.member is not None:
                 host.member.opened(generation, public)
+            case m.RelayReady(relay, public) if host.member is not None:
+                host.member.relay_public = public
+                return [*self._relays.done(relay, host.member.key, host.member.id)]
             case _:
                 log.debug("ignored from connection %d: %r", host.connection, message)
         return []
@@ -311,6 +334,9 @@ class Rendezvous:
             register.number,
             source=host.source,
             via=register.via,
+            key=register.key,
+            relaying=register.relaying,
+            relay_public=register.relay_public,
         )
         if registration.before is not None:
             member.inherit(registration.before)
@@ -338,68 +364,26 @@ class Rendezvous:
                 asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=host.member.id)
                 actions.append(do.SendMessage(asked, other.connection))
         else:
+            members = (host.member, other.member)
             session = Session(
-                (host.member, other.member),
+                members,
                 attempts=self._attempts,
                 timers=self._timers,
                 rng=self._rng,
                 settings=self._settings,
                 budgets=self._attempt_budgets,
+                relaying=Relaying(
+                    members,
+                    relays=self._relays,
+                    timers=self._timers,
+                    rng=self._rng,
+                    settings=self._settings,
+                ),
             )
             host.session = other.session = session
             actions += [_present(host, other), _present(other, host)]
             actions += session.begin(now)
-        early = self._early.take(handle_of(host.registration.register.key), now)
-        return [*actions, *(self._announce_arrived(early, now) if early else ())]
-
-    # Announces
-
-    def _announce_arrived(self, arrived: EarlyAnnounce, now: float) -> list[ServerAction]:
-        announce, source = arrived.announce, arrived.source
-        host = self._registry.with_handle(announce.handle)
-        if host is None or host.member is None or host.registration is None:
-            self._unknown_announces.value += 1
-            self._early.keep(arrived, now)
-            return []
-        key = host.registration.register.key
-        if not is_signed(announce, key):
-            self._forged_announces.value += 1
-            return []
-        seen = m.Candidate("srflx", source)
-        if not host.member.announced(announce.number, announce.generation, seen):
-            return []
-        session = host.session
-        known: tuple[Endpoint, ...] = ()
-        if session is not None:
-            peer = session.peer_of(host.member)
-            known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
-        question = bytes(NONCE_BYTES)
-        if not host.member.is_validated(source):
-            question = nonce(self._nonce_secret, _question(announce), source)
-        answer = signed(Announced(announce.number, source, known, question), key)
-        actions: list[ServerAction] = [do.SendDatagram(answer, source, local=arrived.local)]
-        if session is not None:
-            actions += session.socket_shown(now)
-        return actions
-
-    def _echo_arrived(self, echo: Echo, source: Endpoint) -> list[ServerAction]:
-        """A host shows that it receives where it seems to be: till then its peer sends little there."""
-        host = self._registry.with_handle(echo.handle)
-        if host is None or host.member is None or host.registration is None:
-            self._unknown_announces.value += 1
-            return []
-        is_genuine = is_nonce(self._nonce_secret, _question(echo), source, echo.nonce)
-        if not is_genuine or not is_signed(echo, host.registration.register.key):
-            self._forged_announces.value += 1
-            return []
-        if not host.member.validate(source) or host.session is None:
-            return []
-        return [*host.session.validated(host.member, source.address)]
-
-
-def _question(asked: Announce | Echo) -> bytes:
-    """The announce for which the nonce of an answer is, in octets."""
-    return asked.handle + asked.number.to_bytes(6)
+        return [*actions, *self._announces.early(host.registration.register.key, now)]
 
 
 def _present(host: Host, peer: Host) -> do.Action:

@@ -15,6 +15,7 @@ from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Proven
 from nat_traversal.server.methods.ordered_hello import OrderedHello
+from nat_traversal.server.relaying import Relaying
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -59,7 +60,7 @@ class Session:
 
     Sets one timer in `timers`, under the name `self`. Takes attempt numbers from `attempts`, which
     all sessions share: a late report of an earlier session must not fit this one. `make_method`
-    makes what drives each attempt.
+    makes what drives each attempt. `relaying` serves the pair while it has no path.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Session:
         settings: ServerSettings,
         budgets: AttemptBudgets,
         make_method: MakeMethod = OrderedHello,
+        relaying: Relaying | None = None,
     ) -> None:
         first, second = sorted(members, key=lambda member: member.id)
         self.members: tuple[Member, Member] = (first, second)
@@ -81,6 +83,7 @@ class Session:
         self._settings = settings
         self._budgets = budgets
         self._make_method = make_method
+        self._relaying = relaying
         self._machine = StateMachine(f"{first.id} and {second.id}", _S.IDLE, TABLE)
         self._transactions = numbers()
         self._attempt = 0
@@ -108,7 +111,7 @@ class Session:
         """The server has seen a member's socket."""
         if self._method is None:
             return []
-        return self._settled(self._method.socket_shown(now))
+        return self._settled(self._method.socket_shown(now), now)
 
     def validated(self, member: Member, address: str) -> list[do.Action]:
         """`member` has shown that it receives at `address`. Its peer learns that now, if the round has begun."""
@@ -121,11 +124,13 @@ class Session:
         match message:
             case m.Retry(generation, public):
                 return self._retry(member, generation, public, now)
+            case m.RelayReady(relay, public) if self._relaying is not None:
+                return self._relaying.ready(member, relay, public, now)
             case m.SocketOpened(generation, public):
                 member.opened(generation, public)
                 return self.socket_shown(now)
             case _ if self._method is not None:
-                return self._settled(self._method.message_arrived(member, message, now))
+                return self._settled(self._method.message_arrived(member, message, now), now)
         return []
 
     def timed_out(self, now: float) -> list[do.Action]:
@@ -134,12 +139,14 @@ class Session:
         if self._method is None:
             assert self.state is _S.WAITING, "a timer is set for an attempt only"
             return self._attempt_begins(now)
-        return self._settled(self._method.timed_out(now))
+        return self._settled(self._method.timed_out(now), now)
 
     def member_left(self) -> None:
         """The session is over."""
         self._method = None
         self._arm(None)
+        if self._relaying is not None:
+            self._relaying.over()
 
     def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[do.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""
@@ -157,12 +164,16 @@ class Session:
         first, second = self.members
         sources = frozenset(each.source for each in self.members if each.source)
         wait = self._budgets.reserve((first.id, second.id), sources, now)
+        relayed: list[do.Action] = []
+        if self._relaying is not None:
+            was_connected = self.state is _S.CONNECTED
+            relayed = self._relaying.attempt_began(now, was_connected=was_connected)
         if not wait:
-            return self._attempt_begins(now)
+            return self._attempt_begins(now) + relayed
         self._machine.fire(_T.DEFER)
         self._method = None
         self._arm(now + wait)
-        return []
+        return relayed
 
     def _attempt_begins(self, now: float) -> list[do.Action]:
         self._machine.fire(_T.ATTEMPT)
@@ -170,9 +181,9 @@ class Session:
         self._method = self._make_method(
             Attempt(self._attempt, self.members, self._transactions, self._rng, self._settings)
         )
-        return self._settled(self._method.begin(now))
+        return self._settled(self._method.begin(now), now)
 
-    def _settled(self, actions: list[do.Action]) -> list[do.Action]:
+    def _settled(self, actions: list[do.Action], now: float) -> list[do.Action]:
         """`actions` of the method, and those that follow if the attempt has ended with them."""
         assert self._method is not None
         outcome = self._method.outcome
@@ -185,16 +196,21 @@ class Session:
             case Proven(round_):
                 return [*actions, *self._connected(round_)]
             case NoPath(verdict, text):
-                return [*actions, *self._failed(verdict, text)]
+                return [*actions, *self._failed(verdict, text, now)]
 
     def _connected(self, round_: int) -> list[do.Action]:
         self._machine.fire(_T.PROVEN)
+        if self._relaying is not None:
+            self._relaying.connected()
         first, second = self.members
         return [do.Tell(note.PairConnected(first.id, second.id, self._attempt, round_))]
 
-    def _failed(self, verdict: m.Verdict, text: str) -> list[do.Action]:
+    def _failed(self, verdict: m.Verdict, text: str, now: float) -> list[do.Action]:
         self._machine.fire(_T.FAIL)
         actions: list[do.Action] = []
+        if self._relaying is not None and verdict is not m.Verdict.KEYS_DIFFER:
+            # Before the verdict, so that a client knows whether it will have a path all the same.
+            actions += self._relaying.missed(now)
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
             failed = m.Failed(self._attempt, verdict, text)

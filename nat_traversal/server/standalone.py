@@ -49,6 +49,11 @@ class StandaloneServer:
         """Other settings hold for what begins from now on."""
         self._rendezvous.reconfigure(settings)
 
+    @property
+    def relays(self) -> int:
+        """How many pairs have a relay now."""
+        return self._rendezvous.relays
+
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
         return self._rendezvous.deadline()

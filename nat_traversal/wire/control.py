@@ -192,6 +192,7 @@ _TRANSACTION = _integer(0, MAX_COUNTER)
 _GENERATION = _integer(1, MAX_COUNTER)
 _ATTEMPT = _integer(1, MAX_COUNTER)
 _ROUND = _integer(1, MAX_ROUND)
+_RELAY = _integer(1, MAX_COUNTER)
 _HOST_ID = _Form(_load_id)
 _TOKEN = _octets(TOKEN_BYTES)
 _KEYS = _Form(_load_offer, _dump_offer)
@@ -215,6 +216,8 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "offer": _KEYS,
             "serves": _SERVES,
             "via": _Form(_load_address, default=""),
+            "relaying": _Form(_member(m.Relaying).load, str, default=m.Relaying.NEVER),
+            "relay_public": _Form(_PUBLIC.load, bytes.hex, default=b""),
         },
     ),
     (
@@ -269,6 +272,13 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
     ("retry", m.Retry, {"generation": _GENERATION, "public": _PUBLIC}),
     ("decline", m.Decline, {"attempt": _ATTEMPT}),
+    ("relay", m.OpenRelay, {"relay": _RELAY, "token": _TOKEN, "peer": _KEYS}),
+    ("relay-ready", m.RelayReady, {"relay": _RELAY, "public": _PUBLIC}),
+    (
+        "relay-news",
+        m.RelayNews,
+        {"relay": _Form(_integer(0, MAX_COUNTER).load), "code": _text(32), "text": _text(MAX_TEXT)},
+    ),
     ("ping", m.Heartbeat, {"transaction": _TRANSACTION}),
     ("pong", m.HeartbeatAnswer, {"transaction": _TRANSACTION}),
 )

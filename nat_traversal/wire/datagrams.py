@@ -18,8 +18,20 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
-from nat_traversal.wire import PROTOCOL_VERSION
+from nat_traversal.wire import PROTOCOL_VERSION, relayed
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import (
+    CONNECTION_BYTES,
+    HANDLE_BYTES,
+    MAC_BYTES,
+    NO_MAC,
+    NONCE_BYTES,
+    TAG_BYTES,
+    check_flags,
+    check_version,
+    exactly,
+)
+from nat_traversal.wire.relayed import Bind, Bound, Link
 
 
 class Kind(IntEnum):
@@ -36,10 +48,15 @@ class Kind(IntEnum):
     FRAGMENT = 0xC8
     CONTROL = 0xC9
     ECHO = 0xCA
+    BIND = relayed.RelayKind.BIND
+    BOUND = relayed.RelayKind.BOUND
+    LINK = relayed.RelayKind.LINK
 
 
 FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
 """The kinds that travel as frames, once a path stands."""
+RELAYED = FRAMES | {Kind.LINK}
+"""The kinds that a relay hands on."""
 PROGRAMS = frozenset({Kind.DATA, Kind.FRAGMENT})
 """Of these, the ones that carry programs' datagrams."""
 HELLO_MAGIC = b"HELLO"
@@ -47,12 +64,6 @@ MAX_UDP_PAYLOAD = 65_507
 """Octets: 65,535 less the IPv4 and UDP headers."""
 MAX_CANDIDATES = 2
 """Peer addresses in one ANNOUNCED. Bounds it to ANNOUNCE's size: the server never amplifies."""
-TAG_BYTES = 8
-HANDLE_BYTES = 16
-NONCE_BYTES = 8
-CONNECTION_BYTES = 4
-MAC_BYTES = 16
-NO_MAC = bytes(MAC_BYTES)
 MAX_ANNOUNCE = (1 << 48) - 1
 """The largest number of an ANNOUNCE."""
 MIN_FRAME = 11
@@ -143,8 +154,8 @@ class Frame:
     octets: bytes
 
 
-Datagram = Hello | Confirm | Announce | Announced | Echo | Frame
-Signed = Hello | Confirm | Announce | Announced | Echo
+Datagram = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Frame
+Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link
 
 _HELLO = struct.Struct("!5sBBBBB8s8s8s4s16s")
 _CONFIRM = struct.Struct("!BBBBB8s8s8s4s16s")
@@ -154,8 +165,6 @@ _ECHO = struct.Struct("!BBHI16s8s16s")
 _ENDPOINT = struct.Struct("!BxH16s")
 HELLO_OCTETS = _HELLO.size
 CONFIRM_OCTETS = _CONFIRM.size
-FLAG = 0x01
-"""HELLO: heard. CONFIRM: answer wanted."""
 
 
 def tag_of(token: bytes) -> bytes:
@@ -192,11 +201,11 @@ def _encode(datagram: Datagram) -> bytes:
                 int(heard),
                 round_,
                 min(copy, 255),
-                _exactly(TAG_BYTES, tag),
-                _exactly(NONCE_BYTES, nonce),
-                _exactly(NONCE_BYTES, echo),
-                _exactly(CONNECTION_BYTES, connection),
-                _exactly(MAC_BYTES, mac),
+                exactly(TAG_BYTES, tag),
+                exactly(NONCE_BYTES, nonce),
+                exactly(NONCE_BYTES, echo),
+                exactly(CONNECTION_BYTES, connection),
+                exactly(MAC_BYTES, mac),
             )
         case Confirm(tag, round_, answer_wanted, copy, nonce, echo, connection, mac):
             return _CONFIRM.pack(
@@ -205,11 +214,11 @@ def _encode(datagram: Datagram) -> bytes:
                 int(answer_wanted),
                 round_,
                 min(copy, 255),
-                _exactly(TAG_BYTES, tag),
-                _exactly(NONCE_BYTES, nonce),
-                _exactly(NONCE_BYTES, echo),
-                _exactly(CONNECTION_BYTES, connection),
-                _exactly(MAC_BYTES, mac),
+                exactly(TAG_BYTES, tag),
+                exactly(NONCE_BYTES, nonce),
+                exactly(NONCE_BYTES, echo),
+                exactly(CONNECTION_BYTES, connection),
+                exactly(MAC_BYTES, mac),
             )
         case Announce(handle, number, generation, mac):
             return _ANNOUNCE.pack(
@@ -218,8 +227,8 @@ def _encode(datagram: Datagram) -> bytes:
                 generation,
                 number >> 32,
                 number & 0xFFFF_FFFF,
-                _exactly(HANDLE_BYTES, handle),
-                _exactly(MAC_BYTES, mac),
+                exactly(HANDLE_BYTES, handle),
+                exactly(MAC_BYTES, mac),
             )
         case Announced(number, mapped, peer, nonce, mac):
             if len(peer) > MAX_CANDIDATES:
@@ -230,20 +239,26 @@ def _encode(datagram: Datagram) -> bytes:
                 len(peer),
                 number >> 32,
                 number & 0xFFFF_FFFF,
-                _exactly(NONCE_BYTES, nonce),
+                exactly(NONCE_BYTES, nonce),
             )
             endpoints = b"".join(map(_pack_endpoint, (mapped, *peer)))
-            return head + endpoints + _exactly(MAC_BYTES, mac)
+            return head + endpoints + exactly(MAC_BYTES, mac)
         case Echo(handle, number, nonce, mac):
             return _ECHO.pack(
                 Kind.ECHO,
                 version,
                 number >> 32,
                 number & 0xFFFF_FFFF,
-                _exactly(HANDLE_BYTES, handle),
-                _exactly(NONCE_BYTES, nonce),
-                _exactly(MAC_BYTES, mac),
+                exactly(HANDLE_BYTES, handle),
+                exactly(NONCE_BYTES, nonce),
+                exactly(MAC_BYTES, mac),
             )
+        case Bind():
+            return relayed.pack_bind(datagram)
+        case Bound():
+            return relayed.pack_bound(datagram)
+        case Link():
+            return relayed.pack_link(datagram)
         case Frame(_, octets):
             return octets
 
@@ -276,10 +291,10 @@ def _decode_hello(data: bytes) -> Hello:
     )
     if magic != HELLO_MAGIC:
         raise WireError("unknown datagram kind: begins with H but not with HELLO")
-    _check_version(version)
+    check_version(version)
     if step not in (1, 2, 3):
         raise WireError(f"HELLO step {step}: must be 1, 2 or 3")
-    _check_flags("HELLO", flags)
+    check_flags("HELLO", flags)
     if round_ == 0:
         raise WireError("HELLO round 0: rounds count from 1")
     return Hello(tag, round_, step, bool(flags), copy, nonce, echo, connection, mac)
@@ -287,8 +302,8 @@ def _decode_hello(data: bytes) -> Hello:
 
 def _decode_confirm(data: bytes) -> Confirm:
     _, version, flags, round_, copy, tag, nonce, echo, connection, mac = _CONFIRM.unpack(data)
-    _check_version(version)
-    _check_flags("CONFIRM", flags)
+    check_version(version)
+    check_flags("CONFIRM", flags)
     if round_ == 0:
         raise WireError("CONFIRM round 0: rounds count from 1")
     return Confirm(tag, round_, bool(flags), copy, nonce, echo, connection, mac)
@@ -296,7 +311,7 @@ def _decode_confirm(data: bytes) -> Confirm:
 
 def _decode_announce(data: bytes) -> Announce:
     _, version, generation, high, low, handle, mac = _ANNOUNCE.unpack(data)
-    _check_version(version)
+    check_version(version)
     if generation == 0:
         raise WireError("ANNOUNCE generation 0: sockets count from 1")
     if not (high or low):
@@ -306,7 +321,7 @@ def _decode_announce(data: bytes) -> Announce:
 
 def _decode_announced(data: bytes) -> Announced:
     _, version, peers, high, low, nonce = _ANNOUNCED.unpack_from(data)
-    _check_version(version)
+    check_version(version)
     if peers > MAX_CANDIDATES:
         raise WireError(f"ANNOUNCED with {peers} peer endpoints: at most {MAX_CANDIDATES}")
     if len(data) != _ANNOUNCED.size + (1 + peers) * _ENDPOINT.size + MAC_BYTES:
@@ -320,7 +335,7 @@ def _decode_announced(data: bytes) -> Announced:
 
 def _decode_echo(data: bytes) -> Echo:
     _, version, high, low, handle, nonce, mac = _ECHO.unpack(data)
-    _check_version(version)
+    check_version(version)
     return Echo(handle, high << 32 | low, nonce, mac)
 
 
@@ -330,23 +345,10 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.ANNOUNCE: _decode_announce,
     Kind.ANNOUNCED: _decode_announced,
     Kind.ECHO: _decode_echo,
+    Kind.BIND: relayed.unpack_bind,
+    Kind.BOUND: relayed.unpack_bound,
+    Kind.LINK: relayed.unpack_link,
 }
-
-
-def _check_version(version: int) -> None:
-    if version != PROTOCOL_VERSION:
-        raise WireError(f"datagram version {version}: this side speaks {PROTOCOL_VERSION}")
-
-
-def _check_flags(kind: str, flags: int) -> None:
-    if flags not in (0, FLAG):
-        raise WireError(f"{kind} flags {flags:#x}: must be 0 or {FLAG:#x}")
-
-
-def _exactly(length: int, value: bytes) -> bytes:
-    if len(value) != length:  # struct would pad or cut it in silence
-        raise LocalProtocolError(f"{length} octets are wanted, not {len(value)}")
-    return value
 
 
 def _pack_endpoint(endpoint: Endpoint) -> bytes:

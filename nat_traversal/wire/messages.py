@@ -66,6 +66,28 @@ class Serves(StrEnum):
         return self is not other or self not in (Serves.LISTEN, Serves.CONNECT)
 
 
+class Relaying(StrEnum):
+    """Whether a client takes the server's relay."""
+
+    AUTO = "auto"
+    """Where no direct path stands soon."""
+    EARLY = "early"
+    """At once, until a direct path stands."""
+    NEVER = ""
+
+
+class RelayCode(StrEnum):
+    """Why a pair has no relay, or what became of it."""
+
+    OFF = "relay-off"
+    UNWANTED = "relay-unwanted"
+    FULL = "relay-full"
+    SLOW = "relay-slow"
+    IDLE = "relay-idle"
+    OVER = "relay-over"
+    DONE = "relay-done"
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One address at which a host may be reached (RFC 8445 section 4). Today always server-reflexive."""
@@ -95,6 +117,9 @@ class Register:
     serves: Serves = Serves.UNTOLD
     via: str = ""
     """The server's IP address that the client has connected to; empty: untold."""
+    relaying: Relaying = Relaying.NEVER
+    relay_public: bytes = b""
+    """The ephemeral key for the next relayed path: 32 octets, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +264,36 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRelay:
+    """Server to both clients: a relay stands for the pair. Bind to it, and confirm the keys through it. The
+    wire's name is ``relay``."""
+
+    relay: int
+    token: bytes = field(repr=False)
+    peer: Offer
+    """With the peer's `Register.relay_public`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayReady:
+    """Client to server: I have done with that relay, and the next may begin with this key."""
+
+    relay: int
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RelayNews:
+    """Server to client: there is no relay for the pair, or something became of it."""
+
+    relay: int
+    """Its number; 0: there is none."""
+    code: str
+    """One of `RelayCode`, or one that a later server knows. All but `RelayCode.SLOW` end the relay."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """Either way: are you there? The wire's name is ``ping``."""
 
@@ -276,6 +331,9 @@ Message = (
     | Failed
     | Retry
     | Decline
+    | OpenRelay
+    | RelayReady
+    | RelayNews
     | Heartbeat
     | HeartbeatAnswer
 )

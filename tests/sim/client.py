@@ -52,6 +52,8 @@ class Client(Process):
         """Programs' datagrams that came, with what is sealed before them."""
         self.frame_sizes: list[int] = []
         """Octets that a frame may have, each time that it was ordered."""
+        self.selected: int | None = None
+        """The socket by whose path programs' datagrams leave."""
         self._open: dict[int, do.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
 
@@ -129,7 +131,7 @@ class Client(Process):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
             case do.OpenUdp(generation):
-                assert not self.sockets, "one socket at a time"
+                assert len(self.sockets) < 1 + self.world.relays, "one at a time, and the relays'"
                 self.sockets[generation] = self.host.open(
                     lambda data, source: self._datagram(data, source, generation)
                 )
@@ -137,6 +139,8 @@ class Client(Process):
             case do.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
                 self._open.pop(generation, None)
+                if self.selected == generation:
+                    self.selected = None
             case do.SendDatagram(datagram, destination, generation):
                 self.world.net.send_from_host(
                     self.host,
@@ -147,11 +151,15 @@ class Client(Process):
             case do.UsePath(generation):
                 self.paths.append((action, action.epochs.binding))
                 self._open[generation] = action
-                self.world.check_claim(self, action)
+                if action.remote != self.world.server_address:
+                    self.world.check_claim(self, action)
                 early, self._early = self._early, []
                 for number, frame in early:
                     if number == generation:
                         self._frame(frame, generation)
+            case do.SelectPath(generation):
+                assert generation in self._open, "selected after UsePath"
+                self.selected = generation
             case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
             case do.SendFrame(kind, plain, generation):
@@ -185,13 +193,14 @@ class Client(Process):
     def signed(self, datagram: S) -> S:
         """With the MAC of this client's key of the present round."""
         (peer,) = self.agent.peers.values()
-        assert isinstance(peer._phase, Punching | Established)
-        return signed(datagram, peer._phase.keys.path.sending.handshake)
+        phase = peer.direct.phase
+        assert isinstance(phase, Punching | Established)
+        return signed(datagram, phase.keys.path.sending.handshake)
 
     def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
         """Seal and send a frame on the present path that the agent knows nothing of."""
-        ((generation, _),) = self._open.items()
-        self._carry_out(do.SendFrame(kind, plain, generation))
+        assert self.selected is not None, "no path carries"
+        self._carry_out(do.SendFrame(kind, plain, self.selected))
 
     def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:
         """What the data path does with a frame."""

@@ -15,6 +15,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.datagrams import Confirm, Frame, Hello, Kind
+from nat_traversal.wire.messages import Relaying
 from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.network import CALM, Host, Network, Packet, Weather
@@ -54,8 +55,12 @@ class World:
         settings: ServerSettings | None = None,
         client_settings: ClientSettings | None = None,
         tls: tuple[ClientTls, ServerTls] | None = None,
+        relaying: Relaying = Relaying.NEVER,
     ) -> None:
         self.tls = tls
+        self.relaying = relaying
+        self.relays = 0 if relaying is Relaying.NEVER else 2
+        """Sockets to relays that a client may have: two while one takes over from the other."""
         self.rng = random.Random(seed)
         self.client_settings = client_settings
         self.r, self.p = r, p
@@ -77,10 +82,17 @@ class World:
         host: str | None = None,
         once: bool = False,
         settings: ClientSettings | None = None,
+        relaying: Relaying | None = None,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
-        agent = Agent(host_id, peer_id, rng=self._derived(), settings=settings, once=once)
+        agent = Agent(
+            *(host_id, peer_id),
+            rng=self._derived(),
+            settings=settings,
+            once=once,
+            relaying=self.relaying if relaying is None else relaying,
+        )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)
         return client
@@ -113,9 +125,11 @@ class World:
         index = len(self.net.log)
         before = len(receiver.delivered)
         sender.send_frame(datagrams.Kind.DATA, b"01234?")
-        self.run(self.p)
+        sent = self.net.log[index]
+        is_relayed = sent.destination == self.server_address
+        self.run(self.r if is_relayed else self.p)
         arrived = receiver.delivered[before:] == [b"01234?"]
-        return arrived and self.net.log[index].source == receiver.path.remote
+        return arrived and (is_relayed or sent.source == receiver.path.remote)
 
     def check_claim(self, client: Client, claim: do.UsePath) -> None:
         """The peer's packets of this very round have reached this socket, and its own the peer's."""

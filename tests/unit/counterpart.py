@@ -14,7 +14,6 @@ from nat_traversal.crypto.schedule import DirectionKeys, PathKeys
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import (
-    NONCE_BYTES,
     PROGRAMS,
     Announce,
     Confirm,
@@ -25,6 +24,7 @@ from nat_traversal.wire.datagrams import (
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import NONCE_BYTES
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 TOKEN = bytes(range(16))

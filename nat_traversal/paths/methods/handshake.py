@@ -29,13 +29,13 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
     CONFIRM_OCTETS,
     HELLO_OCTETS,
-    NONCE_BYTES,
     Confirm,
     Hello,
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Role, StartRound
+from nat_traversal.wire.octets import NONCE_BYTES
 
 Output = tuple[Hello | Confirm, Endpoint]
 

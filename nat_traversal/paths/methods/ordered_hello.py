@@ -17,12 +17,13 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import MethodName
 
 
 class OrderedHello:
     """A `Method`: the contract's steps 4 to 6, and the proof after them."""
 
-    name = "ordered-hello"
+    name = MethodName.ORDERED_HELLO.value
 
     def __init__(self, socket: UdpSocket, settings: ClientSettings) -> None:
         self._socket = socket

@@ -203,7 +203,7 @@ class OrderedHello:
             self._prolong(now)
             return []
         self._is_acknowledged = True
-        member.round_trip = now - self._ordered_at
+        member.answered(now - self._ordered_at)
         is_last = self.state is _S.ANSWERING
         self._machine.fire(_T.SENT)
         return [] if is_last else [self._order(now)]

@@ -80,6 +80,31 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "path-established",
         "connected to 198.51.100.2:6000 (round 2, ordered-hello), sealed; the server vouches for",
     ),
+    (
+        note.PathEstablished(0, 0, "relay", PEER, 5, "sealed; the server vouches for host_b"),
+        "path-established",
+        "connected through the relay of the server at 198.51.100.2:6000, sealed; the server vouches",
+    ),
+    (
+        note.NotDirect("no-path", "no HELLO got through", 5.0),
+        "not-direct",
+        "no direct path: no HELLO got through; the relay goes on, next attempt in 5 s",
+    ),
+    (
+        note.PathMoved("ordered-hello", PEER, 4, ""),
+        "path-moved",
+        "datagrams go directly to 198.51.100.2:6000 from now on",
+    ),
+    (
+        note.PathMoved("relay", MAPPED, 5, "the other side has stopped answering"),
+        "path-moved",
+        "datagrams go through the relay from now on, since the other side has stopped answering",
+    ),
+    (
+        note.RelayTold("relay-full", "all 256 relays of the server are in use"),
+        "relay-told",
+        "relay: all 256 relays of the server are in use",
+    ),
     (note.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
     (note.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
     (

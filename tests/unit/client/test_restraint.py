@@ -244,7 +244,7 @@ def test_a_round_that_the_server_never_ends_ends_by_the_clients_own_clock() -> N
 def test_a_client_comes_back_no_sooner_than_the_order_would_be_allowed() -> None:
     rig = connected(Rig())
     for _ in range(20):
-        rig.agent.peers["host_b"]._restraint.failed(rig.now)  # as after a night of failures
+        rig.agent.peers["host_b"].direct._restraint.failed(rig.now)  # as after a night of failures
     for number in range(1, ATTEMPT_BURST + 2):
         attempt(rig, number, VICTIMS[0])
         if not lost(rig):

@@ -21,7 +21,7 @@ PAIR = NominatedPair(UdpSocket(3), Endpoint("198.51.100.2", 1), b"peer")
 
 
 def new_path() -> Path:
-    return Path(PAIR, two_ends()[0], SETTINGS, random.Random(0), now=0.0)
+    return Path(PAIR, two_ends()[0], SETTINGS, random.Random(0), now=0.0, method="ordered-hello")
 
 
 def pings(path: Path, now: float) -> list[bytes]:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire.datagrams import (
     FRAMES,
-    MAC_BYTES,
     MAX_ANNOUNCE,
     MIN_FRAME,
     Announce,
@@ -32,6 +31,8 @@ from nat_traversal.wire.datagrams import (
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import MAC_BYTES
+from nat_traversal.wire.relayed import Bind, Bound, Link
 
 TAG, NONCE, ECHO = b"tag-----", b"nonce---", b"echo----"
 HANDLE, MAC, CONNECTION = b"handle".ljust(16, b"."), b"mac".ljust(16, b"."), b"conn"
@@ -43,6 +44,9 @@ EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), NONCE, MAC), 94),
     Kind.ECHO: (Echo(HANDLE, 1 << 40, NONCE, MAC), 48),
     Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
+    Kind.BIND: (Bind(HANDLE, 7, 1 << 31, ECHO, MAC), 48),
+    Kind.BOUND: (Bound(7, 1 << 31, True, NONCE, MAC), 33),
+    Kind.LINK: (Link(TAG, True, NONCE, ECHO, CONNECTION, MAC), 47),
     **{
         kind: (Frame(kind, bytes([kind]) + bytes(MIN_FRAME - 1)), MIN_FRAME)
         for kind in Kind
@@ -71,12 +75,16 @@ confirms = st.builds(
 )
 echoes = st.builds(Echo, sixteen, numbers, eight, sixteen)
 announces = st.builds(Announce, sixteen, numbers, st.integers(1, 65_535), sixteen)
+counted = st.integers(1, 65_535)
+binds = st.builds(Bind, sixteen, counted, st.integers(1, 1 << 31), eight, sixteen)
+bounds = st.builds(Bound, counted, counted, st.booleans(), eight, sixteen)
+links = st.builds(Link, eight, st.booleans(), eight, eight, four, sixteen)
 frames = st.builds(
     lambda kind, rest: Frame(kind, bytes([kind]) + rest),
     st.sampled_from(sorted(FRAMES)),
     st.binary(min_size=MIN_FRAME - 1, max_size=100),
 )
-signed_datagrams = st.one_of(hellos, confirms, announces, announced, echoes)
+signed_datagrams = st.one_of(hellos, confirms, announces, announced, echoes, binds, bounds, links)
 datagrams = st.one_of(signed_datagrams, frames)
 
 
@@ -174,6 +182,10 @@ def test_padding_is_ignored() -> None:
             "ANNOUNCED of 94 octets: wrong length for 1 peer endpoints",
         ),
         (altered(Kind.ANNOUNCED, 18, 5), "address family 5: must be 4 or 6"),
+        (altered(Kind.BIND, 3, 0), "BIND 2147483648 of relay 0: both count from 1"),
+        (encode(Bind(HANDLE, 7, 0)), "BIND 0 of relay 7: both count from 1"),
+        (altered(Kind.BOUND, 2, 2), "BOUND flags 0x2: must be 0 or 0x1"),
+        (altered(Kind.LINK, 2, 4), "LINK flags 0x4: must be 0 or 0x1"),
         *(
             (altered(kind, 1, 0), "datagram version 0: this side speaks 2")
             for kind in NO_FRAMES

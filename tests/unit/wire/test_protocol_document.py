@@ -18,12 +18,20 @@ from nat_traversal.crypto import epochs, frames, schedule
 from nat_traversal.crypto.epochs import EpochSettings
 from nat_traversal.paths import control_channel
 from nat_traversal.paths.control_channel import ChannelSettings
-from nat_traversal.paths.methods import handshake
+from nat_traversal.paths.methods import handshake, relay
 from nat_traversal.paths.mtu import MtuSettings
 from nat_traversal.server import session
 from nat_traversal.server.methods import ordered_hello
 from nat_traversal.settings import ClientSettings, ServerSettings
-from nat_traversal.wire import TRANSACTION_BYTES, control, datagrams, messages, offers
+from nat_traversal.wire import (
+    TRANSACTION_BYTES,
+    control,
+    datagrams,
+    messages,
+    offers,
+    relayed,
+)
+from nat_traversal.wire.octets import MAC_BYTES
 from tests import ROOT
 
 DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
@@ -34,12 +42,15 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "phases.TABLE": phases.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
     "handshake.TABLE_B": handshake.TABLE_B,
+    "relay.TABLE": relay.TABLE,
 }
 MODULES = (
-    "client.agent", "client.peer", "client.announcer", "client.control_link", "paths.methods.handshake",
-    "paths.methods.ordered_hello", "paths.budget", "paths.consent", "server.methods.ordered_hello",
+    "client.agent", "client.direct", "client.peer", "client.relayed", "client.announcer",
+    "client.control_link", "paths.methods.handshake", "paths.methods.ordered_hello",
+    "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
+    "server.methods.ordered_hello",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
-    "wire", "wire.control", "wire.datagrams",
+    "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
@@ -47,6 +58,9 @@ STRUCTS = {
     "ANNOUNCED": datagrams._ANNOUNCED,
     "ECHO": datagrams._ECHO,
     "CONFIRM": datagrams._CONFIRM,
+    "BIND": relayed._BIND,
+    "BOUND": relayed._BOUND,
+    "LINK": relayed._LINK,
 }
 INSIDE = {
     "PING": TRANSACTION_BYTES,
@@ -110,6 +124,11 @@ def test_verdicts_are_listed() -> None:
     assert listed == set(messages.Verdict)
 
 
+def test_what_a_relay_s_news_may_say_is_listed() -> None:
+    listed = {quoted(row[0])[0] for row in rows("codes") if quoted(row[1]) == ["relay-news"]}
+    assert listed == set(messages.RelayCode)
+
+
 def test_datagrams_are_listed_with_their_layout() -> None:
     documented = rows("datagrams")
     assert [(name, int(octet, 16)) for name, octet, _, _ in documented] == [
@@ -123,7 +142,7 @@ def test_datagrams_are_listed_with_their_layout() -> None:
         head, _, tail = layout.partition(", then the mapped")
         sizes = [int(size) for size in re.findall(r" (\d+)(?:,|$)", head)]
         if tail:  # endpoints in between
-            ends = [f"{sum(sizes) + count * 20 + datagrams.MAC_BYTES}" for count in (1, 2, 3)]
+            ends = [f"{sum(sizes) + count * 20 + MAC_BYTES}" for count in (1, 2, 3)]
             assert octets == f"{ends[0]}, {ends[1]} or {ends[2]}"
         else:
             assert int(octets) == sum(sizes), name

@@ -1,0 +1,399 @@
+"""The direct way to a peer: the attempts to open a path, and the path while one stands.
+
+It has one socket at a time. Its state carries what belongs to it: the socket, its announcer,
+the method, the round, the path.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+
+from nat_traversal.client.announcer import AnnounceKey, Announcer
+from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
+from nat_traversal.client.phases import (
+    TABLE,
+    Announcing,
+    Closed,
+    Established,
+    Idle,
+    PathState,
+    PathTrigger,
+    Phase,
+    Punching,
+    deadlines,
+)
+from nat_traversal.client.restraint import Breach, Restraint
+from nat_traversal.client.security import KeyPair, Security
+from nat_traversal.errors import KeyRefusedError
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.sockets import NominatedPair, Sockets
+from nat_traversal.machine.timers import Backoff, Timers
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
+from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.paths.methods.ordered_hello import OrderedHello
+from nat_traversal.paths.path import Path
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import KEY_BYTES, datagrams
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import CONNECTION_BYTES
+from nat_traversal.wire.offers import Offer
+
+log = logging.getLogger(__name__)
+_S, _T = PathState, PathTrigger
+
+
+class Direct:
+    """The way to the host `identity.peer`. Owns the timers ``(its id, name)`` of the agent's `Timers`.
+
+    `once`: close after the first failed attempt, or when the path is lost, unless there is another way:
+    `has_other` tells.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ClientSettings,
+        security: Security,
+        *,
+        instance: bytes,
+        announce_key: AnnounceKey,
+        link: ControlLink,
+        sockets: Sockets,
+        timers: Timers,
+        rng: random.Random,
+        once: bool,
+        has_other: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._security = security
+        self._instance = instance
+        self._announce_key = announce_key
+        self._nonce_secret = rng.randbytes(KEY_BYTES)
+        self._link = link
+        self._sockets = sockets
+        self._timers = timers
+        self._rng = rng
+        self._once = once
+        self._has_other = has_other
+        self._restraint = Restraint(settings)
+        self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
+        self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
+        self._phase: Phase = Idle()
+        self.failure: tuple[str, str] | None = None
+        """Why the newest attempt failed, as code and text, where another way was left."""
+
+    @property
+    def id(self) -> str:
+        return self._identity.peer
+
+    @property
+    def state(self) -> PathState:
+        return self._machine.state
+
+    @property
+    def phase(self) -> Phase:
+        """The state, and what belongs to it."""
+        return self._phase
+
+    @property
+    def path(self) -> Path | None:
+        """The direct path, while it stands."""
+        return self._phase.path if isinstance(self._phase, Established) else None
+
+    def owns(self, generation: int) -> bool:
+        """Whether the open socket of that number is this peer's."""
+        phase = self._phase
+        return not isinstance(phase, Idle | Closed) and phase.socket.generation == generation
+
+    def take_breach(self) -> Breach | None:
+        """The server's order that no honest one gives, once; None if there was none."""
+        return self._restraint.take_breach(in_round=self.state is _S.PUNCHING)
+
+    # The control link, as the agent sees it
+
+    def link_opened(self, wish: RelayWish, now: float) -> list[do.Action]:
+        """The connection stands: register, with a fresh socket unless there is a path."""
+        number = self._announce_key.number
+        if isinstance(self._phase, Established):
+            return self._link.opened(0, self._offer(None), number, now, wish)
+        actions, fresh = self._open_socket()
+        generation, offer = fresh.socket.generation, self._offer(fresh.pair)
+        actions += self._link.opened(generation, offer, number, now, wish)
+        return actions + fresh.announcer.announce(now)
+
+    def link_accepted(self, now: float) -> list[do.Action]:
+        """The server has answered the registration."""
+        if self.state is _S.IDLE:  # the path was lost while the answer was on its way
+            return self.ask_again(now)
+        return []
+
+    def link_lost(self) -> list[do.Action]:
+        """There is no server for now: a path stays, all else waits."""
+        return [] if self.state is _S.ESTABLISHED else self._give_up()
+
+    def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
+        """The server said something about this peer."""
+        phase = self._phase
+        match message:
+            case m.OpenSocket(generation):
+                return self._fresh_socket_ordered(generation, now)
+            case m.StartRound():
+                return self._round_started(message, now)
+            case m.Validated(address):
+                self._restraint.budget.validate(address)
+                return []
+            case m.SendHello() if isinstance(phase, Announcing | Punching | Established):
+                return self._carry(phase.method.ordered(message, now), now)
+            case m.Failed(attempt, code, text):
+                if isinstance(phase, Punching | Established) and phase.round.attempt != attempt:
+                    return []  # of an attempt that has been replaced
+                if isinstance(phase, Idle):
+                    return []  # of the attempt that this side has declined
+                return self._attempt_failed(code, text, now)
+        log.debug("ignored from the server: %r", message)
+        return []
+
+    # Datagrams, time, the end
+
+    def arrived(
+        self, datagram: datagrams.Datagram, source: Endpoint, now: float
+    ) -> list[do.Action]:
+        """A datagram came in by this peer's socket."""
+        phase = self._phase
+        if isinstance(phase, Idle | Closed):
+            return []
+        if isinstance(datagram, datagrams.Announced):
+            return self._announced(phase.announcer, datagram, now)
+        return self._carry(phase.method.arrived(datagram, source, now), now)
+
+    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
+        """An authentic frame came on this peer's path, which is none of a program's."""
+        phase = self._phase
+        if not isinstance(phase, Established):
+            return []
+        actions = phase.path.frame_opened(kind, plain, now)
+        return actions + self._path_end(phase.path, now)
+
+    def timer_fired(self, name: str, now: float) -> list[do.Action]:
+        """One of this peer's timers is due."""
+        phase = self._phase
+        if name == "retry":
+            return self.ask_again(now)
+        if isinstance(phase, Idle | Closed):
+            return []
+        if name == "announce":
+            return phase.announcer.due(now, server_answers=self._link.is_registered)
+        if name == "method":
+            return self._carry(phase.method.due(now), now)
+        if name == "round":
+            text = f"the server has not ended the round within {ROUND_WITHIN:g} s"
+            return self._attempt_failed(m.Verdict.NO_PATH, text, now)
+        return self._path_due(phase.path, now) if isinstance(phase, Established) else []
+
+    def woke(self, now: float) -> None:
+        """This host has slept: a pause between two attempts ends at once."""
+        self._retry.reset()
+        self._restraint.reset(now)
+        if self._timers.is_set((self.id, "retry")):
+            self._timers.set((self.id, "retry"), now)
+
+    def arm(self) -> None:
+        """Set the timers to the deadlines of the parts. The agent calls it after each event."""
+        for name, deadline in deadlines(self._phase).items():
+            if deadline is None:
+                self._timers.cancel((self.id, name))
+            else:
+                self._timers.set((self.id, name), deadline)
+
+    def close(self) -> list[do.Action]:
+        """For good, with a word to the peer if there is a path."""
+        phase = self._phase
+        farewell = phase.path.farewell() if isinstance(phase, Established) else []
+        dropped = self._drop_socket()
+        self._enter(_T.CLOSE, Closed())
+        return farewell + dropped
+
+    # Sockets and announces: steps 1 to 3
+
+    def peer_left(self, now: float) -> list[do.Action]:
+        """The server says that the peer has left: find out, or begin anew."""
+        if isinstance(self._phase, Established):
+            self._phase.path.doubt(now)
+        return self.ask_again(now) if self.state is _S.PUNCHING else []
+
+    def _fresh_socket_ordered(self, generation: int, now: float) -> list[do.Action]:
+        phase = self._phase
+        if not self._restraint.allows_socket(now):
+            return []
+        if isinstance(phase, Announcing) and phase.socket.generation >= generation:
+            return phase.announcer.announce(now)
+        actions: list[do.Action] = []
+        if isinstance(phase, Established):
+            # Only this side has proof: the peer has sent nothing that only an established peer
+            # sends, and has not left either. Then the order means the next round.
+            goes_on = not (phase.method.peer_has_proof or phase.path.peer_knows)
+            lost = (
+                note.PathLost("the other side had no proof of it", attempt_goes_on=True)
+                if goes_on
+                else note.PathLost("the other side asked for a new path")
+            )
+            phase.path.end = None if goes_on else lost.reason
+            if not self._has_other():
+                actions.append(do.Tell(lost))
+                if self._once and not goes_on:
+                    return actions + self.close()
+        opened, fresh = self._open_socket(generation)
+        told = do.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
+        return [*actions, *opened, told, *fresh.announcer.announce(now)]
+
+    def _offer(self, pair: KeyPair | None) -> Offer:
+        """This side's offer for the round of the socket with these keys."""
+        return self._security.offer(self._instance, _public(pair))
+
+    def ask_again(self, now: float) -> list[do.Action]:
+        """Ask for a new attempt with a fresh socket; without a server, wait for it."""
+        if not self._link.is_registered:
+            return self._give_up()
+        actions, fresh = self._open_socket()
+        retry = m.Retry(fresh.socket.generation, _public(fresh.pair))
+        actions.append(do.SendMessage(retry))
+        return actions + fresh.announcer.announce(now)
+
+    def _announced(
+        self, announcer: Announcer, answer: datagrams.Announced, now: float
+    ) -> list[do.Action]:
+        before = announcer.mapped
+        actions = announcer.answered(answer, now)
+        if announcer.mapped != before and self._link.hides(answer.mapped):
+            actions.append(do.Tell(note.AddressHidden(answer.mapped, self._link.via)))
+        if before not in (None, announcer.mapped):
+            actions += self._link.doubt(now)
+        return actions
+
+    def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
+        """A fresh socket in the place of the old one, to be announced."""
+        dropped = self._drop_socket()
+        socket = self._sockets.next(at_least)
+        announcer = Announcer(self._announce_key, socket, self._settings)
+        make_key = self._security.make_key
+        pair = None if make_key is None else make_key(self._rng)
+        fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
+        self._enter(_T.OPEN, fresh)
+        return [*dropped, socket.open()], fresh
+
+    def _drop_socket(self) -> list[do.Action]:
+        self._timers.cancel((self.id, "retry"))
+        phase = self._phase
+        return [] if isinstance(phase, Idle | Closed) else [phase.socket.close()]
+
+    def _give_up(self) -> list[do.Action]:
+        actions = self._drop_socket()
+        self._enter(_T.GIVE_UP, Idle())
+        return actions
+
+    # The round: steps 4 to 6
+
+    def _round_started(self, start: m.StartRound, now: float) -> list[do.Action]:
+        phase = self._phase
+        if not isinstance(phase, Announcing):
+            return []
+        around = Surroundings(self._link.server, phase.announcer.mapped)
+        if (granted := self._restraint.round_begins(start, around, now)) is None:
+            return []
+        ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
+        try:
+            keys = self._security.keys(ids, start, ours, phase.pair)
+        except KeyRefusedError as error:
+            declined = do.SendMessage(m.Decline(start.attempt))
+            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
+        phase.announcer.round_begins(now)
+        connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
+        socket, announcer, method = phase.socket, phase.announcer, phase.method
+        punching = Punching(socket, announcer, method, start, keys, connection, until)
+        self._enter(_T.START, punching)
+        handshake = keys.handshake(self._nonce_secret, connection)
+        budget = self._restraint.budget
+        return self._carry(method.start(granted, handshake, budget, now), now)
+
+    def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
+        """The method's actions; in the place of its proof, all that follows from it."""
+        actions: list[do.Action] = []
+        for output in outputs:
+            actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
+        return actions
+
+    def _proven(self, pair: NominatedPair, now: float) -> list[do.Action]:
+        phase = self._phase
+        if not isinstance(phase, Punching):
+            return []
+        start, method, keys = phase.round, phase.method, phase.keys
+        ours, theirs = phase.connection, pair.connection
+        epochs = self._security.epochs(keys, ours, theirs, self._rng, now)
+        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name)
+        phase.announcer.stop()
+        proven = Established(phase.socket, phase.announcer, method, start, keys, path)
+        self._enter(_T.PROVEN, proven)
+        self._retry.reset()
+        self.failure = None
+        self._restraint.reset(now)
+        established = do.SendMessage(m.Established(start.attempt, start.round))
+        reported = [established] if self._link.is_registered else []
+        path_id, vouched = (
+            (start.attempt, start.round, method.name),
+            self._security.vouched(self.id),
+        )
+        told = note.PathEstablished(*path_id, pair.remote, pair.socket.generation, vouched)
+        return [*reported, *path.use(start.peer.instance), do.Tell(told)]
+
+    def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
+        actions: list[do.Action] = []
+        phase = self._phase
+        if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
+            code = m.Verdict.KEYS_DIFFER
+            text = f"the host that answers as {self.id} does not have its key"
+        if self.state is _S.ESTABLISHED and not self._has_other():
+            actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
+        actions += self._give_up()
+        self._restraint.failed(now)
+        has_other = (
+            self._has_other() and code != m.Verdict.KEYS_DIFFER
+        )  # no other way has other keys
+        if self._once and not has_other:
+            return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
+        pause = self._retry.next()
+        self._timers.set((self.id, "retry"), now + pause)
+        if has_other:
+            self.failure = (code, text)
+            return [*actions, do.Tell(note.NotDirect(code, text, pause))]
+        return [*actions, do.Tell(note.AttemptFailed(code, text, pause))]
+
+    # The path
+
+    def _path_due(self, path: Path, now: float) -> list[do.Action]:
+        actions = self._link.doubt(now) if path.falls_silent(now) else []
+        return actions + path.due(now) + self._path_end(path, now)
+
+    def _path_end(self, path: Path, now: float) -> list[do.Action]:
+        """Once `path` has ended: tell it, and close or ask for another. Nothing before."""
+        if path.end is None:
+            return []
+        lost: list[do.Action] = [] if self._has_other() else [do.Tell(note.PathLost(path.end))]
+        if lost and self._once:
+            return lost + self.close()
+        return lost + self._link.doubt(now) + self.ask_again(now)
+
+    def _enter(self, trigger: PathTrigger, phase: Phase) -> None:
+        self._machine.fire(trigger)
+        self._phase = phase
+
+
+def _public(pair: KeyPair | None) -> bytes:
+    """The half that travels; nothing without encryption."""
+    return b"" if pair is None else pair.public

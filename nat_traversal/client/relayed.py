@@ -1,0 +1,244 @@
+"""The relayed way to a peer: from the server's order of a relay to its end, beside the direct way."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from nat_traversal.client.control_link import Identity, RelayWish
+from nat_traversal.client.security import KeyPair, RoundKeys, Security
+from nat_traversal.errors import KeyRefusedError
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
+from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.paths.methods.relay import Relay
+from nat_traversal.paths.path import Path
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import KEY_BYTES
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import CONNECTION_BYTES
+
+
+@dataclass(eq=False, slots=True)
+class Leg:
+    """This host's way to one relay, and the path through it once that stands."""
+
+    order: m.OpenRelay
+    socket: UdpSocket
+    method: Relay
+    keys: RoundKeys
+    connection: bytes = field(repr=False)
+    until: float
+    """When to give up, unless the path stands by then."""
+    path: Path | None = None
+    closes_at: float | None = None
+    """When this way, which carries nothing any more, is closed."""
+
+
+class Relayed:
+    """The ways to relays: one as a rule, two while the second takes over from the first."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ClientSettings,
+        security: Security,
+        *,
+        relaying: m.Relaying,
+        instance: bytes,
+        sockets: Sockets,
+        rng: random.Random,
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._security = security
+        self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
+        self._instance = instance
+        self._sockets = sockets
+        self._rng = rng
+        self._nonce_secret = rng.randbytes(KEY_BYTES)
+        self._pair: KeyPair | None = None
+        """Offered for the next relay."""
+        self._legs: list[Leg] = []
+        """The newest last."""
+
+    @property
+    def wish(self) -> RelayWish:
+        """This side's word to the server when it registers."""
+        if self._relaying is m.Relaying.NEVER:
+            return RelayWish()
+        return RelayWish(self._relaying, self._fresh_key())
+
+    @property
+    def is_open(self) -> bool:
+        """A relayed path stands, or is on its way."""
+        return bool(self._legs)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The relayed paths that stand, the newest last."""
+        return [leg.path for leg in self._legs if leg.path is not None]
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `due` next."""
+        times: list[float | None] = []
+        for leg in self._legs:
+            path = leg.path
+            ends = [leg.until, leg.method.deadline] if path is None else [path.deadline]
+            times += [*ends, leg.closes_at]
+        return min((each for each in times if each is not None), default=None)
+
+    def owns(self, generation: int) -> bool:
+        """Whether the open socket of that number leads to a relay."""
+        return self._at(generation) is not None
+
+    # The server's words
+
+    def ordered(self, order: m.OpenRelay, now: float) -> list[do.Action]:
+        """A relay stands for this pair: bind to it. Refused in silence where the peer's offer does not fit: the
+        attempt to open a direct path has told that."""
+        pair, self._pair = self._pair, None
+        if pair is None:
+            return []
+        ours = self._security.offer(self._instance, pair.public)
+        try:
+            keys = self._security.relay_keys((self._identity.id, self.peer), order, ours, pair)
+        except KeyRefusedError:
+            return [self._ready(order.relay)]
+        socket, connection = self._sockets.next(), self._rng.randbytes(CONNECTION_BYTES)
+        method = Relay(
+            socket,
+            order.relay,
+            order.token,
+            keys=keys.handshake(self._nonce_secret, connection),
+            key=self._identity.key,
+            settings=self._settings,
+        )
+        until = now + self._settings.relay_within
+        leg = Leg(order, socket, method, keys, connection, until)
+        self._legs.append(leg)
+        return [socket.open(), *self._carry(leg, method.start(now), now)]
+
+    def news(self, news: m.RelayNews) -> list[do.Action]:
+        """The server's word about a relay; all but one end it."""
+        told: list[do.Action] = [do.Tell(note.RelayTold(news.code, news.text))]
+        leg = next((each for each in self._legs if each.order.relay == news.relay), None)
+        if news.code == m.RelayCode.SLOW:
+            return told
+        if news.code == m.RelayCode.DONE:
+            told = []  # the peer's own doing, and no trouble
+        return told if leg is None else told + self._drop(leg, news.text)
+
+    # Datagrams, time, the end
+
+    @property
+    def peer(self) -> str:
+        """The peer's id."""
+        return self._identity.peer
+
+    def arrived(
+        self, datagram: Datagram, source: Endpoint, generation: int, now: float
+    ) -> list[do.Action]:
+        """A datagram came in by the socket of that number."""
+        leg = self._at(generation)
+        return (
+            [] if leg is None else self._carry(leg, leg.method.arrived(datagram, source, now), now)
+        )
+
+    def path_at(self, generation: int) -> Path | None:
+        """The path of the socket of that number."""
+        leg = self._at(generation)
+        return None if leg is None else leg.path
+
+    def due(self, now: float) -> list[do.Action]:
+        """The deadline has come."""
+        actions: list[do.Action] = []
+        for leg in list(self._legs):
+            path = leg.path
+            if leg.closes_at is not None and now >= leg.closes_at:
+                actions += self._drop(leg, "")
+            elif path is None and now >= leg.until:
+                actions += self._drop(leg, "the relay could not be reached in time")
+            elif path is None:
+                if leg.method.deadline is not None and now >= leg.method.deadline:
+                    actions += self._carry(leg, leg.method.due(now), now)
+            elif now >= path.deadline:
+                silent = path.falls_silent(now)
+                actions += path.due(now)
+                actions += self._carry(leg, leg.method.rebind(), now) if silent else []
+        return actions + self.ended()
+
+    def ended(self) -> list[do.Action]:
+        """Drop the paths that have ended."""
+        actions: list[do.Action] = []
+        for leg in list(self._legs):
+            if leg.path is not None and leg.path.end is not None:
+                actions += self._drop(leg, leg.path.end)
+        return actions
+
+    def leave(self, path: Path, at: float) -> None:
+        """Nothing is sent on `path` any more, by either side: close it at `at`."""
+        leg = self._at(path.generation)
+        if leg is not None and leg.closes_at is None:
+            leg.closes_at = at
+
+    def keep(self, path: Path) -> None:
+        """`path` carries again."""
+        leg = self._at(path.generation)
+        if leg is not None:
+            leg.closes_at = None
+
+    def close(self) -> list[do.Action]:
+        """For good, with a word to the peer on the paths that stand."""
+        actions: list[do.Action] = []
+        for leg in self._legs:
+            actions += [] if leg.path is None else leg.path.farewell()
+            actions.append(leg.socket.close())
+        self._legs.clear()
+        return actions
+
+    def _at(self, generation: int) -> Leg | None:
+        return next((leg for leg in self._legs if leg.socket.generation == generation), None)
+
+    def _fresh_key(self) -> bytes:
+        assert self._security.make_key is not None
+        if self._pair is None:
+            self._pair = self._security.make_key(self._rng)
+        return self._pair.public
+
+    def _drop(self, leg: Leg, reason: str) -> list[do.Action]:
+        self._legs.remove(leg)
+        if leg.path is not None:
+            leg.path.end = leg.path.end or reason
+        return [leg.socket.close(), self._ready(leg.order.relay)]
+
+    def _ready(self, relay: int) -> do.Action:
+        """Tell the server that this side has done with that relay, and can take another."""
+        return do.SendMessage(m.RelayReady(relay, self._fresh_key()))
+
+    def _carry(self, leg: Leg, outputs: list[Output], now: float) -> list[do.Action]:
+        """The method's actions; in the place of its proof, all that follows from it."""
+        actions: list[do.Action] = []
+        for output in outputs:
+            actions += (
+                self._proven(leg, output.pair, now) if isinstance(output, Proven) else [output]
+            )
+        return actions
+
+    def _proven(self, leg: Leg, pair: NominatedPair, now: float) -> list[do.Action]:
+        theirs = pair.connection
+        epochs = self._security.epochs(leg.keys, leg.connection, theirs, self._rng, now)
+        leg.path = path = Path(pair, epochs, self._settings, self._rng, now, method=leg.method.name)
+        told = note.PathEstablished(
+            0,
+            0,
+            leg.method.name,
+            pair.remote,
+            pair.socket.generation,
+            self._security.vouched(self.peer),
+        )
+        return [*path.use(leg.order.peer.instance), do.Tell(told)]

@@ -1,0 +1,88 @@
+"""Announces and echoes: the server sees a host's socket, and whether the host receives there."""
+
+from __future__ import annotations
+
+from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.counters import Counters
+from nat_traversal.server.addresses import obstacle
+from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces, Registry
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, Echo, handle_of
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import NONCE_BYTES
+
+
+class Announces:
+    """Those of the hosts in `registry`. `secret` makes the nonces of answers, 32 octets."""
+
+    def __init__(
+        self, registry: Registry, settings: ServerSettings, counters: Counters, secret: bytes
+    ) -> None:
+        self._registry = registry
+        self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
+        self._secret = secret
+        self._unknown_announces = counters.counter(
+            "announces-unknown", "an announce or echo with a handle that nobody has registered"
+        )
+        self._forged_announces = counters.counter(
+            "announces-forged", "an announce or echo that the holder of its key has not made"
+        )
+
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other settings hold from now on."""
+        self._early.resize(settings.early_announces, settings.early_within)
+
+    def early(self, key: bytes, now: float) -> list[do.Action]:
+        """The host with this key is registered now: the announce that overtook that, if there was one."""
+        kept = self._early.take(handle_of(key), now)
+        return self.arrived(kept, now) if kept else []
+
+    def arrived(self, arrived: EarlyAnnounce, now: float) -> list[do.Action]:
+        """An announce came: answered if its host has made it, kept if that is yet to come."""
+        announce, source = arrived.announce, arrived.source
+        host = self._registry.with_handle(announce.handle)
+        if host is None or host.member is None or host.registration is None:
+            self._unknown_announces.value += 1
+            self._early.keep(arrived, now)
+            return []
+        key = host.registration.register.key
+        if not is_signed(announce, key):
+            self._forged_announces.value += 1
+            return []
+        seen = m.Candidate("srflx", source)
+        if not host.member.announced(announce.number, announce.generation, seen):
+            return []
+        session = host.session
+        known: tuple[Endpoint, ...] = ()
+        if session is not None:
+            peer = session.peer_of(host.member)
+            known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
+        question = bytes(NONCE_BYTES)
+        if not host.member.is_validated(source):
+            question = nonce(self._secret, _question(announce), source)
+        answer = signed(Announced(announce.number, source, known, question), key)
+        actions: list[do.Action] = [do.SendDatagram(answer, source, local=arrived.local)]
+        if session is not None:
+            actions += session.socket_shown(now)
+        return actions
+
+    def echoed(self, echo: Echo, source: Endpoint) -> list[do.Action]:
+        """A host shows that it receives where it seems to be: till then its peer sends little there."""
+        host = self._registry.with_handle(echo.handle)
+        if host is None or host.member is None or host.registration is None:
+            self._unknown_announces.value += 1
+            return []
+        is_genuine = is_nonce(self._secret, _question(echo), source, echo.nonce)
+        if not is_genuine or not is_signed(echo, host.registration.register.key):
+            self._forged_announces.value += 1
+            return []
+        if not host.member.validate(source) or host.session is None:
+            return []
+        return [*host.session.validated(host.member, source.address)]
+
+
+def _question(asked: Announce | Echo) -> bytes:
+    """The announce for which the nonce of an answer is, in octets."""
+    return asked.handle + asked.number.to_bytes(6)
