@@ -108,7 +108,7 @@ class Client(Driver):
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
         """The server's address whose connection stands, until it has answered the registration."""
-        self._selected: DataPath | None = None
+        self.selected: DataPath | None = None
         """The path that the forwarder sends by."""
         self.sockets: dict[int, OpenSocket] = {}
         """The open ones, by generation."""
@@ -281,15 +281,15 @@ class Client(Driver):
 
     def _select_path(self, opened: OpenSocket) -> None:
         assert opened.path is not None, "selected after UsePath"
-        self._selected = opened.path
+        self.selected = opened.path
         self._forwarder.path_up(opened.path)
 
     def _close_udp(self, generation: int) -> None:
         opened = self.sockets.pop(generation)
         if opened.path is not None:
             opened.path.close()
-        if opened.path is not None and opened.path is self._selected:
-            self._selected = None
+        if opened.path is not None and opened.path is self.selected:
+            self.selected = None
             self._forwarder.path_down()
         self._loop.remove_reader(opened.sock)
         opened.sock.close()

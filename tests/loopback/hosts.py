@@ -18,6 +18,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.messages import Relaying
 from tests.loopback.support import N, eventually
 
 
@@ -52,6 +53,7 @@ class Host:
         security: Security | None = None,
         tls: ClientTlsSettings | None = None,
         connector: MakeConnector | None = None,
+        relaying: Relaying = Relaying.AUTO,
     ) -> None:
         self.notices = Notices()
         self.problems: list[str] = []
@@ -67,7 +69,12 @@ class Host:
             self.counters, self.listener, self.connector, tell, settings
         )
         config = ClientConfig(
-            HostPort(*server.sockaddr), local_id, remote_id, once, settings, security, tls=tls
+            HostPort(*server.sockaddr),
+            *(local_id, remote_id, once),
+            settings=settings,
+            security=security,
+            tls=tls,
+            relaying=relaying,
         )
         self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
 
@@ -87,8 +94,11 @@ class Host:
 
     @property
     def socket(self) -> OpenSocket:
-        """Its only open UDP socket."""
-        (opened,) = self.client.sockets.values()
+        """The UDP socket by which it sends, or its only one."""
+        sockets, selected = self.client.sockets, self.client.selected
+        if selected is not None:
+            return sockets[selected.order.generation]
+        (opened,) = sockets.values()
         return opened
 
     @property

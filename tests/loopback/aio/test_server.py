@@ -424,8 +424,12 @@ class TestServe:
         async with await serve(["127.0.0.1", "::1"], 0) as server:
             over_4, over_6 = server.endpoints
             async with (
-                Host(over_4, "host_a", "host_b", listen="127.0.0.1") as a,
-                Host(over_6, "host_b", "host_a", listen="127.0.0.1") as b,
+                Host(
+                    over_4, "host_a", "host_b", listen="127.0.0.1", relaying=m.Relaying.NEVER
+                ) as a,
+                Host(
+                    over_6, "host_b", "host_a", listen="127.0.0.1", relaying=m.Relaying.NEVER
+                ) as b,
             ):
                 for each in (a, b):
                     failed = await each.notices.wait(note.AttemptFailed)
