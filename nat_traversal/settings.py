@@ -271,8 +271,6 @@ class ServerSettings:
     """The longest such pause."""
     port_within: float = seconds(5.0)
     """For another program to give the port up: a restart takes less."""
-    tell_again: float = seconds(60.0)
-    """Between two words about the same trouble."""
     accept_backlog: int = number(1024, 1, 65_535)
     """Connections that wait in the kernel (it takes no more than ``net.core.somaxconn``)."""
     accept_burst: int = number(8, 1, 1024)
@@ -290,6 +288,12 @@ class ServerSettings:
     """Attempts of all hosts of one source a second, in the long run; four times as many at once."""
     attempts_in_all: float = number(2000.0, 1.0, 1e9)
     """Attempts a second."""
+    log_burst: int = number(20, 1, 1_000_000)
+    """Lines at once about what one source causes for one reason."""
+    log_every: float = seconds(1.0, 0.0)
+    """Between two such lines in the long run; the next one tells how many were kept back."""
+    log_most: int = number(100, 1, 1_000_000)
+    """Pairs of source and reason told of in that time."""
     stun_per_source: float = number(10.0, 1.0, 1e9)
     """STUN requests of one source answered a second."""
     stun_in_all: float = number(1000.0, 1.0, 1e9)

@@ -37,7 +37,7 @@ from nat_traversal.wire.endpoint import Endpoint
 log = logging.getLogger(__name__)
 
 
-_AT_START = frozenset({"accept_backlog", "accept_burst", "tell_again"})
+_AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every", "log_most"})
 """Settings that a running server cannot change."""
 
 
@@ -248,6 +248,7 @@ async def serve(
     sockets: Sequence[socket.socket] = (),
     on_notice: Callable[[note.Notice], None] | None = None,
     rng: random.Random | None = None,
+    counters: Counters | None = None,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
 
@@ -256,7 +257,7 @@ async def serve(
 
     `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
     for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
-    its clients need it as well. Returns at once; the server runs on the current event loop until its
+    its clients need it as well. It counts in `counters`. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
@@ -268,7 +269,7 @@ async def serve(
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
     server = Server(
-        StandaloneServer(rng=rng or random.SystemRandom(), settings=settings),
+        StandaloneServer(rng=rng or random.SystemRandom(), settings=settings, counters=counters),
         ports,
         on_notice or _ignore,
         settings,

@@ -10,9 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
+from nat_traversal.cli.plain import one_line
 from nat_traversal.cli.teller import Teller, with_count
+from nat_traversal.cli.writer import LineWriter
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Serves
@@ -22,8 +25,9 @@ from nat_traversal.wire.methods import MethodName
 class Console:
     """Prose to stderr, each line with its time if `dated`; with `as_json` also events to stdout.
 
-    A stream that takes no more is not an error. `reader_left` is called when a pipe's other end is
-    closed: nobody reads the events any more.
+    Every text is one line, whatever others have put into it. A stream that takes no more is not an error.
+    `reader_left` is called, from any thread, when a pipe's other end is closed: nobody reads the events
+    any more.
     """
 
     def __init__(
@@ -39,11 +43,38 @@ class Console:
         self._dated = dated
         self.reader_left = reader_left
         self._started = time.monotonic()
+        self._writers: dict[str, LineWriter] = {}
+        """By the name of their stream, once nobody may wait for it."""
 
     @property
     def as_json(self) -> bool:
         """Whether events are still written to stdout."""
         return self._json
+
+    def never_wait(self) -> None:
+        """From now on a line waits for its reader in a thread of its own."""
+        for name, dropped_line in (
+            ("stdout", self._dropped_event),
+            ("stderr", self._dropped_words),
+        ):
+            stream = getattr(sys, name)
+            try:
+                fd = stream.fileno()
+            except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+                continue
+            self._writers[name] = LineWriter(
+                fd, dropped_line=dropped_line, failed=partial(self._failed, stream)
+            )
+
+    def finish(self, within: float = 1.0) -> None:
+        """Let what was said go out, in at most `within` seconds for each stream."""
+        for writer in self._writers.values():
+            writer.finish(within)
+
+    @property
+    def dropped(self) -> int:
+        """Lines that nobody read in time."""
+        return sum(writer.dropped for writer in self._writers.values())
 
     def told(self, notice: note.Notice) -> None:
         """One notice of a machine."""
@@ -70,38 +101,56 @@ class Console:
         """One JSON line: the event's name, seconds since the start, wall-clock time, its values."""
         if not self._json:
             return
+        self._write(sys.stdout, self._event_line(name, values))
+
+    def say(self, text: str) -> None:
+        """One line for people."""
+        if not self._quiet:
+            at = f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} " if self._dated else ""
+            self._write(sys.stderr, at + one_line(text))
+
+    def fail(self, text: str) -> None:
+        """One line for people that `quiet` does not silence."""
+        self._write(sys.stderr, f"error: {one_line(text)}")
+
+    def log(self, text: str) -> None:
+        """Lines of a developer's log, each as it is."""
+        self._write(sys.stderr, "\n".join(map(one_line, text.split("\n"))))
+
+    def _event_line(self, name: str, values: dict[str, Any]) -> str:
         line = {
             "event": name,
             "elapsed": round(time.monotonic() - self._started, 6),
             "time": round(time.time(), 6),
             **{key: _plain(value) for key, value in values.items()},
         }
-        self._write(sys.stdout, json.dumps(line))
+        return json.dumps(line).replace("\x7f", r"\u007f")
 
-    def say(self, text: str) -> None:
-        """One line for people."""
-        if not self._quiet:
-            at = f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} " if self._dated else ""
-            self._write(sys.stderr, at + text)
+    def _dropped_event(self, count: int) -> str:
+        return self._event_line("lines-dropped", {"count": count})
 
-    def fail(self, text: str) -> None:
-        """One line for people that `quiet` does not silence."""
-        self._write(sys.stderr, f"error: {text}")
+    def _dropped_words(self, count: int) -> str:
+        return f"{count} lines were dropped here: nobody read them in time"
 
     def _write(self, stream: Any, line: str) -> None:
+        writer = self._writers.get("stdout" if stream is sys.stdout else "stderr")
+        if writer is not None:
+            writer.put(line)
+            return
         try:
             print(line, file=stream, flush=True)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # a closed pipe, a full disk, a terminal that is gone
-            if stream is sys.stdout:
-                self._json = False
-                if isinstance(error, BrokenPipeError):
-                    self.reader_left()
-            else:
-                self._quiet = True
-            _discard(stream)
+        except (OSError, ValueError) as error:
+            self._failed(stream, error)
+
+    def _failed(self, stream: Any, error: Exception) -> None:
+        """A closed pipe, a full disk, a terminal that is gone."""
+        if stream is sys.stdout:
+            self._json = False
+            if isinstance(error, BrokenPipeError):
+                self.reader_left()
+        else:
+            self._quiet = True
+        _discard(stream)
 
 
 def _discard(stream: Any) -> None:

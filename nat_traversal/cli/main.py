@@ -181,6 +181,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     import logging  # noqa: PLC0415
 
     from nat_traversal.cli.console import Console  # noqa: PLC0415
+    from nat_traversal.cli.console_log import ConsoleHandler  # noqa: PLC0415
 
     dated = is_log_file(sys.stderr)
     try:
@@ -188,11 +189,13 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     except UsageError as error:
         Console(as_json=False, dated=dated).fail(str(error))
         return Exit.USAGE
+    console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format=f"{'%(asctime)s' if dated else '%(relativeCreated)d ms'} %(name)s: %(message)s",
+        handlers=[ConsoleHandler(console)],
     )
-    console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
+    console.never_wait()
     try:
         return int(asyncio.run(command_of(options, given)(console)))
     except UsageError as error:
@@ -200,6 +203,8 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         return Exit.USAGE
     except KeyboardInterrupt:  # before the signal handlers stood
         return Exit.OK
+    finally:
+        console.finish()
 
 
 def _make_key(options: argparse.Namespace) -> Exit:

@@ -15,12 +15,12 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.manager import Manager, inherited
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.reload import Reloading
+from nat_traversal.cli.server_log import ServerLog
 from nat_traversal.cli.state import state_directory
 from nat_traversal.cli.stop import stop_signal
-from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.cli.waiting import acquired
-from nat_traversal.machine import notices as n
+from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
 
@@ -33,13 +33,8 @@ async def run(
     reloading = None if again is None else Reloading(options, again, _tls_of, console, manager)
     stop = stop_signal(console, reloading)
     settings = options.settings
-    quiet = Teller(asyncio.get_running_loop().time, settings.tell_again)
-
-    def told(notice: n.Notice) -> None:
-        if isinstance(notice, n.HostRefused) and notice.id is None:  # anybody can cause these
-            console.told_now_and_then(notice, quiet, notice.code)
-        else:
-            console.told(notice)
+    counters = Counters()
+    log = ServerLog(console, settings, counters, asyncio.get_running_loop().time)
 
     tls = _tls_of(options)
 
@@ -50,7 +45,8 @@ async def run(
             settings=settings,
             tls=tls,
             sockets=sockets,
-            on_notice=told,
+            on_notice=log.told,
+            counters=counters,
         )
 
     started = await acquired(start, stop, console, settings, waiting=manager.waiting)

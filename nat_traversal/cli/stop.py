@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -38,7 +39,12 @@ def stop_signal(console: Console, reload: Callable[[], None] | None = None) -> a
 
     for number in asked_by:
         loop.add_signal_handler(number, stopped)
-    console.reader_left = lambda: end(Exit.OUTPUT_CLOSED)
+
+    def reader_left() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(end, Exit.OUTPUT_CLOSED)
+
+    console.reader_left = reader_left
     if console.as_json:
         _watch_stdout(loop, lambda: end(Exit.OUTPUT_CLOSED))
     return stop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
@@ -210,6 +210,8 @@ class HostRegistered:
 
     id: str
     peer: str
+    source: str = field(default="", compare=False)
+    """The IPv4 address, or prefix of IPv6, that it comes from; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,8 @@ class HostLeft:
     """Server: a registered host has gone."""
 
     id: str
+    source: str = field(default="", compare=False)
+    """Where it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,8 @@ class HostRefused:
     id: str | None
     code: str
     text: str
+    source: str = field(default="", compare=False)
+    """Where it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,8 @@ class PairConnected:
     second: str
     attempt: int
     round: int
+    source: str = field(default="", compare=False)
+    """Where the first one comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +255,8 @@ class PairFailed:
     attempt: int
     code: str
     text: str
+    source: str = field(default="", compare=False)
+    """Where the first one comes from."""
 
 
 Notice = (

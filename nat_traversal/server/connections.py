@@ -107,7 +107,7 @@ class Connections:
         return [
             do.SendMessage(m.Refused(code, text), host.connection),
             do.CloseControl(host.connection),
-            do.Tell(note.HostRefused(host.id, code, text)),
+            do.Tell(note.HostRefused(host.id, code, text, host.source)),
             *self.forget(host),
         ]
 
@@ -122,7 +122,7 @@ class Connections:
             return []
         actions: list[ServerAction] = [
             Release(host.registration.holder),
-            do.Tell(note.HostLeft(host.member.id)),
+            do.Tell(note.HostLeft(host.member.id, host.source)),
         ]
         if host.session is not None:
             host.session.member_left()

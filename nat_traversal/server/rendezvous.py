@@ -343,7 +343,7 @@ class Rendezvous:
         self._registry.admit(host, registration, member)
         accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
         return [
-            do.Tell(note.HostRegistered(register.id, register.peer)),
+            do.Tell(note.HostRegistered(register.id, register.peer, host.source)),
             do.SendMessage(accepted, host.connection),
             LookUp(register.peer, registration.holder),
         ]

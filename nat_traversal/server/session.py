@@ -203,7 +203,9 @@ class Session:
         if self._relaying is not None:
             self._relaying.connected()
         first, second = self.members
-        return [do.Tell(note.PairConnected(first.id, second.id, self._attempt, round_))]
+        return [
+            do.Tell(note.PairConnected(first.id, second.id, self._attempt, round_, first.source))
+        ]
 
     def _failed(self, verdict: m.Verdict, text: str, now: float) -> list[do.Action]:
         self._machine.fire(_T.FAIL)
@@ -218,7 +220,9 @@ class Session:
         first, second = self.members
         return [
             *actions,
-            do.Tell(note.PairFailed(first.id, second.id, self._attempt, verdict, text)),
+            do.Tell(
+                note.PairFailed(first.id, second.id, self._attempt, verdict, text, first.source)
+            ),
         ]
 
     def _arm(self, deadline: float | None) -> None:

@@ -44,3 +44,14 @@ def test_trouble_that_ended_and_came_back_is_told_at_once() -> None:
     assert (teller.due("a"), teller.due("b")) == (0, 0)
     teller.forget(lambda kind: kind == "a")
     assert (teller.due("a"), teller.due("b")) == (0, None)
+
+
+def test_a_kind_may_be_told_some_times_at_once_and_then_in_even_steps() -> None:
+    clock = Clock()
+    teller = Teller(clock, 1.0, burst=3)
+    assert [teller.due("a") for _ in range(5)] == [0, 0, 0, None, None]
+    clock.now = 1.0
+    assert [teller.due("a"), teller.due("a")] == [2, None]
+    clock.now = 100.0
+    assert [teller.due("a") for _ in range(4)] == [1, 0, 0, None]
+    assert teller.kept_back == 4

@@ -1,0 +1,62 @@
+"""Text of others never leaves its line, nor commands a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.console_log import ConsoleHandler
+from nat_traversal.cli.plain import one_line
+from nat_traversal.cli.teller import Teller
+from nat_traversal.machine import notices as note
+
+HOSTILE = "no\nerror: forged\r\x1b[2J\x07\x9b31m\x7f\u202eturned\u2028line\ud800 \u00e9 \U000e0041"
+ESCAPED = r"no\x0aerror: forged\x0d\x1b[2J\x07\x9b31m\x7f\u202eturned\u2028line\ud800 é \U000e0041"
+
+
+def test_what_is_printable_stays_and_the_rest_is_escaped() -> None:
+    assert one_line(HOSTILE) == ESCAPED
+    assert one_line("refused host_a: größer, 終") == "refused host_a: größer, 終"
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_one_printable_line(text: str) -> None:
+    assert one_line(text).isprintable()
+
+
+def test_a_lying_server_or_client_writes_one_line_and_commands_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console(as_json=True)
+    teller = Teller(lambda: 0.0, 1.0)
+    console.told(note.ServerRefused("bad-id", HOSTILE))
+    console.told(note.AttemptFailed("no-path", HOSTILE, 1.0))
+    console.told_now_and_then(note.HostRefused(None, "bad-message", HOSTILE), teller, None)
+    console.problem(HOSTILE, teller)
+    console.fail(HOSTILE)
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) == 5
+    assert all(line.isprintable() and ESCAPED in line for line in told.err.splitlines())
+    events = told.out.splitlines()
+    assert len(events) == 4
+    assert all(line.isprintable() for line in events)
+    assert {json.loads(line)["text"] for line in events} == {HOSTILE}
+
+
+def test_the_log_of_developers_has_the_same_protection(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = ConsoleHandler(Console(as_json=False))
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    log = logging.Logger("here")
+    log.addHandler(handler)
+    log.warning("ignored %s", HOSTILE)
+    assert capsys.readouterr().err == f"here: ignored {ESCAPED}\n"
+    log.error("it failed", exc_info=ValueError(HOSTILE))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "here: it failed"
+    assert len(told) == 3
+    assert all(line.isprintable() for line in told)
