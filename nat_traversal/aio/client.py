@@ -14,10 +14,10 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.packet_io import endpoint_of, open_udp, wildcard
-from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.packet_io import endpoint_of, wildcard
+from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import ClientTls
-from nat_traversal.aio.wake import WakeWatch, suspended
+from nat_traversal.aio.wake import WakeWatch
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.security import Security
 from nat_traversal.errors import NameUnresolvedError, WireError
@@ -67,7 +67,6 @@ class OpenSocket:
 
 class Client(Driver):
     """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`.
-    `suspended` gives the seconds that this host has slept.
 
     Raises `UsageError` for ids and files that cannot be used.
     """
@@ -80,9 +79,9 @@ class Client(Driver):
         *,
         counters: Counters | None = None,
         rng: random.Random | None = None,
-        suspended: Callable[[], float] = suspended,
+        platform: Platform | None = None,
     ) -> None:
-        self._suspended = suspended
+        self._platform = platform or Platform()
         self._watch: WakeWatch | None = None
         self.agent = Agent(
             config.local_id,
@@ -116,7 +115,9 @@ class Client(Driver):
     def start(self) -> None:
         """Begin. Progress is told by notices."""
         self._watch = WakeWatch(
-            self._config.settings.wake_interval, lambda: self.feed(e.Woke()), clock=self._suspended
+            self._config.settings.wake_interval,
+            lambda: self.feed(e.Woke()),
+            clock=self._platform.suspended,
         )
         self._run(self.agent.start(self._loop.time()))
 
@@ -167,7 +168,7 @@ class Client(Driver):
     async def _connect(self) -> None:
         server = self._config.server
         try:
-            addresses = await resolve(server, families=self._config.families)
+            addresses = await self._platform.resolve(server, families=self._config.families)
             await dial(self._memory.order(addresses), self._new_control)
         except NameUnresolvedError as error:
             hint = "" if error.is_temporary else ": check --server"
@@ -216,7 +217,7 @@ class Client(Driver):
     def _open_udp(self, generation: int) -> None:
         # It has to reach the server, so it is of the same family.
         family = self._server_udp.family if self._server_udp else self._config.families[0]
-        sock = open_udp(wildcard(family), self._config.settings.socket_buffer)
+        sock = self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(opened.sock, self._readable, opened)
 

@@ -11,6 +11,7 @@ from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
 from nat_traversal.client.security import Security
 from nat_traversal.machine import notices as note
@@ -54,6 +55,7 @@ class Host:
         tls: ClientTlsSettings | None = None,
         connector: MakeConnector | None = None,
         relaying: Relaying = Relaying.AUTO,
+        platform: Platform | None = None,
     ) -> None:
         self.notices = Notices()
         self.problems: list[str] = []
@@ -76,7 +78,9 @@ class Host:
             tls=tls,
             relaying=relaying,
         )
-        self.client = Client(config, self.forwarder, self.notices.append, counters=self.counters)
+        self.client = Client(
+            config, self.forwarder, self.notices.append, counters=self.counters, platform=platform
+        )
 
     async def __aenter__(self) -> Self:
         self.client.start()
@@ -131,6 +135,7 @@ async def two_hosts(
     b_listen: str | None = None,
     settings: ClientSettings | None = None,
     security: tuple[Security | None, Security | None] = (None, None),
+    platform: Platform | None = None,
 ) -> AsyncIterator[tuple[Host, Host]]:
     """A path between host_a, who listens, and host_b, who connects to a service."""
     async with (
@@ -141,6 +146,7 @@ async def two_hosts(
             connect=a_connect,
             settings=settings,
             security=security[0],
+            platform=platform,
         ) as a,
         Host(
             *(server.endpoint, "host_b", "host_a"),
@@ -148,6 +154,7 @@ async def two_hosts(
             connect=connect,
             settings=settings,
             security=security[1],
+            platform=platform,
         ) as b,
     ):
         await a.connected()

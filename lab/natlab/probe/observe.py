@@ -108,7 +108,7 @@ def observe(exchange: Exchange, preset: Preset, outside: str) -> Observation:
             f"this NAT is not {preset.name}: packets leave it from"
             f" {leaves_from} and should from {outside}"
         )
-    return _Prober(exchange, outside).observe()
+    return _Prober(exchange, outside).ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class _Prober:
     exchange: Exchange
     outside: str
 
-    def observe(self) -> Observation:
+    def ask(self) -> Observation:
         exchange = self.exchange
         inside = exchange.inside()
         mapped = [exchange.send_out("mapping", inside, remote) for remote in exchange.remotes]

@@ -25,12 +25,14 @@ from nat_traversal import (
     UsageError,
     connect,
 )
-from nat_traversal.aio import client as client_module
+from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
+from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.programs import Program, Service
 from tests.loopback.scripted import Wire, announce, register
@@ -124,9 +126,7 @@ class TestDatagrams:
             with pytest.raises(ConnectionLostError):
                 await received(ends.b)
 
-    async def test_a_datagram_that_the_network_refuses_is_counted(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_datagram_that_the_network_refuses_is_counted(self) -> None:
         errors: list[OSError] = []
 
         class Refusing(socket.socket):
@@ -140,13 +140,25 @@ class TestDatagrams:
             sock.setblocking(False)
             return sock
 
-        monkeypatch.setattr(client_module, "open_udp", open_udp)
-        async with two_ends() as ends:
-            errors.append(OSError(errno.ENOBUFS, "No buffer space"))
-            ends.a.send(b"lost")
-            assert ends.a.counters.counted() == {"unsendable": 1}
-            ends.a.send(b"x")
-            assert await received(ends.b) == b"x"
+        async with a_server() as (server, _):
+            a = Connection()
+            client = Client(
+                ClientConfig(HostPort(*server.endpoint.sockaddr), "host_a", "host_b"),
+                a,
+                a.told,
+                counters=a.counters,
+                platform=Platform(open_udp=open_udp),
+            )
+            client.start()
+            where = str(server.endpoint)
+            async with connect(where, local_id="host_b", remote_id="host_a") as b:
+                await a.wait_established()
+                errors.append(OSError(errno.ENOBUFS, "No buffer space"))
+                a.send(b"lost")
+                assert a.counters.counted() == {"unsendable": 1}
+                a.send(b"x")
+                assert await received(b) == b"x"
+            await client.close()
 
     async def test_a_program_talks_to_a_service_behind_the_command_s_connect(self) -> None:
         with Service(answer=lambda payload, _: payload[::-1]) as service:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nat_traversal import Endpoint, LocalAddressError, UsageError, serve
-from nat_traversal.aio import client as client_module
 from nat_traversal.aio import connector as connector_module
 from nat_traversal.aio import packet_io as packet_io_module
 from nat_traversal.aio import service_flow as service_flow_module
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.packet_io import open_udp, socket_address
+from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -204,12 +204,10 @@ class TestTrouble:
                     assert await other.receive() == (b"hello", a.port)
 
     @pytest.mark.parametrize("size", [9000, MAX_UDP_PAYLOAD])
-    async def test_a_datagram_too_long_for_the_path_is_cut_to_what_passes(
-        self, size: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(client_module, "open_udp", _narrow_udp)
+    async def test_a_datagram_too_long_for_the_path_is_cut_to_what_passes(self, size: int) -> None:
+        narrow = Platform(open_udp=_narrow_udp)
         with Service() as service, Program() as program:
-            async with two_hosts(connect=[service.endpoint]) as (a, b):
+            async with two_hosts(connect=[service.endpoint], platform=narrow) as (a, b):
                 for number in range(3):  # before, while and after the size is found
                     payload = random.Random(number).randbytes(size)
                     assert await program.ask(payload, a.port) == payload
@@ -219,12 +217,10 @@ class TestTrouble:
                 assert a.counters.counted() == b.counters.counted() == {"sent": 3, "received": 3}
                 assert a.problems == b.problems == []
 
-    async def test_a_datagram_that_the_network_refuses_is_counted_and_told(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(client_module, "open_udp", _failing_udp)
+    async def test_a_datagram_that_the_network_refuses_is_counted_and_told(self) -> None:
+        failing = Platform(open_udp=_failing_udp)
         with Service() as service, Program() as program:
-            async with two_hosts(connect=[service.endpoint]) as (a, _):
+            async with two_hosts(connect=[service.endpoint], platform=failing) as (a, _):
                 assert isinstance(a.socket.sock, _Failing)
                 a.socket.sock.errors.append(OSError(errno.ENOBUFS, "No buffer space"))
                 a.path.send(0, True, b"lost")

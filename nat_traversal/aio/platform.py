@@ -1,0 +1,30 @@
+"""A client's host: names, fresh UDP sockets, time asleep. A program or test may give a client another one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.wake import suspended
+from nat_traversal.wire.endpoint import Endpoint, HostPort
+
+
+class Resolve(Protocol):
+    """The addresses of a name in these IP versions. Raises `NameUnresolvedError`."""
+
+    async def __call__(self, name: HostPort, *, families: Sequence[int]) -> list[Endpoint]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The services of an operating system that a client uses."""
+
+    resolve: Resolve = resolve
+    open_udp: Callable[[Endpoint, int], socket.socket] = open_udp
+    """A non-blocking socket at that endpoint, with buffers of so many octets."""
+    suspended: Callable[[], float] = suspended
+    """Seconds that the host has slept since it booted."""
