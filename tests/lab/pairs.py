@@ -73,7 +73,7 @@ class Tunnel:
             pair.clients, pair.clients[::-1], hosts, forwards, strict=True
         ):
             argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
-            argv += ["--json", *options]
+            argv += ["--json", "--methods", "ordered-hello", *options]
             self.clients[host] = programs.start(name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:

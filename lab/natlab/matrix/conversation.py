@@ -38,6 +38,8 @@ READY_WITHIN = 20.0
 VERDICT_WITHIN = 15.0
 """Seconds in which the clients must have connected, or have said that they cannot and why. This and
 the other are for plain links; slow or lossy ones add their `LinkConditions.patience`."""
+ORDERED_HELLO = "ordered-hello"
+"""The contract alone: no relay."""
 STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
 """The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
 
@@ -136,7 +138,8 @@ def _client(own: str, other: str) -> list[str]:
     ids = ["--id", f"host_{own}", "-r", f"host_{other}"]
     forward = ["--listen", str(LISTEN_PORT), "--connect", f"127.0.0.1:{DNS_PORT}"]
     server = f"{addressing.SERVER.ip}:{DEFAULT_PORT}"
-    return ["client", "--server", server, *ids, *forward, "--once", "--json"]
+    methods = ["--methods", ORDERED_HELLO]
+    return ["client", "--server", server, *ids, *forward, *methods, "--once", "--json"]
 
 
 def _dig(links: LinkConditions) -> list[str]:
