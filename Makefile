@@ -9,7 +9,7 @@ waiting := $(shell echo $$((3 * $$(nproc))))
 fast := tests/unit tests/sim tests/loopback
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast fuzz check bench bench-lab doctor lock clean
+.PHONY: help setup lab test test-fast fuzz soak check bench bench-lab doctor lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-fast: ## units, virtual clock and loopback: what needs no namespaces, in le
 fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500" picks
 	@scripts/setup.sh check
 	@$(python) -m pytest -p tests.fuzzing -m hypothesis --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
+
+soak: ## an hour of faults in the lab, a fault each 20 s: nothing grows, doubles or goes astray; SOAK_ARGS="--for 10m" picks
+	@scripts/setup.sh test
+	@$(python) -m tests.soak $(SOAK_ARGS)
 
 check: ## lint, format, types, and the workflows
 	@scripts/setup.sh check
