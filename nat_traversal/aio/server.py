@@ -68,6 +68,8 @@ class Server(Driver):
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
         self._tcp: list[asyncio.Server] = []
+        self.is_draining = False
+        """Whether `drain` has been called."""
         self._empty = asyncio.Event()
         """Set once the last connection has gone; of use after the last that comes."""
         self._dropped_datagrams = rendezvous.counters.counter(
@@ -139,6 +141,7 @@ class Server(Driver):
 
     async def drain(self) -> None:
         """Take nobody any more, let attempts end, and tell each client when to come back. Returns when all have gone."""
+        self.is_draining = True
         for each in self._tcp:
             each.close()
         self._empty.clear()

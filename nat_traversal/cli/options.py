@@ -20,6 +20,8 @@ class ServerOptions:
     port: int
     settings: ServerSettings
     tls: ServerTlsSettings | SelfSigned | None = None
+    metrics: HostPort | None = None
+    """Where it shows its numbers over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.tls import ServerTlsSettings
 
+_AT_START = ("hosts", "port", "metrics")
+"""Options that a running server cannot change."""
 TlsOf = Callable[[ServerOptions], ServerTlsSettings | None]
 
 
@@ -56,7 +58,7 @@ class Reloading:
             return
         old = self._started_with
         restart = [*done.restart]
-        restart += [name for name in ("hosts", "port") if getattr(new, name) != getattr(old, name)]
+        restart += [name for name in _AT_START if getattr(new, name) != getattr(old, name)]
         self._console.event("reloaded", changed=done.changed, restart=restart)
         said = f"reloaded: {', '.join(done.changed) or 'nothing has changed'}"
         if restart:

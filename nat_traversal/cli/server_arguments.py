@@ -13,7 +13,7 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.addresses import is_link_local
-from nat_traversal.wire.endpoint import Endpoint, useless
+from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
 
 
 def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -42,6 +42,12 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     relay.add_server_options(parser)
     tls.add_server_options(parser)
+    parser.add_argument(
+        "--metrics",
+        metavar="[ADDRESS:]PORT",
+        type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
+        help="show metrics for Prometheus, and a health page, over HTTP there (127.0.0.1 by default)",
+    )
     add_set(parser, "heartbeat=10s")
     config_file.add_option(parser, ServerSettings)
     add_common(parser)
@@ -59,6 +65,7 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
         options.port,
         parse_settings(ServerSettings, words),
         tls.server_tls(options),
+        options.metrics,
     )
 
 

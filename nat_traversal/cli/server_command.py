@@ -20,6 +20,7 @@ from nat_traversal.cli.state import state_directory
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.cli.waiting import acquired
+from nat_traversal.cli.watched import watched
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings, fingerprint_text
@@ -52,7 +53,7 @@ async def run(
     started = await acquired(start, stop, console, settings, waiting=manager.waiting)
     if isinstance(started, Exit):
         return started
-    async with started as server:
+    async with started as server, watched(server, options.metrics, console):
         _tell(server, console)
         if reloading is not None:
             reloading.begin(server)

@@ -1,19 +1,38 @@
-"""One registry of counters for a process: each has a name, a meaning and a number that only grows."""
+"""One registry of counters for a process: each has a name, a meaning and a number that only grows.
+
+Beside them gauges: numbers that are read when somebody asks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 
 class Counter:
-    """One number. Add to `value` where the thing happens: it is an attribute because that is fast."""
+    """One number. Add to `value` where the thing happens: it is an attribute because that is fast.
 
-    __slots__ = ("meaning", "name", "value")
+    Those of one `family` count the same thing, apart by their `labels`; `name` has both in it.
+    """
 
-    def __init__(self, name: str, meaning: str) -> None:
-        self.name = name
+    __slots__ = ("family", "labels", "meaning", "name", "value")
+
+    def __init__(self, family: str, meaning: str, labels: Mapping[str, str]) -> None:
+        self.family = family
+        self.labels = labels
+        self.name = "-".join((family, *labels.values()))
         self.meaning = meaning
         self.value = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number that `read` gives: how many there are now, and of them at `most` so many, if there is a limit."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+    most: Callable[[], float] | None = None
 
 
 class Counters:
@@ -24,10 +43,23 @@ class Counters:
 
     def __init__(self) -> None:
         self._counters: dict[str, Counter] = {}
+        self.gauges: dict[str, Gauge] = {}
 
-    def counter(self, name: str, meaning: str) -> Counter:
-        """The counter `name`, made at the first call. `meaning` says what one of it is."""
-        return self._counters.setdefault(name, Counter(name, meaning))
+    def counter(self, family: str, meaning: str, **labels: str) -> Counter:
+        """The counter of `family` with these labels, made at the first call. `meaning` says what one of
+        the family is; the counters of one family have the same labels, with other values."""
+        made = Counter(family, meaning, labels)
+        return self._counters.setdefault(made.name, made)
+
+    def gauge(
+        self,
+        name: str,
+        meaning: str,
+        read: Callable[[], float],
+        most: Callable[[], float] | None = None,
+    ) -> None:
+        """From now on the gauge `name` can be read."""
+        self.gauges[name] = Gauge(name, meaning, read, most)
 
     def __getitem__(self, name: str) -> int:
         """The number of `name`: 0 while nobody has asked for such a counter."""

@@ -18,11 +18,18 @@ class AttemptBudgets:
     """
 
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:
+        self._counters = counters
         self._begun = counters.counter("attempts-begun", "an attempt began")
         self._deferred = counters.counter(
             "attempts-deferred", "an attempt had to wait for a budget of attempts"
         )
         self.reconfigure(settings)
+
+    def ended(self, method: str, outcome: str) -> None:
+        """Count an attempt that has ended: `outcome` is ``connected``, or the verdict."""
+        meaning = "an attempt ended"
+        counter = self._counters.counter("attempts-ended", meaning, method=method, outcome=outcome)
+        counter.value += 1
 
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other budgets, and all of them full."""

@@ -103,7 +103,7 @@ class Connections:
 
     def refuse(self, host: Host, code: m.ErrorCode, text: str) -> list[ServerAction]:
         """Say no, and end the connection."""
-        self._counters.counter(f"refused-{code}", f"a connection ended with {code}").value += 1
+        self._counters.counter("refused", "a connection was refused", code=code).value += 1
         return [
             do.SendMessage(m.Refused(code, text), host.connection),
             do.CloseControl(host.connection),

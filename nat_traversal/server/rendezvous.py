@@ -8,7 +8,7 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.counters import Counter, Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.announces import Announces
 from nat_traversal.server.attempts import AttemptBudgets
@@ -61,6 +61,11 @@ _ASKS: dict[type[m.Message], int] = {
 }
 """Answers that each message may draw: `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
 peer leaves in a round retries."""
+_ORDERS: dict[type[m.Message], str] = {
+    m.OpenSocket: "open",
+    m.StartRound: "start",
+    m.SendHello: "hello",
+}
 _ANSWERS = (
     m.HeartbeatAnswer,
     m.SocketOpened,
@@ -101,9 +106,26 @@ class Rendezvous:
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
+        self._registrations = self.counters.counter("registrations", "a host has got its id")
+        self._orders: dict[type[m.Message], Counter] = {
+            kind: self.counters.counter("orders", "a host was ordered to do something", order=name)
+            for kind, name in _ORDERS.items()
+        }
+        self._add_gauges()
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
         )
+
+    def _add_gauges(self) -> None:
+        gauge = self.counters.gauge
+        gauge(
+            "connections",
+            "control connections, registered or not",
+            lambda: len(self._registry),
+            lambda: self._settings.connections,
+        )
+        gauge("hosts", "hosts that have their id", lambda: len(self._registry.ids))
+        gauge("attempts", "attempts that go on", lambda: self.attempts)
 
     @property
     def registered(self) -> frozenset[str]:
@@ -139,6 +161,8 @@ class Rendezvous:
             actions += self._drain.go_on()
         for action in actions:
             if isinstance(action, do.SendMessage) and (asks := _ASKS.get(type(action.message))):
+                if (order := self._orders.get(type(action.message))) is not None:
+                    order.value += 1
                 host = self._registry.get(action.connection)
                 if host is not None:
                     host.allowance.expect(asks)
@@ -341,6 +365,7 @@ class Rendezvous:
         if registration.before is not None:
             member.inherit(registration.before)
         self._registry.admit(host, registration, member)
+        self._registrations.value += 1
         accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
         return [
             do.Tell(note.HostRegistered(register.id, register.peer, host.source)),

@@ -190,12 +190,14 @@ class Session:
         if outcome is None:
             self._arm(self._method.deadline)
             return actions
-        self._method = None
+        name, self._method = self._method.name, None
         self._arm(None)
         match outcome:
             case Proven(round_):
+                self._budgets.ended(name, "connected")
                 return [*actions, *self._connected(round_)]
             case NoPath(verdict, text):
+                self._budgets.ended(name, verdict)
                 return [*actions, *self._failed(verdict, text, now)]
 
     def _connected(self, round_: int) -> list[do.Action]:

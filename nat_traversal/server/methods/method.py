@@ -35,6 +35,10 @@ class Method(Protocol):
     """One attempt by one method: from the wish for a path to its verdict."""
 
     @property
+    def name(self) -> str:
+        """The rung of the ladder, as clients call it."""
+
+    @property
     def outcome(self) -> Outcome | None:
         """How the attempt ended; None while it goes on. After it the session calls nothing more."""
 

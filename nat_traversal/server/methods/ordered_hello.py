@@ -60,6 +60,8 @@ _ORDER_OF_STATE = {
 class OrderedHello:
     """One attempt. The host whose id sorts first is A in odd rounds."""
 
+    name = "ordered-hello"
+
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._settings = attempt.settings

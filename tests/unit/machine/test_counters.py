@@ -32,3 +32,24 @@ def test_counter_that_nobody_made_reads_as_nothing() -> None:
     counters = Counters()
     assert counters["never"] == 0
     assert counters.snapshot() == {}
+
+
+def test_counters_of_a_family_are_apart_by_their_labels() -> None:
+    counters = Counters()
+    counters.counter("refused", "a connection was refused", code="bad-id").value += 1
+    counters.counter("refused", "a connection was refused", code="too-slow").value += 2
+    counters.counter("refused", "a connection was refused", code="bad-id").value += 1
+    assert counters.snapshot() == {"refused-bad-id": 2, "refused-too-slow": 2}
+    assert [(each.family, each.labels) for each in counters] == [
+        ("refused", {"code": "bad-id"}),
+        ("refused", {"code": "too-slow"}),
+    ]
+
+
+def test_a_gauge_is_read_when_somebody_asks() -> None:
+    counters, hosts = Counters(), list[str]()
+    counters.gauge("hosts", "hosts that are here", lambda: len(hosts), lambda: 7)
+    gauge = counters.gauges["hosts"]
+    hosts.append("a")
+    assert gauge.most is not None
+    assert (gauge.read(), gauge.most()) == (1, 7)

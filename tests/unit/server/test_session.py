@@ -32,6 +32,7 @@ class Scripted:
     """A method that does what the test says."""
 
     attempt: Attempt
+    name: str = "scripted"
     deadline: float | None = None
     is_gathering: bool = False
     outcome: Outcome | None = None
