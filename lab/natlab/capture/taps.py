@@ -20,20 +20,19 @@ from types import TracebackType
 from typing import Self
 
 from scapy.arch.linux import L2ListenSocket
-from scapy.data import DLT_EN10MB, SO_TIMESTAMPNS, SOL_PACKET
+from scapy.data import DLT_EN10MB, SO_TIMESTAMPNS
 from scapy.interfaces import InterfaceProvider, NetworkInterface
 from scapy.layers import l2  # noqa: F401 - makes Ethernet known to scapy's sockets
 from scapy.sendrecv import AsyncSniffer
 from scapy.utils import PcapNgWriter
 
 from natlab.capture.packet import Packet, dissect
+from natlab.capture.ring import Ring
 from natlab.errors import LabError
 from natlab.sandbox.netns import in_namespace
 from natlab.sandbox.threads import in_words
 
-_PACKET_STATISTICS = 6  # <linux/if_packet.h>; neither Python nor scapy has a name for it
 _TIMESPEC = struct.Struct("@qq")
-_STATISTICS = struct.Struct("@II")
 _START_TIMEOUT = 10.0
 _FRAME_BYTES = 65_536
 _BUFFER_BYTES = 8 << 20
@@ -84,7 +83,7 @@ class Capture:
         # One after the other they would take 0.1 s, in which the kernel waits for its CPUs.
         with ThreadPoolExecutor(len(wanted)) as pool:
             opening = [pool.submit(_listen, tap) for tap in wanted]
-        self._sockets: dict[L2ListenSocket, str] = {
+        self._sockets: dict[_Listener, str] = {
             future.result(): tap.interface
             for future, tap in zip(opening, wanted, strict=True)
             if future.exception() is None
@@ -126,7 +125,7 @@ class Capture:
                 for frame in _Reader().recv(listener):
                     frame.sniffed_on = interface
                     frames.append(frame)
-                lost = _lost(listener.ins)
+                lost = listener.ring.lost()
                 if lost:
                     raise CaptureError(f"the kernel dropped {lost} frames on {interface}")
         finally:
@@ -192,10 +191,27 @@ class Capture:
             listener.close()
 
 
+class _Listener(L2ListenSocket):  # type: ignore[misc]
+    """scapy's socket, with a ring."""
+
+    ring: Ring
+
+    def close(self) -> None:
+        if not self.closed:
+            self.ring.close()
+        super().close()
+
+
 class _Reader:
     """A scapy session that takes all that a socket holds, with its direction, undissected."""
 
-    def recv(self, listener: L2ListenSocket) -> Iterator[Frame]:
+    def recv(self, listener: _Listener) -> Iterator[Frame]:
+        for caught in listener.ring.take():
+            yield _frame(caught.octets, caught.time, caught.packet_type)
+        yield from self._queued(listener)
+
+    def _queued(self, listener: _Listener) -> Iterator[Frame]:
+        """The frames that no slot of the ring can hold."""
         while True:
             try:
                 octets, ancillary, _, address = listener.ins.recvmsg(
@@ -207,11 +223,15 @@ class _Reader:
                 if error.errno != errno.ENETDOWN:
                     raise
                 continue  # told once; frames come again when the link is up
-            frame = Frame(octets)
-            frame.time = _timestamp(ancillary)
-            outgoing = address[2] == socket.PACKET_OUTGOING
-            frame.direction = _DIRECTION_OUT if outgoing else _DIRECTION_IN
-            yield frame
+            yield _frame(octets, _timestamp(ancillary), address[2])
+
+
+def _frame(octets: bytes, time: float, packet_type: int) -> Frame:
+    frame = Frame(octets)
+    frame.time = time
+    outgoing = packet_type == socket.PACKET_OUTGOING
+    frame.direction = _DIRECTION_OUT if outgoing else _DIRECTION_IN
+    return frame
 
 
 def _timestamp(ancillary: list[tuple[int, int, bytes]]) -> float:
@@ -222,18 +242,12 @@ def _timestamp(ancillary: list[tuple[int, int, bytes]]) -> float:
     raise CaptureError("the kernel gave a frame no time")
 
 
-def _listen(tap: Tap) -> L2ListenSocket:
+def _listen(tap: Tap) -> _Listener:
     # By its name alone, scapy would look for the interface in this process's own namespace.
     interface = NetworkInterface(InterfaceProvider())
     interface.network_name = tap.interface
     with in_namespace(tap.pid):
-        listener = L2ListenSocket(iface=interface, promisc=False)
+        listener = _Listener(iface=interface, promisc=False)
     listener.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    listener.ring = Ring(listener.ins)
     return listener
-
-
-def _lost(listener: socket.socket) -> int:
-    _, drops = _STATISTICS.unpack(
-        listener.getsockopt(SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-    )
-    return int(drops)

@@ -25,7 +25,6 @@ def define(parser: argparse.ArgumentParser) -> None:
         "nats",
         metavar="NAT",
         nargs="*",
-        type=checked(lambda name: preset(name).name),
         help="which NATs (default: all nine pairs, and every flag)",
     )
     parser.add_argument(
@@ -51,7 +50,8 @@ def _run(options: argparse.Namespace) -> Exit:
             f"{one.name}: {'as it says' if one.ok else 'NOT AS IT SAYS'}", highlight=False
         )
 
-    names = options.nats or (
+    # Not while options are read: else the value of an unknown option is taken for a wrong name.
+    names = [preset(name).name for name in options.nats] or list(
         conformance.EVERY if options.firewall is Firewall.NFTABLES else conformance.BY_IPTABLES
     )
     check_firewall(options.firewall, names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from nat_traversal.arguments.parser import checked
 from natlab.cli.firewall import add_firewall_option
 from natlab.cli.status import Exit
 from natlab.nat.rules import rules_for
@@ -15,13 +14,13 @@ from natlab.presets import HOW_TO_NAME, preset
 def define(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = HOW_TO_NAME
-    parser.add_argument("preset", metavar="NAT", type=checked(preset))
+    parser.add_argument("nat", metavar="NAT", help="the name of a NAT, or its id")
     add_firewall_option(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    chosen = options.preset
+    chosen = preset(options.nat)
     rules = rules_for(chosen, side("a", chosen).ports, options.firewall)
     print(f"# {chosen.name}: {chosen.summary}\n{rules}", end="")
     return Exit.OK

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle
@@ -60,11 +61,11 @@ def _answer_calls(connection: Connection[Any, Any]) -> None:
         connection.send(_furnish())
         while True:
             try:
-                is_apart = connection.recv()
-                reply = Connection(recv_handle(connection)) if is_apart else connection
-                order = connection.recv_bytes()
+                is_apart, number, order = connection.recv()
+                channel = Connection(recv_handle(connection)) if is_apart else connection
             except (EOFError, ConnectionResetError):  # the caller has gone
                 return
+            reply = _Reply(channel, number)
             try:
                 function, args, kwargs = ForkingPickler.loads(order)
             except (ImportError, AttributeError) as error:
@@ -75,14 +76,26 @@ def _answer_calls(connection: Connection[Any, Any]) -> None:
             if is_apart:
                 apart = [pid for pid in apart if os.waitpid(pid, os.WNOHANG) == (0, 0)]
                 apart.append(forked(partial(_work_apart, reply, function.__name__, work)))
-                reply.close()
+                channel.close()
                 continue
             work()
 
 
-def _work_apart(reply: Connection[Any, Any], name: str, work: Callable[[], None]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """Where the answer to one call goes."""
+
+    channel: Connection[Any, Any]
+    number: int
+    """The call's: who gave it up knows by it whose answer this is."""
+
+    def send(self, answer: object) -> None:
+        self.channel.send((self.number, answer))
+
+
+def _work_apart(reply: _Reply, name: str, work: Callable[[], None]) -> int:
     """A process that waits for the end of the call, or ends it when nobody waits any more."""
-    status = run_apart(partial(_furnished, work), reply.fileno())
+    status = run_apart(partial(_furnished, work), reply.channel.fileno())
     if status != 0:
         words = f"{name} ended without an answer, exit status {status}"
         _answer(reply, name, Raised(SandboxError(words)))
@@ -97,7 +110,7 @@ def _furnished(work: Callable[[], None]) -> None:
 
 
 def _work(
-    connection: Connection[Any, Any],
+    reply: _Reply,
     function: Callable[..., object],
     args: tuple[object, ...],
     kwargs: dict[str, object],
@@ -112,16 +125,16 @@ def _work(
         answer = Raised(_portable(error))
     except KeyboardInterrupt:
         answer = Raised(SandboxError(f"{function.__name__} was interrupted"))
-    _answer(connection, function.__name__, answer)
+    _answer(reply, function.__name__, answer)
 
 
-def _answer(connection: Connection[Any, Any], name: str, answer: object) -> None:
+def _answer(reply: _Reply, name: str, answer: object) -> None:
     try:
-        connection.send(answer)
+        reply.send(answer)
     except (BrokenPipeError, ConnectionResetError):  # nobody waits any more
         return
     except (TypeError, AttributeError, PicklingError) as error:
-        connection.send(Raised(SandboxError(f"{name} returned what has no copy: {error}")))
+        reply.send(Raised(SandboxError(f"{name} returned what has no copy: {error}")))
 
 
 def _furnish() -> str | None:

@@ -77,7 +77,9 @@ class Sandbox:
             os.close(stderr)
         self._connection: Connection[Any, Any] = ours
         self._turn = threading.Lock()
-        self._unanswered: str | None = None
+        self._orders = self._answers = 0
+        """The numbers of the last order and of the last answer that was taken: a Ctrl-C may come between any two
+        steps, so that nothing else can be known about an order."""
         self._last = ""
         try:
             self._await_furniture()
@@ -101,7 +103,7 @@ class Sandbox:
             try:
                 if not ours.poll(timeout):
                     raise SandboxError(f"{name} gave no answer in {timeout:g} s")
-                answer = ours.recv()
+                _, answer = ours.recv()
             except (EOFError, ConnectionResetError):
                 raise SandboxError(f"the sandbox ended before {name} did") from None
         return cast(T, unpacked(answer))
@@ -119,8 +121,6 @@ class Sandbox:
         `SandboxError` if the sandbox gave no answer, in time or at all.
         """
         with self._turn:
-            if self._unanswered is not None and not self._connection.closed:
-                self._receive(self._unanswered, timeout)
             self._order(function, args, kwargs)
             self._last = function.__name__
             return cast(T, unpacked(self._receive(self._last, timeout)))
@@ -141,11 +141,12 @@ class Sandbox:
             order = ForkingPickler.dumps((function, args, kwargs))
         except (TypeError, AttributeError, PicklingError) as error:
             raise SandboxError(f"an argument of {name} has no copy: {error}") from None
+        self._orders += 1
         try:
-            self._connection.send(reply is not None)
+            self._connection.send((reply is not None, self._orders, bytes(order)))
             if reply is not None:
                 send_handle(self._connection, reply.fileno(), self._process.pid)
-            self._connection.send_bytes(order)
+                self._answers += 1  # it comes elsewhere
         except (BrokenPipeError, ConnectionResetError):
             raise self._ended(name) from None
 
@@ -156,7 +157,7 @@ class Sandbox:
         """
         self._connection.close()
         try:
-            if self._unanswered is None:
+            if self._answers == self._orders:
                 self._process.wait(_EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             raise SandboxError(f"{self._last} answered but left threads running") from None
@@ -194,15 +195,17 @@ class Sandbox:
             raise SandboxUnavailableError(unavailable(trouble))
 
     def _receive(self, name: str, timeout: float) -> object:
-        self._unanswered = name
-        try:
-            if not self._connection.poll(timeout):
-                raise SandboxError(f"{name} gave no answer in {timeout:g} s")
-            answer = self._connection.recv()
-        except (EOFError, ConnectionResetError):
-            raise self._ended(name) from None
-        self._unanswered = None
-        return answer
+        """The answer to the last order, past those to orders that were given up."""
+        while True:
+            try:
+                if not self._connection.poll(timeout):
+                    raise SandboxError(f"{name} gave no answer in {timeout:g} s")
+                number, answer = self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                raise self._ended(name) from None
+            if number == self._orders:
+                self._answers = number
+                return cast(object, answer)
 
     def _ended(self, name: str) -> SandboxError:
         return SandboxError(

@@ -135,20 +135,23 @@ def test_capture_that_cannot_be_evidence_says_so() -> None:
     assert body == "'body'"
 
 
+SENT = 1500
+"""More than a ring has slots."""
+
+
 def overflow() -> tuple[int, int]:
     with two_nats_network("none", "none") as network:
         listener = capture._listen(Tap(network.pid("server"), "server-eth0"))
-        before = capture._lost(listener.ins)
-        listener.ins.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        before = listener.ring.lost()
         with (
             udp_socket(network.pid("server"), SERVER, 7000) as server,
             udp_socket(network.pid("host_a"), "203.0.113.130") as host,
         ):
             server.settimeout(10)
-            for number in range(200):
+            for number in range(SENT):
                 host.sendto(b"%d" % number, (SERVER, 7000))
                 server.recv(100)
-        lost = capture._lost(listener.ins)
+        lost = listener.ring.lost()
         listener.close()
     return before, lost
 
@@ -156,7 +159,60 @@ def overflow() -> tuple[int, int]:
 def test_frames_that_the_kernel_dropped_are_counted() -> None:
     before, lost = warm.call(50, overflow)
     assert before == 0
-    assert 0 < lost <= 200
+    assert 0 < lost < SENT
+
+
+LONG = 4000
+
+
+def send_in_fragments() -> tuple[Packet, ...]:
+    with two_nats_network("port-restricted-cone", "none") as network:
+        with (
+            Capture(taps(network)) as running,
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+            udp_socket(network.pid("host_a"), "10.0.1.2", 6000) as host,
+        ):
+            host.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
+            server.settimeout(10)
+            host.sendto(bytes(LONG), (SERVER, 7000))
+            assert len(server.recv(LONG + 1)) == LONG
+        return running.packets
+
+
+_IP_MTU_DISCOVER, _PMTUDISC_DONT = 10, 0  # <linux/in.h>
+
+
+def test_fragments_are_shown_as_they_were_where_they_were() -> None:
+    """Linux rewrites later fragments in place, so what is read later would be the same on both sides."""
+    sources: dict[str, set[str]] = {}
+    for packet in warm.call(50, send_in_fragments):
+        if packet.protocol is Protocol.FRAGMENT:
+            sources.setdefault(packet.point, set()).add(packet.source.address)
+    inside, outside = {"10.0.1.2"}, {"203.0.113.2"}
+    assert sources == {
+        "host_a-eth0": inside,
+        "nat_a-lan": inside,
+        "nat_a-wan": outside,
+        "server-eth0": outside,
+    }
+
+
+def send_long_frame() -> tuple[Packet, ...]:
+    with two_nats_network("none", "none") as network:
+        for node, interface in (("server", "server-eth0"), ("internet", "internet-s")):
+            argv = ["ip", "link", "set", interface, "mtu", "9000"]
+            subprocess.run(["mnexec", "-a", str(network.pid(node)), *argv], check=True)
+        with (
+            Capture([Tap(network.pid("server"), "server-eth0")]) as running,
+            udp_socket(network.pid("server"), SERVER, 7000) as server,
+        ):
+            server.sendto(bytes(8000), ("192.0.2.1", 7000))
+        return running.packets
+
+
+def test_a_frame_longer_than_a_slot_of_the_ring_is_whole() -> None:
+    (packet,) = (each for each in warm.call(50, send_long_frame) if each.protocol is Protocol.UDP)
+    assert len(packet.payload) == 8000
 
 
 def link_goes_down_and_up() -> list[bytes]:
