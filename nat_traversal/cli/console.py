@@ -8,11 +8,12 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from nat_traversal.cli.lines import LineForm, Prose
 from nat_traversal.cli.plain import one_line
 from nat_traversal.cli.teller import Teller, with_count
 from nat_traversal.cli.writer import LineWriter
@@ -23,7 +24,7 @@ from nat_traversal.wire.methods import MethodName
 
 
 class Console:
-    """Prose to stderr, each line with its time if `dated`; with `as_json` also events to stdout.
+    """Lines of `form` to stderr; with `as_json` also events to stdout. `veil` changes a notice before it is told.
 
     Every text is one line, whatever others have put into it. A stream that takes no more is not an error.
     `reader_left` is called, from any thread, when a pipe's other end is closed: nobody reads the events
@@ -35,12 +36,14 @@ class Console:
         *,
         as_json: bool,
         quiet: bool = False,
-        dated: bool = False,
+        form: LineForm | None = None,
+        veil: Callable[[note.Notice], note.Notice] | None = None,
         reader_left: Callable[[], None] = lambda: None,
     ) -> None:
         self._json = as_json
         self._quiet = quiet
-        self._dated = dated
+        self._form = form or Prose()
+        self._veil = veil or (lambda notice: notice)
         self.reader_left = reader_left
         self._started = time.monotonic()
         self._writers: dict[str, LineWriter] = {}
@@ -78,17 +81,20 @@ class Console:
 
     def told(self, notice: note.Notice) -> None:
         """One notice of a machine."""
-        values = {field.name: getattr(notice, field.name) for field in fields(notice)}
+        notice = self._veil(notice)
+        values = _values(notice)
         self.event(_event_name(notice), **values)
-        self.say(describe(notice))
+        self.say(describe(notice), event=_event_name(notice), **values)
 
     def told_now_and_then(self, notice: note.Notice, teller: Teller, kind: Hashable) -> None:
         """One notice of a kind that may come without end."""
         kept_back = teller.due((type(notice), kind))
         if kept_back is not None:
-            values = {field.name: getattr(notice, field.name) for field in fields(notice)}
-            self.event(_event_name(notice), **values, kept_back=kept_back)
-            self.say(with_count(describe(notice), kept_back))
+            notice = self._veil(notice)
+            values = {**_values(notice), "kept_back": kept_back}
+            self.event(_event_name(notice), **values)
+            text = with_count(describe(notice), kept_back)
+            self.say(text, event=_event_name(notice), **values)
 
     def problem(self, text: str, teller: Teller) -> None:
         """Trouble that every datagram may have."""
@@ -103,19 +109,23 @@ class Console:
             return
         self._write(sys.stdout, self._event_line(name, values))
 
-    def say(self, text: str) -> None:
-        """One line for people."""
+    def say(self, text: str, /, **values: Any) -> None:
+        """One line for people. `values` are for a form that programs read."""
         if not self._quiet:
-            at = f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} " if self._dated else ""
-            self._write(sys.stderr, at + one_line(text))
+            self._write(sys.stderr, self._line("info", text, values))
 
     def fail(self, text: str) -> None:
         """One line for people that `quiet` does not silence."""
-        self._write(sys.stderr, f"error: {one_line(text)}")
+        self._write(sys.stderr, self._line("error", text))
 
     def log(self, text: str) -> None:
         """Lines of a developer's log, each as it is."""
-        self._write(sys.stderr, "\n".join(map(one_line, text.split("\n"))))
+        lines = text.split("\n")
+        self._write(sys.stderr, "\n".join(self._line("debug", line) for line in lines))
+
+    def _line(self, level: str, text: str, values: Mapping[str, Any] | None = None) -> str:
+        plain = {key: _plain(value) for key, value in (values or {}).items()}
+        return self._form.line(level, one_line(text), plain)
 
     def _event_line(self, name: str, values: dict[str, Any]) -> str:
         line = {
@@ -130,7 +140,7 @@ class Console:
         return self._event_line("lines-dropped", {"count": count})
 
     def _dropped_words(self, count: int) -> str:
-        return f"{count} lines were dropped here: nobody read them in time"
+        return self._line("info", f"{count} lines were dropped here: nobody read them in time")
 
     def _write(self, stream: Any, line: str) -> None:
         writer = self._writers.get("stdout" if stream is sys.stdout else "stderr")
@@ -261,6 +271,10 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
     note.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
 }
+
+
+def _values(notice: note.Notice) -> dict[str, Any]:
+    return {field.name: getattr(notice, field.name) for field in fields(notice)}
 
 
 def _event_name(notice: note.Notice) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
-from nat_traversal.cli import keys, relay, tls
+from nat_traversal.cli import keys, log_options, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, add_version
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
@@ -186,10 +186,16 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     dated = is_log_file(sys.stderr)
     try:
         options = merged(given)
+        veil = request_of(options, log_options.veil_of)
     except UsageError as error:
-        Console(as_json=False, dated=dated).fail(str(error))
+        Console(as_json=False).fail(str(error))
         return Exit.USAGE
-    console = Console(as_json=options.json, quiet=options.quiet, dated=dated)
+    console = Console(
+        as_json=options.json,
+        quiet=options.quiet,
+        form=log_options.form_of(options, dated=dated),
+        veil=veil,
+    )
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format=f"{'%(asctime)s' if dated else '%(relativeCreated)d ms'} %(name)s: %(message)s",

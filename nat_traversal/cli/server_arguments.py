@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from nat_traversal.arguments.parser import checked
-from nat_traversal.cli import config_file, relay, tls
+from nat_traversal.cli import config_file, log_options, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, number
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
@@ -49,6 +49,7 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="show metrics for Prometheus, and a health page, over HTTP there (127.0.0.1 by default)",
     )
     add_set(parser, "heartbeat=10s")
+    log_options.add_options(parser)
     config_file.add_option(parser, ServerSettings)
     add_common(parser)
     parser.set_defaults(command="server")

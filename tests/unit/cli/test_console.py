@@ -16,6 +16,7 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.console import Console, describe
+from nat_traversal.cli.lines import Prose
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
@@ -188,7 +189,7 @@ def test_stdout_is_silent_without_json(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_line_of_a_log_file_begins_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(as_json=False, dated=True).told(note.HostLeft("host_a"))
+    Console(as_json=False, form=Prose(dated=True)).told(note.HostLeft("host_a"))
     told = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} host_a has left\n", told)
 
