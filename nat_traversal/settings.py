@@ -214,8 +214,12 @@ class ServerSettings:
     """Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
     register_within: float = seconds(10.0, 0.001)
     """For a new connection to register."""
-    challenge_within: float = seconds(2.0, 0.001)
-    """For the holder of an id to answer when somebody else wants the id."""
+    challenge_within: float = seconds(5.0, 0.001)
+    """For the holder of an id to answer, above its round trip, where no key tells whose the id is."""
+    spared_for: float = seconds(5.0, 0.001)
+    """After its answer, until the holder is asked again."""
+    kept_handles: int = number(16_384, 0, 1_000_000)
+    """Of connections that have gone: a registration with one of them is a recorded one."""
     early_announces: int = number(1024, 0, 1_000_000)
     """Announces kept whose registration is still on its way over TCP."""
     early_within: float = seconds(2.0)

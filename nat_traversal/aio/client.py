@@ -8,7 +8,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
@@ -188,7 +188,7 @@ class Client(Driver):
                 self._server_udp = endpoint_of(self.control.transport.get_extra_info("peername"))
                 self._on_trial = self._server_udp
                 if isinstance(event, e.ControlOpened):
-                    event = e.ControlOpened(event.connection, self._server_udp)
+                    event = replace(event, remote=self._server_udp)
             case e.ControlReceived(Registered()) if self._on_trial is not None:
                 self._memory.worked(self._on_trial)
                 self._on_trial = None

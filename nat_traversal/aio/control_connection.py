@@ -109,7 +109,7 @@ class ControlProtocol(asyncio.Protocol):
         finally:
             self.transport.write(tls.outgoing())  # an alert, too: the other end learns why
         if tls.is_ready and not began_ready and not tls.is_server and not self._over:
-            self._feed(ControlOpened(self.connection))
+            self._feed(ControlOpened(self.connection, certificate=tls.fingerprint()))
         return data
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -26,6 +26,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.server.stun import StunAnswers
 from nat_traversal.settings import ServerSettings
@@ -266,13 +267,15 @@ async def serve(
     """
     settings = _affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
+    rng = rng or random.SystemRandom()
+    possession = _possession(rng, b"" if securing is None else securing.fingerprint)
     ports = (
         Ports.inherit(sockets)
         if sockets
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
     server = Server(
-        StandaloneServer(rng=rng or random.SystemRandom(), settings=settings, counters=counters),
+        StandaloneServer(rng=rng, settings=settings, counters=counters, possession=possession),
         ports,
         on_notice or _ignore,
         settings,
@@ -292,6 +295,19 @@ def _affordable(settings: ServerSettings) -> ServerSettings:
     if connections < settings.connections:
         log.warning("room for %d connections only: raise `ulimit -n`", connections)
     return replace(settings, connections=connections)
+
+
+def _possession(rng: random.Random, certificate: bytes) -> Possession | None:
+    """Proof of keys, where the package for it is installed."""
+    try:
+        from nat_traversal.crypto.dh import KeyPair  # noqa: PLC0415 - a server runs without it
+    except ImportError:
+        log.warning(
+            "ids are not held by key: this needs the package cryptography "
+            "(apt install python3-cryptography, or pip install cryptography)"
+        )
+        return None
+    return Possession(KeyPair.generate, rng, certificate)
 
 
 def _ignore(notice: note.Notice) -> None:

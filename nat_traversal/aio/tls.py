@@ -118,12 +118,13 @@ class TlsStream:
             pass
         return bytes(said)
 
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the other end's certificate: 32 octets. Only once the handshake is over, at a client."""
+        return sha256(self._ssl.getpeercert(binary_form=True) or b"").digest()
+
     def _check_pin(self) -> None:
-        if self._pin is None:
-            return
-        certificate = self._ssl.getpeercert(binary_form=True)
-        seen = sha256(certificate or b"").digest()
-        if seen != self._pin:
+        seen = self.fingerprint()
+        if self._pin is not None and seen != self._pin:
             raise TlsError(
                 f"the server's certificate has the fingerprint {fingerprint_text(seen)}, which is not "
                 "that of --server-fingerprint: its certificate is new, or somebody else answers"

@@ -225,16 +225,13 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.ServerLost: _server_lost,
     note.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
     note.PeerSeen: _peer_seen,
-    note.PeerElsewhere: lambda n: (
-        f"{n.peer} is at the server, but wants another host: its client needs -r {n.id}"
-    ),
     note.AskedBy: lambda n: (
         f"{n.id} is at the server and wants this host, which wants {n.peer}: "
         f"if {n.id} is meant, this side needs -r {n.id}"
     ),
     note.PeerMissing: lambda n: (
         f"nobody has come as {n.peer} for {n.seconds:.0f} s: the other side needs a client "
-        f"with --id {n.peer} -r {n.id} at the same server"
+        f"with --id {n.peer} -r {n.id} and keys that fit, at the same server"
     ),
     note.SidesAlike: _sides_alike,
     note.ServiceAtPeer: lambda n: (

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import random
 
-from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.peer import Peer
 from nat_traversal.client.phases import PathState
@@ -20,15 +19,13 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
+from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.ids import check_id
 
 log = logging.getLogger(__name__)
 
-FINAL_REFUSALS = frozenset(
-    {m.ErrorCode.BAD_ID, m.ErrorCode.ID_IN_USE, m.ErrorCode.UNSUPPORTED_VERSION}
-)
+FINAL_REFUSALS = frozenset({m.ErrorCode.BAD_ID, m.ErrorCode.UNSUPPORTED_VERSION})
 """Trying again would not help: the user has to change something."""
 
 
@@ -59,17 +56,17 @@ class Agent:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
         settings = settings or ClientSettings()
-        key = rng.randbytes(KEY_BYTES)
-        identity = Identity(check_id(host_id), check_id(peer_id), key, serves)
+        security = security or Security.sealed()
+        peer_key = security.demanded(peer_id)
+        identity = Identity(check_id(host_id), check_id(peer_id), serves, peer_key)
         self._once = once
         self._timers = Timers()
-        self.link = ControlLink(identity, settings, self._timers, rng)
+        self.link = ControlLink(identity, settings, self._timers, rng, security.owner(rng))
         peer = Peer(
             identity,
             settings,
-            security or Security.sealed(),
+            security,
             instance=new_instance(rng),
-            announce_key=AnnounceKey(identity.key),
             link=self.link,
             sockets=sockets or Sockets(),
             timers=self._timers,
@@ -109,8 +106,8 @@ class Agent:
             case e.ControlReached():
                 self.link.reached(now)
                 return []
-            case e.ControlOpened(_, remote):
-                self.link.server = remote
+            case e.ControlOpened(_, remote, certificate):
+                self.link.met(remote, certificate)
                 return self._peer().link_opened(now)
             case e.ControlReceived(message):
                 self.link.heard(now)
@@ -180,6 +177,8 @@ class Agent:
                 return self._refused(m.ErrorCode.UNSUPPORTED_VERSION, text, now)
             case m.Registered():
                 return self.link.accepted(message, now) + self._peer().link_accepted(now)
+            case m.Challenge():
+                return self.link.challenged(message, now)
             case m.Refused(code, text):
                 return self._refused(code, text, now)
             case m.GoAway(retry_in):

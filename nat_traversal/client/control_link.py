@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
+from nat_traversal.client.security import KeyPair
+from nat_traversal.crypto.possession import Claim, proof
+from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Backoff, Timers
@@ -16,6 +20,8 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
+
+log = logging.getLogger(__name__)
 
 
 class LinkState(Enum):
@@ -58,9 +64,9 @@ class Identity:
 
     id: str
     peer: str
-    key: bytes = field(repr=False)
-    """Secret: 32 random octets, chosen once a process."""
     serves: m.Serves = m.Serves.UNTOLD
+    peer_key: bytes = b""
+    """The identity that the peer must have; empty where none is demanded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,23 @@ class ControlLink:
     TIMERS = ("reconnect", "answer", "heartbeat")
 
     def __init__(
-        self, identity: Identity, settings: ClientSettings, timers: Timers, rng: random.Random
+        self,
+        identity: Identity,
+        settings: ClientSettings,
+        timers: Timers,
+        rng: random.Random,
+        owner: KeyPair | None,
     ) -> None:
         self.identity = identity
+        self._owner = owner
+        """Holds the id; None: nobody can tell this client from another one."""
         self._settings = settings
         self._timers = timers
         self._backoff = Backoff(rng, settings.reconnect_first, settings.reconnect_most)
         self._machine = StateMachine("control", _S.PAUSING, TABLE)
         self.server: Endpoint | None = None
         """The server's end of this connection, if it is known."""
+        self._certificate = b""
         self._transaction = 0
         self._heartbeat = 0.0
         self._heard_at = 0.0
@@ -123,11 +137,15 @@ class ControlLink:
         if self.state is _S.CONNECTING:
             self._timers.set("answer", now + self._settings.answer_within)
 
+    def met(self, server: Endpoint | None, certificate: bytes) -> None:
+        """The connection stands to `server`, with the SHA-256 of that certificate."""
+        self.server, self._certificate = server, certificate
+
     def opened(
-        self, generation: int, offer: Offer, number: int, now: float, wish: RelayWish = NO_RELAY
+        self, generation: int, offer: Offer, key: bytes, now: float, wish: RelayWish = NO_RELAY
     ) -> list[do.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted).
-        `number` is that of the last announce."""
+        `key` is for the announces of this connection."""
         self._machine.fire(_T.OPENED)
         self._timers.set("answer", now + self._settings.answer_within)
         identity = self.identity
@@ -136,16 +154,37 @@ class ControlLink:
             versions=(PROTOCOL_VERSION,),
             id=identity.id,
             peer=identity.peer,
-            key=identity.key,
-            number=number,
+            key=key,
             generation=generation,
             offer=offer,
             serves=identity.serves,
             via=self.via,
+            owner=b"" if self._owner is None else self._owner.public,
+            peer_key=identity.peer_key,
             relaying=wish.relaying,
             relay_public=wish.public,
         )
         return [do.SendMessage(register)]
+
+    def challenged(self, question: m.Challenge, now: float) -> list[do.Action]:
+        """The server wants proof that the key is this client's, before it lets go of an old connection."""
+        if self.state is not _S.REGISTERING or self._owner is None:
+            return []
+        claim = Claim(
+            question.nonce,
+            question.public,
+            self._owner.public,
+            self.identity.id,
+            self.via,
+            self._certificate,
+        )
+        try:
+            secret = self._owner.exchange(question.public)
+        except KeyRefusedError as error:
+            log.warning("the server's challenge is none: %s", error)
+            return []
+        self._timers.set("answer", now + self._settings.answer_within)
+        return [do.SendMessage(m.Proof(proof(secret, claim)))]
 
     def heard(self, now: float) -> None:
         """Something came from the server."""

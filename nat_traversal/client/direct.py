@@ -62,7 +62,6 @@ class Direct:
         security: Security,
         *,
         instance: bytes,
-        announce_key: AnnounceKey,
         link: ControlLink,
         sockets: Sockets,
         timers: Timers,
@@ -74,7 +73,8 @@ class Direct:
         self._settings = settings
         self._security = security
         self._instance = instance
-        self._announce_key = announce_key
+        self.announce_key = AnnounceKey(rng.randbytes(KEY_BYTES))
+        """Of the present connection to the server."""
         self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._link = link
         self._sockets = sockets
@@ -120,12 +120,13 @@ class Direct:
 
     def link_opened(self, wish: RelayWish, now: float) -> list[do.Action]:
         """The connection stands: register, with a fresh socket unless there is a path."""
-        number = self._announce_key.number
+        self.announce_key = AnnounceKey(self._rng.randbytes(KEY_BYTES))
+        key = self.announce_key.key
         if isinstance(self._phase, Established):
-            return self._link.opened(0, self._offer(None), number, now, wish)
+            return self._link.opened(0, self._offer(None), key, now, wish)
         actions, fresh = self._open_socket()
         generation, offer = fresh.socket.generation, self._offer(fresh.pair)
-        actions += self._link.opened(generation, offer, number, now, wish)
+        actions += self._link.opened(generation, offer, key, now, wish)
         return actions + fresh.announcer.announce(now)
 
     def link_accepted(self, now: float) -> list[do.Action]:
@@ -222,6 +223,13 @@ class Direct:
 
     # Sockets and announces: steps 1 to 3
 
+    def mismatched(self, theirs: Offer, now: float) -> list[do.Action]:
+        """A host that bears the peer's id does not have the keys that this side demands."""
+        text = self._security.mismatch(self.id, theirs)
+        if text is None or not isinstance(self._phase, Announcing):
+            return []
+        return self._attempt_failed(m.Verdict.KEYS_DIFFER, text, now)
+
     def peer_left(self, now: float) -> list[do.Action]:
         """The server says that the peer has left: find out, or begin anew."""
         if isinstance(self._phase, Established):
@@ -281,7 +289,7 @@ class Direct:
         """A fresh socket in the place of the old one, to be announced."""
         dropped = self._drop_socket()
         socket = self._sockets.next(at_least)
-        announcer = Announcer(self._announce_key, socket, self._settings)
+        announcer = Announcer(self.announce_key, socket, self._settings)
         make_key = self._security.make_key
         pair = None if make_key is None else make_key(self._rng)
         fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 
-from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.direct import Direct
 from nat_traversal.client.peer_status import notices_of
@@ -43,7 +42,6 @@ class Peer:
         security: Security,
         *,
         instance: bytes,
-        announce_key: AnnounceKey,
         link: ControlLink,
         sockets: Sockets,
         timers: Timers,
@@ -62,7 +60,6 @@ class Peer:
             settings,
             security,
             instance=instance,
-            announce_key=announce_key,
             link=link,
             sockets=sockets,
             timers=timers,
@@ -122,11 +119,14 @@ class Peer:
         """The server said something about this peer."""
         match message:
             case m.OpenRelay():
-                return self.relayed.ordered(message, now)
+                return self.relayed.ordered(message, self.direct.announce_key.key, now)
             case m.RelayNews():
                 return self.relayed.news(message)
             case m.PeerStatus():
                 return self._peer_status(message, now)
+            case m.Mismatch(theirs):
+                self._timers.cancel((self.id, "missing"))
+                return self.direct.mismatched(theirs, now)
             case m.ServiceState(up):
                 return [do.Tell(note.ServiceAtPeer(self.id, up))]
         return self.direct.ordered(message, now)
@@ -135,7 +135,7 @@ class Peer:
         if status.asked_by:
             return [do.Tell(note.AskedBy(status.asked_by, self.id))]
         actions: list[do.Action] = [do.Tell(told) for told in notices_of(status, self._identity)]
-        if status.state is m.PeerState.ABSENT and not status.elsewhere:
+        if status.state is m.PeerState.ABSENT:
             self._timers.set((self.id, "missing"), now + self._settings.missing_after)
         else:
             self._timers.cancel((self.id, "missing"))

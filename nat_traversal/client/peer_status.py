@@ -10,8 +10,6 @@ from nat_traversal.wire import messages as m
 def notices_of(status: m.PeerStatus, own: Identity) -> list[note.Notice]:
     """All that a user can conclude from `status` about the peer of `own`."""
     told: list[note.Notice] = [note.PeerSeen(own.peer, status.state)]
-    if status.elsewhere:
-        told.append(note.PeerElsewhere(own.peer, own.id))
     if status.state is m.PeerState.PRESENT and not own.serves.meets(status.serves):
         told.append(note.SidesAlike(own.peer, own.serves))
     return told

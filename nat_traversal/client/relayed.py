@@ -98,8 +98,8 @@ class Relayed:
 
     # The server's words
 
-    def ordered(self, order: m.OpenRelay, now: float) -> list[do.Action]:
-        """A relay stands for this pair: bind to it. Refused in silence where the peer's offer does not fit: the
+    def ordered(self, order: m.OpenRelay, key: bytes, now: float) -> list[do.Action]:
+        """A relay stands for this pair: bind to it with `key`, that of the present connection. Refused in silence where the peer's offer does not fit: the
         attempt to open a direct path has told that."""
         pair, self._pair = self._pair, None
         if pair is None:
@@ -115,7 +115,7 @@ class Relayed:
             order.relay,
             order.token,
             keys=keys.handshake(self._nonce_secret, connection),
-            key=self._identity.key,
+            key=key,
             settings=self._settings,
         )
         until = now + self._settings.relay_within

@@ -71,6 +71,16 @@ class Security:
             return Trust.SERVER if self.psk is None else Trust.SHARED_KEY
         return Trust.IDENTITY if self.psk is None else Trust.BOTH
 
+    def demanded(self, peer: str) -> bytes:
+        """The identity that `peer` must have: 32 octets, or none."""
+        return b"" if self.identity is None else self.known.get(peer, b"")
+
+    def owner(self, rng: random.Random) -> KeyPair | None:
+        """The key that holds this client's id at the server: its identity, or one of this process."""
+        if self.identity is not None:
+            return self.identity
+        return None if self.make_key is None else self.make_key(rng)
+
     def offer(self, instance: bytes, public: bytes) -> Offer:
         """This side's offer for the round of the socket with that ephemeral key."""
         identity = b"" if self.identity is None else self.identity.public
@@ -78,6 +88,13 @@ class Security:
 
     def refusal(self, peer: str, theirs: Offer) -> str | None:
         """Why no round with `theirs` is possible, in one line; None if one is."""
+        mismatch = self.mismatch(peer, theirs)
+        if mismatch is None and Suite.NONE not in self.suites and not theirs.public:
+            return f"{peer} sent no key for this round"
+        return mismatch
+
+    def mismatch(self, peer: str, theirs: Offer) -> str | None:
+        """In one line, the demand of this side that `theirs` does not meet; None if it meets them all."""
         sealed = Suite.NONE not in self.suites
         if sealed != (Suite.NONE not in theirs.suites):
             here, there = ("this side", peer) if not sealed else (peer, "this side")
@@ -93,8 +110,6 @@ class Security:
             return f"the host that answers as {peer} does not have its key"
         if choose(self.suites, theirs.suites) is None:
             return f"{peer} seals in no way that this side knows: update the older side"
-        if sealed and not theirs.public:
-            return f"{peer} sent no key for this round"
         return None
 
     def keys(

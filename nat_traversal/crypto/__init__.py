@@ -1,6 +1,6 @@
 """Keys between two hosts: schedule, seal, replay window, proof. `docs/security.md` is the prose.
 
-Only `dh` and `seal` need the package `cryptography`. Nothing of the server imports these two.
+Only `dh` and `seal` need the package `cryptography`. The server imports `dh` if it is there, and goes without.
 """
 
 NEEDS_PACKAGE = (

@@ -33,6 +33,8 @@ class ControlOpened:
     connection: ConnectionId = 0
     remote: Endpoint | None = None
     """The other end: at a client the server's address that it has connected to."""
+    certificate: bytes = b""
+    """At a client: SHA-256 of the server's certificate; empty without TLS."""
 
 
 @dataclass(frozen=True, slots=True)

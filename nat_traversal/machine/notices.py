@@ -33,15 +33,6 @@ class PeerSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerElsewhere:
-    """A host with the peer's id is here, but it wants another one than this host."""
-
-    peer: str
-    id: str
-    """This host's."""
-
-
-@dataclass(frozen=True, slots=True)
 class AskedBy:
     """A host is here that wants this one, which wants another."""
 
@@ -253,6 +244,7 @@ class PairFailed:
     first: str
     second: str
     attempt: int
+    """0: the two do not fit, so none has begun."""
     code: str
     text: str
     source: str = field(default="", compare=False)
@@ -263,7 +255,6 @@ Notice = (
     ServerLost
     | RegisteredAtServer
     | PeerSeen
-    | PeerElsewhere
     | AskedBy
     | PeerMissing
     | SidesAlike

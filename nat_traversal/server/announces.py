@@ -9,7 +9,7 @@ from nat_traversal.server.addresses import obstacle
 from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces, Registry
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, Echo, handle_of
+from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, Echo
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import NONCE_BYTES
 
@@ -34,9 +34,9 @@ class Announces:
         """Other settings hold from now on."""
         self._early.resize(settings.early_announces, settings.early_within)
 
-    def early(self, key: bytes, now: float) -> list[do.Action]:
-        """The host with this key is registered now: the announce that overtook that, if there was one."""
-        kept = self._early.take(handle_of(key), now)
+    def early(self, handle: bytes, now: float) -> list[do.Action]:
+        """The host with this handle is registered now: the announce that overtook that, if there was one."""
+        kept = self._early.take(handle, now)
         return self.arrived(kept, now) if kept else []
 
     def arrived(self, arrived: EarlyAnnounce, now: float) -> list[do.Action]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -41,12 +42,12 @@ class Connections:
         self._settings = settings
         self._counters = counters
         self._transactions: Iterator[int] = numbers()
-        self.challenges = Challenges(timers, settings.challenge_within, self.ping)
+        self.challenges = Challenges(timers, settings.spared_for, self.ping)
 
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._settings = settings
-        self.challenges.within = settings.challenge_within
+        self.challenges.spared_for = settings.spared_for
 
     def here(self, connection: e.ConnectionId) -> Host:
         """The host at a connection that has not gone: what refers to it goes when it goes."""
@@ -84,10 +85,17 @@ class Connections:
         """From now on the host has to show signs of life."""
         self._timers.set(LivenessDue(host.connection), now + self._settings.heartbeat)
 
+    def must_answer(self, host: Host, now: float) -> None:
+        """The host is asked for proof, and has as much time as it had to register."""
+        self._timers.set(LivenessDue(host.connection), now + self._settings.register_within)
+
     def check_alive(self, host: Host, now: float) -> list[ServerAction]:
         """The timer is due: end a silent connection, ping a quiet one, renew the lease of its id."""
         if host.registration is None:
             text = f"no registration within {self._settings.register_within:g} s"
+            return self.refuse(host, m.ErrorCode.TOO_SLOW, text)
+        if host.question is not None:
+            text = f"no proof within {self._settings.register_within:g} s"
             return self.refuse(host, m.ErrorCode.TOO_SLOW, text)
         heartbeat = self._settings.heartbeat
         silence = now - host.heard_at
@@ -129,8 +137,8 @@ class Connections:
             peer = host.session.peer_of(host.member)
             self.here(peer.connection).session = None
             actions.append(Publish(peer.id, PeerLeft(host.member.id)))
-        contenders = self.challenges.end(host.connection)
-        return [*actions, *(self.claim_id_of(host, self.here(each)) for each in contenders)]
+        contenders = self.challenges.gone(host.connection)
+        return [*actions, *(self._claim_of(self.here(each)) for each in contenders)]
 
     def dismiss(self, host: Host, goodbye: m.GoAway) -> list[ServerAction]:
         """End a connection that is to come back, here or elsewhere: its peer need not know."""
@@ -157,28 +165,33 @@ class Connections:
         """Ask for an id, or for its lease to go on."""
         return Claim(holder, self._settings.lease)
 
-    def claim_id_of(self, gone: Host, host: Host) -> StoreRequest:
-        """`host` wants the id that `gone` had. If both are one process, what it announced counts."""
+    def _claim_of(self, host: Host) -> StoreRequest:
         assert host.registration is not None
-        assert gone.registration is not None
-        if gone.registration.register.key == host.registration.register.key:
-            host.registration = replace(host.registration, before=gone.member)
         return self.claim(host.registration.holder)
 
-    def lives(self, holder: Host) -> list[ServerAction]:
-        """The holder has shown that it lives: each host that wants its id has to choose another."""
+    def lives(self, holder: Host, now: float) -> list[ServerAction]:
+        """The holder has shown that it lives: those that want its id have to wait."""
         actions: list[ServerAction] = []
-        for contender in self.challenges.end(holder.connection):
-            actions += self.refuse_id(self.here(contender))
+        for contender in self.challenges.lives(holder.connection, now):
+            register = holder.registration.register if holder.registration else None
+            actions += self.refuse_id(self.here(contender), register)
         return actions
 
     def is_mute(self, holder: Host) -> list[ServerAction]:
         """The holder has not answered: its id goes to the first that wants it."""
-        within = self._settings.challenge_within
-        text = f"no answer within {within:g} s, and another client has come with this id"
+        text = "this client did not answer in time, and another one has come with its id"
         return self.refuse(holder, m.ErrorCode.REPLACED, text)
 
-    def refuse_id(self, host: Host) -> list[ServerAction]:
-        """The id that the host wants belongs to another one."""
-        text = f"the id {host.id!r} is in use by another client: choose another --id"
+    def refuse_id(self, host: Host, holder: m.Register | None) -> list[ServerAction]:
+        """The id that the host wants is another one's. `holder`: its registration, if it is at this server."""
+        text = f"the id {host.id!r} is in use by {_named(holder)}: end that one, or choose another --id"
         return self.refuse(host, m.ErrorCode.ID_IN_USE, text)
+
+
+def _named(holder: m.Register | None) -> str:
+    """The holder of an id, by what is public of it."""
+    if holder is None:
+        return "a client at another server"
+    if not holder.offer.identity:
+        return "another client, which has no identity"
+    return f"a client that shows the identity {as_text(PUBLIC, holder.offer.identity)}"

@@ -31,13 +31,13 @@ class Member:
     """Seconds from the last order to the answer that it has been obeyed."""
     offer: Offer
     """Its offer for a round; the ephemeral key is that of the socket `told`."""
-    number: int
-    """Of the newest announce that counted."""
     told: int = field(init=False)
     """The newest socket of which the host has spoken over TCP, where nobody can replay it."""
     socket: SocketState = field(init=False)
     established: bool = field(init=False)
     """The host has a path, as far as it has told."""
+    number: int = 0
+    """Of the newest announce that counted."""
     candidates: tuple[Candidate, ...] = ()
     """Where its newest socket may be reached, the newest address of each kind."""
     heard_at: float = 0.0
@@ -47,7 +47,7 @@ class Member:
     via: str = ""
     """The server's address that the host has connected to; empty: it has not said."""
     key: bytes = field(default=b"", repr=False)
-    """Of the process, 32 octets: signs its datagrams to the server."""
+    """Of the connection, 32 octets: signs its datagrams to the server."""
     relaying: Relaying = Relaying.NEVER
     relay_public: bytes = b""
     """The key for the next relayed path; empty while it is in use."""
@@ -58,6 +58,11 @@ class Member:
         self.established = self.generation == 0
         self.told = self.generation
         self.socket = SocketState.USED if self.established else SocketState.AWAITED
+
+    @property
+    def process(self) -> tuple[str, bytes]:
+        """The host's id, and the random name of its process."""
+        return self.id, self.offer.instance
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -104,13 +109,6 @@ class Member:
     def answered(self, round_trip: float) -> None:
         """It has obeyed an order, after so many seconds."""
         self.round_trip, self.is_measured = round_trip, True
-
-    def inherit(self, before: Member) -> None:
-        """The same process on its connection before: the announce of the socket that it registers
-        with now may have been faster than this registration, and is not repeated soon."""
-        self.number = max(self.number, before.number)
-        if before.candidates and before.generation == self.generation != 0:
-            self.candidates, self.socket = before.candidates, SocketState.FRESH
 
     def opened(self, generation: int, public: bytes) -> None:
         """The host says that its socket `generation` is open, with that ephemeral key. Perhaps it has

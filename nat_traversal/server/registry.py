@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nat_traversal.machine import events as e
 from nat_traversal.server.member import Member
+from nat_traversal.server.possession import Question
 from nat_traversal.server.rate import Allowance
 from nat_traversal.server.session import Session, SessionState
 from nat_traversal.server.store import Holder
@@ -17,11 +18,15 @@ from nat_traversal.wire.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A connection's wish. `before` is the same process on its connection before this one."""
+    """A connection's wish."""
 
     register: m.Register
     holder: Holder
-    before: Member | None = None
+
+    @property
+    def handle(self) -> bytes:
+        """Its announces bear it."""
+        return handle_of(self.register.key)
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +44,12 @@ class Host:
     """None until the id is this host's."""
     session: Session | None = None
     """None while its peer is not here."""
+    question: Question | None = None
+    """The proof of possession that it has been asked for."""
+    is_proven: bool = False
+    """It has the key that it registers with."""
+    is_mismatched: bool = False
+    """Its peer is here, without the keys that it demands."""
 
     @property
     def id(self) -> str | None:
@@ -52,9 +63,12 @@ class Host:
 
 
 class Registry:
-    """The tables of hosts: by connection all of them, by id and by handle those that have their id."""
+    """The tables of hosts: by connection all of them, by handle those that have registered, by id those
+    that have their id. The last `kept_handles` of connections that have gone are kept: none comes twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_handles: int) -> None:
+        self.kept_handles = kept_handles
+        self._spent: dict[bytes, None] = {}
         self._hosts: dict[e.ConnectionId, Host] = {}
         self._by_id: dict[str, Host] = {}
         self._by_handle: dict[bytes, Host] = {}
@@ -83,28 +97,39 @@ class Registry:
         return self._by_id.get(host_id)
 
     def with_handle(self, handle: bytes) -> Host | None:
-        """The host that registered last with the key of this handle, and has its id."""
+        """The host that registered with the key of this handle; perhaps it has not got its id yet."""
         return self._by_handle.get(handle)
+
+    def has_seen(self, handle: bytes) -> bool:
+        """Whether a host has registered with the key of this handle. A second one repeats what it heard."""
+        return handle in self._by_handle or handle in self._spent
 
     def oldest_unregistered(self) -> Host | None:
         """Of the connections on which no REGISTER has come, the one that came first."""
         return next((host for host in self if host.registration is None), None)
 
-    def admit(self, host: Host, registration: Registration, member: Member) -> None:
+    def registered(self, host: Host, registration: Registration) -> None:
+        """The host has said its wish, with a key that nobody has used."""
+        host.registration = registration
+        self._by_handle[registration.handle] = host
+
+    def admit(self, host: Host, member: Member) -> None:
         """The id is the host's from now on."""
         host.member = member
         self._by_id[member.id] = host
-        self._by_handle[handle_of(registration.register.key)] = host
 
     def remove(self, host: Host) -> None:
         """A connection has gone, and what was registered on it."""
         del self._hosts[host.connection]
-        if host.registration is None or host.member is None:
+        if host.registration is None:
             return
-        del self._by_id[host.member.id]
-        handle = handle_of(host.registration.register.key)
-        if self._by_handle.get(handle) is host:
-            del self._by_handle[handle]
+        handle = host.registration.handle
+        del self._by_handle[handle]
+        self._spent[handle] = None
+        while len(self._spent) > self.kept_handles:
+            del self._spent[next(iter(self._spent))]
+        if host.member is not None:
+            del self._by_id[host.member.id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Relaying:
     def ready(self, member: Member, relay: int, public: bytes, now: float) -> list[do.Action]:
         """A host has done with that relay, and has a key for another."""
         member.relay_public = public
-        actions = self._relays.done(relay, member.key, member.id)
+        actions = self._relays.done(relay, member)
         if relay == self._number:
             self._number = None
         return actions + (self._begin(now) if self._is_due else [])
@@ -115,10 +115,7 @@ class Relaying:
     def _begin(self, now: float) -> list[do.Action]:
         if not all(each.relay_public for each in self._members):
             return []
-        first, second = self._members
-        number = self._relays.begin(
-            ((first.connection, first.key), (second.connection, second.key)), now
-        )
+        number = self._relays.begin(self._members, now)
         if number is None:
             text = f"all {self._settings.relay_pairs} relays of the server are in use"
             return self._tell(m.RelayCode.FULL, text)

@@ -15,6 +15,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.buckets import Bucket
+from nat_traversal.server.member import Member
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import PROGRAMS, Frame, handle_of
@@ -67,7 +68,9 @@ class Leg:
     connection: e.ConnectionId
     """The control connection on which the host hears of the relay."""
     key: bytes = field(repr=False)
-    """Of the process: signs BIND and BOUND."""
+    """Of that connection: signs BIND and BOUND."""
+    process: tuple[str, bytes]
+    """The host's id, and the random name of its process: it may come back on another connection."""
     bound: int = 0
     """The number of the newest BIND that counted."""
     source: Endpoint | None = None
@@ -135,10 +138,8 @@ class Relays:
         """Whether the relay of that number serves still."""
         return number in self._relays
 
-    def begin(
-        self, hosts: tuple[tuple[e.ConnectionId, bytes], tuple[e.ConnectionId, bytes]], now: float
-    ) -> int | None:
-        """A relay for two hosts, each a control connection and its process's key. Its number; None: the server is full."""
+    def begin(self, hosts: tuple[Member, Member], now: float) -> int | None:
+        """A relay for two hosts. Its number; None: the server is full."""
         settings = self._settings
         if len(self._relays) >= settings.relay_pairs:
             self._refused.value += 1
@@ -150,7 +151,7 @@ class Relays:
             now,
             Throughput(settings.relay_datagrams, settings.relay_octets, now),
         )
-        relay.legs = tuple(Leg(relay, connection, key) for connection, key in hosts)
+        relay.legs = tuple(Leg(relay, each.connection, each.key, each.process) for each in hosts)
         self._relays[number] = relay
         self._begun.value += 1
         self._arm(relay)
@@ -224,12 +225,12 @@ class Relays:
             self._move(leg, None, None)
         return self._tell(relay, code, text)
 
-    def done(self, number: int, key: bytes, host_id: str) -> list[do.Action]:
-        """The host with this key has done with that relay, if it is one of the two that have it."""
+    def done(self, number: int, host: Member) -> list[do.Action]:
+        """The host has done with that relay, if it is one of the two that have it."""
         relay = self._relays.get(number)
-        if relay is None or key not in {leg.key for leg in relay.legs}:
+        if relay is None or host.process not in {leg.process for leg in relay.legs}:
             return []
-        return self.end(number, m.RelayCode.DONE, f"{host_id} does not use the relay any more")
+        return self.end(number, m.RelayCode.DONE, f"{host.id} does not use the relay any more")
 
     def _move(self, leg: Leg, source: Endpoint | None, local: e.LocalAddress | None) -> None:
         if leg.source is not None and self._by_source.get(leg.source) is leg:

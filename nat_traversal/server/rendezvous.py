@@ -13,9 +13,12 @@ from nat_traversal.machine.timers import Timers
 from nat_traversal.server.announces import Announces
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
+from nat_traversal.server.claims import Claims
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
 from nat_traversal.server.drain import Drain, DrainDue
+from nat_traversal.server.matching import is_met, match, mismatch, named
 from nat_traversal.server.member import Member
+from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import (
     EarlyAnnounce,
     Host,
@@ -90,12 +93,13 @@ class Rendezvous:
         rng: random.Random,
         settings: ServerSettings | None = None,
         counters: Counters | None = None,
+        possession: Possession | None = None,
     ) -> None:
         self._rng = rng
         self._settings = settings or ServerSettings()
         self._timers = Timers()
         self._attempts = numbers()
-        self._registry = Registry()
+        self._registry = Registry(self._settings.kept_handles)
         self.counters = counters or Counters()
         self._announces = Announces(
             self._registry, self._settings, self.counters, rng.randbytes(KEY_BYTES)
@@ -106,6 +110,7 @@ class Rendezvous:
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
+        self._claims = Claims(self._registry, self._connections, self._settings, possession)
         self._registrations = self.counters.counter("registrations", "a host has got its id")
         self._orders: dict[type[m.Message], Counter] = {
             kind: self.counters.counter("orders", "a host was ordered to do something", order=name)
@@ -141,7 +146,9 @@ class Rendezvous:
         """Other settings hold for what begins from now on."""
         self._settings = settings
         self._announces.reconfigure(settings)
+        self._registry.kept_handles = settings.kept_handles
         self._connections.reconfigure(settings)
+        self._claims.reconfigure(settings)
         self._attempt_budgets.reconfigure(settings)
         self._relays.reconfigure(settings)
 
@@ -250,7 +257,7 @@ class Rendezvous:
         if not (allowance.answered(now) if is_answer else allowance.take(now)):
             text = f"more than {self._settings.rate:g} messages a second"
             return self._connections.refuse(host, m.ErrorCode.TOO_FAST, text)
-        alive = self._connections.lives(host)
+        alive = self._connections.lives(host, now)
         return [*alive, *self._obey(host, message, now)]
 
     def _obey(
@@ -259,6 +266,8 @@ class Rendezvous:
         match message:
             case m.Register():
                 return self._register_arrived(host, message, now)
+            case m.Proof(mac) if host.registration is not None:
+                return self._claims.proven(host, mac, now)
             case m.Heartbeat(transaction):
                 return [do.SendMessage(m.HeartbeatAnswer(transaction), host.connection)]
             case m.HeartbeatAnswer():
@@ -276,11 +285,14 @@ class Rendezvous:
             case m.Retry(generation, public) if host.member is not None:
                 host.member.opened(generation, public)
                 host.member.expect(generation)
+                if host.is_mismatched and host.registration is not None:
+                    register = host.registration.register
+                    return [LookUp(register.peer, host.registration.holder)]
             case m.SocketOpened(generation, public) if host.member is not None:
                 host.member.opened(generation, public)
             case m.RelayReady(relay, public) if host.member is not None:
                 host.member.relay_public = public
-                return [*self._relays.done(relay, host.member.key, host.member.id)]
+                return [*self._relays.done(relay, host.member)]
             case _:
                 log.debug("ignored from connection %d: %r", host.connection, message)
         return []
@@ -298,10 +310,13 @@ class Rendezvous:
         if register.id == register.peer:
             text = f"{register.id!r} cannot be its own peer: give the two hosts different ids"
             return self._connections.refuse(host, m.ErrorCode.BAD_ID, text)
-        holder = Holder(register.id, register.peer, host.connection)
-        host.registration = Registration(register, holder)
+        registration = Registration(register, Holder(register.id, register.peer, host.connection))
+        if self._registry.has_seen(registration.handle):
+            text = "this registration has been made before: each connection needs a key of its own"
+            return self._connections.refuse(host, m.ErrorCode.KEY_USED, text)
+        self._registry.registered(host, registration)
         self._connections.registered(host, now)
-        return [self._connections.claim(holder)]
+        return [self._connections.claim(registration.holder)]
 
     # The store's answers
 
@@ -314,7 +329,7 @@ class Rendezvous:
                 return self._admit(host) if host.member is None else []
             case Held(claimant, holder):
                 host = self._registry.get(claimant.connection)
-                return self._contend(host, holder, now) if host else []
+                return self._claims.contend(host, holder, now) if host else []
             case LookedUp(asker, found):
                 host = self._registry.get(asker.connection)
                 return self._introduce(host, found, now) if host else []
@@ -322,27 +337,6 @@ class Rendezvous:
                 if self._registry.get(holder.connection) is None:
                     return []
                 return [do.SendMessage(m.PeerStatus(m.PeerState.LEFT), holder.connection)]
-
-    def _contend(self, host: Host, holder: Holder, now: float) -> list[ServerAction]:
-        """The id that `host` wants is `holder`'s."""
-        if host.member is not None:
-            text = "its lease ran out, and another client has come with this id"
-            return self._connections.refuse(host, m.ErrorCode.REPLACED, text)
-        rival = self._registry.get(holder.connection)
-        if rival is None:
-            return self._connections.refuse_id(host)
-        assert rival.registration is not None
-        assert host.registration is not None
-        if rival.registration.register.key != host.registration.register.key:
-            return [*self._connections.challenges.contend(host.connection, rival.connection, now)]
-        # The same process again: its old connection is dead, whatever TCP thinks.
-        return [
-            *self._connections.lives(rival),
-            *self._connections.refuse(
-                rival, m.ErrorCode.REPLACED, "this client has connected again"
-            ),
-            self._connections.claim_id_of(rival, host),
-        ]
 
     def _admit(self, host: Host) -> list[ServerAction]:
         """The id is `host`'s from now on."""
@@ -355,16 +349,13 @@ class Rendezvous:
             register.generation,
             self._settings.longest_round_trip,
             register.offer,
-            register.number,
             source=host.source,
             via=register.via,
             key=register.key,
             relaying=register.relaying,
             relay_public=register.relay_public,
         )
-        if registration.before is not None:
-            member.inherit(registration.before)
-        self._registry.admit(host, registration, member)
+        self._registry.admit(host, member)
         self._registrations.value += 1
         accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
         return [
@@ -378,16 +369,15 @@ class Rendezvous:
         assert host.registration is not None
         assert host.member is not None
         actions: list[ServerAction] = []
+        host.is_mismatched = False
         other = self._registry.get(found.connection) if found else None
-        is_mutual = found is not None and found.peer == host.member.id
         if host.session is not None:
             pass  # the other one's look-up was faster
-        elif other is None or other.member is None or not is_mutual:
-            absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=found is not None and not is_mutual)
+        elif other is None or other.member is None or not _match(host, other):
+            absent = m.PeerStatus(m.PeerState.ABSENT)
             actions.append(do.SendMessage(absent, host.connection))
             if other is not None and other.member is not None and other.session is None:
-                asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=host.member.id)
-                actions.append(do.SendMessage(asked, other.connection))
+                actions += _not_matching(host, other)
         else:
             members = (host.member, other.member)
             session = Session(
@@ -408,7 +398,33 @@ class Rendezvous:
             host.session = other.session = session
             actions += [_present(host, other), _present(other, host)]
             actions += session.begin(now)
-        return [*actions, *self._announces.early(host.registration.register.key, now)]
+        return [*actions, *self._announces.early(host.registration.handle, now)]
+
+
+def _match(host: Host, other: Host) -> bool:
+    assert host.registration is not None
+    assert other.registration is not None
+    return match(host.registration.register, other.registration.register)
+
+
+def _not_matching(host: Host, other: Host) -> list[do.Action]:
+    """`host` wants `other`, and they do not fit. Each is told of what it demands itself, and of no more;
+    a host that wants another one is told who asks for it."""
+    assert host.registration is not None
+    assert other.registration is not None
+    ours, theirs = host.registration.register, other.registration.register
+    if not named(ours, theirs):
+        asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=ours.id)
+        return [do.SendMessage(asked, other.connection)] if is_met(ours, theirs) else []
+    actions: list[do.Action] = []
+    for each, own, peer in ((host, ours, theirs), (other, theirs, ours)):
+        each.is_mismatched = not is_met(own, peer)
+        if each.is_mismatched:
+            actions.append(do.SendMessage(mismatch(peer), each.connection))
+    first, second = sorted((ours.id, theirs.id))
+    text = "their keys do not fit"
+    failed = note.PairFailed(first, second, 0, m.Verdict.KEYS_DIFFER, text)
+    return [*actions, do.Tell(failed)]
 
 
 def _present(host: Host, peer: Host) -> do.Action:

@@ -7,6 +7,7 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.possession import Possession
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.settings import ServerSettings
@@ -16,7 +17,7 @@ class StandaloneServer:
     """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`.
 
     Each request to the store is answered in its place among the actions, so that it costs no time.
-    `rng` must be a `random.SystemRandom` outside tests: tokens come from it.
+    `rng` must be a `random.SystemRandom` outside tests: tokens come from it. Without `possession` no key holds an id.
     """
 
     def __init__(
@@ -26,8 +27,11 @@ class StandaloneServer:
         settings: ServerSettings | None = None,
         counters: Counters | None = None,
         store: Store | None = None,
+        possession: Possession | None = None,
     ) -> None:
-        self._rendezvous = Rendezvous(rng=rng, settings=settings, counters=counters)
+        self._rendezvous = Rendezvous(
+            rng=rng, settings=settings, counters=counters, possession=possession
+        )
         self._store: Store = store or MemoryStore()
 
     @property

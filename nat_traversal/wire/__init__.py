@@ -18,3 +18,9 @@ KEY_BYTES = 32
 
 INSTANCE_BYTES = 16
 """Length of the random name of a process."""
+
+CHALLENGE_BYTES = 16
+"""Length of the nonce that a proof of possession answers."""
+
+PROOF_BYTES = 32
+"""Length of a proof of possession."""

@@ -15,9 +15,14 @@ from enum import StrEnum
 from typing import Any
 
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
-from nat_traversal.wire import INSTANCE_BYTES, KEY_BYTES, TOKEN_BYTES
+from nat_traversal.wire import (
+    CHALLENGE_BYTES,
+    INSTANCE_BYTES,
+    KEY_BYTES,
+    PROOF_BYTES,
+    TOKEN_BYTES,
+)
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import MAX_ANNOUNCE
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
 from nat_traversal.wire.offers import Offer, Suite, Trust
@@ -160,6 +165,7 @@ def _load_suite(value: Any) -> str:
 
 
 _PUBLIC = _octets(KEY_BYTES, or_none=True)
+_KEY_OR_NONE = _Form(_PUBLIC.load, bytes.hex, default=b"")
 _OFFER = {
     "instance": _octets(INSTANCE_BYTES),
     "public": _PUBLIC,
@@ -211,15 +217,18 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "id": _HOST_ID,
             "peer": _HOST_ID,
             "key": _octets(KEY_BYTES),
-            "number": _integer(0, MAX_ANNOUNCE),
             "generation": _integer(0, MAX_COUNTER),
             "offer": _KEYS,
             "serves": _SERVES,
             "via": _Form(_load_address, default=""),
+            "owner": _KEY_OR_NONE,
+            "peer_key": _KEY_OR_NONE,
             "relaying": _Form(_member(m.Relaying).load, str, default=m.Relaying.NEVER),
-            "relay_public": _Form(_PUBLIC.load, bytes.hex, default=b""),
+            "relay_public": _KEY_OR_NONE,
         },
     ),
+    ("challenge", m.Challenge, {"nonce": _octets(CHALLENGE_BYTES), "public": _octets(KEY_BYTES)}),
+    ("proof", m.Proof, {"mac": _octets(PROOF_BYTES)}),
     (
         "registered",
         m.Registered,
@@ -237,10 +246,10 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         {
             "state": _member(m.PeerState),
             "serves": _SERVES,
-            "elsewhere": _FLAG,
             "asked_by": _Form(lambda value: value and _load_id(value), default=""),
         },
     ),
+    ("mismatch", m.Mismatch, {"peer": _KEYS}),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
     ("open", m.OpenSocket, {"generation": _GENERATION}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),

@@ -30,6 +30,8 @@ class ErrorCode(StrEnum):
     TOO_SLOW = "too-slow"
     TOO_FAST = "too-fast"
     REPLACED = "replaced"
+    KEY_USED = "key-used"
+    BAD_PROOF = "bad-proof"
     UNKNOWN_MESSAGE = "unknown-message"
 
 
@@ -107,9 +109,7 @@ class Register:
     id: str
     peer: str
     key: bytes = field(repr=False)
-    """Chosen by the client once a process, 32 octets: authenticates its announces and its own reconnects."""
-    number: int
-    """Of this process's last announce: only later ones count, so that no old one can be replayed."""
+    """Chosen by the client for this connection, 32 octets: authenticates its announces."""
     generation: int
     """The socket that is being announced, or 0: connected already, no attempt wanted."""
     offer: Offer
@@ -117,9 +117,31 @@ class Register:
     serves: Serves = Serves.UNTOLD
     via: str = ""
     """The server's IP address that the client has connected to; empty: untold."""
+    owner: bytes = b""
+    """The X25519 key that holds the id: the client's identity, or a key of its process. Empty: none."""
+    peer_key: bytes = b""
+    """The identity that the peer must have; empty where none is demanded."""
     relaying: Relaying = Relaying.NEVER
     relay_public: bytes = b""
     """The ephemeral key for the next relayed path: 32 octets, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Server to client: the id is held by the same key. Prove that this key is yours."""
+
+    nonce: bytes
+    """16 octets, fresh."""
+    public: bytes
+    """An X25519 key of the server, for this one proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Client to server: the answer to one `Challenge`."""
+
+    mac: bytes = field(repr=False)
+    """`nat_traversal.crypto.possession.proof`: 32 octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +181,17 @@ class PeerStatus:
     state: PeerState
     serves: Serves = Serves.UNTOLD
     """The side that the other host serves, once it is here."""
-    elsewhere: bool = False
-    """A host with that id is here, but wants another peer than this one."""
     asked_by: str = ""
     """The id of a host that is here and wants this one, which wants another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Server to client: a host that bears the peer's id and wants this one is here, without the keys that
+    this one demands."""
+
+    peer: Offer
+    """Its offer, with zeros for `instance` and without `public`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +345,13 @@ class UnknownMessage:
 
 Message = (
     Register
+    | Challenge
+    | Proof
     | Registered
     | Refused
     | GoAway
     | PeerStatus
+    | Mismatch
     | ServiceState
     | OpenSocket
     | SocketOpened

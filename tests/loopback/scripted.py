@@ -76,7 +76,7 @@ _numbers = itertools.count(1)
 
 
 def register(host_id: str, peer_id: str, key: bytes = KEY, generation: int = 1) -> m.Register:
-    return m.Register(1, (2,), host_id, peer_id, key, 0, generation, an_offer(host_id))
+    return m.Register(1, (2,), host_id, peer_id, key, generation, an_offer(host_id))
 
 
 def announce(key: bytes = KEY, generation: int = 1) -> bytes:

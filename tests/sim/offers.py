@@ -11,7 +11,12 @@ OFFER = Offer(b"i" * INSTANCE_BYTES, PUBLIC, b"", Trust.SERVER, (Suite.AES_256_G
 
 
 def register(
-    host_id: str = "host_a", peer_id: str = "host_b", key: bytes = bytes(32), generation: int = 0
+    host_id: str = "host_a",
+    peer_id: str = "host_b",
+    key: bytes = bytes(32),
+    generation: int = 0,
+    *,
+    owner: bytes = b"",
 ) -> m.Register:
     """As a client says it first."""
-    return m.Register(1, (2,), host_id, peer_id, key, 0, generation, OFFER)
+    return m.Register(1, (2,), host_id, peer_id, key, generation, OFFER, owner=owner)

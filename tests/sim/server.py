@@ -6,9 +6,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.errors import WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
+from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control, datagrams
@@ -30,12 +32,21 @@ class Server(Process):
 
     def __init__(self, world: World, settings: ServerSettings | None, rng: random.Random) -> None:
         self._settings, self._rng = settings, rng
-        self.rendezvous = StandaloneServer(rng=rng, settings=settings)
+        self.rendezvous = self._made(world)
         super().__init__(world, self.rendezvous)
         self.ends: dict[e.ConnectionId, End] = {}
         self._last = 0
         self.is_up = True
         self.listen()
+
+    def _made(self, world: World) -> StandaloneServer:
+        certificate = world.tls[1].fingerprint if world.tls else b""
+        possession = Possession(KeyPair.generate, self._rng, certificate)
+        return StandaloneServer(
+            rng=self._rng,
+            settings=self._settings,
+            possession=None if world.bare else possession,
+        )
 
     def listen(self) -> None:
         for address in (SERVER, SECOND_SERVER_ADDRESS):
@@ -100,7 +111,7 @@ class Server(Process):
     def restart(self) -> None:
         """A new process, which knows nothing."""
         self.is_up = True
-        self._machine = self.rendezvous = StandaloneServer(rng=self._rng, settings=self._settings)
+        self._machine = self.rendezvous = self._made(self.world)
         self.listen()
 
     def _carry_out(self, action: do.Action) -> None:

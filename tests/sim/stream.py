@@ -128,7 +128,7 @@ def attach(
         data = tls.receive(data)
         end.send(tls.outgoing())
         if tls.is_ready and not began_ready and not tls.is_server:
-            feed(e.ControlOpened(connection))
+            feed(e.ControlOpened(connection, certificate=tls.fingerprint()))
         return data
 
     def on_data(data: bytes) -> None:

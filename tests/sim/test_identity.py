@@ -1,13 +1,17 @@
-"""Who holds an id: the living, and of two living the first."""
+"""Who holds an id at a server that can check keys: the key that came first, and nobody else while it lives."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import notices as note
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import decode
 from tests.sim.client import Client
@@ -16,50 +20,97 @@ from tests.sim.server import Raw
 from tests.sim.world import World
 
 SERVER_SETTINGS = ServerSettings()
-SAME_ID = register()
+SETTINGS = ClientSettings()
+SILENCE = SERVER_SETTINGS.silence_heartbeats * SERVER_SETTINGS.heartbeat
+IDENTITY = KeyPair.generate(random.Random(1))
 
 
-def holder(world: World) -> Client:
-    client = world.client("host_a", "host_b").start()
+def holder(world: World, security: Security | None = None) -> Client:
+    client = world.client("host_a", "host_b", security=security).start()
     world.run(1.0)
     assert client.told(note.RegisteredAtServer)
     return client
 
 
-def contender(world: World) -> Client:
+def contender(world: World, *, once: bool = False, security: Security | None = None) -> Client:
     """A second process, on another machine, with the same id."""
-    return world.client("host_a", "host_b", host="host_c").start()
+    return world.client("host_a", "host_b", host="host_c", once=once, security=security).start()
 
 
-def test_id_in_use_is_refused_and_its_holder_notices_nothing() -> None:
+def said_to(world: World, connection: int = 1) -> int:
+    """How much the server has told that connection."""
+    return len(world.server.ends[connection].written)
+
+
+def registration_of(client: Client) -> m.Register:
+    """The last that the client has sent."""
+    assert client.control is not None
+    said = [decode(line) for line in b"".join(client.control.written).splitlines()]
+    (sent,) = [each for each in said if isinstance(each, m.Register)]
+    return sent
+
+
+def test_another_key_is_refused_at_once_and_the_holder_notices_nothing() -> None:
     world = World()
     first = holder(world)
+    before = said_to(world)
+    began = world.clock.now
     second = contender(world)
+    world.run(2 * world.r)
+    (lost,) = second.told(note.ServerLost)
+    assert second.time_of(note.ServerLost) == began + 2 * world.r  # connect, register
+    assert lost.reason == (
+        "the id 'host_a' is in use by another client, which has no identity: "
+        "end that one, or choose another --id"
+    )
     world.run(5.0)
-    (refused,) = second.told(note.ServerRefused)
-    assert refused.code == m.ErrorCode.ID_IN_USE
-    assert refused.text == "the id 'host_a' is in use by another client: choose another --id"
-    assert second.agent.deadline() is None
+    assert said_to(world) == before
     assert not first.told(note.ServerLost)
     world.connect(first, world.client("host_b", "host_a").start())
 
 
-def test_refusal_takes_two_round_trips_not_the_whole_challenge() -> None:
+def test_squatter_does_not_end_the_rightful_client_which_says_who_it_is_and_comes_back() -> None:
+    world = World()
+    squatter = holder(world, Security.sealed(identity=IDENTITY, known={"host_b": bytes(32)}))
+    rightful = contender(world)
+    world.run(20.0)
+    assert rightful.told(note.ServerLost)[0].reason.startswith(
+        "the id 'host_a' is in use by a client that shows the identity nt-public-1:"
+    )
+    assert not rightful.told(note.ServerRefused)
+    squatter.stop()
+    world.until(lambda: bool(rightful.told(note.RegisteredAtServer)), SETTINGS.reconnect_most)
+
+
+def test_client_that_has_one_attempt_only_ends() -> None:
     world = World()
     holder(world)
-    began = world.clock.now
-    second = contender(world)
-    world.run(5.0)
-    assert second.time_of(note.ServerRefused) == began + 3 * world.r  # connect, challenge, answer
+    second = contender(world, once=True)
+    world.run(1.0)
+    assert [refused.code for refused in second.told(note.ServerRefused)] == [m.ErrorCode.ID_IN_USE]
+    assert second.agent.deadline() is None
+
+
+def test_many_strangers_do_not_end_the_holder_by_what_it_has_to_answer() -> None:
+    """Once each of them drew a ping, and the pongs made the holder too fast."""
+    world = World()
+    first = holder(world)
+    before = said_to(world)
+    for number in range(40 * SERVER_SETTINGS.burst):
+        Raw(world).send(register(key=number.to_bytes(32, "big"), owner=b"o" * 32))
+        world.run(0.004)
+    world.run(1.0)
+    assert said_to(world) == before
+    assert not first.told(note.ServerLost)
+    assert world.server.rendezvous.counters["refused-id-in-use"] == 40 * SERVER_SETTINGS.burst
 
 
 def test_connected_holder_keeps_its_id_and_its_path() -> None:
     world = World()
     a, b = world.pair()
     world.connect(a, b)
-    second = contender(world)
+    contender(world)
     world.run(5.0)
-    assert second.told(note.ServerRefused)
     assert (a.is_connected, b.is_connected) == (True, True)
     assert not a.told(note.PathLost)
 
@@ -75,120 +126,133 @@ def test_id_of_a_crashed_holder_is_free_at_once() -> None:
     assert second.time_of(note.RegisteredAtServer) == began + 2 * world.r
 
 
-def test_id_of_a_silent_holder_is_free_after_the_challenge() -> None:
-    world = World()
-    first = holder(world)
-    first.vanish()
-    began = world.clock.now
-    second = contender(world)
-    world.run(5.0)
-    assert (
-        second.time_of(note.RegisteredAtServer)
-        == began + 2 * world.r + SERVER_SETTINGS.challenge_within
-    )
-    assert world.server.told(note.HostRefused)[-1].code == m.ErrorCode.REPLACED
-
-
-def test_holder_that_crashes_while_challenged_makes_room_at_once() -> None:
+def test_id_of_a_silent_holder_is_free_when_it_has_been_silent_for_long() -> None:
     world = World()
     first = holder(world)
     first.vanish()
     second = contender(world)
-    world.run(0.5)
+    world.run(SILENCE - 2.0)
     assert not second.told(note.RegisteredAtServer)
-    world.server.ends[1].on_end("connection reset")
-    world.run(world.r)
-    assert second.told(note.RegisteredAtServer)
-    world.run(SERVER_SETTINGS.challenge_within)
-    assert not second.told(note.ServerLost)
+    world.until(lambda: bool(second.told(note.RegisteredAtServer)), SETTINGS.reconnect_most)
 
 
-def test_contender_that_leaves_at_once_costs_the_holder_nothing() -> None:
-    world = World()
-    first = holder(world)
-    raw = Raw(world)
-    raw.send(SAME_ID)
-    raw.end.close()
-    world.run(SERVER_SETTINGS.challenge_within + 1.0)
-    assert not first.told(note.ServerLost)
-    assert world.server.rendezvous.registered == {"host_a"}
+# The same key
 
 
-def test_one_of_two_contenders_leaves_the_challenge_to_the_other() -> None:
-    world = World()
-    first = holder(world)
-    first.vanish()
-    leaves, stays = Raw(world), Raw(world)
-    for raw in (leaves, stays):
-        raw.send(SAME_ID)
-    world.run(0.5)
-    leaves.end.close()
-    world.run(SERVER_SETTINGS.challenge_within)
-    assert isinstance(stays.received[0], m.Registered)
-
-
-def test_contenders_are_refused_together_when_the_holder_answers() -> None:
-    world = World()
-    first = holder(world)
-    contenders = [Raw(world) for _ in range(3)]
-    for raw in contenders:
-        raw.send(SAME_ID)
-    world.run(2 * world.r)
-    assert [raw.refusals() for raw in contenders] == [[m.ErrorCode.ID_IN_USE]] * 3
-    assert not first.told(note.ServerLost)
-
-
-def test_contender_that_dies_waiting_is_challenged_in_its_turn() -> None:
-    """Power cut, reboot, power cut, reboot: the last process must not be refused for good."""
-    world = World()
-    first = holder(world)
-    first.vanish()
-    second = contender(world)
-    world.run(0.5)
-    second.vanish()
-    third = contender(world)
-    world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
-    assert third.told(note.RegisteredAtServer)
-    assert world.server.rendezvous.registered == {"host_a"}
-
-
-def test_living_contender_keeps_the_id_from_the_next_one() -> None:
-    world = World()
-    first = holder(world)
-    first.vanish()
-    second = contender(world)
-    world.run(0.5)
-    third = contender(world)
-    world.run(2 * SERVER_SETTINGS.challenge_within + 1.0)
-    assert second.told(note.RegisteredAtServer)
-    assert third.told(note.ServerRefused)[0].code == m.ErrorCode.ID_IN_USE
-
-
-def test_same_process_replaces_its_own_dead_connection_at_once() -> None:
+def test_same_process_replaces_its_own_dead_connection_for_one_round_trip_more() -> None:
     """A NAT that forgot the TCP connection: the client sees a reset, the server sees nothing."""
     world = World()
     first = holder(world)
     assert first.control is not None
     first.control.is_cut = True
     first.control.on_end("connection reset")
-    world.until(lambda: len(first.told(note.RegisteredAtServer)) == 2, within=1.0 + 3 * world.r)
+    began = world.clock.now
+    world.until(lambda: len(first.told(note.RegisteredAtServer)) == 2, within=5.0)
+    (lost,) = first.told(note.ServerLost)
+    assert lost.retry_in is not None
+    assert world.clock.now == began + lost.retry_in + 3 * world.r  # connect, register, prove
     assert world.server.told(note.HostRefused)[-1].text == "this client has connected again"
 
 
-def test_same_process_that_returns_counts_as_alive_to_a_contender() -> None:
+@pytest.mark.parametrize("id_", ["host_a", "host_x"])
+def test_recorded_registration_is_worth_nothing_while_it_stands_and_after_it(id_: str) -> None:
     world = World()
-    first = Raw(world)
-    first.send(SAME_ID)
+    first = holder(world)
+    before = said_to(world)
+    recorded = replace(registration_of(first), id=id_)
+    replayed = Raw(world)
+    replayed.send(recorded)
     world.run(1.0)
-    first.end.is_cut = True
-    other = Raw(world)
-    other.send(register(key=b"x" * 32))
-    world.run(0.5)
+    assert replayed.refusals() == [m.ErrorCode.KEY_USED]
+    assert said_to(world) == before
+    first.crash()
+    world.run(1.0)
     again = Raw(world)
-    again.send(SAME_ID)
+    again.send(recorded)
+    world.run(1.0)
+    assert again.refusals() == [m.ErrorCode.KEY_USED]
+    assert world.server.rendezvous.registered == set()
+
+
+@pytest.mark.parametrize("mac", [None, bytes(32)])
+def test_registration_made_from_a_recorded_one_lacks_the_proof(mac: bytes | None) -> None:
+    world = World()
+    first = holder(world)
+    before = said_to(world)
+    thief = Raw(world)
+    thief.send(replace(registration_of(first), key=b"t" * 32))
     world.run(world.r)
-    assert isinstance(again.received[0], m.Registered)
-    assert other.refusals() == [m.ErrorCode.ID_IN_USE]
+    assert [type(message) for message in thief.received] == [m.Challenge]
+    if mac is not None:
+        thief.send(m.Proof(mac))
+    world.run(SERVER_SETTINGS.register_within)
+    expected = m.ErrorCode.TOO_SLOW if mac is None else m.ErrorCode.BAD_PROOF
+    assert thief.refusals() == [expected]
+    world.run(60.0)
+    assert not first.told(note.ServerLost)
+    assert said_to(world) >= before  # heartbeats
+
+
+def test_proof_of_one_connection_is_none_on_another() -> None:
+    """On the path: the thief holds back what the client says, and says it on a connection of its own."""
+    world = World()
+    first = holder(world)
+    assert first.control is not None
+    first.control.is_cut = True
+    first.control.on_end("connection reset")
+    world.until(lambda: said(first, m.Proof) is not None, within=5.0)
+    proof = said(first, m.Proof)
+    assert proof is not None
+    thief = Raw(world)
+    thief.send(replace(registration_of(first), key=b"t" * 32))
+    thief.send(proof)
+    thief.send(proof)
+    world.run(world.r)
+    assert thief.refusals() == [m.ErrorCode.BAD_PROOF]
+    world.until(lambda: len(first.told(note.RegisteredAtServer)) == 2, within=1.0)
+
+
+def test_proof_that_nobody_asked_for_changes_nothing() -> None:
+    world = World()
+    raw = Raw(world)
+    raw.send(m.Proof(bytes(32)))
+    raw.send(register())
+    raw.send(m.Proof(bytes(32)))
+    world.run(1.0)
+    assert [type(message) for message in raw.received] == [m.Registered, m.PeerStatus]
+
+
+def said(client: Client, kind: type[m.Message]) -> m.Message | None:
+    if client.control is None:
+        return None
+    messages = [decode(line) for line in b"".join(client.control.written).splitlines()]
+    return next((each for each in messages if isinstance(each, kind)), None)
+
+
+def with_identity() -> Security:
+    return Security.sealed(identity=IDENTITY, known={"host_b": bytes(32)})
+
+
+def test_second_process_with_the_same_identity_leaves_the_first_where_it_is() -> None:
+    """Somebody has started the client twice: the two must not throw each other out without end."""
+    world = World()
+    first = holder(world, with_identity())
+    second = contender(world, security=with_identity())
+    world.run(60.0)
+    assert not first.told(note.ServerLost)
+    assert not second.told(note.RegisteredAtServer)
+    assert len(second.told(note.ServerLost)) > 2
+
+
+def test_restarted_host_with_an_identity_replaces_its_dead_connection_after_a_question() -> None:
+    world = World()
+    holder(world, with_identity()).vanish()
+    began = world.clock.now
+    second = contender(world, security=with_identity())
+    asked = SERVER_SETTINGS.challenge_within + SERVER_SETTINGS.longest_round_trip
+    world.until(lambda: bool(second.told(note.RegisteredAtServer)), within=SILENCE / 2)
+    assert began + asked < world.clock.now < began + asked + SETTINGS.reconnect_first + 5 * world.r
+    assert world.server.told(note.HostRefused)[-1].code == m.ErrorCode.REPLACED
 
 
 def test_reconnecting_while_the_path_stands_leaves_the_path() -> None:
@@ -222,7 +286,7 @@ def test_silently_dead_tcp_is_noticed_on_both_ends(cut_client: bool, cut_server:
 def test_server_notices_sooner_with_a_shorter_heartbeat() -> None:
     world = World(settings=ServerSettings(heartbeat=1.0))
     raw = Raw(world)
-    raw.send(SAME_ID)
+    raw.send(register())
     world.run(1.25)
     assert [type(each) for each in raw.received] == [m.Registered, m.PeerStatus, m.Heartbeat]
     world.run(1.5)

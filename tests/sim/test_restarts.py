@@ -31,10 +31,10 @@ def test_changed_address_costs_no_more_than_consent(r: float) -> None:
     asked = 1.2 * SETTINGS.ping_interval + SETTINGS.silent_after
     assert (
         world.clock.now
-        <= changed + asked + 1.0 + SETTINGS.answer_within + SETTINGS.reconnect_first + 2 * r
+        <= changed + asked + 1.0 + SETTINGS.answer_within + SETTINGS.reconnect_first + 3 * r
     )
     world.until(lambda: len(a.told(note.PathEstablished)) == 2, within=60.0)
-    assert world.clock.now <= changed + SETTINGS.consent + 6 * r + 1.0
+    assert world.clock.now <= changed + SETTINGS.consent + 7 * r + 1.0
     world.run(20.0)
     for client in (a, b):
         assert client.is_connected

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from nat_traversal.aio.tls import ClientTls, ServerTls
 from nat_traversal.client.agent import Agent
+from nat_traversal.client.security import Security
 from nat_traversal.machine import actions as do
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import datagrams
@@ -41,7 +42,8 @@ def keeps_alive(packet: Packet) -> bool:
 
 class World:
     """Two hosts (and a third, public one) and a server. `r` and `p` are round trips in seconds:
-    binary fractions add up without error, so that times compare exactly."""
+    binary fractions add up without error, so that times compare exactly. `bare`: the server runs
+    without the package `cryptography`."""
 
     def __init__(
         self,
@@ -56,8 +58,10 @@ class World:
         client_settings: ClientSettings | None = None,
         tls: tuple[ClientTls, ServerTls] | None = None,
         relaying: Relaying = Relaying.NEVER,
+        bare: bool = False,
     ) -> None:
         self.tls = tls
+        self.bare = bare
         self.relaying = relaying
         self.relays = 0 if relaying is Relaying.NEVER else 2
         """Sockets to relays that a client may have: two while one takes over from the other."""
@@ -83,6 +87,7 @@ class World:
         once: bool = False,
         settings: ClientSettings | None = None,
         relaying: Relaying | None = None,
+        security: Security | None = None,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -90,6 +95,7 @@ class World:
             *(host_id, peer_id),
             rng=self._derived(),
             settings=settings,
+            security=security,
             once=once,
             relaying=self.relaying if relaying is None else relaying,
         )

@@ -245,13 +245,13 @@ class TestIdentity:
         ):
             await holder.notices.wait(note.RegisteredAtServer)
             async with Host(server.endpoint, "host_a", "host_b", connect=DISCARD) as second:
-                refused = await second.notices.wait(note.ServerRefused)
-                assert refused.code == m.ErrorCode.ID_IN_USE
-                assert "choose another --id" in refused.text
+                lost = await second.notices.wait(note.ServerLost)
+                assert "in use by another client, which has no identity" in lost.reason
+                assert lost.retry_in is not None
             assert server.rendezvous.registered == {"host_a"}
 
-    async def test_an_id_whose_holder_is_dead_is_taken_over(self) -> None:
-        settings = ServerSettings(challenge_within=0.02)
+    async def test_an_id_whose_holder_is_dead_and_has_no_key_is_taken_over(self) -> None:
+        settings = ServerSettings(challenge_within=0.02, longest_round_trip=0.02)
         async with (
             a_server(settings=settings) as (server, _),
             await Wire.to(server.endpoint) as dead,

@@ -174,7 +174,8 @@ class TestStatus:
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
         ):
             await holder.notices.wait(note.RegisteredAtServer)
-            async with command(*host_a(server.endpoint, "--connect", "127.0.0.1:9")) as running:
+            words = host_a(server.endpoint, "--connect", "127.0.0.1:9", "--once")
+            async with command(*words) as running:
                 assert await running == 5
 
     @pytest.mark.parametrize("once", [True, False])

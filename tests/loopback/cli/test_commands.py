@@ -205,9 +205,10 @@ async def test_json_has_the_whole_story_and_no_secret() -> None:
 def secrets_of(host: Host) -> list[bytes]:
     """The keys of its path and of its registration; those of the other side are the same."""
     keys = host.path.order.epochs.keys
+    (peer,) = host.client.agent.peers.values()
     return [
         keys.chain, keys.sending.seal, keys.sending.handshake, keys.receiving.seal,
-        keys.receiving.handshake, host.client.agent.link.identity.key,
+        keys.receiving.handshake, peer.direct.announce_key.key,
     ]  # fmt: skip
 
 
@@ -402,18 +403,24 @@ class TestStatus:
                 None,
             )
 
-    async def test_5_for_an_id_in_use(self) -> None:
+    async def test_5_for_an_id_in_use_with_once_and_else_it_goes_on(self) -> None:
         async with (
             a_server() as (server, _),
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as holder,
         ):
             await holder.notices.wait(note.RegisteredAtServer)
-            async with Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a:
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9")
+            text = (
+                "the id 'host_a' is in use by another client, which has no identity: "
+                "end that one, or choose another --id"
+            )
+            async with Command.run(*words, "--once") as a:
                 assert await a.end() == 5
-                assert (
-                    "the server refused: the id 'host_a' is in use by another client: "
-                    "choose another --id"
-                ) in a.told
+                assert f"the server refused: {text}" in a.told
+            async with Command.run(*words) as a:
+                await a.line(f"server: {text}; trying again in")
+                await holder.client.close()
+                await a.line("registered as host_a")
 
     async def test_6_for_a_path_that_ended(self) -> None:
         async with a_server() as (server, _):

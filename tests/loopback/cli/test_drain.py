@@ -11,6 +11,7 @@ from tests.loopback.command import Command
 from tests.loopback.hosts import Host
 from tests.loopback.scripted import Wire, register
 from tests.loopback.support import unused
+from tests.unit.counterpart import some_keys
 
 SERVER = ("python3", "traversal_server.py", "--json")
 
@@ -48,7 +49,7 @@ async def test_an_attempt_holds_the_end_back_and_a_second_signal_does_not_wait()
         await server.event("listening")
         async with await Wire.to(at) as a, await Wire.to(at) as b:
             a.send(register("host_a", "host_b"))
-            b.send(register("host_b", "host_a"))
+            b.send(register("host_b", "host_a", some_keys("b")[0]))
             await b.until(m.PeerStatus)
             server.process.send_signal(signal.SIGTERM)
             assert (await server.event("draining"))["attempts"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -134,11 +135,22 @@ class TestSidesThatDoNotFit:
         )
 
     async def test_an_identity_that_is_not_the_known_one(self, keys: Keys) -> None:
-        await self.refuses(
-            keys.identity("a", "b"),
-            keys.identity("stranger", "a"),
-            "the host that answers as host_b does not have its key",
-        )
+        """The stranger is not even told that host_a is here."""
+        local = unused()
+        with Service() as service, Program() as program:
+            a, b = keys.identity("a", "b"), keys.identity("stranger", "a")
+            async with (
+                a_server() as (server, _),
+                two(server.endpoint, a, b, service=service.endpoint, local=local) as hosts,
+            ):
+                program.send(b"hello", local)
+                assert await hosts[0].end() == 4
+                why = "the host that answers as host_b does not have its key"
+                assert any(why in line for line in hosts[0].told), hosts[0].told
+                await hosts[1].line("waiting for host_a")
+                assert await hosts[1].end(signal.SIGTERM) == 0
+                assert not any("is here" in line for line in hosts[1].told), hosts[1].told
+            assert service.asked == []
 
     async def test_a_key_on_one_side(self, keys: Keys) -> None:
         await self.refuses(keys.shared(), (), "this side asks for a shared key, host_b for no key")

@@ -13,6 +13,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from tests.certificates import Authority, Issued
 from tests.loopback.command import Command
 from tests.loopback.scripted import Wire, register
+from tests.unit.counterpart import some_keys
 
 SERVER = ("python3", "traversal_server.py", "--json", "--config")
 START = 'port = 0\nhost = "127.0.0.1"\n'
@@ -25,7 +26,7 @@ async def listening(server: Command) -> Endpoint:
 
 
 async def registered(wire: Wire, host: str) -> m.Registered:
-    wire.send(register(host, "host_b"))
+    wire.send(register(host, "host_b", some_keys(host)[0]))
     return await wire.until(m.Registered)
 
 

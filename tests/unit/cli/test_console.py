@@ -38,11 +38,6 @@ TOLD: list[tuple[note.Notice, str, str]] = [
     (note.PeerSeen("host_b", PeerState.PRESENT), "peer-seen", "host_b is here"),
     (note.PeerSeen("host_b", PeerState.LEFT), "peer-seen", "host_b has left"),
     (
-        note.PeerElsewhere("host_b", "host_a"),
-        "peer-elsewhere",
-        "host_b is at the server, but wants another host: its client needs -r host_a",
-    ),
-    (
         note.AskedBy("host_c", "host_b"),
         "asked-by",
         "host_c is at the server and wants this host, which wants host_b: if host_c is meant",

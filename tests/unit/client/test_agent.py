@@ -10,6 +10,7 @@ import pytest
 from nat_traversal.client.agent import FINAL_REFUSALS, Agent
 from nat_traversal.client.control_link import LinkState
 from nat_traversal.client.phases import PathState
+from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.proof import is_signed
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import actions as do
@@ -34,6 +35,28 @@ def test_ids_are_checked_before_a_server_sees_them(host: str, peer: str, text: s
         Agent(host, peer, rng=random.Random(0))
 
 
+def test_each_connection_has_a_key_of_its_own_and_the_process_keeps_its_own() -> None:
+    rig = Rig().registered()
+    rig.feed(e.ControlBroken("reset"))
+    rig.wait(2.0)
+    rig.feed(e.ControlOpened())
+    first, second = [each for each in rig.messages() if isinstance(each, m.Register)]
+    assert first.key != second.key
+    assert first.owner == second.owner != b""
+    assert first.offer.instance == second.offer.instance
+    announce = rig.done(do.SendDatagram)[-1].datagram
+    assert isinstance(announce, Announce)
+    assert (announce.number, announce.handle) == (1, handle_of(second.key))
+
+
+def test_challenge_reaches_the_link_and_its_answer_the_server() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened(certificate=b"c" * 32))
+    server = KeyPair.generate(random.Random(9))
+    rig.receive(m.Challenge(bytes(16), server.public))
+    assert isinstance(rig.messages()[-1], m.Proof)
+
+
 def test_cold_start_registers_and_announces_in_one_flight() -> None:
     rig = Rig()
     actions = rig.feed(e.ControlOpened())
@@ -45,7 +68,7 @@ def test_cold_start_registers_and_announces_in_one_flight() -> None:
     assert isinstance(announce.datagram, Announce)
     assert announce.datagram.handle == handle_of(register.message.key)
     assert is_signed(announce.datagram, register.message.key)
-    assert announce.datagram.number == register.message.number + 1
+    assert announce.datagram.number == 1
     assert announce.datagram.generation == register.message.generation == 1
     assert announce.destination is None
 
@@ -105,7 +128,7 @@ def test_refusal_is_final_only_where_the_user_has_to_act(code: str) -> None:
         assert isinstance(lost, note.ServerLost)
         assert lost.reason == "why"
         assert lost.retry_in is not None
-    assert {"id-in-use", "bad-id", "unsupported-version"} == FINAL_REFUSALS
+    assert {"bad-id", "unsupported-version"} == FINAL_REFUSALS
 
 
 def test_refused_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,12 +7,15 @@ import random
 import pytest
 
 from nat_traversal.client.control_link import ControlLink, Identity, LinkState
+from nat_traversal.crypto.dh import KeyPair
+from nat_traversal.crypto.possession import Claim, proof
 from nat_traversal.errors import LocalProtocolError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
 from tests.unit.counterpart import an_offer
 
 KEY = bytes(range(32))
@@ -23,10 +26,12 @@ SETTINGS = ClientSettings()
 class Rig:
     """A link and its timers, served at each deadline."""
 
-    def __init__(self, settings: ClientSettings = SETTINGS) -> None:
+    def __init__(
+        self, settings: ClientSettings = SETTINGS, *, owner: KeyPair | None = None
+    ) -> None:
         self.timers = Timers()
-        identity = Identity("host_a", "host_b", KEY)
-        self.link = ControlLink(identity, settings, self.timers, random.Random(0))
+        identity = Identity("host_a", "host_b")
+        self.link = ControlLink(identity, settings, self.timers, random.Random(0), owner)
 
     def connecting(self) -> Rig:
         assert self.link.connect(0.0) == [do.OpenControl()]
@@ -34,7 +39,7 @@ class Rig:
 
     def registered(self, heartbeat: float = 20.0) -> Rig:
         self.connecting()
-        self.link.opened(1, OFFER, 0, 0.0)
+        self.link.opened(1, OFFER, KEY, 0.0)
         self.link.heard(0.0)
         self.link.accepted(m.Registered(1, 2, heartbeat), 0.0)
         return self
@@ -49,8 +54,8 @@ class Rig:
 
 def test_registration_says_everything_about_the_host() -> None:
     rig = Rig().connecting()
-    register = m.Register(1, (2,), "host_a", "host_b", KEY, 41, 7, OFFER)
-    assert rig.link.opened(7, OFFER, 41, 0.5) == [do.SendMessage(register)]
+    register = m.Register(1, (2,), "host_a", "host_b", KEY, 7, OFFER)
+    assert rig.link.opened(7, OFFER, KEY, 0.5) == [do.SendMessage(register)]
     assert rig.link.state is LinkState.REGISTERING
 
 
@@ -58,7 +63,7 @@ def test_registration_says_everything_about_the_host() -> None:
 def test_server_has_its_time_to_accept_and_again_to_answer(answer_within: float) -> None:
     rig = Rig(ClientSettings(answer_within=answer_within)).connecting()
     assert rig.timers.deadline() == answer_within
-    rig.link.opened(1, OFFER, 0, 0.25)
+    rig.link.opened(1, OFFER, KEY, 0.25)
     reason = f"no answer within {answer_within:g} s"
     assert rig.next_timer() == (0.25 + answer_within, "answer", reason)
 
@@ -75,7 +80,7 @@ def test_tls_has_as_much_time_as_tcp_and_none_after_it() -> None:
 
 def test_only_the_answer_to_its_own_request_registers_and_only_once() -> None:
     rig = Rig().connecting()
-    rig.link.opened(1, OFFER, 0, 0.0)
+    rig.link.opened(1, OFFER, KEY, 0.0)
     assert rig.link.accepted(m.Registered(2, 2, 20.0), 0.1) == []
     assert not rig.link.is_registered
     told = [do.Tell(note.RegisteredAtServer("host_a", "host_b"))]
@@ -154,7 +159,7 @@ def test_pauses_grow_to_the_most_and_begin_anew_after_a_registration() -> None:
     for pause, full in zip(pauses, (1, 2, 4, 8, 8, 8), strict=True):
         assert full / 2 <= pause <= full
     rig.link.connect(0.0)
-    rig.link.opened(1, OFFER, 0, 0.0)
+    rig.link.opened(1, OFFER, KEY, 0.0)
     rig.link.accepted(m.Registered(1, 2, 20.0), 0.0)
     rig.link.broken("reset", 0.0)
     assert (rig.timers.deadline() or 99.0) <= 1.0
@@ -166,7 +171,7 @@ def test_close_ends_it_from_every_state_and_closes_what_is_open(state: LinkState
     if state is not LinkState.PAUSING:
         rig.link.connect(0.0)
     if state in (LinkState.REGISTERING, LinkState.REGISTERED):
-        rig.link.opened(1, OFFER, 0, 0.0)
+        rig.link.opened(1, OFFER, KEY, 0.0)
     if state is LinkState.REGISTERED:
         rig.link.accepted(m.Registered(1, 2, 20.0), 0.0)
     if state is LinkState.CLOSED:
@@ -177,3 +182,44 @@ def test_close_ends_it_from_every_state_and_closes_what_is_open(state: LinkState
     assert rig.timers.deadline() is None
     with pytest.raises(LocalProtocolError):
         rig.link.connect(1.0)
+
+
+# Possession
+
+
+def owner_and_server() -> tuple[KeyPair, KeyPair]:
+    rng = random.Random(5)
+    return KeyPair.generate(rng), KeyPair.generate(rng)
+
+
+def test_challenge_is_answered_for_the_server_that_this_client_sees() -> None:
+    owner, server = owner_and_server()
+    rig = Rig(owner=owner).connecting()
+    rig.link.met(Endpoint("192.0.2.2", 6545), b"c" * 32)
+    (register,) = rig.link.opened(1, OFFER, KEY, 0.0)
+    assert isinstance(register, do.SendMessage)
+    assert isinstance(register.message, m.Register)
+    assert register.message.owner == owner.public
+    claim = Claim(b"n" * 16, server.public, owner.public, "host_a", "192.0.2.2", b"c" * 32)
+    made = proof(server.exchange(owner.public), claim)
+    challenge = m.Challenge(b"n" * 16, server.public)
+    assert rig.link.challenged(challenge, 2.0) == [do.SendMessage(m.Proof(made))]
+    assert rig.timers.deadline() == 2.0 + SETTINGS.answer_within, "the answer has its time again"
+    rig.link.accepted(m.Registered(1, 2, 20.0), 0.0)
+    assert rig.link.challenged(challenge, 3.0) == [], "it is registered"
+
+
+@pytest.mark.parametrize("which", ["own", "small order"])
+def test_challenge_with_a_key_that_no_honest_server_has_is_not_answered(which: str) -> None:
+    owner, _ = owner_and_server()
+    rig = Rig(owner=owner).connecting()
+    rig.link.opened(1, OFFER, KEY, 0.0)
+    public = owner.public if which == "own" else bytes(32)
+    assert rig.link.challenged(m.Challenge(bytes(16), public), 0.0) == []
+
+
+def test_client_without_a_key_answers_no_challenge() -> None:
+    rig = Rig().connecting()
+    rig.link.opened(1, OFFER, KEY, 0.0)
+    _, server = owner_and_server()
+    assert rig.link.challenged(m.Challenge(bytes(16), server.public), 0.0) == []

@@ -163,12 +163,6 @@ def test_peer_that_nobody_registers_is_told_after_a_while_and_one_that_came_is_n
     assert rig.notices().count(missing) == 1
 
 
-def test_peer_that_wants_another_host_is_told_at_once() -> None:
-    rig = Rig().registered()
-    rig.receive(m.PeerStatus(m.PeerState.ABSENT, elsewhere=True))
-    assert rig.notices()[-1] == note.PeerElsewhere("host_b", "host_a")
-
-
 def test_host_that_another_one_wants_is_told_and_nothing_else_changes() -> None:
     rig = Rig().registered()
     status = m.PeerStatus(m.PeerState.ABSENT, asked_by="host_c")

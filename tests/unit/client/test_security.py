@@ -185,6 +185,33 @@ def test_client_declines_what_does_not_fit_and_says_nothing_to_the_peer(name: st
         assert len(rig.notices()) == told, "it has been told once"
 
 
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_client_is_told_by_the_server_what_does_not_fit_and_judges_for_itself(
+    name: str, once: bool
+) -> None:
+    (a, b), at_a, at_b = MISMATCHES[name]
+    for security, peers, text in ((a, b, at_a), (b, a, at_b.replace("host_a", "host_b"))):
+        rig = Rig(security=security, peers=peers, once=once).registered()
+        offer = replace(rig.peer.offer, instance=bytes(16), public=b"")
+        rig.receive(m.Mismatch(offer))
+        if security.mismatch("host_b", offer) is None:  # only the other side's demand is not met
+            assert rig.is_in(PathState.ANNOUNCING)
+            continue
+        assert failure(rig) == ("keys-differ", text)
+        assert rig.is_in(PathState.CLOSED if once else PathState.IDLE)
+        assert to_the_peer(rig) == []
+
+
+def test_word_of_a_mismatch_that_is_none_changes_nothing() -> None:
+    rig = Rig().registered()
+    rig.receive(m.Mismatch(replace(rig.peer.offer, public=b"")))
+    assert rig.is_in(PathState.ANNOUNCING)
+    rig = Rig().established()
+    rig.receive(m.Mismatch(replace(rig.peer.offer, suites=("plaintext",))))
+    assert rig.is_in(PathState.ESTABLISHED)
+
+
 @pytest.mark.parametrize("which", ["own", "small order"])
 def test_client_declines_a_key_that_no_honest_server_hands_out(which: str) -> None:
     rig = Rig().registered()

@@ -23,6 +23,7 @@ HERE = e.LocalAddress("192.0.2.2")
 A, B = 1, 2
 ADDRESS = {A: Endpoint("203.0.113.2", 40_000), B: Endpoint("198.51.100.2", 40_000)}
 NAME = {A: "host_a", B: "host_b"}
+(NEXT_KEY,) = some_keys("the next connection")
 KEY = dict(zip((A, B), some_keys("host_a", "host_b"), strict=True))
 
 
@@ -77,7 +78,7 @@ class Rig:
         self.feed(e.ControlOpened(connection))
         host, peer = NAME[connection], NAME[A + B - connection]
         register = m.Register(
-            1, (2,), host, peer, KEY[connection], 0, generation, offer_of(connection, generation)
+            1, (2,), host, peer, KEY[connection], generation, offer_of(connection, generation)
         )
         self.receive(connection, register)
 

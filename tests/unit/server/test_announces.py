@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.machine import events as e
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 from tests.unit.counterpart import altered, an_announce, some_keys
-from tests.unit.server.rig import ADDRESS, KEY, NAME, SETTINGS, A, B, Rig, offer_of
+from tests.unit.server.rig import ADDRESS, KEY, NAME, NEXT_KEY, SETTINGS, A, B, Rig, offer_of
 
 # Announces and registrations in every order
 
@@ -110,25 +112,32 @@ def test_mapping_that_moved_while_waiting_is_the_candidate() -> None:
 
 
 def test_announce_that_overtook_the_registration_of_a_returning_client_counts() -> None:
-    """Its old connection still stands, so the announce is credited there; it is not repeated soon."""
+    """Its old connection still stands, and the new one has a key of its own."""
     rig = Rig().connected()
-    rig.announce(A, generation=2)
+    rig.hear(an_announce(NEXT_KEY, generation=2), A)
     again = 3
     rig.feed(e.ControlOpened(again))
-    rig.receive(again, m.Register(1, (2,), NAME[A], NAME[B], KEY[A], 1, 2, offer_of(A, 2)))
+    rig.receive(again, m.Register(1, (2,), NAME[A], NAME[B], NEXT_KEY, 2, offer_of(A, 2)))
+    rig.wait(SETTINGS.early_within / 2)
+    rig.feed(e.ControlBroken("reset", A))
     rig.open_socket(B, rig.sent(B, m.OpenSocket)[-1].generation)
     assert rig.sent(again, m.StartRound)
 
 
-def test_two_ids_with_one_key_do_not_disturb_each_other() -> None:
+@pytest.mark.parametrize("name", ["host_x", "host_a"])
+def test_key_of_a_registration_is_nobody_else_s_while_it_stands_and_after_it(name: str) -> None:
     rig = Rig()
     rig.register(A)
-    rig.feed(e.ControlOpened(9))
-    rig.receive(9, m.Register(1, (2,), "host_x", "host_y", KEY[A], 0, 1, offer_of(A)))
-    rig.feed(e.ControlBroken("reset", A))
-    assert rig.machine.registered == {"host_x"}
-    rig.announce(A)
-    assert rig.answers
+    used = m.Register(1, (2,), name, "host_y", KEY[A], 1, offer_of(A))
+    for connection in (8, 9):
+        rig.feed(e.ControlOpened(connection))
+        rig.receive(connection, used)
+        assert [refused.code for refused in rig.sent(connection, m.Refused)] == ["key-used"]
+        rig.announce(A)
+        if connection == 8:
+            assert rig.answers.pop()[1] == ADDRESS[A], "the first one has not noticed"
+            rig.feed(e.ControlBroken("reset", A))
+    assert rig.answers == []
 
 
 # Announces that are not to count

@@ -29,11 +29,9 @@ def admit(registry: Registry, connection: int, name: str, key: bytes) -> Host:
     """A host that is connected, registered and has its id."""
     new = host(connection)
     registry.add(new)
-    register = m.Register(1, (2,), name, "host_x", key, 0, 1, an_offer())
-    new.registration = Registration(register, Holder(name, "host_x", connection))
-    registry.admit(
-        new, new.registration, Member(name, connection, 1, 5.0, register.offer, register.number)
-    )
+    register = m.Register(1, (2,), name, "host_x", key, 1, an_offer())
+    registry.registered(new, Registration(register, Holder(name, "host_x", connection)))
+    registry.admit(new, Member(name, connection, 1, 5.0, register.offer))
     return new
 
 
@@ -42,7 +40,7 @@ def early(key: bytes, generation: int = 1) -> EarlyAnnounce:
 
 
 def test_host_is_found_by_connection_id_and_handle_until_it_goes() -> None:
-    registry = Registry()
+    registry = Registry(kept_handles=2)
     a = admit(registry, 1, "host_a", KEY)
     assert (
         registry.get(1) is registry.with_id("host_a") is registry.with_handle(handle_of(KEY)) is a
@@ -59,7 +57,7 @@ def test_host_is_found_by_connection_id_and_handle_until_it_goes() -> None:
 
 
 def test_oldest_unregistered_passes_over_those_that_have_registered() -> None:
-    registry = Registry()
+    registry = Registry(kept_handles=2)
     admit(registry, 1, "host_a", KEY)
     assert registry.oldest_unregistered() is None
     second, third = host(2), host(3)
@@ -71,21 +69,23 @@ def test_oldest_unregistered_passes_over_those_that_have_registered() -> None:
 
 
 def test_host_without_its_id_leaves_the_holder_in_the_tables() -> None:
-    registry = Registry()
+    registry = Registry(kept_handles=2)
     holder, contender = admit(registry, 1, "host_a", KEY), host(2)
     registry.add(contender)
-    register = m.Register(1, (2,), "host_a", "host_x", OTHER_KEY, 0, 1, an_offer())
-    contender.registration = Registration(register, Holder("host_a", "host_x", 2))
+    register = m.Register(1, (2,), "host_a", "host_x", OTHER_KEY, 1, an_offer())
+    registry.registered(contender, Registration(register, Holder("host_a", "host_x", 2)))
     registry.remove(contender)
     assert registry.with_id("host_a") is holder
 
 
-def test_handle_is_that_of_the_host_that_came_last() -> None:
-    registry = Registry()
-    first, second = (admit(registry, n, f"host_{n}", KEY) for n in (1, 2))
-    assert registry.with_handle(handle_of(KEY)) is second
-    registry.remove(first)
-    assert registry.with_handle(handle_of(KEY)) is second
+def test_handle_is_known_while_its_host_is_here_and_among_the_last_that_went() -> None:
+    registry = Registry(kept_handles=2)
+    keys = some_keys("1", "2", "3")
+    hosts = [admit(registry, n, f"host_{n}", key) for n, key in enumerate(keys)]
+    for host_ in hosts:
+        assert all(registry.has_seen(handle_of(key)) for key in keys)
+        registry.remove(host_)
+    assert [registry.has_seen(handle_of(key)) for key in keys] == [False, True, True]
 
 
 def test_newest_early_announce_of_a_handle_is_taken_once() -> None:

@@ -226,7 +226,7 @@ def test_what_a_restless_peer_causes_is_not_charged_to_the_host() -> None:
         now = number
         rig.feed(e.ControlOpened(now))
         (key,) = some_keys(str(number))
-        rig.receive(now, m.Register(1, (2,), NAME[B], NAME[A], key, 0, 1, offer_of(B)))
+        rig.receive(now, m.Register(1, (2,), NAME[B], NAME[A], key, 1, offer_of(B)))
     assert A not in rig.closed
     for _ in range(SETTINGS.burst - 1):
         rig.receive(A, m.Heartbeat(1))

@@ -60,8 +60,8 @@ class Pair:
     """host_a at connection 1, host_b at connection 2, and the attempts that were made."""
 
     def __init__(self, generation_a: int = 1, generation_b: int = 1) -> None:
-        self.a = Member("host_a", 1, generation_a, 0.0, an_offer("a1"), number=0)
-        self.b = Member("host_b", 2, generation_b, 0.0, an_offer("b1"), number=0)
+        self.a = Member("host_a", 1, generation_a, 0.0, an_offer("a1"))
+        self.b = Member("host_b", 2, generation_b, 0.0, an_offer("b1"))
         self.timers = Timers()
         self.attempts: list[Scripted] = []
         self.session = Session(
@@ -280,15 +280,6 @@ def test_announce_is_at_most_one_socket_ahead_of_what_the_host_has_said() -> Non
     assert not member.announced(2, 5, SEEN), "announces do not carry each other ahead"
     member.opened(4, PUBLIC)
     assert member.announced(2, 5, SEEN)
-
-
-def test_host_that_came_back_begins_where_its_process_had_come_to() -> None:
-    """Else an old announce would count at the new connection."""
-    before, after = a_member(), a_member(generation=2, number=3)
-    assert before.announced(9, 2, SEEN)
-    after.inherit(before)
-    assert (after.number, after.endpoints, after.is_ready) == (9, (ENDPOINT,), True)
-    assert not after.announced(9, 2, SEEN)
 
 
 def test_numbers_wrap_to_1() -> None:

@@ -43,7 +43,7 @@ class Server:
     def register(self, holder: Holder) -> list[ServerAction]:
         self.feed(e.ControlOpened(holder.connection))
         (key,) = some_keys(holder.id)
-        register = m.Register(1, (2,), holder.id, holder.peer, key, 0, 1, an_offer(holder.id))
+        register = m.Register(1, (2,), holder.id, holder.peer, key, 1, an_offer(holder.id))
         return self.feed(e.ControlReceived(register, holder.connection))
 
     def admit(self, holder: Holder) -> list[ServerAction]:
@@ -119,7 +119,7 @@ def test_peer_that_wants_another_is_absent() -> None:
     server.admit(A)
     wants_another = Holder("host_b", "host_c", connection=2)
     server.admit(wants_another)
-    absent = m.PeerStatus(m.PeerState.ABSENT, elsewhere=True)
+    absent = m.PeerStatus(m.PeerState.ABSENT)
     asked = m.PeerStatus(m.PeerState.ABSENT, asked_by="host_a")
     assert server.feed(LookedUp(A, wants_another)) == [
         do.SendMessage(absent, 1),

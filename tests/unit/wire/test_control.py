@@ -38,7 +38,6 @@ REGISTER: dict[str, Any] = {
     "id": "host_a",
     "peer": "host_b",
     "key": PUBLIC.hex(),
-    "number": 7,
     "generation": 1,
     "offer": OFFER,
 }
@@ -53,6 +52,9 @@ START: dict[str, Any] = {
 }
 EXAMPLES: list[dict[str, Any]] = [
     REGISTER,
+    {"type": "challenge", "nonce": TOKEN.hex(), "public": PUBLIC.hex()},
+    {"type": "proof", "mac": PUBLIC.hex()},
+    {"type": "mismatch", "peer": OFFER},
     {"type": "registered", "transaction": 1, "version": 1, "heartbeat": 20},
     {"type": "error", "code": "bad-id", "text": "why"},
     {"type": "peer", "state": "left"},
@@ -99,14 +101,18 @@ messages = st.one_of(
         ids,
         ids,
         keys,
-        st.integers(0, 2**48 - 1),
         st.integers(0, 65_535),
         offers,
         serves,
+        owner=publics,
+        peer_key=publics,
     ),
+    st.builds(m.Challenge, tokens, keys),
+    st.builds(m.Proof, keys),
+    st.builds(m.Mismatch, offers),
     st.builds(m.Registered, transactions, st.integers(1, 255), st.floats(0.1, 3600.0)),
     st.builds(m.Refused, st.text(max_size=32), texts),
-    st.builds(m.PeerStatus, st.sampled_from(m.PeerState), serves, st.booleans(), st.just("") | ids),
+    st.builds(m.PeerStatus, st.sampled_from(m.PeerState), serves, st.just("") | ids),
     st.builds(m.ServiceState, st.booleans()),
     st.builds(m.OpenSocket, counters),
     st.builds(m.SocketOpened, counters, publics),
@@ -219,8 +225,10 @@ def test_missing_field_is_named(example: dict[str, Any], name: str) -> None:
         ({**REGISTER, "key": None}, "register: key must be 64 hexadecimal digits"),
         ({**REGISTER, "key": ""}, "register: key must be 64 hexadecimal digits"),
         ({**REGISTER, "key": "ab" * 32 + "\n"}, "register: key must be 64 hexadecimal digits"),
-        ({**REGISTER, "number": -1}, f"register: number must be a whole number from 0 to {2**48 - 1}"),
-        ({**REGISTER, "number": 2**48}, f"register: number must be a whole number from 0 to {2**48 - 1}"),
+        ({**REGISTER, "owner": "ab"}, "register: owner must be 64 hexadecimal digits, or an empty string"),
+        ({**REGISTER, "peer_key": None}, "register: peer_key must be 64 hexadecimal digits, or an empty string"),
+        ({"type": "challenge", "nonce": "", "public": PUBLIC.hex()}, "challenge: nonce must be 32 hexadecimal digits"),
+        ({"type": "proof", "mac": TOKEN.hex()}, "proof: mac must be 64 hexadecimal digits"),
         ({**REGISTER, "offer": []}, "register: offer must be an object"),
         ({**REGISTER, "offer": {**OFFER, "instance": ""}}, "register: offer instance must be 32 hexadecimal digits"),
         ({**REGISTER, "offer": {**OFFER, "public": "ab"}},
@@ -252,7 +260,6 @@ def test_missing_field_is_named(example: dict[str, Any], name: str) -> None:
         ({"type": "peer", "state": []}, "peer: state must be one of absent, present, left"),
         ({"type": "peer", "state": "left", "serves": 7}, "peer: serves must be a string of at most 16 characters"),
         ({"type": "peer", "state": "left", "asked_by": "-"}, "peer: asked_by must be a host id of at most 64 characters"),
-        ({"type": "peer", "state": "left", "elsewhere": 1}, "peer: elsewhere must be true or false"),
         ({"type": "service", "up": "yes"}, "service: up must be true or false"),
         ({"type": "open", "generation": 0}, "open: generation must be a whole number from 1 to 65535"),
         ({**START, "round": 256}, "start: round must be a whole number from 1 to 255"),
@@ -328,8 +335,9 @@ def test_optional_fields_may_be_missing_and_hold_words_of_later_versions() -> No
     assert decode(line({"type": "peer", "state": "left"})) == m.PeerStatus(m.PeerState.LEFT)
     later = decode(line({"type": "peer", "state": "present", "serves": "mirrors"}))
     assert later == m.PeerStatus(m.PeerState.PRESENT, m.Serves.UNTOLD)
-    told = {"type": "peer", "state": "present", "serves": "both", "elsewhere": True}
-    assert json.loads(encode(m.PeerStatus(m.PeerState.PRESENT, m.Serves.BOTH, True))) == told
+    told = {"type": "peer", "state": "present", "serves": "both"}
+    assert json.loads(encode(m.PeerStatus(m.PeerState.PRESENT, m.Serves.BOTH))) == told
+    assert decode(line({**REGISTER, "owner": ""})) == decode(line(REGISTER))
 
 
 def test_longest_line_is_read_and_one_octet_more_is_not() -> None:
