@@ -11,7 +11,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire.messages import Relaying
-from nat_traversal.wire.methods import ALL, MethodName
+from nat_traversal.wire.methods import ALL, MethodName, parse_methods
 
 WHEN = {"auto": Relaying.AUTO, "early": Relaying.EARLY, "never": Relaying.NEVER}
 BOUNDS = {
@@ -37,7 +37,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-relay", action="store_true", help="the same as --relay never")
     parser.add_argument(
         "--methods",
-        type=checked(_methods),
+        type=checked(parse_methods),
         metavar="NAME[,NAME]",
         help=f"ways to a path that may be used (default: all, {','.join(ALL)})",
     )
@@ -80,16 +80,6 @@ def server_words(options: argparse.Namespace) -> list[str]:
     given = {name: getattr(options, name) for name in BOUNDS}
     words += [f"{_key(name)}={text}" for name, text in given.items() if text is not None]
     return words
-
-
-def _methods(text: str) -> tuple[MethodName, ...]:
-    names = text.split(",")
-    for name in names:
-        if name not in set(MethodName):
-            raise UsageError(f"{name!r} is no method: choose from {', '.join(ALL)}")
-    if MethodName.ORDERED_HELLO not in names:
-        raise UsageError("ordered-hello is the first of all methods: it cannot be left out")
-    return tuple(MethodName(name) for name in names)
 
 
 def _checker(name: str) -> Callable[[str], str]:

@@ -14,6 +14,7 @@ from nat_traversal.errors import UsageError
 from natlab.behavior import NINE
 from natlab.cli.arguments import positive
 from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.methods import add_methods_option
 from natlab.cli.status import Exit
 from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
@@ -80,6 +81,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="with --program: a fault and its moment (repeat it), as at=4s:nat-reboot nat_a",
     )
+    add_methods_option(parser)
     add_firewall_option(parser)
     add_link_options(parser)
     parser.set_defaults(run=_run)
@@ -105,7 +107,14 @@ def _run(options: argparse.Namespace) -> Exit:
     progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
         plan = Plan(
-            pairs, options.jobs, options.report, options.repeat, links, options.firewall, program
+            pairs,
+            options.jobs,
+            options.report,
+            options.repeat,
+            links,
+            options.firewall,
+            program,
+            options.methods,
         )
         report = run_matrix(plan, done)
     print_table(report)

@@ -12,7 +12,7 @@ from natlab.cli.status import Exit
 from natlab.links.options import link_conditions
 from natlab.matrix.cell import CellJob, run_cell
 from natlab.report.directory import own_directory
-from natlab.report.words import faults
+from natlab.report.words import costs, faults
 from natlab.sandbox import sandbox
 
 
@@ -26,6 +26,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
         keep_open=options.keep_open,
         links=link_conditions(options),
         firewall=options.firewall,
+        methods=options.methods,
     )
     timeout = DAY if options.keep_open else job.timeout
     with own_directory(options.report):
@@ -36,6 +37,8 @@ def run_pair(options: argparse.Namespace) -> Exit:
         console.print(Text(f"{mark} {check.name}: {check.why}"))
     outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
     console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
+    for line in costs(cell):
+        console.print(Text(line))
     for fault in faults(cell):
         console.print(Text(fault, style="bold red"))
     if cell.pcap is not None:

@@ -22,6 +22,7 @@ from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.methods import add_methods_option
 from natlab.cli.status import complain
 from natlab.errors import LabError, ProgramError
 from natlab.faults.grammar import Scheduled, parse_fault
@@ -164,6 +165,7 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
     group.add_argument(
         "--keep-open", action="store_true", help="end with Mininet's prompt on the standing lab"
     )
+    add_methods_option(parser)
 
 
 def run_of_pair(options: argparse.Namespace) -> RunRequest | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median, median_low
 
 from nat_traversal.wire import datagrams
+from nat_traversal.wire.methods import MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
 from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
+from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import predict
+from natlab.oracle.predict import LADDER, method_of, predict
 from natlab.oracle.prediction import Prediction
 
 
@@ -210,11 +212,24 @@ class Case:
     nat_b: str
     topology: str
     prediction: Prediction
+    """Of the contract."""
+    method: MethodName | None
+    """The rung on which datagrams go at the end; None: on none."""
 
     @classmethod
-    def of(cls, nat_a: str, nat_b: str, topology: str) -> Case:
-        """Raises `UsageError` for a name that is no preset."""
-        return cls(nat_a, nat_b, topology, predict(nat_a, nat_b))
+    def of(
+        cls, nat_a: str, nat_b: str, topology: str, methods: Collection[str] = LADDER[:1]
+    ) -> Case:
+        """`methods` are the rungs that the clients may use. Raises `UsageError` for a name that is no preset."""
+        method = method_of(nat_a, nat_b, methods)
+        return cls(nat_a, nat_b, topology, predict(nat_a, nat_b), method)
+
+    @property
+    def path(self) -> Kind:
+        """By which way datagrams go at the end."""
+        if self.method is None:
+            return Kind.NONE
+        return Kind.RELAYED if self.method is MethodName.RELAY else Kind.DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +254,11 @@ def conclude(
     connected = trace.connected_round
     round_ = connected.number if connected else None
     records = _records(trace)
-    checks = (*run_checks(trace, nat_a, nat_b, prediction), *beside.checks)
+    checks = (
+        *run_checks(trace, nat_a, nat_b, prediction),
+        _path_is_predicted(trace, case),
+        *beside.checks,
+    )
     return CellResult(
         nat_a,
         nat_b,
@@ -263,7 +282,27 @@ def conclude(
         pcap=beside.pcap,
         seconds=seconds,
         category=categorize(nat_a, nat_b, prediction, (trace.outcome, round_), checks),
+        path=str(trace.path),
+        through="server" if trace.path is Kind.RELAYED else None,
+        first_datagram_ms=_milliseconds(trace.first_datagram_seconds),
+        final_path_ms=_milliseconds(trace.final_path_seconds),
     )
+
+
+def _path_is_predicted(trace: Trace, case: Case) -> Check:
+    """The model foresaw by which way datagrams go at the end."""
+    observed, predicted = trace.path, case.path
+    why = f"datagrams went {_WAYS[observed]}"
+    if observed is not predicted:
+        why += f", predicted {_WAYS[predicted]}"
+    return Check("datagrams took the predicted way", observed is predicted, why)
+
+
+_WAYS = {
+    Kind.DIRECT: "directly",
+    Kind.RELAYED: "through the server's relay",
+    Kind.NONE: "no way",
+}
 
 
 def broken(case: Case, error: str, seconds: float | None = None) -> CellResult:

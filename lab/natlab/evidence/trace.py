@@ -14,7 +14,11 @@ from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SIDES, Passage, decode, follow_all
 from natlab.evidence.methods.ordered_hello_round import Round, rounds_of
+from natlab.evidence.relayed import Handed, handed_on
+from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
+
+_COUNTED = (Protocol.UDP, Protocol.TCP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class Trace:
     said: tuple[Said, ...]
     strangers: tuple[Packet, ...]
     """Peer datagrams that came to a host though its peer did not send them."""
+    handed_on: tuple[Handed, ...] = ()
+    """Programs' frames that went through the server."""
+    both_began: float | None = None
+    """When the later of the hosts sent its first packet."""
 
     @property
     def zero(self) -> float:
@@ -91,6 +99,44 @@ class Trace:
         to_peer = _shortest((*round_.hellos, *round_.confirms, *round_.data))
         return 4 * to_server + 3 * to_peer if to_server and to_peer else None
 
+    @property
+    def path(self) -> Kind:
+        """By which way programs' datagrams have gone both ways, as late as there was one."""
+        if self.connected_round is not None:
+            return Kind.DIRECT
+        return Kind.RELAYED if self._both_by_relay is not None else Kind.NONE
+
+    @property
+    def first_datagram_seconds(self) -> float | None:
+        """From `both_began` until the first program's datagram came to the other host."""
+        arrivals = [each.arrived for each in self.handed_on]
+        for round_ in self.rounds:
+            arrivals += [each.arrived for each in round_.data if each.arrived is not None]
+        return self._since_both_began(min(arrivals, default=None))
+
+    @property
+    def final_path_seconds(self) -> float | None:
+        """From `both_began` until programs' datagrams had gone both ways on the path that was used last."""
+        round_ = self.connected_round
+        if round_ is None:
+            return self._since_both_began(self._both_by_relay)
+        firsts: dict[str, float] = {}
+        for each in round_.data:
+            if each.is_delivered and each.arrived is not None:
+                firsts.setdefault(each.receiver, each.arrived)
+        return self._since_both_began(max(firsts.values()))
+
+    @property
+    def _both_by_relay(self) -> float | None:
+        """When they had gone both ways through the server."""
+        firsts: dict[str, float] = {}
+        for each in self.handed_on:
+            firsts.setdefault(each.receiver, each.arrived)
+        return max(firsts.values()) if len(firsts) == 2 else None
+
+    def _since_both_began(self, time: float | None) -> float | None:
+        return None if time is None or self.both_began is None else time - self.both_began
+
     def passages(self) -> tuple[Passage, ...]:
         """Every transmission between the hosts and to the server, in order."""
         found = [*self.announces]
@@ -108,7 +154,18 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
         announces=tuple(p for p in passages if isinstance(p.datagram, datagrams.Announce)),
         said=tuple(_said(ordered)),
         strangers=tuple(_strangers(ordered, passages)),
+        handed_on=tuple(handed_on(ordered)),
+        both_began=_both_began(ordered),
     )
+
+
+def _both_began(packets: Iterable[Packet]) -> float | None:
+    hosts = {side.host_link for side in SIDES}
+    first: dict[str, float] = {}
+    for packet in packets:
+        if packet.point in hosts and packet.outgoing and packet.protocol in _COUNTED:
+            first.setdefault(packet.point, packet.time)
+    return max(first.values()) if len(first) == len(hosts) else None
 
 
 def _said(packets: list[Packet]) -> Iterator[Said]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
 from natlab.evidence.captions import comments
 from natlab.evidence.check import LINKS_KEPT, Check
@@ -23,6 +24,7 @@ from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
 from natlab.nat.ruleset import Firewall
 from natlab.network.base import made_by
+from natlab.oracle.predict import LADDER
 from natlab.probe.observe import Observation
 from natlab.sandbox.zygote import Prepared, preload
 from natlab.testbed.bed import Bed, bed
@@ -47,6 +49,8 @@ class CellJob:
     links: LinkConditions = DEFAULT_LINKS
     """Of the link between each NAT and the internet."""
     firewall: Firewall = Firewall.NFTABLES
+    methods: tuple[MethodName, ...] = LADDER
+    """The rungs that the clients may use."""
 
     @property
     def timeout(self) -> float:
@@ -56,7 +60,7 @@ class CellJob:
     @property
     def case(self) -> Case:
         """The pair that is run, and its prediction."""
-        return Case.of(self.nat_a, self.nat_b, TOPOLOGY)
+        return Case.of(self.nat_a, self.nat_b, TOPOLOGY, self.methods)
 
 
 def run_cell(job: CellJob) -> CellResult:
@@ -100,12 +104,19 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
         stands = ready.enter_context(entered)
         for node, observed in stands.probes.items():
             say(f"{node} is probed: {observed}")
-        conversation = converse(stands.network, stands.programs, job.links, spares, say)
+        conversation = converse(
+            stands.network,
+            stands.programs,
+            job.links,
+            spares=spares,
+            methods=job.methods,
+            say=say,
+        )
         stands.end()
         kept = tuple(_links_kept(stands))
         trace = reconstruct(stands.capture.packets)
         stands.capture.write(job.directory / CAPTURE_FILE, comments(trace))
-        agreed = programs_agree(conversation, trace.outcome, heard=not trace.unheard)
+        agreed = programs_agree(conversation, trace.path, heard=not trace.unheard)
         beside = Beside(
             conversation.method,
             (*agreed, *kept),

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.methods import MethodName
 from natlab.evidence.check import Check
+from natlab.evidence.way import Kind
 from natlab.links.conditions import LinkConditions
 from natlab.network import addressing
 from natlab.network.network import Network
-from natlab.oracle.outcome import Outcome
 from natlab.programs.program import Program
 from natlab.programs.programs import Programs
 from natlab.sandbox.zygote import Prepared
@@ -38,8 +39,6 @@ READY_WITHIN = 20.0
 VERDICT_WITHIN = 15.0
 """Seconds in which the clients must have connected, or have said that they cannot and why. This and
 the other are for plain links; slow or lossy ones add their `LinkConditions.patience`."""
-ORDERED_HELLO = "ordered-hello"
-"""The contract alone: no relay."""
 STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
 """The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
 
@@ -53,13 +52,17 @@ class Conversation:
     events: dict[str, list[dict[str, object]]]
     statuses: dict[str, int]
     answers: dict[str, str]
-    """The output of dig on each host; empty where it was not asked to run."""
+    """The output of the last dig on each host; empty where it was not asked to run."""
     said: dict[str, str]
 
     @property
     def method(self) -> str | None:
-        found = self.find("client_a", "path-established")
-        return str(found["method"]) if found else None
+        """The rung on which the datagrams of client_a went at the end."""
+        names = ("path-established", "path-moved")
+        found = [each for each in self.events["client_a"] if each["event"] in names]
+        moved = [each for each in found if each["event"] == "path-moved"]
+        last = (moved or found)[-1:]
+        return str(last[0]["method"]) if last else None
 
     def find(self, program: str, event: str) -> dict[str, object] | None:
         return next((each for each in self.events[program] if each["event"] == event), None)
@@ -69,10 +72,15 @@ def converse(
     network: Network,
     programs: Programs,
     links: LinkConditions,
+    *,
     spares: list[Prepared],
+    methods: Sequence[str],
     say: Say,
 ) -> Conversation:
-    """Server, services, clients; dig both ways if they connect; an orderly end."""
+    """Server, services, clients; dig both ways if they connect, on each path that they use; an orderly end.
+
+    `methods` are the rungs that the clients may use.
+    """
     python = [sys.executable, "-m", PYTHON_PROGRAM]
     patience = links.patience
     server_pid = network.pid("server")
@@ -91,7 +99,7 @@ def converse(
     clients = {
         x: programs.start(
             f"client_{x}",
-            [*python, *_client(x, y)],
+            [*python, *_client(x, y, methods)],
             network.pid(f"host_{x}"),
             prepared=spares.pop(),
         )
@@ -106,12 +114,10 @@ def converse(
 
     answers = dict.fromkeys(LETTERS, "")
     if verdicts == {"path-established"}:
-        dig_argv = _dig(links)
-        digs = {x: programs.start(f"dig_{x}", dig_argv, network.pid(f"host_{x}")) for x in LETTERS}
-        for x, dig in digs.items():
-            dig.wait(timeout=READY_WITHIN + patience)
-            answers[x] = "\n".join(line.text for line in dig.lines("stdout"))
-            say(f"dig on host_{x}: {answers[x] or 'no answer'}")
+        answers = _ask(network, programs, links, "dig", say)
+        ends = {_end_of_ladder(client, patience) for client in clients.values()}
+        if "path-moved" in ends:
+            answers = _ask(network, programs, links, "dig_again", say)
         clients["a"].terminate()  # and b is told by a's farewell
     statuses = {x: client.wait(timeout=READY_WITHIN + patience) for x, client in clients.items()}
     statuses["server"] = server.terminate()
@@ -124,6 +130,30 @@ def converse(
     )
 
 
+def _ask(
+    network: Network, programs: Programs, links: LinkConditions, name: str, say: Say
+) -> dict[str, str]:
+    """Both hosts ask for the other's zone at once: the output of each dig."""
+    argv, patience = _dig(links), links.patience
+    digs = {x: programs.start(f"{name}_{x}", argv, network.pid(f"host_{x}")) for x in LETTERS}
+    answers: dict[str, str] = {}
+    for x, dig in digs.items():
+        dig.wait(timeout=READY_WITHIN + patience)
+        answers[x] = "\n".join(line.text for line in dig.lines("stdout"))
+        say(f"dig on host_{x}: {answers[x] or 'no answer'}")
+    return answers
+
+
+def _end_of_ladder(client: Program, patience: float) -> str:
+    """The event with which a client's search for a direct path ended, which a relayed path does not stop."""
+    first = next(each for each in _events(client) if each["event"] == "path-established")
+    if first["method"] != MethodName.RELAY:
+        return "path-established"
+    wanted = '"event": "(path-moved|not-direct|path-lost)"'
+    found = client.wait_for_line(wanted, timeout=VERDICT_WITHIN + patience, stream="stdout")
+    return found.group(1)
+
+
 def _dnsmasq(owner: str) -> list[str]:
     """A zone of one record that tells which host served it.
 
@@ -134,12 +164,12 @@ def _dnsmasq(owner: str) -> list[str]:
     return ["dnsmasq", *options, f"--txt-record={ZONE_NAME},{owner}"]
 
 
-def _client(own: str, other: str) -> list[str]:
+def _client(own: str, other: str, methods: Sequence[str]) -> list[str]:
     ids = ["--id", f"host_{own}", "-r", f"host_{other}"]
     forward = ["--listen", str(LISTEN_PORT), "--connect", f"127.0.0.1:{DNS_PORT}"]
     server = f"{addressing.SERVER.ip}:{DEFAULT_PORT}"
-    methods = ["--methods", ORDERED_HELLO]
-    return ["client", "--server", server, *ids, *forward, *methods, "--once", "--json"]
+    rungs = ["--methods", ",".join(methods)]
+    return ["client", "--server", server, *ids, *forward, *rungs, "--once", "--json"]
 
 
 def _dig(links: LinkConditions) -> list[str]:
@@ -149,11 +179,9 @@ def _dig(links: LinkConditions) -> list[str]:
     return ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", *limits, ZONE_NAME, "TXT"]
 
 
-def programs_agree(
-    conversation: Conversation, observed: Outcome | None, *, heard: bool
-) -> Iterator[Check]:
+def programs_agree(conversation: Conversation, path: Kind, *, heard: bool) -> Iterator[Check]:
     """The programs' word against the packets'. `heard`: each host's announcements came through."""
-    connected = observed is Outcome.CONNECTED
+    connected = path is not Kind.NONE
     expected = {
         "server": STOPPED,
         "a": STOPPED if connected else TRAVERSAL_FAILED,
@@ -164,6 +192,12 @@ def programs_agree(
         conversation.statuses == expected,
         f"exit statuses {_in_words(conversation.statuses)}, expected {_in_words(expected)}",
     )
+    told = {
+        None: Kind.NONE,
+        MethodName.RELAY.value: Kind.RELAYED,
+    }.get(conversation.method, Kind.DIRECT)
+    why = f"client_a says {conversation.method or 'that there is no path'}, the packets {path}"
+    yield Check("the client names the way that the packets took", told is path, why)
     if connected:
         for x, y in (LETTERS, LETTERS[::-1]):
             answer = conversation.answers[x]

@@ -17,9 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
 from natlab.evidence.program import broken_program
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
+from natlab.evidence.way import Kind
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
@@ -27,6 +29,7 @@ from natlab.matrix.conversation import PRELOADED
 from natlab.matrix.program_cell import ProgramJob, run_program_cell
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.outcome import Outcome
+from natlab.oracle.predict import LADDER
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
 from natlab.sandbox.sandbox import Sandbox, call
@@ -50,6 +53,8 @@ class Plan:
     firewall: Firewall = Firewall.NFTABLES
     program: ProgramFile | None = None
     """To be run in place of the project's own server and clients."""
+    methods: tuple[MethodName, ...] = LADDER
+    """The rungs that the project's clients may use."""
 
 
 def default_jobs() -> int:
@@ -117,6 +122,7 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
         progress.advance(task)
         outcome = cell.observed or "broken"
         where = f" in round {cell.round}" if cell.round else ""
+        where = ", relayed" if cell.path == Kind.RELAYED and cell.program is None else where
         verdict = "" if cell.ok else "  NOT AS PREDICTED"
         took = "" if cell.seconds is None else f", {cell.seconds:.1f} s"
         text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}{took}{verdict}"
@@ -130,7 +136,7 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
     directory = plan.directory / name
     if plan.program is not None:
         return _run_program(plan.program, pair, directory, plan, warm)
-    job = CellJob(*pair, directory, links=plan.links, firewall=plan.firewall)
+    job = CellJob(*pair, directory, links=plan.links, firewall=plan.firewall, methods=plan.methods)
     try:
         return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:
@@ -177,7 +183,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": links,
-        **({"program": plan.program.name} if plan.program else {}),
+        **({"program": plan.program.name} if plan.program else {"methods": ",".join(plan.methods)}),
         "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
             errors="replace"
         ),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
+from nat_traversal.wire.methods import MethodName
 from natlab.oracle.methods import ordered_hello
+from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
+from natlab.presets import preset
 
+LADDER = tuple(MethodName)
+"""Every rung of the project's client, in its order."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
 }
@@ -19,3 +24,16 @@ def predict(nat_a: str, nat_b: str, method: str = ordered_hello.NAME) -> Predict
     Raises `UsageError` for a name that is no preset.
     """
     return METHODS[method](nat_a, nat_b)
+
+
+def method_of(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> MethodName | None:
+    """The rung on which the client's datagrams go at the end, if it may use these; None: on none.
+
+    Raises `UsageError` for a name that is no preset.
+    """
+    if predict(nat_a, nat_b).outcome is Outcome.CONNECTED:
+        return MethodName.ORDERED_HELLO
+    behaviors = [preset(name).behavior for name in (nat_a, nat_b)]
+    if any(behavior is not None and behavior.blocks_udp for behavior in behaviors):
+        return None
+    return MethodName.RELAY if MethodName.RELAY in methods else None

@@ -23,7 +23,8 @@ def print_table(report: Report, console: Console | None = None) -> None:
         console = Console(file=console.file, width=_WIDTH, color_system=None)
     console.print(table(report))
     for (category, cause), cells in by_cause(report).items():
-        console.print(Text(f"  {len(cells)} failed, {category}. {cause}"))
+        ends = {short_end(cell) for cell in cells}
+        console.print(Text(f"  {len(cells)} {' or '.join(sorted(ends))}, {category}. {cause}"))
         console.print(Text(f"    {', '.join(f'{cell.nat_a} × {cell.nat_b}' for cell in cells)}"))
     for cell in report.cells:
         for line in faults(cell):
@@ -57,6 +58,8 @@ def _cell(cell: CellResult) -> Text:
     if cell.round is not None:
         lines.append(f"round {cell.round}")
     timing = cell.timing
+    if cell.path == Kind.RELAYED and cell.final_path_ms is not None and cell.program is None:
+        lines.append(f"{cell.final_path_ms:.0f} ms")
     if timing is not None:
         lines.append(f"{timing.median:.1f} ms")
         if len(timing.values) > 1:
@@ -67,7 +70,7 @@ def _cell(cell: CellResult) -> Text:
         return Text("\n".join([*lines, f"NOT {cell.predicted}"]), style="bold white on red")
     if not cell.ok:
         return Text("\n".join([*lines, "CHECK FAILED"]), style="bold white on red")
-    if cell.observed is Outcome.FAILED:
+    if cell.observed is Outcome.FAILED and cell.path != Kind.RELAYED:
         lines.append("forbidden" if cell.category is Category.FORBIDDEN else "could have")
         return Text("\n".join(lines), style="yellow")
     by_detour = cell.round == 2 or cell.path == Kind.RELAYED

@@ -21,11 +21,15 @@ def summary(report: Report) -> str:
     connected = [cell for cell in report.cells if cell.observed is Outcome.CONNECTED]
     swapped = sum(cell.round == 2 for cell in connected)
     failed = [cell for cell in report.cells if cell.observed is Outcome.FAILED]
+    relayed = [cell for cell in failed if cell.path == Kind.RELAYED]
+    failed = [cell for cell in failed if cell.path != Kind.RELAYED]
     text = (
         f"{good} of {total} cells as predicted: {len(connected)} connected "
-        f"({_why({'in round 2': swapped, **_doings(connected, _CONNECTED)})}), {len(failed)} failed"
-        f" ({_why(_doings(failed, _FAILED))})"
-    ).replace(" ()", "")
+        f"({_why({'in round 2': swapped, **_doings(connected, _CONNECTED)})})"
+    )
+    text += f", {len(relayed)} relayed ({_why(_doings(relayed, _NO_PATH))})" if relayed else ""
+    text += f", {len(failed)} failed ({_why(_doings(failed, _FAILED))})"
+    text = text.replace(" ()", "")
     broken = sum(cell.error is not None for cell in report.cells)
     text += f", {broken} broken" if broken else ""
     unequal = sum(cell.disagree for cell in report.cells)
@@ -54,7 +58,9 @@ def _summary_of_program(report: Report) -> str:
 
 
 def short_end(cell: CellResult) -> str:
-    """``connected``, ``failed``; of any program ``direct``, ``relayed`` or ``none``."""
+    """``connected``, ``relayed`` or ``failed``; of any program ``direct``, ``relayed`` or ``none``."""
+    if cell.program is None and cell.path != Kind.RELAYED:
+        return str(cell.observed)
     return cell.path or str(cell.observed)
 
 
@@ -120,7 +126,7 @@ _NO_PATH = {
 
 
 def by_cause(report: Report) -> dict[tuple[Category, str], list[CellResult]]:
-    """The cells that failed, together where category and cause are the same; the largest group first."""
+    """The cells without a direct path, together where category and cause are the same; the largest group first."""
     groups: dict[tuple[Category, str], list[CellResult]] = defaultdict(list)
     for cell in report.cells:
         if cell.observed is Outcome.FAILED:

@@ -1,0 +1,66 @@
+"""Programs' datagrams that went from host to host through the project's server, as the captures show them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from nat_traversal.wire import datagrams
+from natlab.capture.packet import Packet, Protocol
+from natlab.evidence.journey import SERVER_LINK, SIDES, decode
+
+METHOD = "relay"
+"""As the programs name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One frame of a program that a host sent to the server, and the server to the other host. Times in s."""
+
+    sender: str
+    receiver: str
+    sent: float
+    arrived: float
+
+
+def handed_on(packets: Iterable[Packet]) -> Iterator[Handed]:
+    """Every such frame, in order of its arrival. `packets` must be in order of time.
+
+    The server adds nothing to a frame, so the same octets pass all four points on its way.
+    """
+    ordered = [packet for packet in packets if packet.protocol is Protocol.UDP]
+    left = _first(ordered, {side.host_link: True for side in SIDES})
+    through = _first(ordered, {SERVER_LINK: True})
+    hosts = {side.host_link: side.host for side in SIDES}
+    other = {side.host_link: peer.host_link for side, peer in (SIDES, SIDES[::-1])}
+    seen: set[bytes] = set()
+    for packet in ordered:
+        payload = packet.payload
+        if packet.outgoing or packet.point not in hosts or payload in seen:
+            continue
+        sent, relayed = (
+            left.get((other[packet.point], payload)),
+            through.get((SERVER_LINK, payload)),
+        )
+        if sent is None or relayed is None or not sent <= relayed <= packet.time:
+            continue
+        if not _is_program_s(packet):
+            continue
+        seen.add(payload)
+        yield Handed(hosts[other[packet.point]], hosts[packet.point], sent, packet.time)
+
+
+def _first(
+    packets: Iterable[Packet], points: Mapping[str, bool]
+) -> Mapping[tuple[str, bytes], float]:
+    """When each payload first left these points."""
+    found: dict[tuple[str, bytes], float] = {}
+    for packet in packets:
+        if packet.point in points and packet.outgoing:
+            found.setdefault((packet.point, packet.payload), packet.time)
+    return found
+
+
+def _is_program_s(packet: Packet) -> bool:
+    datagram = decode(packet)
+    return isinstance(datagram, datagrams.Frame) and datagram.kind in datagrams.PROGRAMS

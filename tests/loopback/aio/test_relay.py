@@ -1,0 +1,110 @@
+"""The relay with real sockets: hosts that can meet nowhere else, and the move to a direct path."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nat_traversal import ServerSettings, connect, serve
+from nat_traversal.client.security import Security
+from nat_traversal.machine import notices as note
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import HostPort
+from tests.loopback.hosts import Host
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import DEADLINE, eventually
+
+BOTH = ["127.0.0.1", "::1"]
+"""A server at both IP versions: hosts that come by different ones have no direct path."""
+
+
+async def test_hosts_that_came_by_different_ip_versions_meet_at_the_relay() -> None:
+    with Service() as service, Program() as program:
+        async with await serve(BOTH, 0) as server:
+            over_4, over_6 = server.endpoints
+            async with (
+                Host(over_4, "host_a", "host_b", listen="127.0.0.1") as a,
+                Host(over_6, "host_b", "host_a", connect=[service.endpoint]) as b,
+            ):
+                for host in (a, b):
+                    assert (await host.connected()).method == "relay"
+                    not_direct = await host.notices.wait(note.NotDirect)
+                    assert not_direct.code == m.Verdict.NO_ADDRESS
+                for size in (0, 1, 1_400, 20_000):
+                    assert await program.ask(b"x" * size, a.port) == b"x" * size
+                assert a.notices.of(note.AttemptFailed) == []
+                assert server.counters["relay-datagrams"] > 0
+                await b.client.close()
+                lost = await a.notices.wait(note.PathLost)
+                assert lost.reason == "the other side closed it"
+
+
+async def test_no_number_is_lost_or_doubled_when_datagrams_move_to_the_direct_path() -> None:
+    with Service() as service, Program() as program:
+        async with await serve("127.0.0.1", 0) as server:
+            early = m.Relaying.EARLY
+            async with (
+                Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1", relaying=early) as a,
+                Host(
+                    *(server.endpoint, "host_b", "host_a"),
+                    connect=[service.endpoint],
+                    relaying=early,
+                ) as b,
+            ):
+                await a.connected()
+                await b.connected()
+                sent = 0
+
+                def is_over() -> bool:
+                    """One socket is left: the relay's is closed."""
+                    return len(a.client.sockets) == len(b.client.sockets) == 1
+
+                while not (is_over() and server.counters["relays-begun"]):
+                    program.send(b"%d" % sent, a.port)
+                    sent += 1
+                    await asyncio.sleep(0.002)
+                await eventually(lambda: len(service.asked) >= sent, "all have come")
+                assert sorted(int(data) for data, _ in service.asked) == list(range(sent))
+                assert sent > 100
+                assert a.client.selected is not None
+                assert a.client.selected.order.remote != server.endpoint
+
+
+async def test_a_connection_in_python_uses_the_relay() -> None:
+    async with await serve(BOTH, 0) as server:
+        over_4, over_6 = (f"{HostPort(*each.sockaddr)}" for each in server.endpoints)
+
+        async def echo() -> str:
+            async with connect(over_6, local_id="two", remote_id="one") as two:
+                two.send(await two.receive())
+                await two.receive()
+                return two.method
+
+        other = asyncio.create_task(echo())
+        async with (
+            asyncio.timeout(DEADLINE),
+            connect(over_4, local_id="one", remote_id="two") as one,
+        ):
+            assert one.method == "relay"
+            one.send(b"hello")
+            assert await one.receive() == b"hello"
+            one.send(b"goodbye")
+            assert await other == "relay"
+
+
+async def test_a_server_without_relays_and_a_plaintext_pair_have_none() -> None:
+    plain = Security.plaintext()
+    for settings, security in (
+        (ServerSettings(relay_pairs=0), Security.sealed()),
+        (ServerSettings(), plain),
+    ):
+        async with await serve(BOTH, 0, settings=settings) as server:
+            over_4, over_6 = server.endpoints
+            async with (
+                Host(over_4, "host_a", "host_b", listen="127.0.0.1", security=security) as a,
+                Host(over_6, "host_b", "host_a", listen="127.0.0.1", security=security) as b,
+            ):
+                for host in (a, b):
+                    await host.notices.wait(note.AttemptFailed)
+                told = [each.code for each in a.notices.of(note.RelayTold)]
+                assert told == ([] if security is plain else [m.RelayCode.OFF])
+                assert server.counters["relays-begun"] == 0

@@ -1,0 +1,213 @@
+"""The server's table of relays: whose source counts, what is handed on, and the bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nat_traversal.crypto.proof import is_signed, signed
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.timers import Timers
+from nat_traversal.server.relays import Relays
+from nat_traversal.server.session import numbers
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Frame, Kind, encode, handle_of
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.octets import NONCE_BYTES
+from nat_traversal.wire.relayed import LINK_OCTETS, Bind, Bound, Link
+
+KEYS = (b"a" * 32, b"b" * 32)
+SOURCES = (Endpoint("203.0.113.2", 4000), Endpoint("198.51.100.2", 5000))
+HERE = e.LocalAddress("192.0.2.2")
+FRAME = Frame(Kind.DATA, bytes([Kind.DATA]) + bytes(99))
+PING = Frame(Kind.PING, bytes([Kind.PING]) + bytes(34))
+
+
+class Table:
+    """The relays of a server, with two hosts that talk to it."""
+
+    def __init__(self, settings: ServerSettings | None = None) -> None:
+        self.timers, self.counters = Timers(), Counters()
+        self.relays = Relays(
+            self.timers, settings or ServerSettings(), self.counters, numbers(), b"s" * 32
+        )
+        self.numbers = [0, 0]
+
+    def begin(self, now: float = 0.0) -> int:
+        number = self.relays.begin(((1, KEYS[0]), (2, KEYS[1])), now)
+        assert number is not None
+        return number
+
+    def bind(
+        self,
+        which: int,
+        number: int,
+        echo: bytes = bytes(NONCE_BYTES),
+        source: Endpoint | None = None,
+    ) -> Bound | None:
+        """The answer to a BIND of one of the hosts."""
+        self.numbers[which] += 1
+        bind = signed(Bind(handle_of(KEYS[which]), number, self.numbers[which], echo), KEYS[which])
+        return self.answer(bind, source or SOURCES[which])
+
+    def answer(self, bind: Bind, source: Endpoint) -> Bound | None:
+        actions = self.relays.bind(bind, source, HERE, 0.0)
+        if not actions:
+            return None
+        (sent,) = actions
+        assert isinstance(sent, do.SendDatagram)
+        assert isinstance(sent.datagram, Bound)
+        assert (sent.destination, sent.local) == (source, HERE)
+        assert len(encode(sent.datagram)) <= len(encode(bind)), "nothing is amplified"
+        return sent.datagram
+
+    def bound(self, number: int) -> None:
+        """Both hosts bind."""
+        for which in (0, 1):
+            asked = self.bind(which, number)
+            assert asked is not None
+            assert not asked.stands
+            told = self.bind(which, number, asked.nonce)
+            assert told is not None
+            assert told.stands
+            assert is_signed(told, KEYS[which])
+
+    def forward(
+        self, datagram: Frame | Link, source: Endpoint, now: float = 0.0
+    ) -> list[do.Action]:
+        octets = LINK_OCTETS if isinstance(datagram, Link) else len(datagram.octets)
+        return self.relays.forward(datagram, octets, source, now)
+
+    def timer(self) -> float:
+        deadline = self.timers.deadline()
+        assert deadline is not None
+        return deadline
+
+
+def test_frames_and_links_go_to_the_other_source_as_they_came() -> None:
+    table = Table()
+    table.bound(table.begin())
+    link = Link(b"tag-----", True, b"nonce---")
+    for datagram in (FRAME, PING, link):
+        for source, other in (SOURCES, SOURCES[::-1]):
+            assert table.forward(datagram, source) == [do.SendDatagram(datagram, other, local=HERE)]
+    assert table.counters["relay-datagrams"] == 6
+    assert table.counters["relay-octets"] == 2 * (100 + 35 + LINK_OCTETS)
+
+
+def test_nothing_goes_to_a_source_that_has_not_echoed_the_nonce_for_it() -> None:
+    table = Table()
+    number = table.begin()
+    for which in (0, 1):
+        table.bind(which, number)
+    assert table.forward(FRAME, SOURCES[0]) == []
+    assert table.counters["relay-stray"] == 1
+    asked = table.bind(0, number)
+    assert asked is not None
+    victim = Endpoint("192.0.2.99", 53)
+    told = table.bind(0, number, asked.nonce, victim)
+    assert told is not None
+    assert not told.stands, "a nonce is for one source"
+    told = table.bind(0, number, asked.nonce)
+    assert told is not None
+    assert told.stands
+    assert table.forward(FRAME, SOURCES[0]) == []
+    assert table.counters["relay-unready"] == 1
+
+
+def test_a_bind_of_a_stranger_or_one_that_is_repeated_does_nothing() -> None:
+    table = Table()
+    number = table.begin()
+    table.bound(number)
+    bind = signed(Bind(handle_of(KEYS[0]), number, 9, bytes(8)), KEYS[0])
+    elsewhere = Endpoint("203.0.113.9", 1)
+    asked = table.answer(bind, elsewhere)
+    assert asked is not None
+    moved = signed(replace(bind, number=10, echo=asked.nonce), KEYS[0])
+    forged = replace(moved, mac=bytes(16))
+    of_nobody = signed(replace(moved, handle=handle_of(b"c" * 32)), b"c" * 32)
+    of_no_relay = signed(replace(moved, relay=number + 1), KEYS[0])
+    for bad in (forged, of_nobody, of_no_relay):
+        assert table.answer(bad, elsewhere) is None
+    assert table.answer(moved, elsewhere) is not None
+    assert table.forward(FRAME, SOURCES[1]) == [do.SendDatagram(FRAME, elsewhere, local=HERE)]
+    assert table.answer(moved, elsewhere) is None, "a number counts once"
+    assert table.forward(FRAME, SOURCES[0]) == [], "the source before counts no more"
+    assert table.counters["binds-forged"] == 4
+
+
+def test_a_pair_and_all_together_have_bounds_and_pings_a_share_of_them() -> None:
+    for settings, counter in (
+        (ServerSettings(relay_datagrams=10.0), "relay-slow"),
+        (ServerSettings(relay_all_datagrams=10.0), "relay-busy"),
+    ):
+        table = Table(settings)
+        table.bound(table.begin())
+        handed = [table.forward(FRAME, SOURCES[0]) for _ in range(20)]
+        sent = [each for each in handed if each and isinstance(each[0], do.SendDatagram)]
+        assert len(sent) == 9, "a tenth is left for pings"
+        (told,) = [each for each in handed if each and isinstance(each[0], do.SendMessage)]
+        assert [action.connection for action in told if isinstance(action, do.SendMessage)] == [
+            1,
+            2,
+        ]
+        assert table.counters[counter] == 11
+        assert len(table.forward(PING, SOURCES[0])) == 1
+        assert table.forward(PING, SOURCES[0]) == []
+        assert len(table.forward(FRAME, SOURCES[0], now=1.0)) == 1, "a second later"
+
+
+def test_octets_are_bounded_too() -> None:
+    table = Table(ServerSettings(relay_octets=65_536.0))
+    table.bound(table.begin())
+    large = Frame(Kind.DATA, bytes([Kind.DATA]) + bytes(1399))
+    handed = [table.forward(large, SOURCES[0]) for _ in range(60)]
+    sent = [each for each in handed if each and isinstance(each[0], do.SendDatagram)]
+    assert len(sent) == int(0.9 * 65_536 / 1400)
+
+
+def test_no_more_pairs_than_the_operator_wants() -> None:
+    table = Table(ServerSettings(relay_pairs=2))
+    assert [table.begin(), table.begin()] == [1, 2]
+    assert table.relays.begin(((5, KEYS[0]), (6, KEYS[1])), 0.0) is None
+    assert table.counters["relays-refused"] == 1
+    table.relays.end(1, m.RelayCode.OVER, "over")
+    assert table.begin() == 3
+
+
+def test_a_relay_ends_when_it_is_idle_and_after_its_time_in_any_case() -> None:
+    settings = ServerSettings(relay_idle=60.0, relay_most=100.0)
+    table = Table(settings)
+    number = table.begin()
+    table.bound(number)
+    assert table.timer() == 60.0
+    table.forward(FRAME, SOURCES[0], now=50.0)
+    list(table.timers.due(60.0))
+    assert table.relays.timed_out(number, 60.0) == []
+    assert table.timer() == 100.0
+    list(table.timers.due(100.0))
+    over = table.relays.timed_out(number, 100.0)
+    assert [action.message for action in over if isinstance(action, do.SendMessage)] == [
+        m.RelayNews(
+            number, m.RelayCode.OVER, "the server gives a pair its relay for 100 s at a time"
+        )
+    ] * 2
+    assert not table.relays.has(number)
+    assert table.forward(FRAME, SOURCES[0]) == []
+
+    idle = table.begin(now=200.0)
+    list(table.timers.due(260.0))
+    (told, _) = table.relays.timed_out(idle, 260.0)
+    assert isinstance(told, do.SendMessage)
+    assert isinstance(told.message, m.RelayNews)
+    assert told.message.code == m.RelayCode.IDLE
+
+
+def test_only_a_host_of_the_pair_ends_its_relay() -> None:
+    table = Table()
+    number = table.begin()
+    assert table.relays.done(number, b"c" * 32, "host_c") == []
+    assert len(table.relays.done(number, KEYS[0], "host_a")) == 2
+    assert table.relays.done(number, KEYS[0], "host_a") == []
