@@ -9,6 +9,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
+from nat_traversal.server.member import Member
 from nat_traversal.server.relays import Relays
 from nat_traversal.server.session import numbers
 from nat_traversal.settings import ServerSettings
@@ -16,6 +17,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Frame, Kind, encode, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import NONCE_BYTES
+from nat_traversal.wire.offers import Offer, Suite, Trust
 from nat_traversal.wire.relayed import LINK_OCTETS, Bind, Bound, Link
 
 KEYS = (b"a" * 32, b"b" * 32)
@@ -23,6 +25,15 @@ SOURCES = (Endpoint("203.0.113.2", 4000), Endpoint("198.51.100.2", 5000))
 HERE = e.LocalAddress("192.0.2.2")
 FRAME = Frame(Kind.DATA, bytes([Kind.DATA]) + bytes(99))
 PING = Frame(Kind.PING, bytes([Kind.PING]) + bytes(34))
+
+
+def host(which: int, instance: bytes = b"") -> Member:
+    """One of the two hosts, as the server knows it, on its control connection 1 or 2."""
+    offer = Offer(instance or bytes([which]) * 16, b"", b"", Trust.SERVER, (Suite.AES_256_GCM,))
+    return Member("host_" + "ab"[which], which + 1, 1, 5.0, offer, 0, key=KEYS[which])
+
+
+HOSTS = (host(0), host(1))
 
 
 class Table:
@@ -36,7 +47,7 @@ class Table:
         self.numbers = [0, 0]
 
     def begin(self, now: float = 0.0) -> int:
-        number = self.relays.begin(((1, KEYS[0]), (2, KEYS[1])), now)
+        number = self.relays.begin(HOSTS, now)
         assert number is not None
         return number
 
@@ -171,7 +182,7 @@ def test_octets_are_bounded_too() -> None:
 def test_no_more_pairs_than_the_operator_wants() -> None:
     table = Table(ServerSettings(relay_pairs=2))
     assert [table.begin(), table.begin()] == [1, 2]
-    assert table.relays.begin(((5, KEYS[0]), (6, KEYS[1])), 0.0) is None
+    assert table.relays.begin(HOSTS, 0.0) is None
     assert table.counters["relays-refused"] == 1
     table.relays.end(1, m.RelayCode.OVER, "over")
     assert table.begin() == 3
@@ -208,6 +219,6 @@ def test_a_relay_ends_when_it_is_idle_and_after_its_time_in_any_case() -> None:
 def test_only_a_host_of_the_pair_ends_its_relay() -> None:
     table = Table()
     number = table.begin()
-    assert table.relays.done(number, b"c" * 32, "host_c") == []
-    assert len(table.relays.done(number, KEYS[0], "host_a")) == 2
-    assert table.relays.done(number, KEYS[0], "host_a") == []
+    assert table.relays.done(number, host(0, b"another process!")) == []
+    assert len(table.relays.done(number, host(0))) == 2
+    assert table.relays.done(number, host(0)) == []
