@@ -31,6 +31,8 @@ COUNTER_OCTETS = 6
 MAX_COUNTER = (1 << 48) - 1
 NONCE_OCTETS = 12
 """Of both suites (RFC 5116 section 3.2): zeros, then the counter."""
+MOST_AT_ONCE = 256
+"""Frames that are sealed or opened in one loop: the last octets of their counters differ."""
 RETRY_AFTER = 16
 """Frames that are opened one by one where they did not follow each other, before that is tried again."""
 _NONCE_PADDING = bytes(NONCE_OCTETS - COUNTER_OCTETS)
@@ -105,8 +107,7 @@ class Sealer:
         whole = count if last == size else count - 1
         done = 0
         while whole - done >= FEW:
-            # Within 256 frames nothing but the counter's last octet differs.
-            some = min(whole - done, 256 - (self.counter & 0xFF))
+            some = min(whole - done, MOST_AT_ONCE)
             at = self._seal_many(kind, inner, tray, start + done * step, size, some, out, at)
             done += some
         for index in range(done, count):
@@ -146,24 +147,24 @@ class Sealer:
         out: Tray,
         at: int,
     ) -> int:
-        """The same for payloads of one size, whose counters differ in their last octet only."""
+        """The same for payloads of one size."""
         counter = self.counter
         self.counter += count
         inside, tag, aad = len(inner), self._tag[kind], _OCTETS[kind]
         length = HEADER_OCTETS + inside + size + tag
         end = at + count * length
-        head = aad + self._connection + counter.to_bytes(COUNTER_OCTETS, "big")[:-1]
+        head = aad + self._connection + counter.to_bytes(COUNTER_OCTETS, "big")
+        columns = [_OCTETS[octet] * count for octet in head[:-COUNTER_OCTETS]]
+        columns += _counted(counter, count)
         if not tag:
-            head += b"\0" + inner
+            columns += [_OCTETS[octet] * count for octet in inner]
         octets = out.octets
-        for offset, octet in enumerate(head, at):
-            octets[offset:end:length] = _OCTETS[octet] * count
-        low = counter & 0xFF
-        octets[at + HEADER_OCTETS - 1 : end : length] = _COUNTED[low : low + count]
+        for offset, column in enumerate(columns, at):
+            octets[offset:end:length] = column
         if not tag:
             plains = tray.views(start, size, size, count)
             for plain, place in zip(
-                plains, out.views(at + len(head), size, length, count), strict=True
+                plains, out.views(at + len(columns), size, length, count), strict=True
             ):
                 place[:] = plain
             return end
@@ -289,25 +290,26 @@ class Opener:
         """
         octets, body = frames.octets, at + HEADER_OCTETS
         head = octets[at:body].tobytes()
-        kind, low = head[0], head[-1]
-        counter = int.from_bytes(head[5:], "big")
+        kind = head[0]
+        counter = int.from_bytes(head[-COUNTER_OCTETS:], "big")
         tag = self._tag[kind]
         size = segment - HEADER_OCTETS - tag
-        count = min(count, 256 - low)
+        count = min(count, MOST_AT_ONCE, MAX_COUNTER - counter)
         end = at + count * segment
         if (
             count < FEW
             or size < 0
-            or head[1:5] != self._connection
+            or head[1 : 1 + CONNECTION_OCTETS] != self._connection
             or counter <= self._window.newest
-            or octets[body - 1 : end : segment] != _COUNTED[low : low + count]
         ):
             return None
-        for offset, octet in enumerate(head[:-1], at):
-            if octets[offset:end:segment] != _OCTETS[octet] * count:
+        columns = _counted(counter, count)
+        columns[:0] = [_OCTETS[octet] * count for octet in head[:-COUNTER_OCTETS]]
+        for offset, column in enumerate(columns, at):
+            if octets[offset:end:segment] != column:
                 return None
         if tag:
-            done = 0
+            open_, aad, done = self._open, _OCTETS[kind], 0
             run = Run(place, to, size, size, size, count)
             try:
                 for nonce, sealed, plain in zip(
@@ -316,7 +318,7 @@ class Opener:
                     place.views(to, size, size, count),
                     strict=True,
                 ):
-                    self._open(nonce, sealed, _OCTETS[kind], plain)
+                    open_(nonce, sealed, aad, plain)
                     done += 1
             except self._not_authentic:
                 if not done:
@@ -329,19 +331,42 @@ class Opener:
 
 
 class _Nonces:
-    """The nonces of the last 256 counters that differ in their last octet only."""
+    """The nonces of the last counters: 256 that differ in their last octet only, and those after them."""
 
     def __init__(self) -> None:
         self._upper = -1
         self._nonces: list[bytes] = []
 
     def of(self, counter: int, count: int) -> list[bytes]:
-        """Of `count` counters from this one on, all with the same upper octets."""
+        """Of `count` counters from this one on, at most `MOST_AT_ONCE`."""
         upper, low = divmod(counter, 256)
         if upper != self._upper:
-            head = upper.to_bytes(NONCE_OCTETS - 1, "big")
-            self._upper, self._nonces = upper, [head + octet for octet in _OCTETS]
+            is_next = upper == self._upper + 1 and len(self._nonces) > 256
+            self._nonces = self._nonces[256:] if is_next else self._block(upper)
+            self._upper = upper
+        if low + count > len(self._nonces):
+            self._nonces += self._block(upper + 1)
         return self._nonces[low : low + count]
+
+    @staticmethod
+    def _block(upper: int) -> list[bytes]:
+        head = upper.to_bytes(NONCE_OCTETS - 1, "big")
+        return [head + octet for octet in _OCTETS]
+
+
+def _counted(counter: int, count: int) -> list[bytes]:
+    """Each octet of `count` counters from this one on, at most 256: all first octets, then all second ones, …"""
+    low = counter & 0xFF
+    before = min(count, 256 - low)
+    head = counter.to_bytes(COUNTER_OCTETS, "big")
+    columns = [_OCTETS[octet] * before for octet in head[:-1]]
+    columns.append(_COUNTED[low : low + before])
+    if before < count:
+        columns = [
+            one + other
+            for one, other in zip(columns, _counted(counter + before, count - before), strict=True)
+        ]
+    return columns
 
 
 def _tags(suite: Suite, unsealed: Collection[int]) -> list[int]:

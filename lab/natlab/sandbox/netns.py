@@ -28,25 +28,48 @@ def in_namespace(pid: int) -> Iterator[None]:
 
     Raises `NetworkError` if `pid` has ended or this process may not enter its namespace.
     """
+    try:
+        target = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot_enter(f"the network namespace of process {pid}", error) from None
+    with _inside(target, f"the network namespace of process {pid}"):
+        yield
+
+
+@contextmanager
+def in_named_namespace(name: str) -> Iterator[None]:
+    """The same for a namespace that ``ip netns add`` has made."""
+    try:
+        target = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetworkError(f"no network namespace {name}: {error.strerror}") from None
+    with _inside(target, f"the network namespace {name}"):
+        yield
+
+
+@contextmanager
+def _inside(target: int, told: str) -> Iterator[None]:
+    """Closes `target`."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
-            target = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _setns(target)
-            finally:
-                os.close(target)
+            _setns(target)
         except OSError as error:
-            raise NetworkError(
-                f"cannot enter the network namespace of process {pid}: {error.strerror}"
-                " (it must be alive, and a node of this sandbox)"
-            ) from None
+            raise _cannot_enter(told, error) from None
+        finally:
+            os.close(target)
         try:
             yield
         finally:
             _setns(home)
     finally:
         os.close(home)
+
+
+def _cannot_enter(told: str, error: OSError) -> NetworkError:
+    return NetworkError(
+        f"cannot enter {told}: {error.strerror} (it must be alive, and a node of this sandbox)"
+    )
 
 
 def enter_node(pid: int) -> None:

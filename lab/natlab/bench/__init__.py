@@ -1,0 +1,1 @@
+"""What benchmarks compare: loads of datagrams, and chains of hops that carry them."""
