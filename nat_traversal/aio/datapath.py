@@ -166,8 +166,12 @@ class DataPath:
         first. Room and payloads are written to. They leave at the next `flush` at the latest."""
         self._out.add(flow, from_listener, run)
 
-    def flush(self) -> None:
-        """Send what `send_run` has taken."""
+    def flush(self, *, more: bool = False) -> None:
+        """Send what `send_run` has taken. `more`: as far as it fills calls to the kernel, since the caller has more
+        at hand and will be back at once."""
+        if more:
+            self._out.flush_full()
+            return
         self._out.flush()
         if self._out.longest > self._base:
             self._larger_sent()

@@ -106,18 +106,19 @@ class Listener:
             came += batch.total
             left -= max(1, batch.total)
             if self._path is not None:
-                self._forward(self._path, batch)
+                is_alone = batch.total == 1
+                self._forward(self._path, batch, more=left > 0 and not is_last and not is_alone)
             elif batch.runs:
                 self._traffic.unsendable.value += batch.total
                 self._problem("datagrams from local programs are dropped until a path stands")
         self._is_quiet = came <= 1
 
-    def _forward(self, path: DataPath, batch: Batch) -> None:
+    def _forward(self, path: DataPath, batch: Batch, *, more: bool) -> None:
         """Hand datagrams to the path: those of all programs together."""
         now = self._loop.time()
         for run, origin in zip(batch.runs, batch.origins, strict=True):
             path.send_run(self._flow(origin, now).number, True, run)
-        path.flush()
+        path.flush(more=more)
 
     def _flow(self, origin: Origin, now: float) -> _ListenFlow:
         source, told = origin

@@ -1,7 +1,7 @@
 """The way out of a path: programs' datagrams become sealed frames, and frames of one size leave together.
 
 Datagrams of any flows go into one buffer of frames. Whoever puts them there says when nothing more
-is at hand (`flush`): nothing waits for company.
+is at hand (`flush`): nothing waits for company. Meanwhile only as many leave as one call takes (`flush_full`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nat_traversal.aio.offload import most_in_a_run
 from nat_traversal.aio.packet_io import LONGEST, PacketIO
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.frames import COUNTER_OCTETS, HEADER_OCTETS
@@ -24,8 +25,8 @@ FRAGMENT = struct.Struct("!BIIBB")
 """The same, then the datagram's number, the fragment's, and the last one's."""
 HEADROOM = FRAGMENT.size
 """Octets to leave free before the first payload of a run, so that it is sealed where it lies."""
-_ROOM = 2 * LONGEST
-"""Of the buffer: a run, or all fragments of the longest datagram, with what frames add."""
+_ROOM = 5 * LONGEST
+"""Of the buffer: some runs of the kernel's, with what frames add. A datagram's fragments need less."""
 
 
 @dataclass(slots=True)
@@ -35,6 +36,8 @@ class _Segment:
     start: int
     end: int
     size: int
+    sent: int
+    """As far as this they have left."""
 
 
 @dataclass(slots=True)
@@ -100,17 +103,20 @@ class Outbox:
         self._seal(Kind.DATA, FLOW.pack(from_listener, flow), run)
         self._count += run.total
 
+    def flush_full(self) -> None:
+        """Send what fills a call to the kernel: more datagrams are at hand."""
+        for segment in self._segments:
+            self._send(segment, rest=segment is not self._segments[-1])
+
     def flush(self) -> None:
         """Send what is there."""
         if not self._at:
             return
-        segments, whole = self._segments, self._cut
-        sent = self._count
+        segments, whole, sent = self._segments, self._cut, self._count
         self._segments, self._cut, self._count, self._at = [], [], 0, 0
-        octets = self._out.octets
         for segment in segments:
             self.longest = max(self.longest, segment.size)
-            self._io.send_run(octets[segment.start : segment.end], segment.size)
+            self._send(segment, rest=True)
         refused = self._refused
         if refused.too_long or refused.others:
             self._refused = _Refused()
@@ -119,6 +125,15 @@ class Outbox:
             sent -= len(lost) + len(again)
             self._send_again(segments, whole, again, refused.shortest)
         self._sent.value += sent
+
+    def _send(self, segment: _Segment, *, rest: bool) -> None:
+        """The next frames of a segment: as many calls as they fill, and with `rest` one more."""
+        octets, size = self._out.octets, segment.size
+        most = most_in_a_run(size) * size
+        while (left := segment.end - segment.sent) >= most or (rest and left):
+            start = segment.sent
+            segment.sent = min(segment.end, start + most)
+            self._io.send_run(octets[start : segment.sent], size)
 
     def refused(self, frame: memoryview, *, too_long: bool) -> None:
         """This frame did not leave: told in the course of `flush`."""
@@ -160,7 +175,7 @@ class Outbox:
             if is_full and (size == latest.size or (size < latest.size and run.total == 1)):
                 latest.end = end
                 return
-        self._segments.append(_Segment(at, end, size))
+        self._segments.append(_Segment(at, end, size, at))
 
     def _send_again(
         self, segments: list[_Segment], whole: list[range], again: set[int], shortest: int

@@ -30,16 +30,17 @@ CONNECTION_OCTETS = 4
 COUNTER_OCTETS = 6
 MAX_COUNTER = (1 << 48) - 1
 NONCE_OCTETS = 12
-"""Of both suites (RFC 5116 section 3.2): zeros, then the counter."""
+"""Of both suites (RFC 5116 section 3.2): the kind, zeros, the counter. So the kind is authentic, and costs
+nothing more."""
 MOST_AT_ONCE = 256
 """Frames that are sealed or opened in one loop: the last octets of their counters differ."""
 RETRY_AFTER = 16
 """Frames that are opened one by one where they did not follow each other, before that is tried again."""
-_NONCE_PADDING = bytes(NONCE_OCTETS - COUNTER_OCTETS)
-_OCTETS = [bytes([kind]) for kind in range(256)]
+_OCTETS = [bytes([octet]) for octet in range(256)]
+_NONCE_HEADS = [octet.ljust(NONCE_OCTETS - COUNTER_OCTETS, b"\0") for octet in _OCTETS]
 _COUNTED = bytes(range(256))
 
-IntoPlace = Callable[[bytes, memoryview, bytes, memoryview], object]
+IntoPlace = Callable[[bytes, memoryview, None, memoryview], object]
 
 
 class NotAuthenticError(Exception):
@@ -92,8 +93,8 @@ class Sealer:
         """The kind and what is sealed in a frame that this has sealed: one that could not be sent."""
         kind = frame[0]
         plain = bytearray(len(frame) - self.overhead(kind))
-        nonce = _NONCE_PADDING + frame[5:HEADER_OCTETS].tobytes()
-        self._reopen(nonce, frame[HEADER_OCTETS:], _OCTETS[kind], memoryview(plain))
+        nonce = _NONCE_HEADS[kind] + frame[5:HEADER_OCTETS].tobytes()
+        self._reopen(nonce, frame[HEADER_OCTETS:], None, memoryview(plain))
         return kind, bytes(plain)
 
     def seal_run(self, kind: int, inner: bytes, run: Run, out: Tray, at: int) -> int:
@@ -126,14 +127,14 @@ class Sealer:
         out: memoryview,
         at: int,
     ) -> int:
-        nonce = self.counter.to_bytes(NONCE_OCTETS, "big")
+        number = self.counter.to_bytes(COUNTER_OCTETS, "big")
         self.counter += 1
         begin = start - len(inner)
         octets[begin:start] = inner
-        body, aad = at + HEADER_OCTETS, _OCTETS[kind]
-        out[at:body] = aad + self._connection + nonce[-COUNTER_OCTETS:]
+        body = at + HEADER_OCTETS
+        out[at:body] = _OCTETS[kind] + self._connection + number
         end = body + start + size - begin + self._tag[kind]
-        self._seal(nonce, octets[begin : start + size], aad, out[body:end])
+        self._seal(_NONCE_HEADS[kind] + number, octets[begin : start + size], None, out[body:end])
         return end
 
     def _seal_many(  # noqa: PLR0917 - the fast path
@@ -150,12 +151,11 @@ class Sealer:
         """The same for payloads of one size."""
         counter = self.counter
         self.counter += count
-        inside, tag, aad = len(inner), self._tag[kind], _OCTETS[kind]
+        inside, tag = len(inner), self._tag[kind]
         length = HEADER_OCTETS + inside + size + tag
         end = at + count * length
-        head = aad + self._connection + counter.to_bytes(COUNTER_OCTETS, "big")
-        columns = [_OCTETS[octet] * count for octet in head[:-COUNTER_OCTETS]]
-        columns += _counted(counter, count)
+        head = _OCTETS[kind] + self._connection
+        columns = [_OCTETS[octet] * count for octet in head] + _counted(counter, count)
         if not tag:
             columns += [_OCTETS[octet] * count for octet in inner]
         octets = out.octets
@@ -170,13 +170,13 @@ class Sealer:
             return end
         seal, body = self._seal, inside + size
         for nonce, plain, place in zip(
-            self._nonces.of(counter, count),
+            self._nonces.of(kind, counter, count),
             tray.views(start - inside, body, size, count),
             out.views(at + HEADER_OCTETS, body + tag, length, count),
             strict=True,
         ):
             plain[:inside] = inner
-            seal(nonce, plain, aad, place)
+            seal(nonce, plain, None, place)
         return end
 
 
@@ -275,7 +275,7 @@ class Opener:
             return Opened(kind, Run(frames, body, size, size, size, 1))
         plain = place.octets[to : to + size]
         try:
-            self._open(_NONCE_PADDING + number, octets[body:end], _OCTETS[kind], plain)
+            self._open(_NONCE_HEADS[kind] + number, octets[body:end], None, plain)
         except self._not_authentic:
             counters.not_authentic += 1
             return None
@@ -309,16 +309,16 @@ class Opener:
             if octets[offset:end:segment] != column:
                 return None
         if tag:
-            open_, aad, done = self._open, _OCTETS[kind], 0
+            open_, done = self._open, 0
             run = Run(place, to, size, size, size, count)
             try:
                 for nonce, sealed, plain in zip(
-                    self._nonces.of(counter, count),
+                    self._nonces.of(kind, counter, count),
                     frames.views(body, size + tag, segment, count),
                     place.views(to, size, size, count),
                     strict=True,
                 ):
-                    open_(nonce, sealed, aad, plain)
+                    open_(nonce, sealed, None, plain)
                     done += 1
             except self._not_authentic:
                 if not done:
@@ -334,23 +334,23 @@ class _Nonces:
     """The nonces of the last counters: 256 that differ in their last octet only, and those after them."""
 
     def __init__(self) -> None:
-        self._upper = -1
+        self._upper = (-1, -1)
         self._nonces: list[bytes] = []
 
-    def of(self, counter: int, count: int) -> list[bytes]:
+    def of(self, kind: int, counter: int, count: int) -> list[bytes]:
         """Of `count` counters from this one on, at most `MOST_AT_ONCE`."""
         upper, low = divmod(counter, 256)
-        if upper != self._upper:
-            is_next = upper == self._upper + 1 and len(self._nonces) > 256
-            self._nonces = self._nonces[256:] if is_next else self._block(upper)
-            self._upper = upper
+        if (kind, upper) != self._upper:
+            is_next = (kind, upper - 1) == self._upper and len(self._nonces) > 256
+            self._nonces = self._nonces[256:] if is_next else self._block(kind, upper)
+            self._upper = kind, upper
         if low + count > len(self._nonces):
-            self._nonces += self._block(upper + 1)
+            self._nonces += self._block(kind, upper + 1)
         return self._nonces[low : low + count]
 
     @staticmethod
-    def _block(upper: int) -> list[bytes]:
-        head = upper.to_bytes(NONCE_OCTETS - 1, "big")
+    def _block(kind: int, upper: int) -> list[bytes]:
+        head = _NONCE_HEADS[kind] + upper.to_bytes(COUNTER_OCTETS - 1, "big")
         return [head + octet for octet in _OCTETS]
 
 
@@ -381,11 +381,11 @@ def _sealing(suite: Suite, keys: DirectionKeys, unsealed: Collection[int]) -> In
 
         return sealer(suite, keys.seal)
 
-    def copy(nonce: bytes, plain: memoryview, kind: bytes, place: memoryview) -> None:
+    def copy(nonce: bytes, plain: memoryview, _: None, place: memoryview) -> None:
         length = len(plain)
         place[:length] = plain
-        if kind[0] not in unsealed:
-            place[length:] = _plain_tag(keys, nonce, plain, kind)
+        if nonce[0] not in unsealed:
+            place[length:] = _plain_tag(keys, nonce, plain)
 
     return copy
 
@@ -398,10 +398,10 @@ def _opening(
 
         return opener(suite, keys.seal), NotAuthentic
 
-    def copy(nonce: bytes, octets: memoryview, kind: bytes, place: memoryview) -> None:
+    def copy(nonce: bytes, octets: memoryview, _: None, place: memoryview) -> None:
         length = len(place)
-        if kind[0] not in unsealed and not hmac.compare_digest(
-            octets[length:], _plain_tag(keys, nonce, octets[:length], kind)
+        if nonce[0] not in unsealed and not hmac.compare_digest(
+            octets[length:], _plain_tag(keys, nonce, octets[:length])
         ):
             raise NotAuthenticError
         place[:] = octets[:length]
@@ -409,5 +409,5 @@ def _opening(
     return copy, NotAuthenticError
 
 
-def _plain_tag(keys: DirectionKeys, nonce: bytes, plain: memoryview, kind: bytes) -> bytes:
-    return hmac.digest(keys.seal, nonce + kind + plain, "sha256")[:TAG_OCTETS]
+def _plain_tag(keys: DirectionKeys, nonce: bytes, plain: memoryview) -> bytes:
+    return hmac.digest(keys.seal, nonce + plain, "sha256")[:TAG_OCTETS]

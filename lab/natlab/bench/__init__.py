@@ -1,1 +1,1 @@
-"""What benchmarks compare: loads of datagrams, and chains of hops that carry them."""
+"""Loads of datagrams, and chains of hops that carry them, for benchmarks."""

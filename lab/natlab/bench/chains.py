@@ -1,4 +1,4 @@
-"""Two hosts and a link between them, and whatever carries datagrams from a program on one to a service on the other.
+"""Two hosts with a link between them, and hops that carry datagrams from a program on one to a service on the other.
 
     program (a) -> hop A -> veth pair -> hop B -> service (b)
 
@@ -129,7 +129,7 @@ class Ports:
 
 @contextmanager
 def chain(name: str, hops: Hops, ports: Ports, flows: int = 1) -> Iterator[Chain]:
-    """Start `hops` and whatever is at their ends, and let the first datagrams cross."""
+    """Start `hops` and the programs at their ends, and let the first datagrams cross."""
     with ExitStack() as stack:
         sink = stack.enter_context(udp(B, ("0.0.0.0", ports.service)))  # noqa: S104
         processes = stack.enter_context(hops(ports))
@@ -267,7 +267,7 @@ def _ip(*lines: str) -> None:
 
 
 def _said(*words: str, text: str = "") -> str:
-    """What a command says. Raises `NetworkError` with its words if it fails."""
+    """Run a command for its output. Raises `NetworkError` with its words if it fails."""
     try:
         done = subprocess.run(
             words, input=text, capture_output=True, encoding="utf-8", errors="replace", check=False

@@ -24,7 +24,7 @@ ANY_SIZE = 0
 SMALLEST, LARGEST = 64, 1_400
 """Octets of datagrams of any size."""
 _MARK = struct.Struct("=dI")
-"""What a datagram begins with: when it was sent, and its source."""
+"""A datagram begins with this: when it was sent, and its source."""
 _MOST_SEGMENTS, _MOST_OCTETS = 64, 65_000
 _WAIT = struct.pack("@ll", 0, 20_000)
 """A struct timeval: how long a sink that waits does so at once."""
@@ -38,7 +38,7 @@ _MOST_SOURCES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a sender offers."""
+    """The datagrams that a sender offers."""
 
     size: int = 1_200
     """Octets of a datagram, or `ANY_SIZE`."""
@@ -63,7 +63,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What became of a load."""
+    """The fate of a load."""
 
     sent: int
     received: int

@@ -7,8 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from natlab.bench.rows import ROWS, Measured
 from natlab.cli import bench_history
-from natlab.cli.bench_forwarding import forwarding_table, measure_forwarding
+from natlab.cli.bench_forwarding import (
+    forwarding_table,
+    headline,
+    measure_forwarding,
+    measure_memory,
+)
 from natlab.cli.bench_lab import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.status import Exit
 
@@ -20,6 +26,17 @@ def define(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("lab", "forwarding"),
         help="only this: bringing a cell's network up and down, or forwarding datagrams",
+    )
+    parser.add_argument(
+        "--rows",
+        metavar="NAME",
+        nargs="+",
+        choices=[row.name for row in ROWS],
+        default=[],
+        help=f"only these rows of forwarding: {', '.join(row.name for row in ROWS)}",
+    )
+    parser.add_argument(
+        "--pairs", metavar="N", type=int, default=3, help="run each chain so often (default: 3)"
     )
     parser.add_argument(
         "--record",
@@ -37,17 +54,22 @@ def _run(options: argparse.Namespace) -> Exit:
     if options.record is not None:
         bench_history.read(options.record)  # what cannot be read is told before measuring
     network: dict[str, float] = {}
-    forwarding = None
+    measured: list[Measured] = []
+    memory: dict[int, int] = {}
     if options.what != "forwarding":
         for pair in PAIRS:
-            measured = measure_bring_up(*pair)
-            console.print(bring_up_table(measured))
-            network[", ".join(pair)] = measured.ratio
+            taken = measure_bring_up(*pair)
+            console.print(bring_up_table(taken))
+            network[", ".join(pair)] = taken.ratio
     if options.what != "lab":
-        rates = measure_forwarding()
-        console.print(forwarding_table(rates))
-        forwarding = rates.ratio
+        measured = measure_forwarding(options.rows, options.pairs)
+        console.print(forwarding_table(measured))
+        if not options.rows:
+            memory = measure_memory()
+            for flows, octets in memory.items():
+                console.print(f"memory of both clients, {flows} flows: {octets / 2**20:.1f} MiB")
     if options.record is not None:
-        bench_history.append(options.record, bench_history.row_now(network, forwarding))
+        row = bench_history.row_now(network, headline(measured), measured, memory)
+        bench_history.append(options.record, row)
         print(f"recorded: {options.record}, {options.record.with_suffix('.md')}")
     return Exit.SLOW if any(ratio > BOUND for ratio in network.values()) else Exit.OK

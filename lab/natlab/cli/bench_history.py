@@ -7,10 +7,11 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from natlab.bench.rows import Measured
 from natlab.errors import LabError
 
 DEFAULT = Path("docs/benchmarks.json")
@@ -23,7 +24,8 @@ machine.
 
 - **network**: the time to bring a cell's network up and down, over that of a shell script that makes the same; less is better. A column
   for each pair of NATs.
-- **forwarding**: datagrams of 1,200 octets a second through two clients, over those through two socats; more is better.
+- **forwarding**: datagrams of 1,200 octets a second through two clients, over those through two socats; more is better. Below is
+  the newest row in full; [Performance](performance.md) says what its rows are.
 - **load**: processes that ran or wanted to in the last minute. Where it is far above the number of processors, other work disturbed both
   sides, and the ratio is rough.
 
@@ -48,9 +50,18 @@ class Row:
     """Ratio by pair of NATs, as "none, none"; empty where it was not measured."""
     forwarding: float | None
     """Ratio; None where it was not measured."""
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """All of forwarding: by the row's title and the chain, the values of `natlab.bench.rows.Side`."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Octets of both clients, by number of flows."""
 
 
-def row_now(network: Mapping[str, float], forwarding: float | None) -> Row:
+def row_now(
+    network: Mapping[str, float],
+    forwarding: float | None,
+    measured: Sequence[Measured] = (),
+    memory: Mapping[int, int] | None = None,
+) -> Row:
     """A row of the numbers measured just now on this machine, with ratios to two digits."""
     return Row(
         date=datetime.now(UTC).date().isoformat(),
@@ -61,7 +72,20 @@ def row_now(network: Mapping[str, float], forwarding: float | None) -> Row:
         load=round(os.getloadavg()[0], 1),
         network={pair: round(ratio, 2) for pair, ratio in network.items()},
         forwarding=None if forwarding is None else round(forwarding, 2),
+        rows={
+            row.title: {
+                chain: {name: _rounded(value) for name, value in asdict(side).items()}
+                for chain, side in row.sides.items()
+            }
+            for row in measured
+        },
+        memory={str(flows): octets for flows, octets in (memory or {}).items()},
     )
+
+
+def _rounded(value: float) -> float:
+    """To three digits after the point, or none if it is large."""
+    return round(value, 3) if value < 1_000 else float(round(value))
 
 
 def read(path: Path) -> list[Row]:
@@ -75,13 +99,30 @@ def read(path: Path) -> list[Row]:
 
 
 def append(path: Path, row: Row) -> None:
-    """Add `row` to the file, and make its page anew, beside it with the suffix .md. Raises `LabError`."""
-    rows = [*read(path), row]
+    """Add `row` to the file, and make its page anew, beside it with the suffix .md. Raises `LabError`.
+
+    A share of a run, from the same commit and day as the last row, goes into that.
+    """
+    rows = read(path)
+    if rows and (rows[-1].date, rows[-1].commit) == (row.date, row.commit):
+        row = _together(rows.pop(), row)
+    rows.append(row)
     try:
         path.write_text(json.dumps([asdict(each) for each in rows], indent=2) + "\n", "utf-8")
         path.with_suffix(".md").write_text(page(rows, path.name), "utf-8")
     except OSError as error:
         raise LabError(f"cannot write {error.filename}: {error.strerror}") from None
+
+
+def _together(old: Row, new: Row) -> Row:
+    """Two shares of one run."""
+    return replace(
+        new,
+        network={**old.network, **new.network},
+        forwarding=old.forwarding if new.forwarding is None else new.forwarding,
+        rows={**old.rows, **new.rows},
+        memory={**old.memory, **new.memory},
+    )
 
 
 def page(rows: Sequence[Row], source: str) -> str:
@@ -95,7 +136,30 @@ def page(rows: Sequence[Row], source: str) -> str:
         shown = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         where = [f"{row.load:.1f}", row.machine, row.kernel, row.python]
         lines.append([row.date, row.commit, *shown, *where])
-    return _HEAD.format(source=source) + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    newest = next((row for row in reversed(rows) if row.rows), None)
+    whole = "" if newest is None else _whole(newest)
+    return _HEAD.format(source=source) + _drawn(lines) + whole
+
+
+def _whole(row: Row) -> str:
+    """All rows of forwarding of one run."""
+    headings = ["row", "chain", "per second", "x socat", "lost", "delay µs", "99 %", "CPU µs"]
+    lines = [headings, ["---"] * len(headings)]
+    for title, sides in row.rows.items():
+        for chain, side in sides.items():
+            shown = [f"{side['rate']:,.0f}", f"{side['ratio']:.2f}", f"{side['loss']:.2%}"]
+            shown += [f"{side[name]:,.0f}" for name in ("delay", "delay_99")]
+            lines.append([title, chain, *shown, f"{side['processor']:.1f}"])
+    memory = ", ".join(
+        f"{octets / 2**20:.1f} MiB with {int(flows):,} flows"
+        for flows, octets in row.memory.items()
+    )
+    told = f"\nMemory of both clients: {memory}.\n" if memory else ""
+    return f"\n## Forwarding, {row.date}, {row.commit}\n\n{_drawn(lines)}{told}"
+
+
+def _drawn(lines: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _commit() -> str:

@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "oracle": {"behavior", "presets"},
         "sandbox": {"errors"},
         "capture": {"errors", "sandbox"},
+        "bench": {"errors", "sandbox"},
         "nat": {"errors", "behavior", "presets", "sandbox"},
         "programs": {"errors", "sandbox"},
         "evidence": {"errors", "behavior", "presets", "capture", "oracle"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
             "report", "sandbox", "testbed", "topologies",
         },
         "cli": {
-            "errors", "behavior", "presets", "faults", "links", "matrix", "nat", "network", "probe",
+            "errors", "behavior", "presets", "bench", "faults", "links", "matrix", "nat", "network", "probe",
             "programs", "report", "sandbox", "testbed", "topologies",
         },
     },

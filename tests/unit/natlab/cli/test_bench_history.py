@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from natlab.bench.rows import Measured, Side
 from natlab.cli import bench_history
 from natlab.cli.bench_history import Row
 from natlab.cli.bench_lab import PAIRS
@@ -64,3 +65,24 @@ def test_the_page_of_this_checkout_is_made_from_its_history() -> None:
     assert path.with_suffix(".md").read_text("utf-8") == bench_history.page(rows, path.name)
     assert rows == sorted(rows, key=lambda row: row.date)
     assert set(rows[-1].network) <= {", ".join(pair) for pair in PAIRS}
+
+
+SIDE = Side(1000.4, 0.0, 12.3456, 20.0, 1.0, 2.5, 1.0)
+
+
+def test_shares_of_one_run_meet_in_one_row_and_are_shown_in_full(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    first = bench_history.row_now(
+        {"none, none": 1.0}, 2.5, [Measured("a", "Row A", {"sealed": SIDE})]
+    )
+    second = bench_history.row_now(
+        {}, None, [Measured("b", "Row B", {"socat": SIDE})], {4000: 2**20}
+    )
+    for row in (OLD, first, second):
+        bench_history.append(path, row)
+    _, both = bench_history.read(path)
+    assert (both.network, both.forwarding) == ({"none, none": 1.0}, 2.5)
+    assert list(both.rows) == ["Row A", "Row B"]
+    page = path.with_suffix(".md").read_text()
+    assert "| Row A | sealed | 1,000 | 2.50 | 0.00% | 12 | 20 | 1.0 |" in page
+    assert "1.0 MiB with 4,000 flows" in page
