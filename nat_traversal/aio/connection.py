@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.offload import runs_of
+from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.client.security import Security
 from nat_traversal.errors import (
     ConnectionLostError,
@@ -25,6 +27,7 @@ from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
 from nat_traversal.wire.messages import Relaying, Serves
+from nat_traversal.wire.tray import Run, Tray
 
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
@@ -66,16 +69,28 @@ class Connection:
         What the network refuses is counted in `counters`, as UDP would lose it too. Raises
         `UsageError` for a longer payload, `ConnectionLostError` once the path has ended.
         """
-        if len(payload) > MAX_UDP_PAYLOAD:
-            raise UsageError(
-                f"a datagram holds at most {MAX_UDP_PAYLOAD} octets, not {len(payload)}"
-            )
+        self.send_many((payload,))
+
+    def send_many(self, payloads: Sequence[bytes | memoryview]) -> None:
+        """Send datagrams in this order, each as `send` does; none if one of them is too long.
+
+        Those of one size in a row leave in one system call, so that several cost far less than as many calls
+        of `send`.
+        """
+        longest = max(map(len, payloads), default=0)
+        if longest > MAX_UDP_PAYLOAD:
+            raise UsageError(f"a datagram holds at most {MAX_UDP_PAYLOAD} octets, not {longest}")
         if self._end is not None:
             raise self._end
         if self._path is None:  # the peer had no proof of it: between two rounds
-            self._traffic.unsendable.value += 1
-        else:
-            self._path.send(FLOW, True, payload)
+            self._traffic.unsendable.value += len(payloads)
+            return
+        for same in runs_of(payloads):
+            tray = Tray.of(b"".join((bytes(HEADROOM), *same)))
+            run = Run.between(tray, HEADROOM, len(tray.octets), len(same[0]))
+            for each in [run] * (1 if same[0] else len(same)):  # empty ones are no run
+                self._path.send_run(FLOW, True, each)
+        self._path.flush()
 
     async def receive(self) -> bytes:
         """The next datagram. Raises `ConnectionLostError` when the path has ended and all is read."""
@@ -85,6 +100,18 @@ class Connection:
             assert self._end is not None
             raise self._end
         return payload
+
+    async def receive_many(self, most: int = 64) -> list[bytes]:
+        """The datagrams that are there, from 1 to `most` of them, in the order in which they came: waits for the first.
+        Raises as `receive` does."""
+        payloads = [await self.receive()]
+        while len(payloads) < most and not self._queue.empty():
+            payload = self._queue.get_nowait()
+            if payload is None:
+                self._queue.put_nowait(None)  # the end: for the next call
+                break
+            payloads.append(payload)
+        return payloads
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._datagrams()

@@ -19,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from nat_traversal.aio.packet_io import BATCH, LONGEST, PKTINFO, Batch, Failed, Origin
 from nat_traversal.aio.soft_errors import Lost, SoftErrors
@@ -43,6 +44,7 @@ _WITH_PKTINFO = _ANCILLARY + socket.CMSG_SPACE(20)
 _NEVER = {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
 _TOO_LONG = {errno.EINVAL, errno.EMSGSIZE}
 
+Octets = TypeVar("Octets", bytes, memoryview, bytes | memoryview)
 Ancillary = Sequence[tuple[int, int, bytes]]
 """As for `socket.sendmsg`."""
 Address = tuple[str, int] | tuple[str, int, int, int] | None
@@ -264,7 +266,7 @@ class RunSocket:
         self._lost(lost)
 
 
-def runs_of(parts: Sequence[memoryview]) -> Iterator[Sequence[memoryview]]:
+def runs_of(parts: Sequence[Octets]) -> Iterator[Sequence[Octets]]:
     """Cut into runs: parts of one size, of which the last may be shorter, no more than the kernel takes."""
     start, count = 0, len(parts)
     while start < count:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SOCKET_BUFFER = 4 << 20
 """Octets asked of the kernel for each direction; it grants what ``net.core.rmem_max`` allows."""
+_BUFFERS = (socket.SO_RCVBUF, socket.SO_SNDBUF)
 LONGEST = 65_536
 """Octets of room for a datagram: none is longer."""
 BATCH = 64
@@ -74,7 +75,7 @@ def open_udp(
         raise bind_problem("UDP", local.address, local.port, error) from error
     try:
         sock.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        for option in _BUFFERS:
             sock.setsockopt(socket.SOL_SOCKET, option, buffer)
         if only_v6 and local.family == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -83,6 +84,11 @@ def open_udp(
     except OSError as error:
         sock.close()
         raise bind_problem("UDP", local.address, local.port, error) from error
+    if log.isEnabledFor(logging.DEBUG):
+        granted = [sock.getsockopt(socket.SOL_SOCKET, each) for each in _BUFFERS]
+        log.debug(
+            "socket buffers: asked %d octets, got %d to receive, %d to send", buffer, *granted
+        )
     return sock
 
 

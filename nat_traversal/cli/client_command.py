@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -92,6 +93,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)
+    gc.freeze()  # the collector need not look at all that was imported again and again
     client.start()
     try:
         return await end

@@ -105,6 +105,37 @@ class TestDatagrams:
                 ends.a.counters.counted() == ends.b.counters.counted() == {"sent": 5, "received": 5}
             )
 
+    async def test_many_datagrams_at_once_cross_both_ways_in_order(self) -> None:
+        payloads = [b"a" * 1_200] * 70 + [b"b" * 7, b"", b"", b"c" * 3_000, b"d" * 3_000, b"e"]
+        async with two_ends() as ends:
+            for sender, receiver in ((ends.a, ends.b), (ends.b, ends.a)):
+                sender.send_many(payloads)
+                sender.send_many([])
+                found: list[bytes] = []
+                async with asyncio.timeout(DEADLINE):
+                    while len(found) < len(payloads):
+                        some = await receiver.receive_many(50)
+                        assert 1 <= len(some) <= 50
+                        found += some
+                assert found == payloads
+                assert sender.counters["sent"] == len(payloads)
+
+    async def test_of_many_datagrams_none_leaves_if_one_is_too_long(self) -> None:
+        async with two_ends() as ends:
+            with pytest.raises(UsageError, match="at most 65507 octets, not 65508"):
+                ends.a.send_many([b"x", bytes(MAX_UDP_PAYLOAD + 1)])
+            assert ends.a.counters["sent"] == 0
+
+    async def test_the_end_comes_after_what_was_there(self) -> None:
+        async with two_ends() as ends:
+            ends.b.send_many([b"1", b"2", b"3"])
+            await eventually(lambda: ends.a.counters["received"] == 3, "they came")
+            await ends.leave_b()
+            assert await ends.a.receive_many(2) == [b"1", b"2"]
+            assert await ends.a.receive_many() == [b"3"]
+            with pytest.raises(ConnectionLostError):
+                await ends.a.receive_many()
+
     async def test_a_longer_payload_is_a_usage_error(self) -> None:
         async with two_ends() as ends:
             with pytest.raises(UsageError, match="at most 65507 octets, not 65508"):
