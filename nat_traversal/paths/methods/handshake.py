@@ -90,6 +90,8 @@ TABLE_B = {
 }
 """Role B, likewise."""
 
+MOST_KNOWN = 256
+"""Datagrams of one round that count: an honest peer says fewer."""
 _ORDERS = {1: _T.ORDER_1, 2: _T.ORDER_2, 3: _T.ORDER_3}
 _STEP_OF_STATE = {_S.CALLING: 1, _S.OPENING: 2, _S.ANSWERING: 3}
 
@@ -124,6 +126,10 @@ class Handshake:
         """The connection id in frames to the peer; None until it has been heard."""
         self.forged = 0
         """Datagrams of this round that the peer's key has not made."""
+        self.replayed = 0
+        """Datagrams of this round that came before from elsewhere."""
+        self._sources: dict[bytes, Endpoint] = {}
+        """The source of each datagram of this round that was authentic, by its MAC."""
         self.heard_steps: set[int] = set()
         """The HELLOs of the peer that came in."""
         self.peer_has_proof = False
@@ -161,7 +167,7 @@ class Handshake:
 
     def hello_arrived(self, hello: Hello, source: Endpoint, now: float) -> list[Output] | None:
         """A HELLO came in. None: not of this round, or not for this role and state."""
-        if not self._is_of_this_round(hello):
+        if not self._is_of_this_round(hello, source):
             return None
         trigger = {
             1: _T.HELLO_1,
@@ -184,7 +190,7 @@ class Handshake:
 
     def confirm_arrived(self, confirm: Confirm, source: Endpoint) -> list[Output] | None:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
-        if not self._is_of_this_round(confirm) or not self._machine.allows(_T.CONFIRM):
+        if not self._is_of_this_round(confirm, source) or not self._machine.allows(_T.CONFIRM):
             return None
         if self.state is _S.ESTABLISHED and source != self._heard_from:
             return None
@@ -210,13 +216,17 @@ class Handshake:
             return []
         return self._say(now)
 
-    def _is_of_this_round(self, datagram: Hello | Confirm) -> bool:
+    def _is_of_this_round(self, datagram: Hello | Confirm, source: Endpoint) -> bool:
         if (datagram.tag, datagram.round) != (self._tag, self._start.round):
             return False
         if not is_signed(datagram, self._keys.receiving):
             self.forged += 1
             return False
-        return True
+        if len(self._sources) < MOST_KNOWN or datagram.mac in self._sources:
+            if self._sources.setdefault(datagram.mac, source) == source:
+                return True
+            self.replayed += 1  # recorded and sent again from elsewhere: no answer must go there
+        return False
 
     def _hear(self, datagram: Hello | Confirm, source: Endpoint) -> None:
         self._heard_from = source

@@ -154,6 +154,19 @@ def test_confirm_from_elsewhere_is_no_proof_and_hello_3_goes_there_when_repeated
     assert is_in(shake, S.ESTABLISHED)
 
 
+def test_words_recorded_and_sent_again_from_elsewhere_draw_nothing_and_move_nothing() -> None:
+    shake = reach(S.OPENING, Role.B)
+    first = hello(1)
+    assert shake.hello_arrived(first, PEER, 0.1) == []
+    assert shake.hello_arrived(first, OBSERVED, 0.1) is None
+    assert (shake.remote, shake.replayed) == (PEER, 1)
+    assert shake.hello_arrived(first, PEER, 0.2) is not None, "the network may double it"
+    third = hello(3, heard_at=PEER)
+    assert shake.hello_arrived(third, PEER, 0.3) is not None
+    assert shake.hello_arrived(third, OBSERVED, 0.3) is None
+    assert (shake.remote, shake.replayed) == (PEER, 2)
+
+
 def test_path_that_stands_is_not_moved_by_a_late_confirm_from_elsewhere() -> None:
     """HELLO 3 had gone there first, so that its CONFIRM would have been proof."""
     shake = reach(S.ANSWERING, Role.A)
@@ -170,7 +183,8 @@ def test_hello_3_from_elsewhere_than_hello_2_went_needs_an_answer() -> None:
     assert is_in(shake, S.CONFIRMING)
     assert shake.confirm_arrived(confirm(heard_at=OBSERVED), PEER) is None
     assert is_in(shake, S.CONFIRMING)
-    assert shake.confirm_arrived(confirm(heard_at=OBSERVED), OBSERVED) == []
+    repeated = signed(replace(confirm(heard_at=OBSERVED), copy=1), _THEIRS)
+    assert shake.confirm_arrived(repeated, OBSERVED) == []
     assert is_in(shake, S.ESTABLISHED)
     assert shake.hello_arrived(hello(3, heard_at=PEER, copy=1), PEER, 0.2) is None
     assert shake.remote == OBSERVED
