@@ -180,7 +180,7 @@ class Connector:
         flow = at.flow
         left = self._settings.batch
         while left > 0:
-            batch = flow.receive()
+            batch = flow.receive(again=left < self._settings.batch)
             if batch.runs:
                 self._forward(at, batch)
             if flow.lost:

@@ -195,9 +195,9 @@ class DataPath:
 
     def readable(self) -> None:
         """Drain the socket."""
-        left = self._settings.batch
+        most = left = self._settings.batch
         while left > 0 and not self._closed:
-            batch = self._io.receive()
+            batch = self._io.receive(again=left < most)
             self.arrived(batch.runs)
             if batch.is_last:
                 return

@@ -111,8 +111,8 @@ class RunSocket:
 
     # Receiving
 
-    def receive(self, most: int = BATCH) -> Batch:
-        """Read a run of the kernel's, or about `most` datagrams."""
+    def receive(self, most: int = BATCH, *, again: bool = False) -> Batch:
+        """Read a run of the kernel's, or about `most` datagrams. `again`: there were some just now."""
         runs, origins = list[Run](), list[Origin]()
         tray, start = self.tray, self._headroom
         octets, limit = tray.octets, start + LONGEST
@@ -123,7 +123,7 @@ class RunSocket:
                 length, step, source = self._read(octets[at : at + LONGEST])
             except BlockingIOError:
                 is_last = True
-                if not runs and at == start:  # what then made it readable is an error, told or not
+                if not again and not origins:  # what then made it readable is an error, told or not
                     self.errors.drain()
                 break
             except OSError as error:

@@ -160,8 +160,9 @@ class PacketIO(Protocol):
     def batch_size(self) -> int:
         """About the most datagrams that `receive` gives: one run of the kernel's may be above it."""
 
-    def receive(self, most: int = ...) -> Batch:
-        """The datagrams that are there, about `most` of them."""
+    def receive(self, most: int = ..., *, again: bool = False) -> Batch:
+        """The datagrams that are there, about `most` of them. `again`: the caller has just had some, so that none
+        are no sign of an error."""
 
     def send_run(self, octets: memoryview, size: int) -> int:
         """Send the datagrams of `size` octets, the last may be shorter, that lie in `octets`. How many left.

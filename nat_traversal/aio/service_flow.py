@@ -112,9 +112,9 @@ class ServiceFlow:
         self._io.send_parts(payloads[:count])
         return count
 
-    def receive(self) -> Batch:
-        """Answers that have come from where datagrams go to."""
-        batch = self._io.receive()
+    def receive(self, *, again: bool) -> Batch:
+        """Answers that have come from where datagrams go to. `again`: some have come just now."""
+        batch = self._io.receive(again=again)
         if batch.runs and not self.settled:
             self.waiting.clear()
             self.settled = not self.is_away
