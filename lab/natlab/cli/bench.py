@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,9 @@ from natlab.cli.bench_forwarding import (
 )
 from natlab.cli.bench_lab import BOUND, PAIRS, bring_up_table, measure_bring_up
 from natlab.cli.status import Exit
+
+_WIDE = 120
+"""Columns of what is no terminal."""
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +54,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     if options.record is not None:
         bench_history.read(options.record)  # what cannot be read is told before measuring
     network: dict[str, float] = {}
