@@ -20,6 +20,7 @@ from nat_traversal.aio.tls import ClientTls
 from nat_traversal.aio.wake import WakeWatch
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.security import Security
+from nat_traversal.crypto.epochs import TellKey
 from nat_traversal.errors import NameUnresolvedError, WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -52,6 +53,8 @@ class ClientConfig:
     tls: ClientTlsSettings | None = None
     """None: the control connection is in clear."""
     relaying: Relaying = Relaying.AUTO
+    log_key: TellKey | None = field(default=None, repr=False)
+    """Hears the keys of every path, for who reads a capture."""
 
 
 @dataclass(eq=False, slots=True)
@@ -266,6 +269,8 @@ class Client(Driver):
             self.feed(e.DatagramArrived(datagram, source, opened.generation))
 
     def _use_path(self, opened: OpenSocket, order: do.UsePath) -> None:
+        if self._config.log_key is not None:
+            order.epochs.log_keys(self._config.log_key)
         opened.path = path = DataPath(
             opened.sock,
             order,

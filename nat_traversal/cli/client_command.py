@@ -15,6 +15,7 @@ from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.key_log import key_log
 from nat_traversal.cli.keys import read_keys
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
@@ -39,6 +40,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
     keys = read_keys(options.keys, options.remote, os.environ)
     security = security_of(keys, options.remote)
+    log_key = key_log(options.keys.key_log)
     settings = options.settings
     end = stop_signal(console)
 
@@ -79,17 +81,17 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     )
     if isinstance(forwarder, Exit):
         return forwarder
-    serves = _serves(options)
     config = ClientConfig(
         options.server,
         own_id,
         options.remote,
         options.once,
         settings,
-        serves=serves,
+        serves=_serves(options),
         security=security,
         tls=options.tls,
         relaying=options.relaying,
+        log_key=log_key,
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)

@@ -35,6 +35,7 @@ class KeyOptions:
     peer_key: bytes | None = None
     known_peers: str | None = None
     plaintext: bool = False
+    key_log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="no encryption, for study; the other side must ask for it as well",
     )
+    keys.add_argument(
+        "--key-log",
+        metavar="FILE",
+        help="for study: add the keys of each path to FILE, with which a capture can be read, as SSLKEYLOGFILE does",
+    )
 
 
 def key_options(options: argparse.Namespace) -> KeyOptions:
@@ -88,6 +94,7 @@ def key_options(options: argparse.Namespace) -> KeyOptions:
         options.peer_key,
         options.known_peers,
         options.plaintext,
+        options.key_log,
     )
     for option, file in (("--key-file", keys.key_file), ("--identity", keys.identity)):
         if file is not None and file.startswith((SHARED, IDENTITY)):

@@ -31,6 +31,8 @@ from nat_traversal.wire.tray import Run, Tray
 
 _MESSAGE = struct.Struct(">BH32s4s")
 ASK, ANSWER = 1, 2
+TellKey = Callable[[bytes, Suite, bytes], None]
+"""Hears the connection that frames bear, how they are sealed, and the key: a secret."""
 
 
 class _Pair(Protocol):
@@ -92,12 +94,19 @@ class Epochs:
         self._since = now
         self.sealer = Sealer(suite, keys.sending, theirs, unsealed_kinds=unsealed_kinds)
         """Seals what leaves now. Ask again for each run: it changes with the epoch."""
-        self._connection = ours
+        self._connection, self._theirs = ours, theirs
         self._opener = self._opener_of(keys, ours)
+        self._tell_key: TellKey | None = None
         self._old: _Old | None = None
         self._asked: _Pair | None = None
         self._asked_connection = b""
         self._next_sealer: Sealer | None = None
+
+    def log_keys(self, tell: TellKey) -> None:
+        """Tell the keys of the newest epoch, and those of each that follows."""
+        self._tell_key = tell
+        tell(self._connection, self._suite, self.keys.receiving.seal)
+        tell(self._theirs, self._suite, self.keys.sending.seal)
 
     @property
     def binding(self) -> bytes:
@@ -194,11 +203,13 @@ class Epochs:
         """The keys of the next epoch: opened from now on, sealed with from `_use_next` on."""
         keys = next_epoch(self.keys, secret, bound, is_initiator=self._is_initiator)
         self._old = _Old(self._connection, self._opener, None)
-        self.keys, self._connection = keys, ours
+        self.keys, self._connection, self._theirs = keys, ours, theirs
         self._opener = self._opener_of(keys, ours)
         self._next_sealer = Sealer(self._suite, keys.sending, theirs, unsealed_kinds=self._unsealed)
         self.epoch = (self.epoch + 1) % 65_536
         self._since = now
+        if self._tell_key is not None:
+            self.log_keys(self._tell_key)
 
     def _use_next(self, now: float) -> None:
         if self._next_sealer is not None:

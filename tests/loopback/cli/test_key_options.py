@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.crypto import NEEDS_PACKAGE
 from nat_traversal.crypto.dh import KeyPair
+from nat_traversal.crypto.key_log import LABEL
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
 from tests.loopback.cli.test_commands import CLIENT
 from tests.loopback.command import Command
@@ -227,3 +229,43 @@ async def test_a_shared_key_from_the_environment_is_nowhere_in_the_output(keys: 
     secret = bytes([1]) * 32
     for form in (text[len(SHARED) :], secret.hex(), repr(secret)):
         assert form not in said
+
+
+class TestKeyLog:
+    """`--key-log`: what it holds, and who may read it."""
+
+    async def test_its_keys_open_what_the_client_sends(self, keys: Keys) -> None:
+        file = keys.folder / "key.log"
+        local = unused()
+        with Service() as service, Program() as program:
+            async with (
+                a_server() as (server, _),
+                two(
+                    server.endpoint,
+                    ("--key-log", str(file)),
+                    (),
+                    service=service.endpoint,
+                    local=local,
+                ) as hosts,
+            ):
+                await hosts[0].line(f"the keys of this client's paths go to {file}")
+                await hosts[0].line("sealed; the server vouches for host_b")
+                assert await program.ask(b"hello", local) == b"hello"
+        assert file.stat().st_mode & 0o777 == 0o600
+        lines = file.read_text().splitlines()
+        assert len(lines) >= 2
+        assert all(
+            re.fullmatch(LABEL + r" [0-9a-f]{8} [a-z0-9-]+ [0-9a-f]{64}", each) for each in lines
+        )
+        assert not any(line.split()[-1] in "".join(hosts[0].told) for line in lines)
+
+    async def test_a_file_that_others_can_read_is_refused(self, keys: Keys) -> None:
+        file = keys.folder / "open.log"
+        file.touch(0o644)
+        client = (*CLIENT, "--server", str(unused()), "--id", "host_a", "-r", "host_b")
+        words = (*client, "--connect", "127.0.0.1:9", "--key-log", str(file))
+        async with Command.run(*words) as command:
+            assert await command.end() == 2
+            assert (
+                f"chmod 600 {file}" in command.told[0] or "can be read by others" in command.told[0]
+            )
