@@ -36,9 +36,9 @@ test-fast: ## units, virtual clock and loopback: what needs no namespaces, in le
 	@scripts/setup.sh check
 	@$(python) -m pytest -n $$(nproc) --no-cov $(fast) $(PYTEST_ARGS)
 
-fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500" picks
+fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500 --fuzz-seeds 2" picks
 	@scripts/setup.sh check
-	@$(python) -m pytest -p tests.fuzzing -m hypothesis --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
+	@$(python) -m pytest -p tests.fuzzing -m "hypothesis or seeded" --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
 
 soak: ## an hour of faults in the lab, a fault each 20 s: nothing grows, doubles or goes astray; SOAK_ARGS="--for 10m" picks
 	@scripts/setup.sh test

@@ -1,9 +1,11 @@
-"""pytest plugin of `make fuzz`: gives every property test a budget of examples that lasts a night."""
+"""pytest plugin of `make fuzz`: gives tests of random input a budget of examples and seeds that lasts a night."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import seeds
 
 PROFILE = "nightly"
 WORLD = 50
@@ -19,9 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"examples for each decoder's test, {WORLD} times fewer for a simulated world's"
         " (default: %(default)s)",
     )
+    parser.addoption(
+        "--fuzz-seeds",
+        metavar="N",
+        type=int,
+        default=20,
+        help="times as many seeds of random worlds as usual (default: %(default)s)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    seeds.factor = config.getoption("--fuzz-seeds")
     settings.register_profile(
         PROFILE,
         max_examples=config.getoption("--fuzz-examples"),

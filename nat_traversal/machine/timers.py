@@ -18,6 +18,8 @@ class Timers:
 
     def set(self, name: Hashable, at: float) -> None:
         """Fire `name` at time `at`, and at no other time that was set before."""
+        if (before := self._at.get(name)) is not None and before[0] == at:
+            return
         entry = (at, next(self._order))
         self._at[name] = entry
         heapq.heappush(self._heap, (*entry, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire import addresses
@@ -13,6 +14,12 @@ MAX_PORT = 65535
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST_NAME = rf"(?=.{{1,253}}\.?\Z){_LABEL}(?:\.{_LABEL})*\.?\Z"
 """RFC 1123 section 2.1, and underscores, which some networks have; a trailing dot is the DNS root's."""
+
+
+@lru_cache(maxsize=1024)
+def _canonical(address: str) -> str:
+    """Few addresses come again and again, one with each datagram."""
+    return str(ipaddress.ip_address(address))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +34,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         try:
-            canonical = str(ipaddress.ip_address(self.address))
+            canonical = _canonical(self.address)
         except ValueError:
             raise UsageError(
                 f"{self.address!r} is not an IP address (such as 192.0.2.1 or 2001:db8::1)"

@@ -11,6 +11,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Kind
+from tests.seeds import seeds
 from tests.sim.client import Client
 from tests.sim.network import Weather
 from tests.sim.world import World, keeps_alive
@@ -195,7 +196,7 @@ SLOW = [
 """R and P; beyond, P is longer than the way over the server by more than a round waits."""
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(2)
 @pytest.mark.parametrize("loss", [0.1, 0.3])
 @pytest.mark.parametrize(("r", "p"), SLOW)
 def test_loss_on_slow_links_ends_no_round_too_early(
@@ -324,7 +325,7 @@ def test_client_behind_a_dead_route_keeps_trying() -> None:
 # Both ask at once
 
 
-@pytest.mark.parametrize("seed", range(30))
+@seeds(10)
 def test_crossing_retries_make_one_attempt(seed: int) -> None:
     """Both lose the path at the same moment; their announces may overtake their messages."""
     world = World(seed=seed, weather=Weather(jitter=0.05, segments=True))

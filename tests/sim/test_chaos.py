@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from nat_traversal.settings import ClientSettings
+from tests.seeds import seeds
 from tests.sim.client import Client
 from tests.sim.network import Weather
 from tests.sim.world import World
@@ -60,7 +59,7 @@ def strike(world: World, pair: dict[str, Client], rng: random.Random) -> str:
     return f"{world.clock.now:.3f} {fault} {name}"
 
 
-@pytest.mark.parametrize("seed", range(40))
+@seeds(15)
 def test_pair_recovers_from_any_sequence_of_faults(seed: int) -> None:
     rng = random.Random(seed)
     nats = rng.choice([("none", "none"), ("port-restricted-cone", "linux-masquerade")])

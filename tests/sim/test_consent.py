@@ -14,6 +14,7 @@ import pytest
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
+from tests.seeds import seeds
 from tests.sim.client import Claim, Client
 from tests.sim.network import HELD_BACK, Weather
 from tests.sim.server import SERVER
@@ -21,9 +22,13 @@ from tests.sim.world import World
 
 SETTINGS = ClientSettings()
 HASTY = SETTINGS.with_consent(6.0)
-"""The same in a fifth of the time. Each test has the default too."""
+"""The same in a fifth of the time."""
 
-PAIRS = list(itertools.product(NINE, repeat=2))
+PAIRS = [
+    *((*pair, HASTY) for pair in itertools.product(NINE, repeat=2)),
+    *((nat, nat, SETTINGS) for nat in NINE),
+]
+"""Each with each, and each with its like as long as consent lasts by default."""
 ROUNDING = 1e-9
 WEATHER = Weather(loss=0.2, duplication=0.3, reordering=0.1, jitter=0.05, segments=True)
 STORM = Weather(loss=0.4, duplication=0.4, reordering=0.2, jitter=0.2, segments=True)
@@ -75,24 +80,30 @@ def assert_no_claim_outlives_consent(world: World, consent: float) -> None:
             assert longest_gap(spoken, began, ended) <= consent + way, "is not heard"
 
 
+def name_of(value: object) -> str | None:
+    return f"{value.consent:g}s" if isinstance(value, ClientSettings) else None
+
+
+@seeds(1)
 @pytest.mark.parametrize("weather", [WEATHER, STORM], ids=["bad", "storm"])
-@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
-def test_nobody_claims_what_it_cannot_hear(nat_a: str, nat_b: str, weather: Weather) -> None:
-    for seed, settings in enumerate((SETTINGS, HASTY)):
-        world = World(
-            nat_a=nat_a, nat_b=nat_b, seed=seed, weather=weather, client_settings=settings
-        )
-        world.pair()
-        world.run(2 * settings.consent)
-        assert_no_claim_outlives_consent(world, settings.consent)
+@pytest.mark.parametrize(("nat_a", "nat_b", "settings"), PAIRS, ids=name_of)
+def test_nobody_claims_what_it_cannot_hear(
+    nat_a: str, nat_b: str, settings: ClientSettings, weather: Weather, seed: int
+) -> None:
+    world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=weather, client_settings=settings)
+    world.pair()
+    world.run(2 * settings.consent)
+    assert_no_claim_outlives_consent(world, settings.consent)
 
 
+@seeds(1)
 @pytest.mark.parametrize("deaf", ["host_a", "host_b"])
-@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
-def test_path_that_carries_one_way_is_claimed_by_neither(nat_a: str, nat_b: str, deaf: str) -> None:
+@pytest.mark.parametrize(("nat_a", "nat_b", "settings"), PAIRS, ids=name_of)
+def test_path_that_carries_one_way_is_claimed_by_neither(
+    nat_a: str, nat_b: str, settings: ClientSettings, deaf: str, seed: int
+) -> None:
     """From some moment on, in the round or after it, nothing reaches one host from the other."""
-    moments = ((0.2, SETTINGS), (0.3, HASTY), (10.0, HASTY))
-    for seed, (moment, settings) in enumerate(moments):
+    for moment in (0.2, 0.3, 10.0):
         world = World(
             nat_a=nat_a, nat_b=nat_b, seed=seed, weather=WEATHER, client_settings=settings
         )

@@ -13,6 +13,7 @@ from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.presets import PRESETS, preset
+from tests.seeds import seeds
 from tests.sim.client import Client
 from tests.sim.network import Weather
 from tests.sim.world import World
@@ -36,7 +37,6 @@ IMPOSSIBLE = [
     if predict(*pair).outcome is Outcome.FAILED and pair != ("linux-masquerade",) * 2
 ]
 """Pairs that no loss can help: one side's port for the other cannot be known."""
-SEEDS = range(5)
 ONE_ATTEMPT = 15.0
 """Seconds in which a client has to know how an attempt ends."""
 
@@ -97,7 +97,7 @@ def test_calm_network_sends_what_the_model_predicts(nat_a: str, nat_b: str) -> N
     assert seen == predicted
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@seeds(2)
 @pytest.mark.parametrize(("nat_a", "nat_b"), POSSIBLE)
 def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed: int) -> None:
     """In one attempt, without a retry. A lost HELLO 1 may let round 1 succeed that else fails."""
@@ -120,7 +120,7 @@ def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed
     assert world.carries_data(b, a)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@seeds(2)
 @pytest.mark.parametrize(("nat_a", "nat_b"), IMPOSSIBLE)
 def test_bad_network_makes_no_impossible_pair_claim_a_path(
     nat_a: str, nat_b: str, seed: int
@@ -133,7 +133,7 @@ def test_bad_network_makes_no_impossible_pair_claim_a_path(
         assert client.told(note.AttemptFailed)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@seeds(6)
 def test_two_order_sensitive_nats_may_only_agree(seed: int) -> None:
     """Predicted to fail; but where every HELLO 1 is lost behind A's NAT, HELLO 2 is the first to
     come through, and the path is real: `World.check_claim` asks the record for every claim."""

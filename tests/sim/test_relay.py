@@ -30,8 +30,9 @@ EVERY = 0.01
 class Stream:
     """Numbered datagrams from one client to the other, as long as a path carries at the sender."""
 
-    def __init__(self, sender: Client, receiver: Client) -> None:
+    def __init__(self, sender: Client, receiver: Client, *, every: float = EVERY) -> None:
         self.sender, self.receiver = sender, receiver
+        self.every = every
         self.sent: list[int] = []
         self.first_at: float | None = None
         self._next()
@@ -48,7 +49,7 @@ class Stream:
             self.sent.append(number)
             if self.first_at is None:
                 self.first_at = clock.now
-        clock.at(clock.now + EVERY, self._next)
+        clock.at(clock.now + self.every, self._next)
 
 
 def assert_all_arrived(*streams: Stream) -> None:
@@ -56,7 +57,7 @@ def assert_all_arrived(*streams: Stream) -> None:
     for stream in streams:
         arrived = stream.arrived
         assert len(arrived) == len(set(arrived)), "delivered twice"
-        on_their_way = int(2 * stream.sender.world.r / EVERY) + 2
+        on_their_way = int(2 * stream.sender.world.r / stream.every) + 2
         missing = set(stream.sent[:-on_their_way]) - set(arrived)
         assert stream.sent
         assert not missing
@@ -70,7 +71,7 @@ def methods(client: Client) -> list[str]:
 def test_every_pair_carries_data_both_ways(nat_a: str, nat_b: str) -> None:
     world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO)
     a, b = world.pair()
-    streams = Stream(a, b), Stream(b, a)
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
     world.run(15.0)
     is_direct = predict(nat_a, nat_b).outcome is Outcome.CONNECTED
     for client in (a, b):
