@@ -143,7 +143,8 @@ class RunSocket:
                 origin = None
         if origin is not None:
             runs.append(Run.between(tray, start, at, size))
-        return Batch(runs, origins, is_last)
+        total = runs[0].total if len(runs) == 1 else sum([run.total for run in runs])
+        return Batch(runs, origins, is_last, total)
 
     def _read(self, place: memoryview) -> tuple[int, int, Origin]:
         """The next datagrams: their octets, the size of each but the last, and where they came from."""

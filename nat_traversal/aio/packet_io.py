@@ -142,11 +142,8 @@ class Batch(NamedTuple):
     """Of each run."""
     is_last: bool
     """Nothing was left to be read."""
-
-    @property
-    def total(self) -> int:
-        """How many datagrams there are."""
-        return sum(run.total for run in self.runs)
+    total: int
+    """How many datagrams there are."""
 
 
 Origin = tuple[tuple[str, int], bytes]

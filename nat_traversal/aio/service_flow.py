@@ -125,9 +125,9 @@ class ServiceFlow:
         """Datagrams that the service's host has sent from elsewhere, and the sources of datagrams that were dropped,
         since they came from other hosts."""
         assert self.ear is not None
-        batch, strangers = Batch([], [], is_last=False), list[_Address]()
+        runs, strangers = list[Run](), list[_Address]()
         octets, at = self._tray.octets, HEADROOM
-        while at <= LONGEST and len(batch.runs) + len(strangers) < BATCH:
+        while at <= LONGEST and len(runs) + len(strangers) < BATCH:
             try:
                 length, source = self.ear.recvfrom_into(octets[at : at + LONGEST])
             except BlockingIOError:
@@ -138,10 +138,10 @@ class ServiceFlow:
             if source[0] != self._home[0] and not (self._home_is_here and _is_here(source[0])):
                 strangers.append(source)
                 continue
-            batch.runs.append(Run.between(self._tray, at, at + length, length))
+            runs.append(Run.between(self._tray, at, at + length, length))
             at += length
             self._heard_from(source)
-        return batch, strangers
+        return Batch(runs, [], is_last=False, total=len(runs)), strangers
 
     def go_home(self) -> None:
         """Nobody is left where the service answered from: back to where it was asked first."""
