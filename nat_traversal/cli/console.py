@@ -265,6 +265,8 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",
     note.HostLeft: lambda n: f"{n.id} has left",
     note.HostRefused: lambda n: f"refused {n.id or 'a connection'}: {n.text}",
+    note.StoreReached: lambda _: "the store answers: newcomers are admitted",
+    note.StoreLost: lambda n: f"the store does not answer, so nobody is admitted: {n.reason}",
     note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
     note.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
 }

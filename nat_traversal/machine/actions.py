@@ -99,6 +99,13 @@ class SizeFrames:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStore:
+    """Server: ask the store that several servers share: a `server.cluster.words.StoreRequest`."""
+
+    request: object
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the user of an agent, or the operator of a server. It has no other effect."""
 
@@ -116,5 +123,6 @@ Action = (
     | SelectPath
     | SendFrame
     | SizeFrames
+    | AskStore
     | Tell
 )

@@ -115,6 +115,13 @@ class ServiceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreAnswered:
+    """Server: the store that several servers share has said something: a `server.cluster.words.StoreAnswer`."""
+
+    answer: object
+
+
+@dataclass(frozen=True, slots=True)
 class DrainRequested:
     """Server: take nobody any more, and let every client go once its attempt is over."""
 
@@ -137,6 +144,7 @@ Event = (
     | TimerFired
     | Woke
     | ServiceChanged
+    | StoreAnswered
     | DrainRequested
     | StopRequested
 )

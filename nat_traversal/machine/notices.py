@@ -226,6 +226,18 @@ class HostRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreReached:
+    """Server: the store that it shares with others answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """Server: that store does not answer, so that nobody is admitted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -276,6 +288,8 @@ Notice = (
     | HostRegistered
     | HostLeft
     | HostRefused
+    | StoreReached
+    | StoreLost
     | PairConnected
     | PairFailed
 )

@@ -152,6 +152,22 @@ class Rendezvous:
         self._attempt_budgets.reconfigure(settings)
         self._relays.reconfigure(settings)
 
+    def member(self, connection: e.ConnectionId) -> Member | None:
+        """The host at a connection that has its id."""
+        host = self._registry.get(connection)
+        return host.member if host else None
+
+    def is_attempting(self, connection: e.ConnectionId) -> bool:
+        """Whether an attempt goes on for the host at that connection."""
+        host = self._registry.get(connection)
+        return host is not None and host.is_attempting
+
+    def expect_answers(self, connection: e.ConnectionId, message: m.Message) -> None:
+        """Somebody else has given that host an order: its answers are free."""
+        host = self._registry.get(connection)
+        if host is not None:
+            host.allowance.expect(_ASKS.get(type(message), 0))
+
     @property
     def relays(self) -> int:
         """How many pairs have a relay now."""
@@ -210,7 +226,7 @@ class Rendezvous:
                 return []
             case e.StopRequested():
                 return self._connections.end_all()
-            case e.ServiceChanged() | e.Woke():  # a client's
+            case e.ServiceChanged() | e.Woke() | e.StoreAnswered():  # others'
                 return []
             case _:
                 return self._store_answered(event, now)

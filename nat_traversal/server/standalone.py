@@ -7,10 +7,12 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.settings import ServerSettings
+from nat_traversal.wire.messages import Message
 
 
 class StandaloneServer:
@@ -57,6 +59,18 @@ class StandaloneServer:
     def relays(self) -> int:
         """How many pairs have a relay now."""
         return self._rendezvous.relays
+
+    def member(self, connection: e.ConnectionId) -> Member | None:
+        """The host at a connection that has its id."""
+        return self._rendezvous.member(connection)
+
+    def is_attempting(self, connection: e.ConnectionId) -> bool:
+        """Whether an attempt goes on for the host at that connection."""
+        return self._rendezvous.is_attempting(connection)
+
+    def expect_answers(self, connection: e.ConnectionId, message: Message) -> None:
+        """Somebody else has given that host an order: its answers are free."""
+        self._rendezvous.expect_answers(connection, message)
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""

@@ -122,7 +122,7 @@ class Client(Process):
     def _carry_out(self, action: do.Action) -> None:
         match action:
             case do.OpenControl():
-                self.control = self.world.server.connect(self)
+                self.control = self.world.server_of(self).connect(self)
             case do.CloseControl():
                 if self.control is not None:
                     self.control.close()
@@ -145,13 +145,13 @@ class Client(Process):
                 self.world.net.send_from_host(
                     self.host,
                     self.sockets[generation],
-                    destination or self.world.server_address,
+                    destination or self.world.address_for(self),
                     datagrams.encode(datagram),
                 )
             case do.UsePath(generation):
                 self.paths.append((action, action.epochs.binding))
                 self._open[generation] = action
-                if action.remote != self.world.server_address:
+                if action.remote != self.world.address_for(self):
                     self.world.check_claim(self, action)
                 early, self._early = self._early, []
                 for number, frame in early:
@@ -177,7 +177,7 @@ class Client(Process):
         """Octets from the present socket that the agent knows nothing of."""
         (socket,) = self.sockets.values()
         self.world.net.send_from_host(
-            self.host, socket, destination or self.world.server_address, data
+            self.host, socket, destination or self.world.address_for(self), data
         )
 
     def _datagram(self, data: bytes, source: Endpoint, generation: int) -> None:

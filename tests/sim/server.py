@@ -30,7 +30,14 @@ SECOND_SERVER_ADDRESS = Endpoint("192.0.2.3", 6545)
 class Server(Process):
     """The server's process. `restart` and `stop` are its only faults."""
 
-    def __init__(self, world: World, settings: ServerSettings | None, rng: random.Random) -> None:
+    def __init__(
+        self,
+        world: World,
+        settings: ServerSettings | None,
+        rng: random.Random,
+        addresses: tuple[Endpoint, ...] = (SERVER, SECOND_SERVER_ADDRESS),
+    ) -> None:
+        self.addresses = addresses
         self._settings, self._rng = settings, rng
         self.rendezvous = self._made(world)
         super().__init__(world, self.rendezvous)
@@ -49,7 +56,7 @@ class Server(Process):
         )
 
     def listen(self) -> None:
-        for address in (SERVER, SECOND_SERVER_ADDRESS):
+        for address in self.addresses:
             self.world.net.server_sockets[address] = self._receiver(address)
 
     def connect(self, client: Client) -> End:
@@ -99,7 +106,8 @@ class Server(Process):
     def stop(self, *, tell: bool = True) -> None:
         """The process ends. `tell`: its connections are reset at once, not when they are used."""
         self.is_up = False
-        self.world.net.server_sockets.clear()
+        for address in self.addresses:
+            self.world.net.server_sockets.pop(address, None)
         for end in self.ends.values():
             if tell:
                 end.reset()

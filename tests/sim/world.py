@@ -16,6 +16,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.datagrams import Confirm, Frame, Hello, Kind
+from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Relaying
 from tests.sim.client import Client
 from tests.sim.clock import Clock
@@ -77,6 +78,16 @@ class World:
             self.net.hosts[name] = Host(name, nat, public, inside, self._derived())
         self.server = Server(self, settings, self._derived())
         self.clients: list[Client] = []
+
+    def server_of(self, client: Client) -> Server:
+        """The server that `client` connects to now."""
+        del client
+        return self.server
+
+    def address_for(self, client: Client) -> Endpoint:
+        """Where `client` sends what is for its server."""
+        del client
+        return self.server_address
 
     def client(
         self,

@@ -124,6 +124,12 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "pair-failed",
         "host_a and host_b: too bad",
     ),
+    (note.StoreReached(), "store-reached", "the store answers: newcomers are admitted"),
+    (
+        note.StoreLost("connection reset"),
+        "store-lost",
+        "the store does not answer, so nobody is admitted: connection reset",
+    ),
 ]
 
 

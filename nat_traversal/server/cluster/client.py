@@ -1,0 +1,91 @@
+"""A client of this server, as the other servers need to know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from nat_traversal.machine.events import ConnectionId
+from nat_traversal.server.cluster.words import Card, Shown
+from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.registry import EarlyAnnounce
+from nat_traversal.wire import KEY_BYTES
+from nat_traversal.wire import messages as m
+
+
+class Stage(Enum):
+    """How far a client has come."""
+
+    WAITING = auto()  # the store's lost rows are shown again first
+    CLAIMING = auto()  # the store is asked for its id
+    CONTENDING = auto()  # another server has its id, and decides
+    ADMITTED = auto()  # the id is this server's
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connection that has said REGISTER."""
+
+    connection: ConnectionId
+    register: m.Register
+    address: str
+    """Where it comes from; empty: not known."""
+    since: float
+    stage: Stage = Stage.WAITING
+    early: EarlyAnnounce | None = None
+    """Its announce, while it is not admitted."""
+    card: Card | None = None
+    """The one that the store has."""
+    shown: Shown | None = None
+    """The last word about its socket to the server that manages its pair."""
+    abroad: str = ""
+    """The server that manages its pair; empty: this one."""
+    rival: str = ""
+    """The server that has its id, while it contends."""
+    is_busy: bool = False
+    """An attempt abroad goes on."""
+    met_at: float = 0.0
+    """When its peer was found last."""
+
+    @property
+    def id(self) -> str:
+        return self.register.id
+
+    @property
+    def peer(self) -> str:
+        return self.register.peer
+
+    def drawn(self, member: Member | None) -> Card:
+        """Its card. `member`: what the machine knows of it; None: it is not admitted yet."""
+        register = replace(self.register, key=bytes(KEY_BYTES))
+        if member is None:
+            early, seen = self.early, None
+            if early is not None and early.announce.generation == register.generation:
+                seen = early.source
+            return Card(register, self.address, seen)
+        generation = 0 if member.established else member.told
+        register = replace(register, generation=generation, offer=member.offer)
+        is_used = member.socket is SocketState.USED and not member.established
+        if member.generation != member.told or not member.candidates or member.established:
+            return Card(register, self.address, is_used=is_used)
+        newest = member.candidates[-1]
+        return Card(register, self.address, newest.endpoint, newest.validated, is_used)
+
+
+def shown_of(client: Client, member: Member) -> Shown | None:
+    """The present word about its socket; None while it was not seen."""
+    if not member.candidates:
+        return None
+    newest = member.candidates[-1]
+    return Shown(client.connection, member.generation, newest.endpoint, newest.validated)
+
+
+def mirror(member: Member, message: m.Message) -> None:
+    """A message between a client and the server that manages its pair means the same here."""
+    match message:
+        case m.StartRound():
+            member.socket = SocketState.USED
+        case m.Failed():
+            member.socket, member.established = SocketState.USED, False
+        case m.Established():
+            member.established = True

@@ -1,0 +1,517 @@
+"""One of several servers that share a store, as a machine: the machine of one server, and what goes between servers.
+
+A pair is managed by the server of the host whose id sorts first, since that host's answers lead to the
+next orders. The other host is a guest there; its own server hands its words on. So a pair on two servers costs
+two ways over the store more than a pair on one: the arrival, and the order to the second host.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from nat_traversal.crypto.proof import is_signed
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.timers import Timers
+from nat_traversal.server.cluster import words as w
+from nat_traversal.server.cluster.client import Client, Stage, mirror, shown_of
+from nat_traversal.server.cluster.guests import Guest, Guests
+from nat_traversal.server.possession import Possession
+from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces
+from nat_traversal.server.standalone import StandaloneServer
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import PROTOCOL_VERSION
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.datagrams import Announce, Announced, Echo, handle_of
+
+LEASE = 5.0
+"""Seconds. The rows of a server that has gone, or is cut off from the store, count no longer."""
+AGAIN = 0.5
+"""Seconds until an id that another server holds is asked for again: that server may be dead."""
+PATIENCE = LEASE + 2.0
+"""Seconds after which an id that another server holds is refused."""
+RENEW = 5.0
+"""Seconds between two looks at whether the peer is still where it was."""
+SETTLED = 2.0
+"""Seconds for which a peer that was just found counts as there: a look may be older than that."""
+RETURN = (1.0, 2.0)
+"""Seconds after which a client comes back that could not be admitted, the least and the most."""
+_ABROAD = "the two hosts are at different servers, which relay nothing for each other"
+_OWN = (m.Register, m.Proof, m.Heartbeat, m.UnknownMessage)
+"""Messages that are for a client's own server."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """The timer's name: look after this client."""
+
+    connection: e.ConnectionId
+
+
+class ClusteredServer(StandaloneServer):
+    """As a `StandaloneServer`; its requests to the store are `AskStore`, the answers come as `StoreAnswered`.
+
+    `name` is its own among the servers of the store, and no other has it after this process. Nobody is admitted
+    before the store was reached.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        rng: random.Random,
+        settings: ServerSettings | None = None,
+        counters: Counters | None = None,
+        possession: Possession | None = None,
+    ) -> None:
+        super().__init__(rng=rng, settings=settings, counters=counters, possession=possession)
+        settings = settings or ServerSettings()
+        self.name = name
+        self._rng = rng
+        self._shared = Timers()
+        self._clients: dict[e.ConnectionId, Client] = {}
+        self._addresses: dict[e.ConnectionId, str] = {}
+        self._by_handle: dict[bytes, Client] = {}
+        self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
+        self._guests = Guests(rng)
+        self._playing: Guest | None = None
+        """The guest whose event the machine works at."""
+        self._hushed: e.ConnectionId | None = None
+        """The client that need not hear that its peer has left."""
+        self._granted: list[Guest] = []
+        self._admits_at: float | None = None
+        """None while the store is away."""
+        self._is_ending = False
+        self._out: list[do.Action] = []
+        self._now = 0.0
+        self.counters.gauge("guests", "clients of other servers", lambda: len(self._guests))
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the store answers."""
+        return self._admits_at is not None
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The ids of clients of this server."""
+        return frozenset(c.id for c in self._clients.values() if c.stage is Stage.ADMITTED)
+
+    def deadline(self) -> float | None:
+        """When `TimerFired` is wanted next, or None."""
+        due = [at for at in (super().deadline(), self._shared.deadline()) if at is not None]
+        return min(due, default=None)
+
+    def handle(self, event: e.Event, now: float) -> list[do.Action]:
+        """One event in, actions out, in the order in which to carry them out."""
+        self._now, self._out = now, []
+        match event:
+            case e.StoreAnswered(answer):
+                self._answered(answer)
+            case e.ControlReceived(message, connection):
+                self._message_arrived(event, message, connection)
+            case e.DatagramArrived(Announce() as announce, source, _, local):
+                self._announced(event, EarlyAnnounce(announce, source, local))
+            case e.DatagramArrived(Echo(handle)):
+                self._feed(event)
+                self._refresh(self._by_handle.get(handle))
+            case e.TimerFired():
+                for name in self._shared.due(now):
+                    assert isinstance(name, _Due)
+                    self._look_after(self._clients[name.connection])
+                self._feed(event)
+            case e.DrainRequested():
+                self._is_ending = True
+                self._feed(event)
+            case e.StopRequested():
+                for client in self._clients.values():
+                    self._ask(w.ReleaseId(client.id))
+                self._feed(event)
+            case _:
+                if isinstance(event, e.ControlOpened) and event.remote is not None:
+                    self._addresses[event.connection] = event.remote.address
+                self._feed(event)
+                if isinstance(event, e.ControlBroken):
+                    self._gone(event.connection)
+        return self._out
+
+    # The machine of this server
+
+    def _feed(self, event: e.Event, playing: Guest | None = None) -> None:
+        before, self._playing = self._playing, playing
+        for action in super().handle(event, self._now):
+            self._route(action)
+        self._playing = before
+        while before is None and self._granted:
+            guest = self._granted.pop()
+            self._close(guest, tell=False)
+            self._ask(w.ReleaseId(guest.id))
+            self._send(guest.server, w.Yielded(guest.connection))
+
+    def _play(self, guest: Guest, *events: e.Event) -> None:
+        for event in events:
+            self._feed(event, guest)
+
+    def _route(self, action: do.Action) -> None:
+        playing = self._playing
+        match action:
+            case do.SendMessage(message, connection) if connection < 0:
+                guest = self._guests.get(connection)
+                if guest is not None:
+                    self._to_guest(guest, message)
+            case do.SendMessage(message, connection):
+                self._to_client(message, connection)
+            case do.CloseControl(connection) if connection < 0:
+                guest = self._guests.get(connection)
+                if guest is not None:
+                    self._guests.remove(guest)
+                    self._send(guest.server, w.Closed(guest.connection))
+            case do.CloseControl(connection):
+                self._out.append(action)
+                self._gone(connection)
+            case do.SendDatagram(Announced() as answer) if playing is not None:
+                playing.question = answer.nonce if any(answer.nonce) else b""
+            case do.Tell(note.HostRegistered(id_) | note.HostLeft(id_)) if (
+                playing is not None and playing.id == id_
+            ):
+                pass  # its own server tells that
+            case _:
+                self._out.append(action)
+
+    def _to_guest(self, guest: Guest, message: m.Message) -> None:
+        match message:
+            case m.Registered() if guest.contends:
+                self._granted.append(guest)
+            case m.Registered() | m.GoAway() | m.PeerStatus(m.PeerState.ABSENT):
+                pass
+            case m.Refused() if not guest.contends:
+                pass
+            case _:
+                self._send(guest.server, w.Order(guest.connection, message))
+
+    def _to_client(self, message: m.Message, connection: e.ConnectionId) -> None:
+        client = self._clients.get(connection)
+        match message:
+            case m.PeerStatus(m.PeerState.ABSENT) if client is not None and client.abroad:
+                return  # the server that manages the pair knows better
+            case m.PeerStatus(m.PeerState.LEFT) if connection == self._hushed:
+                return
+            case m.RelayNews(0, m.RelayCode.UNWANTED) if client is not None:
+                guest = self._guests.with_id(client.peer)
+                if guest is not None and guest.card.register.relaying is not m.Relaying.NEVER:
+                    message = m.RelayNews(0, m.RelayCode.OFF, _ABROAD)
+            case _:
+                pass
+        self._out.append(do.SendMessage(message, connection))
+
+    # Clients of this server
+
+    def _message_arrived(
+        self, event: e.Event, message: m.Message | m.UnknownMessage, connection: e.ConnectionId
+    ) -> None:
+        client = self._clients.get(connection)
+        match message:
+            case m.Register(versions=versions) if client is None:
+                if PROTOCOL_VERSION in versions and message.id != message.peer:
+                    self._registers(message, connection)
+                else:
+                    self._feed(event)  # which says what is wrong
+            case m.Register() if client is not None and client.stage is not Stage.ADMITTED:
+                self._feed(e.ControlGarbled("a connection registers once", connection))
+            case m.Proof() if client is not None and client.rival:
+                self._send(client.rival, w.Said(connection, message))
+            case _:
+                self._feed(event)
+                client = self._clients.get(connection)
+                if client is None or client.stage is not Stage.ADMITTED:
+                    return
+                if client.abroad and not isinstance(message, _OWN):
+                    self._hand_on(client, message)
+                self._refresh(client)
+
+    def _hand_on(self, client: Client, message: m.Message) -> None:
+        member = self.member(client.connection)
+        if member is not None:
+            mirror(member, message)
+        if isinstance(message, m.Established | m.Decline):
+            client.is_busy = False
+        self._send(client.abroad, w.Said(client.connection, message))
+
+    def _registers(self, register: m.Register, connection: e.ConnectionId) -> None:
+        handle = handle_of(register.key)
+        address = self._addresses.get(connection, "")
+        client = Client(connection, register, address, self._now)
+        early = self._early.take(handle, self._now)
+        if early is not None and is_signed(early.announce, register.key):
+            client.early = early
+        self._clients[connection] = self._by_handle[handle] = client
+        if self._admits_at is None:
+            self._send_away(client)
+        elif self._now < self._admits_at:
+            self._shared.set(_Due(connection), self._admits_at)
+        else:
+            client.stage = Stage.CLAIMING
+            self._claim(client)
+
+    def _announced(self, event: e.Event, early: EarlyAnnounce) -> None:
+        client = self._by_handle.get(early.announce.handle)
+        self._feed(event)
+        if client is None:
+            self._early.keep(early, self._now)
+        elif client.stage is Stage.ADMITTED:
+            self._refresh(client)
+        elif is_signed(early.announce, client.register.key):
+            client.early = early
+            if client.stage is Stage.CLAIMING:
+                self._claim(client)
+
+    def _claim(self, client: Client) -> None:
+        client.card = client.drawn(self.member(client.connection))
+        self._ask(w.ClaimId(client.connection, client.card))
+
+    def _refresh(self, client: Client | None) -> None:
+        """Show what has changed of a client to those who need it."""
+        member = None if client is None else self.member(client.connection)
+        if client is None or member is None:
+            return
+        if client.abroad:
+            shown = shown_of(client, member)
+            if shown is not None and shown != client.shown:
+                client.shown = shown
+                self._send(client.abroad, shown)
+        is_at_rest = not client.is_busy and not self.is_attempting(client.connection)
+        if is_at_rest and client.drawn(member) != client.card:
+            self._claim(client)
+
+    def _look_after(self, client: Client) -> None:
+        """Its timer is due."""
+        match client.stage:
+            case Stage.WAITING:
+                client.stage = Stage.CLAIMING
+                self._claim(client)
+            case Stage.ADMITTED:
+                self._shared.set(_Due(client.connection), self._now + RENEW)
+                self._claim(client)
+            case _ if self._now - client.since < PATIENCE:
+                self._shared.set(_Due(client.connection), self._now + AGAIN)
+                self._claim(client)
+            case _:
+                text = f"the id {client.id!r} is in use by a client at another server"
+                self._refuse(client, m.ErrorCode.ID_IN_USE, f"{text}: choose another --id")
+
+    def _refuse(self, client: Client, code: m.ErrorCode, text: str) -> None:
+        self._out.append(do.SendMessage(m.Refused(code, text), client.connection))
+        self._out.append(do.CloseControl(client.connection))
+        self._out.append(do.Tell(note.HostRefused(client.id, code, text)))
+        self._feed(e.ControlBroken(text, client.connection))
+        self._gone(client.connection)
+
+    def _send_away(self, client: Client) -> None:
+        goodbye = m.GoAway(round(self._rng.uniform(*RETURN), 3))
+        self._out.append(do.SendMessage(goodbye, client.connection))
+        self._out.append(do.CloseControl(client.connection))
+        self._feed(e.ControlBroken("the store is away", client.connection))
+        self._gone(client.connection)
+
+    def _gone(self, connection: e.ConnectionId) -> None:
+        """A connection has ended, and the machine knows it."""
+        self._addresses.pop(connection, None)
+        client = self._clients.pop(connection, None)
+        if client is None:
+            return
+        self._shared.cancel(_Due(connection))
+        handle = handle_of(client.register.key)
+        if self._by_handle.get(handle) is client:
+            del self._by_handle[handle]
+        for server in {client.rival, client.abroad} - {""}:
+            if not self._is_ending:  # else it comes back, and its peer need not know
+                self._send(server, w.Gone(connection))
+        others = [each for each in self._clients.values() if each.id == client.id]
+        if not others:
+            self._ask(w.ReleaseId(client.id))
+            guest = self._guests.with_id(client.peer)
+            if guest is not None and guest.peer == client.id:
+                self._close(guest)
+
+    # The store and the other servers
+
+    def _answered(self, answer: object) -> None:
+        match answer:
+            case w.Granted(connection, id_, peer):
+                client = self._clients.get(connection)
+                if client is not None:
+                    self._granted_to(client, peer)
+                elif not any(each.id == id_ for each in self._clients.values()):
+                    self._ask(w.ReleaseId(id_))
+            case w.HeldElsewhere(connection, server):
+                client = self._clients.get(connection)
+                if client is not None:
+                    self._held(client, server)
+            case w.Heard(sender, signal):
+                self._heard(sender, signal)
+            case w.StoreReached(admit_in):
+                self._admits_at = self._now + admit_in
+                self._out.append(do.Tell(note.StoreReached()))
+                for client in list(self._clients.values()):
+                    self._claim(client)  # before any newcomer's
+            case w.StoreLost(reason):
+                if self._admits_at is not None:
+                    self._out.append(do.Tell(note.StoreLost(reason)))
+                self._admits_at = None
+                for client in list(self._clients.values()):
+                    if client.stage is not Stage.ADMITTED:
+                        self._send_away(client)
+
+    def _granted_to(self, client: Client, peer: w.Found | None) -> None:
+        is_mutual = peer is not None and _names(client, peer.card)
+        if client.stage is Stage.ADMITTED:
+            if peer is not None and is_mutual:
+                self._meet(client, peer)
+            elif self._now - client.met_at > SETTLED:
+                self._peer_left(client)
+            return
+        former = self._guests.with_id(client.id)
+        if former is not None:  # it has moved here
+            self._close(former, hush=True)
+        client.stage, client.rival = Stage.ADMITTED, ""
+        self._shared.set(_Due(client.connection), self._now + RENEW)
+        if peer is not None and is_mutual:
+            self._meet(client, peer, is_new=True)
+        self._feed(e.ControlReceived(client.register, client.connection))
+        self._refresh(client)
+
+    def _held(self, client: Client, server: str) -> None:
+        if client.stage is Stage.ADMITTED:
+            text = "its lease ran out, and another client has come with this id"
+            self._refuse(client, m.ErrorCode.REPLACED, text)
+            return
+        if client.rival != server:
+            client.stage, client.rival = Stage.CONTENDING, server
+            assert client.card is not None
+            self._send(server, w.Contends(client.connection, client.card))
+        self._shared.set(_Due(client.connection), self._now + AGAIN)
+
+    def _meet(self, client: Client, peer: w.Found, *, is_new: bool = False) -> None:
+        """`peer` and the client want each other."""
+        client.met_at = self._now
+        id_ = peer.card.register.id
+        guest = self._guests.with_id(id_)
+        if peer.server == self.name:
+            self._home(self._clients.get(peer.connection))
+            self._home(client)
+        elif client.id > id_:
+            client.abroad = peer.server
+            if guest is not None:
+                self._close(guest, hush=True)
+            if not is_new and client.card is not None:
+                self._send(peer.server, w.Arrived(client.connection, client.card))
+        elif guest is not None and guest is self._guests.of(peer.server, peer.connection):
+            self._shown(guest, peer.card)
+        else:
+            self._home(client)
+            if guest is not None:
+                self._close(guest, hush=True)
+            guest = self._guests.add(peer.server, peer.connection, peer.card)
+            self._play_all(guest)
+            if peer.card.is_used:
+                generation = peer.card.register.generation % MAX_COUNTER + 1
+                self._send(peer.server, w.Order(peer.connection, m.OpenSocket(generation)))
+
+    def _play_all(self, guest: Guest) -> None:
+        for event in guest.arrives():
+            self._play(guest, event)
+
+    def _shown(self, guest: Guest, card: w.Card) -> None:
+        if card.endpoint is not None and not card.is_used:
+            generation = card.register.generation
+            for event in guest.shows(generation, card.endpoint, validated=card.validated):
+                self._play(guest, event)
+
+    def _home(self, client: Client | None) -> None:
+        """The pair of a client is managed here from now on."""
+        if client is not None and client.abroad:
+            self._send(client.abroad, w.Gone(client.connection))
+            client.abroad, client.is_busy, client.shown = "", False, None
+
+    def _peer_left(self, client: Client) -> None:
+        """Nobody has the peer's id any more, whatever its server could say."""
+        if client.abroad:
+            client.abroad, client.is_busy, client.shown = "", False, None
+            left = m.PeerStatus(m.PeerState.LEFT)
+            self._out.append(do.SendMessage(left, client.connection))
+        guest = self._guests.with_id(client.peer)
+        if guest is not None and guest.peer == client.id:
+            self._close(guest)
+
+    def _close(self, guest: Guest, *, hush: bool = False, tell: bool = True) -> None:
+        """End a guest. `hush`: its client comes back in another way, and its peer need not know."""
+        self._guests.remove(guest)
+        if hush:
+            partner = [c for c in self._clients.values() if c.id == guest.peer]
+            self._hushed = partner[0].connection if partner else None
+        self._play(guest, e.ControlBroken("its server has ended it", guest.number))
+        self._hushed = None
+        if tell:
+            self._send(guest.server, w.Closed(guest.connection))
+
+    def _heard(self, sender: str, signal: w.Signal) -> None:
+        match signal:
+            case w.Arrived(connection, card):
+                for client in list(self._clients.values()):
+                    if client.stage is Stage.ADMITTED and _names(client, card):
+                        self._meet(client, w.Found(sender, connection, card))
+            case w.Contends(connection, card):
+                self._play_all(self._guests.add(sender, connection, card, contends=True))
+            case w.Said(connection, message):
+                if (guest := self._guests.of(sender, connection)) is not None:
+                    self._play(guest, e.ControlReceived(message, guest.number))
+            case w.Shown(connection, generation, endpoint, validated):
+                if (guest := self._guests.of(sender, connection)) is not None:
+                    for event in guest.shows(generation, endpoint, validated=validated):
+                        self._play(guest, event)
+            case w.Gone(connection):
+                if (guest := self._guests.of(sender, connection)) is not None:
+                    self._close(guest, tell=False)
+            case w.Order(connection, message):
+                self._ordered(sender, connection, message)
+            case w.Yielded(connection):
+                if (mine := self._clients.get(connection)) and mine.rival == sender:
+                    self._claim(mine)
+            case w.Closed(connection):
+                if (mine := self._clients.get(connection)) and mine.abroad == sender:
+                    mine.abroad, mine.is_busy, mine.shown = "", False, None
+
+    def _ordered(self, sender: str, connection: e.ConnectionId, message: m.Message) -> None:
+        client = self._clients.get(connection)
+        if client is None:
+            self._send(sender, w.Gone(connection))
+        elif client.stage is not Stage.ADMITTED:
+            match message:
+                case m.Refused(code, text) if client.rival == sender:
+                    self._refuse(client, m.ErrorCode(code), text)
+                case m.Challenge() if client.rival == sender:
+                    self._out.append(do.SendMessage(message, connection))
+        else:
+            client.abroad = sender
+            member = self.member(connection)
+            if member is not None:
+                mirror(member, message)
+            if isinstance(message, m.OpenSocket | m.StartRound | m.Failed):
+                client.is_busy = not isinstance(message, m.Failed)
+            self.expect_answers(connection, message)
+            self._out.append(do.SendMessage(message, connection))
+            self._refresh(client)
+
+    def _ask(self, request: w.StoreRequest) -> None:
+        self._out.append(do.AskStore(request))
+
+    def _send(self, server: str, signal: w.Signal) -> None:
+        self._ask(w.Send(server, signal))
+
+
+def _names(client: Client, card: w.Card) -> bool:
+    """Whether the two want each other."""
+    return (client.id, client.peer) == (card.register.peer, card.register.id)

@@ -1,0 +1,123 @@
+"""Clients of other servers, each played by a connection of its own to the machine of this server.
+
+So the machine introduces a client of its own and a guest as it does any two clients. A guest has a key of
+its own for announces: that of the client never leaves the client's server.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from nat_traversal.crypto.proof import signed
+from nat_traversal.machine import events as e
+from nat_traversal.server.cluster.words import Card
+from nat_traversal.wire import KEY_BYTES
+from nat_traversal.wire.datagrams import Announce, Echo, handle_of
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Relaying
+
+
+@dataclass(slots=True, eq=False)
+class Guest:
+    """One client of another server."""
+
+    number: e.ConnectionId
+    """Of the connection that plays it: below 0."""
+    server: str
+    connection: e.ConnectionId
+    """Its number at its own server."""
+    card: Card
+    contends: bool
+    """It wants an id that a client of this server has, and nothing else."""
+    key: bytes = field(repr=False)
+    announces: int = 0
+    generation: int = 0
+    endpoint: Endpoint | None = None
+    """Where its socket was shown last, and of which generation that is."""
+    validated: bool = False
+    question: bytes = b""
+    """The nonce that it would have to echo from there."""
+
+    @property
+    def id(self) -> str:
+        """Its host's."""
+        return self.card.register.id
+
+    @property
+    def peer(self) -> str:
+        """The host that it wants."""
+        return self.card.register.peer
+
+    def arrives(self) -> Iterator[e.Event]:
+        """It connects and registers, and shows its socket."""
+        remote = Endpoint(self.card.address, 0) if self.card.address else None
+        yield e.ControlOpened(self.number, remote)
+        # Servers relay nothing for each other.
+        never = replace(self.card.register, key=self.key, relaying=Relaying.NEVER, relay_public=b"")
+        yield e.ControlReceived(never, self.number)
+        if not self.contends and self.card.endpoint is not None and not self.card.is_used:
+            generation = self.card.register.generation
+            yield from self.shows(generation, self.card.endpoint, validated=self.card.validated)
+
+    def shows(self, generation: int, endpoint: Endpoint, *, validated: bool) -> Iterator[e.Event]:
+        """Its socket `generation` was seen at `endpoint`. The answer's nonce is `answered` in between."""
+        if not generation:
+            return
+        handle = handle_of(self.key)
+        if (generation, endpoint) != (self.generation, self.endpoint):
+            self.generation, self.endpoint, self.validated = generation, endpoint, False
+            self.announces += 1
+            announce = Announce(handle, self.announces, generation)
+            yield e.DatagramArrived(signed(announce, self.key), endpoint)
+        if validated and not self.validated and self.question:
+            self.validated = True
+            echo = Echo(handle, self.announces, self.question)
+            yield e.DatagramArrived(signed(echo, self.key), endpoint)
+
+
+class Guests:
+    """All guests of a server. `rng` makes their keys."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._last = 0
+        self._guests: dict[e.ConnectionId, Guest] = {}
+        self._by_client: dict[tuple[str, e.ConnectionId], Guest] = {}
+        self._by_id: dict[str, Guest] = {}
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def add(
+        self, server: str, connection: e.ConnectionId, card: Card, *, contends: bool = False
+    ) -> Guest:
+        """A client of `server` comes."""
+        self._last -= 1
+        key = self._rng.randbytes(KEY_BYTES)
+        guest = Guest(self._last, server, connection, card, contends, key)
+        self._guests[guest.number] = self._by_client[server, connection] = guest
+        if not contends:
+            self._by_id[guest.id] = guest
+        return guest
+
+    def get(self, number: e.ConnectionId) -> Guest | None:
+        """The one that this connection plays."""
+        return self._guests.get(number)
+
+    def of(self, server: str, connection: e.ConnectionId) -> Guest | None:
+        """The one that is this client of that server."""
+        return self._by_client.get((server, connection))
+
+    def with_id(self, id_: str) -> Guest | None:
+        """The one that has this id, not one that wants it."""
+        return self._by_id.get(id_)
+
+    def remove(self, guest: Guest) -> None:
+        """It has gone."""
+        del self._guests[guest.number]
+        if self._by_client.get((guest.server, guest.connection)) is guest:
+            del self._by_client[guest.server, guest.connection]
+        if self._by_id.get(guest.id) is guest:
+            del self._by_id[guest.id]
