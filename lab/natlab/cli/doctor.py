@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from natlab.nat.rules import Firewall, rules_for
 from natlab.network.addressing import side
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.sandbox import sandbox
-from natlab.sandbox.machine import search_path
+from natlab.sandbox.machine import NO_SYSFS, search_path
 from natlab.sandbox.netns import run_together
 
 
@@ -199,8 +200,31 @@ def _try_everything() -> list[Finding]:
         "taken",
         "the lab's own delay line wherever chance is involved",
     )
+    own_sys = NO_SYSFS not in os.environ
+    sysfs = Finding(
+        "a /sys for each node",
+        own_sys,
+        Need.NOTHING,
+        "mounted" if own_sys else "this container has /sys read-only: nodes see the container's",
+        "" if own_sys else "docker run --privileged, or podman run -v /sys:/sys",
+    )
+    tun = Path("/dev/net/tun").exists()
+    tunnels = Finding(
+        "TUN devices",
+        tun,
+        Need.NOTHING,
+        "/dev/net/tun" if tun else "there is no /dev/net/tun: user-space VPNs will not work",
+        "" if tun else "sudo modprobe tun; in a container, --device /dev/net/tun",
+    )
     detail = "filters bridged frames; set to 0 in each sandbox" if bridge else "not loaded"
-    return [*rules, netem, seeds, Finding("br_netfilter", True, Need.NOTHING, detail)]
+    return [
+        *rules,
+        netem,
+        seeds,
+        sysfs,
+        tunnels,
+        Finding("br_netfilter", True, Need.NOTHING, detail),
+    ]
 
 
 _RULES_REMEDY = (

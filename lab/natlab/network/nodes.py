@@ -24,8 +24,12 @@ from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
 from natlab.presets import Preset, preset
+from natlab.sandbox.machine import NO_SYSFS
 from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
 
+_HOLDER = ("mnexec", "-dnp", "cat")
+# mnexec would end where it cannot mount /sys.
+_HOLDER_WITHOUT_SYSFS = ("unshare", "--net", "--mount", "sh", "-c", "echo $$; exec cat")
 _indices = count(100)
 _BRIDGE_SETTINGS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 FORWARDING = rules_for(preset("none"), RouterPorts("", "", "", ""))
@@ -87,10 +91,11 @@ class LabNode(Node):  # type: ignore[misc]
             try:
                 # Without Mininet's -c: it closes each number that a file may have, one by one.
                 self.holder = subprocess.Popen(
-                    ["mnexec", "-dnp", "cat"],
+                    _HOLDER_WITHOUT_SYSFS if NO_SYSFS in os.environ else _HOLDER,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=os.environ | {NODE_MARK: self.name},  # by which `lab shell` finds it
+                    start_new_session=NO_SYSFS in os.environ,  # mnexec makes its own
                 )
             except OSError as error:
                 raise NetworkError(

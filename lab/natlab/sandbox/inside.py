@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -19,10 +20,12 @@ from nat_traversal.errors import NatTraversalError
 from natlab.errors import LabError, SandboxError
 from natlab.sandbox.answer import Raised
 from natlab.sandbox.fork import forked, run_apart
+from natlab.sandbox.machine import NO_SYSFS
 from natlab.sandbox.netns import set_sysctl
 from natlab.sandbox.streams import never_fail_on_output
 from natlab.sandbox.threads import end_process_with_any_thread
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -148,10 +151,24 @@ def _furnish() -> str | None:
             return f"{command[0]}: {error.strerror}"
         except subprocess.CalledProcessError as error:
             return f"{' '.join(command)}: {error.stderr.strip()}"
+    if not _can_mount_sysfs():
+        os.environ[NO_SYSFS] = "1"
     if Path("/proc/sys", *_BRIDGE_SETTING.split(".")).exists():
         # 1 in a new namespace: bridged frames would pass through the NATs' rules.
         set_sysctl(_BRIDGE_SETTING, 0)
     return None
+
+
+def _can_mount_sysfs() -> bool:
+    """Whether a node can have a /sys that shows its own interfaces, as ``mnexec -n`` gives it."""
+    place = Path("/run/.sys")
+    place.mkdir()
+    source, target, kind = b"sysfs", os.fsencode(place), b"sysfs"
+    can = bool(_libc.mount(source, target, kind, ctypes.c_ulong(0), None) == 0)
+    if can:
+        _libc.umount2(target, 0)
+    place.rmdir()
+    return can
 
 
 def _portable(error: Exception) -> Exception:

@@ -12,6 +12,10 @@ def search_path() -> str:
     return os.pathsep.join(dict.fromkeys([*directories, "/usr/local/sbin", "/usr/sbin", "/sbin"]))
 
 
+NO_SYSFS = "NAT_LAB_NO_SYSFS"
+"""Environment variable inside a sandbox: the kernel lets nobody mount a /sys there, since the container around
+has its own read-only. Nodes then see the container's."""
+
 _SWITCHES = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
     ("kernel/unprivileged_userns_clone", "0", "1"),
@@ -38,9 +42,21 @@ def unavailable(reason: str) -> str:
     commands = remedies()
     if commands:
         remedy = " && ".join(commands)
+    elif "mount /proc" in reason:
+        remedy = f"this container masks parts of /proc; start it with {_UNMASKED}"
+    elif "uid_map" in reason:
+        remedy = (
+            "a container's root needs --cap-add SETFCAP (Linux 5.12), or run it as another user"
+        )
     else:
         remedy = (
-            "in a container, allow unshare, mount and an unmasked /proc"
-            " (docker run --privileged, or podman run --security-opt unmask=ALL --cap-add SYS_ADMIN)"
+            "a container must allow unshare(2), mount(2) and an unmasked /proc; start it with docker run"
+            " --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+            " --security-opt systempaths=unconfined, or podman run --security-opt unmask=ALL"
         )
     return f"cannot make a sandbox of namespaces: {reason}. Remedy: {remedy}"
+
+
+_UNMASKED = (
+    "docker run --security-opt systempaths=unconfined, or podman run --security-opt unmask=ALL"
+)
