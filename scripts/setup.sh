@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and this machine lacks: Debian packages, then .venv.
 #   scripts/setup.sh check|lab|test|bench|all     once set up, it only looks (no apt, no pip)
+#   scripts/setup.sh packages TARGET               names the Debian packages of a target, for the container
 #   scripts/setup.sh --install PACKAGE...         the part that needs root; called by the first form
+# EXTRA=lab leaves out the Python packages that only tests and checks need.
 # PYTHON names the interpreter to make .venv with; by default the first one that is new enough.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -128,7 +130,7 @@ make_venv() {
   say "installing the pinned Python packages"
   # setuptools by itself and no build isolation: else pip would build with an unpinned one
   "${pip[@]}" install --constraint constraints.txt setuptools
-  "${pip[@]}" install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+  "${pip[@]}" install --constraint constraints.txt --no-build-isolation --editable ".[${EXTRA:-dev}]"
   echo "$key" >.venv/set-up
 }
 
@@ -139,11 +141,16 @@ if [ "${1:-}" = --install ]; then
   install_packages "$@"
   exit
 fi
+if [ "${1:-}" = packages ]; then
+  target=${2:-lab}
+  awk -v target="$target" 'NF > 2 { for (i = 3; i <= NF; i++) if ($i == target) print $2 }' <<<"$programs" | sort -u
+  exit
+fi
 target=${1:-}
 case $target in check | lab | test | bench | all) ;; *) die "usage: scripts/setup.sh check|lab|test|bench|all" ;; esac
 
 # A moved checkout needs a new .venv too: the paths in it are absolute.
-key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${PYTHON:-}" | sha256sum)
+key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${PYTHON:-} ${EXTRA:-}" | sha256sum)
 wanted=$(missing_packages)
 ready || wanted+=" $(venv_package)"
 read -ra packages <<<"${wanted//$'\n'/ }"
