@@ -49,7 +49,7 @@ check: ## lint, format, types, and the workflows
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy
-	.venv/bin/zizmor --offline --quiet --persona pedantic --min-severity low .github
+	.venv/bin/zizmor --offline --quiet --persona pedantic --min-severity low .github action.yml
 
 bench: ## a cell's network beside ip -batch, forwarding beside socat; BENCH_ARGS=--record adds a row to docs/benchmarks.json
 	@scripts/setup.sh bench

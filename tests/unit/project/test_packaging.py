@@ -195,13 +195,17 @@ def test_the_workflow_runs_every_supported_python() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda it: it.name
+    "path",
+    [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"],
+    ids=lambda it: it.name,
 )
 def test_every_action_is_pinned_to_a_commit_and_says_its_version(path: Path) -> None:
     uses = re.findall(r"uses: *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert uses
     assert not [
-        each for each in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)
+        each
+        for each in uses
+        if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\$/ # this repository.*", each)
     ]
 
 
