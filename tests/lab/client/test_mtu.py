@@ -30,6 +30,7 @@ _TIMEOUT = 100.0
 PAIR = Pair("host_a", "host_b")
 LINKS = [("nat_a", "internet"), ("nat_b", "internet")]
 LONGEST = 65_507
+SIZES = [0, 1, 1200, 1400, 9000, LONGEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class Seen:
     """ICMP errors that said what would pass."""
 
 
-def _cross(directory: Path, mtu: int, sizes: list[int]) -> Seen:
+def _cross(
+    directory: Path, mtu: int, sizes: list[int], *, links: int = 2, shrinks_to: int | None = None
+) -> Seen:
+    """`links`: how many WANs have that MTU. `shrinks_to`: later they have this one."""
     from natlab.capture.taps import Capture, Tap
     from natlab.links.apply import conditioned
     from natlab.programs.programs import Programs
@@ -54,7 +58,7 @@ def _cross(directory: Path, mtu: int, sizes: list[int]) -> Seen:
         two_nats_network("full-cone", "full-cone") as network,
         Programs(directory) as programs,
     ):
-        with conditioned(network, dict.fromkeys(LINKS, LinkConditions(mtu=mtu))):
+        with conditioned(network, dict.fromkeys(LINKS[:links], LinkConditions(mtu=mtu))):
             _silence_routers(network)
             taps = [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
             with Capture(taps) as recorded:
@@ -69,6 +73,12 @@ def _cross(directory: Path, mtu: int, sizes: list[int]) -> Seen:
                             partial(_is_found, client, mtu), "the size is found", timeout=30
                         )
                     lost += tunnel.lost(sizes)
+                    if shrinks_to is not None:
+                        smaller = LinkConditions(mtu=shrinks_to)
+                        with conditioned(network, dict.fromkeys(LINKS[:links], smaller)):
+                            # Full-size frames vanish until three pings of that size are lost.
+                            assert tunnel.carries(bytes(mtu - 100), tries=20, timeout=1.0)
+                            lost += tunnel.lost(sizes)
         frames = [
             frame for frame in recorded.frames if frame.sniffed_on in ("nat_a-wan", "nat_b-wan")
         ]
@@ -131,3 +141,17 @@ def test_payloads_of_every_length_arrive_whole_and_no_packet_is_a_fragment(
     assert seen.fragments == 0
     assert seen.longest <= mtu
     assert seen.asked == 0
+
+
+@pytest.mark.parametrize("mtu", [1280, 1124])
+def test_one_narrow_side_is_found_as_well(mtu: int, tmp_path: Path) -> None:
+    seen = warm.call(_TIMEOUT, _cross, tmp_path, mtu, SIZES, links=1)
+    assert (seen.lost, seen.fragments, seen.asked) == ([], 0, 0)
+
+
+@pytest.mark.parametrize(("links", "smaller"), [(1, 1280), (2, 1124)])
+def test_a_path_that_becomes_narrower_in_mid_flow_is_noticed_without_any_word(
+    links: int, smaller: int, tmp_path: Path
+) -> None:
+    seen = warm.call(_TIMEOUT, _cross, tmp_path, 1500, SIZES, links=links, shrinks_to=smaller)
+    assert (seen.lost, seen.fragments, seen.asked) == ([], 0, 0)
