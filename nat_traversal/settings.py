@@ -139,6 +139,8 @@ class ClientSettings:
     """Repetitions in one state of a round, for the case that the server never ends the round."""
     relay_within: float = seconds(10.0, 0.001)
     """For a relay of the server to carry the peer's words, until this side gives it up."""
+    relay_tcp_after: float = seconds(1.0)
+    """Without an answer over UDP, until a relay is tried by TCP as well; at once where UDP has been silent before."""
     path_linger: float = seconds(3.0)
     """For which a path that datagrams have left goes on to receive: some are on their way."""
     early_hellos: int = number(4, 1, 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import endpoint_of, wildcard
 from nat_traversal.aio.platform import Platform
+from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.aio.wake import WakeWatch
 from nat_traversal.client.agent import Agent
@@ -28,7 +30,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
-from nat_traversal.wire.datagrams import Frame, decode, encode
+from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import GoAway, Registered, Relaying, Serves
 from nat_traversal.wire.tray import Run
@@ -55,6 +57,8 @@ class ClientConfig:
     relaying: Relaying = Relaying.AUTO
     log_key: TellKey | None = field(default=None, repr=False)
     """Hears the keys of every path, for who reads a capture."""
+    may_join: bool = True
+    """Whether a relay may be reached by TCP where UDP is not answered."""
 
 
 @dataclass(eq=False, slots=True)
@@ -62,10 +66,18 @@ class OpenSocket:
     """One UDP socket of a client, and the path on it once there is one."""
 
     generation: int
-    sock: socket.socket
+    udp: socket.socket | None
+    """None: `stream` stands for it."""
+    stream: RelayStream | None = None
     path: DataPath | None = None
     early: list[bytes] = field(default_factory=list)
     """Frames that overtook the proof."""
+
+    @property
+    def sock(self) -> socket.socket:
+        """The UDP socket of one that is no connection."""
+        assert self.udp is not None
+        return self.udp
 
 
 class Client(Driver):
@@ -95,6 +107,7 @@ class Client(Driver):
             once=config.once,
             serves=config.serves,
             relaying=config.relaying,
+            may_join=config.may_join,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()
@@ -106,6 +119,8 @@ class Client(Driver):
         self.control: ControlProtocol | None = None
         """The connection to the server, while one stands or is being made."""
         self._connecting: asyncio.Task[None] | None = None
+        self._dialling: set[asyncio.Task[None]] = set()
+        """Connections to relays that are being made."""
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
@@ -133,6 +148,9 @@ class Client(Driver):
         self._disarm()
         if self._connecting is not None:
             await asyncio.gather(self._connecting, return_exceptions=True)
+        for dialling in self._dialling:
+            dialling.cancel()
+        await asyncio.gather(*self._dialling, return_exceptions=True)
         if control is not None:
             await control.closed()
 
@@ -151,6 +169,8 @@ class Client(Driver):
                 self._close_udp(generation)
             case do.SendDatagram(datagram, destination, generation):
                 self._send(self.sockets[generation], encode(datagram), destination)
+            case do.OpenStream(generation, ticket):
+                self._open_stream(generation, ticket)
             case do.UsePath(generation):
                 self._use_path(self.sockets[generation], action)
             case do.SelectPath(generation):
@@ -222,11 +242,50 @@ class Client(Driver):
         family = self._server_udp.family if self._server_udp else self._config.families[0]
         sock = self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
-        self._loop.add_reader(opened.sock, self._readable, opened)
+        self._loop.add_reader(sock, self._readable, opened, sock)
+
+    def _open_stream(self, generation: int, ticket: bytes) -> None:
+        tls = None if self._tls is None else self._tls.stream()
+        opened = OpenSocket(generation, None)
+        opened.stream = stream = RelayStream(
+            generation,
+            ticket,
+            self._config.settings,
+            tls,
+            on_event=self.feed,
+            arrived=lambda datagram: self._streamed(opened, datagram),
+        )
+        self.sockets[generation] = opened
+        dialling = self._loop.create_task(self._dial_stream(generation, stream))
+        self._dialling.add(dialling)
+        dialling.add_done_callback(self._dialling.discard)
+
+    async def _dial_stream(self, generation: int, stream: RelayStream) -> None:
+        stream.remote = server = self._server_udp
+        if server is None:  # the control connection has ended meanwhile
+            self.feed(e.StreamBroken(generation, os.strerror(errno.ENOTCONN)))
+            return
+        try:
+            await dial([server], lambda: stream.protocol)
+        except OSError as error:
+            self.feed(e.StreamBroken(generation, error.strerror or str(error)))
+
+    def _streamed(self, opened: OpenSocket, datagram: Datagram) -> None:
+        """A datagram came over a connection to a relay."""
+        assert opened.stream is not None
+        assert opened.stream.remote is not None
+        if isinstance(datagram, Frame) and opened.path is not None:
+            opened.path.arrived([Run.of(datagram.octets)])
+        else:
+            self._decoded(opened, datagram, opened.stream.remote)
 
     def _send(self, opened: OpenSocket, data: bytes, destination: Endpoint | None) -> None:
         if opened.path is not None:
             opened.path.transmit(data)
+            return
+        if opened.udp is None:
+            assert opened.stream is not None
+            opened.stream.protocol.send_datagram(data)
             return
         address = destination or self._server_udp
         if address is None:
@@ -237,11 +296,11 @@ class Client(Driver):
             self._traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
 
-    def _readable(self, opened: OpenSocket) -> None:
+    def _readable(self, opened: OpenSocket, sock: socket.socket) -> None:
         """Drain the socket until it is empty, a path takes it over, or it is closed."""
         for _ in range(self._config.settings.batch):
             try:
-                data, source = opened.sock.recvfrom(65_536)
+                data, source = sock.recvfrom(65_536)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error for something sent earlier
@@ -249,8 +308,6 @@ class Client(Driver):
                 continue
             self._arrived(opened, data, endpoint_of(source))
             if opened.path is not None:
-                opened.path.arrived([Run.of(frame) for frame in opened.early])
-                opened.early.clear()
                 return
             if self.sockets.get(opened.generation) is not opened:
                 return
@@ -262,17 +319,23 @@ class Client(Driver):
             self._traffic.malformed.value += 1
             log.debug("dropped a datagram from %s: %s", source, error)
             return
-        if isinstance(datagram, Frame):
+        self._decoded(opened, datagram, source)
+
+    def _decoded(self, opened: OpenSocket, datagram: Datagram, source: Endpoint) -> None:
+        if not isinstance(datagram, Frame):
+            self.feed(e.DatagramArrived(datagram, source, opened.generation))
+            if opened.path is not None and opened.early:
+                early, opened.early = opened.early, []
+                opened.path.arrived([Run.of(frame) for frame in early])
+        elif opened.path is None:
             most = self._config.settings.early_frames
             opened.early = [*opened.early, datagram.octets][-most:] if most else []
-        else:
-            self.feed(e.DatagramArrived(datagram, source, opened.generation))
 
     def _use_path(self, opened: OpenSocket, order: do.UsePath) -> None:
         if self._config.log_key is not None:
             order.epochs.log_keys(self._config.log_key)
         opened.path = path = DataPath(
-            opened.sock,
+            opened.udp,
             order,
             forwarder=self._forwarder,
             traffic=self._traffic,
@@ -281,9 +344,11 @@ class Client(Driver):
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
             on_event=self.feed,
             on_other=lambda data: self._arrived(opened, data, order.remote),
+            io=opened.stream,
         )
-        self._loop.remove_reader(opened.sock)
-        self._loop.add_reader(opened.sock, path.readable)
+        if opened.udp is not None:
+            self._loop.remove_reader(opened.sock)
+            self._loop.add_reader(opened.sock, path.readable)
 
     def _select_path(self, opened: OpenSocket) -> None:
         assert opened.path is not None, "selected after UsePath"
@@ -297,8 +362,11 @@ class Client(Driver):
         if opened.path is not None and opened.path is self.selected:
             self.selected = None
             self._forwarder.path_down()
-        self._loop.remove_reader(opened.sock)
-        opened.sock.close()
+        if opened.stream is not None:
+            opened.stream.close()
+        if opened.udp is not None:
+            self._loop.remove_reader(opened.sock)
+            opened.sock.close()
 
 
 def _connect_problem(server: HostPort, error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,9 +18,14 @@ from nat_traversal.machine.events import (
     ControlReached,
     ControlReceived,
     Event,
+    StreamArrived,
 )
-from nat_traversal.wire.control import LineDecoder, encode
+from nat_traversal.wire import datagrams
+from nat_traversal.wire.control import encode
 from nat_traversal.wire.messages import Message
+from nat_traversal.wire.streamed import Incoming, framed
+
+log = logging.getLogger(__name__)
 
 
 class ConnectionSettings(Protocol):
@@ -46,7 +52,7 @@ class ControlProtocol(asyncio.Protocol):
         self._tls = tls
         self._settings = settings
         self._feed = feed
-        self._lines = LineDecoder()
+        self._incoming = Incoming()
         self._transport: asyncio.Transport | None = None
         self._over = self._is_heard = False
         self._cut: asyncio.TimerHandle | None = None
@@ -81,10 +87,13 @@ class ControlProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for message in self._lines.feed(self._in_clear(data)):
+            for item in self._incoming.feed(self._in_clear(data)):
                 if self._over:
                     return
-                self._feed(ControlReceived(message, self.connection))
+                if isinstance(item, bytes):
+                    self._datagram_arrived(item)
+                else:
+                    self._feed(ControlReceived(item, self.connection))
         except WireError as error:
             if not self._over:
                 self._feed(ControlGarbled(str(error), self.connection))
@@ -128,6 +137,26 @@ class ControlProtocol(asyncio.Protocol):
         self.transport.write(data if self._tls is None else self._tls.send(data))
         if self.transport.get_write_buffer_size() > self._settings.backlog:
             self.transport.abort()
+
+    def use_stream(self) -> None:
+        """From now on datagrams come and go."""
+        self._incoming.use_stream()
+
+    def send_datagram(self, datagram: bytes | memoryview) -> bool:
+        """Send one, each after its length. False: the other end does not read, and it was dropped."""
+        if self._over or self.transport.get_write_buffer_size() > self._settings.backlog:
+            return False
+        data = framed(datagram)
+        self.transport.write(data if self._tls is None else self._tls.send(data))
+        return True
+
+    def _datagram_arrived(self, octets: bytes) -> None:
+        try:
+            datagram = datagrams.decode(octets)
+        except WireError as error:
+            log.debug("dropped a datagram from a relay's connection: %s", error)
+            return
+        self._feed(StreamArrived(datagram, self.connection))
 
     def close(self) -> None:
         """Close once everything is sent, or by force after `close_within`."""

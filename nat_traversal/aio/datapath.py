@@ -97,7 +97,7 @@ class Forwarder(Protocol):
 
 
 class DataPath:
-    """One established path. Takes over the reading of its socket.
+    """One established path. Takes over the reading of its socket. Without one, `io` stands for it.
 
     `on_frame` gets the authentic frames that are no program's, `on_other` datagrams that are no frames.
     `clock` tells the time in seconds.
@@ -105,7 +105,7 @@ class DataPath:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | None,
         order: UsePath,
         *,
         forwarder: Forwarder,
@@ -117,16 +117,9 @@ class DataPath:
         on_other: Callable[[bytes], None],
         io: PacketIO | None = None,
     ) -> None:
-        try:
-            sock.connect(order.remote.sockaddr)  # the kernel now drops what others send
-        except OSError as error:  # nothing can be sent, so that consent will expire
-            log.warning("no way to %s: %s", order.remote, error)
-        forbid_fragments(sock)
         self.order = order
         """The action that it was built from."""
-        self._io = io or RunSocket(
-            sock, tray_for_reading(), self._failed, self._lost, offload=bool(settings.offload)
-        )
+        self._io = io or self._connected(sock, settings)
         self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
@@ -146,6 +139,17 @@ class DataPath:
         self._tell_larger_at = 0.0
         self._probing = 0
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
+
+    def _connected(self, sock: socket.socket | None, settings: ClientSettings) -> PacketIO:
+        assert sock is not None, "a path has a socket, or an io of its own"
+        try:
+            sock.connect(self.order.remote.sockaddr)  # the kernel now drops what others send
+        except OSError as error:  # nothing can be sent, so that consent will expire
+            log.warning("no way to %s: %s", self.order.remote, error)
+        forbid_fragments(sock)
+        return RunSocket(
+            sock, tray_for_reading(), self._failed, self._lost, offload=bool(settings.offload)
+        )
 
     @property
     def waiting_octets(self) -> int:

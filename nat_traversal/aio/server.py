@@ -196,6 +196,11 @@ class Server(Driver):
                     self._tell_if_empty()
             case do.SendDatagram(datagram, destination, _, local) if destination is not None:
                 self._answer(encode(datagram), destination, local)
+            case do.UseStream(connection):
+                self._connections[connection].use_stream()
+            case do.SendOnStream(datagram, connection):
+                if (protocol := self._connections.get(connection)) is not None:
+                    self._dropped_datagrams.value += not protocol.send_datagram(encode(datagram))
             case do.Tell(notice):
                 self._on_notice(notice)
 

@@ -92,6 +92,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         tls=options.tls,
         relaying=options.relaying,
         log_key=log_key,
+        may_join=options.may_join,
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)

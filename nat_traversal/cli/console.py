@@ -20,7 +20,7 @@ from nat_traversal.cli.writer import LineWriter
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Serves
-from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.methods import RELAYS, MethodName
 
 
 class Console:
@@ -203,14 +203,15 @@ def _attempt_failed(notice: note.AttemptFailed) -> str:
 
 
 def _path_established(notice: note.PathEstablished) -> str:
-    if notice.method == MethodName.RELAY:
-        return f"connected through the relay of the server at {notice.remote}, {notice.vouched}"
+    if notice.method in RELAYS:
+        by = " by TCP" if notice.method == MethodName.RELAY_TCP else ""
+        return f"connected through the relay of the server at {notice.remote}{by}, {notice.vouched}"
     at = f"(round {notice.round}, {notice.method})"
     return f"connected to {notice.remote} {at}, {notice.vouched}"
 
 
 def _path_moved(notice: note.PathMoved) -> str:
-    is_relayed = notice.method == MethodName.RELAY
+    is_relayed = notice.method in RELAYS
     way = "through the relay" if is_relayed else f"directly to {notice.remote}"
     why = f", since {notice.reason}" if notice.reason else ""
     return f"datagrams go {way} from now on{why}"

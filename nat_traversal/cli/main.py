@@ -24,6 +24,7 @@ from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.endpoint import parse_host_port
 from nat_traversal.wire.ids import check_id, parse_server
+from nat_traversal.wire.methods import MethodName
 
 if TYPE_CHECKING:
     from nat_traversal.cli.console import Console
@@ -169,6 +170,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         keys=keys.key_options(options),
         tls=tls.client_tls(options),
         relaying=relay.relaying_of(options),
+        may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
     )
 
 

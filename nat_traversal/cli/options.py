@@ -41,3 +41,5 @@ class ClientOptions:
     keys: KeyOptions = field(default_factory=KeyOptions)
     tls: ClientTlsSettings | None = None
     relaying: Relaying = Relaying.AUTO
+    may_join: bool = True
+    """Whether a relay may be reached by TCP."""

@@ -52,6 +52,7 @@ class Agent:
         sockets: Sockets | None = None,
         serves: m.Serves = m.Serves.UNTOLD,
         relaying: m.Relaying = m.Relaying.NEVER,
+        may_join: bool = True,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -73,6 +74,7 @@ class Agent:
             rng=rng,
             once=once,
             relaying=relaying,
+            may_join=may_join,
         )
         self.peers = {peer.id: peer}
 
@@ -120,6 +122,14 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.arrived(datagram, source, generation, now)
+            case e.StreamOpened(generation, remote):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.relayed.stream_opened(generation, remote, now)
+            case e.StreamBroken(generation, reason):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.relayed.stream_broken(generation, reason)
             case e.FrameOpened(kind, plain, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):

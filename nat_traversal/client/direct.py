@@ -103,6 +103,12 @@ class Direct:
         return self._phase
 
     @property
+    def udp_is_silent(self) -> bool:
+        """The server has not answered any announce of the present socket."""
+        phase = self._phase
+        return not isinstance(phase, Idle | Closed) and phase.announcer.mapped is None
+
+    @property
     def path(self) -> Path | None:
         """The direct path, while it stands."""
         return self._phase.path if isinstance(self._phase, Established) else None

@@ -19,13 +19,13 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
-from nat_traversal.paths.methods.relay import Relay
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import RELAYS
 
 
 class Peer:
@@ -48,6 +48,7 @@ class Peer:
         rng: random.Random,
         once: bool,
         relaying: m.Relaying,
+        may_join: bool,
     ) -> None:
         self.id = identity.peer
         self._identity = identity
@@ -72,6 +73,7 @@ class Peer:
             settings,
             security,
             relaying=relaying,
+            may_join=may_join,
             instance=instance,
             sockets=sockets,
             rng=rng,
@@ -119,7 +121,8 @@ class Peer:
         """The server said something about this peer."""
         match message:
             case m.OpenRelay():
-                return self.relayed.ordered(message, self.direct.announce_key.key, now)
+                key, silent = self.direct.announce_key.key, self.direct.udp_is_silent
+                return self.relayed.ordered(message, key, now, udp_is_silent=silent)
             case m.RelayNews():
                 return self.relayed.news(message)
             case m.PeerStatus():
@@ -219,7 +222,7 @@ class Peer:
             return []
         self._carrier, self._carries_since = best, now
         if before is not None and before.end is not None:
-            is_told = before.method != Relay.name and not self.relayed.is_open
+            is_told = before.method not in RELAYS and not self.relayed.is_open
             self._missed = None if is_told else before
         if best is None:
             return []

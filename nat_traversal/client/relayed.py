@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nat_traversal.client.control_link import Identity, RelayWish
@@ -12,7 +13,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
 from nat_traversal.paths.methods.method import Output, Proven
-from nat_traversal.paths.methods.relay import Relay
+from nat_traversal.paths.methods.relay import Relay, RelayState
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES
@@ -29,6 +30,8 @@ class Leg:
     order: m.OpenRelay
     socket: UdpSocket
     method: Relay
+    make_method: Callable[[UdpSocket], Relay]
+    """For another socket, or a connection, in the place of this one."""
     keys: RoundKeys
     connection: bytes = field(repr=False)
     until: float
@@ -36,6 +39,18 @@ class Leg:
     path: Path | None = None
     closes_at: float | None = None
     """When this way, which carries nothing any more, is closed."""
+    joins_at: float | None = None
+    """When to try TCP beside UDP, unless the server has answered by then."""
+    stream: UdpSocket | None = None
+    """The connection that is being made."""
+
+    @property
+    def deadline(self) -> float:
+        """When something of it is due."""
+        times: list[float | None] = [self.until, self.joins_at, self.method.deadline]
+        if self.path is not None:
+            times = [self.path.deadline]
+        return min([each for each in [*times, self.closes_at] if each is not None])
 
 
 class Relayed:
@@ -48,6 +63,7 @@ class Relayed:
         security: Security,
         *,
         relaying: m.Relaying,
+        may_join: bool,
         instance: bytes,
         sockets: Sockets,
         rng: random.Random,
@@ -56,6 +72,7 @@ class Relayed:
         self._settings = settings
         self._security = security
         self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
+        self._may_join = may_join
         self._instance = instance
         self._sockets = sockets
         self._rng = rng
@@ -85,12 +102,7 @@ class Relayed:
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
-        times: list[float | None] = []
-        for leg in self._legs:
-            path = leg.path
-            ends = [leg.until, leg.method.deadline] if path is None else [path.deadline]
-            times += [*ends, leg.closes_at]
-        return min((each for each in times if each is not None), default=None)
+        return min((leg.deadline for leg in self._legs), default=None)
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number leads to a relay."""
@@ -98,9 +110,14 @@ class Relayed:
 
     # The server's words
 
-    def ordered(self, order: m.OpenRelay, key: bytes, now: float) -> list[do.Action]:
-        """A relay stands for this pair: bind to it with `key`, that of the present connection. Refused in silence where the peer's offer does not fit: the
-        attempt to open a direct path has told that."""
+    def ordered(
+        self, order: m.OpenRelay, key: bytes, now: float, *, udp_is_silent: bool
+    ) -> list[do.Action]:
+        """A relay stands for this pair: bind to it with `key`, that of the present connection.
+
+        Refused in silence where the peer's offer does not fit: the attempt to open a direct path has
+        told that. `udp_is_silent`: the server has not been heard over UDP.
+        """
         pair, self._pair = self._pair, None
         if pair is None:
             return []
@@ -110,18 +127,40 @@ class Relayed:
         except KeyRefusedError:
             return [self._ready(order.relay)]
         socket, connection = self._sockets.next(), self._rng.randbytes(CONNECTION_BYTES)
-        method = Relay(
-            socket,
-            order.relay,
-            order.token,
-            keys=keys.handshake(self._nonce_secret, connection),
-            key=key,
-            settings=self._settings,
+        handshake, settings = keys.handshake(self._nonce_secret, connection), self._settings
+
+        def method(by: UdpSocket) -> Relay:
+            return Relay(by, order.relay, order.token, keys=handshake, key=key, settings=settings)
+
+        leg = Leg(
+            order, socket, method(socket), method, keys, connection, now + settings.relay_within
         )
-        until = now + self._settings.relay_within
-        leg = Leg(order, socket, method, keys, connection, until)
+        if self._may_join:
+            leg.joins_at = now + (0.0 if udp_is_silent else settings.relay_tcp_after)
         self._legs.append(leg)
-        return [socket.open(), *self._carry(leg, method.start(now), now)]
+        started = self._carry(leg, leg.method.start(now), now)
+        return [socket.open(), *started, *self._join(leg, now)]
+
+    def stream_opened(self, generation: int, remote: Endpoint, now: float) -> list[do.Action]:
+        """A connection has joined its relay: it takes the place of the socket that the server has not answered."""
+        leg = self._at(generation)
+        if leg is None or leg.stream is None:
+            return []
+        stream, leg.stream = leg.stream, None
+        if leg.method.state is not RelayState.ASKING:
+            return [stream.close()]
+        before, leg.socket, leg.method = leg.socket, stream, leg.make_method(stream)
+        return [before.close(), *self._carry(leg, leg.method.joined(remote, now), now)]
+
+    def stream_broken(self, generation: int, reason: str) -> list[do.Action]:
+        """A connection to a relay could not be made, or has ended."""
+        leg = self._at(generation)
+        if leg is None:
+            return []
+        if leg.stream is not None:
+            stream, leg.stream = leg.stream, None
+            return [stream.close()]
+        return self._drop(leg, f"the connection to the relay: {reason}")
 
     def news(self, news: m.RelayNews) -> list[do.Action]:
         """The server's word about a relay; all but one end it."""
@@ -166,6 +205,7 @@ class Relayed:
             elif path is None:
                 if leg.method.deadline is not None and now >= leg.method.deadline:
                     actions += self._carry(leg, leg.method.due(now), now)
+                actions += self._join(leg, now)
             elif now >= path.deadline:
                 silent = path.falls_silent(now)
                 actions += path.due(now)
@@ -197,12 +237,25 @@ class Relayed:
         actions: list[do.Action] = []
         for leg in self._legs:
             actions += [] if leg.path is None else leg.path.farewell()
-            actions.append(leg.socket.close())
+            actions += _closed(leg)
         self._legs.clear()
         return actions
 
+    def _join(self, leg: Leg, now: float) -> list[do.Action]:
+        """Try TCP as well, once that is due and UDP has not been answered."""
+        if leg.joins_at is None or now < leg.joins_at:
+            return []
+        leg.joins_at = None
+        if leg.method.state is not RelayState.ASKING:
+            return []
+        leg.stream = self._sockets.next()
+        return [do.OpenStream(leg.stream.generation, leg.order.ticket)]
+
     def _at(self, generation: int) -> Leg | None:
-        return next((leg for leg in self._legs if leg.socket.generation == generation), None)
+        for leg in self._legs:
+            if generation in {each.generation for each in (leg.socket, leg.stream) if each}:
+                return leg
+        return None
 
     def _fresh_key(self) -> bytes:
         assert self._security.make_key is not None
@@ -214,7 +267,7 @@ class Relayed:
         self._legs.remove(leg)
         if leg.path is not None:
             leg.path.end = leg.path.end or reason
-        return [leg.socket.close(), self._ready(leg.order.relay)]
+        return [*_closed(leg), self._ready(leg.order.relay)]
 
     def _ready(self, relay: int) -> do.Action:
         """Tell the server that this side has done with that relay, and can take another."""
@@ -242,3 +295,8 @@ class Relayed:
             self._security.vouched(self.peer),
         )
         return [*path.use(leg.order.peer.instance), do.Tell(told)]
+
+
+def _closed(leg: Leg) -> list[do.Action]:
+    """Its socket, and the connection that is being made."""
+    return [each.close() for each in (leg.socket, leg.stream) if each is not None]

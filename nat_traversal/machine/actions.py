@@ -62,6 +62,30 @@ class SendDatagram:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenStream:
+    """Client: connect to the server once more and join a relay with `ticket`. Known from now on by
+    `generation`, as a socket is; answer with `StreamOpened` or `StreamBroken`."""
+
+    generation: int
+    ticket: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UseStream:
+    """Server: what comes and goes on that connection from now on are datagrams."""
+
+    connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class SendOnStream:
+    """Server: send one datagram over that connection; none if it does not read."""
+
+    datagram: Datagram
+    connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
 class UsePath:
     """Client: frames go between that socket and `remote` until the socket is closed, users' datagrams from
     there as well. Those from here follow `SelectPath`."""
@@ -119,6 +143,9 @@ Action = (
     | OpenUdp
     | CloseUdp
     | SendDatagram
+    | OpenStream
+    | UseStream
+    | SendOnStream
     | UsePath
     | SelectPath
     | SendFrame

@@ -74,6 +74,30 @@ class DatagramArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamArrived:
+    """Server: a well-formed datagram came over a connection that has joined a relay."""
+
+    datagram: Datagram
+    connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """Client: the connection `generation` has joined its relay, at the server's address `remote`."""
+
+    generation: int
+    remote: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroken:
+    """Client: that connection could not be made, or has ended."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameOpened:
     """Client: an authentic frame came on the path of a socket, and is none of a program's."""
 
@@ -138,6 +162,9 @@ Event = (
     | ControlBroken
     | ControlGarbled
     | DatagramArrived
+    | StreamArrived
+    | StreamOpened
+    | StreamBroken
     | FrameOpened
     | FrameRefused
     | LargerFramesSent

@@ -85,6 +85,11 @@ class Connections:
         """From now on the host has to show signs of life."""
         self._timers.set(LivenessDue(host.connection), now + self._settings.heartbeat)
 
+    def joined(self, host: Host) -> None:
+        """The connection serves a relay from now on, and is no host's control connection."""
+        self._registry.remove(host)
+        self._timers.cancel(LivenessDue(host.connection))
+
     def must_answer(self, host: Host, now: float) -> None:
         """The host is asked for proof, and has as much time as it had to register."""
         self._timers.set(LivenessDue(host.connection), now + self._settings.register_within)

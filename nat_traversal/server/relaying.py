@@ -115,17 +115,17 @@ class Relaying:
     def _begin(self, now: float) -> list[do.Action]:
         if not all(each.relay_public for each in self._members):
             return []
-        number = self._relays.begin(self._members, now)
-        if number is None:
+        relay = self._relays.begin(self._members, now)
+        if relay is None:
             text = f"all {self._settings.relay_pairs} relays of the server are in use"
             return self._tell(m.RelayCode.FULL, text)
-        self._number, self._is_due = number, False
+        self._number, self._is_due = relay.number, False
         token = self._rng.randbytes(TOKEN_BYTES)
         offers = [replace(each.offer, public=each.relay_public) for each in self._members]
         actions: list[do.Action] = []
-        for member, offer in zip(self._members, reversed(offers), strict=True):
+        for member, leg, offer in zip(self._members, relay.legs, reversed(offers), strict=True):
             member.relay_public = b""
-            order = m.OpenRelay(number, token, offer)
+            order = m.OpenRelay(relay.number, token, leg.ticket, offer)
             actions.append(do.SendMessage(order, member.connection))
         return actions
 

@@ -6,6 +6,7 @@ was sent to it, so nobody can aim a stream at an address that does not answer.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from nat_traversal.machine.timers import Timers
 from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.member import Member
 from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import KEY_BYTES, TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import PROGRAMS, Frame, handle_of
 from nat_traversal.wire.endpoint import Endpoint
@@ -76,6 +78,17 @@ class Leg:
     source: Endpoint | None = None
     local: e.LocalAddress | None = None
     """The server's address that the host sends to."""
+    ticket: bytes = field(default=b"", repr=False)
+    """Joins a connection to this relay, once; empty when it has."""
+    stream: e.ConnectionId | None = None
+    """The connection that has joined."""
+    is_streaming: bool = False
+    """A datagram has come by `stream`, so that others go there; `source` is none then."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Datagrams can go to the host."""
+        return self.source is not None or self.is_streaming
 
     @property
     def other(self) -> Leg:
@@ -97,7 +110,7 @@ class Relay:
 
 
 class Relays:
-    """All relays. Owns the timers `RelayDue` of `timers`. `numbers` gives each its number, `secret` makes nonces."""
+    """All relays. Owns the timers `RelayDue` of `timers`. `numbers` gives each its number."""
 
     def __init__(
         self,
@@ -105,14 +118,17 @@ class Relays:
         settings: ServerSettings,
         counters: Counters,
         numbers: Iterator[int],
-        secret: bytes,
+        rng: random.Random,
     ) -> None:
         self._timers = timers
         self.reconfigure(settings)
         self._numbers = numbers
-        self._secret = secret
+        self._rng = rng
+        self._secret = rng.randbytes(KEY_BYTES)
         self._relays: dict[int, Relay] = {}
         self._by_source: dict[Endpoint, Leg] = {}
+        self._by_ticket: dict[bytes, Leg] = {}
+        self._by_stream: dict[e.ConnectionId, Leg] = {}
         counter = counters.counter
         self._begun = counter("relays-begun", "a pair that was given a relay")
         self._refused = counter("relays-refused", "a pair for which no relay was free")
@@ -138,8 +154,8 @@ class Relays:
         """Whether the relay of that number serves still."""
         return number in self._relays
 
-    def begin(self, hosts: tuple[Member, Member], now: float) -> int | None:
-        """A relay for two hosts. Its number; None: the server is full."""
+    def begin(self, hosts: tuple[Member, Member], now: float) -> Relay | None:
+        """A relay for two hosts, with its legs in their order; None: the server is full."""
         settings = self._settings
         if len(self._relays) >= settings.relay_pairs:
             self._refused.value += 1
@@ -151,11 +167,15 @@ class Relays:
             now,
             Throughput(settings.relay_datagrams, settings.relay_octets, now),
         )
-        relay.legs = tuple(Leg(relay, each.connection, each.key, each.process) for each in hosts)
+        relay.legs = tuple(
+            Leg(relay, each.connection, each.key, each.process, ticket=self._ticket())
+            for each in hosts
+        )
+        self._by_ticket |= {leg.ticket: leg for leg in relay.legs}
         self._relays[number] = relay
         self._begun.value += 1
         self._arm(relay)
-        return number
+        return relay
 
     def bind(
         self, bind: Bind, source: Endpoint, local: e.LocalAddress | None, now: float
@@ -169,23 +189,64 @@ class Relays:
             return []
         token = bind.handle + bind.relay.to_bytes(2, "big")
         stands = is_nonce(self._secret, token, source, bind.echo)
+        actions: list[do.Action] = []
         if stands:
             leg.bound = bind.number
+            actions = self._leave_stream(leg)
             self._move(leg, source, local)
             leg.relay.used_at = now
         bound = Bound(bind.relay, bind.number, stands, nonce(self._secret, token, source))
-        return [do.SendDatagram(signed(bound, leg.key), source, local=local)]
+        return [*actions, do.SendDatagram(signed(bound, leg.key), source, local=local)]
+
+    def join(self, ticket: bytes, connection: e.ConnectionId, now: float) -> list[do.Action]:
+        """A connection has shown a ticket, which counts once. Nothing: it is no ticket."""
+        leg = self._by_ticket.pop(ticket, None)
+        if leg is None:
+            return []
+        leg.ticket, leg.relay.used_at = b"", now
+        leg.stream = connection
+        self._by_stream[connection] = leg
+        joined = m.RelayJoined(leg.relay.number)
+        return [do.SendMessage(joined, connection), do.UseStream(connection)]
+
+    def broken(self, connection: e.ConnectionId) -> None:
+        """A connection has ended; perhaps it had joined."""
+        leg = self._by_stream.pop(connection, None)
+        if leg is not None:
+            leg.stream, leg.is_streaming = None, False
+
+    def end_all(self) -> list[do.Action]:
+        """The server stops: end the connections that have joined."""
+        streams = list(self._by_stream)
+        for connection in streams:
+            self.broken(connection)
+        return [do.CloseControl(connection) for connection in streams]
+
+    def streamed(
+        self, datagram: Frame | Link, octets: int, connection: e.ConnectionId, now: float
+    ) -> list[do.Action]:
+        """As `forward`, for what came over a connection that has joined. The first one tells that the host
+        uses it: UDP may have been answered while it was made."""
+        leg = self._by_stream.get(connection)
+        if leg is not None and not leg.is_streaming:
+            leg.is_streaming = True
+            self._move(leg, None, None)
+        return self._forward(leg, datagram, octets, now)
 
     def forward(
         self, datagram: Frame | Link, octets: int, source: Endpoint, now: float
     ) -> list[do.Action]:
         """Hand on what came from `source`, `octets` long, if it is of a pair and within the bounds."""
-        leg = self._by_source.get(source)
+        return self._forward(self._by_source.get(source), datagram, octets, now)
+
+    def _forward(
+        self, leg: Leg | None, datagram: Frame | Link, octets: int, now: float
+    ) -> list[do.Action]:
         if leg is None:
             self._stray.value += 1
             return []
         other, relay = leg.other, leg.relay
-        if other.source is None:
+        if not other.is_bound:
             self._unready.value += 1
             return []
         is_program = isinstance(datagram, Frame) and datagram.kind in PROGRAMS
@@ -201,6 +262,8 @@ class Relays:
         relay.used_at = now
         self._forwarded.value += 1
         self._forwarded_octets.value += octets
+        if other.is_streaming and other.stream is not None:
+            return [do.SendOnStream(datagram, other.stream)]
         return [do.SendDatagram(datagram, other.source, local=other.local)]
 
     def timed_out(self, number: int, now: float) -> list[do.Action]:
@@ -221,9 +284,12 @@ class Relays:
         if relay is None:
             return []
         self._timers.cancel(RelayDue(number))
+        actions = self._tell(relay, code, text)
         for leg in relay.legs:
             self._move(leg, None, None)
-        return self._tell(relay, code, text)
+            self._by_ticket.pop(leg.ticket, None)
+            actions += self._leave_stream(leg)
+        return actions
 
     def done(self, number: int, host: Member) -> list[do.Action]:
         """The host has done with that relay, if it is one of the two that have it."""
@@ -231,6 +297,16 @@ class Relays:
         if relay is None or host.process not in {leg.process for leg in relay.legs}:
             return []
         return self.end(number, m.RelayCode.DONE, f"{host.id} does not use the relay any more")
+
+    def _ticket(self) -> bytes:
+        return self._rng.randbytes(TOKEN_BYTES)
+
+    def _leave_stream(self, leg: Leg) -> list[do.Action]:
+        if leg.stream is None:
+            return []
+        stream, leg.stream, leg.is_streaming = leg.stream, None, False
+        del self._by_stream[stream]
+        return [do.CloseControl(stream)]
 
     def _move(self, leg: Leg, source: Endpoint | None, local: e.LocalAddress | None) -> None:
         if leg.source is not None and self._by_source.get(leg.source) is leg:

@@ -104,9 +104,7 @@ class Rendezvous:
         self._announces = Announces(
             self._registry, self._settings, self.counters, rng.randbytes(KEY_BYTES)
         )
-        self._relays = Relays(
-            self._timers, self._settings, self.counters, numbers(), rng.randbytes(KEY_BYTES)
-        )
+        self._relays = Relays(self._timers, self._settings, self.counters, numbers(), rng)
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
@@ -182,6 +180,7 @@ class Rendezvous:
         actions = self._handle(event, now)
         if self._drain.has_begun:
             actions += self._drain.go_on()
+            actions += self._relays.end_all() if not len(self._registry) else []
         for action in actions:
             if isinstance(action, do.SendMessage) and (asks := _ASKS.get(type(action.message))):
                 if (order := self._orders.get(type(action.message))) is not None:
@@ -197,7 +196,14 @@ class Rendezvous:
                 return self._connections.opened(connection, remote, now)
             case e.ControlReceived() | e.ControlGarbled() | e.ControlBroken():
                 host = self._registry.get(event.connection)
-                return self._control_event(host, event, now) if host else []
+                return self._control_event(host, event, now) if host else self._stream_event(event)
+            case e.StreamArrived(Frame() as frame, connection):
+                return [*self._relays.streamed(frame, len(frame.octets), connection, now)]
+            case e.StreamArrived(Link() as link, connection):
+                return [*self._relays.streamed(link, LINK_OCTETS, connection, now)]
+            case e.StreamArrived():
+                self._ignored_datagrams.value += 1
+                return []
             case e.DatagramArrived(Announce() as announce, source, _, local) if (
                 source.port and is_usable(source.address)
             ):
@@ -219,13 +225,13 @@ class Rendezvous:
                 return []  # frames are between the hosts
             case e.TimerFired():
                 return self._timer_fired(now)
-            case e.ControlReached():  # a client's
+            case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
                 return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)
                 return []
             case e.StopRequested():
-                return self._connections.end_all()
+                return [*self._connections.end_all(), *self._relays.end_all()]
             case e.ServiceChanged() | e.Woke() | e.StoreAnswered():  # others'
                 return []
             case _:
@@ -241,6 +247,13 @@ class Rendezvous:
                 return self._connections.refuse(host, m.ErrorCode.BAD_MESSAGE, reason)
             case e.ControlBroken():
                 return self._connections.forget(host)
+
+    def _stream_event(
+        self, event: e.ControlReceived | e.ControlGarbled | e.ControlBroken
+    ) -> list[ServerAction]:
+        """Of a connection that has joined a relay, or that has gone already."""
+        self._relays.broken(event.connection)
+        return [do.CloseControl(event.connection)] if isinstance(event, e.ControlGarbled) else []
 
     def _timer_fired(self, now: float) -> list[ServerAction]:
         actions: list[ServerAction] = []
@@ -282,6 +295,13 @@ class Rendezvous:
         match message:
             case m.Register():
                 return self._register_arrived(host, message, now)
+            case m.RelayJoin(ticket) if host.registration is None:
+                joined = self._relays.join(ticket, host.connection, now)
+                if not joined:
+                    text = "no relay has this ticket: it counts once, while its relay stands"
+                    return self._connections.refuse(host, m.ErrorCode.BAD_MESSAGE, text)
+                self._connections.joined(host)
+                return [*joined]
             case m.Proof(mac) if host.registration is not None:
                 return self._claims.proven(host, mac, now)
             case m.Heartbeat(transaction):

@@ -281,7 +281,9 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
     ("retry", m.Retry, {"generation": _GENERATION, "public": _PUBLIC}),
     ("decline", m.Decline, {"attempt": _ATTEMPT}),
-    ("relay", m.OpenRelay, {"relay": _RELAY, "token": _TOKEN, "peer": _KEYS}),
+    ("relay", m.OpenRelay, {"relay": _RELAY, "token": _TOKEN, "ticket": _TOKEN, "peer": _KEYS}),
+    ("relay-join", m.RelayJoin, {"ticket": _TOKEN}),
+    ("relay-joined", m.RelayJoined, {"relay": _RELAY}),
     ("relay-ready", m.RelayReady, {"relay": _RELAY, "public": _PUBLIC}),
     (
         "relay-news",
@@ -352,3 +354,9 @@ class LineDecoder:
             yield decode(line)
         if len(self._buffer) >= MAX_LINE:
             raise WireError(f"a line is longer than {MAX_LINE} octets")
+
+    def rest(self) -> bytes:
+        """The octets after the line that came last, which are no line."""
+        octets = bytes(self._buffer)
+        self._buffer.clear()
+        return octets

@@ -299,6 +299,8 @@ class OpenRelay:
 
     relay: int
     token: bytes = field(repr=False)
+    ticket: bytes = field(repr=False)
+    """Opens the relay once by TCP, for this client alone: 16 octets."""
     peer: Offer
     """With the peer's `Register.relay_public`."""
 
@@ -309,6 +311,20 @@ class RelayReady:
 
     relay: int
     public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RelayJoin:
+    """Client to server, first line of a second connection: datagrams of that relay come here."""
+
+    ticket: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayJoined:
+    """Server to client, the only line on that connection: datagrams follow, each after its length."""
+
+    relay: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +381,8 @@ Message = (
     | Decline
     | OpenRelay
     | RelayReady
+    | RelayJoin
+    | RelayJoined
     | RelayNews
     | Heartbeat
     | HeartbeatAnswer

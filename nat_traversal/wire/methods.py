@@ -14,9 +14,12 @@ class MethodName(StrEnum):
     """The contract."""
     RELAY = "relay"
     """Through the server."""
+    RELAY_TCP = "relay-tcp"
+    """Through the server, and to it by TCP: where UDP is blocked."""
 
 
 ALL = tuple(MethodName)
+RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 
 
 def parse_methods(text: str) -> tuple[MethodName, ...]:
@@ -27,4 +30,6 @@ def parse_methods(text: str) -> tuple[MethodName, ...]:
             raise UsageError(f"{name!r} is no method: choose from {', '.join(ALL)}")
     if MethodName.ORDERED_HELLO not in names:
         raise UsageError("ordered-hello is the first of all methods: it cannot be left out")
+    if MethodName.RELAY_TCP in names and MethodName.RELAY not in names:
+        raise UsageError("relay-tcp stands in for relay: it needs that as well")
     return tuple(MethodName(name) for name in names)

@@ -13,7 +13,9 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import control, datagrams
+from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.streamed import framed
 from tests.sim.network import Host
 from tests.sim.process import Process
 from tests.sim.stream import End
@@ -52,6 +54,8 @@ class Client(Process):
         """Programs' datagrams that came, with what is sealed before them."""
         self.frame_sizes: list[int] = []
         """Octets that a frame may have, each time that it was ordered."""
+        self.streams: dict[int, End] = {}
+        """Connections to relays, by their number among the sockets."""
         self.selected: int | None = None
         """The socket by whose path programs' datagrams leave."""
         self._open: dict[int, do.UsePath] = {}
@@ -136,11 +140,21 @@ class Client(Process):
                     lambda data, source: self._datagram(data, source, generation)
                 )
                 self.all_sockets.add(self.sockets[generation])
+            case do.OpenStream(generation, ticket):
+                self.streams[generation] = self.world.server.connect(
+                    self, lambda event: self._on_stream(event, generation, ticket)
+                )
+            case do.CloseUdp(generation) if generation in self.streams:
+                self.streams.pop(generation).close()
+                self._closed(generation)
+            case do.SendDatagram(datagram, _, generation) if generation in self.streams:
+                self._stream(generation, datagrams.encode(datagram))
+            case do.SendFrame(kind, plain, generation) if generation in self.streams:
+                sealer = self._open[generation].epochs.sealer
+                self._stream(generation, sealer.seal(kind, plain))
             case do.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
-                self._open.pop(generation, None)
-                if self.selected == generation:
-                    self.selected = None
+                self._closed(generation)
             case do.SendDatagram(datagram, destination, generation):
                 self.world.net.send_from_host(
                     self.host,
@@ -172,6 +186,34 @@ class Client(Process):
                 )
             case do.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
+
+    def _closed(self, generation: int) -> None:
+        self._open.pop(generation, None)
+        if self.selected == generation:
+            self.selected = None
+
+    def _stream(self, generation: int, octets: bytes) -> None:
+        if not self.streams[generation].is_gone:
+            self.streams[generation].write(framed(octets))
+
+    def _on_stream(self, event: e.Event, generation: int, ticket: bytes) -> None:
+        """What the adapter does with what happens on a connection to a relay."""
+        end = self.streams.get(generation)
+        if end is None or self.is_dead:
+            return
+        server = self.world.server_address
+        match event:
+            case e.ControlOpened():
+                end.write(control.encode(m.RelayJoin(ticket)))
+            case e.ControlReceived(m.RelayJoined()):
+                end.incoming.use_stream()
+                self.feed(e.StreamOpened(generation, server))
+            case e.StreamArrived(datagrams.Frame(_, octets)):
+                self._frame(octets, generation, server)
+            case e.StreamArrived(datagram):
+                self.feed(e.DatagramArrived(datagram, server, generation))
+            case e.ControlBroken(reason) | e.ControlGarbled(reason):
+                self.feed(e.StreamBroken(generation, reason))
 
     def send_raw(self, data: bytes, destination: Endpoint | None = None) -> None:
         """Octets from the present socket that the agent knows nothing of."""

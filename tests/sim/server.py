@@ -16,6 +16,7 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.streamed import framed
 from tests.sim.client import Client
 from tests.sim.process import Process
 from tests.sim.stream import End, attach, connection
@@ -59,29 +60,32 @@ class Server(Process):
         for address in self.addresses:
             self.world.net.server_sockets[address] = self._receiver(address)
 
-    def connect(self, client: Client) -> End:
-        """The client's end of a new connection: usable one R later, seen here another half R on."""
+    def connect(self, client: Client, feed: Callable[[e.Event], None] | None = None) -> End:
+        """The client's end of a new connection: usable one R later, seen here another half R on.
+        `feed` hears what happens on it, unless it is the client's control connection."""
         world = self.world
         theirs, ours = connection(world.clock, world.r / 2, world.stream_rng)
-        attach(
-            theirs,
-            0,
-            lambda event: client.feed(event) if client.control is theirs else None,
-            world.tls[0].stream() if world.tls else None,
-        )
+
+        def happened(event: e.Event) -> None:
+            if feed is not None:
+                feed(event)
+            elif client.control is theirs:
+                client.feed(event)
+
+        attach(theirs, 0, happened, world.tls[0].stream() if world.tls else None)
 
         def answered() -> None:
-            if client.control is not theirs or theirs.is_gone:
+            if (feed is None and client.control is not theirs) or theirs.is_gone:
                 return
             if not self.is_up:
-                client.feed(e.ControlBroken("connection refused"))
+                happened(e.ControlBroken("connection refused"))
                 return
             self.accept(ours, client.host.nat.public_address)
             if world.tls:
-                client.feed(e.ControlReached())
+                happened(e.ControlReached())
                 theirs.on_data(b"")
             else:
-                client.feed(e.ControlOpened())
+                happened(e.ControlOpened())
 
         world.clock.at(world.clock.now + world.r, answered)
         return theirs
@@ -134,6 +138,11 @@ class Server(Process):
                 assert local is not None
                 source = Endpoint(local.address, SERVER.port)
                 self.world.net.send_from_server(source, destination, datagrams.encode(datagram))
+            case do.UseStream(number):
+                self.ends[number].incoming.use_stream()
+            case do.SendOnStream(datagram, number):
+                if not self.ends[number].is_gone:
+                    self.ends[number].write(framed(datagrams.encode(datagram)))
             case do.Tell(notice):
                 self.notices.append((self.world.clock.now, notice))
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from nat_traversal.aio.tls import TlsStream
 from nat_traversal.errors import WireError
 from nat_traversal.machine import events as e
-from nat_traversal.wire.control import LineDecoder
+from nat_traversal.wire import datagrams
+from nat_traversal.wire.streamed import Incoming
 from tests.sim.clock import Clock
 
 
@@ -23,6 +24,7 @@ class End:
         self.written: list[bytes] = []
         """Everything written at this end, for tests that count."""
         self.tls: TlsStream | None = None
+        self.incoming = Incoming()
         self.is_cut = False
         """A silently broken line: what is written at this end never arrives."""
         self.is_gone = False
@@ -118,7 +120,7 @@ def attach(
 
     The TLS is the real one. A client's handshake begins when `end.on_data` is called with nothing.
     """
-    decoder = LineDecoder()
+    end.incoming = incoming = Incoming()
     end.tls = tls
 
     def in_clear(data: bytes) -> bytes:
@@ -133,10 +135,13 @@ def attach(
 
     def on_data(data: bytes) -> None:
         try:
-            for message in decoder.feed(in_clear(data)):
+            for item in incoming.feed(in_clear(data)):
                 if end.is_gone:
                     return
-                feed(e.ControlReceived(message, connection))
+                if isinstance(item, bytes):
+                    feed(e.StreamArrived(datagrams.decode(item), connection))
+                else:
+                    feed(e.ControlReceived(item, connection))
         except WireError as error:
             if not end.is_gone:
                 feed(e.ControlGarbled(str(error), connection))

@@ -314,7 +314,7 @@ def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None
 def test_client_behind_a_dead_route_keeps_trying() -> None:
     """Not even a refusal comes back: each try ends after its own patience."""
     world = World()
-    world.server.connect = lambda client: world.dead_end()  # type: ignore[method-assign]
+    world.server.connect = lambda client, feed=None: world.dead_end()  # type: ignore[method-assign]
     client = world.client("host_a", "host_b").start()
     world.run(100.0)
     reasons = [notice.reason for notice in client.told(note.ServerLost)]

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -16,7 +17,7 @@ from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from tests.sim.client import Client
 from tests.sim.network import Packet, Weather
-from tests.sim.server import SERVER
+from tests.sim.server import SERVER, Raw
 from tests.sim.world import World
 
 PAIRS = list(itertools.product(NINE, repeat=2))
@@ -274,3 +275,45 @@ def test_a_restarted_server_gives_the_pair_a_relay_again() -> None:
         assert methods(client)[-1] == "relay"
         assert client.selected is not None
     assert world.carries_data(a, b)
+
+
+@pytest.mark.parametrize("blocked", [("host_a",), ("host_b",), ("host_a", "host_b")])
+def test_hosts_whose_udp_is_blocked_meet_at_the_relay_by_tcp(blocked: tuple[str, ...]) -> None:
+    world = World(relaying=m.Relaying.AUTO)
+    for host in blocked:
+        world.net.hosts[host].udp_blocked = True
+    a, b = world.pair()
+    streams = Stream(a, b), Stream(b, a)
+    world.run(20.0)
+    for client in (a, b):
+        wanted = "relay-tcp" if client.host.name in blocked else "relay"
+        assert methods(client) == [wanted]
+        assert client.told(note.NotDirect)[0].code == m.Verdict.UDP_BLOCKED
+    assert_all_arrived(*streams)
+    a.stop()
+    world.run(1.0)
+    assert b.told(note.PathLost) or b.told(note.PathMoved) == []
+    assert not a.streams
+
+
+def test_a_ticket_opens_a_relay_once_and_a_guessed_one_none() -> None:
+    world = World(relaying=m.Relaying.AUTO)
+    world.net.hosts["host_a"].udp_blocked = True
+    a, _ = world.pair()
+    tickets: list[bytes] = []
+    carry_out = a._carry_out
+
+    def note_tickets(action: do.Action) -> None:
+        if isinstance(action, do.OpenStream):
+            tickets.append(action.ticket)
+        carry_out(action)
+
+    a._carry_out = note_tickets  # type: ignore[method-assign]
+    world.run(5.0)
+    assert len(tickets) == 1
+    for ticket in (*tickets, bytes(16)):
+        thief = Raw(world)
+        thief.send(m.RelayJoin(ticket))
+        world.run(1.0)
+        assert thief.refusals() == [m.ErrorCode.BAD_MESSAGE]
+        assert thief.is_ended

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from nat_traversal.arguments.parser import checked
-from nat_traversal.wire.methods import ALL, MethodName, parse_methods
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.methods import MethodName, parse_methods
+from natlab.matrix.cell import PROVABLE
 
 
 def add_methods_option(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +15,18 @@ def add_methods_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         metavar="NAME[,NAME]",
-        type=checked(parse_methods),
-        default=ALL,
+        type=checked(_provable),
+        default=PROVABLE,
         help="ways to a path that the project's clients may use; "
-        f"{MethodName.ORDERED_HELLO} is the contract alone (default: all, {','.join(ALL)})",
+        f"{MethodName.ORDERED_HELLO} is the contract alone (default: all, {','.join(PROVABLE)})",
     )
+
+
+def _provable(text: str) -> tuple[MethodName, ...]:
+    methods = parse_methods(text)
+    for method in methods:
+        if method not in PROVABLE:
+            raise UsageError(
+                f"the lab cannot prove {method} yet: choose from {', '.join(PROVABLE)}"
+            )
+    return methods

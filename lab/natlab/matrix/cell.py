@@ -32,6 +32,8 @@ from natlab.testbed.files import CAPTURE_FILE, LINKS_FILE, RULES_SUFFIX
 from natlab.topologies.two_nats import TwoNats
 
 TOPOLOGY = "two_nats"
+PROVABLE = LADDER
+"""The rungs of the clients that a cell can prove by packets."""
 CELL_TIMEOUT = 90.0
 """Seconds for a whole cell; far more than one takes on a slow machine."""
 

@@ -10,8 +10,8 @@ from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
 
-LADDER = tuple(MethodName)
-"""Every rung of the project's client, in its order."""
+LADDER = (MethodName.ORDERED_HELLO, MethodName.RELAY)
+"""The rungs of the project's client that the lab can prove by packets, in their order."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
 }

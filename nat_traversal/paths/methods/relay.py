@@ -42,6 +42,7 @@ class RelayTrigger(Enum):
 
     NONCE = auto()  # BOUND, for a BIND that has not echoed its nonce
     BOUND = auto()
+    JOINED = auto()  # no datagram: a connection to the server has joined
     LINK = auto()  # the peer's, without an echo of this side's nonce
     PROOF = auto()  # the peer's, with it
 
@@ -49,6 +50,7 @@ class RelayTrigger(Enum):
 _S, _T = RelayState, RelayTrigger
 TABLE = {
     (_S.ASKING, _T.NONCE): _S.BINDING,
+    (_S.ASKING, _T.JOINED): _S.LINKING,
     (_S.BINDING, _T.NONCE): _S.BINDING,
     (_S.BINDING, _T.BOUND): _S.LINKING,
     (_S.BINDING, _T.LINK): _S.BINDING,
@@ -65,8 +67,6 @@ TABLE = {
 class Relay:
     """One socket's way to the relay of that number. `key` is the process's, `token` the relay's."""
 
-    name = MethodName.RELAY.value
-
     def __init__(
         self,
         socket: UdpSocket,
@@ -77,6 +77,7 @@ class Relay:
         key: bytes,
         settings: ClientSettings,
     ) -> None:
+        self.name = MethodName.RELAY.value
         self._socket = socket
         self._relay = relay
         self._token = token
@@ -103,9 +104,17 @@ class Relay:
         self.deadline = now + self._pause
         return [self._bind()]
 
+    def joined(self, server: Endpoint, now: float) -> list[Output]:
+        """In the place of `start`: the socket is a connection to `server` that has joined the relay."""
+        self._machine.fire(_T.JOINED)
+        self.name = MethodName.RELAY_TCP.value
+        self._server = server
+        self.deadline = now + self._pause
+        return [self._link()]
+
     def rebind(self) -> list[Output]:
         """The path is silent: the NAT may show this socket elsewhere by now."""
-        return [self._bind()]
+        return [self._bind()] if self.name == MethodName.RELAY else []
 
     def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
         """A datagram came in by the socket. One that is not of this relay, or not authentic, is ignored."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
-from nat_traversal import ServerSettings, connect, serve
+from nat_traversal import Endpoint, ServerSettings, connect, serve
+from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.aio.platform import Platform
 from nat_traversal.client.security import Security
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
@@ -108,3 +112,36 @@ async def test_a_server_without_relays_and_a_plaintext_pair_have_none() -> None:
                 told = [each.code for each in a.notices.of(note.RelayTold)]
                 assert told == ([] if security is plain else [m.RelayCode.OFF])
                 assert server.counters["relays-begun"] == 0
+
+
+class Blocked(socket.socket):
+    """A UDP socket behind a firewall that lets nothing out."""
+
+    def sendto(self, data: Any, *_: Any) -> int:
+        return len(data)
+
+
+def blocked_udp(local: Endpoint, buffer: int) -> socket.socket:
+    opened = open_udp(local, buffer)
+    return Blocked(fileno=opened.detach())
+
+
+async def test_a_host_whose_udp_is_blocked_meets_the_other_by_tcp() -> None:
+    with Service() as service, Program() as program:
+        async with await serve("127.0.0.1", 0) as server:
+            platform = Platform(open_udp=blocked_udp)
+            async with (
+                Host(
+                    *(server.endpoint, "host_a", "host_b"), listen="127.0.0.1", platform=platform
+                ) as a,
+                Host(server.endpoint, "host_b", "host_a", connect=[service.endpoint]) as b,
+            ):
+                assert (await a.connected()).method == "relay-tcp"
+                assert (await b.connected()).method == "relay"
+                for size in (0, 1, 1_400, 20_000):
+                    assert await program.ask(b"x" * size, a.port) == b"x" * size
+                not_direct = await a.notices.wait(note.NotDirect)
+                assert not_direct.code == m.Verdict.UDP_BLOCKED
+                await a.client.close()
+                await b.notices.wait(note.PathLost)
+            await eventually(lambda: not server.connections, "the connection to the relay has gone")

@@ -82,6 +82,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "connected through the relay of the server at 198.51.100.2:6000, sealed; the server vouches",
     ),
     (
+        note.PathEstablished(0, 0, "relay-tcp", PEER, 5, "sealed; the server vouches for host_b"),
+        "path-established",
+        "connected through the relay of the server at 198.51.100.2:6000 by TCP, sealed; the server",
+    ),
+    (
         note.NotDirect("no-path", "no HELLO got through", 5.0),
         "not-direct",
         "no direct path: no HELLO got through; the relay goes on, next attempt in 5 s",

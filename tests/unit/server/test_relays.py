@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from nat_traversal.crypto.proof import is_signed, signed
@@ -42,14 +43,19 @@ class Table:
     def __init__(self, settings: ServerSettings | None = None) -> None:
         self.timers, self.counters = Timers(), Counters()
         self.relays = Relays(
-            self.timers, settings or ServerSettings(), self.counters, numbers(), b"s" * 32
+            self.timers,
+            settings or ServerSettings(),
+            self.counters,
+            numbers(),
+            random.Random(0),
         )
         self.numbers = [0, 0]
 
     def begin(self, now: float = 0.0) -> int:
-        number = self.relays.begin(HOSTS, now)
-        assert number is not None
-        return number
+        relay = self.relays.begin(HOSTS, now)
+        assert relay is not None
+        self.tickets = [leg.ticket for leg in relay.legs]
+        return relay.number
 
     def bind(
         self,
@@ -222,3 +228,23 @@ def test_only_a_host_of_the_pair_ends_its_relay() -> None:
     assert table.relays.done(number, host(0, b"another process!")) == []
     assert len(table.relays.done(number, host(0))) == 2
     assert table.relays.done(number, host(0)) == []
+
+
+def test_a_connection_counts_once_a_datagram_has_come_by_it() -> None:
+    """UDP may have been answered while it was made, and then the client closes it."""
+    table = Table()
+    table.bound(table.begin())
+    (joined, switched) = table.relays.join(table.tickets[0], 7, 0.0)
+    assert isinstance(joined, do.SendMessage)
+    assert switched == do.UseStream(7)
+    assert table.relays.join(table.tickets[0], 8, 0.0) == [], "a ticket counts once"
+    assert table.forward(FRAME, SOURCES[1]) == [do.SendDatagram(FRAME, SOURCES[0], local=HERE)]
+    handed = table.relays.streamed(FRAME, 100, 7, 0.0)
+    assert handed == [do.SendDatagram(FRAME, SOURCES[1], local=HERE)]
+    assert table.forward(FRAME, SOURCES[1]) == [do.SendOnStream(FRAME, 7)]
+    assert table.forward(FRAME, SOURCES[0]) == [], "the source before counts no more"
+    table.relays.broken(7)
+    assert table.forward(FRAME, SOURCES[1]) == []
+    assert table.relays.join(table.tickets[1], 9, 0.0)
+    assert table.relays.end_all() == [do.CloseControl(9)]
+    assert table.relays.end_all() == []

@@ -1,0 +1,77 @@
+"""A client's connection to a relay by TCP, which stands for a UDP socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nat_traversal.aio.control_connection import ConnectionSettings, ControlProtocol
+from nat_traversal.aio.packet_io import Batch
+from nat_traversal.aio.tls import TlsStream
+from nat_traversal.machine import events as e
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Datagram
+from nat_traversal.wire.endpoint import Endpoint
+
+
+class RelayStream:
+    """Joins a relay with `ticket`, once its protocol is connected; then it is a `PacketIO` of datagrams.
+
+    `on_event` hears `StreamOpened` once, and `StreamBroken` at the end; `arrived` gets what comes.
+    """
+
+    batch_size = 1
+
+    def __init__(
+        self,
+        generation: int,
+        ticket: bytes,
+        settings: ConnectionSettings,
+        tls: TlsStream | None,
+        *,
+        on_event: Callable[[e.Event], None],
+        arrived: Callable[[Datagram], None],
+    ) -> None:
+        self._generation = generation
+        self._ticket = ticket
+        self._on_event = on_event
+        self._arrived = arrived
+        self.remote: Endpoint | None = None
+        """The server, once it is known which of its addresses has answered."""
+        self.protocol = ControlProtocol(0, self._happened, settings, tls)
+
+    def close(self) -> None:
+        """Those datagrams that were sent still leave."""
+        self.protocol.close()
+
+    # The `PacketIO` interface
+
+    def receive(self, most: int = 0) -> Batch:
+        """Nothing is read: what comes is handed to `arrived`."""
+        del most
+        return Batch([], [], is_last=True)
+
+    def send_run(self, octets: memoryview, size: int) -> int:
+        """As `PacketIO.send_run`. A datagram too many for a server that does not read is lost."""
+        starts = range(0, len(octets), size or 1)
+        return self.send_parts([octets[start : start + size] for start in starts])
+
+    def send_parts(self, parts: Sequence[memoryview]) -> int:
+        """As `PacketIO.send_parts`."""
+        for part in parts:
+            self.protocol.send_datagram(part)
+        return len(parts)
+
+    def _happened(self, event: e.Event) -> None:
+        match event:
+            case e.ControlOpened():
+                self.protocol.send(m.RelayJoin(self._ticket))
+            case e.ControlReceived(m.RelayJoined()) if self.remote is not None:
+                self.protocol.use_stream()
+                self._on_event(e.StreamOpened(self._generation, self.remote))
+            case e.ControlReceived(m.Refused(_, text)):
+                self.protocol.close()
+                self._on_event(e.StreamBroken(self._generation, text))
+            case e.StreamArrived(datagram):
+                self._arrived(datagram)
+            case e.ControlBroken(reason) | e.ControlGarbled(reason):
+                self._on_event(e.StreamBroken(self._generation, reason))
