@@ -45,9 +45,9 @@ class RelayStream:
 
     # The `PacketIO` interface
 
-    def receive(self, most: int = 0) -> Batch:
+    def receive(self, most: int = 0, *, again: bool = False) -> Batch:
         """Nothing is read: what comes is handed to `arrived`."""
-        del most
+        del most, again
         return Batch([], [], is_last=True)
 
     def send_run(self, octets: memoryview, size: int) -> int:

@@ -78,6 +78,12 @@ class Announcer:
             self._silent_since = now
         return [self._socket.send(announce, None)]
 
+    def is_unanswered(self, now: float) -> bool:
+        """No announce of this socket has been answered, though the first pause for that is over."""
+        since = self._silent_since
+        waited = since is not None and now - since >= self._settings.announce_first
+        return self.mapped is None and waited
+
     def answered(self, answer: Announced, now: float) -> list[do.Action]:
         """An answer came: an authentic one to one of the last announces, or it is ignored."""
         if answer.number not in self._numbers or not is_signed(answer, self._key.key):

@@ -102,11 +102,10 @@ class Direct:
         """The state, and what belongs to it."""
         return self._phase
 
-    @property
-    def udp_is_silent(self) -> bool:
-        """The server has not answered any announce of the present socket."""
+    def udp_is_silent(self, now: float) -> bool:
+        """The server has had time to answer an announce of the present socket, and has not."""
         phase = self._phase
-        return not isinstance(phase, Idle | Closed) and phase.announcer.mapped is None
+        return not isinstance(phase, Idle | Closed) and phase.announcer.is_unanswered(now)
 
     @property
     def path(self) -> Path | None:

@@ -121,7 +121,7 @@ class Peer:
         """The server said something about this peer."""
         match message:
             case m.OpenRelay():
-                key, silent = self.direct.announce_key.key, self.direct.udp_is_silent
+                key, silent = self.direct.announce_key.key, self.direct.udp_is_silent(now)
                 return self.relayed.ordered(message, key, now, udp_is_silent=silent)
             case m.RelayNews():
                 return self.relayed.news(message)
