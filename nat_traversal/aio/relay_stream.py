@@ -48,7 +48,7 @@ class RelayStream:
     def receive(self, most: int = 0, *, again: bool = False) -> Batch:
         """Nothing is read: what comes is handed to `arrived`."""
         del most, again
-        return Batch([], [], is_last=True)
+        return Batch([], [], is_last=True, total=0)
 
     def send_run(self, octets: memoryview, size: int) -> int:
         """As `PacketIO.send_run`. A datagram too many for a server that does not read is lost."""
