@@ -330,6 +330,8 @@ def _frames_in(run: Run) -> list[Run | bytes]:
     """Cut a run of datagrams: frames together, everything else each by itself."""
     if not run.size:
         return [b""] * run.total
+    if run.total == 1 and run.tray.octets[run.start] in FRAMES:
+        return [run]
     kinds = run.column(0)
     if FRAMES.issuperset(kinds):
         return [run]

@@ -135,9 +135,14 @@ class RunSocket:
                 start, size, origin = at, step, source
                 origins.append(source)
             at += length
-            left -= 1
             if length > step:
-                break
+                left -= -(-length // step)
+                if 2 * left < most:  # a long run: the next hop gets it at once
+                    break
+                runs.append(Run.between(tray, start, at, size))
+                origin = None
+                continue
+            left -= 1
             if length < size or not length:
                 runs.append(Run.between(tray, start, at, size))
                 origin = None

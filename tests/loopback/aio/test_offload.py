@@ -125,14 +125,17 @@ def test_senders_stay_apart_and_are_told(pair: Pair) -> None:
         sock.close()
 
 
-def test_a_run_of_the_kernel_s_ends_a_batch(pair: Pair) -> None:
+def test_a_long_run_of_the_kernel_s_ends_a_batch_and_short_ones_do_not(pair: Pair) -> None:
     """So many are company enough: the next hop gets them before the next ones are read."""
     ours, theirs = pair
     sender, receiver = on(ours), on(theirs)
     for _ in range(2):
-        sender.send_run(memoryview(bytes(1000)), 100)
-    assert [receiver.receive().total for _ in range(2)] == [10, 10]
-    assert receiver.receive().is_last
+        sender.send_run(memoryview(bytes(4000)), 100)
+    assert [receiver.receive().total for _ in range(2)] == [40, 40]
+    for _ in range(2):
+        sender.send_run(memoryview(bytes(250)), 100)
+    batch = receiver.receive()
+    assert ([run.total for run in batch.runs], batch.is_last) == ([3, 3], True)
 
 
 def test_an_empty_datagram_is_one(pair: Pair) -> None:
