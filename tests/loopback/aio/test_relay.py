@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from nat_traversal import Endpoint, ServerSettings, connect, serve
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.platform import Platform
 from nat_traversal.client.security import Security
 from nat_traversal.machine import notices as note
+from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
+from tests.certificates import Authority
 from tests.loopback.hosts import Host
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import DEADLINE, eventually
@@ -126,15 +131,29 @@ def blocked_udp(local: Endpoint, buffer: int) -> socket.socket:
     return Blocked(fileno=opened.detach())
 
 
-async def test_a_host_whose_udp_is_blocked_meets_the_other_by_tcp() -> None:
+@pytest.mark.parametrize("secured", [False, True], ids=["in clear", "TLS"])
+async def test_a_host_whose_udp_is_blocked_meets_the_other_by_tcp(
+    secured: bool, tmp_path: Path
+) -> None:
+    issued = Authority.new().issue("127.0.0.1")
+    files = (
+        issued.certificate_file(tmp_path / "server.crt"),
+        issued.key_file(tmp_path / "server.key"),
+    )
+    server_tls = ServerTlsSettings(*files) if secured else None
+    tls = ClientTlsSettings(fingerprint=issued.fingerprint) if secured else None
     with Service() as service, Program() as program:
-        async with await serve("127.0.0.1", 0) as server:
-            platform = Platform(open_udp=blocked_udp)
+        async with await serve("127.0.0.1", 0, tls=server_tls) as server:
             async with (
                 Host(
-                    *(server.endpoint, "host_a", "host_b"), listen="127.0.0.1", platform=platform
+                    *(server.endpoint, "host_a", "host_b"),
+                    listen="127.0.0.1",
+                    platform=Platform(open_udp=blocked_udp),
+                    tls=tls,
                 ) as a,
-                Host(server.endpoint, "host_b", "host_a", connect=[service.endpoint]) as b,
+                Host(
+                    *(server.endpoint, "host_b", "host_a"), connect=[service.endpoint], tls=tls
+                ) as b,
             ):
                 assert (await a.connected()).method == "relay-tcp"
                 assert (await b.connected()).method == "relay"
