@@ -8,12 +8,14 @@ import os
 import re
 import signal
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests import ROOT
+from tests.loopback import warm
 from tests.loopback.support import DEADLINE, N
 
 CHECKOUT = ROOT
@@ -27,7 +29,7 @@ def _undated(line: str) -> str:
 class Command:
     """One command of this package as a process of its own. Use it as a context manager."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | warm.Process) -> None:
         self.process = process
         self.told: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -35,18 +37,27 @@ class Command:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, *words: str, stdout: int | None = asyncio.subprocess.PIPE, **environment: str
+        cls, *words: str, stdout: int | None = PIPE, cold: bool = False, **environment: str
     ) -> AsyncIterator[Command]:
-        """Run `words` in the checkout, where `python3` is the interpreter of the tests."""
+        """Run `words` in the checkout, where `python3` is the interpreter of the tests.
+
+        A script of the checkout starts warm, unless it is `cold` or the test asks Python for more than that.
+        """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            cwd=CHECKOUT,
-            env={**os.environ, "PATH": path, **environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        everything = {**os.environ, "PATH": path, **environment}
+        is_plain = words[0] == "python3" and words[1] in warm.SCRIPTS and stdout == PIPE
+        process: asyncio.subprocess.Process | warm.Process
+        if is_plain and not cold and "PYTHONPATH" not in environment:
+            process = await warm.Process.start(*words[1:], environment=everything)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                cwd=CHECKOUT,
+                env=everything,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=PIPE,
+            )
         command = cls(process)
         try:
             yield command

@@ -85,13 +85,16 @@ async def test_two_clients_forward_a_datagram_and_its_reply(
 ) -> None:
     with Service() as service, Program() as program:
         local = unused()
-        async with Command.run(*server_words, "--port", "0") as server:
+        async with Command.run(*server_words, "--port", "0", cold=True) as server:
             port = (await listening(server)).port
             common = (*client_words, "--server", f"127.0.0.1:{port}", "--id")
             async with (
-                Command.run(*common, "host_a", "-r", "host_b", "--listen", str(local)) as a,
                 Command.run(
-                    *common, "host_b", "-r", "host_a", "--connect", str(service.endpoint)
+                    *(*common, "host_a", "-r", "host_b", "--listen", str(local)), cold=True
+                ) as a,
+                Command.run(
+                    *(*common, "host_b", "-r", "host_a", "--connect", str(service.endpoint)),
+                    cold=True,
                 ) as b,
             ):
                 await a.line("connected to 127.0.0.1:")

@@ -168,7 +168,7 @@ class TestWrongUsage:
         environment = {} if shared is None else {"NAT_TRAVERSAL_KEY": shared}
         client = (*CLIENT, "--server", str(unused()), "--id", "host_a", "-r", "host_b")
         async with Command.run(
-            *(*client, "--connect", "127.0.0.1:9", *words), stdout=PIPE, **environment
+            *(*client, "--connect", "127.0.0.1:9", *words), stdout=PIPE, cold=False, **environment
         ) as command:
             assert await command.end() == 2
             assert len(command.told) == 1
