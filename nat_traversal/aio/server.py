@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
@@ -42,6 +43,16 @@ _AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every
 """Settings that a running server cannot change."""
 
 
+class SharedStore(Protocol):
+    """A store that several servers share."""
+
+    def request(self, request: Any) -> None:
+        """Carry out one `server.cluster.words.StoreRequest`."""
+
+    async def close(self) -> None:
+        """Give back what this server has there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reloaded:
     """A reload: the names of settings that have `changed`, and of those that take a `restart`."""
@@ -69,6 +80,7 @@ class Server(Driver):
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
         self._tcp: list[asyncio.Server] = []
+        self._store: SharedStore | None = None
         self.is_draining = False
         """Whether `drain` has been called."""
         self._empty = asyncio.Event()
@@ -105,6 +117,10 @@ class Server(Driver):
     def fingerprint(self) -> bytes | None:
         """SHA-256 of its certificate, 32 octets. None without TLS."""
         return None if self._tls is None else self._tls.fingerprint
+
+    def share(self, make: Callable[[Callable[[object], None]], SharedStore]) -> None:
+        """Share a store with other servers: `make` makes it, and is given what takes its answers."""
+        self._store = make(lambda answer: self.feed(e.StoreAnswered(answer)))
 
     async def start(self) -> None:
         """Take connections and announces."""
@@ -171,6 +187,8 @@ class Server(Driver):
         for connection in connections:
             connection.close()
         await asyncio.gather(*(connection.closed() for connection in connections))
+        if self._store is not None:
+            await self._store.close()
 
     async def __aenter__(self) -> Server:
         return self
@@ -201,6 +219,9 @@ class Server(Driver):
             case do.SendOnStream(datagram, connection):
                 if (protocol := self._connections.get(connection)) is not None:
                     self._dropped_datagrams.value += not protocol.send_datagram(encode(datagram))
+            case do.AskStore(request):
+                if self._store is not None:
+                    self._store.request(request)
             case do.Tell(notice):
                 self._on_notice(notice)
 
@@ -258,6 +279,7 @@ async def serve(
     on_notice: Callable[[note.Notice], None] | None = None,
     rng: random.Random | None = None,
     counters: Counters | None = None,
+    store: str | None = None,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
 
@@ -266,7 +288,7 @@ async def serve(
 
     `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
     for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
-    its clients need it as well. It counts in `counters`. Returns at once; the server runs on the current event loop until its
+    its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
@@ -279,15 +301,45 @@ async def serve(
         if sockets
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
+    machine, share = _machine(store, rng, settings, counters, possession)
     server = Server(
-        StandaloneServer(rng=rng, settings=settings, counters=counters, possession=possession),
+        machine,
         ports,
         on_notice or _ignore,
         settings,
         securing,
     )
+    if share is not None:
+        try:
+            server.share(share)
+        except BaseException:
+            ports.close()
+            raise
     await server.start()
     return server
+
+
+def _machine(
+    store: str | None,
+    rng: random.Random,
+    settings: ServerSettings,
+    counters: Counters | None,
+    possession: Possession | None,
+) -> tuple[StandaloneServer, Callable[[Callable[[object], None]], SharedStore] | None]:
+    """The machine of a server, and what makes the store that it shares."""
+    if store is None:
+        alone = StandaloneServer(
+            rng=rng, settings=settings, counters=counters, possession=possession
+        )
+        return alone, None
+    from nat_traversal.aio.redis_store import RedisStore  # noqa: PLC0415 - an extra
+    from nat_traversal.server.cluster.clustered import ClusteredServer  # noqa: PLC0415
+
+    name = rng.randbytes(8).hex()
+    clustered = ClusteredServer(
+        name=name, rng=rng, settings=settings, counters=counters, possession=possession
+    )
+    return clustered, lambda feed: RedisStore(store, name, feed)
 
 
 def _flag(name: str) -> str:

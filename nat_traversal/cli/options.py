@@ -22,6 +22,8 @@ class ServerOptions:
     tls: ServerTlsSettings | SelfSigned | None = None
     metrics: HostPort | None = None
     """Where it shows its numbers over HTTP."""
+    store: str | None = None
+    """The URL of the store that it shares with other servers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     relay.add_server_options(parser)
     tls.add_server_options(parser)
     parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="share a Redis or Valkey with other servers, as redis://HOST[:PORT]: clients of all of them "
+        "find each other",
+    )
+    parser.add_argument(
         "--metrics",
         metavar="[ADDRESS:]PORT",
         type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
@@ -67,6 +73,7 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
         parse_settings(ServerSettings, words),
         tls.server_tls(options),
         options.metrics,
+        options.store,
     )
 
 

@@ -48,6 +48,7 @@ async def run(
             sockets=sockets,
             on_notice=log.told,
             counters=counters,
+            store=options.store,
         )
 
     started = await acquired(start, stop, console, settings, waiting=manager.waiting)

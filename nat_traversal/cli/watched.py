@@ -38,11 +38,12 @@ async def watched(server: Server, at: HostPort | None, console: Console) -> Asyn
 
 
 def _health(server: Server) -> Page:
+    store = server.rendezvous.is_well
     said = {
-        "status": "draining" if server.is_draining else "ok",
+        "status": "draining" if server.is_draining else "ok" if store else "store-away",
         "hosts": len(server.rendezvous.registered),
         "connections": len(server.connections),
         "attempts": server.attempts,
     }
     body = json.dumps(said).encode() + b"\n"
-    return Page(body, "application/json", is_well=not server.is_draining)
+    return Page(body, "application/json", is_well=store and not server.is_draining)

@@ -42,6 +42,11 @@ class StandaloneServer:
         return self._rendezvous.counters
 
     @property
+    def is_well(self) -> bool:
+        """Whether it can admit clients."""
+        return True
+
+    @property
     def registered(self) -> frozenset[str]:
         """The ids that are registered now."""
         return self._rendezvous.registered

@@ -85,7 +85,7 @@ class ClusteredServer(StandaloneServer):
         self._granted: list[Guest] = []
         self._admits_at: float | None = None
         """None while the store is away."""
-        self._is_ending = False
+        self._is_ending = self._is_told = False
         self._out: list[do.Action] = []
         self._now = 0.0
         self.counters.gauge("guests", "clients of other servers", lambda: len(self._guests))
@@ -178,6 +178,8 @@ class ClusteredServer(StandaloneServer):
                 playing is not None and playing.id == id_
             ):
                 pass  # its own server tells that
+            case do.UseStream(connection) | do.SendOnStream(_, connection) if connection < 0:
+                pass  # a guest has no relay
             case _:
                 self._out.append(action)
 
@@ -358,7 +360,8 @@ class ClusteredServer(StandaloneServer):
                 for client in list(self._clients.values()):
                     self._claim(client)  # before any newcomer's
             case w.StoreLost(reason):
-                if self._admits_at is not None:
+                if self._admits_at is not None or not self._is_told:
+                    self._is_told = True
                     self._out.append(do.Tell(note.StoreLost(reason)))
                 self._admits_at = None
                 for client in list(self._clients.values()):

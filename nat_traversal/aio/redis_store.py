@@ -1,0 +1,230 @@
+"""The store that several servers share, in Redis or Valkey (the extra ``redis``).
+
+One connection carries commands, written as they come and answered in order; another hears what other
+servers publish. Each row names its server, and counts while the lease of that server lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from nat_traversal.errors import UsageError, WireError
+from nat_traversal.server.cluster import words as w
+from nat_traversal.server.cluster.clustered import LEASE
+from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
+
+try:
+    from redis.asyncio.connection import AbstractConnection, ConnectionPool
+    from redis.exceptions import RedisError
+except ImportError:  # an extra
+    raise UsageError(
+        "--store takes the package redis: apt install python3-redis, or pip install 'nat-traversal[redis]'"
+    ) from None
+
+log = logging.getLogger(__name__)
+
+RENEWED_EVERY = 1.0
+"""Seconds between two renewals of this server's lease."""
+ANSWER_WITHIN = 2.5
+"""Seconds for the store to answer, else the connection is over: well within the lease."""
+AGAIN = 0.5
+"""Seconds between two tries to reach it."""
+ROW_KEPT = 3600
+"""Seconds. By then a row that nobody has renewed goes, whatever its server did."""
+MOST_WAITING = 100_000
+"""Requests that may wait for answers; with more the store is too slow."""
+_KEY = "nat-traversal:"
+# KEYS: the id's row, the peer's row. ARGV: prefix, server, connection, card, seconds.
+_CLAIM = """
+local function row(key)
+  local r = redis.call('HMGET', key, 'server', 'connection', 'card');
+  if r[1] and redis.call('EXISTS', ARGV[1] .. 'server:' .. r[1]) == 1 then return r end;
+  return false;
+end;
+local mine = row(KEYS[1]);
+if mine and mine[1] ~= ARGV[2] then return {0, mine[1]} end;
+local is_news = not mine or mine[2] ~= ARGV[3] or mine[3] ~= ARGV[4];
+redis.call('HSET', KEYS[1], 'server', ARGV[2], 'connection', ARGV[3], 'card', ARGV[4]);
+redis.call('EXPIRE', KEYS[1], ARGV[5]);
+local peer = row(KEYS[2]);
+if not peer then return {1} end;
+if is_news and peer[1] ~= ARGV[2] then
+  local said = '{"kind":"arrived","connection":' .. ARGV[3] .. ',"card":' .. ARGV[4] .. '}';
+  redis.call('PUBLISH', ARGV[1] .. 'to:' .. peer[1], ARGV[2] .. ' ' .. said);
+end;
+return {1, peer[1], peer[2], peer[3]};
+"""
+_RELEASE = """
+if redis.call('HGET', KEYS[1], 'server') == ARGV[1] then redis.call('DEL', KEYS[1]) end;
+return 1;
+"""
+_Answered = Callable[[Any], None]
+
+
+class RedisStore:
+    """Carries out the requests of the server `name`; `feed` gets the answers. Reaches the store again when it is lost.
+
+    Raises `UsageError` for a `url` that is none.
+    """
+
+    def __init__(self, url: str, name: str, feed: Callable[[w.StoreAnswer], None]) -> None:
+        try:
+            self._pool = ConnectionPool.from_url(url, protocol=2)
+        except ValueError:
+            raise UsageError(
+                f"--store {url}: write redis://HOST[:PORT][/NUMBER], rediss:// with TLS, or unix://PATH"
+            ) from None
+        self._name = name
+        self._feed = feed
+        self._loop = asyncio.get_running_loop()
+        self._commands: asyncio.Queue[list[bytes]] | None = None
+        """Commands to be written; None while the store is away."""
+        self._waiting: deque[tuple[_Answered, float]] = deque()
+        self._scripts: tuple[str, str] = ("", "")
+        self._task = self._loop.create_task(self._run())
+
+    def request(self, request: w.StoreRequest) -> None:
+        """Carry out one request; nothing comes of it while the store is away."""
+        claim, release = self._scripts
+        match request:
+            case w.ClaimId(connection, card):
+                register = card.register
+                keys = (f"{_KEY}id:{register.id}", f"{_KEY}id:{register.peer}")
+                words = (_KEY, self._name, connection, encode_card(card), ROW_KEPT)
+
+                def claimed(said: Any) -> None:
+                    self._feed(_claimed(connection, register.id, said))
+
+                self._put(claimed, "EVALSHA", claim, 2, *keys, *words)
+            case w.ReleaseId(id_):
+                self._put(_ignore, "EVALSHA", release, 1, f"{_KEY}id:{id_}", self._name)
+            case w.Send(server, signal):
+                said = f"{self._name} {encode_signal(signal)}"
+                self._put(_ignore, "PUBLISH", f"{_KEY}to:{server}", said)
+
+    async def close(self) -> None:
+        """Give the lease back, so that nobody waits for its end."""
+        if self._commands is not None:
+            given_back = asyncio.Event()
+            self._put(lambda _: given_back.set(), "DEL", f"{_KEY}server:{self._name}")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await given_back.wait()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _put(self, answered: _Answered, *words: Any) -> None:
+        if self._commands is None or len(self._waiting) >= MOST_WAITING:
+            return
+        self._waiting.append((answered, self._loop.time()))
+        self._commands.put_nowait([*map(_octets, words)])
+
+    async def _run(self) -> None:
+        while True:
+            reason = "it ended"
+            try:
+                await self._serve()
+            except* (RedisError, OSError, EOFError, WireError, TimeoutError) as group:
+                reason = str(group.exceptions[0]) or "no answer in time"
+            finally:
+                self._commands = None
+                self._waiting.clear()
+            self._feed(w.StoreLost(reason))
+            await asyncio.sleep(AGAIN)
+
+    async def _serve(self) -> None:
+        make = self._pool.make_connection
+        commands, hearing = make(), make()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await commands.connect()
+                await hearing.connect()
+                await _call(hearing, "SUBSCRIBE", f"{_KEY}to:{self._name}")
+                about = _octets(await _call(commands, "INFO", "server")).decode()
+                loaded = [await _call(commands, "SCRIPT", "LOAD", s) for s in (_CLAIM, _RELEASE)]
+                await _call(commands, *self._lease())
+            self._scripts = (_octets(loaded[0]).decode(), _octets(loaded[1]).decode())
+            self._commands = asyncio.Queue()
+            self._feed(w.StoreReached(max(0.0, LEASE + 1.0 - _uptime(about))))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(commands, self._commands))
+                tasks.create_task(self._read(commands))
+                tasks.create_task(self._hear(hearing))
+                tasks.create_task(self._renew())
+        finally:
+            for each in (commands, hearing):
+                with contextlib.suppress(Exception):
+                    await each.disconnect(nowait=True)
+
+    async def _write(self, commands: AbstractConnection, queue: asyncio.Queue[list[bytes]]) -> None:
+        while True:
+            ready = [await queue.get()]
+            while not queue.empty():
+                ready.append(queue.get_nowait())
+            packed = commands.pack_commands(ready)
+            await commands.send_packed_command(packed, check_health=False)
+
+    async def _read(self, commands: AbstractConnection) -> None:
+        while True:
+            said = await commands.read_response(timeout=math.inf)
+            answered, _ = self._waiting.popleft()
+            answered(said)
+
+    async def _hear(self, hearing: AbstractConnection) -> None:
+        while True:
+            said = await hearing.read_response(timeout=math.inf)
+            sender, _, text = _octets(said[2]).partition(b" ")
+            try:
+                self._feed(w.Heard(sender.decode(), decode_signal(text)))
+            except WireError as error:
+                log.warning("dropped what the server %r published: %s", sender, error)
+
+    async def _renew(self) -> None:
+        while True:
+            self._put(_ignore, *self._lease())
+            await asyncio.sleep(RENEWED_EVERY)
+            if self._waiting and self._loop.time() - self._waiting[0][1] > ANSWER_WITHIN:
+                raise TimeoutError(f"no answer within {ANSWER_WITHIN:g} s")
+
+    def _lease(self) -> tuple[Any, ...]:
+        return "SET", f"{_KEY}server:{self._name}", "1", "PX", int(LEASE * 1000)
+
+
+async def _call(connection: AbstractConnection, *words: Any) -> Any:
+    await connection.send_command(*words, check_health=False)
+    return await connection.read_response(timeout=math.inf)
+
+
+def _claimed(connection: int, id_: str, said: Any) -> w.StoreAnswer:
+    match said:
+        case [0, server]:
+            return w.HeldElsewhere(connection, _octets(server).decode())
+        case [1]:
+            return w.Granted(connection, id_, None)
+        case [1, server, number, card]:
+            found = w.Found(_octets(server).decode(), int(number), decode_card(_octets(card)))
+            return w.Granted(connection, id_, found)
+    raise WireError("an answer of the store that nobody knows")
+
+
+def _uptime(about: str) -> float:
+    """Seconds that the store has run, by what it says of itself."""
+    for line in about.splitlines():
+        name, _, value = line.partition(":")
+        if name == "uptime_in_seconds":
+            return float(value)
+    return 0.0
+
+
+def _octets(word: Any) -> bytes:
+    return word if isinstance(word, bytes) else str(word).encode()
+
+
+def _ignore(said: Any) -> None:
+    del said

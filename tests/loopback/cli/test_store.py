@@ -1,0 +1,109 @@
+"""Three servers that share a real Redis, with clients at each: a server and then the store are killed and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nat_traversal.machine import notices as note
+from nat_traversal.wire.endpoint import Endpoint
+from tests.loopback.command import Command
+from tests.loopback.hosts import Host
+from tests.loopback.support import unused
+
+SERVER = ("python3", "traversal_server.py", "--json")
+
+
+@asynccontextmanager
+async def redis(at: Endpoint) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A Redis that keeps nothing on disk."""
+    program = shutil.which("redis-server")
+    assert program is not None, "make setup installs it"
+    options = ("--save", "", "--appendonly", "no", "--bind", at.address, "--port", str(at.port))
+    process = await asyncio.create_subprocess_exec(
+        program, *options, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def server(store: Endpoint, at: Endpoint) -> AsyncIterator[Command]:
+    where = ("--host", at.address, "--port", str(at.port), "--store", f"redis://{store}")
+    async with Command.run(*SERVER, *where) as command:
+        await command.event("listening")
+        yield command
+
+
+async def a_pair_connects(first: Endpoint, second: Endpoint, *ids: str) -> None:
+    a, b = ids
+    async with (
+        Host(first, a, b, listen="127.0.0.1") as one,
+        Host(second, b, a, listen="127.0.0.1") as other,
+    ):
+        await one.connected()
+        await other.connected()
+
+
+async def test_peers_at_different_servers_find_each_other_whatever_is_killed() -> None:
+    store = unused()
+    places = [unused() for _ in range(3)]
+    async with (
+        redis(store) as first_store,
+        server(store, places[0]) as s0,
+        server(store, places[1]) as s1,
+        server(store, places[2]) as s2,
+        Host(places[0], "stay_a", "stay_b", listen="127.0.0.1") as stay_a,
+        Host(places[1], "stay_b", "stay_a", listen="127.0.0.1") as stay_b,
+    ):
+        for each in (s0, s1, s2):
+            await each.event("store-reached")
+        await stay_a.connected()
+        await stay_b.connected()
+        await a_pair_connects(places[1], places[2], "host_a", "host_b")
+        await a_pair_connects(places[2], places[1], "host_a", "host_b")
+
+        s2.process.kill()
+        await a_pair_connects(places[0], places[1], "host_a", "host_b")
+        async with server(store, places[2]) as again:
+            await again.event("store-reached")
+            await a_pair_connects(places[2], places[0], "host_a", "host_b")
+
+            first_store.kill()
+            await first_store.wait()
+            await s0.event("store-lost")
+            async with redis(store):
+                await s0.event("store-reached")
+                await a_pair_connects(places[2], places[0], "host_c", "host_d")
+                for host in (stay_a, stay_b):
+                    assert not host.notices.of(note.PathLost)
+                    assert not host.notices.of(note.ServerLost)
+                for each in (s0, s1, again):
+                    assert await each.end(signal.SIGTERM) == 0
+
+
+async def test_without_its_store_a_server_says_so_and_sends_clients_away() -> None:
+    at = unused()
+    async with (
+        server(unused(), at) as alone,
+        Host(at, "host_a", "host_b", listen="127.0.0.1") as host,
+    ):
+        await alone.event("store-lost")
+        lost = await host.notices.wait(note.ServerLost)
+        assert lost.reason == "it ends, and asks this host to come back"
+        assert await alone.end(signal.SIGTERM) == 0
+
+
+async def test_a_url_that_is_none_is_wrong_usage() -> None:
+    at = unused()
+    words = (*SERVER, "--host", at.address, "--port", str(at.port), "--store", "http://x")
+    async with Command.run(*words) as command:
+        assert "write redis://HOST[:PORT]" in await command.line("error: ")
+        assert await command.end() == 2
