@@ -6,10 +6,10 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON
 # Most of the lab tests' time is waiting, for the timers of kernels and protocols.
 waiting := $(shell echo $$((3 * $$(nproc))))
-fast := tests/unit tests/sim tests/loopback
+fast := tests/unit tests/sim tests/loopback tests/exploration
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast fuzz soak check bench bench-lab doctor lock clean
+.PHONY: help setup lab test test-fast fuzz explore soak check bench bench-lab doctor lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-fast: ## units, virtual clock and loopback: what needs no namespaces, in le
 fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500 --fuzz-seeds 2" picks
 	@scripts/setup.sh check
 	@$(python) -m pytest -p tests.fuzzing -m "hypothesis or seeded" --no-cov --timeout 10800 -n auto tests/unit tests/sim $(FUZZ_ARGS)
+
+explore: ## every order of one attempt's events within bounds, by the real machines; EXPLORE_ARGS="--faults 1" picks
+	@scripts/setup.sh check
+	@$(python) -m tests.exploration $(EXPLORE_ARGS)
 
 soak: ## an hour of faults in the lab, a fault each 20 s: nothing grows, doubles or goes astray; SOAK_ARGS="--for 10m" picks
 	@scripts/setup.sh test

@@ -67,7 +67,7 @@ class Direct:
         timers: Timers,
         rng: random.Random,
         once: bool,
-        has_other: Callable[[], bool] = lambda: False,
+        has_other: Callable[[], bool] = bool,
     ) -> None:
         self._identity = identity
         self._settings = settings

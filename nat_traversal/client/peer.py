@@ -66,7 +66,7 @@ class Peer:
             timers=timers,
             rng=rng,
             once=once,
-            has_other=lambda: self.relayed.is_open,
+            has_other=self._is_relayed,
         )
         self.relayed = Relayed(
             identity,
@@ -93,6 +93,9 @@ class Peer:
     def has_path(self) -> bool:
         """Programs' datagrams have a way."""
         return self._carrier is not None
+
+    def _is_relayed(self) -> bool:
+        return self.relayed.is_open
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""

@@ -35,6 +35,10 @@ class Timers:
         """Whether `name` is to fire."""
         return name in self._at
 
+    def pending(self) -> dict[Hashable, float]:
+        """Every name that is set, and when it is due."""
+        return {name: at for name, (at, _) in self._at.items()}
+
     def deadline(self) -> float | None:
         """When the next timer is due, or None."""
         while self._heap:

@@ -131,6 +131,11 @@ class Rendezvous:
         gauge("attempts", "attempts that go on", lambda: self.attempts)
 
     @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every connection, and what is known of the host at its other end."""
+        return tuple(self._registry)
+
+    @property
     def registered(self) -> frozenset[str]:
         """The ids that are registered now."""
         return self._registry.ids

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -237,6 +236,17 @@ class Session:
             self._timers.set(self, deadline)
 
 
+class _Numbers(Iterator[int]):
+    """An iterator that can be copied, as a generator cannot."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __next__(self) -> int:
+        self._last = self._last % MAX_COUNTER + 1
+        return self._last
+
+
 def numbers() -> Iterator[int]:
     """1 to the largest that a message can carry, then 1 again."""
-    return (1 + number % MAX_COUNTER for number in itertools.count())
+    return _Numbers()

@@ -9,6 +9,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
+from nat_traversal.server.registry import Host
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.settings import ServerSettings
@@ -50,6 +51,11 @@ class StandaloneServer:
     def registered(self) -> frozenset[str]:
         """The ids that are registered now."""
         return self._rendezvous.registered
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every connection, and what is known of the host at its other end."""
+        return self._rendezvous.hosts
 
     @property
     def attempts(self) -> int:
