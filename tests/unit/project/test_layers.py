@@ -208,7 +208,14 @@ def test_oracle_shares_no_code_with_the_rules() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_package_imports_no_lab_and_the_lab_only_the_vocabulary(path: Path) -> None:
+def test_module_keeps_to_its_place_and_says_its_job(path: Path) -> None:
+    """No lab in the package, in the lab only the vocabulary; Mininet and scapy in their rooms."""
+    assert_lab_is_apart(path)
+    assert_mininet_and_scapy_have_their_places(path)
+    assert_first_line_says_the_one_job(path)
+
+
+def assert_lab_is_apart(path: Path) -> None:
     package, _ = room(path)
     if package == "nat_traversal":
         outside = {"natlab", "lab", "topologies", "tests", "mininet", "scapy", "rich", "jinja2"}
@@ -219,16 +226,14 @@ def test_package_imports_no_lab_and_the_lab_only_the_vocabulary(path: Path) -> N
         assert tops(path) & {"lab", "topologies", "tests"} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_mininet_and_scapy_have_their_places(path: Path) -> None:
+def assert_mininet_and_scapy_have_their_places(path: Path) -> None:
     if "mininet" in tops(path):
         assert room(path) in {("natlab", "network"), ("natlab", "topologies")}
     if "scapy" in tops(path):
         assert room(path) == ("natlab", "capture")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_first_line_says_the_one_job(path: Path) -> None:
+def assert_first_line_says_the_one_job(path: Path) -> None:
     text = ast.get_docstring(syntax(path)) or ""
     first = text.split("\n", maxsplit=1)[0]
     assert len(first) > 20, "a module's docstring begins with one line that says its job"

@@ -60,21 +60,26 @@ def parsed(name: str) -> ast.Module:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_module_says_its_job_in_one_line(name: str) -> None:
-    first = (ast.get_docstring(parsed(name)) or "").split("\n")[0]
+def test_a_module_and_its_messages_are_in_short_sentences_that_have_a_head(name: str) -> None:
+    tree = parsed(name)
+    assert_job_in_one_line(tree)
+    assert_docstrings_begin_plainly(tree)
+    assert_messages_are_plain(tree)
+
+
+def assert_job_in_one_line(tree: ast.Module) -> None:
+    first = (ast.get_docstring(tree) or "").split("\n")[0]
     assert re.search(r"[.?)…]$|``$", first), f"{first!r} goes on in the next line"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_docstrings_begin_with_short_sentences_that_have_a_head(name: str) -> None:
-    paragraphs = [first_paragraph(text) for text in docstrings(parsed(name))]
+def assert_docstrings_begin_plainly(tree: ast.Module) -> None:
+    paragraphs = [first_paragraph(text) for text in docstrings(tree)]
     assert not [found for each in paragraphs for found in HEADLESS.findall(each)]
     assert not [s for each in paragraphs for s in sentences(each) if is_long(s)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_messages_are_short_sentences_that_have_a_head(name: str) -> None:
-    told = list(messages(parsed(name)))
+def assert_messages_are_plain(tree: ast.Module) -> None:
+    told = list(messages(tree))
     assert not [each for each in told if _HEADLESS_MESSAGE.search(each)]
     assert not [s for each in told for s in re.split(r"(?<=[.?!:;])\s+", each) if is_long(s)]
 
