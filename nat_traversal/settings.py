@@ -171,6 +171,8 @@ class ClientSettings:
     After that they go to the service's own port again. Above most round trips to a service."""
     flows: int = number(4096, 1, 1_000_000)
     """Flows at a time in each direction; the least recently used makes room."""
+    new_flows: int = number(500, 1, 1_000_000)
+    """Flows to a service that may begin in a second, and twice as many at once: each takes two sockets."""
     queue: int = number(1024, 1, 1_000_000)
     """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
     batch: int = number(128, 1, 65_536)

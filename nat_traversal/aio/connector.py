@@ -18,6 +18,7 @@ from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
+from nat_traversal.paths.budget import Pace
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -72,6 +73,7 @@ class Connector:
         self._tray = tray_for_reading(HEADROOM)
         most_files = file_limit(SOCKETS * settings.flows + SPARE_FILES) - SPARE_FILES
         self._most = max(1, most_files // SOCKETS)
+        self._pace = Pace(2 * settings.new_flows, 1.0 / settings.new_flows)
 
     @property
     def flows(self) -> int:
@@ -148,6 +150,12 @@ class Connector:
         """A flow to the service as it is known now: to the address that answered last, if it still counts."""
         targets = self._service.addresses
         if not targets:  # the service has told why
+            return None
+        if self._pace.take(self._loop.time()):
+            most = self._settings.new_flows
+            self._problem(
+                f"the other side begins more than {most} flows a second: some are dropped"
+            )
             return None
         first = targets.index(self._preferred) if self._preferred in targets else 0
         return self._open_to(number, targets, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.machine import events as e
@@ -19,6 +20,20 @@ async def _new_path(a: Host, b: Host) -> None:
     b.client.feed(e.FrameOpened(Kind.BYE, b"", b.socket.generation))
     for host in (a, b):
         await host.connected(count)
+
+
+async def test_flows_that_begin_too_fast_are_dropped_counted_and_told() -> None:
+    """A peer must not make this side open sockets without end."""
+    settings = ClientSettings(new_flows=1)
+    with Service() as service, Program() as first, ExitStack() as stack:
+        async with two_hosts(connect=[service.endpoint], settings=settings) as (a, b):
+            assert await first.ask(b"x", a.port) == b"x"
+            for _ in range(30):
+                stack.enter_context(Program()).send(b"x", a.port)
+            await eventually(lambda: b.counters["unsendable"] > 0, "it is counted")
+            told = "the other side begins more than 1 flows a second: some are dropped"
+            assert set(b.problems) == {told}
+            assert await first.ask(b"y", a.port) == b"y", "flows that stand go on"
 
 
 class TestAcrossPaths:
