@@ -210,7 +210,7 @@ class ClientSettings:
 class ServerSettings:
     """The settings of a server, for its operator. Raises `UsageError` for a value out of its range."""
 
-    connections: int = number(4096, 1, 1_000_000)
+    connections: int = number(4096, 2, 1_000_000)
     """Control connections at a time. An unregistered one makes room for a newcomer."""
     heartbeat: float = seconds(20.0, 0.1, 3600.0)
     """Silence after which either side sends a ping. Most NATs keep TCP for hours, RFC 5382 asks for two."""
@@ -288,6 +288,27 @@ class ServerSettings:
     """Datagrams read before the event loop looks after the others again."""
     sources: int = number(65_536, 16, 10_000_000)
     """Sources (IPv4 addresses, /64 of IPv6) whose budgets are remembered; the one seen longest ago makes room."""
+    unregistered: int = number(1024, 1, 1_000_000)
+    """Connections at a time that have not registered; the oldest makes room."""
+    unregistered_per_source: int = number(64, 1, 1_000_000)
+    """The same, of one source."""
+    registered_per_source: int = number(256, 1, 1_000_000)
+    """Registered connections of one source at a time."""
+    reserved: int = number(512, 0, 1_000_000)
+    """Connections kept for sources that have none, at most an eighth of `connections`."""
+    connects_burst: int = number(128, 1, 1_000_000)
+    """Connections that one source may make at once: all hosts of a company come back after a restart."""
+    connects_per_source: float = number(16.0, 0.001, 1e9)
+    """Connections that one source may make a second, in the long run."""
+    connects_in_all: float = number(200.0, 0.001, 1e9)
+    """Connections a second of all sources that make more than one in 5 s."""
+    control_burst: float = number(60.0, 1.0, 1e9)
+    """Units of control messages of one source that come before those of sources which say more. A message is
+    one, a registration five, a retry three."""
+    control_per_source: float = number(4.0, 0.001, 1e9)
+    """The same, a second in the long run."""
+    control_share: float = number(0.8, 0.01, 1.0)
+    """Of the processor's time for all control messages beyond that. They wait, source by source, unread."""
     attempts_burst: int = number(3, 1, 1_000_000)
     """Attempts of one pair at once: the first, and two more after a restart or a change of networks."""
     attempt_every: float = seconds(5.0, 0.001)

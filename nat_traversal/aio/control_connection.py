@@ -23,7 +23,7 @@ from nat_traversal.machine.events import (
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.control import encode
 from nat_traversal.wire.messages import Message
-from nat_traversal.wire.streamed import Incoming, framed
+from nat_traversal.wire.streamed import Incoming, Item, framed
 
 log = logging.getLogger(__name__)
 
@@ -86,22 +86,38 @@ class ControlProtocol(asyncio.Protocol):
             self.data_received(b"")
 
     def data_received(self, data: bytes) -> None:
+        self._taken(data)
+        while not self._over and self._next_item() is not None:
+            pass
+
+    def _taken(self, data: bytes) -> None:
+        """Octets from the wire: what is in them waits for `_next_item`."""
         try:
-            for item in self._incoming.feed(self._in_clear(data)):
-                if self._over:
-                    return
-                if isinstance(item, bytes):
-                    self._datagram_arrived(item)
-                else:
-                    self._feed(ControlReceived(item, self.connection))
+            self._incoming.push(self._in_clear(data))
         except WireError as error:
-            if not self._over:
-                self._feed(ControlGarbled(str(error), self.connection))
-                self.close()
+            self._garbled(error)
         except TlsError as error:
             if not self._over:
                 self.close()
                 self._feed(ControlBroken(str(error), self.connection))
+
+    def _next_item(self) -> Item | None:
+        """Feed the next message or datagram, and give it; None if it has not come, or the line is no message."""
+        try:
+            item = self._incoming.next()
+        except WireError as error:
+            self._garbled(error)
+            return None
+        if isinstance(item, bytes):
+            self._datagram_arrived(item)
+        elif item is not None:
+            self._feed(ControlReceived(item, self.connection))
+        return item
+
+    def _garbled(self, error: WireError) -> None:
+        if not self._over:
+            self._feed(ControlGarbled(str(error), self.connection))
+            self.close()
 
     def _in_clear(self, data: bytes) -> bytes:
         tls = self._tls

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
+from nat_traversal.aio.accepting import Acceptor, Address
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import (
@@ -22,23 +23,30 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.aio.ports import Ports
 from nat_traversal.aio.tls import ServerTls
-from nat_traversal.errors import WireError
+from nat_traversal.aio.turns import MeteredProtocol, Turns
+from nat_traversal.errors import UsageError, WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.possession import Possession
+from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.server.stun import StunAnswers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings
 from nat_traversal.wire import DEFAULT_PORT, stun
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import encode as encode_message
 from nat_traversal.wire.datagrams import decode, encode
 from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
 
+REASONS = 100
+"""Refused connections a second that are told why; the others are reset."""
 _AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every", "log_most"})
 """Settings that a running server cannot change."""
 
@@ -79,7 +87,9 @@ class Server(Driver):
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
-        self._tcp: list[asyncio.Server] = []
+        self._acceptor: Acceptor | None = None
+        self._turns = Turns(settings, rendezvous.counters)
+        self._told_why = Bucket(REASONS, REASONS)
         self._store: SharedStore | None = None
         self.is_draining = False
         """Whether `drain` has been called."""
@@ -87,6 +97,9 @@ class Server(Driver):
         """Set once the last connection has gone; of use after the last that comes."""
         self._dropped_datagrams = rendezvous.counters.counter(
             "datagrams-dropped", "a datagram that is malformed, or an answer that could not be sent"
+        )
+        self._no_files = rendezvous.counters.counter(
+            "accepts-failed", "a connection waited: this process had no room for one more"
         )
         self._stun = StunAnswers(settings, rendezvous.counters)
         self.rendezvous = rendezvous
@@ -124,13 +137,14 @@ class Server(Driver):
 
     async def start(self) -> None:
         """Take connections and announces."""
-        for tcp in self.ports.tcp:
-            # asyncio's backlog is both: how many wait, and how many it takes at once
-            accepting = await self._loop.create_server(
-                self._accept, sock=tcp, backlog=self._settings.accept_burst
-            )
-            self._tcp.append(accepting)
-            tcp.listen(self._settings.accept_backlog)
+        self._acceptor = Acceptor(
+            self.ports.tcp,
+            backlog=self._settings.accept_backlog,
+            burst=self._settings.accept_burst,
+            admit=self._admit,
+            accepted=self._accepted,
+            out_of_files=self._out_of_files,
+        )
         for udp in self.ports.udp:
             self._loop.add_reader(udp.sock, self._readable, udp)
 
@@ -148,6 +162,7 @@ class Server(Driver):
         self._settings = replace(self._settings, **{name: new[name] for name in changed})
         self.rendezvous.reconfigure(self._settings)
         self._stun.reconfigure(self._settings)
+        self._turns.reconfigure(self._settings)
         if (securing is None) != (self._tls is None):
             restart.append("tls")
         elif securing is not None:
@@ -159,8 +174,8 @@ class Server(Driver):
     async def drain(self) -> None:
         """Take nobody any more, let attempts end, and tell each client when to come back. Returns when all have gone."""
         self.is_draining = True
-        for each in self._tcp:
-            each.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         self._empty.clear()
         self.feed(e.DrainRequested())
         self._tell_if_empty()
@@ -173,11 +188,10 @@ class Server(Driver):
 
     async def close(self) -> None:
         """End every connection and free the ports. A second time does nothing."""
-        accepting, self._tcp = self._tcp, []
-        if not accepting:
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is None:
             return
-        for each in accepting:
-            each.close()
+        acceptor.close()
         for udp in self.ports.udp:
             self._loop.remove_reader(udp.sock)
         connections = self.connections
@@ -196,12 +210,33 @@ class Server(Driver):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _accept(self) -> ControlProtocol:
+    def _admit(self, address: Address) -> bytes | None:
+        """The octets to refuse a connection with; None to take it."""
+        now, source = self._loop.time(), source_of(address[0])
+        refusal = self.rendezvous.gate.refusal(source, now)
+        if refusal is None:
+            return None
+        self._on_notice(note.HostRefused(None, refusal.code, refusal.text, source))
+        if self._tls is not None or not self._told_why.take(now):
+            return b""
+        return encode_message(m.Refused(refusal.code, refusal.text))
+
+    def _accepted(self, address: Address) -> ControlProtocol:
         number = next(self._numbers)
-        protocol = self._connections[number] = ControlProtocol(
-            number, self.feed, self._settings, None if self._tls is None else self._tls.stream()
+        tls = None if self._tls is None else self._tls.stream()
+        protocol = self._connections[number] = MeteredProtocol(
+            number,
+            self.feed,
+            self._settings,
+            tls,
+            turns=self._turns,
+            source=source_of(address[0]),
         )
         return protocol
+
+    def _out_of_files(self, error: OSError) -> None:
+        self._no_files.value += 1
+        self._on_notice(note.NoRoom(f"{error.strerror}: raise `ulimit -n`, or take fewer"))
 
     def _carry_out(self, action: do.Action) -> None:
         match action:
@@ -347,8 +382,14 @@ def _flag(name: str) -> str:
 
 
 def _affordable(settings: ServerSettings) -> ServerSettings:
-    """No more connections than open files: asyncio stops accepting for a while when those run out."""
-    connections = max(1, file_limit(settings.connections + SPARE_FILES) - SPARE_FILES)
+    """No more connections than open files. Raises `UsageError` where there is no room for a pair."""
+    files = file_limit(settings.connections + SPARE_FILES)
+    connections = files - SPARE_FILES
+    if connections < 2:
+        raise UsageError(
+            f"this process may open {files} files, and a server needs {SPARE_FILES + 2} for one pair: "
+            "raise `ulimit -n`"
+        )
     if connections < settings.connections:
         log.warning("room for %d connections only: raise `ulimit -n`", connections)
     return replace(settings, connections=connections)

@@ -268,6 +268,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.HostRefused: lambda n: f"refused {n.id or 'a connection'}: {n.text}",
     note.StoreReached: lambda _: "the store answers: newcomers are admitted",
     note.StoreLost: lambda n: f"the store does not answer, so nobody is admitted: {n.reason}",
+    note.NoRoom: lambda n: f"no room for one more connection: {n.text}",
     note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
     note.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
 }

@@ -36,7 +36,7 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-connections",
-        type=checked(lambda text: number(text, 1, 1_000_000)),
+        type=checked(lambda text: number(text, 2, 1_000_000)),
         metavar="N",
         help=f"connections at a time (default: {ServerSettings().connections})",
     )

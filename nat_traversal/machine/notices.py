@@ -238,6 +238,13 @@ class StoreLost:
 
 
 @dataclass(frozen=True, slots=True)
+class NoRoom:
+    """Server: this process has no room for one more connection. `text` says why, and what to do."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -290,6 +297,7 @@ Notice = (
     | HostRefused
     | StoreReached
     | StoreLost
+    | NoRoom
     | PairConnected
     | PairFailed
 )

@@ -12,8 +12,9 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.challenge import Challenges
+from nat_traversal.server.gate import Gate
 from nat_traversal.server.rate import Allowance
-from nat_traversal.server.registry import Host, Registry
+from nat_traversal.server.registry import Host, Registration, Registry
 from nat_traversal.server.session import numbers
 from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release, StoreRequest
@@ -42,11 +43,13 @@ class Connections:
         self._settings = settings
         self._counters = counters
         self._transactions: Iterator[int] = numbers()
+        self.gate = Gate(settings, counters)
         self.challenges = Challenges(timers, settings.spared_for, self.ping)
 
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._settings = settings
+        self.gate.reconfigure(settings)
         self.challenges.spared_for = settings.spared_for
 
     def here(self, connection: e.ConnectionId) -> Host:
@@ -65,7 +68,7 @@ class Connections:
         """A connection has come: it has some seconds to register."""
         actions: list[ServerAction] = []
         most = self._settings.connections
-        if len(self._registry) >= most:
+        if len(self._registry) >= most or self.gate.unregistered >= self._settings.unregistered:
             # Those that have not registered yet make room, the oldest first; others keep their place.
             oldest = self._registry.oldest_unregistered()
             text = f"the server is full: {most} connections"
@@ -77,9 +80,16 @@ class Connections:
             actions = self.refuse(oldest, m.ErrorCode.SERVER_FULL, text)
         allowance = Allowance(self._settings.burst, self._settings.rate, now)
         source = source_of(remote.address) if remote else ""
+        self.gate.came(source)
         self._registry.add(Host(connection, allowance, heard_at=now, source=source))
         self._timers.set(LivenessDue(connection), now + self._settings.register_within)
         return actions
+
+    def registers(self, host: Host, registration: Registration, now: float) -> None:
+        """The host has said its wish."""
+        self._registry.registered(host, registration)
+        self.gate.registered(host.source)
+        self.registered(host, now)
 
     def registered(self, host: Host, now: float) -> None:
         """From now on the host has to show signs of life."""
@@ -88,6 +98,7 @@ class Connections:
     def joined(self, host: Host) -> None:
         """The connection serves a relay from now on, and is no host's control connection."""
         self._registry.remove(host)
+        self.gate.gone(host.source, was_registered=False)
         self._timers.cancel(LivenessDue(host.connection))
 
     def must_answer(self, host: Host, now: float) -> None:
@@ -127,6 +138,7 @@ class Connections:
     def forget(self, host: Host) -> list[ServerAction]:
         """The connection has ended, and with it its session; its id is free for those that wait."""
         self._registry.remove(host)
+        self.gate.gone(host.source, was_registered=host.registration is not None)
         self._timers.cancel(LivenessDue(host.connection))
         if host.registration is None:
             return []

@@ -72,6 +72,8 @@ class Registry:
         self._hosts: dict[e.ConnectionId, Host] = {}
         self._by_id: dict[str, Host] = {}
         self._by_handle: dict[bytes, Host] = {}
+        self._unregistered: dict[e.ConnectionId, Host] = {}
+        """The oldest first."""
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -86,7 +88,7 @@ class Registry:
 
     def add(self, host: Host) -> None:
         """A connection has come."""
-        self._hosts[host.connection] = host
+        self._hosts[host.connection] = self._unregistered[host.connection] = host
 
     def get(self, connection: e.ConnectionId) -> Host | None:
         """The host at that connection; None once it has gone."""
@@ -106,11 +108,12 @@ class Registry:
 
     def oldest_unregistered(self) -> Host | None:
         """Of the connections on which no REGISTER has come, the one that came first."""
-        return next((host for host in self if host.registration is None), None)
+        return next(iter(self._unregistered.values()), None)
 
     def registered(self, host: Host, registration: Registration) -> None:
         """The host has said its wish, with a key that nobody has used."""
         host.registration = registration
+        del self._unregistered[host.connection]
         self._by_handle[registration.handle] = host
 
     def admit(self, host: Host, member: Member) -> None:
@@ -121,6 +124,7 @@ class Registry:
     def remove(self, host: Host) -> None:
         """A connection has gone, and what was registered on it."""
         del self._hosts[host.connection]
+        self._unregistered.pop(host.connection, None)
         if host.registration is None:
             return
         handle = host.registration.handle

@@ -16,6 +16,7 @@ from nat_traversal.server.challenge import ChallengeDue
 from nat_traversal.server.claims import Claims
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
 from nat_traversal.server.drain import Drain, DrainDue
+from nat_traversal.server.gate import Gate
 from nat_traversal.server.matching import is_met, match, mismatch, named
 from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
@@ -139,6 +140,11 @@ class Rendezvous:
     def registered(self) -> frozenset[str]:
         """The ids that are registered now."""
         return self._registry.ids
+
+    @property
+    def gate(self) -> Gate:
+        """Says which connections are taken. Ask it before `ControlOpened`."""
+        return self._connections.gate
 
     @property
     def attempts(self) -> int:
@@ -355,8 +361,11 @@ class Rendezvous:
         if self._registry.has_seen(registration.handle):
             text = "this registration has been made before: each connection needs a key of its own"
             return self._connections.refuse(host, m.ErrorCode.KEY_USED, text)
-        self._registry.registered(host, registration)
-        self._connections.registered(host, now)
+        if not self._connections.gate.may_register(host.source):
+            most = self._settings.registered_per_source
+            text = f"the server takes {most} hosts from one address"
+            return self._connections.refuse(host, m.ErrorCode.SERVER_FULL, text)
+        self._connections.registers(host, registration, now)
         return [self._connections.claim(registration.holder)]
 
     # The store's answers

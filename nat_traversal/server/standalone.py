@@ -7,6 +7,7 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.gate import Gate
 from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import Host
@@ -56,6 +57,11 @@ class StandaloneServer:
     def hosts(self) -> tuple[Host, ...]:
         """Every connection, and what is known of the host at its other end."""
         return self._rendezvous.hosts
+
+    @property
+    def gate(self) -> Gate:
+        """Says which connections are taken. Ask it before `ControlOpened`."""
+        return self._rendezvous.gate
 
     @property
     def attempts(self) -> int:

@@ -29,6 +29,8 @@ from nat_traversal.wire.offers import Offer, Suite, Trust
 
 MAX_LINE = 4096
 """Octets in a line, the newline included."""
+MAX_NESTING = 64
+"""Brackets that open in a line. No message has so many, and reading a line's JSON stays cheap."""
 MAX_TEXT = 1000
 """Characters in a text meant for people; longer ones are cut when sent."""
 MAX_COUNTER = 65_535
@@ -314,6 +316,8 @@ def encode(message: m.Message) -> bytes:
 
 def decode(line: bytes) -> m.Message | m.UnknownMessage:
     """Parse one line, without its newline. Raises `WireError`, and nothing else."""
+    if line.count(b"[") + line.count(b"{") > MAX_NESTING:
+        raise WireError(f"a line has at most {MAX_NESTING} brackets that open")
     try:
         fields = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
@@ -337,26 +341,44 @@ def decode(line: bytes) -> m.Message | m.UnknownMessage:
 class LineDecoder:
     """Turns the octets of a TCP stream into messages, wherever the segments' borders fall.
 
+    `feed` does all at once. `push` and `next_line` do it line by line, so that a line may wait before it is parsed.
     After a `WireError` the stream is of no more use: close it.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._searched = 0
+        """Octets at its beginning that have no newline."""
+
+    def push(self, data: bytes) -> None:
+        """Octets have come."""
+        self._buffer += data
+
+    def next_line(self) -> bytes | None:
+        """The next whole line, without its newline; None if it has not come yet. Raises `WireError` for one too long."""
+        end = self._buffer.find(b"\n", self._searched)
+        self._searched = 0 if end >= 0 else len(self._buffer)
+        if max(end, self._searched) >= MAX_LINE:
+            raise WireError(f"a line is longer than {MAX_LINE} octets")
+        if end < 0:
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def has_line(self) -> bool:
+        """Whether `next_line` has something to say: a line, or that it is too long."""
+        return self._buffer.find(b"\n", self._searched) >= 0 or len(self._buffer) >= MAX_LINE
 
     def feed(self, data: bytes) -> Iterator[m.Message | m.UnknownMessage]:
         """The messages that `data` completes, in order. Raises `WireError` at the first bad line."""
-        self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            if end >= MAX_LINE:
-                raise WireError(f"a line is longer than {MAX_LINE} octets")
+        self.push(data)
+        while (line := self.next_line()) is not None:
             yield decode(line)
-        if len(self._buffer) >= MAX_LINE:
-            raise WireError(f"a line is longer than {MAX_LINE} octets")
 
     def rest(self) -> bytes:
         """The octets after the line that came last, which are no line."""
         octets = bytes(self._buffer)
         self._buffer.clear()
+        self._searched = 0
         return octets

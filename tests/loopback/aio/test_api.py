@@ -374,7 +374,10 @@ class TestErrors:
 
     async def test_a_server_that_is_full(self) -> None:
         async with (
-            a_server(settings=ServerSettings(connections=1)) as (server, _),
+            a_server(settings=ServerSettings(connections=2, registered_per_source=1)) as (
+                server,
+                _,
+            ),
             Host(server.endpoint, "host_c", "host_d", listen="127.0.0.1") as other,
         ):
             await other.notices.wait(note.RegisteredAtServer)

@@ -144,7 +144,10 @@ async def test_half_a_line_and_a_close_is_no_news() -> None:
 @pytest.mark.parametrize("count", [9, 200])
 async def test_idle_connections_do_not_delay_a_pair(count: int) -> None:
     async with AsyncExitStack() as stack:
-        server, notices = await stack.enter_async_context(a_server())
+        settings = ServerSettings(
+            unregistered_per_source=300, connects_burst=300, connects_in_all=300
+        )
+        server, notices = await stack.enter_async_context(a_server(settings=settings))
         for _ in range(count):
             await stack.enter_async_context(await Wire.to(server.endpoint))
         await a_pair_connects(server.endpoint)
@@ -173,18 +176,21 @@ async def test_connections_above_the_cap_push_out_the_oldest_unregistered_one() 
 async def test_a_server_full_of_registered_hosts_refuses_the_next() -> None:
     async with AsyncExitStack() as stack:
         server, _ = await stack.enter_async_context(
-            a_server(settings=ServerSettings(connections=1))
+            a_server(settings=ServerSettings(connections=2))
         )
         host = await stack.enter_async_context(await Wire.to(server.endpoint))
+        other = await stack.enter_async_context(await Wire.to(server.endpoint))
         host.send(register("host_a", "host_b"))
+        other.send(register("host_c", "host_d", some_keys("c")[0]))
         await host.until(m.Registered)
+        await other.until(m.Registered)
         async with await Wire.to(server.endpoint) as late:
             late.send(register("host_b", "host_a"))
             assert (await late.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
             await late.ended()
         host.send(m.Heartbeat(5))
         await host.until(m.HeartbeatAnswer)
-        assert server.rendezvous.registered == {"host_a"}
+        assert server.rendezvous.registered == {"host_a", "host_c"}
 
 
 async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() -> None:
@@ -446,11 +452,24 @@ class TestServe:
     async def test_it_takes_no_more_connections_than_it_may_have_files(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 1)
+        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 2)
         async with await serve("127.0.0.1", 0) as server:
-            assert "room for 1 connections only: raise `ulimit -n`" in caplog.text
-            async with await Wire.to(server.endpoint) as first, await Wire.to(server.endpoint):
+            assert "room for 2 connections only: raise `ulimit -n`" in caplog.text
+            async with (
+                await Wire.to(server.endpoint) as first,
+                await Wire.to(server.endpoint),
+                await Wire.to(server.endpoint),
+            ):
                 assert (await first.until(m.Refused)).code == m.ErrorCode.SERVER_FULL
+
+    async def test_without_room_for_a_pair_it_does_not_start(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 1)
+        with pytest.raises(
+            UsageError, match="may open 65 files, and a server needs 66 for one pair"
+        ):
+            await serve("127.0.0.1", 0)
 
     async def test_an_operator_who_does_not_listen_is_told_nothing(self) -> None:
         async with await serve("127.0.0.1", 0) as server:

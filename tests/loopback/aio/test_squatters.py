@@ -12,12 +12,15 @@ from tests.loopback.programs import Service
 from tests.loopback.scripted import Wire, register
 from tests.unit.counterpart import some_keys
 
+FREE = ServerSettings(connects_burst=10_000, connects_in_all=10_000)
+"""Strangers may come as often as they like."""
+
 
 async def test_a_connected_holder_keeps_its_id_and_its_path_under_many_registrations() -> None:
     strangers = 3 * ServerSettings().burst
     with Service() as service:
         async with (
-            a_server() as (server, _),
+            a_server(settings=FREE) as (server, _),
             Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
             Host(server.endpoint, "host_b", "host_a", connect=[service.endpoint]) as b,
         ):

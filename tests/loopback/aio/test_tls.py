@@ -285,7 +285,7 @@ class TestSlowHandshake:
     """Those who begin TLS and do not go on cost the others nothing."""
 
     async def test_silent_ones_are_capped_and_delay_nobody(self, keys: Keys) -> None:
-        settings = ServerSettings(connections=20)
+        settings = ServerSettings(connections=20, unregistered_per_source=200, connects_in_all=1000)
         async with a_server(settings=settings, tls=keys.server()) as (server, _):
             silent = [await Wire.to(server.endpoint) for _ in range(60)]
             half = [await Wire.to(server.endpoint) for _ in range(60)]

@@ -586,7 +586,16 @@ class TestPatience:
 
 async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_files() -> None:
     shell = ("sh", "-c", 'ulimit -S -n 40; exec "$@"', "sh")
-    words = ("--host", "127.0.0.1", "--port", "0", "--max-connections", "300")
+    words = (
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--max-connections",
+        "300",
+        "--set",
+        "unregistered-per-source=200",
+    )
     async with Command.run(*shell, *SERVER, *words) as server:
         endpoint = await listening(server)
         idle = [await asyncio.open_connection(*endpoint.sockaddr) for _ in range(100)]

@@ -195,7 +195,7 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (cli.server_main, ("--port", "http"), "'http' must be a whole number"),
     (cli.server_main, ("--port", "٣"), "must be a whole number"),
     (cli.server_main, ("--host", "localhost"), "'localhost' is not an IP address"),
-    (cli.server_main, ("--max-connections", "0"), "from 1 to 1000000"),
+    (cli.server_main, ("--max-connections", "0"), "from 2 to 1000000"),
     (cli.server_main, ("--set", "heartbeat"), "'heartbeat' must be NAME=VALUE, with one of conn"),
     (cli.server_main, ("--set", "heartbeat=2h"), "heartbeat must be a number from 0.1 to 3600"),
     (cli.server_main, ("6545",), "unrecognized arguments: 6545"),

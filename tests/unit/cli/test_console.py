@@ -119,6 +119,7 @@ TOLD: list[tuple[note.Notice, str, str]] = [
     (note.HostLeft("host_a"), "host-left", "host_a has left"),
     (note.HostRefused("host_a", "replaced", "gone"), "host-refused", "refused host_a: gone"),
     (note.HostRefused(None, "bad-message", "noise"), "host-refused", "refused a connection: noise"),
+    (note.NoRoom("no files left"), "no-room", "no room for one more connection: no files left"),
     (
         note.PairConnected("host_a", "host_b", 3, 2),
         "pair-connected",

@@ -39,9 +39,9 @@ def offer_of(connection: int, generation: int = 1) -> Offer:
 class Rig:
     """A server with a clock of its own; collects what it sends to whom."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ServerSettings = SETTINGS) -> None:
         self.now = 0.0
-        self.machine = StandaloneServer(rng=random.Random(0))
+        self.machine = StandaloneServer(rng=random.Random(0), settings=settings)
         self.messages: dict[int, list[m.Message]] = {A: [], B: []}
         self.number = {A: 0, B: 0}
         """Of each host's last announce."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nat_traversal.machine import events as e
 from nat_traversal.wire import messages as m
 from tests.unit.server.rig import SETTINGS, A, B, Rig
@@ -28,7 +30,7 @@ def test_hosts_without_an_attempt_go_at_once_each_with_a_time_of_its_own() -> No
 
 
 def test_more_clients_than_come_back_in_a_second_are_spread_over_more() -> None:
-    rig = Rig()
+    rig = Rig(replace(SETTINGS, unregistered=4000))
     for connection in range(1, 4001):
         rig.feed(e.ControlOpened(connection))
     rig.feed(e.DrainRequested())

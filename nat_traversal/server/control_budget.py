@@ -1,0 +1,45 @@
+"""How much the hosts of one source may say before others come first."""
+
+from __future__ import annotations
+
+from nat_traversal.server.buckets import Buckets
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+
+WEIGHTS: dict[type[object], float] = {
+    m.Register: 5.0,
+    m.Retry: 3.0,
+    m.Proof: 3.0,
+    m.HeartbeatAnswer: 0.5,
+}
+"""Units of a message; 1 of any other."""
+GARBLED = 10.0
+"""Units of a line that is no message: it costs its sender a connection, and the server one too."""
+HANDSHAKE = 20.0
+"""Units of a TLS handshake: a signature and a key agreement take as long as so many messages."""
+
+
+def weight(message: m.Message | m.UnknownMessage) -> float:
+    """Units of a message."""
+    return WEIGHTS.get(type(message), 1.0)
+
+
+class ControlBudget:
+    """The sources that have said little lately, and the others."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: ServerSettings) -> None:
+        """Other budgets, and all of them full."""
+        self._sources: Buckets[str] = Buckets(
+            settings.control_burst, settings.control_per_source, settings.sources
+        )
+
+    def is_within(self, source: str, now: float) -> bool:
+        """Whether the next message of `source` comes before those of sources that say more."""
+        return not self._sources.of(source, now).wait(now)
+
+    def charge(self, source: str, units: float, now: float) -> None:
+        """`source` has said something."""
+        self._sources.of(source, now).charge(now, units)

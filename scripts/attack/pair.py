@@ -1,0 +1,153 @@
+"""A legitimate pair behind links with a delay: two clients of this package in one process, timed again and again.
+
+Run by `scripts.attack`. Each line on stdin asks for so many pairs. Each answer is a JSON list of seconds, from
+the start of both clients until both have their path; null where that took longer than `DEADLINE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.wire.endpoint import Endpoint, HostPort
+
+R, P = 0.050, 0.040
+"""Round trips in seconds: to the server, between the hosts."""
+DEADLINE = 20.0
+QUIET = 2 * R + P + R
+"""Seconds that a cold start takes: the connection's round trip, then the cost of the contract."""
+
+
+class Idle:
+    """A forwarder without programs."""
+
+    def path_up(self, path: Any) -> None: ...
+
+    def path_down(self) -> None: ...
+
+    def take(self, *_: Any, **__: Any) -> None: ...
+
+
+class FarClient(Client):
+    """A client whose every octet takes half of R to or from the server, and half of P to the other host."""
+
+    is_over = False
+    source = "127.0.0.1"
+
+    async def _connect(self) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        try:
+            sock.bind((self.source, 0))
+            server = self._config.server
+            await self._loop.sock_connect(sock, (server.host, server.port))
+            await self._loop.create_connection(self._new_control, sock=sock)
+        except OSError as error:
+            sock.close()
+            self.feed(e.ControlBroken(str(error)))
+
+    def _later(self, delay: float, call: Callable[..., None], *values: Any) -> None:
+        if not self.is_over:
+            self._loop.call_later(delay, self._unless_over, call, *values)
+
+    def _unless_over(self, call: Callable[..., None], *values: Any) -> None:
+        if not self.is_over:
+            call(*values)
+
+    def _carry_out(self, action: do.Action) -> None:
+        match action:
+            case do.OpenControl() | do.SendMessage():
+                self._later(R / 2, super()._carry_out, action)
+            case do.SendDatagram(_, destination):
+                is_far = destination in (None, self._server_udp)
+                self._later(R / 2 if is_far else P / 2, self._send_late, action)
+            case _:
+                super()._carry_out(action)
+
+    def _send_late(self, action: do.SendDatagram) -> None:
+        if action.generation in self.sockets:
+            super()._carry_out(action)
+
+    def _control_event(self, event: e.Event) -> None:
+        self._later(R / 2, super()._control_event, event)
+
+    def _arrived(self, opened: OpenSocket, data: bytes, source: Endpoint) -> None:
+        if source == self._server_udp:
+            self._later(R / 2, super()._arrived, opened, data, source)
+        else:
+            super()._arrived(opened, data, source)
+
+
+class Pairs:
+    """Makes pairs at one server, each with ids of its own."""
+
+    def __init__(self, server: Endpoint) -> None:
+        self._server = HostPort(server.address, server.port)
+        self._numbers = itertools.count()
+        self._sources = itertools.count()
+
+    def _source(self) -> str:
+        """An address that no pair had before, as a host has one."""
+        number = next(self._sources)
+        return f"127.99.{number // 250 % 250}.{1 + number % 250}"
+
+    async def seconds(self) -> float | None:
+        """How long one pair takes."""
+        name = f"pair-{os.getpid()}-{next(self._numbers)}"
+        ids = (f"{name}-a", f"{name}-b")
+        loop = asyncio.get_running_loop()
+        up: list[asyncio.Future[None]] = [loop.create_future() for _ in ids]
+        clients = []
+        for number, local in enumerate(ids):
+            ready = up[number]
+
+            def told(notice: note.Notice, ready: asyncio.Future[None] = ready) -> None:
+                if isinstance(notice, note.PathEstablished) and not ready.done():
+                    ready.set_result(None)
+
+            config = ClientConfig(self._server, local, ids[1 - number])
+            forwarder: Any = Idle()
+            clients.append(FarClient(config, forwarder, told))
+            clients[-1].source = self._source()
+        began = loop.time()
+        for client in clients:
+            client.start()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.gather(*up)
+            return loop.time() - began
+        except TimeoutError:
+            return None
+        finally:
+            for client in clients:
+                client.is_over = True
+                control = client.control
+                await client.close()
+                if control is not None:
+                    control.abort()
+
+
+async def main(server: Endpoint) -> None:
+    """Answer each line on stdin."""
+    loop = asyncio.get_running_loop()
+    pairs = Pairs(server)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        times = []
+        for _ in range(int(line)):
+            times.append(await pairs.seconds())
+            await asyncio.sleep(0.05)
+        print(json.dumps(times), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Endpoint(sys.argv[1], int(sys.argv[2]))))
