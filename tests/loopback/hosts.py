@@ -160,3 +160,7 @@ async def two_hosts(
         await a.connected()
         await b.connected()
         yield a, b
+
+
+async def refused(host: Host, count: int) -> None:
+    await eventually(lambda: host.counters["refused"] == count, f"refusal number {count}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -16,67 +14,19 @@ from nat_traversal import Endpoint
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from tests.loopback.cli.words import CLIENT, SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.programs import Program, Service
 from tests.loopback.scripted import Wire, announce, register
 from tests.loopback.support import unused
 
-SERVER = ("python3", "traversal_server.py")
-CLIENT = ("python3", "traversal_client.py")
 FORMS = [
     (SERVER, CLIENT),
     (("python3", "-m", "nat_traversal", "server"), ("python3", "-m", "nat_traversal", "client")),
     (("traversal-server",), ("traversal-client",)),
     (("nat-traversal", "server"), ("nat-traversal", "client")),
 ]
-BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-EVERY_SIGNAL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-
-
-NAMES_IN_A_FILE = """
-import os, socket
-def look_up(host, *rest, real=socket.getaddrinfo):
-    if host != "nas":
-        return real(host, *rest)
-    with open(os.environ["NAMES"]) as names:
-        address = names.read()
-    if not address:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    return real(address, *rest)
-socket.getaddrinfo = look_up
-"""
-"""A `sitecustomize` that looks the name ``nas`` up in the file NAMES."""
-INTERRUPT_AT_AN_IMPORT = """
-import os, signal, sys
-class Finder:
-    left = None
-    @classmethod
-    def find_spec(cls, name, *_):
-        if name == os.environ["FROM"]:
-            cls.left = int(os.environ["NUMBER"])
-        if cls.left is not None:
-            cls.left -= 1
-            if cls.left == -1:
-                signal.raise_signal(signal.SIGINT)
-sys.meta_path.insert(0, Finder)
-"""
-"""A `sitecustomize` that presses Ctrl-C at import NUMBER, counted from the one of the module FROM."""
-
-
-def host_a(server: Endpoint | str) -> tuple[str, ...]:
-    return (*CLIENT, "--server", str(server), "--id", "host_a", "-r", "host_b")
-
-
-def at(endpoint: Endpoint) -> tuple[str, ...]:
-    return ("--host", endpoint.address, "--port", str(endpoint.port))
-
-
-async def listening(server: Command) -> Endpoint:
-    line = await server.line("listening on")
-    found = re.fullmatch(r"listening on ([\d.]+):(\d+), TCP and UDP", line)
-    assert found
-    return Endpoint(found[1], int(found[2]))
 
 
 @pytest.mark.parametrize(("server_words", "client_words"), FORMS)
@@ -250,106 +200,6 @@ async def test_verbose_tells_every_state_change_and_quiet_only_errors() -> None:
         ]
 
 
-class TestStop:
-    """Ctrl-C and SIGTERM are no errors, at whatever stage."""
-
-    @BOTH_SIGNALS
-    async def test_while_the_server_is_not_there(self, number: signal.Signals) -> None:
-        async with Command.run(*host_a(unused()), "--connect", "127.0.0.1:9") as a:
-            await a.line("Connection refused; trying again in")
-            assert await a.end(number) == 0
-            assert a.told[-1] == "datagrams: 0 to the other side, 0 from it"
-
-    @BOTH_SIGNALS
-    async def test_while_the_server_does_not_answer(self, number: signal.Signals) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as silent:
-            silent.bind(("127.0.0.1", 0))
-            silent.listen()
-            silent.setblocking(False)
-            words = host_a(Endpoint(*silent.getsockname()))
-            async with Command.run(*words, "--connect", "127.0.0.1:9") as a:
-                accepted, _ = await asyncio.get_running_loop().sock_accept(silent)
-                assert await a.end(number) == 0
-                accepted.close()
-
-    @BOTH_SIGNALS
-    async def test_while_the_peer_is_not_there(self, number: signal.Signals) -> None:
-        async with (
-            a_server() as (server, notices),
-            Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a,
-        ):
-            await a.line("seen from outside as")
-            assert await a.end(number) == 0
-            assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
-
-    @EVERY_SIGNAL
-    async def test_while_connected(self, number: signal.Signals) -> None:
-        async with (
-            a_server() as (server, _),
-            Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
-            Command.run(*host_a(server.endpoint), "--connect", "127.0.0.1:9") as a,
-        ):
-            await b.connected()
-            assert await a.end(number) == 0
-            assert await b.notices.wait(note.PathLost) == note.PathLost("the other side closed it")
-
-    @pytest.mark.parametrize("name", ["--server", "--connect"])
-    @BOTH_SIGNALS
-    async def test_while_a_name_is_being_looked_up(self, name: str, number: signal.Signals) -> None:
-        """Behind a name server that does not answer: the lookup itself cannot be stopped."""
-        program = (
-            "import socket, sys, threading\n"
-            "from nat_traversal.cli.main import client_main\n"
-            "def hang(*_):\n"
-            "    print('asked', file=sys.stderr, flush=True)\n"
-            "    threading.Event().wait()\n"
-            "socket.getaddrinfo = hang\n"
-            "sys.exit(client_main(sys.argv[1:]))\n"
-        )
-        words = {
-            "--server": ("--server", "server.example", "--listen", str(unused())),
-            "--connect": ("--server", "127.0.0.1:9", "--connect", "dns.example:53"),
-        }[name]
-        async with Command.run("python3", "-c", program, "-r", "host_b", *words) as a:
-            await a.line("asked")
-            assert await a.end(number) == 0
-
-    async def test_hang_up_that_was_ignored_before_stops_nothing(self) -> None:
-        """As ``nohup`` asks."""
-        async with a_server() as (server, notices):
-            shell = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
-            async with Command.run(
-                *shell, *host_a(server.endpoint), "--connect", "127.0.0.1:9"
-            ) as a:
-                await notices.wait(note.HostRegistered)
-                a.process.send_signal(signal.SIGHUP)
-                async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
-                    await b.connected()
-                assert await a.end(signal.SIGTERM) == 0
-
-    @pytest.mark.parametrize("client_words", [CLIENT, ("traversal-client",)])
-    async def test_ctrl_c_at_any_import_shows_no_traceback(
-        self, client_words: tuple[str, ...], tmp_path: Path
-    ) -> None:
-        """Until the event loop answers Ctrl-C, a start is nothing but imports: every 17th is interrupted.
-
-        What a script of pip's or `runpy` imports before it calls this package is theirs.
-        """
-        (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_AN_IMPORT)
-        first = "nat_traversal" if client_words == CLIENT else "nat_traversal.cli.main"
-        words = (*client_words, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
-        statuses: list[int] = []
-        while not statuses or statuses[-1] == 0:
-            number = str(17 * len(statuses))
-            async with Command.run(
-                *words, "--once", PYTHONPATH=str(tmp_path), FROM=first, NUMBER=number
-            ) as a:
-                statuses.append(await a.end())
-                assert "Traceback" not in "".join(a.told)
-        assert statuses[-1] == 3, "with no import left to interrupt, it ends by itself"
-        assert len(statuses) > 5
-
-
 class TestStatus:
     """Every end has its own exit status, and says why in words."""
 
@@ -434,154 +284,6 @@ class TestStatus:
                     await a.line("connected to")
                 assert await a.end() == 6
                 assert "connection lost: the other side closed it" in a.told
-
-
-class TestStreams:
-    """Readers of the output may go away; disks may be full."""
-
-    @pytest.mark.parametrize("side", ["server", "client"])
-    async def test_a_reader_of_events_that_goes_away_ends_the_command(self, side: str) -> None:
-        """Also where nothing is left to be written: the pipe itself tells it."""
-        async with a_server() as (server, notices):
-            words = {
-                "server": (*SERVER, "--host", "127.0.0.1", "--port", "0", "--json"),
-                "client": (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json"),
-            }[side]
-            last_word = {"server": "listening on", "client": "seen from outside as"}[side]
-            read, write = os.pipe()
-            async with Command.run(*words, stdout=write) as command:
-                os.close(write)
-                await command.line(last_word)
-                os.close(read)
-                assert await command.end() == 141
-                assert "Traceback" not in "".join(command.told)
-            if side == "client":
-                assert await notices.wait(note.HostLeft) == note.HostLeft("host_a")
-
-    async def test_a_full_disk_stops_nothing(self) -> None:
-        full = os.open("/dev/full", os.O_WRONLY)
-        words = ("--host", "127.0.0.1", "--port", "0", "--json")
-        async with Command.run(*SERVER, *words, stdout=full) as server:
-            os.close(full)
-            endpoint = await listening(server)
-            async with await Wire.to(endpoint) as wire:
-                wire.send(register("host_a", "host_b"))
-                await wire.until(m.Registered)
-            await server.line("host_a has left")
-            assert await server.end(signal.SIGTERM) == 0
-
-    async def test_closed_streams_stop_nothing(self) -> None:
-        async with a_server() as (server, notices):
-            shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
-            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json", "--verbose")
-            async with Command.run(*shell, *words) as a:
-                await notices.wait(note.HostRegistered)
-                assert await a.end(signal.SIGTERM) == 0
-
-
-class TestPatience:
-    """Without --once, a command waits for what time may bring, and says so once."""
-
-    @pytest.mark.parametrize(
-        "words",
-        [
-            (*SERVER, "--host", "192.0.2.77", "--set", "wait-first=1ms", "--set", "wait-most=1ms"),
-            (
-                *(*CLIENT, "--server", "127.0.0.1:9", "-r", "b", "--listen", "192.0.2.77:5300"),
-                *("--set", "wait-first=1ms", "--set", "wait-most=1ms"),
-            ),
-        ],
-        ids=["server", "client"],
-    )
-    async def test_an_address_that_this_host_lacks_is_waited_for(
-        self, words: tuple[str, ...]
-    ) -> None:
-        async with Command.run(*words) as command:
-            line = await command.line("this host has no such address; trying again")
-            assert await command.end(signal.SIGTERM) == 0
-            assert command.told.count(line) == 1
-            assert not any(each.startswith("error") for each in command.told)
-
-    async def test_a_port_that_is_given_up_is_taken(self) -> None:
-        where = unused()
-        patient = ("--set", "port-within=1h", "--set", "wait-first=1ms", "--set", "wait-most=1ms")
-        with Program(*where.sockaddr) as taken:
-            async with Command.run(*SERVER, *at(where), *patient) as server:
-                await server.line(f"cannot use UDP {where}: another program has it")
-                taken.sock.close()
-                assert await listening(server) == where
-                assert await server.end(signal.SIGTERM) == 0
-
-    async def test_a_service_whose_name_comes_later_is_served(self, tmp_path: Path) -> None:
-        (tmp_path / "sitecustomize.py").write_text(NAMES_IN_A_FILE)
-        names = tmp_path / "names"
-        names.write_text("")
-        with Service() as service, Program() as program:
-            async with a_server() as (server, _):
-                words = (*host_a(server.endpoint), "--connect", f"nas:{service.endpoint.port}")
-                async with (
-                    Command.run(*words, PYTHONPATH=str(tmp_path), NAMES=str(names)) as a,
-                    Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
-                ):
-                    await a.line("--connect nas:")
-                    assert "there is no such name as 'nas'" in a.told[-1]
-                    await b.connected()
-                    names.write_text("127.0.0.1")
-                    assert await program.ask(b"hello", b.port) == b"hello"
-                    assert await a.end(signal.SIGTERM) == 0
-
-    async def test_a_server_that_stays_away_is_told_once_and_again_after_it_was_there(self) -> None:
-        where = unused()
-        hasty = ("--set", "reconnect-first=10ms", "--set", "reconnect-most=10ms")
-        refused = f"server: cannot connect to {where}: Connection refused; trying again in"
-        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9", *hasty) as a:
-            await a.line(refused)
-            async with Command.run(*SERVER, *at(where)) as server:
-                await a.line("registered as host_a")
-                assert len([line for line in a.told if line.startswith(refused)]) == 1
-                assert await server.end(signal.SIGTERM) == 0
-            await a.line(refused)
-            assert await a.end(signal.SIGTERM) == 0
-            assert len([line for line in a.told if line.startswith(refused)]) == 2
-
-    async def test_a_server_that_starts_later_is_found(self) -> None:
-        where = unused()
-        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9") as a:
-            await a.line(f"cannot connect to {where}: Connection refused; trying again in")
-            async with (
-                Command.run(*SERVER, *at(where)),
-                Host(where, "host_b", "host_a", listen="127.0.0.1") as b,
-            ):
-                await a.line("connected to")
-                await b.connected()
-                assert await a.end(signal.SIGTERM) == 0
-
-    async def test_a_server_that_was_killed_is_found_again_and_the_path_stays(self) -> None:
-        where = unused()
-        with Service() as service, Program() as program:
-            local = unused()
-            async with Command.run(*SERVER, *at(where)) as first:
-                await listening(first)
-                async with (
-                    Command.run(*host_a(where), "--listen", str(local)) as a,
-                    Command.run(
-                        *(*CLIENT, "--server", str(where), "--id", "host_b", "-r", "host_a"),
-                        *("--connect", str(service.endpoint)),
-                    ) as b,
-                ):
-                    await a.line("connected to")
-                    await b.line("connected to")
-                    assert await first.end(signal.SIGKILL) == -signal.SIGKILL
-                    assert await program.ask(b"1", local) == b"1"
-                    async with Command.run(*SERVER, *at(where)) as second:
-                        await second.line("host_a has come")
-                        assert await program.ask(b"2", local) == b"2"
-                        await asyncio.gather(
-                            a.line("registered as host_a"), b.line("registered as host_b")
-                        )
-                        assert await program.ask(b"3", local) == b"3"
-                        assert not any("connection lost" in line for line in a.told + b.told)
-        assert len({source for _, source in service.asked}) == 1
 
 
 async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_files() -> None:

@@ -19,7 +19,7 @@ from nat_traversal.crypto import NEEDS_PACKAGE
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.key_log import LABEL
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
-from tests.loopback.cli.test_commands import CLIENT
+from tests.loopback.cli.words import CLIENT
 from tests.loopback.command import Command
 from tests.loopback.hosts import a_server
 from tests.loopback.programs import Program, Service

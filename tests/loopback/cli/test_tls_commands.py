@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nat_traversal import Endpoint
 from tests.certificates import Authority
-from tests.loopback.cli.test_commands import CLIENT, SERVER
+from tests.loopback.cli.words import CLIENT, SERVER
 from tests.loopback.command import Command
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import unused

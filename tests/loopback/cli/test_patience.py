@@ -1,0 +1,134 @@
+"""A command waits for a server, a name or an address that may yet come."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.loopback.cli.words import CLIENT, SERVER, at, host_a, listening
+from tests.loopback.command import Command
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
+
+NAMES_IN_A_FILE = """
+import os, socket
+def look_up(host, *rest, real=socket.getaddrinfo):
+    if host != "nas":
+        return real(host, *rest)
+    with open(os.environ["NAMES"]) as names:
+        address = names.read()
+    if not address:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return real(address, *rest)
+socket.getaddrinfo = look_up
+"""
+"""A `sitecustomize` that looks the name ``nas`` up in the file NAMES."""
+
+
+class TestPatience:
+    """Without --once, a command waits for what time may bring, and says so once."""
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            (*SERVER, "--host", "192.0.2.77", "--set", "wait-first=1ms", "--set", "wait-most=1ms"),
+            (
+                *(*CLIENT, "--server", "127.0.0.1:9", "-r", "b", "--listen", "192.0.2.77:5300"),
+                *("--set", "wait-first=1ms", "--set", "wait-most=1ms"),
+            ),
+        ],
+        ids=["server", "client"],
+    )
+    async def test_an_address_that_this_host_lacks_is_waited_for(
+        self, words: tuple[str, ...]
+    ) -> None:
+        async with Command.run(*words) as command:
+            line = await command.line("this host has no such address; trying again")
+            assert await command.end(signal.SIGTERM) == 0
+            assert command.told.count(line) == 1
+            assert not any(each.startswith("error") for each in command.told)
+
+    async def test_a_port_that_is_given_up_is_taken(self) -> None:
+        where = unused()
+        patient = ("--set", "port-within=1h", "--set", "wait-first=1ms", "--set", "wait-most=1ms")
+        with Program(*where.sockaddr) as taken:
+            async with Command.run(*SERVER, *at(where), *patient) as server:
+                await server.line(f"cannot use UDP {where}: another program has it")
+                taken.sock.close()
+                assert await listening(server) == where
+                assert await server.end(signal.SIGTERM) == 0
+
+    async def test_a_service_whose_name_comes_later_is_served(self, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(NAMES_IN_A_FILE)
+        names = tmp_path / "names"
+        names.write_text("")
+        with Service() as service, Program() as program:
+            async with a_server() as (server, _):
+                words = (*host_a(server.endpoint), "--connect", f"nas:{service.endpoint.port}")
+                async with (
+                    Command.run(*words, PYTHONPATH=str(tmp_path), NAMES=str(names)) as a,
+                    Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+                ):
+                    await a.line("--connect nas:")
+                    assert "there is no such name as 'nas'" in a.told[-1]
+                    await b.connected()
+                    names.write_text("127.0.0.1")
+                    assert await program.ask(b"hello", b.port) == b"hello"
+                    assert await a.end(signal.SIGTERM) == 0
+
+    async def test_a_server_that_stays_away_is_told_once_and_again_after_it_was_there(self) -> None:
+        where = unused()
+        hasty = ("--set", "reconnect-first=10ms", "--set", "reconnect-most=10ms")
+        refused = f"server: cannot connect to {where}: Connection refused; trying again in"
+        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9", *hasty) as a:
+            await a.line(refused)
+            async with Command.run(*SERVER, *at(where)) as server:
+                await a.line("registered as host_a")
+                assert len([line for line in a.told if line.startswith(refused)]) == 1
+                assert await server.end(signal.SIGTERM) == 0
+            await a.line(refused)
+            assert await a.end(signal.SIGTERM) == 0
+            assert len([line for line in a.told if line.startswith(refused)]) == 2
+
+    async def test_a_server_that_starts_later_is_found(self) -> None:
+        where = unused()
+        async with Command.run(*host_a(where), "--connect", "127.0.0.1:9") as a:
+            await a.line(f"cannot connect to {where}: Connection refused; trying again in")
+            async with (
+                Command.run(*SERVER, *at(where)),
+                Host(where, "host_b", "host_a", listen="127.0.0.1") as b,
+            ):
+                await a.line("connected to")
+                await b.connected()
+                assert await a.end(signal.SIGTERM) == 0
+
+    async def test_a_server_that_was_killed_is_found_again_and_the_path_stays(self) -> None:
+        where = unused()
+        with Service() as service, Program() as program:
+            local = unused()
+            async with Command.run(*SERVER, *at(where)) as first:
+                await listening(first)
+                async with (
+                    Command.run(*host_a(where), "--listen", str(local)) as a,
+                    Command.run(
+                        *(*CLIENT, "--server", str(where), "--id", "host_b", "-r", "host_a"),
+                        *("--connect", str(service.endpoint)),
+                    ) as b,
+                ):
+                    await a.line("connected to")
+                    await b.line("connected to")
+                    assert await first.end(signal.SIGKILL) == -signal.SIGKILL
+                    assert await program.ask(b"1", local) == b"1"
+                    async with Command.run(*SERVER, *at(where)) as second:
+                        await second.line("host_a has come")
+                        assert await program.ask(b"2", local) == b"2"
+                        await asyncio.gather(
+                            a.line("registered as host_a"), b.line("registered as host_b")
+                        )
+                        assert await program.ask(b"3", local) == b"3"
+                        assert not any("connection lost" in line for line in a.told + b.told)
+        assert len({source for _, source in service.asked}) == 1
