@@ -48,6 +48,23 @@ class Verdict:
     internal: Endpoint | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a NAT's table: a mapping and its filter, or a 5-tuple that the router holds for itself.
+
+    A remote side is an address and a port, each empty or 0 where it does not matter.
+    """
+
+    internal: Endpoint | None
+    """None: the router's own."""
+    port: int
+    """The external one."""
+    towards: tuple[str, int]
+    """The remote side for which the mapping is; of the router's own, the one that it was taken from."""
+    admits: tuple[tuple[str, int], ...]
+    """The remote sides that are let in."""
+
+
 @dataclass(slots=True)
 class _Mapping:
     internal: Endpoint
@@ -143,6 +160,20 @@ class ModelNat:
         if mapping is None:
             return source, Verdict(Admission.NO_MAPPING)
         return source, Verdict(Admission.DELIVERED, mapping.internal)
+
+    def table(self, now: float) -> tuple[Entry, ...]:
+        """All that it remembers at `now`: mappings with their filters in order, then what the router holds."""
+        if self.behavior is None:
+            return ()
+        self._expire(now)
+        mappings = [
+            Entry(held.internal, held.port, towards, tuple(held.permitted))
+            for (_, towards), held in self._mappings.items()
+        ]
+        booked = [
+            Entry(None, port, (remote.address, remote.port), ()) for port, remote in self._booked
+        ]
+        return (*mappings, *booked)
 
     def _is_mine(self, destination: Endpoint) -> bool:
         return destination.address == self.public_address

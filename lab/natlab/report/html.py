@@ -19,9 +19,19 @@ from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
 from natlab.report.heat import Heat
 from natlab.report.legend import nats_of
+from natlab.report.replay import replay_of
 from natlab.report.strip import Scale, strip
 from natlab.report.svg_ladder import ladder, rows_of
-from natlab.report.words import categories, costs, ends, faults, short_end, spread, summary
+from natlab.report.words import (
+    by_cause,
+    categories,
+    costs,
+    ends,
+    faults,
+    short_end,
+    spread,
+    summary,
+)
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _A, _B = SIDES
@@ -103,8 +113,36 @@ def write_html(report: Report, path: Path) -> None:
         faults=faults,
         foreign=any(cell.program is not None for cell in report.cells),
         costs=costs,
+        replays={
+            pair: replay_of(cell, f"{cell.nat_a}--{cell.nat_b}") for pair, cell in cells.items()
+        },
+        whys=list(_whys(report)),
     )
     path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """A line of the first screen: how many cells are not what a reader hopes for, why, and the first of them."""
+
+    count: str
+    text: str
+    anchor: str
+
+
+_MOST_WHYS = 3
+
+
+def _whys(report: Report) -> Iterator[_Why]:
+    wrong = [cell for cell in report.cells if not cell.ok]
+    groups = [(f"not as it should be: {faults(cell)[0]}", [cell]) for cell in wrong]
+    groups += [
+        (f"{'without a path' if cells[0].program else 'failed'}, {category}: {cause}", cells)
+        for (category, cause), cells in by_cause(report).items()
+    ]
+    for text, cells in groups[:_MOST_WHYS]:
+        pairs = "1 pair" if len(cells) == 1 else f"{len(cells)} pairs"
+        yield _Why(pairs, text, f"{cells[0].nat_a}--{cells[0].nat_b}")
 
 
 def _filters(report: Report) -> Iterator[_Filter]:

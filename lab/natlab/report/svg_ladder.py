@@ -90,7 +90,7 @@ def ladder(cell: CellResult) -> Markup:
     y = _HEAD + 14
     shown_round = None
     before: float | None = None
-    for row in rows_of(cell):
+    for number, row in enumerate(rows_of(cell)):
         if before is not None and row.record.t - before >= PAUSE:
             body.append(_break(row.record.t - before, y))
             y += _PAUSE_BAND
@@ -100,7 +100,7 @@ def ladder(cell: CellResult) -> Markup:
             body.append(_band(round_, y))
             shown_round = round_
             y += _BAND
-        body.append(Markup("").join(_arrow(row, y + 16)))
+        body.append(Markup("").join(_arrow(row, y + 16, number)))
         y += _ROW
     head = Markup("").join(_head(cell, y))
     label = f"Ladder diagram: {cell.nat_a} and {cell.nat_b}, {cell.observed or 'not observed'}"
@@ -151,7 +151,7 @@ def _band(round_: int, y: int) -> Markup:
     ).format(y, _WIDTH, y + 17, round_, first, second)
 
 
-def _arrow(row: Row, y: int) -> Iterator[Markup]:
+def _arrow(row: Row, y: int, number: int) -> Iterator[Markup]:
     record = row.record
     start, end = _END_X[record.sender], _end(record)
     forward = end > start
@@ -160,8 +160,8 @@ def _arrow(row: Row, y: int) -> Iterator[Markup]:
     kind = "ok" if record.fate is Fate.DELIVERED else record.fate.value
     repeated = " repeated" if row.times > 1 or record.copy else ""
 
-    yield Markup('<g class="{} {}{}"><title>{}</title>').format(
-        record.kind.lower(), kind, repeated, _describe(row)
+    yield Markup('<g class="{} {}{}" data-row="{}"><title>{}</title>').format(
+        record.kind.lower(), kind, repeated, number, _describe(row)
     )
     yield Markup('<text class="time" x="{}" y="{}">{}</text>').format(
         _TIME_X, y + 4, _time(record.t)
