@@ -16,8 +16,8 @@ from typing import Any
 
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.server.cluster import words as w
-from nat_traversal.server.cluster.clustered import LEASE
 from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
+from nat_traversal.server.cluster.timing import LEASE
 
 try:
     from redis.asyncio.connection import AbstractConnection, ConnectionPool

@@ -8,8 +8,9 @@ from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.server.cluster import words as w
-from nat_traversal.server.cluster.clustered import LEASE, ClusteredServer
+from nat_traversal.server.cluster.clustered import ClusteredServer
 from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
+from nat_traversal.server.cluster.timing import LEASE
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings

@@ -55,6 +55,10 @@ class Client:
     def peer(self) -> str:
         return self.register.peer
 
+    def names(self, card: Card) -> bool:
+        """Whether the two want each other."""
+        return (self.id, self.peer) == (card.register.peer, card.register.id)
+
     def drawn(self, member: Member | None) -> Card:
         """Its card. `member`: what the machine knows of it; None: it is not admitted yet."""
         register = replace(self.register, key=bytes(KEY_BYTES))

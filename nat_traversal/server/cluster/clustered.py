@@ -18,29 +18,16 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.client import Client, Stage, mirror, shown_of
-from nat_traversal.server.cluster.guests import Guest, Guests
+from nat_traversal.server.cluster.timing import AGAIN, PATIENCE, RENEW, RETURN, SETTLED
+from nat_traversal.server.cluster.with_guests import ServerWithGuests
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces
-from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
-from nat_traversal.wire.datagrams import Announce, Announced, Echo, handle_of
+from nat_traversal.wire.datagrams import Announce, Echo, handle_of
 
-LEASE = 5.0
-"""Seconds. The rows of a server that has gone, or is cut off from the store, count no longer."""
-AGAIN = 0.5
-"""Seconds until an id that another server holds is asked for again: that server may be dead."""
-PATIENCE = LEASE + 2.0
-"""Seconds after which an id that another server holds is refused."""
-RENEW = 5.0
-"""Seconds between two looks at whether the peer is still where it was."""
-SETTLED = 2.0
-"""Seconds for which a peer that was just found counts as there: a look may be older than that."""
-RETURN = (1.0, 2.0)
-"""Seconds after which a client comes back that could not be admitted, the least and the most."""
-_ABROAD = "the two hosts are at different servers, which relay nothing for each other"
 _OWN = (m.Register, m.Proof, m.Heartbeat, m.UnknownMessage)
 """Messages that are for a client's own server."""
 
@@ -52,7 +39,7 @@ class _Due:
     connection: e.ConnectionId
 
 
-class ClusteredServer(StandaloneServer):
+class ClusteredServer(ServerWithGuests):
     """As a `StandaloneServer`; its requests to the store are `AskStore`, the answers come as `StoreAnswered`.
 
     `name` is its own among the servers of the store, and no other has it after this process. Nobody is admitted
@@ -73,22 +60,12 @@ class ClusteredServer(StandaloneServer):
         self.name = name
         self._rng = rng
         self._shared = Timers()
-        self._clients: dict[e.ConnectionId, Client] = {}
         self._addresses: dict[e.ConnectionId, str] = {}
         self._by_handle: dict[bytes, Client] = {}
         self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
-        self._guests = Guests(rng)
-        self._playing: Guest | None = None
-        """The guest whose event the machine works at."""
-        self._hushed: e.ConnectionId | None = None
-        """The client that need not hear that its peer has left."""
-        self._granted: list[Guest] = []
         self._admits_at: float | None = None
         """None while the store is away."""
         self._is_ending = self._is_told = False
-        self._out: list[do.Action] = []
-        self._now = 0.0
-        self.counters.gauge("guests", "clients of other servers", lambda: len(self._guests))
 
     @property
     def is_well(self) -> bool:
@@ -137,77 +114,6 @@ class ClusteredServer(StandaloneServer):
                 if isinstance(event, e.ControlBroken):
                     self._gone(event.connection)
         return self._out
-
-    # The machine of this server
-
-    def _feed(self, event: e.Event, playing: Guest | None = None) -> None:
-        before, self._playing = self._playing, playing
-        for action in super().handle(event, self._now):
-            self._route(action)
-        self._playing = before
-        while before is None and self._granted:
-            guest = self._granted.pop()
-            self._close(guest, tell=False)
-            self._ask(w.ReleaseId(guest.id))
-            self._send(guest.server, w.Yielded(guest.connection))
-
-    def _play(self, guest: Guest, *events: e.Event) -> None:
-        for event in events:
-            self._feed(event, guest)
-
-    def _route(self, action: do.Action) -> None:
-        playing = self._playing
-        match action:
-            case do.SendMessage(message, connection) if connection < 0:
-                guest = self._guests.get(connection)
-                if guest is not None:
-                    self._to_guest(guest, message)
-            case do.SendMessage(message, connection):
-                self._to_client(message, connection)
-            case do.CloseControl(connection) if connection < 0:
-                guest = self._guests.get(connection)
-                if guest is not None:
-                    self._guests.remove(guest)
-                    self._send(guest.server, w.Closed(guest.connection))
-            case do.CloseControl(connection):
-                self._out.append(action)
-                self._gone(connection)
-            case do.SendDatagram(Announced() as answer) if playing is not None:
-                playing.question = answer.nonce if any(answer.nonce) else b""
-            case do.Tell(note.HostRegistered(id_) | note.HostLeft(id_)) if (
-                playing is not None and playing.id == id_
-            ):
-                pass  # its own server tells that
-            case do.UseStream(connection) | do.SendOnStream(_, connection) if connection < 0:
-                pass  # a guest has no relay
-            case _:
-                self._out.append(action)
-
-    def _to_guest(self, guest: Guest, message: m.Message) -> None:
-        match message:
-            case m.Registered() if guest.contends:
-                self._granted.append(guest)
-            case m.Registered() | m.GoAway() | m.PeerStatus(m.PeerState.ABSENT):
-                pass
-            case m.Refused() if not guest.contends:
-                pass
-            case _:
-                self._send(guest.server, w.Order(guest.connection, message))
-
-    def _to_client(self, message: m.Message, connection: e.ConnectionId) -> None:
-        client = self._clients.get(connection)
-        match message:
-            case m.PeerStatus(m.PeerState.ABSENT) if client is not None and client.abroad:
-                return  # the server that manages the pair knows better
-            case m.PeerStatus(m.PeerState.LEFT) if connection == self._hushed:
-                return
-            case m.RelayNews(0, m.RelayCode.UNWANTED) if client is not None:
-                guest = self._guests.with_id(client.peer)
-                if guest is not None and guest.card.register.relaying is not m.Relaying.NEVER:
-                    message = m.RelayNews(0, m.RelayCode.OFF, _ABROAD)
-            case _:
-                pass
-        self._out.append(do.SendMessage(message, connection))
 
     # Clients of this server
 
@@ -369,7 +275,7 @@ class ClusteredServer(StandaloneServer):
                         self._send_away(client)
 
     def _granted_to(self, client: Client, peer: w.Found | None) -> None:
-        is_mutual = peer is not None and _names(client, peer.card)
+        is_mutual = peer is not None and client.names(peer.card)
         if client.stage is Stage.ADMITTED:
             if peer is not None and is_mutual:
                 self._meet(client, peer)
@@ -423,16 +329,6 @@ class ClusteredServer(StandaloneServer):
                 generation = peer.card.register.generation % MAX_COUNTER + 1
                 self._send(peer.server, w.Order(peer.connection, m.OpenSocket(generation)))
 
-    def _play_all(self, guest: Guest) -> None:
-        for event in guest.arrives():
-            self._play(guest, event)
-
-    def _shown(self, guest: Guest, card: w.Card) -> None:
-        if card.endpoint is not None and not card.is_used:
-            generation = card.register.generation
-            for event in guest.shows(generation, card.endpoint, validated=card.validated):
-                self._play(guest, event)
-
     def _home(self, client: Client | None) -> None:
         """The pair of a client is managed here from now on."""
         if client is not None and client.abroad:
@@ -449,22 +345,11 @@ class ClusteredServer(StandaloneServer):
         if guest is not None and guest.peer == client.id:
             self._close(guest)
 
-    def _close(self, guest: Guest, *, hush: bool = False, tell: bool = True) -> None:
-        """End a guest. `hush`: its client comes back in another way, and its peer need not know."""
-        self._guests.remove(guest)
-        if hush:
-            partner = [c for c in self._clients.values() if c.id == guest.peer]
-            self._hushed = partner[0].connection if partner else None
-        self._play(guest, e.ControlBroken("its server has ended it", guest.number))
-        self._hushed = None
-        if tell:
-            self._send(guest.server, w.Closed(guest.connection))
-
     def _heard(self, sender: str, signal: w.Signal) -> None:
         match signal:
             case w.Arrived(connection, card):
                 for client in list(self._clients.values()):
-                    if client.stage is Stage.ADMITTED and _names(client, card):
+                    if client.stage is Stage.ADMITTED and client.names(card):
                         self._meet(client, w.Found(sender, connection, card))
             case w.Contends(connection, card):
                 self._play_all(self._guests.add(sender, connection, card, contends=True))
@@ -507,14 +392,3 @@ class ClusteredServer(StandaloneServer):
             self.expect_answers(connection, message)
             self._out.append(do.SendMessage(message, connection))
             self._refresh(client)
-
-    def _ask(self, request: w.StoreRequest) -> None:
-        self._out.append(do.AskStore(request))
-
-    def _send(self, server: str, signal: w.Signal) -> None:
-        self._ask(w.Send(server, signal))
-
-
-def _names(client: Client, card: w.Card) -> bool:
-    """Whether the two want each other."""
-    return (client.id, client.peer) == (card.register.peer, card.register.id)

@@ -1,0 +1,148 @@
+"""The machine of one server among several, which plays guests beside its clients, and where its words go.
+
+What it says to a guest goes to the guest's server; a few words are for nobody, since that server says them itself.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.counters import Counters
+from nat_traversal.server.cluster import words as w
+from nat_traversal.server.cluster.client import Client
+from nat_traversal.server.cluster.guests import Guest, Guests
+from nat_traversal.server.possession import Possession
+from nat_traversal.server.standalone import StandaloneServer
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import Announced
+
+_ABROAD = "the two hosts are at different servers, which relay nothing for each other"
+
+
+class ServerWithGuests(StandaloneServer, ABC):
+    """As a `StandaloneServer`, with guests. Actions of one event collect in `_out`; requests to the store are `AskStore`."""
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        settings: ServerSettings | None = None,
+        counters: Counters | None = None,
+        possession: Possession | None = None,
+    ) -> None:
+        super().__init__(rng=rng, settings=settings, counters=counters, possession=possession)
+        self._clients: dict[e.ConnectionId, Client] = {}
+        self._guests = Guests(rng)
+        self._playing: Guest | None = None
+        """The guest whose event the machine works at."""
+        self._hushed: e.ConnectionId | None = None
+        """The client that need not hear that its peer has left."""
+        self._granted: list[Guest] = []
+        self._out: list[do.Action] = []
+        self._now = 0.0
+        self.counters.gauge("guests", "clients of other servers", lambda: len(self._guests))
+
+    @abstractmethod
+    def _gone(self, connection: e.ConnectionId) -> None:
+        """A connection has ended, and the machine knows it."""
+
+    def _feed(self, event: e.Event, playing: Guest | None = None) -> None:
+        before, self._playing = self._playing, playing
+        for action in super().handle(event, self._now):
+            self._route(action)
+        self._playing = before
+        while before is None and self._granted:
+            guest = self._granted.pop()
+            self._close(guest, tell=False)
+            self._ask(w.ReleaseId(guest.id))
+            self._send(guest.server, w.Yielded(guest.connection))
+
+    def _play(self, guest: Guest, *events: e.Event) -> None:
+        for event in events:
+            self._feed(event, guest)
+
+    def _play_all(self, guest: Guest) -> None:
+        for event in guest.arrives():
+            self._play(guest, event)
+
+    def _shown(self, guest: Guest, card: w.Card) -> None:
+        if card.endpoint is not None and not card.is_used:
+            generation = card.register.generation
+            for event in guest.shows(generation, card.endpoint, validated=card.validated):
+                self._play(guest, event)
+
+    def _close(self, guest: Guest, *, hush: bool = False, tell: bool = True) -> None:
+        """End a guest. `hush`: its client comes back in another way, and its peer need not know."""
+        self._guests.remove(guest)
+        if hush:
+            partner = [c for c in self._clients.values() if c.id == guest.peer]
+            self._hushed = partner[0].connection if partner else None
+        self._play(guest, e.ControlBroken("its server has ended it", guest.number))
+        self._hushed = None
+        if tell:
+            self._send(guest.server, w.Closed(guest.connection))
+
+    def _route(self, action: do.Action) -> None:
+        playing = self._playing
+        match action:
+            case do.SendMessage(message, connection) if connection < 0:
+                guest = self._guests.get(connection)
+                if guest is not None:
+                    self._to_guest(guest, message)
+            case do.SendMessage(message, connection):
+                self._to_client(message, connection)
+            case do.CloseControl(connection) if connection < 0:
+                guest = self._guests.get(connection)
+                if guest is not None:
+                    self._guests.remove(guest)
+                    self._send(guest.server, w.Closed(guest.connection))
+            case do.CloseControl(connection):
+                self._out.append(action)
+                self._gone(connection)
+            case do.SendDatagram(Announced() as answer) if playing is not None:
+                playing.question = answer.nonce if any(answer.nonce) else b""
+            case do.Tell(note.HostRegistered(id_) | note.HostLeft(id_)) if (
+                playing is not None and playing.id == id_
+            ):
+                pass  # its own server tells that
+            case do.UseStream(connection) | do.SendOnStream(_, connection) if connection < 0:
+                pass  # a guest has no relay
+            case _:
+                self._out.append(action)
+
+    def _to_guest(self, guest: Guest, message: m.Message) -> None:
+        match message:
+            case m.Registered() if guest.contends:
+                self._granted.append(guest)
+            case m.Registered() | m.GoAway() | m.PeerStatus(m.PeerState.ABSENT):
+                pass
+            case m.Refused() if not guest.contends:
+                pass
+            case _:
+                self._send(guest.server, w.Order(guest.connection, message))
+
+    def _to_client(self, message: m.Message, connection: e.ConnectionId) -> None:
+        client = self._clients.get(connection)
+        match message:
+            case m.PeerStatus(m.PeerState.ABSENT) if client is not None and client.abroad:
+                return  # the server that manages the pair knows better
+            case m.PeerStatus(m.PeerState.LEFT) if connection == self._hushed:
+                return
+            case m.RelayNews(0, m.RelayCode.UNWANTED) if client is not None:
+                guest = self._guests.with_id(client.peer)
+                if guest is not None and guest.card.register.relaying is not m.Relaying.NEVER:
+                    message = m.RelayNews(0, m.RelayCode.OFF, _ABROAD)
+            case _:
+                pass
+        self._out.append(do.SendMessage(message, connection))
+
+    def _ask(self, request: w.StoreRequest) -> None:
+        self._out.append(do.AskStore(request))
+
+    def _send(self, server: str, signal: w.Signal) -> None:
+        self._ask(w.Send(server, signal))
