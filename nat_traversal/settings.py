@@ -20,9 +20,9 @@ _Number = TypeVar("_Number", int, float)
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
-def number(default: _Number, low: float, high: float) -> _Number:
-    """One setting: whole if its default is, from `low` to `high`."""
-    return field(default=default, metadata={"low": low, "high": high})
+def number(default: _Number, low: float, high: float, *, or_zero: bool = False) -> _Number:
+    """One setting: whole if its default is, from `low` to `high`. `or_zero`: 0 has a meaning of its own."""
+    return field(default=default, metadata={"low": low, "high": high, "or_zero": or_zero})
 
 
 def seconds(default: float, low: float = 0.0, high: float = DAY) -> float:
@@ -36,8 +36,10 @@ def check(settings: DataclassInstance) -> None:
         value, low, high = getattr(settings, each.name), each.metadata["low"], each.metadata["high"]
         is_whole = type(each.default) is int
         fits = type(value) is int or (type(value) is float and not is_whole)
-        if not fits or not low <= value <= high:
+        or_zero = each.metadata.get("or_zero", False)
+        if not fits or not (low <= value <= high or (or_zero and value == 0)):
             kind = "a whole number" if is_whole else "a number"
+            kind = f"0 or {kind}" if or_zero else kind
             raise UsageError(
                 f"{_flag(each)} must be {kind} from {low:.12g} to {high:.12g}, not {value!r}"
             )
@@ -179,8 +181,9 @@ class ClientSettings:
     """Datagrams read before the event loop looks after the others again."""
     offload: int = number(1, 0, 1)
     """1: hand runs of datagrams to the kernel at once (GSO, GRO) where it takes them; 0: one by one always."""
-    mtu: int = number(0, 0, 65_535)
-    """Octets of the IP packets of a path; 0: search for what passes. Below 576 few networks carry anything."""
+    mtu: int = number(0, 576, 65_535, or_zero=True)
+    """Octets of the longest IP packet that this side sends on a path, headers and all; 0: search for what passes.
+    Every network carries 576 (RFC 1122 section 3.3.3), and IP has no longer ones than 65,535."""
     reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)
     """Octets of fragments that wait for the rest of their datagrams; the oldest datagram makes room."""
     reassembly_within: float = seconds(2.0, 0.001)

@@ -106,6 +106,13 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="give a path up after so long without an answer to the pings on it, which come at "
         f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
+    parser.add_argument(
+        "--mtu",
+        metavar="OCTETS",
+        type=checked(lambda text: parse_settings(ClientSettings, [f"mtu={text}"]).mtu),
+        help="send no longer IP packets than this to the other side, headers included, and look "
+        "for no other size (default: 0, find the longest that pass)",
+    )
     relay.add_client_options(parser)
     keys.add_options(parser)
     tls.add_client_options(parser)
@@ -151,7 +158,7 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
     """The client's request, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
-    for option, name in (("idle", "flow-idle"), ("consent", "consent")):
+    for option, name in (("idle", "flow-idle"), ("consent", "consent"), ("mtu", "mtu")):
         twice = any(word.startswith(f"{name}=") for word in options.set)
         if twice and getattr(options, option) is not None:
             raise UsageError(f"--{option} and --set {name} say the same: give one of them")
@@ -159,6 +166,8 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         settings = replace(settings, flow_idle=options.idle)
     if options.consent is not None:
         settings = settings.with_consent(float(options.consent))
+    if options.mtu is not None:
+        settings = replace(settings, mtu=options.mtu)
     return ClientOptions(
         server=options.server,
         id=options.id,

@@ -161,6 +161,8 @@ class PathMtu:
 
     def refused(self, size: int, now: float) -> None:
         """This host's own stack says that `size` is too long (EMSGSIZE): no need to try again."""
+        if size <= self._base and self.state in (_S.BASE, _S.TOO_NARROW):
+            return  # no smaller size is left: the tries run out, and the path counts as too narrow
         self._too_large = min(self._too_large, size)
         for larger in [each for each in self._asked if each >= size]:
             del self._asked[larger]

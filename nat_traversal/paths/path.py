@@ -34,6 +34,7 @@ class Path:
         self._consent = Consent(pair, settings, rng, now)
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
+        self._packet = settings.mtu
         self.end: str | None = None
         """Why the path has ended, for people. None while it stands."""
 
@@ -109,9 +110,13 @@ class Path:
             return []
         actions = self._consent.due(now) + self._upkeep.due(now, self._consent.round_trip)
         if self._upkeep.is_too_narrow:
-            size = self._upkeep.size
-            self.end = f"not even frames of {size} octets pass on it: its MTU is too small"
+            self.end = self._too_narrow()
         return actions
+
+    def _too_narrow(self) -> str:
+        if self._packet:
+            return f"IP packets of {self._packet} octets do not pass on it: give a smaller --mtu, or none"
+        return f"not even frames of {self._upkeep.size} octets pass on it: its MTU is too small"
 
     def farewell(self) -> list[do.Action]:
         """Tell the peer that this side closes the path."""

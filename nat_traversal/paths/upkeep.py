@@ -21,7 +21,7 @@ ETHERNET = 1500
 
 def path_mtu(family: int, now: float, packet: int = 0) -> PathMtu:
     """The search for what a path over that IP version carries. `packet`: only whether IP packets of so many
-    octets pass."""
+    octets pass, headers and all: one probe shows it, and no other size is tried."""
     base, headers = (
         (mtu.BASE_IPV4, mtu.HEADERS_IPV4) if family == 4 else (mtu.BASE_IPV6, mtu.HEADERS_IPV6)
     )

@@ -46,9 +46,15 @@ class Seen:
 
 
 def _cross(
-    directory: Path, mtu: int, sizes: list[int], *, links: int = 2, shrinks_to: int | None = None
+    directory: Path,
+    mtu: int,
+    sizes: list[int],
+    *,
+    links: int = 2,
+    shrinks_to: int | None = None,
+    given: int | None = None,
 ) -> Seen:
-    """`links`: how many WANs have that MTU. `shrinks_to`: later they have this one."""
+    """`links`: how many WANs have that MTU. `shrinks_to`: later they have this one. `given`: by `--mtu`."""
     from natlab.capture.taps import Capture, Tap
     from natlab.links.apply import conditioned
     from natlab.programs.programs import Programs
@@ -63,14 +69,17 @@ def _cross(
             taps = [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
             with Capture(taps) as recorded:
                 start_server(network, programs)
-                with tunnels(network, programs, PAIR) as made:
+                options = ["--once"] if given is None else ["--once", "--mtu", str(given)]
+                with tunnels(network, programs, PAIR, options=options) as made:
                     tunnel = made[PAIR]
                     assert tunnel.verdicts() == {"path-established"}
                     assert tunnel.carries(b"first", tries=5, timeout=4)
                     lost = tunnel.lost(sizes)
                     for client in tunnel.clients.values():  # again, once what passes is known
                         client.wait_until(
-                            partial(_is_found, client, mtu), "the size is found", timeout=30
+                            partial(_is_found, client, given or mtu),
+                            "the size is found",
+                            timeout=30,
                         )
                     lost += tunnel.lost(sizes)
                     if shrinks_to is not None:
@@ -155,3 +164,10 @@ def test_a_path_that_becomes_narrower_in_mid_flow_is_noticed_without_any_word(
 ) -> None:
     seen = warm.call(_TIMEOUT, _cross, tmp_path, 1500, SIZES, links=links, shrinks_to=smaller)
     assert (seen.lost, seen.fragments, seen.asked) == ([], 0, 0)
+
+
+def test_a_size_that_is_given_by_hand_is_the_longest_of_all_packets(tmp_path: Path) -> None:
+    """The links carry 1,500: no probe of a search is among the packets, nor a larger frame."""
+    seen = warm.call(_TIMEOUT, _cross, tmp_path, 1500, SIZES, given=1280)
+    assert (seen.lost, seen.fragments) == ([], 0)
+    assert seen.longest == 1280

@@ -107,6 +107,11 @@ def test_a_client_s_timings_are_set_by_name_or_by_an_option_of_their_own() -> No
     assert settings == ClientSettings(hello_repeats=7).with_consent(6.0)
 
 
+@pytest.mark.parametrize("octets", [0, 576, 1280, 65_535])
+def test_the_size_of_packets_is_set_by_an_option_of_its_own(octets: int) -> None:
+    assert client("--mtu", str(octets)).settings == ClientSettings(mtu=octets)
+
+
 def test_a_server_listens_on_every_address_and_the_documented_port() -> None:
     assert server() == ServerOptions(("0.0.0.0",), 6545, ServerSettings())
 
@@ -148,6 +153,17 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     ),
     (cli.client_main, (*CLIENT, "--consent", "0"), "'0' is out of range: give 1s to 86400s"),
     (cli.client_main, (*CLIENT, "--set", "consent=0"), "consent must be a number from 0.001"),
+    *(
+        (cli.client_main, (*CLIENT, *words), f"mtu must be {reason}")
+        for words, reason in (
+            (("--mtu", "100"), "0 or a whole number from 576 to 65535, not 100"),
+            (("--mtu", "575"), "0 or a whole number from 576 to 65535, not 575"),
+            (("--mtu", "65536"), "0 or a whole number from 576 to 65535, not 65536"),
+            (("--mtu", "1400.5"), "0 or a whole number from 576 to 65535, not 1400.5"),
+            (("--mtu", "large"), "a number, not 'large'"),
+            (("--set", "mtu=100"), "0 or a whole number from 576 to 65535, not 100"),
+        )
+    ),
     (cli.client_main, (*CLIENT, "--idle", "9" * 5000), "is no duration"),
     (cli.client_main, (*CLIENT, "--colour"), "unrecognized arguments: --colour"),
     (cli.client_main, (*CLIENT, "extra"), "unrecognized arguments: extra"),
@@ -211,6 +227,8 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
             (("--consent", "6", "--consent", "7"), "--consent: given twice"),
             (("--set", "flows=1", "--set", "flows=2"), "flows is given twice"),
             (("--idle", "6", "--set", "flow-idle=6"), "--idle and --set flow-idle say the same"),
+            (("--mtu", "1400", "--mtu", "1400"), "--mtu: given twice"),
+            (("--mtu", "1400", "--set", "mtu=1400"), "--mtu and --set mtu say the same"),
             (("--consent", "6", "--set", "consent=6"), "--consent and --set consent say the same"),
             (("-q", "-v"), "-v/--verbose: not allowed with argument -q/--quiet"),
         )

@@ -131,3 +131,30 @@ def test_what_the_own_stack_refuses_is_not_tried_again() -> None:
     bench.run(30.0)
     assert max(size for at, size in bench.sent if at > 0) < 1372
     assert 1371 - STEP <= bench.mtu.size <= 1371
+
+
+def test_a_base_size_that_the_own_stack_refuses_is_too_narrow_in_the_end() -> None:
+    """As where `--mtu` is more than the interface has: there is no smaller size to go back to."""
+    mtu = PathMtu(8972, [8972], 0.0)
+    tries = 0
+    now: float | None = 0.0
+    while mtu.state is MtuState.BASE:
+        assert now is not None
+        for size in mtu.due(now):
+            tries += 1
+            mtu.refused(size, now)
+        now = mtu.deadline
+    assert (mtu.state, tries) == (MtuState.TOO_NARROW, MtuSettings().base_tries)
+
+
+def test_a_given_size_is_asked_for_once_and_never_again() -> None:
+    mtu = PathMtu(1252, [1252], 0.0)
+    asked = list(mtu.due(0.0))
+    assert mtu.answered(1252, P)
+    now = P
+    mtu.larger_sent(now)
+    while now < 3 * MtuSettings().search_again:
+        assert mtu.deadline is not None
+        now = mtu.deadline
+        asked += mtu.due(now)
+    assert (asked, mtu.state, mtu.size) == ([1252], MtuState.FOUND, 1252)

@@ -102,3 +102,11 @@ def test_silence_is_told_while_consent_lasts_and_not_with_its_end() -> None:
 
 def test_farewell_is_a_bye_to_the_peer() -> None:
     assert new_path().farewell() == [PAIR.send(Kind.BYE)]
+
+
+def test_one_that_does_not_carry_the_given_size_is_ended_with_what_to_give() -> None:
+    settings = ClientSettings(mtu=1_400)
+    path = Path(PAIR, two_ends()[0], settings, random.Random(0), now=0.0, method="ordered-hello")
+    run_until_it_ends(path, answer=range(100))
+    assert path.end is not None
+    assert "IP packets of 1400 octets do not pass on it: give a smaller --mtu" in path.end
