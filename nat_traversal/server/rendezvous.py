@@ -8,7 +8,7 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.counters import Counter, Counters
+from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.announces import Announces
 from nat_traversal.server.attempts import AttemptBudgets
@@ -17,8 +17,9 @@ from nat_traversal.server.claims import Claims
 from nat_traversal.server.connections import Connections, LivenessDue, ServerAction
 from nat_traversal.server.drain import Drain, DrainDue
 from nat_traversal.server.gate import Gate
-from nat_traversal.server.matching import is_met, match, mismatch, named
+from nat_traversal.server.introductions import Introductions
 from nat_traversal.server.member import Member
+from nat_traversal.server.orders import Orders, answers_to, is_answer
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import (
     EarlyAnnounce,
@@ -55,31 +56,6 @@ log = logging.getLogger(__name__)
 
 ServerEvent = e.Event | StoreAnswer
 
-_ASKS: dict[type[m.Message], int] = {
-    m.Heartbeat: 1,
-    m.OpenSocket: 1,
-    m.StartRound: 1,
-    m.SendHello: 2,
-    m.PeerStatus: 1,
-    m.OpenRelay: 1,
-}
-"""Answers that each message may draw: `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
-peer leaves in a round retries."""
-_ORDERS: dict[type[m.Message], str] = {
-    m.OpenSocket: "open",
-    m.StartRound: "start",
-    m.SendHello: "hello",
-}
-_ANSWERS = (
-    m.HeartbeatAnswer,
-    m.SocketOpened,
-    m.HelloSent,
-    m.Established,
-    m.Decline,
-    m.Retry,
-    m.RelayReady,
-)
-
 
 class Rendezvous:
     """Feed `handle` events, carry out the actions, call it with `TimerFired` at `deadline()`.
@@ -96,10 +72,8 @@ class Rendezvous:
         counters: Counters | None = None,
         possession: Possession | None = None,
     ) -> None:
-        self._rng = rng
         self._settings = settings or ServerSettings()
         self._timers = Timers()
-        self._attempts = numbers()
         self._registry = Registry(self._settings.kept_handles)
         self.counters = counters or Counters()
         self._announces = Announces(
@@ -108,13 +82,19 @@ class Rendezvous:
         self._relays = Relays(self._timers, self._settings, self.counters, numbers(), rng)
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
+        self._introductions = Introductions(
+            self._registry,
+            self._announces,
+            self._relays,
+            self._attempt_budgets,
+            timers=self._timers,
+            rng=rng,
+            settings=self._settings,
+        )
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
         self._claims = Claims(self._registry, self._connections, self._settings, possession)
         self._registrations = self.counters.counter("registrations", "a host has got its id")
-        self._orders: dict[type[m.Message], Counter] = {
-            kind: self.counters.counter("orders", "a host was ordered to do something", order=name)
-            for kind, name in _ORDERS.items()
-        }
+        self._orders = Orders(self._registry, self.counters)
         self._add_gauges()
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
@@ -160,6 +140,7 @@ class Rendezvous:
         self._claims.reconfigure(settings)
         self._attempt_budgets.reconfigure(settings)
         self._relays.reconfigure(settings)
+        self._introductions.reconfigure(settings)
 
     def member(self, connection: e.ConnectionId) -> Member | None:
         """The host at a connection that has its id."""
@@ -175,7 +156,7 @@ class Rendezvous:
         """Somebody else has given that host an order: its answers are free."""
         host = self._registry.get(connection)
         if host is not None:
-            host.allowance.expect(_ASKS.get(type(message), 0))
+            host.allowance.expect(answers_to(message))
 
     @property
     def relays(self) -> int:
@@ -192,13 +173,7 @@ class Rendezvous:
         if self._drain.has_begun:
             actions += self._drain.go_on()
             actions += self._relays.end_all() if not len(self._registry) else []
-        for action in actions:
-            if isinstance(action, do.SendMessage) and (asks := _ASKS.get(type(action.message))):
-                if (order := self._orders.get(type(action.message))) is not None:
-                    order.value += 1
-                host = self._registry.get(action.connection)
-                if host is not None:
-                    host.allowance.expect(asks)
+        self._orders.given(actions)
         return actions
 
     def _handle(self, event: ServerEvent, now: float) -> list[ServerAction]:
@@ -293,8 +268,8 @@ class Rendezvous:
         if host.member is not None:
             host.member.heard_at = now
         allowance = host.allowance
-        is_answer = isinstance(message, _ANSWERS)
-        if not (allowance.answered(now) if is_answer else allowance.take(now)):
+        is_free = is_answer(message)
+        if not (allowance.answered(now) if is_free else allowance.take(now)):
             text = f"more than {self._settings.rate:g} messages a second"
             return self._connections.refuse(host, m.ErrorCode.TOO_FAST, text)
         alive = self._connections.lives(host, now)
@@ -382,7 +357,9 @@ class Rendezvous:
                 return self._claims.contend(host, holder, now) if host else []
             case LookedUp(asker, found):
                 host = self._registry.get(asker.connection)
-                return self._introduce(host, found, now) if host else []
+                if host is None:
+                    return []
+                return [*self._introductions.introduce(host, found, now)]
             case Signalled(holder, PeerLeft()):
                 if self._registry.get(holder.connection) is None:
                     return []
@@ -413,72 +390,3 @@ class Rendezvous:
             do.SendMessage(accepted, host.connection),
             LookUp(register.peer, registration.holder),
         ]
-
-    def _introduce(self, host: Host, found: Holder | None, now: float) -> list[ServerAction]:
-        """`found` has the id that `host` wants for its peer, or nobody has."""
-        assert host.registration is not None
-        assert host.member is not None
-        actions: list[ServerAction] = []
-        host.is_mismatched = False
-        other = self._registry.get(found.connection) if found else None
-        if host.session is not None:
-            pass  # the other one's look-up was faster
-        elif other is None or other.member is None or not _match(host, other):
-            absent = m.PeerStatus(m.PeerState.ABSENT)
-            actions.append(do.SendMessage(absent, host.connection))
-            if other is not None and other.member is not None and other.session is None:
-                actions += _not_matching(host, other)
-        else:
-            members = (host.member, other.member)
-            session = Session(
-                members,
-                attempts=self._attempts,
-                timers=self._timers,
-                rng=self._rng,
-                settings=self._settings,
-                budgets=self._attempt_budgets,
-                relaying=Relaying(
-                    members,
-                    relays=self._relays,
-                    timers=self._timers,
-                    rng=self._rng,
-                    settings=self._settings,
-                ),
-            )
-            host.session = other.session = session
-            actions += [_present(host, other), _present(other, host)]
-            actions += session.begin(now)
-        return [*actions, *self._announces.early(host.registration.handle, now)]
-
-
-def _match(host: Host, other: Host) -> bool:
-    assert host.registration is not None
-    assert other.registration is not None
-    return match(host.registration.register, other.registration.register)
-
-
-def _not_matching(host: Host, other: Host) -> list[do.Action]:
-    """`host` wants `other`, and they do not fit. Each is told of what it demands itself, and of no more;
-    a host that wants another one is told who asks for it."""
-    assert host.registration is not None
-    assert other.registration is not None
-    ours, theirs = host.registration.register, other.registration.register
-    if not named(ours, theirs):
-        asked = m.PeerStatus(m.PeerState.ABSENT, asked_by=ours.id)
-        return [do.SendMessage(asked, other.connection)] if is_met(ours, theirs) else []
-    actions: list[do.Action] = []
-    for each, own, peer in ((host, ours, theirs), (other, theirs, ours)):
-        each.is_mismatched = not is_met(own, peer)
-        if each.is_mismatched:
-            actions.append(do.SendMessage(mismatch(peer), each.connection))
-    first, second = sorted((ours.id, theirs.id))
-    text = "their keys do not fit"
-    failed = note.PairFailed(first, second, 0, m.Verdict.KEYS_DIFFER, text)
-    return [*actions, do.Tell(failed)]
-
-
-def _present(host: Host, peer: Host) -> do.Action:
-    """Tells `host` that its `peer` is here, and what that serves."""
-    assert peer.registration is not None
-    serves = peer.registration.register.serves
-    return do.SendMessage(m.PeerStatus(m.PeerState.PRESENT, serves), host.connection)
