@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from nat_traversal.aio.offload import most_in_a_run
 from nat_traversal.aio.packet_io import LONGEST, PacketIO
+from nat_traversal.crypto.counted import COUNTER_OCTETS
 from nat_traversal.crypto.epochs import Epochs
-from nat_traversal.crypto.frames import COUNTER_OCTETS, HEADER_OCTETS
+from nat_traversal.crypto.frames import HEADER_OCTETS
 from nat_traversal.machine.counters import Counter
 from nat_traversal.paths.fragments import MOST_FRAGMENTS, cut
 from nat_traversal.wire.datagrams import Kind

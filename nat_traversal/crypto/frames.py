@@ -17,6 +17,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from nat_traversal.crypto.counted import (
+    COUNTER_OCTETS,
+    MAX_COUNTER,
+    MOST_AT_ONCE,
+    NONCE_HEADS,
+    OCTETS,
+    Nonces,
+    counted,
+)
 from nat_traversal.crypto.schedule import DirectionKeys
 from nat_traversal.crypto.window import ReplayWindow
 from nat_traversal.wire.offers import Suite
@@ -27,18 +36,8 @@ TAG_OCTETS = 16
 OVERHEAD = HEADER_OCTETS + TAG_OCTETS
 """Octets of a frame beside what is sealed in it."""
 CONNECTION_OCTETS = 4
-COUNTER_OCTETS = 6
-MAX_COUNTER = (1 << 48) - 1
-NONCE_OCTETS = 12
-"""Of both suites (RFC 5116 section 3.2): the kind, zeros, the counter. So the kind is authentic, and costs
-nothing more."""
-MOST_AT_ONCE = 256
-"""Frames that are sealed or opened in one loop: the last octets of their counters differ."""
 RETRY_AFTER = 16
 """Frames that are opened one by one where they did not follow each other, before that is tried again."""
-_OCTETS = [bytes([octet]) for octet in range(256)]
-_NONCE_HEADS = [octet.ljust(NONCE_OCTETS - COUNTER_OCTETS, b"\0") for octet in _OCTETS]
-_COUNTED = bytes(range(256))
 
 IntoPlace = Callable[[bytes, memoryview, None, memoryview], object]
 
@@ -75,7 +74,7 @@ class Sealer:
         self._reopen = _opening(suite, keys, unsealed_kinds)[0]
         self._connection = connection
         self._tag = _tags(suite, unsealed_kinds)
-        self._nonces = _Nonces()
+        self._nonces = Nonces()
         self.counter = 0
         """The next frame's: also, how many have been sealed."""
 
@@ -93,7 +92,7 @@ class Sealer:
         """The kind and what is sealed in a frame that this has sealed: one that could not be sent."""
         kind = frame[0]
         plain = bytearray(len(frame) - self.overhead(kind))
-        nonce = _NONCE_HEADS[kind] + frame[5:HEADER_OCTETS].tobytes()
+        nonce = NONCE_HEADS[kind] + frame[5:HEADER_OCTETS].tobytes()
         self._reopen(nonce, frame[HEADER_OCTETS:], None, memoryview(plain))
         return kind, bytes(plain)
 
@@ -132,9 +131,9 @@ class Sealer:
         begin = start - len(inner)
         octets[begin:start] = inner
         body = at + HEADER_OCTETS
-        out[at:body] = _OCTETS[kind] + self._connection + number
+        out[at:body] = OCTETS[kind] + self._connection + number
         end = body + start + size - begin + self._tag[kind]
-        self._seal(_NONCE_HEADS[kind] + number, octets[begin : start + size], None, out[body:end])
+        self._seal(NONCE_HEADS[kind] + number, octets[begin : start + size], None, out[body:end])
         return end
 
     def _seal_many(  # noqa: PLR0917 - the fast path
@@ -154,10 +153,10 @@ class Sealer:
         inside, tag = len(inner), self._tag[kind]
         length = HEADER_OCTETS + inside + size + tag
         end = at + count * length
-        head = _OCTETS[kind] + self._connection
-        columns = [_OCTETS[octet] * count for octet in head] + _counted(counter, count)
+        head = OCTETS[kind] + self._connection
+        columns = [OCTETS[octet] * count for octet in head] + counted(counter, count)
         if not tag:
-            columns += [_OCTETS[octet] * count for octet in inner]
+            columns += [OCTETS[octet] * count for octet in inner]
         octets = out.octets
         for offset, column in enumerate(columns, at):
             octets[offset:end:length] = column
@@ -204,7 +203,7 @@ class Opener:
         self._window = ReplayWindow()
         self._counters = counters
         self._tag = _tags(suite, unsealed_kinds)
-        self._nonces = _Nonces()
+        self._nonces = Nonces()
         self.opened = 0
         """How many frames were authentic and fresh."""
 
@@ -275,7 +274,7 @@ class Opener:
             return Opened(kind, Run(frames, body, size, size, size, 1))
         plain = place.octets[to : to + size]
         try:
-            self._open(_NONCE_HEADS[kind] + number, octets[body:end], None, plain)
+            self._open(NONCE_HEADS[kind] + number, octets[body:end], None, plain)
         except self._not_authentic:
             counters.not_authentic += 1
             return None
@@ -303,8 +302,8 @@ class Opener:
             or counter <= self._window.newest
         ):
             return None
-        columns = _counted(counter, count)
-        columns[:0] = [_OCTETS[octet] * count for octet in head[:-COUNTER_OCTETS]]
+        columns = counted(counter, count)
+        columns[:0] = [OCTETS[octet] * count for octet in head[:-COUNTER_OCTETS]]
         for offset, column in enumerate(columns, at):
             if octets[offset:end:segment] != column:
                 return None
@@ -328,45 +327,6 @@ class Opener:
             run = Run(frames, body, segment, size, size, count)
         self._window.accept_run(counter, run.total)
         return Opened(kind, run)
-
-
-class _Nonces:
-    """The nonces of the last counters: 256 that differ in their last octet only, and those after them."""
-
-    def __init__(self) -> None:
-        self._upper = (-1, -1)
-        self._nonces: list[bytes] = []
-
-    def of(self, kind: int, counter: int, count: int) -> list[bytes]:
-        """Of `count` counters from this one on, at most `MOST_AT_ONCE`."""
-        upper, low = divmod(counter, 256)
-        if (kind, upper) != self._upper:
-            is_next = (kind, upper - 1) == self._upper and len(self._nonces) > 256
-            self._nonces = self._nonces[256:] if is_next else self._block(kind, upper)
-            self._upper = kind, upper
-        if low + count > len(self._nonces):
-            self._nonces += self._block(kind, upper + 1)
-        return self._nonces[low : low + count]
-
-    @staticmethod
-    def _block(kind: int, upper: int) -> list[bytes]:
-        head = _NONCE_HEADS[kind] + upper.to_bytes(COUNTER_OCTETS - 1, "big")
-        return [head + octet for octet in _OCTETS]
-
-
-def _counted(counter: int, count: int) -> list[bytes]:
-    """Each octet of `count` counters from this one on, at most 256: all first octets, then all second ones, …"""
-    low = counter & 0xFF
-    before = min(count, 256 - low)
-    head = counter.to_bytes(COUNTER_OCTETS, "big")
-    columns = [_OCTETS[octet] * before for octet in head[:-1]]
-    columns.append(_COUNTED[low : low + before])
-    if before < count:
-        columns = [
-            one + other
-            for one, other in zip(columns, _counted(counter + before, count - before), strict=True)
-        ]
-    return columns
 
 
 def _tags(suite: Suite, unsealed: Collection[int]) -> list[int]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nat_traversal.crypto.counted import COUNTER_OCTETS, NONCE_OCTETS
 from nat_traversal.crypto.frames import (
     CONNECTION_OCTETS,
-    COUNTER_OCTETS,
     HEADER_OCTETS,
-    NONCE_OCTETS,
     TAG_OCTETS,
 )
 from nat_traversal.wire.offers import Suite
