@@ -9,7 +9,6 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
 
 from nat_traversal.aio.accepting import Acceptor, Address
 from nat_traversal.aio.control_connection import ControlProtocol
@@ -22,6 +21,7 @@ from nat_traversal.aio.packet_io import (
     file_limit,
 )
 from nat_traversal.aio.ports import Ports
+from nat_traversal.aio.server_machine import SharedStore, machine_of, possession_by
 from nat_traversal.aio.tls import ServerTls
 from nat_traversal.aio.turns import MeteredProtocol, Turns
 from nat_traversal.errors import UsageError, WireError
@@ -30,7 +30,6 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket
-from nat_traversal.server.possession import Possession
 from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.server.stun import StunAnswers
@@ -49,16 +48,6 @@ REASONS = 100
 """Refused connections a second that are told why; the others are reset."""
 _AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every", "log_most"})
 """Settings that a running server cannot change."""
-
-
-class SharedStore(Protocol):
-    """A store that several servers share."""
-
-    def request(self, request: Any) -> None:
-        """Carry out one `server.cluster.words.StoreRequest`."""
-
-    async def close(self) -> None:
-        """Give back what this server has there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +319,13 @@ async def serve(
     settings = _affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
     rng = rng or random.SystemRandom()
-    possession = _possession(rng, b"" if securing is None else securing.fingerprint)
+    possession = possession_by(rng, b"" if securing is None else securing.fingerprint)
     ports = (
         Ports.inherit(sockets)
         if sockets
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
-    machine, share = _machine(store, rng, settings, counters, possession)
+    machine, share = machine_of(store, rng, settings, counters, possession)
     server = Server(
         machine,
         ports,
@@ -352,29 +341,6 @@ async def serve(
             raise
     await server.start()
     return server
-
-
-def _machine(
-    store: str | None,
-    rng: random.Random,
-    settings: ServerSettings,
-    counters: Counters | None,
-    possession: Possession | None,
-) -> tuple[StandaloneServer, Callable[[Callable[[object], None]], SharedStore] | None]:
-    """The machine of a server, and what makes the store that it shares."""
-    if store is None:
-        alone = StandaloneServer(
-            rng=rng, settings=settings, counters=counters, possession=possession
-        )
-        return alone, None
-    from nat_traversal.aio.redis_store import RedisStore  # noqa: PLC0415 - an extra
-    from nat_traversal.server.cluster.clustered import ClusteredServer  # noqa: PLC0415
-
-    name = rng.randbytes(8).hex()
-    clustered = ClusteredServer(
-        name=name, rng=rng, settings=settings, counters=counters, possession=possession
-    )
-    return clustered, lambda feed: RedisStore(store, name, feed)
 
 
 def _flag(name: str) -> str:
@@ -393,19 +359,6 @@ def _affordable(settings: ServerSettings) -> ServerSettings:
     if connections < settings.connections:
         log.warning("room for %d connections only: raise `ulimit -n`", connections)
     return replace(settings, connections=connections)
-
-
-def _possession(rng: random.Random, certificate: bytes) -> Possession | None:
-    """Proof of keys, where the package for it is installed."""
-    try:
-        from nat_traversal.crypto.dh import KeyPair  # noqa: PLC0415 - a server runs without it
-    except ImportError:
-        log.warning(
-            "ids are not held by key: this needs the package cryptography "
-            "(apt install python3-cryptography, or pip install cryptography)"
-        )
-        return None
-    return Possession(KeyPair.generate, rng, certificate)
 
 
 def _ignore(notice: note.Notice) -> None:
