@@ -14,6 +14,7 @@ from nat_traversal.errors import UsageError
 from natlab.behavior import NINE
 from natlab.cli.arguments import positive
 from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.key_log import add_key_log_option, check_key_log
 from natlab.cli.methods import add_methods_option
 from natlab.cli.status import Exit
 from natlab.faults.grammar import parse_fault
@@ -82,6 +83,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         help="with --program: a fault and its moment (repeat it), as at=4s:nat-reboot nat_a",
     )
     add_methods_option(parser)
+    add_key_log_option(parser)
     add_firewall_option(parser)
     add_link_options(parser)
     parser.set_defaults(run=_run)
@@ -101,6 +103,7 @@ def _run(options: argparse.Namespace) -> Exit:
     names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     program = program_of(options)
+    check_key_log(options.key_log, own=program is None)
     links = link_conditions(options, program.links if program else {})
     check_firewall(options.firewall, {name for pair in pairs for name in pair})
     console = Console(stderr=True)
@@ -115,6 +118,7 @@ def _run(options: argparse.Namespace) -> Exit:
             options.firewall,
             program,
             options.methods,
+            options.key_log,
         )
         report = run_matrix(plan, done)
     print_table(report)

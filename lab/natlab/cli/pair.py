@@ -12,7 +12,7 @@ from natlab.cli.status import Exit
 from natlab.links.options import link_conditions
 from natlab.matrix.cell import CellJob, run_cell
 from natlab.report.directory import own_directory
-from natlab.report.words import costs, faults
+from natlab.report.words import costs, faults, opened
 from natlab.sandbox import sandbox
 
 
@@ -27,6 +27,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
         links=link_conditions(options),
         firewall=options.firewall,
         methods=options.methods,
+        key_log=options.key_log,
     )
     timeout = DAY if options.keep_open else job.timeout
     with own_directory(options.report):
@@ -37,7 +38,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
         console.print(Text(f"{mark} {check.name}: {check.why}"))
     outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
     console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
-    for line in costs(cell):
+    for line in (*costs(cell), *opened(cell)):
         console.print(Text(line))
     for fault in faults(cell):
         console.print(Text(fault, style="bold red"))

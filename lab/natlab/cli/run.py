@@ -22,6 +22,7 @@ from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from natlab.cli.firewall import add_firewall_option, check_firewall
+from natlab.cli.key_log import add_key_log_option, check_key_log
 from natlab.cli.methods import add_methods_option
 from natlab.cli.status import complain
 from natlab.errors import LabError, ProgramError
@@ -97,6 +98,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
     add_firewall_option(parser)
+    add_key_log_option(parser)
     add_options(parser, pair=True)
     add_link_options(parser)
     parser.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
@@ -105,6 +107,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     check_firewall(options.firewall, (options.nat_a, options.nat_b))
     run = run_of_pair(options)
+    check_key_log(options.key_log, own=run is None)
     if run is not None:
         return run_commands(run)
     from natlab.cli.pair import run_pair  # noqa: PLC0415 - it reads all that a cell needs

@@ -51,6 +51,8 @@ class PacketRecord:
     heard: bool | None = None
     seen: Mapping[str, float] = field(default_factory=dict)
     """Every capture point (interface) that it passed, with the time, in order."""
+    payload: str | None = None
+    """Of a DATA that a key log opened: the program's datagram in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,8 @@ class Beside:
     rules: Mapping[str, str] | None = None
     programs: Mapping[str, str] | None = None
     pcap: str | None = None
+    payloads: Mapping[bytes, str] = field(default_factory=dict)
+    """Frames that a key log opened, each with its program's datagram in words."""
 
 
 def conclude(
@@ -253,7 +257,7 @@ def conclude(
     nat_a, nat_b, prediction = case.nat_a, case.nat_b, case.prediction
     connected = trace.connected_round
     round_ = connected.number if connected else None
-    records = _records(trace)
+    records = _records(trace, beside.payloads)
     checks = (
         *run_checks(trace, nat_a, nat_b, prediction),
         _path_is_predicted(trace, case),
@@ -350,7 +354,7 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def _records(trace: Trace) -> list[PacketRecord]:
+def _records(trace: Trace, payloads: Mapping[bytes, str]) -> list[PacketRecord]:
     passages = trace.passages()
     zero = trace.zero
     numbers = {id(each): round_.number for round_ in trace.rounds for each in round_.data}
@@ -362,12 +366,12 @@ def _records(trace: Trace) -> list[PacketRecord]:
                 record = _record(passage, zero, "HELLO", number, step=step, copy=copy, heard=heard)
             case datagrams.Confirm(round=number):
                 record = _record(passage, zero, "CONFIRM", number)
-            case datagrams.Frame():
+            case datagrams.Frame(octets=octets):
                 number = numbers[id(passage)]
                 if (passage.sender, number) in data_shown:
                     continue
                 data_shown.add((passage.sender, number))
-                record = _record(passage, zero, "DATA", number)
+                record = _record(passage, zero, "DATA", number, payload=payloads.get(octets))
             case _:
                 record = _record(passage, zero, "ANNOUNCE")
         records.append(record)
@@ -383,6 +387,7 @@ def _record(
     step: int | None = None,
     copy: int | None = None,
     heard: bool | None = None,
+    payload: str | None = None,
 ) -> PacketRecord:
     def since_zero(time: float | None) -> float | None:
         return None if time is None else round(time - zero, 6)
@@ -403,4 +408,5 @@ def _record(
         copy=copy,
         heard=heard,
         seen={point: round(time - zero, 6) for point, time in passage.seen},
+        payload=payload,
     )

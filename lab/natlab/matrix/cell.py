@@ -22,13 +22,14 @@ from natlab.evidence.result import Beside, Case, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
+from natlab.matrix.payloads import frames_of, payloads
 from natlab.nat.ruleset import Firewall
 from natlab.network.base import made_by
 from natlab.oracle.predict import LADDER
 from natlab.probe.observe import Observation
 from natlab.sandbox.zygote import Prepared, preload
 from natlab.testbed.bed import Bed, bed
-from natlab.testbed.files import CAPTURE_FILE, LINKS_FILE, RULES_SUFFIX
+from natlab.testbed.files import CAPTURE_FILE, KEYS_FILE, LINKS_FILE, RULES_SUFFIX
 from natlab.topologies.two_nats import TwoNats
 
 TOPOLOGY = "two_nats"
@@ -53,11 +54,18 @@ class CellJob:
     firewall: Firewall = Firewall.NFTABLES
     methods: tuple[MethodName, ...] = LADDER
     """The rungs that the clients may use."""
+    key_log: bool = False
+    """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
 
     @property
     def timeout(self) -> float:
         """Seconds that `run_cell` may take, without the prompt."""
         return CELL_TIMEOUT + 5 * self.links.patience
+
+    @property
+    def keys(self) -> Path | None:
+        """The file of the clients' keys."""
+        return self.directory.absolute() / KEYS_FILE if self.key_log else None
 
     @property
     def case(self) -> Case:
@@ -89,6 +97,7 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
     """Let the programs talk in the lab, and keep the evidence."""
     try:
         job.directory.mkdir(parents=True, exist_ok=True)
+        (job.directory / KEYS_FILE).unlink(missing_ok=True)  # an earlier run's opens nothing here
     except OSError as error:
         raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
     preload(*PRELOADED)
@@ -112,6 +121,7 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
             job.links,
             spares=spares,
             methods=job.methods,
+            key_log=job.keys,
             say=say,
         )
         stands.end()
@@ -126,6 +136,7 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
             stands.rules,
             conversation.said,
             str(Path(job.directory.name) / CAPTURE_FILE),
+            payloads(frames_of(trace), job.keys) if job.keys else {},
         )
         say(explain(trace, job.nat_a, job.nat_b))
         if job.keep_open:

@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.methods import MethodName
@@ -75,13 +76,15 @@ def converse(
     *,
     spares: list[Prepared],
     methods: Sequence[str],
+    key_log: Path | None = None,
     say: Say,
 ) -> Conversation:
     """Server, services, clients; dig both ways if they connect, on each path that they use; an orderly end.
 
-    `methods` are the rungs that the clients may use.
+    `methods` are the rungs that the clients may use; they write their keys to `key_log`.
     """
     python = [sys.executable, "-m", PYTHON_PROGRAM]
+    keys = [] if key_log is None else ["--key-log", str(key_log)]
     patience = links.patience
     server_pid = network.pid("server")
     server = programs.start(
@@ -99,7 +102,7 @@ def converse(
     clients = {
         x: programs.start(
             f"client_{x}",
-            [*python, *_client(x, y, methods)],
+            [*python, *_client(x, y, methods), *keys],
             network.pid(f"host_{x}"),
             prepared=spares.pop(),
         )

@@ -55,6 +55,8 @@ class Plan:
     """To be run in place of the project's own server and clients."""
     methods: tuple[MethodName, ...] = LADDER
     """The rungs that the project's clients may use."""
+    key_log: bool = False
+    """The project's clients write key logs, and the ladders show what their frames hold."""
 
 
 def default_jobs() -> int:
@@ -136,7 +138,14 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
     directory = plan.directory / name
     if plan.program is not None:
         return _run_program(plan.program, pair, directory, plan, warm)
-    job = CellJob(*pair, directory, links=plan.links, firewall=plan.firewall, methods=plan.methods)
+    job = CellJob(
+        *pair,
+        directory,
+        links=plan.links,
+        firewall=plan.firewall,
+        methods=plan.methods,
+        key_log=plan.key_log,
+    )
     try:
         return warm.call_apart(job.timeout, run_cell, job)
     except LabError as error:

@@ -183,6 +183,8 @@ def _arrow(row: Row, y: int, number: int) -> Iterator[Markup]:
         name += " again"
     yield _text("name", start + 8 * side, y - 6, anchor, name)
     yield _text("to", start + 8 * side, y + 17, anchor, f"to {record.destination}")
+    if record.payload is not None:
+        yield _text("to", start + 8 * side, y + 30, anchor, record.payload)
     if record.translated and record.translated != record.source and record.sender in _SIDE:
         nat = _X[_SIDE[record.sender].wan]
         y_nat = y + round(_SLANT * abs(nat - start) / full)
@@ -254,6 +256,7 @@ def _describe(row: Row) -> str:
         f"sent at {_time(record.t)} by {record.sender} from {record.source}",
         f"shown as {record.translated}" if record.translated else None,
         f"to {record.destination} ({record.receiver})",
+        record.payload,
         str(record.fate),
         f"at {_time(record.arrived)}" if record.arrived is not None else None,
         f"{row.times} alike until {_time(row.until)}" if row.times > 1 else None,

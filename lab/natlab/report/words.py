@@ -84,6 +84,13 @@ def costs(cell: CellResult) -> Iterator[str]:
         yield f"Payload came through again {cell.recovery_ms:.0f} ms after the last fault."
 
 
+def opened(cell: CellResult) -> Iterator[str]:
+    """The programs' datagrams in the ladder's frames that a key log opened, a line each."""
+    for each in cell.packets:
+        if each.payload is not None:
+            yield f"{each.t * 1000:.1f} ms, {each.sender} to {each.receiver}: {each.payload}"
+
+
 def links(report: Report) -> str:
     """``links: NATs to internet by netem: delay 5 ms (the default)``; empty where nothing is known."""
     told = report.header.get("links")

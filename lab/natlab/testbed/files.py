@@ -2,6 +2,7 @@
 
 CAPTURE_FILE = "capture.pcapng"
 LADDER_FILE = "ladder.txt"
+KEYS_FILE = "keys.log"
 PROBES_FILE = "probes.txt"
 LINKS_FILE = "links.txt"
 RULES_SUFFIX = ".rules"
