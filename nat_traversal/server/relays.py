@@ -209,11 +209,12 @@ class Relays:
         joined = m.RelayJoined(leg.relay.number)
         return [do.SendMessage(joined, connection), do.UseStream(connection)]
 
-    def broken(self, connection: e.ConnectionId) -> None:
-        """A connection has ended; perhaps it had joined."""
+    def broken(self, connection: e.ConnectionId) -> bool:
+        """A connection has ended. Whether it had joined a relay."""
         leg = self._by_stream.pop(connection, None)
         if leg is not None:
             leg.stream, leg.is_streaming = None, False
+        return leg is not None
 
     def end_all(self) -> list[do.Action]:
         """The server stops: end the connections that have joined."""

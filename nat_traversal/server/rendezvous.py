@@ -238,8 +238,9 @@ class Rendezvous:
         self, event: e.ControlReceived | e.ControlGarbled | e.ControlBroken
     ) -> list[ServerAction]:
         """Of a connection that has joined a relay, or that has gone already."""
-        self._relays.broken(event.connection)
-        return [do.CloseControl(event.connection)] if isinstance(event, e.ControlGarbled) else []
+        had_joined = self._relays.broken(event.connection)
+        is_open = had_joined and isinstance(event, e.ControlGarbled)
+        return [do.CloseControl(event.connection)] if is_open else []
 
     def _timer_fired(self, now: float) -> list[ServerAction]:
         actions: list[ServerAction] = []

@@ -100,8 +100,11 @@ def test_a_peer_that_speaks_in_many_names_ends_the_attempt() -> None:
     rig = connected(Rig())
     rig.receive(rig.round())
     rig.receive(m.SendHello(1, 1, 1, 1))
+    said = rig.said()
+    assert said is not None
     for number in range(200):
-        rig.hear(rig.hello(2), Endpoint(f"198.18.0.{number}", 53))
+        named = rig.voice.hello(2, to=PEER, echo=said.nonce, copy=number)
+        rig.hear(named, Endpoint(f"198.18.0.{number}", 53))
         if lost(rig):
             break
     assert lost(rig) == ["an attempt asks for more datagrams than any that is meant to succeed"]
