@@ -83,8 +83,10 @@ class LineWriter:
     def _next(self) -> bytes:
         """Whole lines, as many as make one write. They count as waiting until they are out."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines)
-            chunk = bytearray(self._lines.popleft())
+            self._changed.wait_for(lambda: self._lines or self._untold)
+            chunk = bytearray()
+            if self._lines:  # one that is longer goes out too
+                chunk += self._lines.popleft()
             while self._lines and len(chunk) + len(self._lines[0]) <= _AT_ONCE:
                 chunk += self._lines.popleft()
             if self._untold and not self._lines:

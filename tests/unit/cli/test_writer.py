@@ -84,6 +84,15 @@ def test_a_reader_that_does_not_read_is_waited_for_by_nobody(pipe: Pipe) -> None
     assert pipe.read_until(b"after\n") == b"after\n"
 
 
+def test_lines_dropped_behind_the_last_one_are_told_without_another(pipe: Pipe) -> None:
+    pipe.writer.put("x" * 19_990)
+    first = os.read(pipe.reading, 1)  # the line is on its way, and still counts as waiting
+    for _ in range(5):
+        pipe.writer.put("y" * 99)
+    assert pipe.writer.dropped == 5
+    assert first + pipe.read_until(b"dropped 5\n") == b"x" * 19_990 + b"\ndropped 5\n"
+
+
 def test_an_end_with_lines_that_nobody_reads_takes_no_longer_than_asked(pipe: Pipe) -> None:
     for _ in range(100):
         pipe.writer.put("x" * 99)
