@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
+from nat_traversal.client.endings import replaced, verdict
 from nat_traversal.client.phases import (
     TABLE,
     Announcing,
@@ -25,7 +26,7 @@ from nat_traversal.client.phases import (
     deadlines,
 )
 from nat_traversal.client.restraint import Breach, Restraint
-from nat_traversal.client.security import KeyPair, Security
+from nat_traversal.client.security import KeyPair, Security, public_of
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
@@ -249,33 +250,27 @@ class Direct:
             return phase.announcer.announce(now)
         actions: list[do.Action] = []
         if isinstance(phase, Established):
-            # Only this side has proof: the peer has sent nothing that only an established peer
-            # sends, and has not left either. Then the order means the next round.
-            goes_on = not (phase.method.peer_has_proof or phase.path.peer_knows)
-            lost = (
-                note.PathLost("the other side had no proof of it", attempt_goes_on=True)
-                if goes_on
-                else note.PathLost("the other side asked for a new path")
-            )
+            lost = replaced(phase)
+            goes_on = lost.attempt_goes_on
             phase.path.end = None if goes_on else lost.reason
             if not self._has_other():
                 actions.append(do.Tell(lost))
                 if self._once and not goes_on:
                     return actions + self.close()
         opened, fresh = self._open_socket(generation)
-        told = do.SendMessage(m.SocketOpened(fresh.socket.generation, _public(fresh.pair)))
+        told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
         return [*actions, *opened, told, *fresh.announcer.announce(now)]
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""
-        return self._security.offer(self._instance, _public(pair))
+        return self._security.offer(self._instance, public_of(pair))
 
     def ask_again(self, now: float) -> list[do.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
         if not self._link.is_registered:
             return self._give_up()
         actions, fresh = self._open_socket()
-        retry = m.Retry(fresh.socket.generation, _public(fresh.pair))
+        retry = m.Retry(fresh.socket.generation, public_of(fresh.pair))
         actions.append(do.SendMessage(retry))
         return actions + fresh.announcer.announce(now)
 
@@ -367,10 +362,7 @@ class Direct:
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
         actions: list[do.Action] = []
-        phase = self._phase
-        if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
-            code = m.Verdict.KEYS_DIFFER
-            text = f"the host that answers as {self.id} does not have its key"
+        code, text = verdict(self._phase, self.id, code, text)
         if self.state is _S.ESTABLISHED and not self._has_other():
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
@@ -405,8 +397,3 @@ class Direct:
     def _enter(self, trigger: PathTrigger, phase: Phase) -> None:
         self._machine.fire(trigger)
         self._phase = phase
-
-
-def _public(pair: KeyPair | None) -> bytes:
-    """The half that travels; nothing without encryption."""
-    return b"" if pair is None else pair.public

@@ -27,6 +27,11 @@ class KeyPair(Protocol):
     def exchange(self, public: bytes) -> bytes: ...
 
 
+def public_of(pair: KeyPair | None) -> bytes:
+    """The half that travels; nothing without encryption."""
+    return b"" if pair is None else pair.public
+
+
 @dataclass(frozen=True, slots=True)
 class Security:
     """The keys of one client. `plaintext`, `sealed` make the usual ones; no key shows in a repr."""
