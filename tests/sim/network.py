@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nat_traversal.wire.datagrams import Datagram, decode
@@ -84,6 +84,8 @@ class Network:
         self.log: list[Packet] = []
         self.drops: list[Callable[[Packet], bool]] = []
         """A packet for which one of these is true is lost on the way between the NATs."""
+        self.overtaken_by: Callable[[Packet, bytes], Iterable[bytes]] = lambda *_: ()
+        """What an attacker on the way sends ahead of each datagram, with its very source and destination."""
         self.weather = weather
         self._clock = clock
         self._rng = rng
@@ -153,4 +155,6 @@ class Network:
 
     def _deliver(self, packet: Packet, socket: Endpoint, receive: Receive, data: bytes) -> None:
         packet.receivers.append((self._clock.now, socket))
+        for forged in self.overtaken_by(packet, data):
+            receive(forged, packet.source)
         receive(data, packet.source)
