@@ -35,6 +35,8 @@ ANSWER_WITHIN = 2.5
 """Seconds for the store to answer, else the connection is over: well within the lease."""
 AGAIN = 0.5
 """Seconds between two tries to reach it."""
+CLOSED_WITHIN = 1.0
+"""Seconds that the end of a server waits for the connections to its store."""
 ROW_KEPT = 3600
 """Seconds. By then a row that nobody has renewed goes, whatever its server did."""
 MOST_WAITING = 100_000
@@ -117,7 +119,7 @@ class RedisStore:
                 async with asyncio.timeout(1.0):
                     await given_back.wait()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait([self._task], timeout=CLOSED_WITHIN)
 
     def _put(self, answered: _Answered, *words: Any) -> None:
         if self._commands is None or len(self._waiting) >= MOST_WAITING:

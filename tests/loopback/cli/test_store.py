@@ -86,8 +86,7 @@ async def test_peers_at_different_servers_find_each_other_whatever_is_killed() -
                     assert not host.notices.of(note.PathLost)
                     assert not host.notices.of(note.ServerLost)
                 for each in (s0, s1, again):
-                    each.process.send_signal(signal.SIGTERM)
-                    await each.event("stopped")
+                    assert await each.end(signal.SIGTERM) == 0
 
 
 async def test_without_its_store_a_server_says_so_and_sends_clients_away() -> None:
