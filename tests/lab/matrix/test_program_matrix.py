@@ -90,7 +90,9 @@ def test_a_puncher_that_says_a_line_is_direct_where_a_path_can_open(tmp_path: Pa
         "the NATs forbid it without guessing ports",
     )
     assert "had been sent to from" in forbidden["explanation"]
-    fates = {record["fate"] for record in forbidden["packets"]}
+    # the last packets may be under way on a link when the program has ended
+    under_way = forbidden["packets"][-1]["t"] - 0.05
+    fates = {record["fate"] for record in forbidden["packets"] if record["t"] < under_way}
     assert fates == {"delivered", "dropped"}
     report = tmp_path / "r"
     assert "1 of 4 pairs direct" in (report / "summary.md").read_text()
