@@ -39,7 +39,7 @@ _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_li
 _OUTCOMES = {
     "round-1": "round 1",
     "round-2": "round 2",
-    "failed": "failed",
+    "failed": "no direct path",
     "wrong": "not as it should be",
 }
 _PATHS = {
@@ -137,7 +137,10 @@ def _whys(report: Report) -> Iterator[_Why]:
     wrong = [cell for cell in report.cells if not cell.ok]
     groups = [(f"not as it should be: {faults(cell)[0]}", [cell]) for cell in wrong]
     groups += [
-        (f"{'without a path' if cells[0].program else 'failed'}, {category}: {cause}", cells)
+        (
+            f"{'without a path' if cells[0].program else 'without a direct path'}, {category}: {cause}",
+            cells,
+        )
         for (category, cause), cells in by_cause(report).items()
     ]
     for text, cells in groups[:_MOST_WHYS]:
