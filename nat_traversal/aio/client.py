@@ -340,7 +340,7 @@ class Client(Driver):
             forwarder=self._forwarder,
             traffic=self._traffic,
             settings=self._config.settings,
-            clock=self._loop.time,
+            clock=self._loop,
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
             on_event=self.feed,
             on_other=lambda data: self._arrived(opened, data, order.remote),

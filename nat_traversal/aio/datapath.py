@@ -18,6 +18,7 @@ from nat_traversal.aio.packet_io import LONGEST, PacketIO, forbid_fragments
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.driver import Clock, Timer
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
 from nat_traversal.paths.fragments import Reassembler
 from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
@@ -100,7 +101,7 @@ class DataPath:
     """One established path. Takes over the reading of its socket. Without one, `io` stands for it.
 
     `on_frame` gets the authentic frames that are no program's, `on_other` datagrams that are no frames.
-    `clock` tells the time in seconds.
+    `clock` may call back when fragments have waited too long.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class DataPath:
         forwarder: Forwarder,
         traffic: Traffic,
         settings: ClientSettings,
-        clock: Callable[[], float],
+        clock: Clock,
         on_frame: Callable[[Kind, bytes], None],
         on_event: Callable[[Event], None],
         on_other: Callable[[bytes], None],
@@ -132,6 +133,8 @@ class DataPath:
         self._reassembler = Reassembler(
             most_octets=settings.reassembly_octets, patience=settings.reassembly_within
         )
+        self._expiry: Timer | None = None
+        """Due while fragments wait."""
         self._place = Tray(3 * LONGEST)
         """For what is opened of one batch, which is shorter than its frames."""
         self._base = BASES[order.remote.family]
@@ -210,7 +213,7 @@ class DataPath:
     def arrived(self, runs: Sequence[Run]) -> None:
         """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
         flows: dict[tuple[int, int], list[memoryview]] = {}
-        place, to, now = self._place, 0, self._clock()
+        place, to, now = self._place, 0, self._clock.time()
         for run in runs:
             for frames in _frames_in(run):
                 if isinstance(frames, bytes):
@@ -231,11 +234,27 @@ class DataPath:
                                 return
         self._deliver(flows)
         self._count()
+        self._arm()
 
     def close(self) -> None:
         """The path has ended; its socket is closed by its owner."""
         self._closed = True
+        self._reassembler.give_up()
+        if self._expiry is not None:
+            self._expiry.cancel()
         self._count()
+
+    def _arm(self) -> None:
+        """Fragments are given up in time even if nothing else ever comes."""
+        deadline = self._reassembler.deadline
+        if deadline is not None and self._expiry is None and not self._closed:
+            self._expiry = self._clock.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._reassembler.expire(self._clock.time())
+        self._count()
+        self._arm()
 
     def _sort(self, run: Run, flows: dict[tuple[int, int], list[memoryview]]) -> None:
         """Add the payloads of DATA frames to those of their flows."""
@@ -298,7 +317,7 @@ class DataPath:
         self._reassembler.incomplete = 0
 
     def _larger_sent(self) -> None:
-        now = self._clock()
+        now = self._clock.time()
         if now >= self._tell_larger_at:
             self._tell_larger_at = now + LARGER_TOLD
             self._on_event(LargerFramesSent(self.order.generation))

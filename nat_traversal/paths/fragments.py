@@ -38,8 +38,8 @@ class _Partial:
 class Reassembler:
     """Puts fragments together. `key` tells datagrams apart: flow, direction, number.
 
-    At most `most_octets` wait, and none longer than `patience` seconds; what has waited longest makes
-    room. `incomplete` counts datagrams that were given up.
+    At most `most_octets` wait, and none longer than `patience` seconds, if its owner calls `expire` at
+    `deadline`. What has waited longest makes room. `incomplete` counts datagrams that were given up.
     """
 
     def __init__(self, *, most_octets: int = 1 << 20, patience: float = 2.0) -> None:
@@ -53,6 +53,12 @@ class Reassembler:
     def octets(self) -> int:
         """How many wait."""
         return self._octets
+
+    @property
+    def deadline(self) -> float | None:
+        """When the oldest of them has waited too long; None: nothing waits."""
+        oldest = next(iter(self._partials.values()), None)
+        return None if oldest is None else oldest.until
 
     def arrived(self, key: object, index: int, last: int, piece: bytes, now: float) -> bytes | None:
         """One fragment; the whole datagram, if this was what it lacked.
@@ -84,6 +90,11 @@ class Reassembler:
             if oldest.until > now:
                 return
             self._give_up(key)
+
+    def give_up(self) -> None:
+        """The path has ended: give up everything that waits."""
+        while self._partials:
+            self._give_up(next(iter(self._partials)))
 
     def _give_up(self, key: object) -> None:
         self._forget(key)

@@ -55,6 +55,21 @@ def test_growth_is_found_and_a_moment_is_none() -> None:
     assert _grown(Session=40) == ["server: Session grew from 2 to 40"]
 
 
+def test_what_comes_and_goes_all_the_time_has_not_grown(tmp_path: Path) -> None:
+    """A process names no class of which it has nothing: the median is of all looks, not of those that found some."""
+    end = int(SETTLED + 3 * WINDOW)
+    held = tmp_path / "client.held"
+    rows = [
+        {"at": at, "Agent": 1} | ({"_Partial": 14} if at % 60 == 0 else {})
+        for at in range(0, end, 10)
+    ]
+    held.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    life = Life("client", 0.0)
+    life.add_holdings(held)
+    assert life.growth() == []
+    assert life.compared()["_Partial"] == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("program", "data", "fault"),
     [

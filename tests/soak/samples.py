@@ -42,11 +42,13 @@ class Life:
         self.samples.append((now - self.began, found))
 
     def add_holdings(self, file: Path) -> None:
-        """What the process has said itself."""
+        """What the process has said itself. It names only what there is: of all else there is none."""
         if not file.exists():
             return
-        for line in file.read_text(encoding="utf-8").splitlines():
-            found = json.loads(line)
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        nothing = dict.fromkeys({name for row in rows for name in row}, 0)
+        for row in rows:
+            found = nothing | row
             self.samples.append((found.pop("at") - self.began, found))
 
     @property

@@ -29,6 +29,7 @@ from nat_traversal.wire.offers import Suite
 from nat_traversal.wire.tray import Run, Tray
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually, unused
+from tests.sim.clock import Clock
 from tests.unit.counterpart import opened, two_ends
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class End:
         self.sock = open_udp(Endpoint("127.0.0.1", 0))
         self.taker = Taker()
         self.counters = Counters()
-        self.now = 0.0
+        self.clock = Clock()
         ours, self.peers = two_ends(suite)
         """`peers` seals what the path opens, opens what it seals."""
         self.other: list[bytes] = []
@@ -86,7 +87,7 @@ class End:
             forwarder=self.taker,
             traffic=Traffic(self.counters),
             settings=settings,
-            clock=lambda: self.now,
+            clock=self.clock,
             on_frame=self._told,
             on_event=self.events.append,
             on_other=self.other.append,
@@ -100,7 +101,7 @@ class End:
             forwarder=self.taker,
             traffic=Traffic(self.counters),
             settings=SETTINGS,
-            clock=lambda: self.now,
+            clock=self.clock,
             on_frame=self._told,
             on_event=self.events.append,
             on_other=self.other.append,
@@ -207,10 +208,23 @@ async def test_a_datagram_whose_fragment_is_lost_is_counted_once_its_time_is_ove
     async with an_end() as (end, peer):
         peer.send(end.fragment(1, 0, b"x" * 100), end.endpoint)
         await eventually(lambda: end.path.waiting_octets == 100, "it waits")
-        end.now = SETTINGS.reassembly_within + 0.1
-        peer.send(end.fragment(2, 0, b"y"), end.endpoint)
+        peer.send(end.fragment(2, 0, b""), end.endpoint)
+        peer.send(end.data(b"both are there"), end.endpoint)
+        await end.counted(received=1)
+        end.clock.run_to(SETTINGS.reassembly_within - 0.1)
+        assert end.path.waiting_octets == 100
+        end.clock.run_to(SETTINGS.reassembly_within)
+        assert end.path.waiting_octets == 0, "nothing else has to come"
+        await end.counted(received=1, incomplete=2)
+
+
+async def test_fragments_that_wait_end_with_their_path() -> None:
+    async with an_end() as (end, peer):
+        peer.send(end.fragment(1, 0, b"x" * 100), end.endpoint)
+        await eventually(lambda: end.path.waiting_octets == 100, "it waits")
+        end.path.close()
+        assert end.path.waiting_octets == 0
         await end.counted(incomplete=1)
-        assert end.path.waiting_octets == 1
 
 
 async def test_only_so_many_octets_wait_and_the_oldest_make_room() -> None:
@@ -230,7 +244,7 @@ async def test_a_lost_fragment_never_meets_a_stranger_when_the_numbers_have_wrap
     async with an_end() as (end, peer):
         peer.send(end.fragment(1, 0, b"old"), end.endpoint)
         await eventually(lambda: end.path.waiting_octets == 3, "it waits")
-        end.now = SETTINGS.reassembly_within + 0.1
+        end.clock.now = SETTINGS.reassembly_within + 0.1
         peer.send(end.fragment(1, 1, b"new"), end.endpoint)
         peer.send(end.fragment(1, 0, b"really "), end.endpoint)
         await end.counted(received=1, incomplete=1)
