@@ -22,6 +22,7 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.aio.ports import Ports
 from nat_traversal.aio.server_machine import SharedStore, machine_of, possession_by
+from nat_traversal.aio.stun import AlternatePorts, StunService
 from nat_traversal.aio.tls import ServerTls
 from nat_traversal.aio.turns import MeteredProtocol, Turns
 from nat_traversal.errors import UsageError, WireError
@@ -32,7 +33,6 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
-from nat_traversal.server.stun import StunAnswers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings
 from nat_traversal.wire import DEFAULT_PORT, stun
@@ -68,6 +68,8 @@ class Server(Driver):
         on_notice: Callable[[note.Notice], None],
         settings: ServerSettings,
         tls: ServerTls | None = None,
+        *,
+        alternate: AlternatePorts | None = None,
     ) -> None:
         super().__init__(rendezvous)
         self._on_notice = on_notice
@@ -90,7 +92,7 @@ class Server(Driver):
         self._no_files = rendezvous.counters.counter(
             "accepts-failed", "a connection waited: this process had no room for one more"
         )
-        self._stun = StunAnswers(settings, rendezvous.counters)
+        self._stun = StunService(settings, rendezvous.counters, self._answer, alternate)
         self.rendezvous = rendezvous
         self.ports = ports
         """Where connections and announces come, and the answers to these go out."""
@@ -136,6 +138,7 @@ class Server(Driver):
         )
         for udp in self.ports.udp:
             self._loop.add_reader(udp.sock, self._readable, udp)
+        self._stun.start()
 
     def reload(self, settings: ServerSettings, tls: ServerTlsSettings | None) -> Reloaded:
         """Go on with other settings, and with the certificate that `tls` names now.
@@ -183,6 +186,7 @@ class Server(Driver):
         acceptor.close()
         for udp in self.ports.udp:
             self._loop.remove_reader(udp.sock)
+        self._stun.close()
         connections = self.connections
         self.feed(e.StopRequested())
         self._disarm()
@@ -270,7 +274,8 @@ class Server(Driver):
                 continue
             local = self.ports.local(udp, local)
             if self._buffer[0] < 4 and stun.is_stun(self._buffer[:length]):
-                self._answer_stun(bytes(self._buffer[:length]), endpoint_of(source), local)
+                request = bytes(self._buffer[:length])
+                self._stun.arrived(request, endpoint_of(source), udp.endpoint, local)
                 continue
             try:
                 datagram = decode(bytes(self._buffer[:length]))
@@ -279,11 +284,6 @@ class Server(Driver):
                 log.debug("dropped a datagram from %s: %s", source, error)
                 continue
             self.feed(e.DatagramArrived(datagram, endpoint_of(source), local=local))
-
-    def _answer_stun(self, request: bytes, source: Endpoint, local: Local) -> None:
-        answer = self._stun.answer(request, source, self._loop.time())
-        if answer is not None:
-            self._answer(answer, source, local)
 
     def _answer(self, data: bytes, destination: Endpoint, local: Local) -> None:
         try:
@@ -304,6 +304,7 @@ async def serve(
     rng: random.Random | None = None,
     counters: Counters | None = None,
     store: str | None = None,
+    alternate: Endpoint | None = None,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
 
@@ -312,7 +313,8 @@ async def serve(
 
     `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
     for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
-    its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers. Returns at once; the server runs on the current event loop until its
+    its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers. `alternate`: another
+    address of this host and another port (0: any free one), for STUN alone (RFC 5780). Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
@@ -326,19 +328,17 @@ async def serve(
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
     machine, share = machine_of(store, rng, settings, counters, possession)
-    server = Server(
-        machine,
-        ports,
-        on_notice or _ignore,
-        settings,
-        securing,
-    )
-    if share is not None:
-        try:
+    beside = None
+    try:
+        beside = None if alternate is None else AlternatePorts(ports, alternate)
+        server = Server(machine, ports, on_notice or _ignore, settings, securing, alternate=beside)
+        if share is not None:
             server.share(share)
-        except BaseException:
-            ports.close()
-            raise
+    except BaseException:
+        ports.close()
+        if beside is not None:
+            beside.close()
+        raise
     await server.start()
     return server
 

@@ -8,7 +8,7 @@ from nat_traversal.cli.keys import KeyOptions
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
-from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Relaying
 
 
@@ -24,6 +24,8 @@ class ServerOptions:
     """Where it shows its numbers over HTTP."""
     store: str | None = None
     """The URL of the store that it shares with other servers."""
+    alternate: Endpoint | None = None
+    """Another address and port, from which it answers STUN as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.addresses import is_link_local
 from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
 
+FIRST_ALTERNATE_PORT = 1024
+"""Anybody can make answers come from the alternate port. No service that others trust may be known by it."""
+
 
 def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the options of the server."""
@@ -33,6 +36,13 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         type=checked(lambda text: number(text, 0, 65_535)),
         default=DEFAULT_PORT,
         help="TCP and UDP port (default: %(default)s; 0: any free one)",
+    )
+    parser.add_argument(
+        "--alternate",
+        metavar="ADDRESS:PORT",
+        type=checked(_alternate),
+        help="answer STUN (RFC 5780) from another address of this host and another port as well, so that "
+        "clients can tell their NAT's mapping and filtering; takes --host",
     )
     parser.add_argument(
         "--max-connections",
@@ -74,6 +84,7 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
         tls.server_tls(options),
         options.metrics,
         options.store,
+        options.alternate,
     )
 
 
@@ -85,6 +96,19 @@ def _apart(hosts: list[str]) -> tuple[str, ...]:
         if host in ("0.0.0.0", "::") and alike:  # noqa: S104
             raise UsageError(f"--host {host} is every such address: leave {alike[0]} out")
     return tuple(hosts)
+
+
+def _alternate(text: str) -> Endpoint:
+    given = parse_host_port(text)
+    endpoint = Endpoint(_address(given.host), given.port)
+    if endpoint.address in ("0.0.0.0", "::"):  # noqa: S104
+        raise UsageError(f"{text!r} is every address: give one of this host's")
+    if endpoint.port < FIRST_ALTERNATE_PORT:
+        raise UsageError(
+            f"{text!r}: others may trust what comes from port {endpoint.port}: "
+            f"give one from {FIRST_ALTERNATE_PORT}"
+        )
+    return endpoint
 
 
 def _address(text: str) -> str:

@@ -49,6 +49,7 @@ async def run(
             on_notice=log.told,
             counters=counters,
             store=options.store,
+            alternate=options.alternate,
         )
 
     started = await acquired(start, stop, console, settings, waiting=manager.waiting)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from nat_traversal import Endpoint, ServerSettings
+from nat_traversal import Endpoint, ServerSettings, UsageError, serve
 from nat_traversal.wire import stun
 from tests.loopback.hosts import a_server
 from tests.loopback.scripted import announce
@@ -97,3 +97,39 @@ async def test_strangers_get_an_answer_to_stun_within_their_budget_and_to_nothin
             assert answers == [right] * 3
             with pytest.raises(BlockingIOError):
                 sock.recv(2048)
+
+
+OTHER = Endpoint("127.0.0.2", 0)
+
+
+async def test_debians_client_of_rfc_3489_finds_the_alternate_address() -> None:
+    """It calls a host open whose answers come from another address and port."""
+    async with await serve("127.0.0.1", 0, alternate=OTHER) as server:
+        said = await output_of("stun", str(server.endpoint))
+        assert "Primary: Open" in said, said
+
+
+async def test_coturns_client_of_rfc_5780_sees_mapping_and_filtering() -> None:
+    async with await serve("127.0.0.1", 0, alternate=OTHER) as server:
+        port = str(server.endpoint.port)
+        said = await output_of("turnutils_natdiscovery", "-m", "-f", "-p", port, "127.0.0.1")
+        assert "NAT with Endpoint Independent Mapping!" in said, said
+        assert "NAT with Endpoint Independent Filtering!" in said, said
+
+
+@pytest.mark.parametrize(
+    ("host", "alternate", "what"),
+    [
+        ("0.0.0.0", "127.0.0.2", "give --host with its one own IPv4 address"),
+        (("127.0.0.1", "127.0.0.3"), "127.0.0.2", "give --host with its one own IPv4 address"),
+        ("::1", "127.0.0.2", "give --host with its one own IPv4 address"),
+        ("127.0.0.1", "127.0.0.1", "has to differ from 127.0.0.1"),
+        ("127.0.0.1", "192.0.2.77", "this host has no such address"),
+    ],
+)
+async def test_an_alternate_that_cannot_be_is_refused_in_one_line_and_leaves_nothing(
+    host: str | tuple[str, ...], alternate: str, what: str
+) -> None:
+    with pytest.raises(UsageError, match=what) as refused:
+        await serve(host, 0, alternate=Endpoint(alternate, 0))
+    assert "\n" not in str(refused.value)

@@ -373,3 +373,22 @@ def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
     assert client_command.exit_status(lost, once=True) is Exit.CONNECTION_LOST
     assert client_command.exit_status(between_rounds, once=True) is None
     assert client_command.exit_status(lost, once=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("192.0.2.3", "has no port"),
+        ("192.0.2.3:53", "others may trust what comes from port 53"),
+        ("0.0.0.0:6546", "is every address"),
+        ("224.0.0.1:6546", "multicast"),
+        ("server.example:6546", "not an IP address"),
+    ],
+)
+def test_an_alternate_is_another_address_and_a_port_that_nobody_trusts(
+    text: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        server_options(Parser("server")).parse_args(["--host", "192.0.2.2", "--alternate", text])
+    said = capsys.readouterr().err.splitlines()
+    assert what in said[-1]

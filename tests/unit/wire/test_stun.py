@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nat_traversal.errors import WireError
-from nat_traversal.wire import stun
+from nat_traversal.wire import stun, stun_client
 from nat_traversal.wire.endpoint import Endpoint
 
 COOKIE = stun.COOKIE.to_bytes(4, "big")
@@ -87,7 +87,8 @@ def test_an_attribute_that_has_to_be_understood_gets_420() -> None:
         b"\x01\x01" + request()[2:],
         b"\x00\x03" + request()[2:],
         b"\x00\x11" + request()[2:],
-        request("8022" + "0400" + "00" * 1024),
+        request("8022" + "2300" + "00" * 8960),
+        request("80220000" * 33),
     ],
 )
 def test_everything_else_is_malformed(data: bytes) -> None:
@@ -99,9 +100,10 @@ def test_everything_else_is_malformed(data: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 65_535), st.binary(max_size=40)), max_size=12),
     st.sampled_from([COOKIE, b"\1\2\3\4"]),
     st.sampled_from([V4, V6]),
+    st.booleans(),
 )
 def test_no_answer_has_more_than_twice_the_octets_of_its_request(
-    attributes: list[tuple[int, bytes]], cookie: bytes, mapped: Endpoint
+    attributes: list[tuple[int, bytes]], cookie: bytes, mapped: Endpoint, has_alternate: bool
 ) -> None:
     headers = 28 if mapped.family == 4 else 48
     octets = "".join(
@@ -111,8 +113,56 @@ def test_no_answer_has_more_than_twice_the_octets_of_its_request(
     asked = request(octets, cookie)
     if len(asked) > stun.MOST_REQUEST:
         return
-    got = answer(asked, mapped) or b""
+    other = mapped if has_alternate else None
+    decoded = stun.decode(asked, has_alternate=has_alternate)
+    got = stun.encode(stun.BindingResponse(decoded, mapped, other, other)) or b""
     assert len(got) + headers <= 2 * (len(asked) + headers)
+
+
+def test_a_server_with_an_alternate_says_where_both_are_others_and_from_where_it_answers() -> None:
+    """RFC 5780 sections 7.3 and 7.4; RFC 3489 sections 11.2.3 and 11.2.5."""
+    modern = stun.decode(request(CHANGE), has_alternate=True)
+    assert (modern.change_address, modern.change_port, modern.unknown) == (True, True, ())
+    got = stun.encode(stun.BindingResponse(modern, V4, origin=V4, other=Endpoint("192.0.2.9", 2)))
+    assert got is not None
+    assert got[32:] == bytes.fromhex("802c000800010002c0000209" + "802b000800018055c0000201")
+    classic = stun.decode(request(CHANGE, b"\1\2\3\4"), has_alternate=True)
+    got = stun.encode(stun.BindingResponse(classic, V4, origin=V4, other=Endpoint("192.0.2.9", 2)))
+    assert got is not None
+    assert got[32:] == bytes.fromhex("0005000800010002c0000209" + "0004000800018055c0000201")
+
+
+def test_what_the_client_of_rfc_5780_asks_is_what_the_server_reads() -> None:
+    asked = stun_client.request(TRANSACTION, change_port=True, response_port=7, octets=548)
+    assert len(asked) == 548
+    got = stun.decode(asked, has_alternate=True)
+    assert (got.change_address, got.change_port, got.response_port) == (False, True, 7)
+    assert (got.octets, got.transaction, got.unknown) == (548, TRANSACTION, ())
+
+
+@pytest.mark.parametrize("mapped", [V4, V6])
+def test_the_client_reads_what_the_server_says(mapped: Endpoint) -> None:
+    other = Endpoint(mapped.address, 9)
+    response = stun.BindingResponse(stun.decode(request()), mapped, other=other)
+    octets = stun.encode(stun.BindingResponse(stun.decode(request()), mapped)) or b""
+    assert stun_client.decode(octets) == stun_client.Answer(TRANSACTION, mapped)
+    response = stun.BindingResponse(
+        stun.decode(request(CHANGE), has_alternate=True), mapped, other=other
+    )
+    octets = stun.encode(response) or b""
+    assert stun_client.decode(octets) == stun_client.Answer(TRANSACTION, mapped, other)
+
+
+def test_the_client_reads_an_error() -> None:
+    refused = stun_client.decode(answer(request(CHANGE)) or b"")
+    assert (refused.error, refused.mapped) == (420, None)
+
+
+@given(st.binary(max_size=80))
+def test_noise_in_an_answer_raises_nothing_else(noise: bytes) -> None:
+    octets = b"\1\1" + (len(noise) // 4 * 4).to_bytes(2, "big") + COOKIE + TRANSACTION
+    with contextlib.suppress(WireError):
+        stun_client.decode(octets + noise[: len(noise) // 4 * 4])
 
 
 def test_noise_raises_nothing_else() -> None:
