@@ -18,7 +18,7 @@ _ERROR = struct.Struct("!HBB")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server says: success with `mapped`, or an `error` (RFC 8489 section 14.8)."""
+    """A server's words: success with `mapped`, or an `error` (RFC 8489 section 14.8)."""
 
     transaction: bytes
     mapped: Endpoint | None
