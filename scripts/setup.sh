@@ -33,6 +33,7 @@ programs='
   socat                socat                 test bench
   systemd-analyze      systemd               test
   redis-server         redis-server          test
+  chromium             chromium              test
 '
 # mininet: only its mnexec binary is used; PyPI's package has no source of it. Without Recommends, so
 # without Open vSwitch and its daemons, it and what it depends on are 1.5 MB to fetch and start nothing.

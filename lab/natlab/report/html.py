@@ -39,7 +39,8 @@ _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_li
 _OUTCOMES = {
     "round-1": "round 1",
     "round-2": "round 2",
-    "failed": "no direct path",
+    "relayed": "relayed",
+    "failed": "no path",
     "wrong": "not as it should be",
 }
 _PATHS = {
@@ -175,7 +176,8 @@ def _views(report: Report) -> Iterator[_View]:
         kinds += [] if cell.ok else ["wrong"]
         kinds += [f"round-{cell.round}"] if cell.round else []
         kinds += [cell.path] if cell.path else []
-        kinds += ["failed"] if cell.observed is Outcome.FAILED else []
+        nothing = cell.observed is Outcome.FAILED and cell.path != Kind.RELAYED
+        kinds += ["failed"] if nothing else []
         yield _View(
             anchor=anchors[index],
             css=css,
@@ -205,10 +207,12 @@ def _words(cell: CellResult) -> Iterator[str]:
 def _css(cell: CellResult, heat: Heat | None) -> str:
     if not cell.ok:
         return "wrong"
-    if cell.observed is Outcome.FAILED:
-        return "failed" if cell.category is Category.FORBIDDEN else "missed"
+    if cell.observed is Outcome.FAILED and cell.category is not Category.FORBIDDEN:
+        return "missed"
     if cell.path == Kind.RELAYED:
         return "relayed"
+    if cell.observed is Outcome.FAILED:
+        return "failed"
     if cell.round is None:  # of a program of which the lab knows no rounds
         return "round-1"
     if heat is not None and cell.timing is not None and cell.round == 1:

@@ -186,6 +186,8 @@
     if (hash === "#") history.replaceState(null, "", "#"); else location.replace(hash);
     follow();
   });
+  // Else the browser would open the list of steps and go there, away from the replay of that moment.
+  for (const step of document.querySelectorAll("ol.steps li")) step.removeAttribute("id");
   addEventListener("hashchange", () => read(false));
   read(true);
 })();
