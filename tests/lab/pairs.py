@@ -7,16 +7,15 @@ import random
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from natlab.sandbox.netns import udp_socket
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
     from natlab.programs.program import Program
-    from natlab.programs.programs import Programs
 
 READY_WITHIN = 20.0
 PYTHON = (sys.executable, "-m", "nat_traversal")
@@ -35,10 +34,17 @@ class Pair:
         return f"{self.first}-{self.second}", f"{self.second}-{self.first}"
 
 
-def start_server(network: Network, programs: Programs) -> Program:
-    server = programs.start("server", [*PYTHON, "server", "--json"], network.pid("server"))
+def start_server(network: Network, programs: Starter, *options: str) -> Program:
+    argv = [*PYTHON, "server", "--json", *options]
+    server = programs.start("server", argv, network.pid("server"))
     server.wait_for_line('"event": "listening"', timeout=READY_WITHIN)
     return server
+
+
+class Starter(Protocol):
+    """The programs of a test, as `natlab.programs.programs.Programs` starts them."""
+
+    def start(self, name: str, argv: Sequence[str], node_pid: int, /) -> Program: ...
 
 
 class Tunnel:
@@ -47,7 +53,7 @@ class Tunnel:
     def __init__(
         self,
         network: Network,
-        programs: Programs,
+        programs: Starter,
         pair: Pair,
         stack: ExitStack,
         options: Sequence[str],
@@ -101,6 +107,16 @@ class Tunnel:
                 return True
         return False
 
+    def strays(self) -> list[bytes]:
+        """What has come out at either end and was not asked for."""
+        found = []
+        for opened in (self._program, self._service):
+            opened.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    found.append(opened.recv(65_536))
+        return found
+
     def lost(self, sizes: Sequence[int]) -> list[tuple[str, int]]:
         """Payloads of these lengths go one after the other to the service and back: those that did not
         arrive whole, each with its way."""
@@ -138,7 +154,7 @@ def events(program: Program) -> Iterator[dict[str, object]]:
 
 @contextmanager
 def tunnels(
-    network: Network, programs: Programs, *pairs: Pair, options: Sequence[str] = ("--once",)
+    network: Network, programs: Starter, *pairs: Pair, options: Sequence[str] = ("--once",)
 ) -> Iterator[dict[Pair, Tunnel]]:
     """The tunnels of all `pairs`, begun at the same time; `options` are the clients'."""
     with ExitStack() as stack:

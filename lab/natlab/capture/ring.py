@@ -58,6 +58,7 @@ class Ring:
         self._next = 0
         self.cut = 0
         """Frames of which the end is missing: there was no room for the whole."""
+        self.lost()  # while the ring was made: traffic may have been there before the capture
 
     def take(self) -> Iterator[Caught]:
         """All that it holds now, in order, but for what is in the socket's queue."""
