@@ -1,7 +1,7 @@
 """Give links of a standing network delay, jitter, loss, reordering, duplication, rate and MTU.
 
-The kernel's netem does it where there is one; if chance is involved, it must also take a seed. Else
-the lab's own delay line does it, a process between the two ends.
+The kernel's netem does it where there is one and it has all that is asked for; if chance is involved,
+it must also take a seed. Else the lab's own delay line does it, a process between the two ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Self
 from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError
 from natlab.links.conditions import LinkConditions, Way
-from natlab.links.netem import TC, netem, redirect, try_out
+from natlab.links.netem import TC, can, netem, redirect, try_out
 from natlab.links.splice import End, Splice, mtu_of, set_mtu, splice
 from natlab.network.network import Network
 from natlab.sandbox.netns import Command, run_together
@@ -49,6 +49,7 @@ class Carried:
     """From the first to the second."""
     received: int
     lost: int
+    too_large: int
     overflowed: int
     reordered: int
     duplicated: int
@@ -166,6 +167,8 @@ def method_for(conditions: Sequence[LinkConditions]) -> Method:
     ways = [way for each in conditions for way in (each.out, each.back)]
     if all(way.is_plain for way in ways):
         return Method.PLAIN
+    if not all(map(can, ways)):
+        return Method.DELAY_LINE
     try:
         try_out(random=any(way.is_random for way in ways))
     except NetworkError:

@@ -15,7 +15,9 @@ V = TypeVar("V")
 MOST_DELAY = 10.0
 LEAST_MTU, MOST_MTU = 68, 9000
 """Octets. RFC 791 section 3.2: every module forwards 68 octets whole."""
+MOST_BURST = 10_000.0
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
+_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-z%]+)", re.ASCII)
 
 
@@ -41,6 +43,13 @@ class Way:
     """Bits per second, from 1000, of whole Ethernet frames without their checksum; None: no limit."""
     limit: int = 1000
     """How many frames it holds at most; one that comes when it is full is dropped."""
+    burst: float | None = None
+    """Frames, from 1: the mean length of a run of lost frames, by the Gilbert-Elliott model whose bad
+    state loses all and whose good state nothing; None: each frame is lost for itself."""
+    queue: int | None = None
+    """How many frames, from 1, may wait for `rate` or be on the way through it; None: as `limit` says."""
+    black_hole: int | None = None
+    """Octets of an IP packet, 68 to 9000: larger ones are lost, and nobody is told by ICMP."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.delay <= MOST_DELAY:
@@ -57,13 +66,38 @@ class Way:
             raise UsageError("reorder: needs a delay, which the frames that overtake skip")
         if self.rate is not None and self.rate < 1000:
             raise UsageError(f"rate {self.rate} bit/s: use at least 1kbit")
-        if self.limit < 1:
-            raise UsageError(f"limit {self.limit}: use at least 1 frame")
+        for name in ("limit", "queue"):
+            frames: int | None = getattr(self, name)
+            if frames is not None and frames < 1:
+                raise UsageError(f"{name} {frames}: use at least 1 frame")
+        if self.queue is not None and self.rate is None:
+            raise UsageError("queue: needs a rate, for which frames wait")
+        if self.burst is not None:
+            self._check_burst(self.burst)
+        if self.black_hole is not None and not LEAST_MTU <= self.black_hole <= MOST_MTU:
+            raise UsageError(f"black-hole {self.black_hole}: use {LEAST_MTU} to {MOST_MTU} octets")
+
+    def _check_burst(self, burst: float) -> None:
+        if not 0 < self.loss < 1:
+            raise UsageError("burst: needs a loss between 0% and 100%, which comes in bursts")
+        least = max(1.0, self.loss / (1 - self.loss))
+        if not least <= burst <= MOST_BURST:
+            raise UsageError(
+                f"burst {burst:g}: at this loss use {least:g} to {MOST_BURST:g} frames"
+            )
 
     @property
     def is_plain(self) -> bool:
         """Frames cross it at once, each once, in order."""
         return self == Way(limit=self.limit)
+
+    @property
+    def loses_after(self) -> tuple[float, float]:
+        """The chance of a loss after a frame that was kept, and after one that was lost."""
+        if self.burst is None:
+            return self.loss, self.loss
+        recovers = 1 / self.burst
+        return self.loss * recovers / (1 - self.loss), 1 - recovers
 
     @property
     def is_random(self) -> bool:
@@ -78,10 +112,14 @@ class Way:
             parts.append(f"delay {_milliseconds(self.delay)}{jitter} ms")
         for name in ("loss", "reorder", "duplicate"):
             share: float = getattr(self, name)
+            runs = f" in runs of {self.burst:g}" if name == "loss" and self.burst else ""
             if share:
-                parts.append(f"{name} {100 * share:g} %")
+                parts.append(f"{name} {100 * share:g} %{runs}")
         if self.rate is not None:
-            parts.append(f"rate {self.rate / 1e6:g} Mbit/s")
+            queue = f" behind {self.queue} frames" if self.queue is not None else ""
+            parts.append(f"rate {self.rate / 1e6:g} Mbit/s{queue}")
+        if self.black_hole is not None:
+            parts.append(f"more than {self.black_hole} octets lost in silence")
         return ", ".join(parts) or "plain"
 
 
@@ -160,6 +198,20 @@ def bit_rate(text: str) -> int:
     return round(number * _BITS[unit])
 
 
+def count(text: str) -> int:
+    """``100``. Raises `UsageError`."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise UsageError(f"{text!r} must be a whole number")
+    return int(text)
+
+
+def frames(text: str) -> float:
+    """``5`` or ``2.5``, of frames on average. Raises `UsageError`."""
+    if _NUMBER.fullmatch(text) is None:
+        raise UsageError(f"{text!r} must be a number of frames, like 5 or 2.5")
+    return float(text)
+
+
 PARSERS: dict[str, Callable[[str], float]] = {
     "delay": parse_duration,
     "jitter": parse_duration,
@@ -167,6 +219,9 @@ PARSERS: dict[str, Callable[[str], float]] = {
     "reorder": share,
     "duplicate": share,
     "rate": bit_rate,
+    "burst": frames,
+    "queue": count,
+    "black_hole": count,
 }
 """How each field of a `Way` is written."""
 

@@ -16,6 +16,11 @@ IN_ORDER = "100gbit"
 lets frames overtake each other (netem_enqueue in net/sched/sch_netem.c)."""
 
 
+def can(way: Way) -> bool:
+    """Whether netem has it all: its queue is one with its delay, and it does not look at lengths."""
+    return way.queue is None and way.black_hole is None
+
+
 def netem(interface: str, way: Way, seed: int) -> str:
     """A line for ``tc -batch`` that puts `way` on what leaves `interface`."""
     return f"qdisc replace dev {interface} root netem {options(way, seed)}\n"
@@ -72,7 +77,10 @@ def options(way: Way, seed: int) -> str:
             words.append(_microseconds(way.jitter))
     for name in ("loss", "duplicate", "reorder"):
         share: float = getattr(way, name)
-        if share:
+        if name == "loss" and way.burst is not None:
+            worse, stays = way.loses_after
+            words.append(f"loss gemodel {100 * worse:.6g}% {100 * (1 - stays):.6g}%")
+        elif share:
             words.append(f"{'loss random' if name == 'loss' else name} {100 * share:.6g}%")
     if way.rate is not None:
         words.append(f"rate {way.rate}bit")

@@ -13,6 +13,7 @@ from natlab.links.conditions import (
     LinkConditions,
     parse_conditions,
 )
+from natlab.links.profiles import PROFILES, profile
 
 _HELP = {
     "delay": ("TIME", f"one way, like 40ms (default: {DEFAULT_DELAY}; 0 for none)"),
@@ -21,6 +22,9 @@ _HELP = {
     "reorder": ("SHARE", "of frames that skip the delay"),
     "duplicate": ("SHARE", "of frames that arrive twice"),
     "rate": ("RATE", "like 10mbit"),
+    "burst": ("FRAMES", "that are lost in a row on average; needs a loss"),
+    "queue": ("FRAMES", "that wait for the rate at most; needs a rate"),
+    "black_hole": ("OCTETS", "of a packet; larger ones are lost, without an ICMP error"),
 }
 
 
@@ -29,8 +33,11 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "links", "of each NAT to what is outside it; one value, or OUT/BACK as the NAT sees it"
     )
+    group.add_argument(
+        "--profile", metavar="NAME", help=f"{', '.join(PROFILES)}; other options go before it"
+    )
     for name, (metavar, text) in _HELP.items():
-        group.add_argument(f"--{name}", metavar=metavar, help=text)
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
     group.add_argument("--mtu", metavar="OCTETS", type=_whole, help="68 to 9000")
     group.add_argument(
         "--seed", metavar="N", type=_whole, default=0, help="of all chance (default: %(default)s)"
@@ -44,7 +51,7 @@ def link_conditions(
 
     Without either they are `DEFAULT_LINKS`.
     """
-    given = {name: getattr(options, name) for name in (*PARSERS, "mtu", "seed")}
+    given = {name: getattr(options, name) for name in ("profile", *PARSERS, "mtu", "seed")}
     given = {name: value for name, value in given.items() if value is not None}
     if not given.get("seed"):
         given.pop("seed", None)  # nobody asked for 0
@@ -66,7 +73,10 @@ def conditions_of(values: Mapping[str, object]) -> LinkConditions:
     texts = {name: text for name, text in given.items() if isinstance(text, str)}
     if len(texts) != len(given):
         name = next(name for name in given if name not in texts)
-        raise UsageError(f"{name}: {given[name]!r} must be a text, as {_HELP[name][1]}")
+        example = _HELP[name][1] if name in _HELP else f"one of {', '.join(PROFILES)}"
+        raise UsageError(f"{name}: {given[name]!r} must be a text, as {example}")
+    if "profile" in texts:
+        texts = {**profile(texts.pop("profile")).conditions, **texts}
     if not texts and "mtu" not in numbers:
         return DEFAULT_LINKS  # a seed alone changes nothing
     return parse_conditions(

@@ -20,8 +20,8 @@ DEFAULT_PAIR = ("port-restricted-cone", "port-restricted-cone")
 """The pair for a test without the mark."""
 PAIRS, TOPOLOGY = "nat_pairs", "nat_topology"
 _SETTINGS = (
-    "delay=, jitter=, loss=, reorder=, duplicate=, rate=, mtu=, seed=, firewall=, program= and"
-    " faults=[...] as on the command line"
+    "profile=, delay=, jitter=, loss=, burst=, reorder=, duplicate=, rate=, queue=, black_hole=, mtu=,"
+    " seed=, firewall=, program= and faults=[...] as on the command line"
 )
 HELP = {
     PAIRS: f"{PAIRS}(*pairs, every=(), ...): run the test with `nat_lab` behind each of these pairs of NATs,"

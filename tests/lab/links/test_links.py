@@ -244,3 +244,33 @@ def _by_netem() -> str:
 def test_netem_is_true_where_the_kernel_has_it_and_else_refused_without_traces() -> None:
     said = warm.call(_TIMEOUT, _by_netem)
     assert said == "0.050 s" or "Specified qdisc kind is unknown" in said
+
+
+def _bottleneck() -> tuple[list[int], list[int], list[str], float]:
+    """What came of small and of large datagrams, the protocols on the wire, and the last one's seconds."""
+    from natlab.links.apply import Method, conditioned
+    from natlab.topologies.two_nats import two_nats_network
+
+    narrow = LinkConditions(Way(rate=1_000_000, queue=5, black_hole=1280), Way())
+    with (
+        two_nats_network("port-restricted-cone", "none") as network,
+        conditioned(network, {LINK: narrow}) as links,
+    ):
+        assert links.method is Method.DELAY_LINE
+        with capture_link(network) as capture:
+            small = send_and_wait(network, 20, 0.0, 1000, expected=5)
+            large = send_and_wait(network, 3, 0.01, 1300, expected=0)
+        counts = links.carried()[0]
+        assert (counts.too_large, counts.overflowed) == (3, 20 - len(small))
+    last = max(time for times in crossings(capture).values() for time in times)
+    protocols = sorted({str(packet.protocol) for packet in capture.packets})
+    return small, large, protocols, last
+
+
+def test_a_full_queue_drops_and_a_black_hole_says_nothing() -> None:
+    small, large, protocols, last = warm.call(_TIMEOUT, _bottleneck)
+    assert small[:5] == [0, 1, 2, 3, 4]
+    assert len(small) < 20
+    assert large == []
+    assert "ICMP" not in protocols, protocols
+    assert last > 5 * 1042 * 8 / 1_000_000  # behind a full queue a frame waits for all of it

@@ -46,6 +46,12 @@ def test_other_texts_are_told_how_to_write_them() -> None:
         ({"reorder": 0.1}, "reorder: needs a delay, which the frames that overtake skip"),
         ({"rate": 999}, "rate 999 bit/s: use at least 1kbit"),
         ({"limit": 0}, "limit 0: use at least 1 frame"),
+        ({"queue": 0, "rate": 1000}, "queue 0: use at least 1 frame"),
+        ({"queue": 5}, "queue: needs a rate, for which frames wait"),
+        ({"burst": 5.0}, "burst: needs a loss between 0% and 100%, which comes in bursts"),
+        ({"burst": 0.5, "loss": 0.1}, "burst 0.5: at this loss use 1 to 10000 frames"),
+        ({"burst": 2.0, "loss": 0.8}, "burst 2: at this loss use 4 to 10000 frames"),
+        ({"black_hole": 60}, "black-hole 60: use 68 to 9000 octets"),
     ],
 )
 def test_what_cannot_be_is_refused(fields: dict[str, Any], words: str) -> None:
@@ -89,7 +95,7 @@ def test_no_texts_are_plain_conditions() -> None:
         ({"jitter": "5ms"}, "jitter 0.005 s: use 0 to the delay, which is 0 s"),
         (
             {"colour": "red"},
-            "unknown condition 'colour': choose from delay, jitter, loss, reorder, duplicate, rate",
+            "unknown condition 'colour': choose from delay, jitter, loss, reorder, duplicate, rate, burst, queue, black_hole",
         ),
     ],
 )

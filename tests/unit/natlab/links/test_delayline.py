@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import inf
 from typing import Any
 
@@ -183,3 +183,39 @@ def test_shares_come_out_as_asked() -> None:
     assert abs(line.counts.lost - 2000) < 211
     assert abs(line.counts.duplicated - 1800) < 211
     assert abs(line.counts.reordered - 1800) < 211
+
+
+def _runs_of_lost(line: DelayLine, count: int) -> list[int]:
+    """How many frames were lost in each run of lost ones."""
+    kept = {frame for _, frame in _run(line, _frames(count), MS)}
+    fates = [frame in kept for frame in _frames(count)]
+    return [len(list(run)) for alive, run in groupby(fates) if not alive]
+
+
+def test_losses_come_in_bursts_of_the_mean_length_and_are_no_more_than_asked() -> None:
+    """Of 100,000 frames; in five standard deviations of chance the mean is off by 0.35."""
+    runs = _runs_of_lost(_line(loss=0.05, burst=5.0), 100_000)
+    assert abs(sum(runs) / 100_000 - 0.05) < 0.006
+    assert abs(sum(runs) / len(runs) - 5) < 0.8
+    alone = _runs_of_lost(_line(loss=0.05), 100_000)
+    assert abs(sum(alone) / len(alone) - 1 / 0.95) < 0.05
+
+
+def test_a_queue_holds_what_waits_for_the_rate_and_not_what_is_on_its_way() -> None:
+    line = _line(rate=1_000_000, delay=1.0, queue=2)
+    for _ in range(3):
+        line.accept(bytes(1000), 0)
+    assert line.counts.overflowed == 1
+    line.accept(bytes(1000), 8 * MS)  # the first is serialised, though far from its end
+    line.accept(bytes(1000), 8 * MS)
+    assert (line.counts.received, line.counts.overflowed) == (5, 2)
+
+
+def test_a_black_hole_swallows_packets_that_are_larger_and_no_others() -> None:
+    line = _line(black_hole=1280)
+    sizes = (60, 1280 + 14, 1281 + 14, 1514)
+    assert [len(frame) for _, frame in _run(line, [bytes(size) for size in sizes], MS)] == [
+        60,
+        1294,
+    ]
+    assert line.counts.too_large == 2

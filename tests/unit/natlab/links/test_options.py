@@ -9,6 +9,8 @@ import pytest
 from nat_traversal.errors import UsageError
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions, Way
 from natlab.links.options import add_link_options, link_conditions
+from natlab.links.profiles import PROFILES
+from tests import ROOT
 
 
 def _parse(*arguments: str) -> LinkConditions:
@@ -50,3 +52,29 @@ def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         _parse("--seed", "-1")
     assert "'-1' must be a whole number" in capsys.readouterr().err
+
+
+def test_a_profile_gives_what_no_option_gives() -> None:
+    dsl = LinkConditions(Way(delay=0.025, rate=384_000), Way(delay=0.025, rate=1_500_000))
+    assert _parse("--profile", "dsl") == dsl
+    slower = _parse("--profile", "dsl", "--delay", "40ms")
+    assert (slower.out, slower.back) == (Way(0.04, rate=384_000), Way(0.04, rate=1_500_000))
+    with pytest.raises(UsageError, match="profile: unknown link 'dls': did you mean dsl"):
+        _parse("--profile", "dls")
+
+
+def test_every_profile_can_be_made_and_names_its_source() -> None:
+    page = (ROOT / "docs/lab/links-and-faults.md").read_text()
+    for name, profile in PROFILES.items():
+        assert _parse("--profile", name).out.delay > 0
+        given = [profile.conditions.get(each, "") for each in ("delay", "rate", "queue")]
+        assert f"| `{name}` | {' | '.join(given)} | {profile.source} |" in page
+
+
+def test_bursts_queues_and_black_holes_have_options() -> None:
+    options = "--delay 0 --loss 2% --burst 3.5 --rate 1mbit --queue 20/100 --black-hole 1280"
+    way = {"loss": 0.02, "burst": 3.5, "rate": 1_000_000, "black_hole": 1280}
+    assert _parse(*options.split()) == LinkConditions(Way(**way, queue=20), Way(**way, queue=100))  # type: ignore[arg-type]
+    assert str(_parse(*options.split()).out) == (
+        "loss 2 % in runs of 3.5, rate 1 Mbit/s behind 20 frames, more than 1280 octets lost in silence"
+    )
