@@ -124,6 +124,8 @@ class ClientSettings:
     """The longest such pause."""
     announce_keepalive: float = seconds(15.0, 0.001)
     """Between announces while waiting for the peer (RFC 8445 section 11): keeps the mapping."""
+    socket_again: float = seconds(0.5, 0.001)
+    """Between two tries to get a socket for which this host has no room: descriptors come free at any moment."""
     udp_silence: float = seconds(5.0)
     """Of unanswered announces, after which the user is told that UDP seems blocked."""
     missing_after: float = seconds(30.0, 0.001)

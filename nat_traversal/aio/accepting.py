@@ -6,12 +6,13 @@ Asyncio's own transports would allocate 256 KB for each read, and cost three tim
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from nat_traversal.machine.failures import lacks_room
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,6 @@ PIECE = 4096
 """Octets that are read at once: a line has no more."""
 RECEIVE_BUFFER = 16 * 1024
 """Octets asked of the kernel for what a connection sends and nobody has read."""
-OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 RETRY_AFTER = 0.2
 """Seconds until connections are taken again after one of these."""
 LINGERING = 32
@@ -195,7 +195,7 @@ class Acceptor:
 
     `admit` gets the address of each, before anything is made for it. It gives the octets to refuse it
     with, empty for no word at all, or None to take it. `accepted` makes the protocol of one that is taken.
-    `out_of_files` is told when this process has no room for one more.
+    `out_of_files` is told when this process has no room for one more: once, until all that wait have been taken.
     """
 
     def __init__(
@@ -214,6 +214,7 @@ class Acceptor:
         self._admit, self._accepted, self._out_of_files = admit, accepted, out_of_files
         self._lingering: set[AcceptedStream] = set()
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._is_told = False
         for sock in self._sockets:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -234,31 +235,43 @@ class Acceptor:
         for _ in range(8 * self._burst):
             try:
                 sock, address = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except BlockingIOError:
+                self._is_told = False
+                return
+            except (InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in OUT_OF_FILES:
+                if not lacks_room(error):
                     log.debug("not accepted: %s", error)
                     return
                 self._rest(listener, error)
                 return
             refusal = self._admit(address)
-            if refusal is None:
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                protocol = self._accepted(address)
-                AcceptedStream(self._loop, sock, protocol, address, self._lingering)
-                taken += 1
-                if taken == self._burst:
-                    return
-            else:
+            if refusal is not None:
                 _refuse(sock, refusal)
+                continue
+            self._take(sock, address)
+            taken += 1
+            if taken == self._burst:
+                return
+
+    def _take(self, sock: socket.socket, address: Address) -> None:
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            log.debug("gone before it was taken: %s", error)
+            sock.close()
+            return
+        AcceptedStream(self._loop, sock, self._accepted(address), address, self._lingering)
 
     def _rest(self, listener: socket.socket, error: OSError) -> None:
         """The kernel would say so again at once: look after those that are here meanwhile."""
         self._loop.remove_reader(listener)
         self._resting[listener] = self._loop.call_later(RETRY_AFTER, self._go_on, listener)
-        self._out_of_files(error)
+        was_told, self._is_told = self._is_told, True
+        if not was_told:
+            self._out_of_files(error)
 
     def _go_on(self, listener: socket.socket) -> None:
         del self._resting[listener]

@@ -15,7 +15,7 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.packet_io import endpoint_of, wildcard
+from nat_traversal.aio.packet_io import endpoint_of, room_problem, wildcard
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
@@ -28,6 +28,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.failures import in_words, lacks_room
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
@@ -168,7 +169,9 @@ class Client(Driver):
             case do.CloseUdp(generation):
                 self._close_udp(generation)
             case do.SendDatagram(datagram, destination, generation):
-                self._send(self.sockets[generation], encode(datagram), destination)
+                # One without a socket is lost: the machine hears that there is none.
+                if (opened := self.sockets.get(generation)) is not None:
+                    self._send(opened, encode(datagram), destination)
             case do.OpenStream(generation, ticket):
                 self._open_stream(generation, ticket)
             case do.UsePath(generation):
@@ -195,9 +198,13 @@ class Client(Driver):
             await dial(self._memory.order(addresses), self._new_control)
         except NameUnresolvedError as error:
             hint = "" if error.is_temporary else ": check --server"
-            self.feed(e.ControlBroken(f"{error}{hint}"))
+            if (lack := room_problem()) is not None:  # the resolver does not tell that
+                self.feed(e.ControlBroken(in_words(lack), lacks_room=True))
+            else:
+                self.feed(e.ControlBroken(f"{error}{hint}"))
         except OSError as error:
-            self.feed(e.ControlBroken(_connect_problem(server, error)))
+            text = f"cannot connect to {server}: {_in_words(error)}"
+            self.feed(e.ControlBroken(text, lacks_room=lacks_room(error)))
 
     def _new_control(self) -> ControlProtocol:
         tls = None if self._tls is None else self._tls.stream()
@@ -268,7 +275,7 @@ class Client(Driver):
         try:
             await dial([server], lambda: stream.protocol)
         except OSError as error:
-            self.feed(e.StreamBroken(generation, error.strerror or str(error)))
+            self.feed(e.StreamBroken(generation, _in_words(error)))
 
     def _streamed(self, opened: OpenSocket, datagram: Datagram) -> None:
         """A datagram came over a connection to a relay."""
@@ -295,6 +302,7 @@ class Client(Driver):
         except OSError as error:
             self._traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
+            raise
 
     def _readable(self, opened: OpenSocket, sock: socket.socket) -> None:
         """Drain the socket until it is empty, a path takes it over, or it is closed."""
@@ -356,7 +364,9 @@ class Client(Driver):
         self._forwarder.path_up(opened.path)
 
     def _close_udp(self, generation: int) -> None:
-        opened = self.sockets.pop(generation)
+        opened = self.sockets.pop(generation, None)
+        if opened is None:
+            return
         if opened.path is not None:
             opened.path.close()
         if opened.path is not None and opened.path is self.selected:
@@ -369,6 +379,7 @@ class Client(Driver):
             opened.sock.close()
 
 
-def _connect_problem(server: HostPort, error: OSError) -> str:
+def _in_words(error: OSError) -> str:
     # asyncio's own text shows a Python tuple
-    return f"cannot connect to {server}: {os.strerror(error.errno) if error.errno else error}"
+    own = os.strerror(error.errno) if error.errno else str(error)
+    return in_words(error) if lacks_room(error) else own

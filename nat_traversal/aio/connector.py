@@ -18,6 +18,7 @@ from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.failures import in_words
 from nat_traversal.paths.budget import Pace
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
@@ -335,4 +336,4 @@ def _unreachable(error: OSError | UsageError) -> str:
         return str(error)
     if error.errno == errno.EACCES:
         return "its address is one for broadcasts, or a firewall forbids it"
-    return error.strerror or str(error)
+    return in_words(error)

@@ -56,6 +56,8 @@ class ControlProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._over = self._is_heard = False
         self._cut: asyncio.TimerHandle | None = None
+        self._dropped = ""
+        """Why this side has ended the connection without a word; empty: it has not."""
 
     @property
     def is_open(self) -> bool:
@@ -143,15 +145,17 @@ class ControlProtocol(asyncio.Protocol):
             self._cut.cancel()
         if not self._over:
             self._over = True
-            reason = str(exc) if exc else "the other end closed the connection"
-            self._feed(ControlBroken(reason, self.connection))
+            closed = self._dropped or "the other end closed the connection"
+            self._feed(ControlBroken(str(exc) if exc else closed, self.connection))
 
     def send(self, message: Message) -> None:
         if self._over:
             return
         data = encode(message)
         self.transport.write(data if self._tls is None else self._tls.send(data))
-        if self.transport.get_write_buffer_size() > self._settings.backlog:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > self._settings.backlog:
+            self._dropped = f"the other end does not read: {waiting} octets wait for it"
             self.transport.abort()
 
     def use_stream(self) -> None:

@@ -13,3 +13,8 @@ class Driver(driver.Driver):
     def __init__(self, machine: driver.Machine) -> None:
         self._loop = asyncio.get_running_loop()
         super().__init__(machine, self._loop)
+
+    def _unexpected(self, error: Exception) -> None:
+        self._loop.call_exception_handler(
+            {"message": "an action could not be carried out", "exception": error}
+        )

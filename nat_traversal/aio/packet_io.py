@@ -243,6 +243,15 @@ def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoin
     return Endpoint(str(ipaddress.ip_address(host)), address[1])
 
 
+def room_problem() -> OSError | None:
+    """Why this process can open no socket now; None if it can."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error
+    return None
+
+
 def file_limit(wanted: int) -> int:
     """How many of `wanted` open files this process may have; raises its soft limit for them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

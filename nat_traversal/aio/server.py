@@ -30,6 +30,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.failures import in_words
 from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
@@ -229,7 +230,7 @@ class Server(Driver):
 
     def _out_of_files(self, error: OSError) -> None:
         self._no_files.value += 1
-        self._on_notice(note.NoRoom(f"{error.strerror}: raise `ulimit -n`, or take fewer"))
+        self._on_notice(note.NoRoom(in_words(error)))
 
     def _carry_out(self, action: do.Action) -> None:
         match action:
@@ -243,7 +244,8 @@ class Server(Driver):
             case do.SendDatagram(datagram, destination, _, local) if destination is not None:
                 self._answer(encode(datagram), destination, local)
             case do.UseStream(connection):
-                self._connections[connection].use_stream()
+                if (protocol := self._connections.get(connection)) is not None:
+                    protocol.use_stream()
             case do.SendOnStream(datagram, connection):
                 if (protocol := self._connections.get(connection)) is not None:
                     self._dropped_datagrams.value += not protocol.send_datagram(encode(datagram))

@@ -73,12 +73,14 @@ class ServiceFlow:
         self.sock = open_udp(wildcard(target.family), settings.socket_buffer)
         try:
             self.sock.connect(socket_address(target))
+            self._home: _Address = self.sock.getpeername()
+            self._home_is_here = _is_here(self._home[0])
+            self.ear = _ear_of(self.sock, settings.socket_buffer)
+            """None where the kernel gives none."""
         except OSError:
             self.sock.close()
             raise
-        self._home: _Address = self.sock.getpeername()
         self._at: _Address = self._home
-        self._home_is_here = _is_here(self._home[0])
         self._tray = tray
         self._io = RunSocket(
             self.sock,
@@ -88,8 +90,6 @@ class ServiceFlow:
             headroom=HEADROOM,
             offload=bool(settings.offload),
         )
-        self.ear = _ear_of(self.sock, settings.socket_buffer)
-        """None where the kernel gives none."""
 
     @property
     def is_away(self) -> bool:

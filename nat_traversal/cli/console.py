@@ -197,6 +197,13 @@ def _sides_alike(notice: note.SidesAlike) -> str:
     )
 
 
+def _announce_unanswered(notice: note.AnnounceUnanswered) -> str:
+    why = "its UDP port seems blocked on the way"
+    if notice.reason:
+        why = f"nothing leaves this host: {notice.reason}"
+    return f"the server has not answered over UDP for {notice.seconds:.0f} s: {why}"
+
+
 def _attempt_failed(notice: note.AttemptFailed) -> str:
     then = "giving up" if notice.retry_in is None else f"next attempt in {notice.retry_in:.0f} s"
     return f"no path: {notice.text}; {then}"
@@ -246,10 +253,8 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         "forwarding in front of it hides its clients' addresses, and no path can open; the server has to "
         "run where it sees them (in a container with the host's network)"
     ),
-    note.AnnounceUnanswered: lambda n: (
-        f"the server has not answered over UDP for {n.seconds:.0f} s: "
-        "its UDP port seems blocked on the way"
-    ),
+    note.AnnounceUnanswered: _announce_unanswered,
+    note.SocketLacking: lambda n: f"no UDP socket: {n.reason}; trying again every {n.retry_in:g} s",
     note.RoundStarted: _round_started,
     note.HelloWentOut: lambda n: f"round {n.round}: HELLO {n.step} sent to {n.destination}",
     note.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",

@@ -61,6 +61,7 @@ class Agent:
         peer_key = security.demanded(peer_id)
         identity = Identity(check_id(host_id), check_id(peer_id), serves, peer_key)
         self._once = once
+        self._settings = settings
         self._timers = Timers()
         self.link = ControlLink(identity, settings, self._timers, rng, security.owner(rng))
         peer = Peer(
@@ -105,6 +106,12 @@ class Agent:
 
     def _dispatch(self, event: e.Event, now: float) -> list[do.Action]:
         match event:
+            case e.ControlReached() | e.ControlOpened() | e.ControlReceived() if (
+                not self.link.is_open
+            ):
+                return []  # of a connection that this side has ended
+            case e.ControlGarbled() | e.ControlBroken() if not self.link.is_open:
+                return []
             case e.ControlReached():
                 self.link.reached(now)
                 return []
@@ -116,8 +123,9 @@ class Agent:
                 return self._message_arrived(message, now)
             case e.ControlGarbled(reason):
                 return [do.CloseControl(), *self._control_lost(reason, now)]
-            case e.ControlBroken(reason):
-                return self._control_lost(reason, now)
+            case e.ControlBroken(reason, _, lacks_room):
+                pause = self._settings.socket_again if lacks_room else None
+                return self._control_lost(reason, now, pause)
             case e.DatagramArrived(datagram, source, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
@@ -142,6 +150,8 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         peer.larger_sent(generation, now)
+            case e.ActionFailed(action, reason):
+                return self._action_failed(action, reason, now)
             case e.TimerFired():
                 return self._timers_fired(now)
             case e.Woke():
@@ -153,6 +163,15 @@ class Agent:
                 return [do.SendMessage(m.ServiceState(up))]
             case e.StopRequested():
                 return self._close()
+        return []
+
+    def _action_failed(self, action: object, reason: str, now: float) -> list[do.Action]:
+        """An action of this side failed, and nobody else will say so."""
+        if isinstance(action, do.OpenControl | do.SendMessage) and self.link.is_open:
+            return [do.CloseControl(), *self._control_lost(reason, now)]
+        for peer in self.peers.values():
+            if actions := peer.failed(action, reason, now):
+                return actions
         return []
 
     def _timers_fired(self, now: float) -> list[do.Action]:

@@ -19,6 +19,9 @@ from nat_traversal.wire.octets import NONCE_BYTES
 
 KEPT_NUMBERS = 4
 """The newest announces whose answer counts."""
+JUST_BEHIND = 0.02
+"""Seconds after `registered` in which the answer to an earlier announce may still come. The server loses some
+announces that overtake their registration: it keeps a limited number."""
 _NO_QUESTION = bytes(NONCE_BYTES)
 
 
@@ -64,19 +67,35 @@ class Announcer:
         self._silent_since: float | None = None
         self.mapped: Endpoint | None = None
         """Where the server saw this socket last."""
+        self.obstacle = ""
+        """Why the socket could not be opened; empty: it is open. The next announce opens it first."""
+        self._unsent = ""
+        """Why the last announce did not leave this host; empty: it did, as far as is known."""
         self._is_validated = False
         """The server asks no more whether this socket receives there."""
         self._in_round = False
 
     def announce(self, now: float) -> list[do.Action]:
         """The next announce. Until it is answered, the next follows after a doubled pause."""
+        opening = [self._socket.open()] if self.obstacle else []
+        self.obstacle = self._unsent = ""
         announce = self._key.announce(self._socket.generation)
         self._numbers = [*self._numbers[1 - KEPT_NUMBERS :], announce.number]
         self.deadline = now + self._pause
         self._pause = min(self._settings.announce_most, 2 * self._pause)
         if self._silent_since is None:
             self._silent_since = now
-        return [self._socket.send(announce, None)]
+        return [*opening, self._socket.send(announce, None)]
+
+    def not_opened(self, reason: str, now: float) -> None:
+        """There is no socket: try again soon, with an announce."""
+        self.obstacle = reason
+        self._silent_since, self._pause = None, self._settings.announce_first
+        self.deadline = now + self._settings.socket_again
+
+    def not_sent(self, reason: str) -> None:
+        """The last announce did not leave this host. Another follows anyway."""
+        self._unsent = reason
 
     def is_unanswered(self, now: float) -> bool:
         """No announce of this socket has been answered, though the first pause for that is over."""
@@ -105,9 +124,14 @@ class Announcer:
         told: list[do.Action] = []
         silence = 0.0 if self._silent_since is None else now - self._silent_since
         if silence >= self._settings.udp_silence and server_answers:
-            told = [do.Tell(note.AnnounceUnanswered(silence))]
+            told = [do.Tell(note.AnnounceUnanswered(silence, self._unsent))]
             self._silent_since = now
         return told + self.announce(now)
+
+    def registered(self, now: float) -> None:
+        """The server knows the key now: what nothing has answered is said again."""
+        if self.mapped is None and self.deadline is not None and not self.obstacle:
+            self.deadline = min(self.deadline, now + JUST_BEHIND)
 
     def round_begins(self, now: float) -> None:
         """A round begins with this socket: from now on it announces only until its address is validated."""

@@ -123,6 +123,11 @@ class ControlLink:
         return self.server is not None and mapped.is_loopback and not self.server.is_loopback
 
     @property
+    def is_open(self) -> bool:
+        """A connection stands or is being made."""
+        return self.state not in (_S.PAUSING, _S.CLOSED)
+
+    @property
     def is_registered(self) -> bool:
         return self.state is _S.REGISTERED
 
@@ -261,7 +266,7 @@ class ControlLink:
 
     def close(self) -> list[do.Action]:
         """For good."""
-        connected = self.state not in (_S.PAUSING, _S.CLOSED)
+        connected = self.is_open
         self._machine.fire(_T.CLOSE)
         self._cancel_timers()
         return [do.CloseControl()] if connected else []

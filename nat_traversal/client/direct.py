@@ -1,7 +1,6 @@
 """The direct way to a peer: the attempts to open a path, and the path while one stands.
 
-It has one socket at a time. Its state carries what belongs to it: the socket, its announcer,
-the method, the round, the path.
+It has one socket at a time. Its state carries what belongs to it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
-from nat_traversal.client.endings import replaced, verdict
+from nat_traversal.client.endings import Scarcity, established, replaced, verdict
 from nat_traversal.client.phases import (
     TABLE,
     Announcing,
@@ -87,6 +86,7 @@ class Direct:
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
         self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
         self._phase: Phase = Idle()
+        self._scarcity = Scarcity(settings.socket_again)
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
 
@@ -139,6 +139,8 @@ class Direct:
         """The server has answered the registration."""
         if self.state is _S.IDLE:  # the path was lost while the answer was on its way
             return self.ask_again(now)
+        if isinstance(self._phase, Announcing):
+            self._phase.announcer.registered(now)
         return []
 
     def link_lost(self) -> list[do.Action]:
@@ -180,13 +182,18 @@ class Direct:
             return self._announced(phase.announcer, datagram, now)
         return self._carry(phase.method.arrived(datagram, source, now), now)
 
+    def failed(self, action: object, reason: str, now: float) -> list[do.Action]:
+        """An action of this peer's socket could not be carried out."""
+        phase = self._phase
+        if isinstance(action, do.UsePath) and isinstance(phase, Established):
+            phase.path.end = reason
+            return self._path_end(phase.path, now)
+        return self._scarcity.failed(phase, action, reason, now)
+
     def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame came on this peer's path, which is none of a program's."""
-        phase = self._phase
-        if not isinstance(phase, Established):
-            return []
-        actions = phase.path.frame_opened(kind, plain, now)
-        return actions + self._path_end(phase.path, now)
+        path = self.path
+        return path.frame_opened(kind, plain, now) + self._path_end(path, now) if path else []
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
@@ -214,18 +221,15 @@ class Direct:
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         for name, deadline in deadlines(self._phase).items():
-            if deadline is None:
-                self._timers.cancel((self.id, name))
-            else:
-                self._timers.set((self.id, name), deadline)
+            self._timers.follow((self.id, name), deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
         phase = self._phase
-        farewell = phase.path.farewell() if isinstance(phase, Established) else []
-        dropped = self._drop_socket()
+        actions = phase.path.farewell() if isinstance(phase, Established) else []
+        actions += self._drop_socket()
         self._enter(_T.CLOSE, Closed())
-        return farewell + dropped
+        return actions
 
     # Sockets and announces: steps 1 to 3
 
@@ -283,6 +287,8 @@ class Direct:
             actions.append(do.Tell(note.AddressHidden(answer.mapped, self._link.via)))
         if before not in (None, announcer.mapped):
             actions += self._link.doubt(now)
+        if announcer.mapped is not None and self._scarcity.is_over():
+            actions += self.ask_again(now)
         return actions
 
     def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
@@ -323,12 +329,11 @@ class Direct:
             return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
         phase.announcer.round_begins(now)
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
-        socket, announcer, method = phase.socket, phase.announcer, phase.method
-        punching = Punching(socket, announcer, method, start, keys, connection, until)
-        self._enter(_T.START, punching)
+        shown = phase.socket, phase.announcer, phase.method
+        self._enter(_T.START, Punching(*shown, start, keys, connection, until))
         handshake = keys.handshake(self._nonce_secret, connection)
-        budget = self._restraint.budget
-        return self._carry(method.start(granted, handshake, budget, now), now)
+        started = phase.method.start(granted, handshake, self._restraint.budget, now)
+        return self._carry(started, now)
 
     def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
         """The method's actions; in the place of its proof, all that follows from it."""
@@ -351,33 +356,29 @@ class Direct:
         self._retry.reset()
         self.failure = None
         self._restraint.reset(now)
-        established = do.SendMessage(m.Established(start.attempt, start.round))
-        reported = [established] if self._link.is_registered else []
-        path_id, vouched = (
-            (start.attempt, start.round, method.name),
-            self._security.vouched(self.id),
-        )
-        told = note.PathEstablished(*path_id, pair.remote, pair.socket.generation, vouched)
-        return [*reported, *path.use(start.peer.instance), do.Tell(told)]
+        attempt, vouched = (start.attempt, start.round), self._security.vouched(self.id)
+        reported = [do.SendMessage(m.Established(*attempt))] if self._link.is_registered else []
+        told = established(*attempt, method.name, pair, vouched)
+        return [*reported, *path.use(start.peer.instance), told]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
+        if self._scarcity.explains(self._phase, now) and not self._once:
+            return []  # the attempt begins again once there is a socket
         actions: list[do.Action] = []
         code, text = verdict(self._phase, self.id, code, text)
         if self.state is _S.ESTABLISHED and not self._has_other():
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
         self._restraint.failed(now)
-        has_other = (
-            self._has_other() and code != m.Verdict.KEYS_DIFFER
-        )  # no other way has other keys
+        # no other way has other keys
+        has_other = self._has_other() and code != m.Verdict.KEYS_DIFFER
         if self._once and not has_other:
             return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
         pause = self._retry.next()
         self._timers.set((self.id, "retry"), now + pause)
-        if has_other:
-            self.failure = (code, text)
-            return [*actions, do.Tell(note.NotDirect(code, text, pause))]
-        return [*actions, do.Tell(note.AttemptFailed(code, text, pause))]
+        self.failure = (code, text) if has_other else self.failure
+        kind = note.NotDirect if has_other else note.AttemptFailed
+        return [*actions, do.Tell(kind(code, text, pause))]
 
     # The path
 

@@ -161,6 +161,17 @@ class Peer:
             return self.relayed.arrived(datagram, source, generation, now)
         return self.direct.arrived(datagram, source, now)
 
+    def failed(self, action: object, reason: str, now: float) -> list[do.Action]:
+        """An action of a socket of this peer could not be carried out."""
+        match action:
+            case (
+                do.OpenUdp(generation) | do.SendDatagram(_, _, generation) | do.UsePath(generation)
+            ) if self.direct.owns(generation):
+                return self.direct.failed(action, reason, now)
+            case do.OpenUdp(generation) | do.UsePath(generation):
+                return self.relayed.failed(generation, reason, now)
+        return []
+
     def frame_opened(
         self, kind: Kind, plain: bytes, generation: int, now: float
     ) -> list[do.Action]:
@@ -195,11 +206,7 @@ class Peer:
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         self.direct.arm()
-        deadline = self.relayed.deadline
-        if deadline is None:
-            self._timers.cancel((self.id, "relay"))
-        else:
-            self._timers.set((self.id, "relay"), deadline)
+        self._timers.follow((self.id, "relay"), self.relayed.deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nat_traversal.client.control_link import Identity, RelayWish
+from nat_traversal.client.endings import established
 from nat_traversal.client.security import KeyPair, RoundKeys, Security
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
@@ -43,11 +44,13 @@ class Leg:
     """When to try TCP beside UDP, unless the server has answered by then."""
     stream: UdpSocket | None = None
     """The connection that is being made."""
+    opens_at: float | None = None
+    """When to try again to open the socket, for which there was no room."""
 
     @property
     def deadline(self) -> float:
         """When something of it is due."""
-        times: list[float | None] = [self.until, self.joins_at, self.method.deadline]
+        times = [self.until, self.joins_at, self.opens_at, self.method.deadline]
         if self.path is not None:
             times = [self.path.deadline]
         return min([each for each in [*times, self.closes_at] if each is not None])
@@ -162,6 +165,16 @@ class Relayed:
             return [stream.close()]
         return self._drop(leg, f"the connection to the relay: {reason}")
 
+    def failed(self, generation: int, reason: str, now: float) -> list[do.Action]:
+        """The socket of that number could not be opened, or carry the path."""
+        leg = self._at(generation)
+        if leg is None:
+            return []
+        if leg.path is not None:
+            return self._drop(leg, reason)
+        leg.opens_at = now + self._settings.socket_again
+        return []
+
     def news(self, news: m.RelayNews) -> list[do.Action]:
         """The server's word about a relay; all but one end it."""
         told: list[do.Action] = [do.Tell(note.RelayTold(news.code, news.text))]
@@ -203,6 +216,9 @@ class Relayed:
             elif path is None and now >= leg.until:
                 actions += self._drop(leg, "the relay could not be reached in time")
             elif path is None:
+                if leg.opens_at is not None and now >= leg.opens_at:
+                    leg.opens_at = None
+                    actions += [leg.socket.open(), *self._carry(leg, leg.method.start(now), now)]
                 if leg.method.deadline is not None and now >= leg.method.deadline:
                     actions += self._carry(leg, leg.method.due(now), now)
                 actions += self._join(leg, now)
@@ -286,15 +302,8 @@ class Relayed:
         theirs = pair.connection
         epochs = self._security.epochs(leg.keys, leg.connection, theirs, self._rng, now)
         leg.path = path = Path(pair, epochs, self._settings, self._rng, now, method=leg.method.name)
-        told = note.PathEstablished(
-            0,
-            0,
-            leg.method.name,
-            pair.remote,
-            pair.socket.generation,
-            self._security.vouched(self.peer),
-        )
-        return [*path.use(leg.order.peer.instance), do.Tell(told)]
+        told = established(0, 0, leg.method.name, pair, self._security.vouched(self.peer))
+        return [*path.use(leg.order.peer.instance), told]
 
 
 def _closed(leg: Leg) -> list[do.Action]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from nat_traversal.errors import NatTraversalError
 from nat_traversal.machine.actions import Action
-from nat_traversal.machine.events import Event, TimerFired
+from nat_traversal.machine.events import ActionFailed, Event, TimerFired
+from nat_traversal.machine.failures import in_words, lacks_room
+
+log = logging.getLogger(__name__)
 
 
 class Machine(Protocol):
@@ -33,7 +38,11 @@ class Clock(Protocol):
 
 
 class Driver:
-    """Subclasses carry out the actions."""
+    """Subclasses carry out the actions.
+
+    The error of an action becomes an `ActionFailed`, which the machine answers after the actions that follow.
+    So no error stops the timer or another action.
+    """
 
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self._machine = machine
@@ -54,14 +63,27 @@ class Driver:
         self._busy = True
         try:
             for action in actions:
-                self._carry_out(action)
+                self._try(action)
             while self._events:
                 event = self._events.popleft()
                 for action in self._machine.handle(event, self._clock.time()):
-                    self._carry_out(action)
+                    self._try(action)
         finally:
             self._busy = False
-        self._arm()
+            self._arm()
+
+    def _try(self, action: Action) -> None:
+        try:
+            self._carry_out(action)
+        except Exception as error:  # noqa: BLE001 - see `_unexpected`
+            if not isinstance(error, OSError | NatTraversalError):
+                self._unexpected(error)
+            failed = ActionFailed(action, in_words(error), lacks_room=lacks_room(error))
+            self._events.append(failed)
+
+    def _unexpected(self, error: Exception) -> None:
+        """A mistake in this code: the machine goes on, and whoever looks can see it."""
+        log.error("an action could not be carried out", exc_info=error)
 
     def _carry_out(self, action: Action) -> None:
         raise NotImplementedError

@@ -51,6 +51,8 @@ class ControlBroken:
 
     reason: str
     connection: ConnectionId = 0
+    lacks_room: bool = False
+    """At a client: there was no room for one more socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,18 @@ class LargerFramesSent:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionFailed:
+    """An action could not be carried out. Those after it were tried all the same."""
+
+    action: object = field(repr=False)
+    """One of `machine.actions`."""
+    reason: str
+    """For people."""
+    lacks_room: bool = False
+    """There was no room for one more socket: it passes once something else has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The machine's deadline is due (or close to it: firing early does no harm)."""
 
@@ -168,6 +182,7 @@ Event = (
     | FrameOpened
     | FrameRefused
     | LargerFramesSent
+    | ActionFailed
     | TimerFired
     | Woke
     | ServiceChanged

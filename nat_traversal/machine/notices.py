@@ -88,6 +88,16 @@ class AnnounceUnanswered:
     """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
 
     seconds: float
+    reason: str = ""
+    """Why no announce has left this host; empty: they have, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLacking:
+    """This host gives no UDP socket now. It is tried again every `retry_in` seconds."""
+
+    reason: str
+    retry_in: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +291,7 @@ Notice = (
     | MappingLearned
     | AddressHidden
     | AnnounceUnanswered
+    | SocketLacking
     | RoundStarted
     | HelloWentOut
     | HelloCameIn

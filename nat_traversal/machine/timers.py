@@ -27,6 +27,13 @@ class Timers:
             self._heap = [(*live, key) for key, live in self._at.items()]
             heapq.heapify(self._heap)
 
+    def follow(self, name: Hashable, at: float | None) -> None:
+        """`set`, or `cancel` where `at` is None."""
+        if at is None:
+            self.cancel(name)
+        else:
+            self.set(name, at)
+
     def cancel(self, name: Hashable) -> None:
         """Forget `name`; it need not be set."""
         self._at.pop(name, None)

@@ -157,6 +157,16 @@ class Connections:
         contenders = self.challenges.gone(host.connection)
         return [*actions, *(self._claim_of(self.here(each)) for each in contenders)]
 
+    def unsent(self, action: object, reason: str) -> list[ServerAction]:
+        """An action failed. A host that could not be told something is let go: it may come back."""
+        connection = action.connection if isinstance(action, do.SendMessage) else 0
+        host = self._registry.get(connection)
+        if host is None:
+            return []
+        self._counters.counter("messages-unsent", "a message had no form to be sent in").value += 1
+        told = note.HostRefused(host.id, "unsent", reason, host.source)
+        return [do.CloseControl(host.connection), do.Tell(told), *self.forget(host)]
+
     def dismiss(self, host: Host, goodbye: m.GoAway) -> list[ServerAction]:
         """End a connection that is to come back, here or elsewhere: its peer need not know."""
         if host.session is not None and host.member is not None:

@@ -209,6 +209,8 @@ class Rendezvous:
                 return []
             case e.FrameOpened() | e.FrameRefused() | e.LargerFramesSent():
                 return []  # frames are between the hosts
+            case e.ActionFailed(action, reason):
+                return self._connections.unsent(action, reason)
             case e.TimerFired():
                 return self._timer_fired(now)
             case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's

@@ -60,6 +60,8 @@ class Client(Process):
         """The socket by whose path programs' datagrams leave."""
         self._open: dict[int, do.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
+        self._unopened: set[int] = set()
+        """Sockets for which there was no room."""
 
     @property
     def state(self) -> PathState:
@@ -125,6 +127,8 @@ class Client(Process):
 
     def _carry_out(self, action: do.Action) -> None:
         match action:
+            case do.OpenControl() if self.host.is_full:
+                self.feed(e.ControlBroken("no room", lacks_room=True))
             case do.OpenControl():
                 self.control = self.world.server_of(self).connect(self)
             case do.CloseControl():
@@ -136,10 +140,16 @@ class Client(Process):
                     self.control.write(control.encode(message))
             case do.OpenUdp(generation):
                 assert len(self.sockets) < 1 + self.world.relays, "one at a time, and the relays'"
+                self._unopened.add(generation)
+                self.host.check_room()
+                self._unopened.remove(generation)
                 self.sockets[generation] = self.host.open(
                     lambda data, source: self._datagram(data, source, generation)
                 )
                 self.all_sockets.add(self.sockets[generation])
+            case do.OpenStream(generation) if self.host.is_full:
+                self.streams[generation] = End(self.world.clock, 0.0, None)
+                self.feed(e.StreamBroken(generation, "no room"))
             case do.OpenStream(generation, ticket):
                 self.streams[generation] = self.world.server.connect(
                     self, lambda event: self._on_stream(event, generation, ticket)
@@ -152,6 +162,10 @@ class Client(Process):
             case do.SendFrame(kind, plain, generation) if generation in self.streams:
                 sealer = self._open[generation].epochs.sealer
                 self._stream(generation, sealer.seal(kind, plain))
+            case do.CloseUdp(generation) | do.SendDatagram(_, _, generation) if (
+                generation in self._unopened
+            ):
+                pass
             case do.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
                 self._closed(generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -64,13 +65,21 @@ class Host:
         self.nat = ModelNat(behavior, public, rng)
         self.address = inside if behavior else public
         self.udp_blocked = False
+        self.is_full = False
+        """Whether there is no room for one more socket."""
         self.sockets: dict[Endpoint, Receive] = {}
         self._ports = iter(range(40_000, 65_000))
 
     def open(self, receive: Receive) -> Endpoint:
+        self.check_room()
         socket = Endpoint(self.address, next(self._ports))
         self.sockets[socket] = receive
         return socket
+
+    def check_room(self) -> None:
+        """Raises what a kernel says where there is no room for one more socket."""
+        if self.is_full:
+            raise OSError(errno.EMFILE, "Too many open files")
 
 
 class Network:

@@ -100,7 +100,8 @@ class Relay:
         return self._machine.state
 
     def start(self, now: float) -> list[Output]:
-        """Ask the server for its nonce."""
+        """Ask the server for its nonce; also once more, where there was no socket for it."""
+        self._pause = self._settings.hello_interval
         self.deadline = now + self._pause
         return [self._bind()]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-import pytest
+from typing import Any
 
 from nat_traversal.aio.driver import Driver
 from nat_traversal.machine import actions as do
@@ -85,11 +84,14 @@ async def test_a_deadline_that_moves_moves_the_timer() -> None:
     assert machine.events == [*[e.ControlOpened()] * 4, e.TimerFired()]
 
 
-async def test_an_action_that_fails_leaves_the_driver_usable() -> None:
+async def test_a_mistake_in_an_action_reaches_the_loop_and_stops_nothing() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     machine = Machine()
     driver = Driver(machine)
     machine.answers = {e.ControlOpened: [do.OpenControl()]}
-    with pytest.raises(NotImplementedError):
-        driver.feed(e.ControlOpened())
+    driver.feed(e.ControlOpened())
     driver.feed(e.StopRequested())
-    assert machine.events == [e.ControlOpened(), e.StopRequested()]
+    failed = e.ActionFailed(do.OpenControl(), "NotImplementedError")
+    assert machine.events == [e.ControlOpened(), failed, e.StopRequested()]
+    assert isinstance(told[0]["exception"], NotImplementedError)

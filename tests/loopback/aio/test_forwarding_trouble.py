@@ -25,6 +25,8 @@ from tests.loopback.support import eventually, unused
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
+FULL = "this process has no file descriptor left: raise `ulimit -n`, or let it do less"
+
 
 class TestTrouble:
     """What cannot be delivered is counted and told, and stops nothing else."""
@@ -153,7 +155,7 @@ class TestTrouble:
                     patch.setattr(service_flow_module, "open_udp", _no_file)
                     program.send(b"x", a.port)
                     await eventually(lambda: b.counters["unsendable"] == 1, "it is counted")
-                assert b.problems == [f"no way to {service.endpoint}: No file left"]
+                assert b.problems == [f"no way to {service.endpoint}: {FULL}"]
                 assert await program.ask(b"y", a.port) == b"y"
 
     async def test_a_flow_whose_other_addresses_get_no_socket_is_told(
@@ -167,7 +169,7 @@ class TestTrouble:
                 patch.setattr(service_flow_module, "open_udp", _no_file)
                 b.connector.deliver(1, [memoryview(b"late")])
             assert b.connector.flows == 0
-            assert b.problems == [f"no way to {first} or {second}: No file left"]
+            assert b.problems == [f"no way to {first} or {second}: {FULL}"]
             with Service(*second.sockaddr) as service:
                 b.connector.deliver(1, [memoryview(b"again")])
                 await eventually(lambda: service.asked, "the service is asked")
@@ -277,7 +279,7 @@ def _refusing_udp(local: Endpoint, buffer: int) -> socket.socket:
 
 
 def _no_file(local: Endpoint, buffer: int) -> socket.socket:
-    raise OSError(errno.EMFILE, "No file left")
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def _as(kind: type[socket.socket], sock: socket.socket) -> socket.socket:

@@ -37,9 +37,9 @@ async def test_a_server_that_aims_at_a_victim_gets_ninety_packets_there_and_is_l
                 start = ScriptedPeer(wire, victim).start(m.Role.A)
                 wire.send(replace(start, candidates=candidates, round=round_))
                 for step in (1, 3):
+                    wanted = min(count() + QUICK.hello_repeats, MOST_DATAGRAMS)
                     wire.send(m.SendHello(step, start.attempt, round_, step))
                     await wire.until(m.HelloSent)
-                    wanted = min(count() + QUICK.hello_repeats, MOST_DATAGRAMS)
                     await eventually(lambda: count() >= wanted, "its HELLOs")  # noqa: B023
                     if count() >= MOST_DATAGRAMS:
                         break

@@ -63,6 +63,12 @@ TOLD: list[tuple[note.Notice, str, str]] = [
     ),
     (note.AnnounceUnanswered(5.0), "announce-unanswered", "its UDP port seems blocked"),
     (
+        note.AnnounceUnanswered(5.0, "Operation not permitted"),
+        "announce-unanswered",
+        "for 5 s: nothing leaves this host: Operation not permitted",
+    ),
+    (note.SocketLacking("none", 0.5), "socket-lacking", "none; trying again every 0.5 s"),
+    (
         note.RoundStarted(3, 2, Role.B, (Candidate("srflx", PEER), Candidate("host", MAPPED))),
         "round-started",
         "round 2: this host is B, the other is at 198.51.100.2:6000 or 203.0.113.2:5000",

@@ -9,6 +9,7 @@ from typing import TypeVar
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security
+from nat_traversal.crypto.proof import signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -16,7 +17,7 @@ from nat_traversal.machine.sockets import Sockets
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
+from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 from tests.unit.counterpart import NO_ECHO, TOKEN, Counterpart, Voice, some_keys
@@ -84,6 +85,16 @@ class Rig:
 
     def notices(self) -> list[note.Notice]:
         return [action.notice for action in self.done(do.Tell)]
+
+    def announces(self) -> list[Announce]:
+        """Every announce so far."""
+        sent = [each.datagram for each in self.done(do.SendDatagram)]
+        return [each for each in sent if isinstance(each, Announce)]
+
+    def answer_announce(self) -> list[do.Action]:
+        """The server's answer to the last announce."""
+        answer = signed(Announced(self.announces()[-1].number, US), self.key())
+        return self.feed(e.DatagramArrived(answer, SERVER, self.generation()))
 
     def generation(self) -> int:
         return self.done(do.OpenUdp)[-1].generation

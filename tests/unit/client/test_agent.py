@@ -213,3 +213,67 @@ def test_datagram_by_an_unknown_socket_is_ignored_in_every_state() -> None:
     hello = e.DatagramArrived(an_early_hello(TOKEN), PEER, generation=9)
     for rig in (Rig(), Rig().registered(), Rig().punching(), Rig().established()):
         assert rig.feed(hello) == []
+
+
+# What is not to be had, and what comes too late
+
+
+def test_what_comes_after_this_side_has_closed_the_connection_is_ignored() -> None:
+    rig = Rig().registered()
+    rig.receive(m.GoAway(30.0))
+    assert isinstance(rig.done(do.CloseControl)[-1], do.CloseControl)
+    late: tuple[e.Event, ...] = (
+        e.ControlReached(),
+        e.ControlOpened(),
+        e.ControlReceived(m.Registered(1, 2, 20.0)),
+        e.ControlReceived(m.Refused("id-in-use", "late")),
+        e.ControlGarbled("noise"),
+        e.ControlBroken("reset"),
+    )
+    for event in late:
+        assert rig.feed(event) == []
+    assert rig.agent.link.state is LinkState.PAUSING
+
+
+def test_announce_that_nothing_answered_is_repeated_soon_after_the_registration() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    rig.now = 0.25
+    rig.receive(m.Registered(1, 2, 20.0))
+    rig.wait(0.02)
+    assert [each.number for each in rig.announces()] == [1, 2]
+
+
+def test_answered_announce_is_not_repeated_after_the_registration() -> None:
+    rig = Rig()
+    rig.feed(e.ControlOpened())
+    rig.receive(m.Registered(1, 2, 20.0))
+    rig.answer_announce()
+    rig.wait(1.0)
+    assert len(rig.announces()) == 1
+
+
+def test_announces_that_do_not_leave_are_no_fault_of_the_network() -> None:
+    rig = Rig().registered()
+    for _ in range(10):
+        unsent = rig.done(do.SendDatagram)[-1]
+        rig.feed(e.ActionFailed(unsent, "Operation not permitted"))
+        rig.wait(1.0)
+    told = [each for each in rig.notices() if isinstance(each, note.AnnounceUnanswered)]
+    assert {each.reason for each in told} == {"Operation not permitted"}
+
+
+def test_message_that_cannot_be_sent_ends_the_connection_which_is_made_anew() -> None:
+    rig = Rig().registered()
+    unsent = do.SendMessage(m.Heartbeat(1))
+    assert do.CloseControl() in rig.feed(e.ActionFailed(unsent, "too long"))
+    rig.wait(2.0)
+    assert len(rig.done(do.OpenControl)) == 2
+
+
+def test_other_failures_change_nothing() -> None:
+    rig = Rig().registered()
+    for action in (do.Tell(note.SocketLacking("", 1.0)), do.CloseUdp(1), do.SelectPath(7)):
+        assert rig.feed(e.ActionFailed(action, "odd")) == []
+    rig.receive(rig.round())
+    assert rig.feed(e.ActionFailed(do.OpenUdp(99), "odd")) == []

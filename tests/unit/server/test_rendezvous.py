@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.server.methods.ordered_hello import ROUNDS
@@ -233,3 +234,12 @@ def test_what_a_restless_peer_causes_is_not_charged_to_the_host() -> None:
     assert A not in rig.closed, "all but its registration was free"
     rig.receive(A, m.Heartbeat(1))
     assert A in rig.closed
+
+
+def test_host_that_could_not_be_told_something_is_let_go_and_others_are_not() -> None:
+    rig = Rig().registered_pair()
+    for action in (do.SendMessage(m.Heartbeat(1), A), do.CloseControl(B)):
+        for _ in range(2):
+            rig.feed(e.ActionFailed(action, "a line too long"))
+    assert rig.closed == [A]
+    assert rig.machine.registered == {NAME[B]}

@@ -1,0 +1,40 @@
+"""Why a control connection has ended, where this side ended it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from nat_traversal.aio.control_connection import ControlProtocol
+from nat_traversal.machine import events as e
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import messages as m
+
+
+class Unread(asyncio.Transport):
+    """A transport whose other end reads nothing."""
+
+    def __init__(self, protocol: ControlProtocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self._waiting = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._waiting += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self._waiting
+
+    def abort(self) -> None:
+        self._protocol.connection_lost(None)
+
+
+def test_connection_dropped_since_the_other_end_does_not_read_says_so() -> None:
+    events: list[e.Event] = []
+    settings = replace(ClientSettings(), backlog=50)
+    protocol = ControlProtocol(0, events.append, settings)
+    protocol.connection_made(Unread(protocol))
+    for number in range(3):
+        protocol.send(m.Heartbeat(number))
+    reason = "the other end does not read: 64 octets wait for it"
+    assert events == [e.ControlOpened(0, None), e.ControlBroken(reason)]
