@@ -3,8 +3,10 @@
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from nat_traversal.aio.checking import check_nat
     from nat_traversal.aio.connection import Connection, connect
     from nat_traversal.aio.server import Server, serve
+    from nat_traversal.check.verdict import Verdict
     from nat_traversal.client.security import Security
     from nat_traversal.errors import (
         ConnectionLostError,
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     )
     from nat_traversal.settings import ClientSettings, ServerSettings
     from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
-    from nat_traversal.wire.endpoint import Endpoint
+    from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,7 @@ __all__ = [
     "Connection",
     "ConnectionLostError",
     "Endpoint",
+    "HostPort",
     "LocalAddressError",
     "LocalProtocolError",
     "NameUnresolvedError",
@@ -44,8 +47,10 @@ __all__ = [
     "TlsError",
     "TraversalFailedError",
     "UsageError",
+    "Verdict",
     "WireError",
     "__version__",
+    "check_nat",
     "connect",
     "serve",
 ]
@@ -54,11 +59,14 @@ _WHERE = {
     "connect": "aio.connection",
     "Server": "aio.server",
     "serve": "aio.server",
+    "check_nat": "aio.checking",
+    "Verdict": "check.verdict",
     "ClientSettings": "settings",
     "ServerSettings": "settings",
     "ClientTlsSettings": "tls",
     "ServerTlsSettings": "tls",
     "Endpoint": "wire.endpoint",
+    "HostPort": "wire.endpoint",
     "Security": "client.security",
 }
 

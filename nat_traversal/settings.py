@@ -340,3 +340,22 @@ class ServerSettings:
     def lease(self) -> float:
         """For how long an id is claimed of the store: past the silence that ends a connection."""
         return (self.silence_heartbeats + 1.0) * self.heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """The settings of a check of this host's NAT. Raises `UsageError` for a value out of its range."""
+
+    rate: int = number(9, 1, 100_000)
+    """Requests to a server in any second. Servers of this package answer 10 a second and source."""
+    tries: int = number(5, 1, 100)
+    """Of a question whose silence says something: where a fifth of all packets is lost, one in 165 goes unheard."""
+    interval: float = seconds(0.2, 0.001)
+    """Between two tries, at least; else 1.5 round trips."""
+    first_interval: float = seconds(0.5, 0.001)
+    """The same, until a round trip has been measured (RFC 8489 section 6.2.1)."""
+    tcp_within: float = seconds(3.0, 0.001)
+    """For a TCP connection to open, where nothing comes over UDP."""
+
+    def __post_init__(self) -> None:
+        check(self)

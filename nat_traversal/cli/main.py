@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
 from nat_traversal.cli import keys, log_options, relay, tls
+from nat_traversal.cli.check_arguments import check_options
 from nat_traversal.cli.common_arguments import add_common, add_set, add_version
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
@@ -36,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
-    commands = parser.add_subparsers(required=True, metavar="server|client|genkey|identity")
+    commands = parser.add_subparsers(required=True, metavar="server|client|check|genkey|identity")
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
+    check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     _key_commands(commands)
     return _run(parser, arguments)
 
@@ -150,6 +152,10 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
 
         request = request_of(options, server_options_of)
         return partial(server_command.run, request, again if given.config else None)
+    if options.command == "check":
+        from nat_traversal.cli import check_command  # noqa: PLC0415
+
+        return partial(check_command.run, options.server, float(options.lifetime))
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
     return partial(client_command.run, client_options_of(options))

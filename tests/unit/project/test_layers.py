@@ -27,9 +27,12 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "paths": {"errors", "settings", "wire", "crypto", "machine"},
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths"},
         "server": {"errors", "settings", "wire", "crypto", "machine"},
-        "aio": {"errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server"},
+        "check": {"errors", "settings", "wire", "paths"},
+        "aio": {
+            "errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
+        },
         "cli": {
-            "errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "aio",
+            "errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
         },
     },
     "natlab": {
@@ -65,7 +68,18 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
 }  # fmt: skip
 """Each room, and the rooms that it may import. A new room is entered here and in the architecture page."""
 
-MACHINES = {"errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server"}
+MACHINES = {
+    "errors",
+    "settings",
+    "tls",
+    "wire",
+    "crypto",
+    "machine",
+    "paths",
+    "client",
+    "server",
+    "check",
+}
 """Rooms of `nat_traversal` without I/O, clock, threads or chance of their own."""
 IMPURE = {
     "asyncio", "concurrent", "fcntl", "multiprocessing", "os", "pathlib", "select", "selectors",

@@ -1,0 +1,1 @@
+"""The behaviour of this host's NAT, found out by asking: questions, their plan, and the verdict."""
