@@ -174,11 +174,17 @@ class ClientSettings:
     """For a port from which the service has answered, and to which the program's datagrams then go, to answer.
     After that they go to the service's own port again. Above most round trips to a service."""
     flows: int = number(4096, 1, 1_000_000)
-    """Flows at a time in each direction; the least recently used makes room."""
+    """Flows at a time in each direction. The longest idle one that was answered makes room: one that still waits
+    for its answer would lose it."""
+    flows_per_source: int = number(1024, 1, 1_000_000)
+    """Flows of one address to ``--listen``: a quarter of all, so that no host of this network takes them all. The
+    same address's longest idle one makes room."""
     new_flows: int = number(500, 1, 1_000_000)
     """Flows to a service that may begin in a second, and twice as many at once: each takes two sockets."""
     queue: int = number(1024, 1, 1_000_000)
-    """Datagrams that wait for `Connection.receive`; when it is full, those that come are dropped."""
+    """Datagrams that wait for `Connection.receive`, or for a service's address; those that come then are dropped."""
+    queue_octets: int = number(8 << 20, 65_536, 1 << 40)
+    """The same in octets: 1,024 datagrams of 8 KiB, where the longest ones would be eight times as much."""
     batch: int = number(128, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
     offload: int = number(1, 0, 1)

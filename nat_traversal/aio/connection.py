@@ -39,8 +39,11 @@ class Connection:
     def __init__(self, settings: ClientSettings | None = None) -> None:
         self.counters = Counters()
         self._traffic = Traffic(self.counters)
-        self._most = (settings or ClientSettings()).queue
+        settings = settings or ClientSettings()
+        self._most, self._most_octets = settings.queue, settings.queue_octets
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._most + 1)
+        self._octets = 0
+        """In the queue."""
         self._path: DataPath | None = None
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._told: dict[int, note.PathEstablished] = {}
@@ -99,6 +102,7 @@ class Connection:
             self._queue.put_nowait(None)  # for the next caller
             assert self._end is not None
             raise self._end
+        self._octets -= len(payload)
         return payload
 
     async def receive_many(self, most: int = 64) -> list[bytes]:
@@ -110,6 +114,7 @@ class Connection:
             if payload is None:
                 self._queue.put_nowait(None)  # the end: for the next call
                 break
+            self._octets -= len(payload)
             payloads.append(payload)
         return payloads
 
@@ -137,9 +142,11 @@ class Connection:
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         for payload in (payload for each in batch for payload in each.payloads):
-            if self._queue.qsize() >= self._most:
+            octets = self._octets + len(payload)
+            if self._queue.qsize() >= self._most or octets > self._most_octets:
                 self._traffic.unclaimed.value += 1
             else:
+                self._octets = octets
                 self._queue.put_nowait(bytes(payload))
 
     def not_sent(self, reason: str) -> None:

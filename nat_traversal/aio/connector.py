@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from nat_traversal.aio.datapath import DataPath, Problem, Traffic
+from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import SPARE_FILES, Batch, file_limit
+from nat_traversal.aio.parked import MOST_PARKED, ParkedPorts
 from nat_traversal.aio.service import Service
 from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
@@ -33,6 +34,7 @@ class _ConnectFlow:
     """The service's addresses when the flow began."""
     target: int
     """The index of the one that it goes to."""
+    used_at: float
     tries: int = 1
     """How many of the service's addresses have been tried for the latest datagrams."""
 
@@ -61,19 +63,24 @@ class Connector:
         """The address that answered last."""
         self._waiting: dict[int, list[bytes]] = {}
         """Datagrams of flows that begin once the service's addresses are known."""
-        self._kept = 0
+        self._kept = self._kept_octets = 0
+        """Of these."""
         self._doubted_at: float | None = None
         self._traffic = Traffic(counters)
         self._settings = settings
         self._problem = problem
         self._loop = asyncio.get_running_loop()
-        self._flows: OrderedDict[int, _ConnectFlow] = OrderedDict()
+        self._flows: FlowTable[int, _ConnectFlow] = FlowTable()
         self._instance = b""
         """The process of the other side that has numbered the flows."""
         self._path: DataPath | None = None
         self._tray = tray_for_reading(HEADROOM)
-        most_files = file_limit(SOCKETS * settings.flows + SPARE_FILES) - SPARE_FILES
-        self._most = max(1, most_files // SOCKETS)
+        wanted = SOCKETS * settings.flows + MOST_PARKED
+        most_files = file_limit(wanted + SPARE_FILES) - SPARE_FILES
+        most_parked = min(MOST_PARKED, most_files // 16)
+        self._most = max(1, min(settings.flows, (most_files - most_parked) // SOCKETS))
+        self._parked = ParkedPorts(most_parked)
+        self._evicted = evictions(counters)
         self._pace = Pace(2 * settings.new_flows, 1.0 / settings.new_flows)
 
     @property
@@ -93,41 +100,45 @@ class Connector:
         self._service.doubt()
 
     def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
-        if number in self._flows or self._service.is_fresh:
+        if self._flows.get(number) is not None or self._service.is_fresh:
             self._hand_over(number, payloads)
         else:
             for payload in payloads:
                 self._wait(number, payload)
 
     def expire(self, before: float) -> None:
-        for each in [each for each in self._flows.values() if each.flow.used_at < before]:
+        for each in [each for each in self._flows if each.used_at < before]:
             self._drop(each)
 
     def close(self) -> None:
         self._service.close()
         self._forget()
+        self._parked.close()
 
     def _forget(self) -> None:
         self._waiting.clear()
-        self._kept = 0
-        for each in list(self._flows.values()):
-            self._drop(each)
+        self._kept = self._kept_octets = 0
+        for each in list(self._flows):
+            self._park(each)
 
     # To the service
 
     def _wait(self, number: int, payload: memoryview) -> None:
         """Keep a new flow's datagram until the service's addresses are known."""
-        if self._kept >= self._settings.queue:
+        full = self._kept_octets + len(payload) > self._settings.queue_octets
+        if full or self._kept >= self._settings.queue:
             self._traffic.unsendable.value += 1
             return
         is_first = not self._waiting
         self._waiting.setdefault(number, []).append(bytes(payload))
         self._kept += 1
+        self._kept_octets += len(payload)
         if is_first:
             self._service.ask(self._begin_flows)
 
     def _begin_flows(self) -> None:
-        waiting, self._waiting, self._kept = self._waiting, {}, 0
+        waiting, self._waiting = self._waiting, {}
+        self._kept = self._kept_octets = 0
         for number, payloads in waiting.items():
             self._hand_over(number, [memoryview(each) for each in payloads])
 
@@ -139,8 +150,8 @@ class Connector:
                 self._traffic.unsendable.value += len(payloads)
                 return
             flow = at.flow
-            self._flows.move_to_end(number)
-            flow.used_at = now
+            self._flows.asks(number)
+            at.used_at = now
             at.tries = 1
             count = flow.send(payloads, now)
             if flow.lost or flow.failed:
@@ -164,18 +175,23 @@ class Connector:
     def _open_to(self, number: int, targets: Sequence[Endpoint], first: int) -> _ConnectFlow | None:
         """A flow to the target number `first`, or the next that can be reached."""
         if len(self._flows) >= self._most:
-            self._drop(next(iter(self._flows.values())))
+            self._evict()
         count = len(targets)
         only = count == 1 and not self._service.may_move
         now, problem = self._loop.time(), ""
         for target in range(first, first + count):
             endpoint = targets[target % count]
             try:
-                flow = ServiceFlow(number, endpoint, self._tray, self._settings, now, only=only)
+                flow = ServiceFlow(
+                    *(number, endpoint, self._tray, self._settings, now),
+                    only=only,
+                    recalls=self._parked.recalls,
+                )
             except (OSError, UsageError) as error:
                 problem = _unreachable(error)
                 continue
-            at = self._flows[number] = _ConnectFlow(flow, targets, target % count)
+            at = _ConnectFlow(flow, targets, target % count, used_at=now)
+            self._flows.add(number, at)
             self._loop.add_reader(flow.sock, self._readable, at)
             if flow.ear is not None:
                 self._loop.add_reader(flow.ear, self._overheard, at)
@@ -212,8 +228,8 @@ class Connector:
 
     def _forward(self, at: _ConnectFlow, batch: Batch) -> None:
         flow = at.flow
-        flow.used_at = self._loop.time()
-        self._flows.move_to_end(flow.number)
+        self._flows.answers(flow.number)
+        at.used_at = self._loop.time()
         self._preferred = at.targets[at.target]
         if self._is_down:
             self._is_down = False
@@ -312,13 +328,29 @@ class Connector:
             self._is_down = True
             self._changed(False)
 
+    def _evict(self) -> None:
+        """The longest idle flow makes room."""
+        self._evicted.value += 1
+        self._problem(
+            f"{self._most} programs of the other side at a time: the one that is idle longest makes room"
+        )
+        self._park(self._flows.longest_idle())
+
+    def _park(self, at: _ConnectFlow) -> None:
+        """End a flow to which an answer may still come."""
+        self._remove(at)
+        self._parked.park(at.flow.give_up())
+
     def _drop(self, at: _ConnectFlow) -> None:
+        self._remove(at)
+        at.flow.close()
+
+    def _remove(self, at: _ConnectFlow) -> None:
         flow = at.flow
-        del self._flows[flow.number]
+        self._flows.remove(flow.number)
         for sock in (flow.sock, flow.ear):
             if sock is not None:
                 self._loop.remove_reader(sock)
-        flow.close()
 
 
 def _from_first(waiting: Iterable[bytes], refusals: list[Lost]) -> list[bytes]:

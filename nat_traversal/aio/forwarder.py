@@ -8,12 +8,12 @@ may do both. Flows outlive paths: they end with the process at the other side, o
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic
+from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import Ancillary, RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import BATCH, AnsweringSocket, Batch, Origin, open_udp
@@ -22,12 +22,15 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
+_Key = tuple[tuple[str, int], str]
+"""A program's address and port, and the address that it asked."""
+
 
 @dataclass(slots=True)
 class _ListenFlow:
     """One local program that sent to `--listen`."""
 
-    key: tuple[tuple[str, int], str]
+    key: _Key
     number: int
     source: tuple[str, int]
     ancillary: Ancillary
@@ -56,7 +59,10 @@ class Listener:
         self._settings = settings
         self._problem = problem
         self._loop = asyncio.get_running_loop()
-        self._flows: OrderedDict[tuple[tuple[str, int], str], _ListenFlow] = OrderedDict()
+        self._flows: FlowTable[_Key, _ListenFlow] = FlowTable()
+        self._by_source: dict[str, FlowTable[_Key, _ListenFlow]] = {}
+        """The same flows by the address that they come from."""
+        self._evicted = evictions(counters)
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
@@ -83,13 +89,14 @@ class Listener:
         if flow is None:
             self._traffic.unclaimed.value += len(payloads)
             return
-        self._flows.move_to_end(flow.key)
+        self._flows.answers(flow.key)
+        self._by_source[flow.source[0]].answers(flow.key)
         flow.used_at = self._loop.time()
         self._answering = flow.source
         self._io.send_parts(payloads, flow.source, flow.ancillary)
 
     def expire(self, before: float) -> None:
-        for flow in [flow for flow in self._flows.values() if flow.used_at < before]:
+        for flow in [flow for flow in self._flows if flow.used_at < before]:
             self._drop(flow)
 
     def close(self) -> None:
@@ -125,15 +132,31 @@ class Listener:
         local = self._socket.local(told)
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
-        if flow is None:
-            if len(self._flows) >= self._settings.flows:
-                self._drop(next(iter(self._flows.values())))
-            self._next_number = (self._next_number + 1) % 2**32
-            flow = _ListenFlow(key, self._next_number, source, self._socket.sent_from(local), now)
-            self._flows[key] = self._by_number[flow.number] = flow
-        self._flows.move_to_end(key)
-        flow.used_at = now
+        if flow is not None:
+            self._flows.asks(key)
+            self._by_source[source[0]].asks(key)
+            flow.used_at = now
+            return flow
+        self._make_room(source[0])
+        self._next_number = (self._next_number + 1) % 2**32
+        flow = _ListenFlow(key, self._next_number, source, self._socket.sent_from(local), now)
+        self._by_number[flow.number] = flow
+        for table in (self._flows, self._by_source.setdefault(source[0], FlowTable())):
+            table.add(key, flow)
         return flow
+
+    def _make_room(self, source: str) -> None:
+        """For one more flow of that address."""
+        own = self._by_source.get(source)
+        if own is not None and len(own) >= self._settings.flows_per_source:
+            self._evict(own, f"{len(own)} programs at {source}")
+        elif len(self._flows) >= self._settings.flows:
+            self._evict(self._flows, f"{len(self._flows)} programs")
+
+    def _evict(self, table: FlowTable[_Key, _ListenFlow], most: str) -> None:
+        self._evicted.value += 1
+        self._problem(f"{most} at a time: the one that is idle longest makes room")
+        self._drop(table.longest_idle())
 
     def _failed(self, error: OSError, datagram: memoryview) -> None:
         self._traffic.unsendable.value += 1
@@ -142,7 +165,11 @@ class Listener:
         self._problem(f"a reply to {host}:{port} was not sent: {reason}")
 
     def _drop(self, flow: _ListenFlow) -> None:
-        del self._flows[flow.key]
+        own = self._by_source[flow.source[0]]
+        for table in (self._flows, own):
+            table.remove(flow.key)
+        if not own:
+            del self._by_source[flow.source[0]]
         del self._by_number[flow.number]
 
 

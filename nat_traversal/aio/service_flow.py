@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nat_traversal.aio.offload import RunSocket
 from nat_traversal.aio.outbox import HEADROOM
@@ -24,6 +24,7 @@ from nat_traversal.aio.packet_io import (
     wildcard,
 )
 from nat_traversal.aio.soft_errors import Lost
+from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.tray import Run, Tray
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SOCKETS = 2
 """Of each flow."""
+PORTS_TRIED = 16
+"""Ports that are asked of the kernel for one flow. Of its 28,000, fewer than a quarter are recalled."""
 WAITING = 16
 """Datagrams kept for another address or port of the service until this one has answered."""
 
@@ -42,7 +45,7 @@ class ServiceFlow:
     """The flow `number` of the other side, to one address of the service.
 
     Raises `OSError` or `UsageError` where there is no socket for it or no way. `only`: the service has
-    no other address. What went wrong in `send`, `receive` and `overheard` is in `failed` and `lost`.
+    no other address. `recalls` tells the ports that it must not have. What went wrong in `send`, `receive` and `overheard` is in `failed` and `lost`.
     """
 
     def __init__(
@@ -54,9 +57,9 @@ class ServiceFlow:
         now: float,
         *,
         only: bool,
+        recalls: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.number = number
-        self.used_at = now
         self.waiting: deque[bytes] = deque(maxlen=WAITING)
         """The latest datagrams, for another address; kept while this one has answered none."""
         self.failed: list[tuple[OSError, int]] = []
@@ -70,7 +73,7 @@ class ServiceFlow:
         self._asked_at: float | None = None
         self._confirmed = False
         self._follows = True
-        self.sock = open_udp(wildcard(target.family), settings.socket_buffer)
+        self.sock = _open(target.family, settings.socket_buffer, recalls)
         try:
             self.sock.connect(socket_address(target))
             self._home: _Address = self.sock.getpeername()
@@ -147,6 +150,13 @@ class ServiceFlow:
         """Nobody is left where the service answered from: back to where it was asked first."""
         self._move(self._home)
 
+    def give_up(self) -> socket.socket:
+        """Close all but one socket, which keeps the port."""
+        kept, *others = [each for each in (self.ear, self.sock) if each is not None]
+        for sock in others:
+            sock.close()
+        return kept
+
     def close(self) -> None:
         for sock in (self.sock, self.ear):
             if sock is not None:
@@ -184,6 +194,21 @@ class ServiceFlow:
             log.debug("no way to %s: %s", to, error)
         else:
             self._at = to
+
+
+def _open(family: int, buffer: int, recalls: Callable[[int], bool]) -> socket.socket:
+    """A socket at a port that is not recalled. Raises `OSError` or `UsageError`."""
+    refused: list[socket.socket] = []
+    try:
+        for _ in range(PORTS_TRIED):
+            sock = open_udp(wildcard(family), buffer)
+            if not recalls(sock.getsockname()[1]):
+                return sock
+            refused.append(sock)  # open until another is found: the kernel would give the same one
+        raise UsageError("late answers may still come to the ports that this host gives")
+    finally:
+        for sock in refused:
+            sock.close()
 
 
 def _ear_of(sock: socket.socket, buffer: int) -> socket.socket | None:

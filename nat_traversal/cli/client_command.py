@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import Problem, Traffic
+from nat_traversal.aio.flow_table import EVICTED
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
@@ -190,6 +191,8 @@ def tell_summary(console: Console, counters: Counters) -> None:
     console.event("stopped", **counts)
     text = f"datagrams: {counts['sent']} to the other side, {counts['received']} from it"
     lost = [f"{counts[name]} {what}" for name, what in _LOST.items() if counts[name]]
+    if evicted := counts.get(EVICTED, 0):
+        lost.append(f"{evicted} programs' flows made room for others")
     console.say("; ".join([text, *lost]))
 
 

@@ -157,6 +157,18 @@ class TestDatagrams:
             with pytest.raises(ConnectionLostError):
                 await received(ends.b)
 
+    async def test_a_queue_is_bounded_in_octets_as_well(self) -> None:
+        async with two_ends(ClientSettings(queue_octets=65_536)) as ends:
+            for number in range(5):
+                ends.a.send(bytes([number]) * 20_000)
+            await eventually(lambda: ends.b.counters["received"] == 5, "all have come")
+            assert ends.b.counters.counted() == {"received": 5, "unclaimed": 2}
+            assert [(await received(ends.b))[0] for _ in range(3)] == [0, 1, 2]
+            for number in (5, 6, 7, 8):
+                ends.a.send(bytes([number]) * 20_000)
+            await eventually(lambda: ends.b.counters["unclaimed"] == 3, "all have come")
+            assert [each[0] for each in await ends.b.receive_many()] == [5, 6, 7]
+
     async def test_a_datagram_that_the_network_refuses_is_counted(self) -> None:
         errors: list[OSError] = []
 

@@ -16,6 +16,7 @@ import pytest
 from nat_traversal import Endpoint, UsageError
 from nat_traversal.aio import service as service_module
 from nat_traversal.aio.datapath import Traffic
+from nat_traversal.aio.flow_table import evictions
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
@@ -98,6 +99,7 @@ async def test_a_client_listens_connects_and_sums_up(capsys: pytest.CaptureFixtu
             "replayed": 0,
             "not-authentic": 0,
             "incomplete": 0,
+            "flows-evicted": 0,
         }
 
 
@@ -115,6 +117,7 @@ async def test_an_id_that_nobody_chose_is_told(capsys: pytest.CaptureFixture[str
 async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) -> None:
     counters = Counters()
     Traffic(counters)
+    evictions(counters)
     for number, counter in enumerate(counters, start=1):
         counter.value = number
     client_command.tell_summary(Console(as_json=False), counters)
@@ -122,7 +125,7 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
         "5 were lost on the way; 6 came from other hosts; 7 had no taker; 8 malformed; "
         "9 of no path of ours; 10 came twice or too late; 11 not sealed by the other side; "
-        "12 incomplete\n"
+        "12 incomplete; 13 programs' flows made room for others\n"
     )
 
 
