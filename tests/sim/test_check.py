@@ -6,7 +6,6 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -19,9 +18,10 @@ from nat_traversal.server.stun import Alternate, StunAnswers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.behavior import NINE, NatBehavior, Unsolicited
+from natlab.behavior import NINE
 from natlab.oracle.model import ModelNat
 from natlab.presets import PRESETS, REAL_WORLD, preset
+from tests.nats import seen_from_inside
 from tests.seeds import seeds
 
 SERVER = Endpoint("192.0.2.2", 6545)
@@ -157,23 +157,10 @@ class World:
         self._later(self.rng.expovariate(rate), lambda: self._foreign(rate))
 
 
-def expected(nat: str) -> str | None:
-    """The id of what can be seen from inside: refusals and lifetimes cannot."""
-    behavior = preset(nat).behavior
-    if behavior is None or behavior.blocks_udp:
-        return None
-    seen = NatBehavior(behavior.mapping, behavior.filtering, allocation=behavior.allocation)
-    if behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
-        seen = replace(seen, hairpin=behavior.hairpin)
-    if behavior.unsolicited is Unsolicited.ORDER_SENSITIVE:
-        seen = replace(seen, unsolicited=behavior.unsolicited)
-    return str(seen)
-
-
 @pytest.mark.parametrize("nat", EVERY)
 def test_the_verdict_is_the_nats_definition(nat: str) -> None:
     found = World(nat).run()
-    assert found.id == expected(nat), found.as_json()
+    assert found.id == seen_from_inside(nat), found.as_json()
     behavior = preset(nat).behavior
     blocked = behavior is not None and behavior.blocks_udp
     assert found.udp is (Udp.BLOCKED if blocked else Udp.PASSES)
@@ -190,7 +177,7 @@ def test_a_tenth_of_all_packets_lost_and_foreign_flows_change_no_verdict(
     nat: str, seed: int
 ) -> None:
     found = World(nat, seed=seed, loss=0.1, foreign=10.0).run()
-    wrong = found.id is not None and found.id != expected(nat)
+    wrong = found.id is not None and found.id != seen_from_inside(nat)
     assert not wrong, found.as_json()
 
 
