@@ -34,6 +34,7 @@ from nat_traversal.machine.failures import in_words
 from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
+from nat_traversal.server.useless import UselessDatagrams
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings
 from nat_traversal.wire import DEFAULT_PORT, stun
@@ -93,6 +94,9 @@ class Server(Driver):
         self._no_files = rendezvous.counters.counter(
             "accepts-failed", "a connection waited: this process had no room for one more"
         )
+        self._useless = UselessDatagrams(rendezvous.counters)
+        self._answered = 0
+        """Datagrams that were sent, or should have been."""
         self._stun = StunService(settings, rendezvous.counters, self._answer, alternate)
         self.rendezvous = rendezvous
         self.ports = ports
@@ -266,28 +270,47 @@ class Server(Driver):
             self._empty.set()
 
     def _readable(self, udp: AnsweringSocket) -> None:
-        for _ in range(self._settings.datagram_burst):
+        """Read some datagrams, more of them if many are shed."""
+        useless, burst = self._useless, self._settings.datagram_burst
+        useless.begin(self._loop.time())
+        read = 0
+        for _ in range(8 * burst):
             try:
                 length, source, local = udp.receive_into(self._buffer)
             except BlockingIOError:
+                useless.is_behind = False
                 return
             except OSError as error:  # an ICMP error for an earlier answer: no news
                 log.debug("UDP: %s", error)
                 continue
+            if useless.sheds(source[0]):
+                continue
+            answered = self._answered
             local = self.ports.local(udp, local)
-            if self._buffer[0] < 4 and stun.is_stun(self._buffer[:length]):
-                request = bytes(self._buffer[:length])
-                self._stun.arrived(request, endpoint_of(source), udp.endpoint, local)
-                continue
-            try:
-                datagram = decode(bytes(self._buffer[:length]))
-            except WireError as error:
-                self._dropped_datagrams.value += 1
-                log.debug("dropped a datagram from %s: %s", source, error)
-                continue
-            self.feed(e.DatagramArrived(datagram, endpoint_of(source), local=local))
+            self._datagram(bytes(self._buffer[:length]), endpoint_of(source), udp, local)
+            if self._answered == answered:
+                useless.led_to_nothing(source[0])
+            read += 1
+            if read == burst:
+                break
+        useless.is_behind = True
+
+    def _datagram(
+        self, octets: bytes, source: Endpoint, udp: AnsweringSocket, local: Local
+    ) -> None:
+        if stun.is_stun(octets):
+            self._stun.arrived(octets, source, udp.endpoint, local)
+            return
+        try:
+            datagram = decode(octets)
+        except WireError as error:
+            self._dropped_datagrams.value += 1
+            log.debug("dropped a datagram from %s: %s", source, error)
+            return
+        self.feed(e.DatagramArrived(datagram, source, local=local))
 
     def _answer(self, data: bytes, destination: Endpoint, local: Local) -> None:
+        self._answered += 1
         try:
             self.ports.answer(data, destination, local)
         except OSError as error:

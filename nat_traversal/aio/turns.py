@@ -10,8 +10,9 @@ from nat_traversal.aio.tls import TlsStream
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import ConnectionId, Event
 from nat_traversal.server.control_budget import GARBLED, HANDSHAKE, ControlBudget, weight
-from nat_traversal.server.fair_queue import FairQueue
+from nat_traversal.server.fair_queue import FairQueue, Rank
 from nat_traversal.settings import ServerSettings
+from nat_traversal.wire.messages import Message, Registered, RelayJoined
 
 SLICE = 0.004
 """Seconds of messages at a time, before the event loop looks after the others again."""
@@ -20,8 +21,8 @@ SLICE = 0.004
 class Turns:
     """The connections that have something to say, one message of each source after the other.
 
-    A source within its budget comes first. All others share a part of the processor's time; what they say
-    meanwhile stays unparsed, and their sockets unread.
+    A source within its budget comes first, and there hosts that have registered. All others share a part
+    of the processor's time; what they say meanwhile stays unparsed, and their sockets unread.
     """
 
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:
@@ -47,7 +48,8 @@ class Turns:
         is_within = not source or self._budget.is_within(source, self._loop.time())
         if not is_within:
             self._late.value += 1
-        self._queue.put(protocol, source, is_urgent=is_within)
+        rank = protocol.rank if is_within else Rank.BUSY
+        self._queue.put(protocol, source, rank)
         if self._next is None and not self._is_running:
             self._next = self._loop.call_soon(self._run)
         elif is_within and isinstance(self._next, asyncio.TimerHandle):  # it waits for the others
@@ -102,10 +104,17 @@ class MeteredProtocol(ControlProtocol):
         super().__init__(connection, feed, settings, tls)
         self.source = source
         """Where it comes from (`source_of`)."""
+        self.rank = Rank.NEW
+        """Its rank, if its source is within the budget."""
         self._turns = turns
         self._unread = bytearray()
         """Octets from the wire that TLS has not seen."""
         self._is_waiting = self._is_held = False
+
+    def send(self, message: Message) -> None:
+        if isinstance(message, Registered | RelayJoined):
+            self.rank = Rank.KNOWN
+        super().send(message)
 
     def data_received(self, data: bytes) -> None:
         if self._tls is None:

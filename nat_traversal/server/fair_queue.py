@@ -1,31 +1,48 @@
-"""Whose turn it is: items of many sources, one of each source after the other, the urgent ones first. Pure."""
+"""Whose turn it is: items of many sources, by rank, and one of each source after the other. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from enum import Enum, auto
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_OLDEST_EACH = 4
+
+
+class Rank(Enum):
+    """What comes first. `KNOWN` and `NEW` are urgent."""
+
+    KNOWN = auto()
+    """Of hosts that have registered, from sources within their budget."""
+    NEW = auto()
+    """Of hosts that have not, likewise."""
+    BUSY = auto()
+    """From sources that say more than their budget."""
 
 
 class FairQueue(Generic[T]):
-    """Each source has a queue of its own; the queues take turns. Every operation takes constant time."""
+    """Each source has a queue of its own in each rank; the queues of a rank take turns. Every operation takes constant time.
+
+    Of the new ones the source that came last is next: many that come at once do not make each other
+    wait for all of them. Every fourth time it is the oldest, so that nobody waits for ever.
+    """
 
     def __init__(self) -> None:
-        self._urgent: OrderedDict[str, deque[T]] = OrderedDict()
-        self._others: OrderedDict[str, deque[T]] = OrderedDict()
+        self._ranks: dict[Rank, OrderedDict[str, deque[T]]] = {rank: OrderedDict() for rank in Rank}
+        self._newcomers = 0
 
     def __bool__(self) -> bool:
-        return bool(self._urgent or self._others)
+        return any(self._ranks.values())
 
     @property
     def has_urgent(self) -> bool:
         """Whether `pop_urgent` has something."""
-        return bool(self._urgent)
+        return bool(self._ranks[Rank.KNOWN] or self._ranks[Rank.NEW])
 
-    def put(self, item: T, source: str, *, is_urgent: bool) -> None:
+    def put(self, item: T, source: str, rank: Rank) -> None:
         """`item` of `source` waits from now on."""
-        queues = self._urgent if is_urgent else self._others
+        queues = self._ranks[rank]
         queue = queues.get(source)
         if queue is None:
             queues[source] = deque((item,))
@@ -34,11 +51,22 @@ class FairQueue(Generic[T]):
 
     def pop_urgent(self) -> T | None:
         """The next urgent item."""
-        return self._pop(self._urgent)
+        known, new = self._ranks[Rank.KNOWN], self._ranks[Rank.NEW]
+        if known or not new:
+            return self._pop(known)
+        self._newcomers += 1
+        if self._newcomers % _OLDEST_EACH == 0:
+            return self._pop(new)
+        source = next(reversed(new))
+        queue = new[source]
+        item = queue.popleft()
+        if not queue:
+            del new[source]
+        return item
 
     def pop_other(self) -> T | None:
         """The next item that is not urgent."""
-        return self._pop(self._others)
+        return self._pop(self._ranks[Rank.BUSY])
 
     @staticmethod
     def _pop(queues: OrderedDict[str, deque[T]]) -> T | None:

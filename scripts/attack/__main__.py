@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
 import resource
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from nat_traversal.wire.endpoint import Endpoint
-from scripts.attack.attacks import ATTACKS, SOURCES, Target, sources
+from scripts.attack.attacks import ATTACKS, SOURCES, WITH_TLS, Target, sources
+from scripts.attack.swarm import Tally
 
 ROOT = Path(__file__).parents[2]
 SERVER_CORE, OTHER_CORE = 0, 1
 
 
-def pinned(core: int, nice: int = 0) -> None:
-    """In a child: one core, room for many connections. Below 0 it comes before all others there, if it may."""
-    os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
-    if nice >= 0:
-        os.nice(nice)
-    else:
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+def pinned(core: int | None) -> None:
+    """In a child: one core, or any; and room for many connections."""
+    if core is not None:
+        os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -46,6 +46,7 @@ class Server:
                 "127.0.0.1",
                 "--port",
                 "0",
+                "--json",
                 *words,
             ],
             cwd=root,
@@ -54,7 +55,10 @@ class Server:
             preexec_fn=lambda: pinned(SERVER_CORE),  # noqa: PLW1509 - no thread runs yet
         )
         assert self.process.stdout is not None
+        self.fingerprint = ""
         for line in self.process.stdout:
+            if found := re.search(rb'"fingerprint": "([0-9A-F:]+)"', line):
+                self.fingerprint = found[1].decode()
             if found := re.search(rb"listening on 127\.0\.0\.1:(\d+)", line):
                 self.endpoint = Endpoint("127.0.0.1", int(found[1]))
                 break
@@ -104,14 +108,15 @@ class Measured:
 class Pair:
     """The process with the legitimate pair."""
 
-    def __init__(self, server: Endpoint, root: Path) -> None:
+    def __init__(self, server: Server) -> None:
+        at = (server.endpoint.address, str(server.endpoint.port), server.fingerprint)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.attack.pair", server.address, str(server.port)],
-            cwd=root,
+            [sys.executable, "-m", "scripts.attack.pair", *at],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: pinned(OTHER_CORE, -1),  # noqa: PLW1509
+            preexec_fn=lambda: pinned(None),  # noqa: PLW1509
         )
 
     def measure(self, count: int) -> Measured:
@@ -128,66 +133,99 @@ class Pair:
         self._process.wait()
 
 
-def attacking(name: str, which: str, server: Endpoint) -> subprocess.Popen[str]:
-    """The attack's process, once it is at work."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "scripts.attack",
-            "--attacker",
-            name,
-            "--from",
-            which,
-            "--at",
-            str(server),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: pinned(OTHER_CORE, 19),  # noqa: PLW1509
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+class Attacker:
+    """The attack's process, at work."""
+
+    def __init__(self, name: str, which: str, server: Endpoint) -> None:
+        words = ("--attacker", name, "--from", which, "--at", str(server))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.attack", *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: pinned(OTHER_CORE),  # noqa: PLW1509
+        )
+        self._began = self._tally()
+
+    def _tally(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        told: dict[str, float] = json.loads(self._process.stdout.readline())
+        return told
+
+    def end(self) -> str:
+        """End it. What it did a second, in words."""
+        self._process.terminate()
+        ended = self._tally()
+        self._process.wait()
+        took = ended["at"] - self._began["at"]
+        done = {each: (ended[each] - self._began[each]) / took for each in ended if each != "at"}
+        return ", ".join(f"{rate:,.0f} {each}" for each, rate in done.items() if rate >= 1)
 
 
 def attacker(name: str, which: str, at: str) -> None:
-    """The attack itself."""
+    """The attack itself. It says what it has done when it is at work, and when it is ended."""
     address, port = at.rsplit(":", 1)
-    ATTACKS[name][1](
-        Target(Endpoint(address, int(port)), sources(which), lambda: print("ready", flush=True))
-    )
+    tally = Tally()
+
+    def tell() -> None:
+        print(json.dumps(asdict(tally) | {"at": time.monotonic()}), flush=True)
+
+    target = Target(Endpoint(address, int(port)), sources(which), tell, tally)
+
+    def end(*_: object) -> NoReturn:
+        tell()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    for pause in ATTACKS[name][1](target):
+        if pause:
+            time.sleep(pause)
 
 
 def table(names: list[str], kinds: list[str], count: int, root: Path, words: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as state:
+        quiet: dict[bool, float] = {}
+        for name in names:
+            tls = name in WITH_TLS
+            options = [*words, *(("--tls", "--state", state) if tls else ())]
+            if tls not in quiet:
+                quiet[tls] = undisturbed(root, options, count, "with TLS" if tls else "in clear")
+            for which in kinds:
+                attacked(name, which, root, options, count=count, quiet=quiet[tls])
+
+
+def undisturbed(root: Path, words: list[str], count: int, what: str) -> float:
+    """The median of pairs without an attack."""
     with Server(root, *words) as server:
-        pair = Pair(server.endpoint, root)
+        pair = Pair(server)
         pair.measure(3)
         quiet = pair.measure(count)
         pair.close()
     print(
-        f"quiet: median {quiet.median * 1e3:.0f} ms, worst {quiet.worst * 1e3:.0f} ms", flush=True
+        f"quiet, {what}: median {quiet.median * 1e3:.0f} ms, worst {quiet.worst * 1e3:.0f} ms",
+        flush=True,
     )
-    for name in names:
-        for which in kinds:
-            with Server(root, *words) as server:
-                pair = Pair(server.endpoint, root)
-                pair.measure(1)
-                attack = attacking(name, which, server.endpoint)
-                try:
-                    before = server.cpu
-                    got = pair.measure(count)
-                    used = server.cpu - before
-                finally:
-                    attack.kill()
-                    attack.wait()
-                    pair.close()
-                print(
-                    f"| {ATTACKS[name][0]} | {which} | {got.median / quiet.median:.2f} "
-                    f"| {got.worst / quiet.median:.2f} | {got.failed} | {server.megabytes:.0f} MB | {used:.1f} s | {server.said // 1024} kB |",
-                    flush=True,
-                )
+    return quiet.median
+
+
+def attacked(
+    name: str, which: str, root: Path, words: list[str], *, count: int, quiet: float
+) -> None:
+    """One line of the table."""
+    with Server(root, *words) as server:
+        pair = Pair(server)
+        pair.measure(1)
+        attack = Attacker(name, which, server.endpoint)
+        before = server.cpu
+        got = pair.measure(count)
+        used = server.cpu - before
+        did = attack.end()
+        pair.close()
+        print(
+            f"| {ATTACKS[name][0]} | {which} | {got.median / quiet:.2f} | {got.worst / quiet:.2f} "
+            f"| {got.failed} | {server.megabytes:.0f} MB | {used:.1f} s | {server.said // 1024} kB | {did} |",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The attacks: each a function that gets ready, says so once, and goes on until it is killed."""
+"""The attacks: each gets ready, says so once, and goes on for as long as somebody asks for its next step."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, encode, handle_of
 from nat_traversal.wire.endpoint import Endpoint
-from scripts.attack.swarm import Swarm, addresses, register_line
+from scripts.attack.swarm import Swarm, Tally, addresses, register_line
 
 PING = control.encode(m.Heartbeat(1))
 RETRY = control.encode(m.Retry(2, os.urandom(32)))
+PROOF = control.encode(m.Proof(os.urandom(32)))
+
+
+Attack = Generator[float, None, None]
+"""An attack at work: each step gives the seconds until the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,89 +31,115 @@ class Target:
 
     server: Endpoint
     sources: list[str]
-    ready: Callable[[], None]
+    ready: Callable[[], None] = lambda: None
+    tally: Tally = field(default_factory=Tally)
 
 
-def _flood(swarm: Swarm, line: bytes, each: int, rate: float, ready: Callable[[], None]) -> None:
-    """Every connection says `line` in runs of `each`, `rate` lines a second."""
-    swarm.gather()
-    ready()
-    run, pause = line * each, each / rate
-    while True:
-        now = time.monotonic()
-        swarm.turn()
-        for bot in list(swarm.bots.values()):
-            if bot.heard and bot.due <= now:
-                bot.due = max(bot.due + pause, now - 1.0) if bot.due else now + pause
-                swarm.send(bot, run)
-        time.sleep(0.001)
+def swarm_of(target: Target, count: int, first: Callable[[], bytes]) -> Swarm:
+    """So many connections, counted in the target's tally."""
+    return Swarm(target.server, target.sources, count, first, target.tally)
 
 
-def registered(target: Target, count: int = 4096) -> None:
-    """4,096 that register, and stay."""
-    swarm = Swarm(target.server, target.sources, count, register_line)
-    swarm.gather(within=15.0)
-    target.ready()
-    while True:
-        swarm.turn(0.05)
+def _flood(target: Target, count: int, line: bytes, each: int, rate: float) -> Attack:
+    """Clients that register, then say `line` in runs of `each`, `rate` lines a second."""
+    with swarm_of(target, count, register_line) as swarm:
+        yield from swarm.gather()
+        target.ready()
+        run, pause = line * each, each / rate
+        while True:
+            now = time.monotonic()
+            swarm.turn()
+            for bot in list(swarm.bots.values()):
+                if bot.heard and bot.due <= now:
+                    bot.due = max(bot.due + pause, now - 1.0) if bot.due else now + pause
+                    swarm.send(bot, run)
+            yield 0.001
 
 
-def bursting(target: Target, count: int) -> None:
+def registered(target: Target, count: int = 4096) -> Attack:
+    """Many that register, and stay."""
+    with swarm_of(target, count, register_line) as swarm:
+        yield from swarm.gather(within=15.0)
+        target.ready()
+        while True:
+            swarm.turn()
+            yield 0.01
+
+
+def bursting(target: Target, count: int) -> Attack:
     """Clients that register, and say all they can."""
-    _flood(Swarm(target.server, target.sources, count, register_line), PING, 100, 1e6, target.ready)
+    return _flood(target, count, PING, 100, 1e6)
 
 
-def at_rate(target: Target, count: int, rate: float = 20.0) -> None:
+def at_rate(target: Target, count: int, rate: float = 20.0) -> Attack:
     """Clients that say as much as one may."""
-    swarm = Swarm(target.server, target.sources, count, register_line)
-    _flood(swarm, PING, 1, rate, target.ready)
+    return _flood(target, count, PING, 1, rate)
 
 
-def retrying(target: Target, count: int = 500) -> None:
+def retrying(target: Target, count: int = 500) -> Attack:
     """Pairs that want a new attempt without end."""
-    swarm = Swarm(target.server, target.sources, count, register_line)
-    _flood(swarm, RETRY, 20, 1e6, target.ready)
+    return _flood(target, count, RETRY, 20, 1e6)
 
 
-def saying(target: Target, octets: bytes, count: int = 2000) -> None:
+def saying(target: Target, octets: bytes, count: int = 2000) -> Attack:
     """Connections that say something that is no message, and come back."""
-    swarm = Swarm(target.server, target.sources, count, lambda: octets)
-    swarm.fill(count)
-    target.ready()
-    while True:
-        swarm.turn(0.01)
+    with swarm_of(target, count, lambda: octets) as swarm:
+        swarm.fill(count)
+        target.ready()
+        while True:
+            swarm.turn()
+            yield 0.002
 
 
-def churn(target: Target, count: int = 500) -> None:
+def leaving(target: Target, count: int, first: Callable[[], bytes]) -> Attack:
+    """Connections that say something, wait for a word of the server, leave, and come back."""
+    with swarm_of(target, count, first) as swarm:
+        target.ready()
+        while True:
+            swarm.turn()
+            for bot in list(swarm.bots.values()):
+                if bot.heard:
+                    swarm.end(bot)
+            yield 0.001
+
+
+def churn(target: Target, count: int = 500) -> Attack:
     """Clients that register, leave, and come back."""
-    swarm = Swarm(target.server, target.sources, count, register_line)
-    target.ready()
-    while True:
-        swarm.turn(0.005)
-        for bot in list(swarm.bots.values()):
-            if bot.heard:
-                swarm.end(bot)
+    return leaving(target, count, register_line)
 
 
-def half_open(target: Target, count: int = 4096) -> None:
+def half_open(target: Target, count: int = 4096) -> Attack:
     """Connections that say nothing, or an octet a minute."""
-    swarm = Swarm(target.server, target.sources, count, lambda: b"{")
-    swarm.fill(count)
-    target.ready()
-    while True:
-        swarm.turn(0.02)
+    with swarm_of(target, count, lambda: b"{") as swarm:
+        swarm.fill(count)
+        target.ready()
+        while True:
+            swarm.turn()
+            yield 0.005
 
 
-def handshakes(target: Target, count: int = 500) -> None:
+def handshakes(target: Target, count: int = 500) -> Attack:
     """TLS handshakes that are begun, and left to the server."""
     hello = client_hello()
-    swarm = Swarm(target.server, target.sources, count, lambda: hello)
-    target.ready()
-    while True:
-        swarm.turn(0.005)
-        for bot in list(swarm.bots.values()):
-            if bot.heard:
-                swarm.end(bot)
+    return leaving(target, count, lambda: hello)
+
+
+def bad_proofs(target: Target, count: int = 500) -> Attack:
+    """Clients that show the public key of an id's holder, and have no proof that it is theirs."""
+    owner = os.urandom(32)
+    held = register_line("held", owner)
+    with swarm_of(target, 1, lambda: held) as holder:
+        yield from holder.gather(share=1.0)
+        with swarm_of(target, count, lambda: register_line("held", owner)) as swarm:
+            target.ready()
+            while True:
+                holder.turn()
+                swarm.turn()
+                for bot in list(swarm.bots.values()):
+                    if bot.heard and not bot.due:
+                        bot.due = 1.0
+                        swarm.send(bot, PROOF)
+                yield 0.001
 
 
 def client_hello() -> bytes:
@@ -123,7 +154,9 @@ def client_hello() -> bytes:
     return out.read()
 
 
-def datagrams(target: Target, make: Callable[[random.Random], bytes], rate: float = 50_000) -> None:
+def datagrams(
+    target: Target, make: Callable[[random.Random], bytes], rate: float = 50_000
+) -> Attack:
     """So many datagrams a second, each from another of the addresses."""
     rng = random.Random(1)  # noqa: S311 - no secret comes from it
     socks = []
@@ -135,17 +168,23 @@ def datagrams(target: Target, make: Callable[[random.Random], bytes], rate: floa
     ready_made = [make(rng) for _ in range(5000)]
     to, number, began = target.server.sockaddr, 0, time.monotonic()
     target.ready()
-    while True:
-        ahead = number - (time.monotonic() - began) * rate
-        if ahead > 0:
-            time.sleep(ahead / rate)
-            continue
-        if ahead < -5000:
-            began, number = time.monotonic(), 0
-        for _ in range(50):
-            number += 1
-            with contextlib.suppress(OSError):
-                socks[number % len(socks)].sendto(ready_made[number % 5000], to)
+    try:
+        while True:
+            ahead = number - (time.monotonic() - began) * rate
+            if ahead > 0:
+                yield ahead / rate
+                continue
+            if ahead < -5000:
+                began, number = time.monotonic(), 0
+            for _ in range(50):
+                number += 1
+                with contextlib.suppress(OSError):
+                    socks[number % len(socks)].sendto(ready_made[number % 5000], to)
+                    target.tally.datagrams += 1
+            yield 0.0
+    finally:
+        for sock in socks:
+            sock.close()
 
 
 def random_announce(rng: random.Random) -> bytes:
@@ -163,28 +202,28 @@ def stun_request(rng: random.Random) -> bytes:
     return bytes.fromhex("000100002112a442") + rng.randbytes(12)
 
 
-def forged_announces(target: Target) -> None:
+def forged_announces(target: Target, rate: float = 50_000) -> Attack:
     """Announces with the handle of one who has registered, and a MAC that nobody made."""
     key = os.urandom(32)
     from nat_traversal.wire.offers import Offer, Suite, Trust  # noqa: PLC0415
 
     offer = Offer(os.urandom(16), os.urandom(32), b"", Trust.SERVER, (Suite.AES_256_GCM,))
     line = control.encode(m.Register(1, (2,), "forger", "nobody", key, 1, offer))
-    sock = socket.create_connection(target.server.sockaddr, source_address=(target.sources[0], 0))
-    sock.sendall(line)
-    sock.recv(4096)
-    handle = handle_of(key)
-    datagrams(
-        target,
-        lambda rng: encode(Announce(handle, 1 + rng.randrange(1 << 40), 1, rng.randbytes(16))),
-    )
+    with swarm_of(target, 1, lambda: line) as registered:
+        yield from registered.gather(share=1.0)
+        handle = handle_of(key)
+        yield from datagrams(
+            target,
+            lambda rng: encode(Announce(handle, 1 + rng.randrange(1 << 40), 1, rng.randbytes(16))),
+            rate,
+        )
 
 
 NESTED = b"[" * 4000 + b"\n"
 GARBAGE = b"\xff" * 100 + b"\n"
 LONG = b"x" * 65_536
 
-ATTACKS: dict[str, tuple[str, Callable[[Target], None]]] = {
+ATTACKS: dict[str, tuple[str, Callable[[Target], Attack]]] = {
     "registered": ("4,096 register", registered),
     "burst-2000": ("2,000 burst after they register", lambda t: bursting(t, 2000)),
     "rate-3600": ("3,600 at the allowed rate", lambda t: at_rate(t, 3600)),
@@ -200,9 +239,12 @@ ATTACKS: dict[str, tuple[str, Callable[[Target], None]]] = {
     "forged": ("50,000 announces a second with a forged MAC", forged_announces),
     "noise": ("50,000 datagrams of noise a second", lambda t: datagrams(t, random_octets)),
     "stun": ("50,000 STUN requests a second", lambda t: datagrams(t, stun_request)),
+    "bad-proofs": ("proofs that are none, 500 at a time", bad_proofs),
     "handshakes": ("TLS handshakes begun and left, 500 at a time", handshakes),
 }
 """By name: what it is, in words, and what does it."""
+WITH_TLS = frozenset({"handshakes"})
+"""Attacks at a server with TLS."""
 SOURCES = {"one": 1, "many": 1000}
 
 

@@ -19,6 +19,7 @@ from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
+from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 R, P = 0.050, 0.040
@@ -91,8 +92,10 @@ class FarClient(Client):
 class Pairs:
     """Makes pairs at one server, each with ids of its own."""
 
-    def __init__(self, server: Endpoint) -> None:
+    def __init__(self, server: Endpoint, fingerprint: str = "") -> None:
+        """`fingerprint`: of the server's certificate, if it has one."""
         self._server = HostPort(server.address, server.port)
+        self._tls = ClientTlsSettings(fingerprint=fingerprint) if fingerprint else None
         self._numbers = itertools.count()
         self._sources = itertools.count()
 
@@ -115,7 +118,7 @@ class Pairs:
                 if isinstance(notice, note.PathEstablished) and not ready.done():
                     ready.set_result(None)
 
-            config = ClientConfig(self._server, local, ids[1 - number])
+            config = ClientConfig(self._server, local, ids[1 - number], tls=self._tls)
             forwarder: Any = Idle()
             clients.append(FarClient(config, forwarder, told))
             clients[-1].source = self._source()
@@ -137,10 +140,10 @@ class Pairs:
                     control.abort()
 
 
-async def main(server: Endpoint) -> None:
+async def main(server: Endpoint, fingerprint: str) -> None:
     """Answer each line on stdin."""
     loop = asyncio.get_running_loop()
-    pairs = Pairs(server)
+    pairs = Pairs(server, fingerprint)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         times = []
         for _ in range(int(line)):
@@ -150,4 +153,4 @@ async def main(server: Endpoint) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Endpoint(sys.argv[1], int(sys.argv[2]))))
+    asyncio.run(main(Endpoint(sys.argv[1], int(sys.argv[2])), sys.argv[3]))

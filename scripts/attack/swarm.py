@@ -9,8 +9,9 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
@@ -30,11 +31,23 @@ def addresses(count: int) -> list[str]:
     ]
 
 
-def register_line(name: str = "") -> bytes:
-    """A registration with an id of its own, for a peer that never comes."""
+@dataclass(slots=True)
+class Tally:
+    """What an attacker has done so far."""
+
+    opened: int = 0
+    """Connections begun."""
+    octets: int = 0
+    """Taken by the kernel for these."""
+    datagrams: int = 0
+
+
+def register_line(name: str = "", owner: bytes = b"") -> bytes:
+    """A registration with an id of its own, or the one given, for a peer that never comes."""
     name = name or f"x{os.getpid()}-{next(_numbers)}"
     offer = Offer(os.urandom(16), os.urandom(32), b"", Trust.SERVER, (Suite.AES_256_GCM,))
-    return control.encode(m.Register(1, (2,), name, f"{name}-peer", os.urandom(32), 1, offer))
+    key = os.urandom(32)
+    return control.encode(m.Register(1, (2,), name, f"{name}-peer", key, 1, offer, owner=owner))
 
 
 @dataclass(eq=False, slots=True)
@@ -45,9 +58,6 @@ class Bot:
     source: str
     waiting: bytes
     """Octets to send."""
-    is_open: bool = False
-    said: int = 0
-    """Octets that the server took."""
     heard: bool = False
     """The server has said something."""
     due: float = field(default=0.0)
@@ -55,7 +65,7 @@ class Bot:
 
 
 class Swarm:
-    """`count` connections to `server`. `first`: what each says when it stands; `again`: open ended ones again."""
+    """`count` connections to `server`. `first`: what each says when it stands. Those that end are opened again."""
 
     def __init__(
         self,
@@ -63,17 +73,15 @@ class Swarm:
         sources: Sequence[str],
         count: int,
         first: Callable[[], bytes],
-        *,
-        again: bool = True,
+        tally: Tally,
     ) -> None:
         self._server = server.sockaddr
         self._sources = itertools.cycle(sources)
         self._count = count
         self._first = first
-        self._again = again
+        self._tally = tally
         self._epoll = select.epoll()
         self.bots: dict[int, Bot] = {}
-        self.opened = self.ended = 0
 
     def fill(self, most: int = 200) -> None:
         """Open up to `most` of the connections that are missing."""
@@ -97,27 +105,26 @@ class Swarm:
             return False
         self.bots[sock.fileno()] = Bot(sock, source, self._first())
         self._epoll.register(sock, select.EPOLLIN | select.EPOLLOUT)
-        self.opened += 1
+        self._tally.opened += 1
         return True
 
     def end(self, bot: Bot) -> None:
         """Close one at once."""
         self.bots.pop(bot.sock.fileno(), None)
         bot.sock.close()
-        self.ended += 1
 
     def send(self, bot: Bot, data: bytes) -> None:
         """Send, as far as the kernel takes it."""
         try:
-            bot.said += bot.sock.send(data)
+            self._tally.octets += bot.sock.send(data)
         except BlockingIOError:
             pass
         except OSError:
             self.end(bot)
 
-    def turn(self, wait: float = 0.0) -> None:
+    def turn(self) -> None:
         """Take what has come, send first words, and open what has ended."""
-        for fd, event in self._epoll.poll(wait, 512):
+        for fd, event in self._epoll.poll(0.0, 512):
             bot = self.bots.get(fd)
             if bot is None:
                 continue
@@ -134,17 +141,29 @@ class Swarm:
                     continue
                 bot.heard = True
             if event & select.EPOLLOUT:
-                bot.is_open = True
                 self._epoll.modify(fd, select.EPOLLIN)
                 if bot.waiting:
                     self.send(bot, bot.waiting)
-        if self._again:
-            self.fill()
+        self.fill()
 
-    def gather(self, share: float = 0.95, within: float = 20.0) -> None:
-        """Until that share of the connections has been answered, or as many as the server lets stand."""
-        end = time.monotonic() + within
-        while time.monotonic() < end:
-            self.turn(0.01)
-            if sum(bot.heard for bot in self.bots.values()) >= share * self._count:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all at once."""
+        for bot in list(self.bots.values()):
+            self.end(bot)
+        self._epoll.close()
+
+    def gather(self, share: float = 0.95, within: float = 20.0) -> Generator[float, None, None]:
+        """Until that share of the connections has been answered, or no more of them have been for a second."""
+        now, most = time.monotonic(), 0
+        end, idle = now + within, now + 1.0
+        while (now := time.monotonic()) < min(end, idle):
+            self.turn()
+            yield 0.001
+            heard = sum(bot.heard for bot in self.bots.values())
+            if heard >= share * self._count:
                 return
+            if heard > most:
+                most, idle = heard, now + 1.0
