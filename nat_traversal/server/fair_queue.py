@@ -11,7 +11,7 @@ _OLDEST_EACH = 4
 
 
 class Rank(Enum):
-    """What comes first. `KNOWN` and `NEW` are urgent."""
+    """The order of items. `KNOWN` and `NEW` are urgent."""
 
     KNOWN = auto()
     """Of hosts that have registered, from sources within their budget."""
@@ -24,8 +24,8 @@ class Rank(Enum):
 class FairQueue(Generic[T]):
     """Each source has a queue of its own in each rank; the queues of a rank take turns. Every operation takes constant time.
 
-    Of the new ones the source that came last is next: many that come at once do not make each other
-    wait for all of them. Every fourth time it is the oldest, so that nobody waits for ever.
+    Of the new ones the last source is next: many sources at once do not make each new one wait for all
+    of them. Every fourth time it is the oldest, so that nobody waits for ever.
     """
 
     def __init__(self) -> None:
