@@ -131,6 +131,11 @@ class ControlLink:
     def is_registered(self) -> bool:
         return self.state is _S.REGISTERED
 
+    @property
+    def is_open(self) -> bool:
+        """The connection stands, and the registration is on its way or answered: more may follow."""
+        return self.state in (_S.REGISTERING, _S.REGISTERED)
+
     def connect(self, now: float) -> list[do.Action]:
         """Make the first connection, or the next."""
         self._machine.fire(_T.CONNECT)

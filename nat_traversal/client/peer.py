@@ -77,6 +77,7 @@ class Peer:
             instance=instance,
             sockets=sockets,
             rng=rng,
+            may_speak=self._may_speak,
         )
         self._carrier: Path | None = None
         """The path that programs' datagrams take."""
@@ -96,6 +97,9 @@ class Peer:
 
     def _is_relayed(self) -> bool:
         return self.relayed.is_open
+
+    def _may_speak(self) -> bool:
+        return self._link.is_open
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""

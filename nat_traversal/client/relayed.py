@@ -70,8 +70,11 @@ class Relayed:
         instance: bytes,
         sockets: Sockets,
         rng: random.Random,
+        may_speak: Callable[[], bool],
     ) -> None:
         self._identity = identity
+        self._may_speak = may_speak
+        """Whether the server can be told anything."""
         self._settings = settings
         self._security = security
         self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
@@ -128,7 +131,7 @@ class Relayed:
         try:
             keys = self._security.relay_keys((self._identity.id, self.peer), order, ours, pair)
         except KeyRefusedError:
-            return [self._ready(order.relay)]
+            return self._ready(order.relay)
         socket, connection = self._sockets.next(), self._rng.randbytes(CONNECTION_BYTES)
         handshake, settings = keys.handshake(self._nonce_secret, connection), self._settings
 
@@ -283,11 +286,14 @@ class Relayed:
         self._legs.remove(leg)
         if leg.path is not None:
             leg.path.end = leg.path.end or reason
-        return [*_closed(leg), self._ready(leg.order.relay)]
+        return [*_closed(leg), *self._ready(leg.order.relay)]
 
-    def _ready(self, relay: int) -> do.Action:
-        """Tell the server that this side has done with that relay, and can take another."""
-        return do.SendMessage(m.RelayReady(relay, self._fresh_key()))
+    def _ready(self, relay: int) -> list[do.Action]:
+        """Tell the server that this side has done with that relay, and can take another. The next registration does so
+        as well."""
+        if not self._may_speak():
+            return []
+        return [do.SendMessage(m.RelayReady(relay, self._fresh_key()))]
 
     def _carry(self, leg: Leg, outputs: list[Output], now: float) -> list[do.Action]:
         """The method's actions; in the place of its proof, all that follows from it."""

@@ -14,6 +14,8 @@ from nat_traversal.server.store import Holder
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 
+_LAPSED = (m.ErrorCode.REPLACED, "its lease ran out, and another client has come with this id")
+
 
 class Claims:
     """Decides between a holder and those that want its id. Without `possession` no key decides."""
@@ -34,11 +36,24 @@ class Claims:
         """Other settings hold for what begins from now on."""
         self._settings = settings
 
+    def begin(self, host: Host, now: float) -> list[ServerAction]:
+        """`host` wants its id. A holder at this server is known without the store, whose lease may have run out while
+        nobody could renew it."""
+        assert host.registration is not None
+        rival = self._registry.with_id(host.registration.register.id)
+        if rival is None or rival.registration is None:
+            return [self._connections.claim(host.registration.holder)]
+        return self.contend(host, rival.registration.holder, now)
+
+    def settled(self, host: Host) -> list[ServerAction]:
+        """The store has given the id to `host`. Whoever had it here until now has lost it."""
+        rival = self._registry.with_id(host.id) if host.id else None
+        return [] if rival is None else self._connections.refuse(rival, *_LAPSED)
+
     def contend(self, host: Host, holder: Holder, now: float) -> list[ServerAction]:
         """The id that `host` wants is `holder`'s."""
         if host.member is not None:
-            text = "its lease ran out, and another client has come with this id"
-            return self._connections.refuse(host, m.ErrorCode.REPLACED, text)
+            return self._connections.refuse(host, *_LAPSED)
         rival = self._registry.get(holder.connection)
         if rival is None:
             return self._connections.refuse_id(host, None)
@@ -75,7 +90,7 @@ class Claims:
             return self._connections.refuse(host, m.ErrorCode.BAD_PROOF, text)
         host.is_proven = True
         self._connections.registered(host, now)
-        return [self._connections.claim(host.registration.holder)]
+        return self.begin(host, now)
 
     def _ask(self, host: Host, rival: Host, now: float) -> list[ServerAction]:
         """Only the holder itself can tell whether it lives."""

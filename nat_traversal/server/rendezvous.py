@@ -344,7 +344,7 @@ class Rendezvous:
             text = f"the server takes {most} hosts from one address"
             return self._connections.refuse(host, m.ErrorCode.SERVER_FULL, text)
         self._connections.registers(host, registration, now)
-        return [self._connections.claim(registration.holder)]
+        return self._claims.begin(host, now)
 
     # The store's answers
 
@@ -354,7 +354,9 @@ class Rendezvous:
                 host = self._registry.get(holder.connection)
                 if host is None:
                     return [Release(holder)]
-                return self._admit(host) if host.member is None else []
+                if host.member is not None:
+                    return []
+                return [*self._claims.settled(host), *self._admit(host)]
             case Held(claimant, holder):
                 host = self._registry.get(claimant.connection)
                 return self._claims.contend(host, holder, now) if host else []

@@ -117,33 +117,25 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """One server's store: a table that is gone with the process."""
+    """One server's store: a table that is gone with the process. The server gives back every id whose connection ends, so
+    no lease runs out here: not even where the whole host was suspended for longer than that."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, tuple[Holder, float]] = {}
+        self._holders: dict[str, Holder] = {}
 
     def handle(self, request: StoreRequest, now: float) -> list[StoreAnswer]:
         """The answers to one request, in order."""
+        del now
         match request:
-            case Claim(holder, lease):
-                present = self._holder(holder.id, now)
-                if present not in (None, holder):
-                    return [Held(holder, present)]
-                self._holders[holder.id] = (holder, now + lease)
-                return [Claimed(holder)]
+            case Claim(holder):
+                present = self._holders.setdefault(holder.id, holder)
+                return [Claimed(holder) if present == holder else Held(holder, present)]
             case Release(holder):
-                if self._holder(holder.id, now) == holder:
+                if self._holders.get(holder.id) == holder:
                     del self._holders[holder.id]
                 return []
             case LookUp(id_, asker):
-                return [LookedUp(asker, self._holder(id_, now))]
+                return [LookedUp(asker, self._holders.get(id_))]
             case Publish(id_, signal):
-                receiver = self._holder(id_, now)
+                receiver = self._holders.get(id_)
                 return [] if receiver is None else [Signalled(receiver, signal)]
-
-    def _holder(self, id_: str, now: float) -> Holder | None:
-        holder, until = self._holders.get(id_, (None, 0.0))
-        if holder is not None and until <= now:
-            del self._holders[id_]
-            return None
-        return holder

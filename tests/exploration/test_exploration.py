@@ -6,6 +6,8 @@ import pytest
 
 from nat_traversal.machine.timers import Timers
 from nat_traversal.paths.methods import handshake
+from nat_traversal.server.claims import Claims
+from nat_traversal.server.registry import Registry
 from nat_traversal.server.store import Claim, Claimed, MemoryStore, StoreAnswer, StoreRequest
 from tests.exploration.explore import explore
 from tests.exploration.freeze import Dice, Freezer, digest
@@ -38,6 +40,8 @@ def test_a_store_that_gives_an_id_twice_is_found(monkeypatch: pytest.MonkeyPatch
         return [Claimed(request.holder)] if isinstance(request, Claim) else answers
 
     monkeypatch.setattr(MemoryStore, "handle", gives_all)
+    monkeypatch.setattr(Claims, "settled", lambda *_: [])
+    monkeypatch.setattr(Registry, "with_id", lambda *_: None)
     with pytest.raises(WrongError, match="two holders of an id"):
         explore(Rules(kinds=frozenset({"cut"})), 1, most=50_000)
 

@@ -6,7 +6,9 @@ import itertools
 
 import pytest
 
+from nat_traversal.client.control_link import LinkState
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -274,6 +276,22 @@ def test_a_restarted_server_gives_the_pair_a_relay_again() -> None:
     for client in (a, b):
         assert methods(client)[-1] == "relay"
         assert client.selected is not None
+    assert world.carries_data(a, b)
+
+
+def test_a_relay_that_ends_while_the_server_is_dialled_is_told_by_the_registration() -> None:
+    """Nothing may be written before it: found by `python -m tests.exploration.fuzz`."""
+    world = World(nat_a=CLOSED[0], nat_b=CLOSED[1], relaying=m.Relaying.AUTO)
+    a, b = world.pair()
+    world.run(5.0)
+    assert a.control is not None
+    assert a.selected is not None
+    a.control.reset()
+    world.until(lambda: a.agent.link.state is LinkState.CONNECTING)
+    a.feed(e.FrameOpened(Kind.BYE, b"", a.selected))
+    assert len(a.told(note.PathLost)) == 1
+    assert a.control.written == []
+    world.run(30.0)
     assert world.carries_data(a, b)
 
 

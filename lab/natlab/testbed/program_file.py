@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -303,7 +304,8 @@ def _moment(text: str) -> float:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            re.compile(text)
     except re.error as error:
         raise UsageError(f"{text!r} is no regular expression: {error}") from None
     return text

@@ -231,10 +231,11 @@ class ClientProcess(Driver):
                     self.link.down = None
                     self.link = None
             case do.SendMessage(message):
-                if self.link is not None:
-                    line = control.encode(message)
-                    self._walk.record_line(line)
-                    self.link.write_up(line)
+                if self.link is None or Mark.OPENED in (self.link.down or ()):
+                    raise WrongError(f"{self.name} speaks before a connection stands: {message}")
+                line = control.encode(message)
+                self._walk.record_line(line)
+                self.link.write_up(line)
             case do.OpenUdp(generation):
                 self.sockets[generation] = self._walk.open(self, generation)
             case do.CloseUdp(generation):

@@ -28,6 +28,8 @@ from tests.unit.counterpart import an_offer, some_keys
 SETTINGS = ServerSettings()
 A = Holder("host_a", "host_b", connection=1)
 B = Holder("host_b", "host_a", connection=2)
+AGAIN = Holder("host_a", "host_b", connection=3)
+"""Another connection that wants the id of `A`."""
 ELSEWHERE = Holder("host_a", "host_b", connection=99)
 
 
@@ -42,7 +44,7 @@ class Server:
 
     def register(self, holder: Holder) -> list[ServerAction]:
         self.feed(e.ControlOpened(holder.connection))
-        (key,) = some_keys(holder.id)
+        (key,) = some_keys(f"{holder.id} {holder.connection}")
         register = m.Register(1, (2,), holder.id, holder.peer, key, 1, an_offer(holder.id))
         return self.feed(e.ControlReceived(register, holder.connection))
 
@@ -102,6 +104,30 @@ def test_host_whose_lease_ran_out_is_replaced() -> None:
     assert isinstance(refused, do.SendMessage)
     assert isinstance(refused.message, m.Refused)
     assert refused.message.code == m.ErrorCode.REPLACED
+    assert server.machine.registered == set()
+
+
+def test_newcomer_has_to_ask_a_holder_here_whatever_became_of_its_lease() -> None:
+    """A server that was suspended hears newcomers before it renews a lease: found by the fuzz of machines."""
+    server = Server()
+    server.admit(A)
+    (asked,) = server.register(AGAIN)
+    assert isinstance(asked, do.SendMessage)
+    assert (type(asked.message), asked.connection) == (m.Heartbeat, A.connection)
+
+
+def test_of_two_hosts_here_to_which_the_store_gives_an_id_the_first_goes() -> None:
+    server = Server()
+    server.register(A)
+    server.register(AGAIN)
+    server.feed(Claimed(A))
+    refused, closed, *_ = server.feed(Claimed(AGAIN))
+    assert isinstance(refused, do.SendMessage)
+    assert isinstance(refused.message, m.Refused)
+    assert refused.message.code == m.ErrorCode.REPLACED
+    assert closed == do.CloseControl(A.connection)
+    assert server.machine.registered == {"host_a"}
+    server.feed(e.ControlBroken("reset", AGAIN.connection))
     assert server.machine.registered == set()
 
 

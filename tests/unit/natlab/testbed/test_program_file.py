@@ -183,6 +183,11 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         read_program_file(tmp_path / "latin.toml")
 
 
+def test_an_odd_regular_expression_brings_no_word_of_pythons() -> None:
+    """Python warns on stderr of brackets in brackets; found by the fuzz."""
+    assert parsed(SHORTEST.replace("connected", "[[a]")).success == ByLine("[[a]")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
 def test_the_examples_are_right(path: Path) -> None:
     assert read_program_file(path).name
