@@ -132,7 +132,7 @@ class ControlLink:
         return self.state is _S.REGISTERED
 
     @property
-    def is_open(self) -> bool:
+    def may_speak(self) -> bool:
         """The connection stands, and the registration is on its way or answered: more may follow."""
         return self.state in (_S.REGISTERING, _S.REGISTERED)
 

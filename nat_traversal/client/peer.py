@@ -99,7 +99,7 @@ class Peer:
         return self.relayed.is_open
 
     def _may_speak(self) -> bool:
-        return self._link.is_open
+        return self._link.may_speak
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""

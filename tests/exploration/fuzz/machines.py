@@ -77,6 +77,9 @@ class Machines:
         self._sockets = set(client.sockets) | set(client.paths)
         self._paths = set(client.paths)
         self._link = _state_of(client.link)
+        self._latest: list[do.Action] = []
+        self._missing: set[int] = set()
+        """Sockets that could not be opened: the adapter drops what is sent by one."""
         self._server = walk.server.rendezvous
         self._connections = {host.connection for host in self._server.hosts}
         self._streams: set[int] = set()
@@ -98,6 +101,7 @@ class Machines:
             self._begin()
         event = self._client_event()
         actions = self._agent.handle(event, self._now)
+        self._latest = actions
         for action in actions:
             self._check_client(action)
         return _name(event, actions)
@@ -105,6 +109,12 @@ class Machines:
     def _client_event(self) -> e.Event:
         rng, deadline = self._rng, self._agent.deadline()
         generation = rng.choice([*self._sockets, 1, 2, 3])
+        if self._latest and rng.randrange(30) == 0:
+            failed = rng.choice(self._latest)
+            if isinstance(failed, do.OpenUdp):
+                self._sockets.discard(failed.generation)
+                self._missing.add(failed.generation)
+            return e.ActionFailed(failed, "why", rng.random() < 0.5)
         if self._link is LinkState.OPENING and rng.randrange(3) == 0:
             self._link = rng.choice([LinkState.OPEN, LinkState.OPEN, LinkState.NONE])
             is_open = self._link is LinkState.OPEN
@@ -138,10 +148,10 @@ class Machines:
                 assert generation not in self._sockets, action
                 self._sockets.add(generation)
             case do.CloseUdp(generation):
-                self._sockets.remove(generation)
+                self._sockets.discard(generation)
                 self._paths.discard(generation)
             case do.SendDatagram(datagram, _, generation):
-                assert generation in self._sockets, action
+                assert generation in self._sockets | self._missing, action
                 datagrams.encode(datagram)
             case do.UsePath(generation):
                 assert generation in self._sockets - self._paths, action

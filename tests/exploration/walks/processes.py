@@ -36,7 +36,14 @@ HEAD = bytes([1, 0, 0, 0, 7])
 """Direction and flow of every program's datagram in a walk."""
 
 
-class ServerProcess(Driver):
+class _Process(Driver):
+    """A driver that hides no mistake: here every action can be carried out."""
+
+    def _try(self, action: do.Action) -> None:
+        self._carry_out(action)
+
+
+class ServerProcess(_Process):
     """The server, until it is restarted."""
 
     def __init__(self, walk: Walk, rng: random.Random) -> None:
@@ -106,7 +113,7 @@ class ServerProcess(Driver):
                 self._walk.send(Flight(SERVER, destination, octets))
 
 
-class ClientProcess(Driver):
+class ClientProcess(_Process):
     """One process of a client, with its sockets and paths, until it ends."""
 
     def __init__(self, walk: Walk, name: str, rng: random.Random) -> None:
