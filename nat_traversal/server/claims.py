@@ -46,7 +46,7 @@ class Claims:
         return self.contend(host, rival.registration.holder, now)
 
     def settled(self, host: Host) -> list[ServerAction]:
-        """The store has given the id to `host`. Whoever had it here until now has lost it."""
+        """The store has given the id to `host`. A holder here has lost it by now."""
         rival = self._registry.with_id(host.id) if host.id else None
         return [] if rival is None else self._connections.refuse(rival, *_LAPSED)
 
