@@ -252,6 +252,9 @@ class ServerSettings:
     """Of gathering, until a host that has not shown its socket is asked whether it lives."""
     step_within: float = seconds(3.0)
     """Above the round trip, for a host to say that it sent the HELLO it was ordered to send."""
+    swap_within: float = seconds(0.4)
+    """Above both hosts' round trips, from the order of HELLO 3 until the next round begins beside this one, which
+    goes on: one repetition of each HELLO. As many after each sign that proof is on its way."""
     verdict_within: float = seconds(3.0)
     """Above both hosts' round trips, from the order of HELLO 3 until both have proof: ten repetitions of
     each HELLO. As many after each sign that proof is on its way."""

@@ -1,6 +1,7 @@
 """The direct way to a peer: the attempts to open a path, and the path while one stands.
 
-It has one socket at a time. Its state carries what belongs to it.
+Its state carries what belongs to it: the socket, its announcer, the method, the round, the path. There
+is one socket at a time, and a second one while two rounds of an attempt go on (`client.rounds`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from collections.abc import Callable
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
-from nat_traversal.client.endings import Scarcity, established, replaced, verdict
+from nat_traversal.client.endings import Scarcity, replaced, verdict
 from nat_traversal.client.phases import (
-    TABLE,
     Announcing,
     Closed,
     Established,
@@ -22,18 +22,16 @@ from nat_traversal.client.phases import (
     PathTrigger,
     Phase,
     Punching,
-    deadlines,
 )
 from nat_traversal.client.restraint import Breach, Restraint
+from nat_traversal.client.rounds import BESIDE, Rounds
 from nat_traversal.client.security import KeyPair, Security, public_of
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.sockets import NominatedPair, Sockets
+from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Backoff, Timers
-from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
-from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
@@ -84,8 +82,9 @@ class Direct:
         self._has_other = has_other
         self._restraint = Restraint(settings)
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
-        self._machine = StateMachine(f"path to {identity.peer}", _S.IDLE, TABLE)
-        self._phase: Phase = Idle()
+        self._rounds = Rounds(
+            identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
+        )
         self._scarcity = Scarcity(settings.socket_again)
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
@@ -96,27 +95,31 @@ class Direct:
 
     @property
     def state(self) -> PathState:
-        return self._machine.state
+        return self._rounds.state
 
     @property
     def phase(self) -> Phase:
         """The state, and what belongs to it."""
-        return self._phase
+        return self._rounds.phase
 
     def udp_is_silent(self, now: float) -> bool:
         """The server has had time to answer an announce of the present socket, and has not."""
-        phase = self._phase
+        phase = self.phase
         return not isinstance(phase, Idle | Closed) and phase.announcer.is_unanswered(now)
 
     @property
     def path(self) -> Path | None:
         """The direct path, while it stands."""
-        return self._phase.path if isinstance(self._phase, Established) else None
+        return self.phase.path if isinstance(self.phase, Established) else None
+
+    def path_at(self, generation: int) -> Path | None:
+        """The path of that socket, while it stands."""
+        phase = self._rounds.at(generation)
+        return phase.path if isinstance(phase, Established) else None
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""
-        phase = self._phase
-        return not isinstance(phase, Idle | Closed) and phase.socket.generation == generation
+        return self._rounds.at(generation) is not None
 
     def take_breach(self) -> Breach | None:
         """The server's order that no honest one gives, once; None if there was none."""
@@ -128,7 +131,7 @@ class Direct:
         """The connection stands: register, with a fresh socket unless there is a path."""
         self.announce_key = AnnounceKey(self._rng.randbytes(KEY_BYTES))
         key = self.announce_key.key
-        if isinstance(self._phase, Established):
+        if isinstance(self.phase, Established):
             return self._link.opened(0, self._offer(None), key, now, wish)
         actions, fresh = self._open_socket()
         generation, offer = fresh.socket.generation, self._offer(fresh.pair)
@@ -139,8 +142,8 @@ class Direct:
         """The server has answered the registration."""
         if self.state is _S.IDLE:  # the path was lost while the answer was on its way
             return self.ask_again(now)
-        if isinstance(self._phase, Announcing):
-            self._phase.announcer.registered(now)
+        if isinstance(self.phase, Announcing):
+            self.phase.announcer.registered(now)
         return []
 
     def link_lost(self) -> list[do.Action]:
@@ -149,17 +152,17 @@ class Direct:
 
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
         """The server said something about this peer."""
-        phase = self._phase
+        phase = self.phase
         match message:
-            case m.OpenSocket(generation):
-                return self._fresh_socket_ordered(generation, now)
+            case m.OpenSocket():
+                return self._fresh_socket_ordered(message, now)
             case m.StartRound():
                 return self._round_started(message, now)
             case m.Validated(address):
                 self._restraint.budget.validate(address)
                 return []
-            case m.SendHello() if isinstance(phase, Announcing | Punching | Established):
-                return self._carry(phase.method.ordered(message, now), now)
+            case m.SendHello():
+                return self._rounds.ordered(message, now)
             case m.Failed(attempt, code, text):
                 if isinstance(phase, Punching | Established) and phase.round.attempt != attempt:
                     return []  # of an attempt that has been replaced
@@ -172,40 +175,53 @@ class Direct:
     # Datagrams, time, the end
 
     def arrived(
-        self, datagram: datagrams.Datagram, source: Endpoint, now: float
+        self, datagram: datagrams.Datagram, source: Endpoint, generation: int, now: float
     ) -> list[do.Action]:
-        """A datagram came in by this peer's socket."""
-        phase = self._phase
-        if isinstance(phase, Idle | Closed):
+        """A datagram came in by this peer's socket of that number."""
+        phase = self._rounds.at(generation)
+        if phase is None:
             return []
         if isinstance(datagram, datagrams.Announced):
             return self._announced(phase.announcer, datagram, now)
-        return self._carry(phase.method.arrived(datagram, source, now), now)
+        actions = self._rounds.carry(phase, phase.method.arrived(datagram, source, now), now)
+        return actions + self._rounds.follow(self._rounds.decided(), now)
 
-    def failed(self, action: object, reason: str, now: float) -> list[do.Action]:
+    def failed(
+        self, action: do.OpenUdp | do.SendDatagram | do.UsePath, reason: str, now: float
+    ) -> list[do.Action]:
         """An action of this peer's socket could not be carried out."""
-        phase = self._phase
+        phase = self._rounds.at(action.generation)
+        if phase is None:
+            return []
         if isinstance(action, do.UsePath) and isinstance(phase, Established):
             phase.path.end = reason
             return self._path_end(phase.path, now)
         return self._scarcity.failed(phase, action, reason, now)
 
-    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
-        """An authentic frame came on this peer's path, which is none of a program's."""
-        path = self.path
-        return path.frame_opened(kind, plain, now) + self._path_end(path, now) if path else []
+    def frame_opened(
+        self, kind: Kind, plain: bytes, generation: int, now: float
+    ) -> list[do.Action]:
+        """An authentic frame came on this peer's path of that socket, which is none of a program's."""
+        phase = self._rounds.at(generation)
+        if not isinstance(phase, Established):
+            return []
+        followed = self._rounds.follow(phase, now) if self._rounds.beside else []
+        actions = phase.path.frame_opened(kind, plain, now)
+        return followed + actions + self._path_end(phase.path, now)
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
-        phase = self._phase
+        phase = self.phase
         if name == "retry":
             return self.ask_again(now)
         if isinstance(phase, Idle | Closed):
             return []
         if name == "announce":
             return phase.announcer.due(now, server_answers=self._link.is_registered)
+        if name.startswith(BESIDE):
+            return self._rounds.beside_due(name.removeprefix(BESIDE), now)
         if name == "method":
-            return self._carry(phase.method.due(now), now)
+            return self._rounds.carry(phase, phase.method.due(now), now)
         if name == "round":
             text = f"the server has not ended the round within {ROUND_WITHIN:g} s"
             return self._attempt_failed(m.Verdict.NO_PATH, text, now)
@@ -220,15 +236,15 @@ class Direct:
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        for name, deadline in deadlines(self._phase).items():
+        for name, deadline in self._rounds.deadlines().items():
             self._timers.follow((self.id, name), deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
-        phase = self._phase
+        phase = self.phase
         actions = phase.path.farewell() if isinstance(phase, Established) else []
         actions += self._drop_socket()
-        self._enter(_T.CLOSE, Closed())
+        self._rounds.enter(_T.CLOSE, Closed())
         return actions
 
     # Sockets and announces: steps 1 to 3
@@ -236,18 +252,20 @@ class Direct:
     def mismatched(self, theirs: Offer, now: float) -> list[do.Action]:
         """A host that bears the peer's id does not have the keys that this side demands."""
         text = self._security.mismatch(self.id, theirs)
-        if text is None or not isinstance(self._phase, Announcing):
+        if text is None or not isinstance(self.phase, Announcing):
             return []
         return self._attempt_failed(m.Verdict.KEYS_DIFFER, text, now)
 
     def peer_left(self, now: float) -> list[do.Action]:
         """The server says that the peer has left: find out, or begin anew."""
-        if isinstance(self._phase, Established):
-            self._phase.path.doubt(now)
+        if isinstance(self.phase, Established):
+            self.phase.path.doubt(now)
         return self.ask_again(now) if self.state is _S.PUNCHING else []
 
-    def _fresh_socket_ordered(self, generation: int, now: float) -> list[do.Action]:
-        phase = self._phase
+    def _fresh_socket_ordered(self, order: m.OpenSocket, now: float) -> list[do.Action]:
+        phase, generation = self.phase, order.generation
+        if order.goes_on and isinstance(phase, Established):
+            return []  # proof has crossed with the order: the peer will have it too
         if not self._restraint.allows_socket(now):
             return []
         if isinstance(phase, Announcing) and phase.socket.generation >= generation:
@@ -255,12 +273,13 @@ class Direct:
         actions: list[do.Action] = []
         if isinstance(phase, Established):
             lost = replaced(phase)
-            goes_on = lost.attempt_goes_on
-            phase.path.end = None if goes_on else lost.reason
+            phase.path.end = None if lost.attempt_goes_on else lost.reason
             if not self._has_other():
                 actions.append(do.Tell(lost))
-                if self._once and not goes_on:
+                if self._once and not lost.attempt_goes_on:
                     return actions + self.close()
+        if order.goes_on and isinstance(phase, Punching):
+            actions += self._rounds.keep(phase)
         opened, fresh = self._open_socket(generation)
         told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
         return [*actions, *opened, told, *fresh.announcer.announce(now)]
@@ -299,73 +318,57 @@ class Direct:
         make_key = self._security.make_key
         pair = None if make_key is None else make_key(self._rng)
         fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
-        self._enter(_T.OPEN, fresh)
+        self._rounds.enter(_T.OPEN, fresh)
         return [*dropped, socket.open()], fresh
 
     def _drop_socket(self) -> list[do.Action]:
         self._timers.cancel((self.id, "retry"))
-        phase = self._phase
-        return [] if isinstance(phase, Idle | Closed) else [phase.socket.close()]
+        return self._rounds.close()
 
     def _give_up(self) -> list[do.Action]:
         actions = self._drop_socket()
-        self._enter(_T.GIVE_UP, Idle())
+        self._rounds.enter(_T.GIVE_UP, Idle())
         return actions
 
     # The round: steps 4 to 6
 
     def _round_started(self, start: m.StartRound, now: float) -> list[do.Action]:
-        phase = self._phase
+        phase = self.phase
         if not isinstance(phase, Announcing):
             return []
+        other = self._rounds.beside
+        stale = other is not None and other.round.attempt != start.attempt
+        actions = self._rounds.close_beside() if stale else []
         around = Surroundings(self._link.server, phase.announcer.mapped)
         if (granted := self._restraint.round_begins(start, around, now)) is None:
-            return []
+            return actions
         ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
         try:
             keys = self._security.keys(ids, start, ours, phase.pair)
         except KeyRefusedError as error:
             declined = do.SendMessage(m.Decline(start.attempt))
-            return [declined, *self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)]
+            failed = self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)
+            return [*actions, declined, *failed]
         phase.announcer.round_begins(now)
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
         shown = phase.socket, phase.announcer, phase.method
-        self._enter(_T.START, Punching(*shown, start, keys, connection, until))
+        punching = Punching(*shown, start, keys, connection, until)
+        self._rounds.enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
         started = phase.method.start(granted, handshake, self._restraint.budget, now)
-        return self._carry(started, now)
+        return actions + self._rounds.carry(punching, started, now)
 
-    def _carry(self, outputs: list[Output], now: float) -> list[do.Action]:
-        """The method's actions; in the place of its proof, all that follows from it."""
-        actions: list[do.Action] = []
-        for output in outputs:
-            actions += self._proven(output.pair, now) if isinstance(output, Proven) else [output]
-        return actions
-
-    def _proven(self, pair: NominatedPair, now: float) -> list[do.Action]:
-        phase = self._phase
-        if not isinstance(phase, Punching):
-            return []
-        start, method, keys = phase.round, phase.method, phase.keys
-        ours, theirs = phase.connection, pair.connection
-        epochs = self._security.epochs(keys, ours, theirs, self._rng, now)
-        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name)
-        phase.announcer.stop()
-        proven = Established(phase.socket, phase.announcer, method, start, keys, path)
-        self._enter(_T.PROVEN, proven)
+    def _proof_came(self, now: float) -> None:
+        """A path stands: what failed before counts no more."""
         self._retry.reset()
         self.failure = None
         self._restraint.reset(now)
-        attempt, vouched = (start.attempt, start.round), self._security.vouched(self.id)
-        reported = [do.SendMessage(m.Established(*attempt))] if self._link.is_registered else []
-        told = established(*attempt, method.name, pair, vouched)
-        return [*reported, *path.use(start.peer.instance), told]
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
-        if self._scarcity.explains(self._phase, now) and not self._once:
+        if self._scarcity.explains(self.phase, now) and not self._once:
             return []  # the attempt begins again once there is a socket
         actions: list[do.Action] = []
-        code, text = verdict(self._phase, self.id, code, text)
+        code, text = verdict(self.phase, self.id, code, text)
         if self.state is _S.ESTABLISHED and not self._has_other():
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
@@ -394,7 +397,3 @@ class Direct:
         if lost and self._once:
             return lost + self.close()
         return lost + self._link.doubt(now) + self.ask_again(now)
-
-    def _enter(self, trigger: PathTrigger, phase: Phase) -> None:
-        self._machine.fire(trigger)
-        self._phase = phase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nat_traversal.client.phases import Announcing, Established, Phase, Punching
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.path import Path
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce
 
@@ -28,12 +28,10 @@ def verdict(phase: Phase, peer: str, code: str, text: str) -> tuple[str, str]:
     return code, text
 
 
-def established(
-    attempt: int, round_: int, method: str, pair: NominatedPair, vouched: str
-) -> do.Action:
+def established(attempt: int, round_: int, path: Path, vouched: str) -> do.Action:
     """Tells that a path stands. `vouched`: the voucher for the peer, in words."""
-    generation = pair.socket.generation
-    return do.Tell(note.PathEstablished(attempt, round_, method, pair.remote, generation, vouched))
+    opened = (attempt, round_, path.method, path.remote, path.generation)
+    return do.Tell(note.PathEstablished(*opened, vouched))
 
 
 class Scarcity:

@@ -82,6 +82,8 @@ class Peer:
         self._carrier: Path | None = None
         """The path that programs' datagrams take."""
         self._carries_since = 0.0
+        self._told_moved: Path | None = None
+        """The path of which the peer has been told that this side's datagrams take it."""
         self._missed: Path | None = None
         """The path that carried last, while none does."""
 
@@ -163,7 +165,7 @@ class Peer:
         """A datagram came in by this peer's socket of that number."""
         if self.relayed.owns(generation):
             return self.relayed.arrived(datagram, source, generation, now)
-        return self.direct.arrived(datagram, source, now)
+        return self.direct.arrived(datagram, source, generation, now)
 
     def failed(self, action: object, reason: str, now: float) -> list[do.Action]:
         """An action of a socket of this peer could not be carried out."""
@@ -182,17 +184,17 @@ class Peer:
         """An authentic frame came on a path of this peer, which is none of a program's."""
         path = self.relayed.path_at(generation)
         if path is None:
-            return self.direct.frame_opened(kind, plain, now)
+            return self.direct.frame_opened(kind, plain, generation, now)
         return path.frame_opened(kind, plain, now) + self.relayed.ended()
 
     def frame_refused(self, size: int, generation: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""
-        path = self.relayed.path_at(generation) or self.direct.path
+        path = self.relayed.path_at(generation) or self.direct.path_at(generation)
         return [] if path is None else path.frame_refused(size, now)
 
     def larger_sent(self, generation: int, now: float) -> None:
         """Frames above the base size flow to this peer."""
-        path = self.relayed.path_at(generation) or self.direct.path
+        path = self.relayed.path_at(generation) or self.direct.path_at(generation)
         if path is not None:
             path.larger_sent(now)
 
@@ -225,8 +227,12 @@ class Peer:
             self._carrier = None
             return self.relayed.close()
         actions = self._select(now)
-        if self._carrier is not None:
-            self._leave(self._carrier)
+        carrier = self._carrier
+        if carrier is not None:
+            if self.relayed.is_open and carrier is not self._told_moved:
+                self._told_moved = carrier
+                actions += carrier.tell_moved(now)
+            self._leave(carrier)
             return actions
         return actions if self.relayed.is_open else actions + self._none_left(now)
 
@@ -243,8 +249,6 @@ class Peer:
         missed, self._missed = self._missed, None
         actions: list[do.Action] = [do.SelectPath(best.generation)]
         self.relayed.keep(best)
-        if self.relayed.is_open:
-            actions += best.tell_moved(now)
         if before is not None or missed is not None:
             reason = missed.end if missed is not None and missed.end else ""
             moved = note.PathMoved(best.method, best.remote, best.generation, reason)

@@ -41,7 +41,9 @@ TABLE = {
     (_S.PUNCHING, _T.OPEN): _S.ANNOUNCING,
     (_S.ESTABLISHED, _T.OPEN): _S.ANNOUNCING,
     (_S.ANNOUNCING, _T.START): _S.PUNCHING,
+    (_S.ANNOUNCING, _T.PROVEN): _S.ESTABLISHED,
     (_S.PUNCHING, _T.PROVEN): _S.ESTABLISHED,
+    (_S.ESTABLISHED, _T.PROVEN): _S.ESTABLISHED,
     (_S.IDLE, _T.GIVE_UP): _S.IDLE,
     (_S.ANNOUNCING, _T.GIVE_UP): _S.IDLE,
     (_S.PUNCHING, _T.GIVE_UP): _S.IDLE,
@@ -109,7 +111,9 @@ class Closed:
     state: ClassVar[PathState] = _S.CLOSED
 
 
-Phase = Idle | Announcing | Punching | Established | Closed
+Shown = Announcing | Punching | Established
+"""The phases with a socket."""
+Phase = Idle | Shown | Closed
 
 
 def deadlines(phase: Phase) -> dict[str, float | None]:

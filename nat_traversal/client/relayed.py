@@ -308,7 +308,7 @@ class Relayed:
         theirs = pair.connection
         epochs = self._security.epochs(leg.keys, leg.connection, theirs, self._rng, now)
         leg.path = path = Path(pair, epochs, self._settings, self._rng, now, method=leg.method.name)
-        told = established(0, 0, leg.method.name, pair, self._security.vouched(self.peer))
+        told = established(0, 0, path, self._security.vouched(self.peer))
         return [*path.use(leg.order.peer.instance), told]
 
 

@@ -22,7 +22,8 @@ OPENING_DATAGRAMS = 5
 """Of these, before the peer was heard: the rest is for the words that carry the proof."""
 MOST_ADDRESSES = 16
 """IP addresses in one attempt: 8 candidates, and as many others from which the peer speaks."""
-SOCKET_BURST = 3
+SOCKET_BURST = 6
+"""Two for each of the attempts that may begin at once."""
 SOCKET_INTERVAL = 1.0
 """Seconds between fresh sockets on the server's order, once the burst is used up."""
 ATTEMPT_BURST = 3

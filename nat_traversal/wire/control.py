@@ -253,7 +253,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("mismatch", m.Mismatch, {"peer": _KEYS}),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
-    ("open", m.OpenSocket, {"generation": _GENERATION}),
+    ("open", m.OpenSocket, {"generation": _GENERATION, "goes_on": _FLAG}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
         "start",

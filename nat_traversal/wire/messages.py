@@ -208,6 +208,8 @@ class OpenSocket:
 
     generation: int
     """The announce must carry this number or a higher one."""
+    goes_on: bool = False
+    """The round before goes on beside the next: its socket stays open."""
 
 
 @dataclass(frozen=True, slots=True)

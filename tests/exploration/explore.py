@@ -159,4 +159,5 @@ def _end(explorer: Explorer, world: World) -> str:
         return "no path"
     if world.claims[A] != world.claims[B]:
         return "paths of different rounds"
-    return f"connected by sockets {world.sockets[A]} and {world.sockets[B]}"
+    used = {client: socket for client, socket, tag in world.paths if tag == world.claims[client]}
+    return f"connected by sockets {used[A]} and {used[B]}"

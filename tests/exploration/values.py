@@ -38,8 +38,8 @@ class World(NamedTuple):
     links: tuple[Link, ...]
     current: tuple[int, int, int]
     """By client, the number of its connection; 0: none."""
-    sockets: tuple[int, int, int]
-    """By client, the generation of its open socket; 0: none."""
+    sockets: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    """By client, the generations of its open sockets: two while two rounds go on."""
     queues: tuple[tuple[int, ...], ...]
     """Datagrams from each machine to each other, in order: 3 for the server, 3 for A, 3 for B."""
     astray: tuple[int, ...]
@@ -48,8 +48,10 @@ class World(NamedTuple):
     """From which socket something has been sent where: a filter lets answers in."""
     heard: frozenset[tuple[int, bytes]]
     """Which client has had a genuine datagram of the peer in the round of which tag."""
+    paths: frozenset[tuple[int, int, bytes]]
+    """Client, socket and tag of each path that stands at that client."""
     claims: tuple[bytes, bytes, bytes]
-    """By client, the tag of the round whose path it claims; empty: none."""
+    """By client, the tag of the round whose path it uses; empty: none."""
 
 
 class Numbered(Generic[V]):

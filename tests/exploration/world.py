@@ -15,7 +15,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Confirm, Hello
+from nat_traversal.wire.datagrams import Confirm, Hello, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from tests.exploration.machines import SERVER, A, B, Machines
 from tests.exploration.values import (
@@ -53,8 +53,8 @@ class Explorer:
         nothing = (0, 0, 0)
         none: frozenset[int] = frozenset()
         world = World(
-            (states[0], states[1], states[2]), 0.0, (), nothing, nothing, ((),) * 9, (), none,
-            frozenset(),
+            (states[0], states[1], states[2]), 0.0, (), nothing, ((), (), ()), ((),) * 9, (), none,
+            frozenset(), frozenset(),
             (b"", b"", b""),
         )  # fmt: skip
         world = self._act(world, A, wanted[A], b"")
@@ -101,6 +101,10 @@ class Explorer:
             without = world._replace(astray=_without(world.astray, number))
             packet = self._packets[number]
             yield Step(f"at last {_name(packet)}", False, self._deliver(without, packet))
+        for client, generation, tag in world.paths:
+            if tag == world.claims[A + B - client] != world.claims[client]:
+                ping = e.FrameOpened(Kind.PING, b"a number", generation)
+                yield Step(f"ping {client}", False, self._feed(world, client, ping))
         yield from self._timer_steps(world)
         for kind in {"break", "cut"} & self.rules.kinds:
             for client in (A, B):
@@ -169,7 +173,8 @@ class Explorer:
             event = e.DatagramArrived(datagram, source, local=_HERE)
             return self._feed(world, SERVER, event)
         client = _CLIENT_AT.get(destination.address)
-        if client is None or world.sockets[client] != destination.port - _FIRST_PORT:
+        generation = destination.port - _FIRST_PORT
+        if client is None or generation not in world.sockets[client]:
             return world
         way = self._ways.number((destination, source))
         if self.rules.filtered and way not in world.opened:
@@ -179,7 +184,7 @@ class Explorer:
             tag = datagram.tag
             if source.address == _HOME[A + B - client]:
                 world = world._replace(heard=world.heard | {(client, tag)})
-        event = e.DatagramArrived(datagram, source, world.sockets[client])
+        event = e.DatagramArrived(datagram, source, generation)
         return self._feed(world, client, event, tag)
 
     # Time
@@ -241,31 +246,40 @@ class Explorer:
                 received = e.ControlReceived(message, number)
                 return self._written(world, number, received, to_server=True)
             case do.OpenUdp(generation):
-                return world._replace(sockets=_put(world.sockets, client, generation))
-            case do.CloseUdp():
-                claims = _put(world.claims, client, b"")
-                closed = world._replace(sockets=_put(world.sockets, client, 0), claims=claims)
-                return self._without_packets_to(closed, client)
+                opened = (*world.sockets[client], generation)
+                return world._replace(sockets=_put(world.sockets, client, opened))
+            case do.CloseUdp(generation):
+                left = tuple(each for each in world.sockets[client] if each != generation)
+                gone = {each for each in world.paths if each[:2] == (client, generation)}
+                if any(tag == world.claims[client] for _, _, tag in gone):
+                    world = world._replace(claims=_put(world.claims, client, b""))
+                sockets = _put(world.sockets, client, left)
+                closed = world._replace(sockets=sockets, paths=world.paths - gone)
+                return self._without_packets_to(closed, _socket(client, generation))
             case do.SendDatagram(datagram, destination, generation):
-                if generation != world.sockets[client]:
+                if generation not in world.sockets[client]:
                     raise WrongError(f"{client} sends from a closed socket: {action}")
                 to = destination or AT_SERVER
                 return self._sent(world, Packet(_socket(client, generation), to, datagram))
             case do.UsePath(generation, remote):
-                return self._claimed(world, client, generation, remote, tag)
+                return self._stands(world, client, generation, remote, tag)
+            case do.Tell(note.PathEstablished(generation=generation)):
+                (tag,) = (each[2] for each in world.paths if each[:2] == (client, generation))
+                return world._replace(claims=_put(world.claims, client, tag))
             case do.Tell(note.ServerLost(reason)) if "server" in reason:
                 raise WrongError(f"{client} takes an honest server for a liar: {reason}")
         return world
 
-    def _without_packets_to(self, world: World, client: int) -> World:
-        """The client has closed its socket: what is on its way there changes nothing."""
-        queues = tuple(() if way % 3 == client else each for way, each in enumerate(world.queues))
-        astray = tuple(
-            each for each in world.astray if _machine_at(self._packets[each].destination) != client
-        )
-        return world._replace(queues=queues, astray=astray)
+    def _without_packets_to(self, world: World, socket: Endpoint) -> World:
+        """That socket was closed: what is on its way there changes nothing."""
 
-    def _claimed(
+        def kept(packets: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(each for each in packets if self._packets[each].destination != socket)
+
+        queues = tuple(map(kept, world.queues))
+        return world._replace(queues=queues, astray=kept(world.astray))
+
+    def _stands(
         self, world: World, client: int, generation: int, remote: Endpoint, tag: bytes
     ) -> World:
         """A client says that a path stands: have both heard each other on it?"""
@@ -276,9 +290,9 @@ class Explorer:
             raise WrongError(f"{client} claims a path in a round in which nobody has heard it")
         if remote.address != _HOME[other]:
             raise WrongError(f"{client} claims a path to {remote}, where its peer never was")
-        if generation != world.sockets[client]:
+        if generation not in world.sockets[client]:
             raise WrongError(f"{client} claims a path on a closed socket")
-        return world._replace(claims=_put(world.claims, client, tag))
+        return world._replace(paths=world.paths | {(client, generation, tag)})
 
     def _server_acts(self, world: World, action: do.Action) -> World:
         match action:

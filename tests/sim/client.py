@@ -139,7 +139,8 @@ class Client(Process):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
             case do.OpenUdp(generation):
-                assert len(self.sockets) < 1 + self.world.relays, "one at a time, and the relays'"
+                most = 2 + self.world.relays
+                assert len(self.sockets) < most, "two rounds' at a time, and the relays'"
                 self._unopened.add(generation)
                 self.host.check_room()
                 self._unopened.remove(generation)
@@ -177,7 +178,6 @@ class Client(Process):
                     datagrams.encode(datagram),
                 )
             case do.UsePath(generation):
-                self.paths.append((action, action.epochs.binding))
                 self._open[generation] = action
                 if action.remote != self.world.address_for(self):
                     self.world.check_claim(self, action)
@@ -199,6 +199,9 @@ class Client(Process):
                     used.epochs.sealer.seal(kind, plain),
                 )
             case do.Tell(notice):
+                if isinstance(notice, note.PathEstablished):
+                    used = self._open[notice.generation]
+                    self.paths.append((used, used.epochs.binding))
                 self.notices.append((self.world.clock.now, notice))
 
     def _closed(self, generation: int) -> None:

@@ -48,9 +48,8 @@ def hellos(world: World) -> list[tuple[int, int, bool]]:
 
 
 def inject(world: World, client: Client, datagram: Datagram, source: Endpoint) -> None:
-    """Something from `source` reaches the client's present socket."""
-    (generation,) = client.sockets
-    client.feed(e.DatagramArrived(datagram, source, generation))
+    """Something from `source` reaches the client's newest socket."""
+    client.feed(e.DatagramArrived(datagram, source, max(client.sockets)))
 
 
 # Lost

@@ -26,7 +26,9 @@ PAIRS = list(itertools.product(NINE, repeat=2))
 CLOSED = ("APDM+APDF", "APDM+APDF")
 """Two NATs between which no direct path opens."""
 SWAPPED = ("port-restricted-cone", "linux-masquerade")
-"""Connected in round 2, some seconds after the relay."""
+"""Connected in round 2."""
+LATE = ServerSettings(swap_within=3.0)
+"""Round 2 comes some seconds after the relay."""
 EVERY = 0.01
 
 
@@ -111,7 +113,8 @@ def test_nothing_is_lost_when_datagrams_move_to_the_direct_path(
     relaying: m.Relaying, weather: Weather
 ) -> None:
     """Under loss only the network may lose: a number that did arrive at the other's NAT is not lost later."""
-    world = World(nat_a=SWAPPED[0], nat_b=SWAPPED[1], relaying=relaying, weather=weather)
+    nat_a, nat_b = SWAPPED
+    world = World(nat_a=nat_a, nat_b=nat_b, relaying=relaying, weather=weather, settings=LATE)
     a, b = world.pair()
     streams = Stream(a, b), Stream(b, a)
     world.run(25.0)
@@ -125,6 +128,19 @@ def test_nothing_is_lost_when_datagrams_move_to_the_direct_path(
     for stream in streams:
         assert len(stream.arrived) == len(set(stream.arrived)) > 0.7 * len(stream.sent)
     assert world.server.rendezvous.counters["relays-begun"] == 1
+
+
+def test_a_relay_that_comes_after_round_2_is_given_back() -> None:
+    world = World(nat_a=SWAPPED[0], nat_b=SWAPPED[1], relaying=m.Relaying.AUTO)
+    a, b = world.pair()
+    streams = Stream(a, b), Stream(b, a)
+    world.run(10.0)
+    for client in (a, b):
+        assert methods(client)[0] == "ordered-hello"
+        assert not client.told(note.PathMoved)
+        assert len(client.sockets) == 1, "the relay's socket is closed"
+    assert not world.server.rendezvous.relays
+    assert_all_arrived(*streams)
 
 
 def test_the_old_way_receives_for_three_seconds_more() -> None:
@@ -145,7 +161,8 @@ def test_the_direct_path_must_carry_the_base_size_before_datagrams_move() -> Non
         is_direct = packet.sender != "server" and packet.destination != SERVER
         return is_direct and isinstance(datagram, Frame) and len(datagram.octets) > 500
 
-    world = World(nat_a=SWAPPED[0], nat_b=SWAPPED[1], relaying=m.Relaying.AUTO)
+    nat_a, nat_b = SWAPPED
+    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO, settings=LATE)
     world.net.drop(is_large)
     a, b = world.pair()
     streams = Stream(a, b), Stream(b, a)

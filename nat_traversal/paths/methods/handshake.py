@@ -216,6 +216,11 @@ class Handshake:
             return []
         return self._say(now)
 
+    def hold(self, now: float) -> None:
+        """Repeat nothing for one interval."""
+        if self._deadline is not None:
+            self._deadline = now + self._settings.hello_interval
+
     def _is_of_this_round(self, datagram: Hello | Confirm, source: Endpoint) -> bool:
         if (datagram.tag, datagram.round) != (self._tag, self._start.round):
             return False

@@ -74,3 +74,6 @@ class Method(Protocol):
 
     def due(self, now: float) -> list[Output]:
         """The deadline has come."""
+
+    def hold(self, now: float) -> None:
+        """Another round has proof: say nothing of one's own accord for one interval of repetitions."""

@@ -93,6 +93,11 @@ class OrderedHello:
         """Say it again."""
         return self._send(self._handshake.repeat(now)) if self._handshake else []
 
+    def hold(self, now: float) -> None:
+        """Another round has proof: repeat nothing for one interval."""
+        if self._handshake is not None:
+            self._handshake.hold(now)
+
     def _hello_arrived(
         self, handshake: h.Handshake, hello: Hello, source: Endpoint, now: float
     ) -> list[Output]:

@@ -40,10 +40,13 @@ class RoundTrigger(Enum):
 _S, _T = RoundState, RoundTrigger
 TABLE = {
     (_S.GATHERING, _T.GATHERED): _S.CALLING,
+    (_S.GATHERING, _T.PROVEN): _S.OVER,
     (_S.GATHERING, _T.FAIL): _S.OVER,
     (_S.CALLING, _T.SENT): _S.OPENING,
+    (_S.CALLING, _T.PROVEN): _S.OVER,
     (_S.CALLING, _T.FAIL): _S.OVER,
     (_S.OPENING, _T.SENT): _S.ANSWERING,
+    (_S.OPENING, _T.PROVEN): _S.OVER,
     (_S.OPENING, _T.FAIL): _S.OVER,
     (_S.ANSWERING, _T.SENT): _S.ANSWERING,
     (_S.ANSWERING, _T.PROVEN): _S.OVER,
@@ -79,6 +82,12 @@ class OrderedHello:
         self._is_acknowledged = False
         self._heard: set[str] = set()
         """The hosts that a HELLO of the other one has reached."""
+        self._proofs: dict[int, set[str]] = {}
+        """The hosts with proof, by the round; of those rounds that still go on."""
+        self._goes_on_from = 1
+        """The first round that still goes on."""
+        self._settles_at = 0.0
+        """Until when the other host's proof may follow that of the first."""
 
     @property
     def state(self) -> RoundState:
@@ -118,7 +127,7 @@ class OrderedHello:
         actions: list[do.Action] = []
         for role in (m.Role.A, m.Role.B):
             member, other = self._in_role(role), self._peer_of(role)
-            member.socket, member.established = SocketState.USED, False
+            member.socket = SocketState.USED
             start = m.StartRound(
                 self._attempt.number, self._round, role, token, other.candidates, other.offer
             )
@@ -133,7 +142,8 @@ class OrderedHello:
                     self._heard.add(member.id)
                 return self._hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
-                self._established(member, attempt, round_, now)
+                if attempt == self._attempt.number:
+                    self._established(member, round_, now)
             case m.Decline(attempt) if attempt == self._attempt.number and not self._outcome:
                 text = f"{member.id} takes no part: the two sides' keys do not fit"
                 self._fail(m.Verdict.KEYS_DIFFER, text)
@@ -141,14 +151,19 @@ class OrderedHello:
 
     def timed_out(self, now: float) -> list[do.Action]:
         """The deadline is due: ask the silent hosts, swap the roles, or end the attempt."""
-        if self.state is _S.GATHERING and self._asked_at is None:
+        if self._proofs and self.state is not _S.ANSWERING:
+            if now < self._settles_at:
+                self._deadline = self._settles_at
+            else:
+                self._no_path()
+        elif self.state is _S.GATHERING and self._asked_at is None:
             self._asked_at = now
             self._deadline = self._ends_at
             return [
                 do.SendMessage(m.Heartbeat(self._next_transaction()), member.connection)
                 for member in self._not_seen()
             ]
-        if self.state is _S.GATHERING:
+        elif self.state is _S.GATHERING:
             self._fail(*self._not_gathered())
         elif self.state in (_S.CALLING, _S.OPENING):
             role, step = _ORDER_OF_STATE[self.state]
@@ -156,13 +171,22 @@ class OrderedHello:
             text = f"{silent} did not obey the order to send HELLO {step}"
             self._fail(m.Verdict.PEER_SILENT, text)
         elif self._round < ROUNDS:
-            self._machine.fire(_T.NEXT_ROUND)
-            return self._gather(now)
+            return self._next_round(now)
         else:
-            self._fail(m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._heard)))
+            self._no_path()
         return []
 
-    def _gather(self, now: float) -> list[do.Action]:
+    def _next_round(self, now: float) -> list[do.Action]:
+        """Swap the roles. The round before goes on beside the next one, unless proof of one host alone has had
+        all its time: then something is wrong with that round."""
+        goes_on = not self._proofs
+        if not goes_on:
+            self._goes_on_from = self._round + 1
+            self._proofs.clear()
+        self._machine.fire(_T.NEXT_ROUND)
+        return self._gather(now, goes_on=goes_on)
+
+    def _gather(self, now: float, *, goes_on: bool = False) -> list[do.Action]:
         """Step 1: both need a socket that no round has used."""
         actions: list[do.Action] = []
         way = 0.0
@@ -170,7 +194,8 @@ class OrderedHello:
             if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
-                actions.append(do.SendMessage(m.OpenSocket(member.generation), member.connection))
+                order = m.OpenSocket(member.generation, goes_on)
+                actions.append(do.SendMessage(order, member.connection))
         self._asked_at = None
         self._deadline = now + self._settings.ask_after
         self._ends_at = now + self._settings.gather_within + way
@@ -183,8 +208,7 @@ class OrderedHello:
         if step == 2:
             self._opened_at = now
         if step == 3:
-            ways = sum(each.round_trip for each in self._attempt.members)
-            self._deadline = now + self._settings.verdict_within + ways
+            self._deadline = now + self._patience + self._ways
         else:
             self._deadline = now + self._settings.step_within + member.round_trip
         self._ordered_at, self._is_acknowledged = now, False
@@ -210,30 +234,46 @@ class OrderedHello:
         self._machine.fire(_T.SENT)
         return [] if is_last else [self._order(now)]
 
-    def _established(self, member: Member, attempt: int, round_: int, now: float) -> None:
-        """`member` has proof. A report about another round is late, and ignored."""
-        is_this_round = (attempt, round_) == (self._attempt.number, self._round)
-        if not is_this_round or self.state not in _ORDER_OF_STATE:
+    @property
+    def _patience(self) -> float:
+        """Seconds for proof above the round trips. The next round need not wait for it, since this one goes on."""
+        is_last = self._round == ROUNDS or self._proofs
+        return self._settings.verdict_within if is_last else self._settings.swap_within
+
+    @property
+    def _ways(self) -> float:
+        return sum(each.round_trip for each in self._attempt.members)
+
+    def _established(self, member: Member, round_: int, now: float) -> None:
+        """`member` has proof, perhaps late. A report about a round that does not go on is ignored."""
+        if not self._goes_on_from <= round_ <= self._round or self.state is _S.OVER:
             return
+        proofs = self._proofs.setdefault(round_, set())
+        proofs.add(member.id)
         member.established = True
         self._heard.add(member.id)
-        if self.state is not _S.ANSWERING:
-            return
-        if all(each.established for each in self._attempt.members):
+        if len(proofs) == len(self._attempt.members):
             self._machine.fire(_T.PROVEN)
-            self._outcome = Proven(self._round)
-        else:
+            for each in self._attempt.members:
+                each.socket, each.established = SocketState.USED, True
+            self._outcome = Proven(round_)
+            return
+        self._settles_at = now + self._settings.verdict_within + self._ways
+        if self.state is _S.ANSWERING:
             self._prolong(now)
 
     def _prolong(self, now: float) -> None:
         """A sign that HELLOs arrive. It came after half of a round trip between the hosts at least,
         and all that is still to come takes one at most."""
-        wanted = now + self._settings.verdict_within + 2 * (now - self._opened_at)
+        wanted = now + self._patience + 2 * (now - self._opened_at)
         most = self._opened_at + self._settings.verdict_most
         self._deadline = max(self._deadline, min(wanted, most))
 
     def _next_transaction(self) -> int:
         return next(self._attempt.transactions)
+
+    def _no_path(self) -> None:
+        self._fail(m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._heard)))
 
     def _fail(self, verdict: m.Verdict, text: str) -> None:
         self._machine.fire(_T.FAIL)

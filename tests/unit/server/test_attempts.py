@@ -99,8 +99,8 @@ def test_socket_numbers_wrap() -> None:
     rig.announce(B)
     for connection in (A, B, A):
         rig.obey(connection)
-    rig.wait(SETTINGS.verdict_within)
-    assert rig.sent(A, m.OpenSocket) == [m.OpenSocket(1)]
+    rig.wait(SETTINGS.swap_within)
+    assert rig.sent(A, m.OpenSocket) == [m.OpenSocket(1, goes_on=True)]
     rig.open_socket(A, 1)
     rig.open_socket(B, 2)
     assert rig.sent(A, m.StartRound)[-1].round == 2

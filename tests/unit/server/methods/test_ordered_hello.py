@@ -170,7 +170,7 @@ def test_round_trip_is_measured_from_order_to_answer() -> None:
     rig.obey(A, now=11.5)
     rig.obey(B, now=14.0)
     assert (rig.member[A].round_trip, rig.member[B].round_trip) == (1.5, 2.5)
-    assert rig.method.deadline == 14.0 + SETTINGS.verdict_within + 1.5 + 2.5
+    assert rig.method.deadline == 14.0 + SETTINGS.swap_within + 1.5 + 2.5
 
 
 def test_proof_of_both_ends_the_attempt() -> None:
@@ -254,7 +254,7 @@ def test_second_round_has_fresh_sockets_a_new_token_and_swapped_roles() -> None:
     rig = Rig().answering()
     (first,) = {each.token for _, each in rig.take() if isinstance(each, m.StartRound)}
     rig.time_out()
-    assert rig.take() == [(A, m.OpenSocket(2)), (B, m.OpenSocket(2))]
+    assert rig.take() == [(each, m.OpenSocket(2, goes_on=True)) for each in (A, B)]
     rig.show(A, B, generation=2, now=10.0)
     (to_a, start), (to_b, _), order = rig.take()
     assert isinstance(start, m.StartRound)
@@ -262,6 +262,63 @@ def test_second_round_has_fresh_sockets_a_new_token_and_swapped_roles() -> None:
     assert (start.round, start.role) == (2, m.Role.A)
     assert start.token != first
     assert order == (B, m.SendHello(4, attempt=7, round=2, step=1))
+
+
+class TestLateProof:
+    """Round 1 goes on beside round 2: proof of either counts, if both hosts have it of the same one."""
+
+    def test_proof_of_both_in_round_1_counts_in_every_state_of_round_2(self) -> None:
+        for orders in (None, (), (B,), (B, A), (B, A, B)):
+            rig = Rig().answering()
+            rig.time_out()
+            if orders is not None:
+                rig.show(A, B, generation=2)
+                for connection in orders:
+                    rig.obey(connection)
+            for connection in (A, B):
+                assert rig.outcome() is None
+                rig.say(connection, m.Established(7, 1))
+            assert rig.outcome() == Proven(round=1)
+            assert {member.socket for member in rig.member.values()} == {SocketState.USED}
+            assert all(member.established for member in rig.member.values())
+
+    def test_proof_of_one_host_in_each_round_is_no_path_yet(self) -> None:
+        rig = Rig().answering()
+        rig.time_out()
+        rig.show(A, B, generation=2)
+        for connection in (B, A, B):
+            rig.obey(connection)
+        rig.say(A, m.Established(7, 1))
+        rig.say(B, m.Established(7, 2))
+        assert rig.outcome() is None
+        rig.say(B, m.Established(7, 1))
+        assert rig.outcome() == Proven(round=1)
+
+    def test_host_with_proof_opens_no_socket_and_is_not_blamed_for_it(self) -> None:
+        rig = Rig().answering()
+        rig.time_out()
+        rig.say(B, m.Established(7, 1), now=1.0)
+        rig.show(A, generation=2, now=1.0)
+        while rig.outcome() is None:
+            assert rig.method.deadline is not None
+            ended_at = rig.method.deadline
+            rig.time_out()
+        assert isinstance(rig.method.outcome, NoPath)
+        assert rig.method.outcome.verdict is m.Verdict.NO_PATH
+        assert ended_at == 1.0 + SETTINGS.verdict_within + sum(
+            member.round_trip for member in rig.member.values()
+        )
+
+    def test_round_whose_only_proof_has_had_its_time_goes_on_no_more(self) -> None:
+        rig = Rig().answering()
+        rig.say(B, m.Established(7, 1))
+        assert rig.method.deadline == SETTINGS.verdict_within
+        rig.take()
+        rig.time_out()
+        assert rig.take() == [(each, m.OpenSocket(2)) for each in (A, B)]
+        rig.say(A, m.Established(7, 1))
+        rig.say(B, m.Established(7, 1))
+        assert rig.outcome() is None
 
 
 def test_two_rounds_without_proof_are_no_path() -> None:
@@ -284,6 +341,6 @@ def test_signs_of_proof_prolong_the_round_up_to_its_most() -> None:
     rig.obey(B, now=1.0)
     rig.obey(A, now=2.0)
     rig.obey(A, now=4.0)  # HELLO 2 has come after HELLO 3
-    assert rig.method.deadline == 4.0 + SETTINGS.verdict_within + 2 * (4.0 - 1.0)
+    assert rig.method.deadline == 4.0 + SETTINGS.swap_within + 2 * (4.0 - 1.0)
     rig.say(B, m.Established(7, 1), now=20.0)
     assert rig.method.deadline == 1.0 + SETTINGS.verdict_most

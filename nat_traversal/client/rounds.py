@@ -1,0 +1,187 @@
+"""The direct way's state, and the other round of an attempt, which goes on beside the newest.
+
+The server swaps the roles early, and the round before goes on meanwhile. Both may get proof, at each host
+another one first. So the host whose id sorts first **decides**, by its first proof. The other one uses its own
+first proof, keeps the other round alive, and follows: only on the round that was decided for does the first
+host say what needs proof.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.endings import established
+from nat_traversal.client.phases import (
+    TABLE,
+    Established,
+    Idle,
+    PathState,
+    PathTrigger,
+    Phase,
+    Punching,
+    Shown,
+    deadlines,
+)
+from nat_traversal.client.security import Security
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.paths.path import Path
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import messages as m
+
+BESIDE = "beside "
+"""Before the names of the other round's timers."""
+_TIMERS = ("method", "path", "round")
+
+
+class Rounds:
+    """The `phase` of the newest socket or of the path. `on_proof` is called when a path stands."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ClientSettings,
+        security: Security,
+        *,
+        link: ControlLink,
+        rng: random.Random,
+        on_proof: Callable[[float], None],
+    ) -> None:
+        self._machine = StateMachine(f"path to {identity.peer}", PathState.IDLE, TABLE)
+        self._identity = identity
+        self._settings = settings
+        self._security = security
+        self._link = link
+        self._rng = rng
+        self._on_proof = on_proof
+        self._decides = identity.id < identity.peer
+        self.phase: Phase = Idle()
+        self.beside: Punching | Established | None = None
+        """The other round of the attempt, while it goes on."""
+
+    @property
+    def state(self) -> PathState:
+        return self._machine.state
+
+    def at(self, generation: int) -> Shown | None:
+        """The phase with that socket."""
+        for phase in (self.phase, self.beside):
+            if isinstance(phase, Shown) and phase.socket.generation == generation:
+                return phase
+        return None
+
+    def deadlines(self) -> dict[str, float | None]:
+        """When each timer is due: the names are the timers'."""
+        other = {} if self.beside is None else deadlines(self.beside)
+        return deadlines(self.phase) | {BESIDE + name: other.get(name) for name in _TIMERS}
+
+    def enter(self, trigger: PathTrigger, phase: Phase) -> None:
+        self._machine.fire(trigger)
+        self.phase = phase
+
+    def keep(self, punching: Punching) -> list[do.Action]:
+        """That phase goes on beside the next one."""
+        actions = self.close_beside()
+        punching.announcer.stop()
+        self.beside = punching
+        return actions
+
+    def close(self) -> list[do.Action]:
+        """Close the sockets, but for that of a phase that was kept and goes on."""
+        if not isinstance(self.phase, Shown) or self.phase is self.beside:
+            return []
+        return [*self.close_beside(), self.phase.socket.close()]
+
+    def close_beside(self) -> list[do.Action]:
+        other, self.beside = self.beside, None
+        return [] if other is None else [other.socket.close()]
+
+    # Orders and proof
+
+    def ordered(self, order: m.SendHello, now: float) -> list[do.Action]:
+        """The server ordered a step of one of the rounds."""
+        actions: list[do.Action] = []
+        for phase in (self.phase, self.beside):
+            if isinstance(phase, Shown):
+                actions += self.carry(phase, phase.method.ordered(order, now), now)
+        return actions
+
+    def carry(self, phase: Shown, outputs: list[Output], now: float) -> list[do.Action]:
+        """The actions of that phase's method; in the place of its proof, all that follows from it."""
+        actions: list[do.Action] = []
+        for output in outputs:
+            if not isinstance(output, Proven):
+                actions.append(output)
+            elif isinstance(phase, Punching):
+                actions += self._proven(phase, output.pair, now)
+        return actions
+
+    def _proven(self, phase: Punching, pair: NominatedPair, now: float) -> list[do.Action]:
+        start, method = phase.round, phase.method
+        ours, theirs = phase.connection, pair.connection
+        epochs = self._security.epochs(phase.keys, ours, theirs, self._rng, now)
+        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name)
+        phase.announcer.stop()
+        proven = Established(phase.socket, phase.announcer, method, start, phase.keys, path)
+        reported = (
+            [do.SendMessage(m.Established(start.attempt, start.round))]
+            if self._link.is_registered
+            else []
+        )
+        used = [*reported, *path.use(start.peer.instance)]
+        if isinstance(self.phase, Established):
+            self.beside = proven  # the peer will show which of the two it uses
+            return used
+        return [*used, *self._choose(proven, now)]
+
+    def _choose(self, proven: Established, now: float) -> list[do.Action]:
+        """The first proof, or the one that the peer has decided for. The other round goes on only where the
+        peer may yet decide for it, and says nothing while the peer's word may be on its way."""
+        others = [each for each in (self.phase, self.beside) if isinstance(each, Shown)]
+        self.beside = None
+        self.enter(PathTrigger.PROVEN, proven)
+        self._on_proof(now)
+        vouched = self._security.vouched(self._identity.peer)
+        actions = [established(proven.round.attempt, proven.round.round, proven.path, vouched)]
+        for other in others:
+            if other.socket == proven.socket:
+                continue
+            if isinstance(other, Punching) and not self._decides and not _is_known(proven):
+                self.beside = other
+                other.method.hold(now)
+            else:
+                actions.append(other.socket.close())
+        return actions
+
+    def follow(self, decided: Established | None, now: float) -> list[do.Action]:
+        """The peer has decided for that path, of the two rounds that go on."""
+        if decided is None:
+            return []
+        return self.close_beside() if decided is self.phase else self._choose(decided, now)
+
+    def beside_due(self, name: str, now: float) -> list[do.Action]:
+        """A timer of the other round is due."""
+        other = self.beside
+        if other is None:
+            return []
+        if name == "method":
+            return self.carry(other, other.method.due(now), now)
+        actions = other.path.due(now) if isinstance(other, Established) else []
+        is_over = isinstance(other, Punching) or other.path.end is not None
+        return actions + (self.close_beside() if is_over else [])
+
+    def decided(self) -> Established | None:
+        """The path that the peer is now known to have decided for, while there are two rounds."""
+        if self.beside is None:
+            return None
+        paths = [each for each in (self.phase, self.beside) if isinstance(each, Established)]
+        return next((each for each in paths if _is_known(each)), None)
+
+
+def _is_known(phase: Established) -> bool:
+    """Whether the peer is known to have proof of that path."""
+    return phase.method.peer_has_proof or phase.path.peer_knows
