@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from nat_traversal.aio.connection import Connection, connect
     from nat_traversal.aio.server import Server, serve
     from nat_traversal.check.verdict import Verdict
+    from nat_traversal.client.path_status import PathStatus
     from nat_traversal.client.security import Security
     from nat_traversal.errors import (
         ConnectionLostError,
@@ -38,6 +39,7 @@ __all__ = [
     "LocalProtocolError",
     "NameUnresolvedError",
     "NatTraversalError",
+    "PathStatus",
     "RegistrationRefusedError",
     "Security",
     "Server",
@@ -59,6 +61,7 @@ _WHERE = {
     "connect": "aio.connection",
     "Server": "aio.server",
     "serve": "aio.server",
+    "PathStatus": "client.path_status",
     "check_nat": "aio.checking",
     "Verdict": "check.verdict",
     "ClientSettings": "settings",

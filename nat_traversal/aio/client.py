@@ -21,6 +21,7 @@ from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.aio.wake import WakeWatch
 from nat_traversal.client.agent import Agent
+from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.epochs import TellKey
 from nat_traversal.errors import NameUnresolvedError, WireError
@@ -139,6 +140,10 @@ class Client(Driver):
             clock=self._platform.suspended,
         )
         self._run(self.agent.start(self._loop.time()))
+
+    def status(self) -> PathStatus:
+        """The path to the peer at this moment: for people, the Python interface, and whatever asks later."""
+        return self.agent.status(self._loop.time())
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""

@@ -10,6 +10,7 @@ from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.offload import runs_of
 from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.security import Security
 from nat_traversal.errors import (
     ConnectionLostError,
@@ -51,6 +52,12 @@ class Connection:
         self._newest: note.PathEstablished | None = None
         """The path that carries."""
         self._end: NatTraversalError | None = None
+        self._client: Client | None = None
+
+    def status(self) -> PathStatus:
+        """The path of now: by which rung, since when, its round trip, loss and MTU; if relayed, why."""
+        assert self._client is not None, "a connection of `connect` has a client"
+        return self._client.status()
 
     @property
     def remote(self) -> Endpoint:
@@ -130,6 +137,10 @@ class Connection:
 
     async def wait_established(self) -> None:
         await self._established
+
+    def serve_status(self, client: Client) -> None:
+        """`client` runs this connection."""
+        self._client = client
 
     # The `Forwarder` interface
 
@@ -222,6 +233,7 @@ async def connect(
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)
+    connection.serve_status(client)
     client.start()
     try:
         await connection.wait_established()

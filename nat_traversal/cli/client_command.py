@@ -20,9 +20,10 @@ from nat_traversal.cli.key_log import key_log
 from nat_traversal.cli.keys import read_keys
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
-from nat_traversal.cli.stop import stop_signal
+from nat_traversal.cli.stop import on_demand, stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.waiting import acquired
+from nat_traversal.client.path_status import PathKind, PathStatus, sentence
 from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -99,12 +100,23 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     console.event("started", id=own_id, peer=options.remote)
     gc.freeze()  # the collector need not look at all that was imported again and again
     client.start()
+    on_demand(lambda: tell_status(console, client.status()))
     try:
         return await end
     finally:
-        await client.close()
-        forwarder.close()
-        tell_summary(console, counters)
+        await _close(client, forwarder, console, counters)
+
+
+async def _close(
+    client: Client, forwarder: ProgramForwarder, console: Console, counters: Counters
+) -> None:
+    """End both, and say how it went."""
+    last = client.status()
+    await client.close()
+    forwarder.close()
+    if last.path is not PathKind.NONE:
+        tell_status(console, last)
+    tell_summary(console, counters)
 
 
 async def _forwarder(
@@ -139,6 +151,12 @@ async def _forwarder(
             return made
         listener = made
     return ProgramForwarder(counters, listener, connector, problem, settings)
+
+
+def tell_status(console: Console, status: PathStatus) -> None:
+    """Say in one sentence, and as an event, which path there is and why no better one."""
+    console.event("path-status", **status.as_json())
+    console.say(sentence(status))
 
 
 def _serves(options: ClientOptions) -> Serves:

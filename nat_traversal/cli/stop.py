@@ -50,6 +50,11 @@ def stop_signal(console: Console, reload: Callable[[], None] | None = None) -> a
     return stop
 
 
+def on_demand(tell: Callable[[], None]) -> None:
+    """Call `tell` at each SIGUSR1, from now on."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+
+
 def _is_ignored(number: signal.Signals) -> bool:
     return signal.getsignal(number) is signal.SIG_IGN
 

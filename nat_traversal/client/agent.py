@@ -9,6 +9,7 @@ import logging
 import random
 
 from nat_traversal.client.control_link import ControlLink, Identity
+from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.peer import Peer
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.security import Security, new_instance
@@ -102,7 +103,15 @@ class Agent:
             peer.arm()
         if self.is_closed():
             actions += self.link.close()
+        for action in actions:
+            if isinstance(action, do.Tell):
+                for peer in self.peers.values():
+                    peer.story.told(action.notice)
         return actions
+
+    def status(self, now: float) -> PathStatus:
+        """The path to the peer at this moment."""
+        return self._peer().status(now)
 
     def _dispatch(self, event: e.Event, now: float) -> list[do.Action]:
         match event:

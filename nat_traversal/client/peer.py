@@ -10,6 +10,7 @@ import random
 
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.direct import Direct
+from nat_traversal.client.path_status import PathStatus, Story
 from nat_traversal.client.peer_status import notices_of
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.relayed import Relayed
@@ -86,6 +87,8 @@ class Peer:
         """The path of which the peer has been told that this side's datagrams take it."""
         self._missed: Path | None = None
         """The path that carried last, while none does."""
+        self.story = Story(self.id)
+        """The agent tells it every notice."""
 
     @property
     def state(self) -> PathState:
@@ -96,6 +99,10 @@ class Peer:
     def has_path(self) -> bool:
         """Programs' datagrams have a way."""
         return self._carrier is not None
+
+    def status(self, now: float) -> PathStatus:
+        """The path of now, and why there is no better one."""
+        return self.story.status(self._carrier, self._carries_since, now)
 
     def _is_relayed(self) -> bool:
         return self.relayed.is_open

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from dataclasses import dataclass
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
+
+JUDGED = 20
+"""Pings from which the loss is told."""
+ANSWER_WITHIN = 1.0
+"""Seconds above a round trip, after which a ping without an answer counts as lost."""
+
+
+@dataclass(slots=True)
+class _Ping:
+    """One that was sent."""
+
+    sent_at: float
+    is_answered: bool = False
 
 
 class Consent:
@@ -21,8 +36,9 @@ class Consent:
         self._pair = pair
         self._settings = settings
         self._rng = rng
-        self._asked: dict[bytes, float] = {}
-        """The newest pings, and when they were sent."""
+        self._asked: dict[bytes, _Ping] = {}
+        """The newest pings whose answer counts."""
+        self._judged: deque[_Ping] = deque(maxlen=JUDGED)
         self._round_trip = 0.0
         self._consent_until = now + settings.consent
         self.was_heard = False
@@ -41,6 +57,12 @@ class Consent:
     def round_trip(self) -> float:
         """The last one that was measured, in seconds; 0 before."""
         return self._round_trip
+
+    def loss(self, now: float) -> float | None:
+        """The share of the newest pings, at most `JUDGED`, that were not answered in time. None: none is due yet."""
+        late = now - ANSWER_WITHIN - self._round_trip
+        told = [each for each in self._judged if each.is_answered or each.sent_at <= late]
+        return sum(not each.is_answered for each in told) / len(told) if told else None
 
     def has_expired(self, now: float) -> bool:
         """No PONG has come in time."""
@@ -68,7 +90,8 @@ class Consent:
             return []
         settings = self._settings
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
-        self._asked[transaction] = now
+        ping = self._asked[transaction] = _Ping(now)
+        self._judged.append(ping)
         if len(self._asked) > settings.kept_pings:
             del self._asked[next(iter(self._asked))]
         self._ping_at = now + (settings.doubt_interval if self.is_doubted else settings.ping_repeat)
@@ -84,7 +107,9 @@ class Consent:
         if kind is Kind.PING and len(transaction) == TRANSACTION_BYTES:
             return [self._pair.send(Kind.PONG, transaction)]
         if kind is Kind.PONG and transaction in self._asked:
-            self._round_trip = now - self._asked.pop(transaction)
+            answered = self._asked.pop(transaction)
+            answered.is_answered = True
+            self._round_trip = now - answered.sent_at
             self.is_doubted = self._silence_told = False
             self._unanswered_since = None
             self._consent_until = now + self._settings.consent

@@ -8,6 +8,7 @@ from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
 from nat_traversal.paths.consent import Consent
+from nat_traversal.paths.mtu import HEADERS_IPV4, HEADERS_IPV6
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
@@ -52,6 +53,21 @@ class Path:
     def remote(self) -> Endpoint:
         """Where its frames go."""
         return self._pair.remote
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds there and back, as measured last; None before."""
+        return self._consent.round_trip or None
+
+    @property
+    def mtu(self) -> int | None:
+        """Octets of the longest IP packet that is sent on it; None until one has been answered."""
+        headers = HEADERS_IPV4 if self.remote.family == 4 else HEADERS_IPV6
+        return self._upkeep.size + headers if self.base_passes else None
+
+    def loss(self, now: float) -> float | None:
+        """The share of the newest pings that were not answered, from 0 to 1; None before any is due."""
+        return self._consent.loss(now)
 
     @property
     def base_passes(self) -> bool:

@@ -13,12 +13,13 @@ from enum import Enum
 from types import FunctionType, MethodType
 from typing import Any
 
+from nat_traversal.client.path_status import Story
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine.counters import Counter, Counters
 from nat_traversal.machine.timers import Timers
 
-_IGNORED = (Counters, Counter)
-"""They count for people. No behaviour depends on them."""
+_IGNORED = (Counters, Counter, Story)
+"""They are for people. No behaviour depends on them."""
 
 
 class Dice(random.Random):

@@ -139,3 +139,16 @@ def test_doubt_prolongs_nothing() -> None:
     consent = new_consent()
     consent.doubt(SETTINGS.consent - 1.0)
     assert consent.has_expired(SETTINGS.consent)
+
+
+def test_the_loss_is_told_from_pings_that_had_their_time() -> None:
+    consent = new_consent()
+    assert consent.loss(0.0) is None
+    now = consent.deadline
+    for number in range(40):
+        asked = ping(consent, now)
+        assert number or consent.loss(now + 0.5) is None, "its answer may be on its way"
+        if number % 4:
+            consent.arrived(Kind.PONG, asked, now + 0.1)
+        now = consent.deadline
+    assert consent.loss(now + 2.0) == 0.25

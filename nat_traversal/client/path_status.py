@@ -1,0 +1,180 @@
+"""The state of the path to a peer, as one value at any time: which path, since when, how good, and why no better one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nat_traversal.machine import notices as note
+from nat_traversal.paths.path import Path
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import PeerState
+from nat_traversal.wire.methods import RELAYS, MethodName
+
+
+class PathKind(StrEnum):
+    """The way that programs' datagrams take."""
+
+    DIRECT = "direct"
+    RELAYED = "relayed"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatus:
+    """The path to `peer` at one moment. None, or an empty text: it is not known."""
+
+    peer: str
+    path: PathKind
+    method: str = ""
+    """The rung that opened it."""
+    remote: Endpoint | None = None
+    """Where its datagrams go: to the peer, or to the server's relay."""
+    seconds: float | None = None
+    """For so long datagrams have taken it."""
+    round_trip: float | None = None
+    """Seconds there and back, measured last."""
+    loss: float | None = None
+    """From 0 to 1: this side's newest pings, at most 20, that were not answered."""
+    mtu: int | None = None
+    """Octets of the longest IP packet that is sent on it."""
+    reason: str = ""
+    """Why the path is relayed, or why there is none; a clause."""
+    remedy: str = ""
+    """The change that would make it direct; a clause."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for `json`."""
+        return {
+            "peer": self.peer,
+            "path": str(self.path),
+            "method": self.method or None,
+            "remote": None if self.remote is None else str(self.remote),
+            "seconds": self.seconds,
+            "round_trip": self.round_trip,
+            "loss": self.loss,
+            "mtu": self.mtu,
+            "reason": self.reason or None,
+            "remedy": self.remedy or None,
+        }
+
+
+def sentence(status: PathStatus) -> str:
+    """`status` in one sentence."""
+    if status.path is PathKind.NONE:
+        return f"there is no path to {status.peer}: {status.reason or 'it has ended'}"
+    where = (
+        f"directly to {status.remote}, opened by {status.method},"
+        if status.path is PathKind.DIRECT
+        else f"through the relay at {status.remote}"
+        + (" by TCP" if status.method == MethodName.RELAY_TCP else "")
+    )
+    quality = ", ".join(filter(None, (_round_trip(status), _loss(status), _mtu(status))))
+    said = f"datagrams to {status.peer} have gone {where} for {_duration(status.seconds or 0.0)}"
+    said += f" ({quality})" if quality else ""
+    if status.reason:
+        said += f", since {status.reason}"
+    return f"{said}: {status.remedy}" if status.remedy else said
+
+
+class Story:
+    """The notices about one peer, as far as they explain the path of now."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._presence: PeerState | None = None
+        self._is_registered = False
+        self._server_lost = ""
+        self._failure = ""
+        """Why the newest attempt found no direct path; empty: none has failed since the last one that stood."""
+        self._relay_word = ""
+        self._udp_silent = False
+
+    def told(self, notice: note.Notice) -> None:
+        """One notice of the client."""
+        match notice:
+            case note.RegisteredAtServer():
+                self._is_registered, self._server_lost = True, ""
+            case note.ServerLost(reason, _):
+                self._is_registered, self._server_lost = False, reason
+            case note.PeerSeen(_, state):
+                self._presence = state
+            case note.AttemptFailed(_, text, _) | note.NotDirect(_, text, _):
+                self._failure = text
+            case note.RelayTold(_, text):
+                self._relay_word = text
+            case note.AnnounceUnanswered():
+                self._udp_silent = True
+            case note.MappingLearned():
+                self._udp_silent = False
+            case note.PathEstablished(method=method):
+                self._relay_word = ""
+                if method not in RELAYS:
+                    self._failure, self._udp_silent = "", False
+            case _:
+                pass
+
+    def status(self, path: Path | None, since: float, now: float) -> PathStatus:
+        """The status, where programs' datagrams have taken `path` since the moment `since`."""
+        if path is None:
+            return PathStatus(self._peer, PathKind.NONE, reason=self._why_none())
+        is_relayed = path.method in RELAYS
+        reason, remedy = self._why_relayed(path.method) if is_relayed else ("", "")
+        return PathStatus(
+            self._peer,
+            PathKind.RELAYED if is_relayed else PathKind.DIRECT,
+            path.method,
+            path.remote,
+            round(now - since, 3),
+            path.round_trip,
+            path.loss(now),
+            path.mtu,
+            reason,
+            remedy,
+        )
+
+    def _why_none(self) -> str:
+        if not self._is_registered:
+            return self._server_lost or "this host has not registered at the server yet"
+        if self._presence is not PeerState.PRESENT:
+            left = "has left" if self._presence is PeerState.LEFT else "is not there yet"
+            return f"{self._peer} {left}"
+        if self._failure:
+            also = f", and no relay: {self._relay_word}" if self._relay_word else ""
+            return f"{self._failure}{also}"
+        return "it is being opened"
+
+    def _why_relayed(self, method: str) -> tuple[str, str]:
+        if method == MethodName.RELAY_TCP or self._udp_silent:
+            return (
+                "nothing comes back from the server over UDP",
+                "a firewall that lets UDP pass would make it direct",
+            )
+        if not self._failure:
+            return "no direct path has opened so far", "one is still looked for"
+        return (
+            self._failure,
+            "a port forwarding on either side, or UPnP, would make it direct",
+        )
+
+
+def _round_trip(status: PathStatus) -> str:
+    return "" if status.round_trip is None else f"round trip {1000 * status.round_trip:.0f} ms"
+
+
+def _loss(status: PathStatus) -> str:
+    if status.loss is None:
+        return ""
+    return f"{100 * status.loss:.0f} % lost" if status.loss else "nothing lost"
+
+
+def _mtu(status: PathStatus) -> str:
+    return "" if status.mtu is None else f"packets of up to {status.mtu} octets"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds up to two minutes, then minutes, then hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
