@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from natlab.matrix.conversation import PRELOADED
+from natlab.matrix.jobs import IN_THE_SANDBOX
 from natlab.sandbox.sandbox import Sandbox
+from natlab.sandbox.zygote import preload
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _warm: list[Sandbox] = []
+_PRELOAD_TIMEOUT = 60.0
 
 
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -22,9 +26,13 @@ def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P
 
 
 def sandbox() -> Sandbox:
-    """The one sandbox of this process, started when it is first asked for."""
+    """The one sandbox of this process, started when it is first asked for.
+
+    It has read the modules of a cell, so that none of the processes that it forks has to.
+    """
     if not _warm:
         _warm.append(Sandbox())
+        _warm[0].call(_PRELOAD_TIMEOUT, preload, *IN_THE_SANDBOX, *PRELOADED)
     return _warm[0]
 
 

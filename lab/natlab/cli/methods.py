@@ -7,7 +7,7 @@ import argparse
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.methods import MethodName, parse_methods
-from natlab.matrix.cell import PROVABLE
+from natlab.matrix.jobs import PROVABLE
 
 
 def add_methods_option(parser: argparse.ArgumentParser) -> None:

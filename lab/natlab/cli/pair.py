@@ -10,7 +10,7 @@ from rich.text import Text
 from nat_traversal.arguments.durations import DAY
 from natlab.cli.status import Exit
 from natlab.links.options import link_conditions
-from natlab.matrix.cell import CellJob, run_cell
+from natlab.matrix.jobs import CellJob, run
 from natlab.report.directory import own_directory
 from natlab.report.words import costs, faults, opened
 from natlab.sandbox import sandbox
@@ -31,7 +31,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
     )
     timeout = DAY if options.keep_open else job.timeout
     with own_directory(options.report):
-        cell = sandbox.call(timeout, run_cell, job)
+        cell = sandbox.call(timeout, run, job)
     console = Console()
     for check in cell.checks:
         mark = "ok    " if check.ok else "NOT SO"

@@ -17,16 +17,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError
 from natlab.links.conditions import LinkConditions, Way
 from natlab.links.netem import TC, can, netem, redirect, try_out
 from natlab.links.splice import End, Splice, mtu_of, set_mtu, splice
-from natlab.network.network import Network
 from natlab.sandbox.netns import Command, run_together
 from natlab.sandbox.zygote import Prepared
+
+if TYPE_CHECKING:
+    from natlab.network.network import Network
 
 Link = tuple[str, str]
 """Two neighbouring nodes. `LinkConditions.out` is what the first sends."""

@@ -9,68 +9,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
 from natlab.evidence.captions import comments
 from natlab.evidence.check import LINKS_KEPT, Check
 from natlab.evidence.explain import explain
 from natlab.evidence.journey import CAPTURE_POINTS
-from natlab.evidence.result import Beside, Case, CellResult, broken, conclude
+from natlab.evidence.result import Beside, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
-from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
+from natlab.matrix.jobs import CellJob
 from natlab.matrix.payloads import frames_of, payloads
-from natlab.nat.ruleset import Firewall
 from natlab.network.base import made_by
-from natlab.oracle.predict import LADDER
 from natlab.probe.observe import Observation
 from natlab.sandbox.zygote import Prepared, preload
 from natlab.testbed.bed import Bed, bed
 from natlab.testbed.files import CAPTURE_FILE, KEYS_FILE, LINKS_FILE, RULES_SUFFIX
 from natlab.topologies.two_nats import TwoNats
-
-TOPOLOGY = "two_nats"
-PROVABLE = LADDER
-"""The rungs of the clients that a cell can prove by packets."""
-CELL_TIMEOUT = 90.0
-"""Seconds for a whole cell; far more than one takes on a slow machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellJob:
-    """A cell to run, and the place of its files. The cell makes `directory`; `verbose` tells each stage on stderr,
-    `keep_open` ends with a prompt on the standing lab."""
-
-    nat_a: str
-    nat_b: str
-    directory: Path
-    verbose: bool = False
-    keep_open: bool = False
-    links: LinkConditions = DEFAULT_LINKS
-    """Of the link between each NAT and the internet."""
-    firewall: Firewall = Firewall.NFTABLES
-    methods: tuple[MethodName, ...] = LADDER
-    """The rungs that the clients may use."""
-    key_log: bool = False
-    """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that `run_cell` may take, without the prompt."""
-        return CELL_TIMEOUT + 5 * self.links.patience
-
-    @property
-    def keys(self) -> Path | None:
-        """The file of the clients' keys."""
-        return self.directory.absolute() / KEYS_FILE if self.key_log else None
-
-    @property
-    def case(self) -> Case:
-        """The pair that is run, and its prediction."""
-        return Case.of(self.nat_a, self.nat_b, TOPOLOGY, self.methods)
 
 
 def run_cell(job: CellJob) -> CellResult:

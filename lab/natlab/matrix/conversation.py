@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.methods import MethodName
@@ -19,10 +20,12 @@ from natlab.evidence.check import Check
 from natlab.evidence.way import Kind
 from natlab.links.conditions import LinkConditions
 from natlab.network import addressing
-from natlab.network.network import Network
 from natlab.programs.program import Program
 from natlab.programs.programs import Programs
 from natlab.sandbox.zygote import Prepared
+
+if TYPE_CHECKING:
+    from natlab.network.network import Network
 
 PYTHON_PROGRAM = "nat_traversal"
 PRELOADED = tuple(

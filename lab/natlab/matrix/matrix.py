@@ -24,9 +24,8 @@ from natlab.evidence.result import Case, CellResult, Report, broken, merge
 from natlab.evidence.way import Kind
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
-from natlab.matrix.cell import TOPOLOGY, CellJob, run_cell
 from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.program_cell import ProgramJob, run_program_cell
+from natlab.matrix.jobs import IN_THE_SANDBOX, TOPOLOGY, CellJob, ProgramJob, run
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER
@@ -89,7 +88,7 @@ def _run_cells(plan: Plan, done: Done) -> tuple[CellResult, ...]:
     pool = ThreadPoolExecutor(plan.jobs)
     with Sandbox() as warm:
         # The thousand modules that a cell needs are so imported once, not for each cell.
-        warm.call(_PRELOAD_TIMEOUT, preload, *PRELOADED)
+        warm.call(_PRELOAD_TIMEOUT, preload, *IN_THE_SANDBOX, *PRELOADED)
         try:
             futures = {pool.submit(_run_one, *run, plan, warm): run for run in runs}
             waiting: set[Future[CellResult]] = set(futures)
@@ -147,7 +146,7 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
         key_log=plan.key_log,
     )
     try:
-        return warm.call_apart(job.timeout, run_cell, job)
+        return warm.call_apart(job.timeout, run, job)
     except LabError as error:
         return broken(job.case, str(error))
 
@@ -157,7 +156,7 @@ def _run_program(
 ) -> CellResult:
     job = ProgramJob(program, *pair, directory, links=plan.links, firewall=plan.firewall)
     try:
-        return warm.call_apart(job.timeout, run_program_cell, job)
+        return warm.call_apart(job.timeout, run, job)
     except LabError as error:
         return broken_program(job.case, str(error))
 

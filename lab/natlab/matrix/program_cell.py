@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError
 from natlab.evidence.fates import Fates
-from natlab.evidence.program import (
-    ProgramCase,
-    broken_program,
-)
+from natlab.evidence.program import broken_program
 from natlab.evidence.result import CellResult
-from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
-from natlab.nat.ruleset import Firewall
+from natlab.matrix.jobs import ProgramJob
 from natlab.network.base import made_by
 from natlab.network.loading import load
 from natlab.report.text_ladder import draw
@@ -24,34 +19,8 @@ from natlab.testbed.bed import bed
 from natlab.testbed.conduct import Conducted, conduct
 from natlab.testbed.environment import scene
 from natlab.testbed.files import CAPTURE_FILE, LADDER_FILE
-from natlab.testbed.judged import case_of, judged, keep_files, longest
+from natlab.testbed.judged import judged, keep_files
 from natlab.testbed.program_file import Keep, ProgramFile
-
-CELL_TIMEOUT = 90.0
-"""Seconds for the lab's own part of a cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramJob:
-    """A cell to run, and the place of its files, which the cell makes."""
-
-    program: ProgramFile
-    nat_a: str
-    nat_b: str
-    directory: Path
-    verbose: bool = False
-    links: LinkConditions = DEFAULT_LINKS
-    firewall: Firewall = Firewall.NFTABLES
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that `run_program_cell` may take."""
-        return CELL_TIMEOUT + longest(self.program, self.links)
-
-    @property
-    def case(self) -> ProgramCase:
-        """The pair that is run."""
-        return case_of(self.program, self.nat_a, self.nat_b)
 
 
 def run_program_cell(job: ProgramJob) -> CellResult:

@@ -254,14 +254,14 @@ class TopologyLab:
         The network is this lab's: the file's topology and links are for `lab matrix` and for the mark.
         Raises `UsageError` for a wrong file, `ProgramError` where a program is not there or not ready.
         """
-        from natlab.testbed.judged import longest  # noqa: PLC0415 - a lab without one needs none of it
+        # A lab without one needs none of it.
         from natlab.testbed.program_file import read_program_file  # noqa: PLC0415
 
         file = self.program if program is None else read_program_file(Path(program))
         if file is None:
             raise UsageError("there is no program file: give one here, or program= in the mark")
         nats = [self.environment(host)["LAB_NAT"] for host in file.between]
-        within = longest(file, self.links) + _END_TIMEOUT
+        within = file.longest(self.links) + _END_TIMEOUT
         return self._box.call(within, worker.play, file, nats[0], nats[1])
 
     def drops(self) -> list[str]:

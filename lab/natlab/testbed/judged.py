@@ -10,23 +10,10 @@ from pathlib import Path
 from natlab.evidence.check import LINKS_KEPT, Check
 from natlab.evidence.program import FAULTS_HAPPENED, ProgramCase, Word, conclude_program
 from natlab.evidence.result import Beside, CellResult
-from natlab.links.conditions import LinkConditions
 from natlab.testbed.bed import Bed
 from natlab.testbed.conduct import Conducted
 from natlab.testbed.environment import scene
 from natlab.testbed.program_file import ByExchange, ProgramFile
-
-
-def longest(file: ProgramFile, links: LinkConditions) -> float:
-    """Seconds that the programs of `file` may take on such links, all in all."""
-    ready = sum(each.ready_within for each in file.starts)
-    return ready + 3 * (file.within + links.patience) + file.settle
-
-
-def case_of(file: ProgramFile, nat_a: str, nat_b: str) -> ProgramCase:
-    """The program of `file` between these NATs."""
-    topology = file.topology.partition(",")[0]
-    return ProgramCase(file.name, nat_a, nat_b, topology, file.between, file.is_a_pair, file.expect)
 
 
 def judged(

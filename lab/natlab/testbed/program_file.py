@@ -16,8 +16,9 @@ from typing import TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.errors import UsageError
-from natlab.evidence.program import Expectation
+from natlab.evidence.program import Expectation, ProgramCase
 from natlab.faults.grammar import Scheduled, parse_fault
+from natlab.links.conditions import LinkConditions
 from natlab.links.options import conditions_of
 from natlab.testbed.tables import Source, Table
 
@@ -128,6 +129,18 @@ class ProgramFile:
     def is_a_pair(self) -> bool:
         """Whether the model knows the network: two hosts, each behind one NAT."""
         return self.topology == PAIR
+
+    def longest(self, links: LinkConditions) -> float:
+        """Seconds that the programs may take on such links, all in all."""
+        ready = sum(each.ready_within for each in self.starts)
+        return ready + 3 * (self.within + links.patience) + self.settle
+
+    def case(self, nat_a: str, nat_b: str) -> ProgramCase:
+        """The program between these NATs."""
+        topology = self.topology.partition(",")[0]
+        return ProgramCase(
+            self.name, nat_a, nat_b, topology, self.between, self.is_a_pair, self.expect
+        )
 
 
 def read_program_file(path: Path) -> ProgramFile:

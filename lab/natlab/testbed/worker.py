@@ -282,7 +282,7 @@ def stop_capture() -> None:
 def play(file: ProgramFile, nat_a: str, nat_b: str) -> CellResult:
     """Run the programs of `file` here, end them and the capture, and judge."""
     from natlab.testbed.conduct import conduct
-    from natlab.testbed.judged import case_of, judged, keep_files
+    from natlab.testbed.judged import judged, keep_files
 
     lab = _lab()
     links = lab.links
@@ -292,7 +292,7 @@ def play(file: ProgramFile, nat_a: str, nat_b: str) -> CellResult:
     end_programs()
     keep_files(lab.bed, file, lab.directory)
     stop_capture()
-    return judged(lab.bed, case_of(file, nat_a, nat_b), file, told, pcap=CAPTURE_FILE)
+    return judged(lab.bed, file.case(nat_a, nat_b), file, told, pcap=CAPTURE_FILE)
 
 
 def packets() -> tuple[Packet, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from natlab.links.conditions import LinkConditions, Way
+from natlab.matrix.jobs import CellJob
 from tests.lab import warm
 from tests.lab.patience import measured_mostly
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.measures_time
 
 def test_a_cell_connects_in_little_more_than_its_wires_take(tmp_path: Path) -> None:
     """2 R + 1.5 P until both have proof; one round trip more would be 1.2 of it."""
-    from natlab.matrix.cell import CellJob, run_cell
+    from natlab.matrix.cell import run_cell
 
     conditions = LinkConditions(Way(delay=0.08), Way(delay=0.08))
     job = CellJob("full-cone", "symmetric", tmp_path, links=conditions)
@@ -43,7 +44,7 @@ def test_a_cell_connects_in_little_more_than_its_wires_take(tmp_path: Path) -> N
 def test_a_cell_over_lossy_links_that_duplicate_and_reorder_is_still_understood(
     tmp_path: Path,
 ) -> None:
-    from natlab.matrix.cell import CellJob, run_cell
+    from natlab.matrix.cell import run_cell
 
     way = Way(delay=0.01, jitter=0.002, loss=0.05, reorder=0.1, duplicate=0.3)
     job = CellJob("none", "full-cone", tmp_path, links=LinkConditions(way, way, seed=1))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from natlab.matrix.jobs import CellJob
 from natlab.testbed.files import KEYS_FILE
 from tests.lab import warm
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.timeout(120)
 def test_the_ladder_shows_datagrams_only_with_the_clients_keys(
     key_log: bool, tmp_path: Path
 ) -> None:
-    from natlab.matrix.cell import CellJob, run_cell  # noqa: PLC0415 - it reads Mininet
+    from natlab.matrix.cell import run_cell  # noqa: PLC0415 - it reads Mininet
 
     job = CellJob("full-cone", "port-restricted-cone", tmp_path, key_log=key_log)
     earlier = tmp_path / KEYS_FILE

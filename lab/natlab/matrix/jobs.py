@@ -1,0 +1,98 @@
+"""What a cell is asked to run. Only the sandbox that runs it reads Mininet and scapy, as these take half a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nat_traversal.wire.methods import MethodName
+from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
+from natlab.nat.ruleset import Firewall
+from natlab.oracle.predict import LADDER
+from natlab.testbed.files import KEYS_FILE
+
+if TYPE_CHECKING:
+    from natlab.evidence.program import ProgramCase
+    from natlab.evidence.result import Case, CellResult
+    from natlab.testbed.program_file import ProgramFile
+
+TOPOLOGY = "two_nats"
+PROVABLE = LADDER
+"""The rungs of the clients that a cell can prove by packets."""
+CELL_TIMEOUT = 90.0
+"""Seconds for a whole cell; far more than one takes on a slow machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellJob:
+    """A cell to run, and the place of its files. The cell makes `directory`; `verbose` tells each stage on stderr,
+    `keep_open` ends with a prompt on the standing lab."""
+
+    nat_a: str
+    nat_b: str
+    directory: Path
+    verbose: bool = False
+    keep_open: bool = False
+    links: LinkConditions = DEFAULT_LINKS
+    """Of the link between each NAT and the internet."""
+    firewall: Firewall = Firewall.NFTABLES
+    methods: tuple[MethodName, ...] = LADDER
+    """The rungs that the clients may use."""
+    key_log: bool = False
+    """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that `run_cell` may take, without the prompt."""
+        return CELL_TIMEOUT + 5 * self.links.patience
+
+    @property
+    def keys(self) -> Path | None:
+        """The file of the clients' keys."""
+        return self.directory.absolute() / KEYS_FILE if self.key_log else None
+
+    @property
+    def case(self) -> Case:
+        """The pair that is run, and its prediction."""
+        from natlab.evidence.result import Case  # noqa: PLC0415 - not needed for a command's options
+
+        return Case.of(self.nat_a, self.nat_b, TOPOLOGY, self.methods)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramJob:
+    """A cell to run, and the place of its files, which the cell makes."""
+
+    program: ProgramFile
+    nat_a: str
+    nat_b: str
+    directory: Path
+    verbose: bool = False
+    links: LinkConditions = DEFAULT_LINKS
+    firewall: Firewall = Firewall.NFTABLES
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that `run_program_cell` may take."""
+        return CELL_TIMEOUT + self.program.longest(self.links)
+
+    @property
+    def case(self) -> ProgramCase:
+        """The pair that is run."""
+        return self.program.case(self.nat_a, self.nat_b)
+
+
+IN_THE_SANDBOX = ("natlab.matrix.cell", "natlab.matrix.program_cell")
+"""The modules that `run` reads."""
+
+
+def run(job: CellJob | ProgramJob) -> CellResult:
+    """Run it, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
+    if isinstance(job, CellJob):
+        from natlab.matrix.cell import run_cell  # noqa: PLC0415 - it reads Mininet
+
+        return run_cell(job)
+    from natlab.matrix.program_cell import run_program_cell  # noqa: PLC0415 - so does this
+
+    return run_program_cell(job)
