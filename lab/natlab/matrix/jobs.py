@@ -1,4 +1,4 @@
-"""What a cell is asked to run. Only the sandbox that runs it reads Mininet and scapy, as these take half a second."""
+"""The cells that can be asked for. Only the sandbox that runs one reads Mininet and scapy, which takes half a second."""
 
 from __future__ import annotations
 
