@@ -59,6 +59,8 @@ class ClientConfig:
     relaying: Relaying = Relaying.AUTO
     log_key: TellKey | None = field(default=None, repr=False)
     """Hears the keys of every path, for who reads a capture."""
+    server_token: bytes | None = field(default=None, repr=False)
+    """Shows the server that this client may register: 32 octets."""
     may_join: bool = True
     """Whether a relay may be reached by TCP where UDP is not answered."""
 
@@ -110,6 +112,7 @@ class Client(Driver):
             serves=config.serves,
             relaying=config.relaying,
             may_join=config.may_join,
+            token=config.server_token,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()

@@ -207,6 +207,7 @@ async def connect(
     security: Security | None = None,
     tls: ClientTlsSettings | None = None,
     relaying: Relaying = Relaying.AUTO,
+    server_token: bytes | None = None,
 ) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
@@ -215,7 +216,8 @@ async def connect(
     `settings` has every timing and limit; the defaults suit the open internet. `security` has this side's
     keys, and so what it demands of the peer; without it the server vouches for the peer. `tls` is for a server that
     has it: the ids and keys that go to the server are then private, and it is the one that is meant. `relaying` says
-    whether the server may hand the sealed datagrams on where no direct path stands.
+    whether the server may hand the sealed datagrams on where no direct path stands. `server_token`: 32 octets, for a server
+    that takes only clients with a token.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
@@ -230,6 +232,7 @@ async def connect(
         security=security,
         tls=tls,
         relaying=relaying,
+        server_token=server_token,
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)

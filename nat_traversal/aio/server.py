@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from nat_traversal.access import OPEN, Access
 from nat_traversal.aio.accepting import Acceptor, Address
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
@@ -77,6 +78,7 @@ class Server(Driver):
         self._on_notice = on_notice
         self._settings = settings
         self._tls = tls
+        self._access = OPEN
         self._buffer = memoryview(bytearray(65_536))
         self._connections: dict[e.ConnectionId, ControlProtocol] = {}
         self._numbers = itertools.count(1)
@@ -145,8 +147,15 @@ class Server(Driver):
             self._loop.add_reader(udp.sock, self._readable, udp)
         self._stun.start()
 
-    def reload(self, settings: ServerSettings, tls: ServerTlsSettings | None) -> Reloaded:
-        """Go on with other settings, and with the certificate that `tls` names now.
+    def restrict(self, access: Access) -> None:
+        """From now on `access` says who may be here, and with whom. Others have to go."""
+        self._access = access
+        self.feed(e.AccessChanged(access))
+
+    def reload(
+        self, settings: ServerSettings, tls: ServerTlsSettings | None, access: Access = OPEN
+    ) -> Reloaded:
+        """Go on with other settings, with the certificate that `tls` names now, and with whom `access` lets in.
 
         Connections that stand keep their certificate. Raises `UsageError` for files that cannot be
         used; then nothing has changed.
@@ -160,6 +169,9 @@ class Server(Driver):
         self.rendezvous.reconfigure(self._settings)
         self._stun.reconfigure(self._settings)
         self._turns.reconfigure(self._settings)
+        if access != self._access:
+            self.restrict(access)
+            changed.append("access")
         if (securing is None) != (self._tls is None):
             restart.append("tls")
         elif securing is not None:
@@ -330,6 +342,7 @@ async def serve(
     counters: Counters | None = None,
     store: str | None = None,
     alternate: Endpoint | None = None,
+    access: Access = OPEN,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
 
@@ -339,7 +352,7 @@ async def serve(
     `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
     for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
     its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers. `alternate`: another
-    address of this host and another port (0: any free one), for STUN alone (RFC 5780). Returns at once; the server runs on the current event loop until its
+    address of this host and another port (0: any free one), for STUN alone (RFC 5780). `access` says who may register, and with whom. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
@@ -364,6 +377,7 @@ async def serve(
         if beside is not None:
             beside.close()
         raise
+    server.restrict(access)
     await server.start()
     return server
 

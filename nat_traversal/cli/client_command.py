@@ -14,6 +14,7 @@ from nat_traversal.aio.datapath import Problem, Traffic
 from nat_traversal.aio.flow_table import EVICTED
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.service import NamedService, service_at
+from nat_traversal.cli.access import read_token
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.key_log import key_log
@@ -42,7 +43,10 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
     keys = read_keys(options.keys, options.remote, os.environ)
     security = security_of(keys, options.remote)
-    log_key = key_log(options.keys.key_log)
+    log_key, server_token = (
+        key_log(options.keys.key_log),
+        read_token(options.token_file, os.environ),
+    )
     settings = options.settings
     end = stop_signal(console)
 
@@ -94,6 +98,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         tls=options.tls,
         relaying=options.relaying,
         log_key=log_key,
+        server_token=server_token,
         may_join=options.may_join,
     )
     client = Client(config, forwarder, told, counters=counters)

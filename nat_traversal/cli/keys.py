@@ -149,12 +149,18 @@ def read_secret(kind: str, name: str, environment: Mapping[str, str]) -> bytes:
     Raises `UsageError`, also for a file that others can read. One in systemd's folder of credentials is
     as systemd made it: it is for one service, whatever its mode says.
     """
+    return parse_key(kind, read_text(name, secret_in=environment), name)
+
+
+def read_text(name: str, *, secret_in: Mapping[str, str] | None = None) -> str:
+    """The text of the file `name`. `secret_in`: the environment, if it is a secret. Raises `UsageError`."""
     try:
         with Path(name).open(encoding="utf-8", errors="replace") as file:
-            folder = environment.get("CREDENTIALS_DIRECTORY")
-            if folder is None or Path(name).parent != Path(folder):
+            folder = None if secret_in is None else secret_in.get("CREDENTIALS_DIRECTORY")
+            is_credential = folder is not None and Path(name).parent == Path(folder)
+            if secret_in is not None and not is_credential:
                 check_mode(os.fstat(file.fileno()).st_mode, name)
-            return parse_key(kind, file.read(_MOST), name)
+            return file.read(_MOST)
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None
 
@@ -164,11 +170,7 @@ def _known(options: KeyOptions, peer: str) -> Mapping[str, bytes]:
         return MappingProxyType({peer: options.peer_key})
     name = options.known_peers
     assert name is not None, "key_options has seen to it"
-    try:
-        with Path(name).open(encoding="utf-8", errors="replace") as file:
-            known = parse_known_peers(file.read(_MOST), name)
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from None
+    known = parse_known_peers(read_text(name), name)
     if peer not in known:
         raise UsageError(
             f"{name} has no key of {peer}: add a line with {peer}, a space, and its key"

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
-from nat_traversal.cli import keys, log_options, relay, tls
+from nat_traversal.cli import access, keys, log_options, relay, tls
 from nat_traversal.cli.check_arguments import check_options
 from nat_traversal.cli.common_arguments import add_common, add_set, add_version
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.cli.server_arguments import server_options, server_options_of
+from nat_traversal.crypto.keyfile import SERVER_TOKEN
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings
 from nat_traversal.settings import parse as parse_settings
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
-    commands = parser.add_subparsers(required=True, metavar="server|client|check|genkey|identity")
+    commands = parser.add_subparsers(
+        required=True, metavar="server|client|check|genkey|identity|gentoken"
+    )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
@@ -117,6 +120,7 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     relay.add_client_options(parser)
     keys.add_options(parser)
+    access.add_client_options(parser)
     tls.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
     add_common(parser)
@@ -127,6 +131,10 @@ def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _key_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     shared = "print a new key that two hosts share, for --key-file"
     commands.add_parser("genkey", help=shared, description=shared).set_defaults(command="genkey")
+    for_server = "print a new token for a server's --tokens, and for its clients' --server-token"
+    commands.add_parser("gentoken", help=for_server, description=for_server).set_defaults(
+        command="gentoken"
+    )
     own = "make this host's private key once, for --identity, and print the public half"
     identity = commands.add_parser("identity", help=own, description=own)
     identity.add_argument(
@@ -183,6 +191,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         once=options.once,
         settings=settings,
         keys=keys.key_options(options),
+        token_file=access.token_file(options),
         tls=tls.client_tls(options),
         relaying=relay.relaying_of(options),
         may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
@@ -191,7 +200,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     given = parser.parse_args(arguments)
-    if given.command in ("genkey", "identity"):
+    if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
@@ -238,6 +247,8 @@ def _make_key(options: argparse.Namespace) -> Exit:
     try:
         if options.command == "genkey":
             return make_keys.genkey(console)
+        if options.command == "gentoken":
+            return make_keys.genkey(console, SERVER_TOKEN)
         return make_keys.identity(console, options.file)
     except UsageError as error:
         console.fail(str(error))

@@ -1,4 +1,4 @@
-"""The commands that make keys: `genkey` a shared one, `identity` one for a host."""
+"""The commands that make keys: `genkey` a shared one, `identity` one for a host, `gentoken` one for a server's clients."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FILE = "identity"
 """The name of the private key's file, unless another is given."""
 
 
-def genkey(console: Console) -> Exit:
-    """Print a new shared key: one line on stdout. Raises `UsageError` if it cannot be written."""
-    _print(as_text(SHARED, random.SystemRandom().randbytes(KEY_OCTETS)))
+def genkey(console: Console, kind: str = SHARED) -> Exit:
+    """Print a new key of that kind: one line on stdout. Raises `UsageError` if it cannot be written."""
+    _print(as_text(kind, random.SystemRandom().randbytes(KEY_OCTETS)))
     if _others_can_read_stdout():
         console.say(
             "others can read the file that this key went to: chmod 600 it before you use it"

@@ -24,6 +24,10 @@ class ServerOptions:
     """Where it shows its numbers over HTTP."""
     store: str | None = None
     """The URL of the store that it shares with other servers."""
+    allow: str | None = None
+    """The file that names the pairs which it takes."""
+    tokens: str | None = None
+    """The file of the tokens of which its clients need one."""
     alternate: Endpoint | None = None
     """Another address and port, from which it answers STUN as well."""
 
@@ -43,6 +47,8 @@ class ClientOptions:
     once: bool
     settings: ClientSettings
     keys: KeyOptions = field(default_factory=KeyOptions)
+    token_file: str | None = None
+    """The token that the server wants."""
     tls: ClientTlsSettings | None = None
     relaying: Relaying = Relaying.AUTO
     may_join: bool = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from nat_traversal.aio.server import Server
+from nat_traversal.cli.access import read_access
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.manager import Manager
 from nat_traversal.cli.options import ServerOptions
@@ -51,7 +53,8 @@ class Reloading:
     def _reload(self, server: Server) -> None:
         try:
             new = self._again()
-            done = server.reload(new.settings, self._tls_of(new))
+            access = read_access(new, os.environ)
+            done = server.reload(new.settings, self._tls_of(new), access)
         except UsageError as error:
             self._console.event("reload-failed", text=str(error))
             self._console.fail(f"{error}; the server goes on as before")

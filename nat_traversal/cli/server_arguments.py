@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from nat_traversal.arguments.parser import checked
-from nat_traversal.cli import config_file, log_options, relay, tls
+from nat_traversal.cli import access, config_file, log_options, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, number
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
@@ -52,6 +52,7 @@ def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     relay.add_server_options(parser)
     tls.add_server_options(parser)
+    access.add_server_options(parser)
     parser.add_argument(
         "--store",
         metavar="URL",
@@ -84,6 +85,8 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
         tls.server_tls(options),
         options.metrics,
         options.store,
+        options.allow,
+        options.tokens,
         options.alternate,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nat_traversal.aio.server import Server, serve
 from nat_traversal.cli import certificate
+from nat_traversal.cli.access import read_access
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.manager import Manager, inherited
@@ -37,7 +38,7 @@ async def run(
     counters = Counters()
     log = ServerLog(console, settings, counters, asyncio.get_running_loop().time)
 
-    tls = _tls_of(options)
+    tls, access = _tls_of(options), read_access(options, os.environ)
 
     async def start() -> Server:
         return await serve(
@@ -45,6 +46,7 @@ async def run(
             options.port,
             settings=settings,
             tls=tls,
+            access=access,
             sockets=sockets,
             on_notice=log.told,
             counters=counters,

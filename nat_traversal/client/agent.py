@@ -34,7 +34,7 @@ class Agent:
     """One client. `once`: give up for good after the first failed attempt.
 
     `rng` must be a `random.SystemRandom` outside tests: keys come from it. `security` is sealed with
-    nobody but the server to vouch for the peer, unless told otherwise. Raises `UsageError` for ids that
+    nobody but the server to vouch for the peer, unless told otherwise. `token`: the server's, 32 octets. Raises `UsageError` for ids that
     the server would refuse.
 
     The protocol registers a host for one peer, so `peers` has one today. What comes from the server
@@ -54,6 +54,7 @@ class Agent:
         serves: m.Serves = m.Serves.UNTOLD,
         relaying: m.Relaying = m.Relaying.NEVER,
         may_join: bool = True,
+        token: bytes | None = None,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -64,7 +65,9 @@ class Agent:
         self._once = once
         self._settings = settings
         self._timers = Timers()
-        self.link = ControlLink(identity, settings, self._timers, rng, security.owner(rng))
+        self.link = ControlLink(
+            identity, settings, self._timers, rng, security.owner(rng), token=token
+        )
         peer = Peer(
             identity,
             settings,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from nat_traversal.client.security import KeyPair
+from nat_traversal.crypto.access import shown
 from nat_traversal.crypto.possession import Claim, proof
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
@@ -92,8 +93,12 @@ class ControlLink:
         timers: Timers,
         rng: random.Random,
         owner: KeyPair | None,
+        *,
+        token: bytes | None = None,
     ) -> None:
         self.identity = identity
+        self._token = token
+        """The server's, 32 octets."""
         self._owner = owner
         """Holds the id; None: nobody can tell this client from another one."""
         self._settings = settings
@@ -174,6 +179,8 @@ class ControlLink:
             relaying=wish.relaying,
             relay_public=wish.public,
         )
+        if self._token is not None:
+            register = replace(register, access=shown(self._token, register))
         return [do.SendMessage(register)]
 
     def challenged(self, question: m.Challenge, now: float) -> list[do.Action]:

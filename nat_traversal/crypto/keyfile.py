@@ -17,11 +17,13 @@ from nat_traversal.wire.ids import check_id
 SHARED = "nt-shared-1:"
 IDENTITY = "nt-identity-1:"
 PUBLIC = "nt-public-1:"
+SERVER_TOKEN = "nt-token-1:"  # noqa: S105 - the form of one
 """Before 32 octets in base64 (RFC 4648 section 4)."""
 _MADE_BY = {
     SHARED: "nat-traversal genkey",
     IDENTITY: "nat-traversal identity",
     PUBLIC: "nat-traversal identity, which prints it",
+    SERVER_TOKEN: "nat-traversal gentoken",
 }
 _MODE_FOR_OTHERS = 0o077
 

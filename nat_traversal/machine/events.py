@@ -153,6 +153,13 @@ class ServiceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessChanged:
+    """Server: others may register than before: a `nat_traversal.access.Access`."""
+
+    access: object
+
+
+@dataclass(frozen=True, slots=True)
 class StoreAnswered:
     """Server: the store that several servers share has said something: a `server.cluster.words.StoreAnswer`."""
 
@@ -186,6 +193,7 @@ Event = (
     | TimerFired
     | Woke
     | ServiceChanged
+    | AccessChanged
     | StoreAnswered
     | DrainRequested
     | StopRequested

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nat_traversal.access import OPEN, Access
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -44,6 +45,7 @@ class Connections:
         self._counters = counters
         self._transactions: Iterator[int] = numbers()
         self.gate = Gate(settings, counters)
+        self.access = OPEN
         self.challenges = Challenges(timers, settings.spared_for, self.ping)
 
     def reconfigure(self, settings: ServerSettings) -> None:
@@ -125,7 +127,28 @@ class Connections:
             actions.append(self.claim(host.registration.holder))
         return actions
 
-    def refuse(self, host: Host, code: m.ErrorCode, text: str) -> list[ServerAction]:
+    def denied(self, host: Host, register: m.Register) -> list[ServerAction] | None:
+        """The refusal of a host that may not register so; None if it may. A guest's own server has seen to it."""
+        refusal = None if host.connection < 0 else self.objection(register)
+        return None if refusal is None else self.refuse(host, refusal.code, refusal.text)
+
+    def objection(self, register: m.Register) -> m.Refused | None:
+        """Why nobody may register so; None if somebody may."""
+        if register.id == register.peer:
+            text = f"{register.id!r} cannot be its own peer: give the two hosts different ids"
+            return m.Refused(m.ErrorCode.BAD_ID, text)
+        return self.access.refusal(register)
+
+    def restrict(self, access: Access) -> list[ServerAction]:
+        """From now on `access` counts, also for those that are here."""
+        self.access = access
+        actions: list[ServerAction] = []
+        for host in list(self._registry):
+            if host.registration is not None:
+                actions += self.denied(host, host.registration.register) or []
+        return actions
+
+    def refuse(self, host: Host, code: str, text: str) -> list[ServerAction]:
         """Say no, and end the connection."""
         self._counters.counter("refused", "a connection was refused", code=code).value += 1
         return [

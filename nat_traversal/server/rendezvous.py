@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 
+from nat_traversal.access import Access
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -131,6 +132,10 @@ class Rendezvous:
         """Attempts that go on."""
         return sum(host.is_attempting for host in self._registry) // 2
 
+    def admits(self, register: m.Register) -> bool:
+        """Whether a host may register so, whoever holds its id."""
+        return self._connections.objection(register) is None
+
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._settings = settings
@@ -213,6 +218,8 @@ class Rendezvous:
                 return self._connections.unsent(action, reason)
             case e.TimerFired():
                 return self._timer_fired(now)
+            case e.AccessChanged(Access() as access):
+                return self._connections.restrict(access)
             case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
                 return []
             case e.DrainRequested():
@@ -220,7 +227,7 @@ class Rendezvous:
                 return []
             case e.StopRequested():
                 return [*self._connections.end_all(), *self._relays.end_all()]
-            case e.ServiceChanged() | e.Woke() | e.StoreAnswered():  # others'
+            case e.ServiceChanged() | e.Woke() | e.StoreAnswered() | e.AccessChanged():  # others'
                 return []
             case _:
                 return self._store_answered(event, now)
@@ -332,9 +339,8 @@ class Rendezvous:
         if PROTOCOL_VERSION not in register.versions:
             text = f"the server speaks version {PROTOCOL_VERSION} only: update the older side"
             return self._connections.refuse(host, m.ErrorCode.UNSUPPORTED_VERSION, text)
-        if register.id == register.peer:
-            text = f"{register.id!r} cannot be its own peer: give the two hosts different ids"
-            return self._connections.refuse(host, m.ErrorCode.BAD_ID, text)
+        if (refusal := self._connections.denied(host, register)) is not None:
+            return refusal
         registration = Registration(register, Holder(register.id, register.peer, host.connection))
         if self._registry.has_seen(registration.handle):
             text = "this registration has been made before: each connection needs a key of its own"
@@ -376,9 +382,7 @@ class Rendezvous:
         assert registration is not None
         register = registration.register
         member = Member(
-            register.id,
-            host.connection,
-            register.generation,
+            *(register.id, host.connection, register.generation),
             self._settings.longest_round_trip,
             register.offer,
             source=host.source,

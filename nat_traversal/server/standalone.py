@@ -14,7 +14,7 @@ from nat_traversal.server.registry import Host
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.settings import ServerSettings
-from nat_traversal.wire.messages import Message
+from nat_traversal.wire.messages import Message, Register
 
 
 class StandaloneServer:
@@ -67,6 +67,10 @@ class StandaloneServer:
     def attempts(self) -> int:
         """Attempts that go on."""
         return self._rendezvous.attempts
+
+    def admits(self, register: Register) -> bool:
+        """Whether a host may register so, whoever holds its id."""
+        return self._rendezvous.admits(register)
 
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""

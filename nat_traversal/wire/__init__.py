@@ -22,5 +22,11 @@ INSTANCE_BYTES = 16
 CHALLENGE_BYTES = 16
 """Length of the nonce that a proof of possession answers."""
 
+TOKEN_NAME_BYTES = 8
+"""Length of the name by which a server finds one of its tokens."""
+
+ACCESS_BYTES = 40
+"""Length of a token as a client shows it: its name, then a MAC."""
+
 PROOF_BYTES = 32
 """Length of a proof of possession."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from nat_traversal.errors import LocalProtocolError, UsageError, WireError
 from nat_traversal.wire import (
+    ACCESS_BYTES,
     CHALLENGE_BYTES,
     INSTANCE_BYTES,
     KEY_BYTES,
@@ -167,6 +168,7 @@ def _load_suite(value: Any) -> str:
 
 
 _PUBLIC = _octets(KEY_BYTES, or_none=True)
+_ACCESS = _octets(ACCESS_BYTES, or_none=True)
 _KEY_OR_NONE = _Form(_PUBLIC.load, bytes.hex, default=b"")
 _OFFER = {
     "instance": _octets(INSTANCE_BYTES),
@@ -227,6 +229,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "peer_key": _KEY_OR_NONE,
             "relaying": _Form(_member(m.Relaying).load, str, default=m.Relaying.NEVER),
             "relay_public": _KEY_OR_NONE,
+            "access": _Form(_ACCESS.load, bytes.hex, default=b""),
         },
     ),
     ("challenge", m.Challenge, {"nonce": _octets(CHALLENGE_BYTES), "public": _octets(KEY_BYTES)}),

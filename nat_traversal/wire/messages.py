@@ -32,6 +32,9 @@ class ErrorCode(StrEnum):
     REPLACED = "replaced"
     KEY_USED = "key-used"
     BAD_PROOF = "bad-proof"
+    TOKEN_NEEDED = "token-needed"  # noqa: S105
+    BAD_TOKEN = "bad-token"  # noqa: S105
+    NOT_ALLOWED = "not-allowed"
     UNKNOWN_MESSAGE = "unknown-message"
 
 
@@ -124,6 +127,8 @@ class Register:
     relaying: Relaying = Relaying.NEVER
     relay_public: bytes = b""
     """The ephemeral key for the next relayed path: 32 octets, or none."""
+    access: bytes = field(default=b"", repr=False)
+    """The server's token as `crypto.access.shown` shows it: 40 octets, or none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,9 +216,9 @@ class ClusterWorld(World):
         assert all(server.machine.is_well for server in self.servers)
         self.run(LEASE)
 
-    def at(self, host_id: str, peer_id: str, server: int) -> Client:
+    def at(self, host_id: str, peer_id: str, server: int, token: bytes | None = None) -> Client:
         """A new process that begins at that server."""
-        client = self.client(host_id, peer_id)
+        client = self.client(host_id, peer_id, token=token)
         self._at[host_id] = server - 1
         return client.start()
 

@@ -99,6 +99,7 @@ class World:
         settings: ClientSettings | None = None,
         relaying: Relaying | None = None,
         security: Security | None = None,
+        token: bytes | None = None,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -109,6 +110,7 @@ class World:
             security=security,
             once=once,
             relaying=self.relaying if relaying is None else relaying,
+            token=token,
         )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)

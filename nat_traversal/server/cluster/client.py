@@ -61,7 +61,7 @@ class Client:
 
     def drawn(self, member: Member | None) -> Card:
         """Its card. `member`: what the machine knows of it; None: it is not admitted yet."""
-        register = replace(self.register, key=bytes(KEY_BYTES))
+        register = replace(self.register, key=bytes(KEY_BYTES), access=b"")
         if member is None:
             early, seen = self.early, None
             if early is not None and early.announce.generation == register.generation:

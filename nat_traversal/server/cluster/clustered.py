@@ -123,7 +123,7 @@ class ClusteredServer(ServerWithGuests):
         client = self._clients.get(connection)
         match message:
             case m.Register(versions=versions) if client is None:
-                if PROTOCOL_VERSION in versions and message.id != message.peer:
+                if PROTOCOL_VERSION in versions and self.admits(message):
                     self._registers(message, connection)
                 else:
                     self._feed(event)  # which says what is wrong

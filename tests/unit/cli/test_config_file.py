@@ -65,7 +65,7 @@ def test_the_command_line_counts_more(file: Path) -> None:
     ("text", "line", "said"),
     [
         ("\nmax_connections = 1", 2, "there is no option 'max_connections': did you mean max-connections?"),
-        ('config = "x"', 1, "there is no option 'config': there are alternate, hash-ids, host, json, "),
+        ('config = "x"', 1, "there is no option 'config': there are allow, alternate, hash-ids, host, json, "),
         ("tls = 1", 1, "tls must be true or false, without quotes"),
         ('tls = "true"', 1, "tls must be true or false, without quotes"),
         ("port = true", 1, "port must be a text in quotes or a number"),

@@ -18,6 +18,7 @@ MODULES = sorted(path for folder in FOLDERS.values() for path in folder.rglob("*
 MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "nat_traversal": {
         "errors": set(),
+        "access": {"errors", "wire", "crypto"},
         "settings": {"errors", "arguments"},
         "arguments": {"errors"},
         "tls": {"errors"},
@@ -26,13 +27,13 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "machine": {"errors", "wire", "crypto"},
         "paths": {"errors", "settings", "wire", "crypto", "machine"},
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths"},
-        "server": {"errors", "settings", "wire", "crypto", "machine"},
+        "server": {"errors", "access", "settings", "wire", "crypto", "machine"},
         "check": {"errors", "settings", "wire", "paths"},
         "aio": {
-            "errors", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
+            "errors", "access", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
         },
         "cli": {
-            "errors", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
+            "errors", "access", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
         },
     },
     "natlab": {
@@ -70,6 +71,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
 
 MACHINES = {
     "errors",
+    "access",
     "settings",
     "tls",
     "wire",
