@@ -11,12 +11,12 @@ waiting := $(shell echo $$((3 * $$(nproc))))
 fast := tests/unit tests/sim tests/loopback tests/exploration
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast coverage fuzz explore soak check bench bench-lab doctor lock clean
+.PHONY: help setup lab test test-fast coverage fuzz explore soak scoreboard check bench bench-lab doctor lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install everything that any target needs
+setup: ## install everything that any target but scoreboard needs
 	@scripts/setup.sh all
 
 lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmetric --nat none" picks
@@ -57,6 +57,11 @@ soak: ## an hour of faults in the lab, a fault each 20 s: nothing grows, doubles
 	@scripts/setup.sh test
 	@$(python) -m tests.soak $(SOAK_ARGS)
 
+scoreboard: ## programs that others made, and ours, through the NATs; SCOREBOARD_ARGS="--rival aioice --pairs presets" picks
+	@scripts/setup.sh scoreboard
+	@scripts/scoreboard.sh
+	@$(python) -m scoreboard $(SCOREBOARD_ARGS)
+
 check: ## lint, format, types, and the workflows
 	@scripts/setup.sh check
 	$(python) -m ruff check
@@ -78,13 +83,13 @@ doctor: ## what this machine has and lacks for the lab, and what is used instead
 
 lock: ## pin constraints.txt to the newest releases that pyproject.toml admits
 	@scripts/setup.sh check
-	rm -rf .make
+	rm -rf .make/lock .make/constraints.txt
 	$(python) -m venv .make/lock
 	.make/lock/bin/python -m pip install --quiet --upgrade setuptools
 	.make/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	{ head -1 constraints.txt; .make/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; } >.make/constraints.txt
 	mv .make/constraints.txt constraints.txt
-	rm -rf .make
+	rm -rf .make/lock
 
 clean: ## remove everything that the other targets made here
 	rm -rf .venv .make lab-report build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and this machine lacks: Debian packages, then .venv.
 #   scripts/setup.sh check|lab|test|bench|all     once set up, it only looks (no apt, no pip)
+#   scripts/setup.sh scoreboard                   the programs that others made; `all` leaves them out
 #   scripts/setup.sh packages TARGET               names the Debian packages of a target, for the container
 #   scripts/setup.sh --install PACKAGE...         the part that needs root; called by the first form
 # EXTRA=lab leaves out the Python packages that only tests and checks need.
@@ -11,16 +12,16 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps iptables and dns
 
 # program              its Debian package    the targets that start it
 programs='
-  unshare              util-linux            lab test bench
-  setpriv              util-linux            lab test bench
-  ip                   iproute2              lab test bench
-  mnexec               mininet               lab test bench
-  iptables-restore     iptables              lab test bench
-  nft                  nftables              lab test bench
-  ipset                ipset                 lab test bench
-  dnsmasq              dnsmasq-base          lab test bench
-  dig                  bind9-dnsutils        lab test bench
-  turnserver           coturn                test
+  unshare              util-linux            lab test bench scoreboard
+  setpriv              util-linux            lab test bench scoreboard
+  ip                   iproute2              lab test bench scoreboard
+  mnexec               mininet               lab test bench scoreboard
+  iptables-restore     iptables              lab test bench scoreboard
+  nft                  nftables              lab test bench scoreboard
+  ipset                ipset                 lab test bench scoreboard
+  dnsmasq              dnsmasq-base          lab test bench scoreboard
+  dig                  bind9-dnsutils        lab test bench scoreboard
+  turnserver           coturn                test scoreboard
   turnutils_natdiscovery coturn              test
   stun                 stun-client           test
   stund                stun-server           test
@@ -34,6 +35,14 @@ programs='
   systemd-analyze      systemd               test
   redis-server         redis-server          test
   chromium             chromium              test
+  node                 nodejs                scoreboard
+  npm                  npm                   scoreboard
+  supernode            n2n                   scoreboard
+  nebula               nebula                scoreboard
+  tincd                tinc                  scoreboard
+  ifconfig             net-tools             scoreboard
+  /usr/share/doc/python3-gi python3-gi       scoreboard
+  /usr/share/doc/gir1.2-nice-0.1 gir1.2-nice-0.1 scoreboard
 '
 # mininet: only its mnexec binary is used; PyPI's package has no source of it. Without Recommends, so
 # without Open vSwitch and its daemons, it and what it depends on are 1.5 MB to fetch and start nothing.
@@ -42,7 +51,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
 # package=service: a public server that the package would start now and at every boot
-services='coturn=coturn stun-server=stun redis-server=redis-server'
+services='coturn=coturn stun-server=stun redis-server=redis-server n2n=n2n tinc=tinc'
 
 # Runs as root.
 install_packages() {
@@ -90,8 +99,8 @@ missing_packages() {
   local program package targets
   while read -r program package targets; do
     [ -n "$program" ] || continue
-    [ "$target" = all ] || [[ " $targets " == *" $target "* ]] || continue
-    command -v "$program" >/dev/null || echo "$package"
+    [[ " $targets " == *" $target "* ]] || { [ "$target" = all ] && [ "$targets" != scoreboard ]; } || continue
+    command -v "$program" >/dev/null || [ -e "$program" ] || echo "$package"
   done <<<"$programs" | sort -u
 }
 
@@ -148,7 +157,7 @@ if [ "${1:-}" = packages ]; then
   exit
 fi
 target=${1:-}
-case $target in check | lab | test | bench | all) ;; *) die "usage: scripts/setup.sh check|lab|test|bench|all" ;; esac
+case $target in check | lab | test | bench | scoreboard | all) ;; *) die "usage: scripts/setup.sh check|lab|test|bench|scoreboard|all" ;; esac
 
 # A moved checkout needs a new .venv too: the paths in it are absolute.
 key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${PYTHON:-} ${EXTRA:-}" | sha256sum)

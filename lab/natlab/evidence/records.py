@@ -26,8 +26,8 @@ def records_of(fates: Fates, scene: Scene, zero: float) -> tuple[PacketRecord, .
 
     Of TCP only those with octets. Times are seconds since `zero`.
     """
-    if scene.nats != frozenset(_NATS):
-        return ()
+    if scene.nats != frozenset(_NATS) or not set(_HOSTS) <= set(scene.points.values()):
+        return ()  # shared_nat has two such NATs too
     found = (_record(travel, scene, zero) for travel in fates.travels)
     records = sorted((each for each in found if each is not None), key=lambda each: each.t)
     return tuple(records[:MOST])

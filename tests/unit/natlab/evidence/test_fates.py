@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol, Refused
 from natlab.evidence.fates import Fates
 from natlab.evidence.hops import TWO_NATS_SCENE
+from natlab.evidence.records import records_of
 from natlab.evidence.way import Kind, PathFound, path_between
 
 A, A_OUTSIDE = Endpoint("10.0.1.2", 5000), Endpoint("203.0.113.2", 5000)
@@ -139,3 +142,15 @@ def test_what_a_server_says_by_itself_is_no_relaying() -> None:
         wire.at_server(True, _INSIDE[x][1], b"something else altogether")
         wire.into(x, SERVER, b"something else altogether")
     assert path_between(wire.fates, "host_a", "host_b").kind is Kind.NONE
+
+
+def test_a_network_with_other_hosts_between_two_nats_has_no_records_for_the_diagram() -> None:
+    wire = Wire()
+    wire.out("b", A_OUTSIDE, b"hole")
+    wire.into("a", B_OUTSIDE, b"hole")
+    assert [each.receiver for each in records_of(wire.fates, TWO_NATS_SCENE, 0.0)] == ["host_a"]
+    points = {
+        point: node.replace("host_a", "host_a1") for point, node in TWO_NATS_SCENE.points.items()
+    }
+    shared = replace(TWO_NATS_SCENE, points=points)
+    assert records_of(Fates(wire.packets, shared), shared, 0.0) == ()
