@@ -8,7 +8,8 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 # Most of the lab tests' time is waiting, for the timers of kernels and protocols.
 waiting := $(shell echo $$((3 * $$(nproc))))
-fast := tests/unit tests/sim tests/loopback tests/exploration
+# Those that wait come first, while there is something beside them to compute.
+fast := tests/loopback tests/exploration tests/sim tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test test-fast coverage fuzz explore soak scoreboard check bench bench-lab doctor lock clean

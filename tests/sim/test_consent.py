@@ -1,6 +1,6 @@
 """A path that one side claims carries something both ways within each consent time.
 
-All nine mappings and filterings against all nine, in bad weather, and with one direction cut. What
+Nine mappings and filterings against each other (all pairs in `make fuzz`), in bad weather, and with one direction cut. What
 arrived is read from the network's own record, not from what the clients say.
 """
 
@@ -14,7 +14,7 @@ import pytest
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
-from tests.seeds import seeds
+from tests.seeds import every, seeds
 from tests.sim.client import Claim, Client
 from tests.sim.network import HELD_BACK, Weather
 from tests.sim.server import SERVER
@@ -25,10 +25,10 @@ HASTY = SETTINGS.with_consent(6.0)
 """The same in a fifth of the time."""
 
 PAIRS = [
-    *((*pair, HASTY) for pair in itertools.product(NINE, repeat=2)),
-    *((nat, nat, SETTINGS) for nat in NINE),
+    *((*pair, HASTY) for pair in every(4, list(itertools.product(NINE, repeat=2)))),
+    *((nat, nat, SETTINGS) for nat in every(4, NINE)),
 ]
-"""Each with each, and each with its like as long as consent lasts by default."""
+"""Each with some or all, and some or each with its like as long as consent lasts by default."""
 ROUNDING = 1e-9
 WEATHER = Weather(loss=0.2, duplication=0.3, reordering=0.1, jitter=0.05, segments=True)
 STORM = Weather(loss=0.4, duplication=0.4, reordering=0.2, jitter=0.2, segments=True)

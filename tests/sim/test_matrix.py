@@ -13,7 +13,7 @@ from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.presets import PRESETS, preset
-from tests.seeds import seeds
+from tests.seeds import every, seeds
 from tests.sim.client import Client
 from tests.sim.network import Weather
 from tests.sim.world import World
@@ -97,8 +97,8 @@ def test_calm_network_sends_what_the_model_predicts(nat_a: str, nat_b: str) -> N
     assert seen == predicted
 
 
-@seeds(2)
-@pytest.mark.parametrize(("nat_a", "nat_b"), POSSIBLE)
+@seeds(1)
+@pytest.mark.parametrize(("nat_a", "nat_b"), every(2, POSSIBLE))
 def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed: int) -> None:
     """In one attempt, without a retry. A lost HELLO 1 may let round 1 succeed that else fails."""
     world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=BAD_WEATHER)
@@ -120,8 +120,8 @@ def test_bad_network_stops_no_pair_that_can_connect(nat_a: str, nat_b: str, seed
     assert world.carries_data(b, a)
 
 
-@seeds(2)
-@pytest.mark.parametrize(("nat_a", "nat_b"), IMPOSSIBLE)
+@seeds(1)
+@pytest.mark.parametrize(("nat_a", "nat_b"), every(2, IMPOSSIBLE))
 def test_bad_network_makes_no_impossible_pair_claim_a_path(
     nat_a: str, nat_b: str, seed: int
 ) -> None:

@@ -17,12 +17,13 @@ from nat_traversal.wire.relayed import Link
 from natlab.behavior import NINE
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
+from tests.seeds import every, seeds
 from tests.sim.client import Client
 from tests.sim.network import Packet, Weather
 from tests.sim.server import SERVER, Raw
 from tests.sim.world import World
 
-PAIRS = list(itertools.product(NINE, repeat=2))
+PAIRS = every(4, list(itertools.product(NINE, repeat=2)))
 CLOSED = ("APDM+APDF", "APDM+APDF")
 """Two NATs between which no direct path opens."""
 SWAPPED = ("port-restricted-cone", "linux-masquerade")
@@ -72,9 +73,10 @@ def methods(client: Client) -> list[str]:
     return [told.method for told in client.told(note.PathEstablished)]
 
 
+@seeds(1)
 @pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
-def test_every_pair_carries_data_both_ways(nat_a: str, nat_b: str) -> None:
-    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO)
+def test_every_pair_carries_data_both_ways(nat_a: str, nat_b: str, seed: int) -> None:
+    world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, relaying=m.Relaying.AUTO)
     a, b = world.pair()
     streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
     world.run(15.0)
@@ -84,11 +86,12 @@ def test_every_pair_carries_data_both_ways(nat_a: str, nat_b: str) -> None:
     assert_all_arrived(*streams)
 
 
-@pytest.mark.parametrize(("nat_a", "nat_b"), PAIRS)
-def test_a_pair_that_connects_soon_sees_nothing_of_the_relay(nat_a: str, nat_b: str) -> None:
-    if predict(nat_a, nat_b).round != 1:
-        return
-    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO)
+@seeds(1)
+@pytest.mark.parametrize(("nat_a", "nat_b"), [pair for pair in PAIRS if predict(*pair).round == 1])
+def test_a_pair_that_connects_soon_sees_nothing_of_the_relay(
+    nat_a: str, nat_b: str, seed: int
+) -> None:
+    world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, relaying=m.Relaying.AUTO)
     a, b = world.pair()
     world.connect(a, b)
     world.run(5.0)

@@ -200,7 +200,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served() 
     ):
         backlog = protocol.transport.get_write_buffer_size
         while protocol.is_open:
-            deaf.writer.write(control.encode(m.Heartbeat(1)) * 100)
+            deaf.writer.write(control.encode(m.Heartbeat(1)) * 400)
             await asyncio.sleep(0)
             assert not protocol.is_open or backlog() <= NO_RATE_LIMIT.backlog
             await a_pair_connects(server.endpoint)
@@ -492,6 +492,7 @@ class TestClose:
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await slow.until(m.Refused)
             await slow.ended()
+            slow.writer.close()  # the server waits for that, as its last word could be lost
             await eventually(lambda: not protocol.is_open, "it is closed")
             assert not protocol.will_be_cut  # asyncio fails on an abort after such a close
 

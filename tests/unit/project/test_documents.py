@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 from tests import ROOT
 
@@ -52,44 +51,51 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
-    page = ROOT / name
-    broken = []
-    for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
-        path, _, fragment = link.partition("#")
-        if re.match(r"[a-z]+:", link):
-            continue
-        target = (page.parent / path).resolve() if path else page
-        if not target.exists() or (fragment and fragment not in anchors(target)):
-            broken.append(link)
-    assert not broken
+def of_each_page(find: Callable[[str], Iterable[str]]) -> dict[str, list[str]]:
+    """The pages in which `find` finds something, and what that is."""
+    return {name: found for name in NAMES if (found := list(find(name)))}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_sentences_are_short(name: str) -> None:
-    long = {
-        sentence: words
-        for block in prose(name)
-        for sentence in sentences(block)
-        if (words := len(sentence.split())) > LONGEST_SENTENCE
-    }
-    assert not long
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    def broken(name: str) -> Iterator[str]:
+        page = ROOT / name
+        for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+            path, _, fragment = link.partition("#")
+            if re.match(r"[a-z]+:", link):
+                continue
+            target = (page.parent / path).resolve() if path else page
+            if not target.exists() or (fragment and fragment not in anchors(target)):
+                yield link
+
+    assert of_each_page(broken) == {}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_sentence_begins_with_a_headless_clause(name: str) -> None:
+def test_sentences_are_short() -> None:
+    def long(name: str) -> list[str]:
+        every = (sentence for block in prose(name) for sentence in sentences(block))
+        return [sentence for sentence in every if len(sentence.split()) > LONGEST_SENTENCE]
+
+    assert of_each_page(long) == {}
+
+
+def test_no_sentence_begins_with_a_headless_clause() -> None:
     """ "Who comes late is ignored" makes a reader look for the question."""
-    assert not [found for block in prose(name) for found in HEADLESS.findall(block)]
+
+    def headless(name: str) -> list[str]:
+        return [found for block in prose(name) for found in HEADLESS.findall(block)]
+
+    assert of_each_page(headless) == {}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_file_that_a_page_names_exists(name: str) -> None:
+def test_every_file_that_a_page_names_exists() -> None:
     tops = "lab|natlab|nat_traversal|tests|scripts|docs|deploy|examples"
-    named = re.findall(rf"`((?:{tops})/[\w/.-]*)`", (ROOT / name).read_text(encoding="utf-8"))
-    assert not [
-        path for path in named if not any((top / path).exists() for top in (ROOT, ROOT / "lab"))
-    ]
+
+    def missing(name: str) -> list[str]:
+        named = re.findall(rf"`((?:{tops})/[\w/.-]*)`", (ROOT / name).read_text(encoding="utf-8"))
+        places = (ROOT, ROOT / "lab")
+        return [path for path in named if not any((top / path).exists() for top in places)]
+
+    assert of_each_page(missing) == {}
 
 
 def test_every_page_of_the_documentation_is_linked() -> None:

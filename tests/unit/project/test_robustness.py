@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
+from functools import cache
 
 from tests import ROOT
 
 _LAB = ROOT / "lab" / "natlab"
-_MODULES = sorted(_LAB.rglob("*.py"))
 
 
-def _calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+@cache
+def _calls() -> list[tuple[str, str, ast.Call]]:
+    """Each call of the lab: its module, what is called, and the call."""
+    return [
+        (str(path.relative_to(_LAB)), ast.unparse(node.func), node)
+        for path in sorted(_LAB.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def _named(call: ast.Call) -> set[str]:
     return {keyword.arg for keyword in call.keywords if keyword.arg}
 
 
-@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_LAB)))
-def test_text_has_an_encoding_that_is_not_the_locale_s(path: Path) -> None:
-    for name, call in _calls(path):
+def test_text_has_an_encoding_that_is_not_the_locale_s() -> None:
+    for path, name, call in _calls():
         last = name.rpartition(".")[2]
         if last in {"read_text", "write_text"}:
             positional = len(call.args) > (last == "write_text")
@@ -38,8 +38,8 @@ def test_text_has_an_encoding_that_is_not_the_locale_s(path: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_LAB)))
-def test_every_thread_is_one_whose_exceptions_are_heard(path: Path) -> None:
+def test_every_thread_is_one_whose_exceptions_are_heard() -> None:
     """Of a pool's threads the futures tell them; of scapy's sniffer `join` does."""
-    made = {name for name, _ in _calls(path) if name.rpartition(".")[2] in {"Thread", "Timer"}}
-    assert made == set()
+    threads = {"Thread", "Timer"}
+    made = [(path, name) for path, name, _ in _calls() if name.rpartition(".")[2] in threads]
+    assert made == []
