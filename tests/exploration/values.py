@@ -45,7 +45,7 @@ class World(NamedTuple):
     astray: tuple[int, ...]
     """Datagrams that may come at any time: delayed ones, and copies of those that have come."""
     opened: frozenset[int]
-    """From which socket something has been sent where: a filter lets answers in."""
+    """From which open socket of a client something has been sent where: a filter lets answers in."""
     heard: frozenset[tuple[int, bytes]]
     """Which client has had a genuine datagram of the peer in the round of which tag."""
     paths: frozenset[tuple[int, int, bytes]]

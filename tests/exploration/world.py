@@ -87,8 +87,9 @@ class Explorer:
     def phase(self, world: World, client: int) -> str:
         return self.machines.facts(world.states[client]).phase
 
-    def steps(self, world: World) -> Iterator[Step]:
-        """Every step that can follow."""
+    def steps(self, world: World, *, faults: bool = True) -> Iterator[Step]:
+        """Every step that can follow, with or without `faults`."""
+        kinds = self.rules.kinds if faults else frozenset[str]()
         for index, link in enumerate(world.links):
             if link.up:
                 yield Step(self._said("up", link.up[0]), False, self._up(world, index, link))
@@ -96,7 +97,7 @@ class Explorer:
                 yield Step(self._said("down", link.down[0]), False, self._down(world, index, link))
         for way, queue in enumerate(world.queues):
             if queue:
-                yield from self._packet_steps(world, way, queue)
+                yield from self._packet_steps(world, way, queue, kinds)
         for number in dict.fromkeys(world.astray):
             without = world._replace(astray=_without(world.astray, number))
             packet = self._packets[number]
@@ -105,8 +106,8 @@ class Explorer:
             if tag == world.claims[A + B - client] != world.claims[client]:
                 ping = e.FrameOpened(Kind.PING, b"a number", generation)
                 yield Step(f"ping {client}", False, self._feed(world, client, ping))
-        yield from self._timer_steps(world)
-        for kind in {"break", "cut"} & self.rules.kinds:
+        yield from self._timer_steps(world, kinds)
+        for kind in {"break", "cut"} & kinds:
             for client in (A, B):
                 if world.current[client]:
                     after = self._break(world, client, both=kind == "break")
@@ -151,8 +152,10 @@ class Explorer:
 
     # Datagrams
 
-    def _packet_steps(self, world: World, way: int, queue: tuple[int, ...]) -> Iterator[Step]:
-        kinds, packet = self.rules.kinds, self._packets[queue[0]]
+    def _packet_steps(
+        self, world: World, way: int, queue: tuple[int, ...], kinds: frozenset[str]
+    ) -> Iterator[Step]:
+        packet = self._packets[queue[0]]
         name = _name(packet)
         without = world._replace(queues=_changed(world.queues, way, queue[1:]))
         astray = without._replace(astray=_with(world.astray, queue[0]))
@@ -189,9 +192,9 @@ class Explorer:
 
     # Time
 
-    def _timer_steps(self, world: World) -> Iterator[Step]:
+    def _timer_steps(self, world: World, kinds: frozenset[str]) -> Iterator[Step]:
         is_late = not self._is_quiet(world)
-        if is_late and "late" not in self.rules.kinds:
+        if is_late and "late" not in kinds:
             return
         deadlines = {
             machine: deadline
@@ -254,8 +257,10 @@ class Explorer:
                 if any(tag == world.claims[client] for _, _, tag in gone):
                     world = world._replace(claims=_put(world.claims, client, b""))
                 sockets = _put(world.sockets, client, left)
-                closed = world._replace(sockets=sockets, paths=world.paths - gone)
-                return self._without_packets_to(closed, _socket(client, generation))
+                socket = _socket(client, generation)
+                opened = frozenset(way for way in world.opened if self._ways[way][0] != socket)
+                closed = world._replace(sockets=sockets, paths=world.paths - gone, opened=opened)
+                return self._without_packets_to(closed, socket)
             case do.SendDatagram(datagram, destination, generation):
                 if generation not in world.sockets[client]:
                     raise WrongError(f"{client} sends from a closed socket: {action}")
@@ -308,6 +313,8 @@ class Explorer:
         way = 3 * _machine_at(packet.source) + _machine_at(packet.destination)
         queue = (*world.queues[way], self._packets.number(packet))
         queues = _changed(world.queues, way, queue)
+        if packet.source == AT_SERVER:
+            return world._replace(queues=queues)
         way = self._ways.number((packet.source, packet.destination))
         opened = world.opened if way in world.opened else world.opened | {way}
         return world._replace(queues=queues, opened=opened)
