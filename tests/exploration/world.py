@@ -249,17 +249,20 @@ class Explorer:
                 received = e.ControlReceived(message, number)
                 return self._written(world, number, received, to_server=True)
             case do.OpenUdp(generation):
-                opened = (*world.sockets[client], generation)
-                return world._replace(sockets=_put(world.sockets, client, opened))
+                sockets = (*world.sockets[client], generation)
+                return world._replace(sockets=_put(world.sockets, client, sockets))
             case do.CloseUdp(generation):
                 left = tuple(each for each in world.sockets[client] if each != generation)
                 gone = {each for each in world.paths if each[:2] == (client, generation)}
                 if any(tag == world.claims[client] for _, _, tag in gone):
                     world = world._replace(claims=_put(world.claims, client, b""))
-                sockets = _put(world.sockets, client, left)
                 socket = _socket(client, generation)
                 opened = frozenset(way for way in world.opened if self._ways[way][0] != socket)
-                closed = world._replace(sockets=sockets, paths=world.paths - gone, opened=opened)
+                closed = world._replace(
+                    sockets=_put(world.sockets, client, left),
+                    paths=world.paths - gone,
+                    opened=opened,
+                )
                 return self._without_packets_to(closed, socket)
             case do.SendDatagram(datagram, destination, generation):
                 if generation not in world.sockets[client]:

@@ -49,9 +49,9 @@ class Messages:
         rng = self._rng
         if (name, type_) in self._seen and rng.randrange(4):
             return rng.choice(self._seen[name, type_])
-        return self._offer() if type_ == "Offer" else self._other(name)
+        return self._offer() if type_ == "Offer" else self._other(name, type_)
 
-    def _other(self, name: str) -> Any:
+    def _other(self, name: str, type_: str) -> Any:
         rng = self._rng
         match name:
             case "transaction" | "generation" | "attempt" | "relay" | "round" | "version":
@@ -86,7 +86,7 @@ class Messages:
                 return rng.choice(list(m.Role))
             case "relaying":
                 return rng.choice(list(m.Relaying))
-        return rng.random() < 0.5
+        return rng.choice([b"", rng.randbytes(40)]) if type_ == "bytes" else rng.random() < 0.5
 
     def _offer(self) -> Offer:
         rng = self._rng
