@@ -99,6 +99,11 @@ class Walks(RuleBasedStateMachine):
         """A timer is faster than all that is on its way."""
         self._now.clock.advance()
 
+    @rule(seconds=st.sampled_from((1.0, 10.0, 70.0)))
+    def oversleep(self, seconds: float) -> None:
+        """Every timer is late: what is on its way comes before them."""
+        self._now.clock.now += seconds
+
     @precondition(_has_links)
     @rule(index=indices, cut=flags)
     def break_link(self, index: int, cut: bool) -> None:
