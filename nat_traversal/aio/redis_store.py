@@ -77,7 +77,9 @@ class RedisStore:
 
     def __init__(self, url: str, name: str, feed: Callable[[w.StoreAnswer], None]) -> None:
         try:
-            self._pool = ConnectionPool.from_url(url, protocol=2)
+            # Without time-outs of its own: they come from `asyncio.wait_for`, which in Python 3.11 loses
+            # a cancellation that meets the end of what it waits for. `_renew` watches the time.
+            self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None)
         except ValueError:
             raise UsageError(
                 f"--store {url}: write redis://HOST[:PORT][/NUMBER], rediss:// with TLS, or unix://PATH"
@@ -89,6 +91,7 @@ class RedisStore:
         """Commands to be written; None while the store is away."""
         self._waiting: deque[tuple[_Answered, float]] = deque()
         self._scripts: tuple[str, str] = ("", "")
+        self._is_closed = False
         self._task = self._loop.create_task(self._run())
 
     def request(self, request: w.StoreRequest) -> None:
@@ -118,6 +121,7 @@ class RedisStore:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await given_back.wait()
+        self._is_closed = True
         self._task.cancel()
         await asyncio.wait([self._task], timeout=CLOSED_WITHIN)
 
@@ -128,12 +132,15 @@ class RedisStore:
         self._commands.put_nowait([*map(_octets, words)])
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_closed:  # an error at the same moment may hide the cancellation
             reason = "it ended"
             try:
                 await self._serve()
             except* (RedisError, OSError, EOFError, WireError, TimeoutError) as group:
                 reason = str(group.exceptions[0]) or "no answer in time"
+            except* Exception as group:
+                # The connections are made anew: a mistake must not cost the store for good.
+                log.warning("the store's connections failed", exc_info=group)
             finally:
                 self._commands = None
                 self._waiting.clear()

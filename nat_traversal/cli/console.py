@@ -274,6 +274,11 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.StoreReached: lambda _: "the store answers: newcomers are admitted",
     note.StoreLost: lambda n: f"the store does not answer, so nobody is admitted: {n.reason}",
     note.NoRoom: lambda n: f"no room for one more connection: {n.text}",
+    note.ClientsHidden: lambda n: (
+        f"every client seems to come from {n.source}, though they have reached this server at {n.via}: a proxy or "
+        "a port forwarding in front of it hides their addresses, and no path can open; let it keep the "
+        "source, or run the server where it sees them (in a container with the host's network)"
+    ),
     note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",
     note.PairFailed: lambda n: f"{n.first} and {n.second}: {n.text}",
 }

@@ -255,6 +255,16 @@ class NoRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientsHidden:
+    """Server: every client so far comes from one address, which is not its own."""
+
+    source: str
+    """That address."""
+    via: str
+    """The server's address that the last one has reached."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -309,6 +319,7 @@ Notice = (
     | StoreReached
     | StoreLost
     | NoRoom
+    | ClientsHidden
     | PairConnected
     | PairFailed
 )

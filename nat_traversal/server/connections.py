@@ -14,6 +14,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.challenge import Challenges
 from nat_traversal.server.gate import Gate
+from nat_traversal.server.hidden import HiddenClients
 from nat_traversal.server.rate import Allowance
 from nat_traversal.server.registry import Host, Registration, Registry
 from nat_traversal.server.session import numbers
@@ -46,6 +47,7 @@ class Connections:
         self._transactions: Iterator[int] = numbers()
         self.gate = Gate(settings, counters)
         self.access = OPEN
+        self._hidden = HiddenClients()
         self.challenges = Challenges(timers, settings.spared_for, self.ping)
 
     def reconfigure(self, settings: ServerSettings) -> None:
@@ -87,11 +89,14 @@ class Connections:
         self._timers.set(LivenessDue(connection), now + self._settings.register_within)
         return actions
 
-    def registers(self, host: Host, registration: Registration, now: float) -> None:
+    def registers(self, host: Host, registration: Registration, now: float) -> list[ServerAction]:
         """The host has said its wish."""
         self._registry.registered(host, registration)
         self.gate.registered(host.source)
         self.registered(host, now)
+        register = registration.register
+        hidden = self._hidden.registered(register.id, host.source, register.via)
+        return [] if hidden is None else [do.Tell(hidden)]
 
     def registered(self, host: Host, now: float) -> None:
         """From now on the host has to show signs of life."""

@@ -349,8 +349,8 @@ class Rendezvous:
             most = self._settings.registered_per_source
             text = f"the server takes {most} hosts from one address"
             return self._connections.refuse(host, m.ErrorCode.SERVER_FULL, text)
-        self._connections.registers(host, registration, now)
-        return self._claims.begin(host, now)
+        registered = self._connections.registers(host, registration, now)
+        return [*registered, *self._claims.begin(host, now)]
 
     # The store's answers
 

@@ -125,6 +125,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
     (note.HostLeft("host_a"), "host-left", "host_a has left"),
     (note.HostRefused("host_a", "replaced", "gone"), "host-refused", "refused host_a: gone"),
     (note.HostRefused(None, "bad-message", "noise"), "host-refused", "refused a connection: noise"),
+    (
+        note.ClientsHidden("172.17.0.1", "192.0.2.2"),
+        "clients-hidden",
+        "every client seems to come from 172.17.0.1, though they have reached this server at 192.0.2.2: a proxy",
+    ),
     (note.NoRoom("no files left"), "no-room", "no room for one more connection: no files left"),
     (
         note.PairConnected("host_a", "host_b", 3, 2),
