@@ -3,6 +3,7 @@
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from nat_traversal.access import Access
     from nat_traversal.aio.checking import check_nat
     from nat_traversal.aio.connection import Connection, connect
     from nat_traversal.aio.server import Server, serve
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Access",
     "ClientSettings",
     "ClientTlsSettings",
     "Connection",
@@ -57,6 +59,7 @@ __all__ = [
     "serve",
 ]
 _WHERE = {
+    "Access": "access",
     "Connection": "aio.connection",
     "connect": "aio.connection",
     "Server": "aio.server",
