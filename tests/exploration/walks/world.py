@@ -158,6 +158,8 @@ class Walk:
         elif which == 4 and index < 8:
             self.clock.advance()
         else:
+            if which == 5:
+                self.clients["host_a" if index & 1 else "host_b"].send()
             self.go_on()
         self.check()
 
