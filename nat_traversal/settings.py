@@ -145,6 +145,9 @@ class ClientSettings:
     """For a relay of the server to carry the peer's words, until this side gives it up."""
     relay_tcp_after: float = seconds(1.0)
     """Without an answer over UDP, until a relay is tried by TCP as well; at once where UDP has been silent before."""
+    explain_after: float = seconds(10.0)
+    """Of a relayed path, after which this side finds out how its NAT behaves, to say why; 0: never. A round of the
+    contract and its swap take less, so pairs that become direct ask nothing."""
     path_linger: float = seconds(3.0)
     """For which a path that datagrams have left goes on to receive: some are on their way."""
     early_hellos: int = number(4, 1, 1000)

@@ -18,9 +18,10 @@ from nat_traversal.check import questions as q
 from nat_traversal.check.judge import verdict
 from nat_traversal.check.machine import Check
 from nat_traversal.check.verdict import Verdict
-from nat_traversal.errors import ServerUnreachableError, UsageError
+from nat_traversal.errors import NatTraversalError, ServerUnreachableError, UsageError
 from nat_traversal.settings import CheckSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort
+from nat_traversal.wire.nat_facts import NatFacts
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,16 @@ async def check_nat(
     *,
     lifetime: float = 0.0,
     settings: CheckSettings | None = None,
+    brief: bool = False,
 ) -> Verdict:
     """Find out how this host's NAT behaves, by asking a STUN server (RFC 5780) and the router.
 
     `server`: one of this package, or any other; with two addresses it tells all. None: only the router is
-    asked. `lifetime`: also find out how long mappings live, up to so many seconds, which takes as long.
+    asked. `brief`: only mapping, filtering, order and allocation. `lifetime`: also find out how long mappings live, up to so many seconds, which takes as long.
     Raises `NameUnresolvedError`, and `ServerUnreachableError` where this host has no way there at all.
     """
     settings = settings or CheckSettings()
-    known = q.Known(lifetime=lifetime, router=router())
+    known = q.Known(lifetime=lifetime, brief=brief, router=None if brief else router())
     if server is not None:
         addresses = await resolve(server)
         known.server, known.server_ipv6 = _chosen(addresses)
@@ -55,6 +57,16 @@ async def check_nat(
         with contextlib.suppress(ServerUnreachableError):
             known.inside = _own_address(Endpoint(known.router, 1))
     return await _Asking(known, settings).run()
+
+
+async def nat_facts(server: Endpoint) -> NatFacts | None:
+    """The facts of this host's NAT for its peer, asked of a traversal server; None if it cannot be asked."""
+    try:
+        found = await check_nat(HostPort(server.address, server.port), brief=True)
+    except NatTraversalError as error:
+        log.debug("the NAT cannot be found out: %s", error)
+        return None
+    return found.facts
 
 
 def router() -> str | None:

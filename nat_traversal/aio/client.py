@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from nat_traversal.aio.background import Background
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
@@ -124,8 +125,8 @@ class Client(Driver):
         self.control: ControlProtocol | None = None
         """The connection to the server, while one stands or is being made."""
         self._connecting: asyncio.Task[None] | None = None
-        self._dialling: set[asyncio.Task[None]] = set()
-        """Connections to relays that are being made."""
+        self._beside = Background()
+        """Connections to relays that are being made, and a look at this host's NAT."""
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
@@ -157,9 +158,7 @@ class Client(Driver):
         self._disarm()
         if self._connecting is not None:
             await asyncio.gather(self._connecting, return_exceptions=True)
-        for dialling in self._dialling:
-            dialling.cancel()
-        await asyncio.gather(*self._dialling, return_exceptions=True)
+        await self._beside.close()
         if control is not None:
             await control.closed()
 
@@ -194,6 +193,8 @@ class Client(Driver):
                 path = self.sockets[generation].path
                 assert path is not None, "sizes come after UsePath"
                 path.frame_size = size
+            case do.FindOutNat():
+                self._beside.do(self._find_out_nat())
             case do.Tell(notice):
                 self._on_notice(notice)
 
@@ -271,9 +272,14 @@ class Client(Driver):
             arrived=lambda datagram: self._streamed(opened, datagram),
         )
         self.sockets[generation] = opened
-        dialling = self._loop.create_task(self._dial_stream(generation, stream))
-        self._dialling.add(dialling)
-        dialling.add_done_callback(self._dialling.discard)
+        self._beside.do(self._dial_stream(generation, stream))
+
+    async def _find_out_nat(self) -> None:
+        from nat_traversal.aio.checking import nat_facts  # noqa: PLC0415 - few clients need it
+
+        facts = None if self._server_udp is None else await nat_facts(self._server_udp)
+        if facts is not None:
+            self.feed(e.NatFound(facts))
 
     async def _dial_stream(self, generation: int, stream: RelayStream) -> None:
         stream.remote = server = self._server_udp

@@ -37,7 +37,7 @@ def reach(known: Known) -> list[Question]:
     asked = []
     if known.server is not None:
         asked.append(Question("mapping-1", "mapping", known.server, tries=_FIRST_TRIES))
-    if known.server_ipv6 is not None:
+    if known.server_ipv6 is not None and not known.brief:
         asked.append(Question("ipv6", "ipv6", known.server_ipv6, is_aside=True))
     if known.router is not None and known.inside and _is_outward(known.inside):
         for protocol in MappingProtocol:
@@ -57,7 +57,7 @@ def _is_outward(inside: str) -> bool:
 def behavior(known: Known) -> list[Question]:
     """Mapping (RFC 5780 section 4.3) and filtering (4.4) with two addresses; ports of fresh sockets in any case."""
     server, other = known.server, known.other
-    if server is None or known.mapped("mapping-1") is None:
+    if server is None or known.mapped("mapping-1") is None or (known.brief and other is None):
         return []
     asked = []
     before = "mapping-1"
@@ -126,7 +126,7 @@ def _stranger(known: Known) -> Endpoint | None:
 
 def rest(known: Known) -> list[Question]:
     """Hairpinning (RFC 5780 section 4.5) and the path's MTU, side by side."""
-    if known.server is None or known.mapped("mapping-1") is None:
+    if known.server is None or known.mapped("mapping-1") is None or known.brief:
         return []
     return [*_hairpin(known), *_mtu(known)]
 

@@ -76,6 +76,8 @@ class Known:
     """The default gateway's address, if it is known."""
     lifetime: float = 0.0
     """The greatest age of a mapping that is asked for, in seconds; 0: none is."""
+    brief: bool = False
+    """Ask only for mapping, filtering, order and allocation, and for these only of a server with two addresses."""
     ports: int = 8
     """Fresh sockets whose external ports show the allocation."""
     sockets: dict[str, Endpoint] = field(default_factory=dict)

@@ -105,6 +105,20 @@ def rung(mine: Side, theirs: Side) -> str:
             return _one(sides[whose == "second"].allocation)
 
 
+def guessed(mine: Side, theirs: Side) -> frozenset[str]:
+    """Whose ports somebody has to guess: ``mine``, ``theirs``, both, or nobody's. Where either will do, both."""
+    whose, names = GUESSED.get((mine.id, theirs.id)), ("mine", "theirs")
+    if whose is None:
+        whose, names = GUESSED.get((theirs.id, mine.id)), ("theirs", "mine")
+    match whose:
+        case None:
+            return frozenset()
+        case "both" | "either":
+            return frozenset(names)
+        case _:
+            return frozenset({names[whose == "second"]})
+
+
 def rows(verdict: Verdict) -> list[Row]:
     """A row for each kind of peer."""
     mine = list(_possible(verdict))

@@ -16,6 +16,7 @@ from nat_traversal.wire.behavior import (
     PortAllocation,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.nat_facts import NatFacts
 
 
 class Udp(StrEnum):
@@ -85,6 +86,11 @@ class Verdict:
         parts += [str(self.hairpin)] if self.hairpin not in (None, Hairpin.NONE) else []
         parts += ["order-sensitive"] if self.order_sensitive else []
         return "+".join(parts)
+
+    @property
+    def facts(self) -> NatFacts:
+        """The part that another host needs, to know which rung opens a path."""
+        return NatFacts(self.mapping, self.filtering, self.allocation, self.order_sensitive)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `json`."""

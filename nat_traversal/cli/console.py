@@ -265,6 +265,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         f"no direct path: {n.text}; the relay goes on, next attempt in {n.retry_in:.0f} s"
     ),
     note.PathMoved: _path_moved,
+    note.WhyRelayed: lambda n: f"relayed since {n.reason}: {n.remedy}",
     note.RelayTold: lambda n: f"relay: {n.text}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",
     note.ServerRefused: lambda n: f"the server refused: {n.text}",

@@ -103,13 +103,14 @@ class Agent:
         actions += self._check_server(now)
         for peer in self.peers.values():
             actions += peer.settle(now)
+            actions += peer.explain(now)
             peer.arm()
         if self.is_closed():
             actions += self.link.close()
         for action in actions:
             if isinstance(action, do.Tell):
                 for peer in self.peers.values():
-                    peer.story.told(action.notice)
+                    peer.told(action.notice)
         return actions
 
     def status(self, now: float) -> PathStatus:
@@ -173,6 +174,9 @@ class Agent:
                 return actions
             case e.ServiceChanged(up) if self.link.is_registered:
                 return [do.SendMessage(m.ServiceState(up))]
+            case e.NatFound(facts):
+                for peer in self.peers.values():
+                    peer.explaining.found(facts)
             case e.StopRequested():
                 return self._close()
         return []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nat_traversal.client.explanation import Explanation
 from nat_traversal.machine import notices as note
 from nat_traversal.paths.path import Path
 from nat_traversal.wire.endpoint import Endpoint
@@ -90,6 +91,11 @@ class Story:
         """Why the newest attempt found no direct path; empty: none has failed since the last one that stood."""
         self._relay_word = ""
         self._udp_silent = False
+        self._explanation: Explanation | None = None
+
+    def explained(self, explanation: Explanation | None) -> None:
+        """The facts of both NATs, as far as they are known, say why; None: they say nothing."""
+        self._explanation = explanation
 
     def told(self, notice: note.Notice) -> None:
         """One notice of the client."""
@@ -151,6 +157,8 @@ class Story:
                 "nothing comes back from the server over UDP",
                 "a firewall that lets UDP pass would make it direct",
             )
+        if self._explanation is not None:
+            return self._explanation.reason, self._explanation.remedy
         if not self._failure:
             return "no direct path has opened so far", "one is still looked for"
         return (

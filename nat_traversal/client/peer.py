@@ -10,6 +10,7 @@ import random
 
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.direct import Direct
+from nat_traversal.client.explaining import Explaining
 from nat_traversal.client.path_status import PathStatus, Story
 from nat_traversal.client.peer_status import notices_of
 from nat_traversal.client.phases import PathState
@@ -89,6 +90,7 @@ class Peer:
         """The path that carried last, while none does."""
         self.story = Story(self.id)
         """The agent tells it every notice."""
+        self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property
     def state(self) -> PathState:
@@ -207,6 +209,8 @@ class Peer:
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
+        if name == "explain":
+            return self.explaining.due()
         if name == "missing":
             missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [do.Tell(missing)]
@@ -227,6 +231,16 @@ class Peer:
         return self.relayed.close() + self.direct.close()
 
     # The path that carries
+
+    def told(self, notice: note.Notice) -> None:
+        """People were told that: it explains the path of now."""
+        self.story.told(notice)
+        if isinstance(notice, note.MappingLearned):
+            self.explaining.mapped(notice.mapped.address)
+
+    def explain(self, now: float) -> list[do.Action]:
+        """Find out why the path is relayed. The agent calls it after `settle`."""
+        return self.explaining.carries(self._carrier, now)
 
     def settle(self, now: float) -> list[do.Action]:
         """Let programs' datagrams take the best path that stands, and close what has been left."""

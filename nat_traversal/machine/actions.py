@@ -123,6 +123,11 @@ class SizeFrames:
 
 
 @dataclass(frozen=True, slots=True)
+class FindOutNat:
+    """Client: find out how this host's NAT behaves, with the server's help, and feed `events.NatFound`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskStore:
     """Server: ask the store that several servers share: a `server.cluster.words.StoreRequest`."""
 
@@ -150,6 +155,7 @@ Action = (
     | SelectPath
     | SendFrame
     | SizeFrames
+    | FindOutNat
     | AskStore
     | Tell
 )

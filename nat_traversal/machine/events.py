@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, UnknownMessage
+from nat_traversal.wire.nat_facts import NatFacts
 
 ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
@@ -160,6 +161,13 @@ class AccessChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NatFound:
+    """Client: the answer to `actions.FindOutNat`."""
+
+    facts: NatFacts
+
+
+@dataclass(frozen=True, slots=True)
 class StoreAnswered:
     """Server: the store that several servers share has said something: a `server.cluster.words.StoreAnswer`."""
 
@@ -194,6 +202,7 @@ Event = (
     | Woke
     | ServiceChanged
     | AccessChanged
+    | NatFound
     | StoreAnswered
     | DrainRequested
     | StopRequested

@@ -180,6 +180,14 @@ class PathMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class WhyRelayed:
+    """Both NATs are known: why the path is relayed, and what would make it direct. Clauses."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelayTold:
     """The server's word about its relay: why there is none, or what became of it."""
 
@@ -310,6 +318,7 @@ Notice = (
     | AttemptFailed
     | NotDirect
     | PathMoved
+    | WhyRelayed
     | RelayTold
     | PathLost
     | ServerRefused

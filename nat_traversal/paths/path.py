@@ -13,6 +13,7 @@ from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.nat_facts import NatFacts
 
 
 class Path:
@@ -92,6 +93,15 @@ class Path:
     def tell_moved(self, now: float) -> list[do.Action]:
         """Tell the peer that this side's datagrams come this way from now on."""
         return self._upkeep.tell_moved(now, self._consent.round_trip)
+
+    @property
+    def peer_facts(self) -> NatFacts | None:
+        """What the peer has said of its NAT on this path."""
+        return self._upkeep.peer_facts
+
+    def tell_facts(self, facts: NatFacts, now: float) -> list[do.Action]:
+        """Tell the peer how this side's NAT behaves."""
+        return self._upkeep.tell_facts(facts, now, self._consent.round_trip)
 
     def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame came, which is none of a program's. It may end the path."""

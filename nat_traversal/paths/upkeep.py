@@ -14,6 +14,7 @@ from nat_traversal.paths.control_channel import ControlChannel
 from nat_traversal.paths.mtu import MtuState, PathMtu
 from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.nat_facts import NatFacts
 
 ETHERNET = 1500
 """Octets of the largest IP packet that is tried: larger ones pass hardly anywhere outside of one house."""
@@ -38,6 +39,9 @@ loss alone looks the same for a while."""
 MOVED = b"\x03"
 """The body of the control message that says: from now on this side's datagrams come this way."""
 
+FACTS = b"\x04"
+"""The first octet of the control message that tells how this side's NAT behaves."""
+
 
 class Upkeep:
     """Of one established path. A probe is a ping, padded to the size that it asks for."""
@@ -54,6 +58,8 @@ class Upkeep:
         """The sizes of the newest probes, by transaction."""
         self.moved_at: float | None = None
         """When the peer said that its datagrams come this way from now on."""
+        self.peer_facts: NatFacts | None = None
+        """What the peer has said of its NAT."""
         self._used = 0
         """The size that frames have been given; 0 before."""
         self._told = 0
@@ -125,6 +131,9 @@ class Upkeep:
                 if body == MOVED:
                     self.moved_at = now
                     continue
+                if body[:1] == FACTS:
+                    self.peer_facts = NatFacts.decode(body[1:])
+                    continue
                 for answer in self._epochs.control(body, now):
                     replies += self._channel.send(answer, now, round_trip)
         except (WireError, KeyRefusedError):
@@ -134,6 +143,11 @@ class Upkeep:
     def tell_moved(self, now: float, round_trip: float) -> list[do.Action]:
         """Say that this side's datagrams come this way from now on, until the peer knows it."""
         said = self._channel.send(MOVED, now, round_trip)
+        return [self._pair.send(Kind.CONTROL, each) for each in said]
+
+    def tell_facts(self, facts: NatFacts, now: float, round_trip: float) -> list[do.Action]:
+        """Tell the peer how this side's NAT behaves."""
+        said = self._channel.send(FACTS + facts.encode(), now, round_trip)
         return [self._pair.send(Kind.CONTROL, each) for each in said]
 
     def _probe(self, size: int) -> do.Action:

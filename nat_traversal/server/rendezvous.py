@@ -227,7 +227,9 @@ class Rendezvous:
                 return []
             case e.StopRequested():
                 return [*self._connections.end_all(), *self._relays.end_all()]
-            case e.ServiceChanged() | e.Woke() | e.StoreAnswered() | e.AccessChanged():  # others'
+            case e.ServiceChanged() | e.NatFound() | e.Woke():  # a client's
+                return []
+            case e.StoreAnswered() | e.AccessChanged():  # others'
                 return []
             case _:
                 return self._store_answered(event, now)

@@ -15,6 +15,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.streamed import framed
 from tests.sim.network import Host
 from tests.sim.process import Process
@@ -60,6 +61,9 @@ class Client(Process):
         """The socket by whose path programs' datagrams leave."""
         self._open: dict[int, do.UsePath] = {}
         self._early: list[tuple[int, bytes]] = []
+        self.nat_facts: NatFacts | None = None
+        """Found when the agent wants to know its NAT; None: nothing is."""
+        self.asked_for_nat = 0
         self._unopened: set[int] = set()
         """Sockets for which there was no room."""
 
@@ -135,6 +139,10 @@ class Client(Process):
                 if self.control is not None:
                     self.control.close()
                     self.control = None
+            case do.FindOutNat():
+                self.asked_for_nat += 1
+                if self.nat_facts is not None:
+                    self.feed(e.NatFound(self.nat_facts))
             case do.SendMessage(message):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))

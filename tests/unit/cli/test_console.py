@@ -93,6 +93,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "connected through the relay of the server at 198.51.100.2:6000 by TCP, sealed; the server",
     ),
     (
+        note.WhyRelayed("your NAT gives a new port to every destination", "UPnP would help"),
+        "why-relayed",
+        "relayed since your NAT gives a new port to every destination: UPnP would help",
+    ),
+    (
         note.NotDirect("no-path", "no HELLO got through", 5.0),
         "not-direct",
         "no direct path: no HELLO got through; the relay goes on, next attempt in 5 s",

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "crypto": {"errors", "wire"},
         "machine": {"errors", "wire", "crypto"},
         "paths": {"errors", "settings", "wire", "crypto", "machine"},
-        "client": {"errors", "settings", "wire", "crypto", "machine", "paths"},
+        "client": {"errors", "settings", "wire", "crypto", "machine", "paths", "check"},
         "server": {"errors", "access", "settings", "wire", "crypto", "machine"},
         "check": {"errors", "settings", "wire", "paths"},
         "aio": {
