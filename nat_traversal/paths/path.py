@@ -96,7 +96,7 @@ class Path:
 
     @property
     def peer_facts(self) -> NatFacts | None:
-        """What the peer has said of its NAT on this path."""
+        """The peer's word about its NAT on this path; None: none has come."""
         return self._upkeep.peer_facts
 
     def tell_facts(self, facts: NatFacts, now: float) -> list[do.Action]:

@@ -59,7 +59,7 @@ class Upkeep:
         self.moved_at: float | None = None
         """When the peer said that its datagrams come this way from now on."""
         self.peer_facts: NatFacts | None = None
-        """What the peer has said of its NAT."""
+        """The peer's word about its NAT."""
         self._used = 0
         """The size that frames have been given; 0 before."""
         self._told = 0
