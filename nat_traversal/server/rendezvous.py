@@ -220,16 +220,16 @@ class Rendezvous:
                 return self._timer_fired(now)
             case e.AccessChanged(Access() as access):
                 return self._connections.restrict(access)
-            case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
+            case (
+                e.ControlReached() | e.StreamOpened() | e.StreamBroken() | e.NatFound()
+            ):  # a client's
                 return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)
                 return []
             case e.StopRequested():
                 return [*self._connections.end_all(), *self._relays.end_all()]
-            case e.ServiceChanged() | e.NatFound() | e.Woke():  # a client's
-                return []
-            case e.StoreAnswered() | e.AccessChanged():  # others'
+            case e.ServiceChanged() | e.Woke() | e.StoreAnswered() | e.AccessChanged():  # others'
                 return []
             case _:
                 return self._store_answered(event, now)
