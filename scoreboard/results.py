@@ -68,7 +68,7 @@ def row_of(group: str, cell: CellResult) -> Row:
         cell.sent_octets,
         None if cell.entries is None else sum(cell.entries.values()),
         cell.recovery_ms,
-        None,
+        cell.idle_packets,
         cell.reason,
         len(untrue) < len(wrong),
         broken,

@@ -40,6 +40,11 @@ class Rival:
 
 
 _DEBIAN = ("dpkg-query", "--show", "--showformat", "${Version}")
+_NODE = (
+    "node",
+    "-p",
+    "JSON.parse(require('fs').readFileSync(`node_modules/${process.argv[1]}/package.json`)).version",
+)
 _PIP = (str(HOME / "venv/bin/python"), "-c")
 
 RIVALS = (
@@ -60,6 +65,57 @@ RIVALS = (
         (*_PIP, "from importlib.metadata import version; print(version('aioice'))"),
         ("aioice_peer.py", "swap.py"),
         "coturn for STUN and TURN over UDP. aioice ends with its session; the bridge opens another after 1 s.",
+    ),
+    Rival(
+        "libnice",
+        "Debian",
+        (*_DEBIAN, "libnice10"),
+        ("libnice_peer.py", "swap.py"),
+        "coturn for STUN and TURN over UDP; consent freshness (RFC 7675), off by default, is on. Candidates are exchanged when all are"
+        " gathered. The bridge makes another agent 1 s after one has failed.",
+    ),
+    Rival(
+        "libdatachannel",
+        "npm: node-datachannel",
+        (*_NODE, "node-datachannel"),
+        ("libdatachannel_peer.js", "bridge.js", "swap.py"),
+        "coturn for STUN and TURN over UDP; a reliable data channel. Candidates are exchanged when all are gathered. The bridge makes"
+        " another connection 1 s after one has failed.",
+    ),
+    Rival(
+        "hyperdht",
+        "npm",
+        (*_NODE, "hyperdht"),
+        ("hyperdht_peer.js", "bridge.js"),
+        "Ten DHT nodes of its own at the server's address. It has no relay by default. The bridge connects again 1 s after a stream has ended.",
+    ),
+    Rival(
+        "n2n",
+        "Debian",
+        (*_DEBIAN, "n2n"),
+        ("n2n.sh",),
+        "Nothing: a supernode, which relays by default, and two edges.",
+    ),
+    Rival(
+        "nebula",
+        "Debian",
+        (*_DEBIAN, "nebula"),
+        ("nebula.sh",),
+        "The package's example configuration with every port open inside the tunnel: a lighthouse, punching, no relay.",
+    ),
+    Rival(
+        "nebula-relay",
+        "Debian",
+        (*_DEBIAN, "nebula"),
+        ("nebula.sh",),
+        "As nebula, and the lighthouse is a relay.",
+    ),
+    Rival(
+        "tinc",
+        "Debian",
+        (*_DEBIAN, "tinc"),
+        ("tinc.sh",),
+        "Nothing: a node at the server, to which both connect and which relays by default.",
     ),
 )
 

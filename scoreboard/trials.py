@@ -10,8 +10,8 @@ from natlab.faults.grammar import parse_fault
 from natlab.presets import PRESETS
 from natlab.testbed.program_file import ByExchange, ProgramFile, Start
 
-PRESET_PAIRS, PLACES, FAULTS = "presets", "places", "faults"
-SUITES = (PRESET_PAIRS, PLACES, FAULTS)
+PRESET_PAIRS, PLACES, FAULTS, IDLE = "presets", "places", "faults", "idle"
+SUITES = (PRESET_PAIRS, PLACES, FAULTS, IDLE)
 LINKS = "10ms"
 """The one-way delay of each NAT's link to the internet, so 40 ms from host to host and back."""
 _SAME_NAT = {"host_a": "host_a1", "host_b": "host_a2"}
@@ -32,6 +32,8 @@ class Group:
     faults: Sequence[str] = ()
     nodes: Mapping[str, str] | None = None
     """The hosts of the program file, and those that stand for them."""
+    idle: float = 0.0
+    """Seconds."""
 
 
 _FAULT_PAIRS = (
@@ -42,6 +44,7 @@ _FAULT_PAIRS = (
 _FAULT_AT = "at=20s"
 
 GROUPS = (
+    Group(IDLE, "idle", "an idle minute", _FAULT_PAIRS[:1], idle=60.0),
     Group(PRESET_PAIRS, "presets", "every pair of presets", tuple(product(PRESETS, PRESETS))),
     Group(
         PLACES,
@@ -110,6 +113,8 @@ def placed(file: ProgramFile, group: Group) -> ProgramFile:
     if group.faults:
         faults = tuple(map(parse_fault, group.faults))
         file = replace(file, faults=faults, within=max(file.within, _FAULTS_WITHIN))
+    if group.idle:
+        file = replace(file, idle=group.idle)
     if group.topology is not None:
         file = replace(file, topology=group.topology)
     if group.nodes is not None:

@@ -18,4 +18,19 @@ try .venv/bin/python -m venv "$home/venv"
 try "$home/venv/bin/python" -m pip --disable-pip-version-check --quiet install --requirement scoreboard/requirements.txt
 cp scoreboard/package.json "$home/package.json"
 try npm install --prefix "$home" --no-audit --no-fund --loglevel error
+# Keys of a network that exists in the lab only.
+keys=$home/nebula
+rm -rf "$keys"
+mkdir "$keys"
+try nebula-cert ca -name lab -duration 87600h -out-crt "$keys/ca.crt" -out-key "$keys/ca.key"
+for host in a/1 b/2 lighthouse/3; do
+  try nebula-cert sign -ca-crt "$keys/ca.crt" -ca-key "$keys/ca.key" -name "${host%/*}" -ip "10.99.0.${host#*/}/24" \
+    -out-crt "$keys/${host%/*}.crt" -out-key "$keys/${host%/*}.key"
+done
+rm -rf "$home/tinc"
+for host in a b server; do
+  mkdir -p "$home/tinc/$host/hosts"
+  echo "Name = $host" >"$home/tinc/$host/tinc.conf"
+  try tincd --config "$home/tinc/$host" --generate-keys=2048 </dev/null
+done
 [ "$complete" = no ] || echo "$key" >"$home/set-up"

@@ -75,6 +75,8 @@ class Word:
     """A regular expression for octets of payload."""
     is_exchange: bool = False
     last_fault: float | None = None
+    quiet: tuple[float, float] | None = None
+    """From when to when the lab said nothing."""
 
 
 def broken_program(case: ProgramCase, error: str, seconds: float | None = None) -> CellResult:
@@ -141,6 +143,7 @@ def conclude_program(
         sent_octets=sum(spent),
         entries=_entries(case, fates, scene),
         recovery_ms=_recovery(word),
+        idle_packets=_idle(before, scene, case.between, word.quiet),
     )
 
 
@@ -169,6 +172,21 @@ def _sent_until(
             return
         if packet.outgoing and scene.points[packet.point] in hosts and packet.protocol in _COUNTED:
             yield len(packet.payload)
+
+
+def _idle(
+    packets: Sequence[Packet],
+    scene: Scene,
+    hosts: tuple[str, str],
+    quiet: tuple[float, float] | None,
+) -> float | None:
+    """The packets that both hosts sent in the quiet time, UDP and TCP, a minute."""
+    if quiet is None:
+        return None
+    begin, end = quiet
+    inside = [packet for packet in packets if begin <= packet.time < end]
+    count = sum(1 for _ in _sent_until(inside, scene, hosts, None))
+    return round(count * 60 / (end - begin), 1)
 
 
 def _entries(case: ProgramCase, fates: Fates, scene: Scene) -> Mapping[str, int]:

@@ -153,6 +153,8 @@ class CellResult:
     """NAT node to how many entries it made in its table of connections."""
     recovery_ms: float | None = None
     """From the last fault until payload came through again."""
+    idle_packets: float | None = None
+    """A minute, of both hosts, while the lab said nothing; UDP and TCP."""
     runs: tuple[RunResult, ...] = ()
     """Every run, if there were several; the rest of this result then shows one of them."""
 

@@ -80,6 +80,8 @@ def costs(cell: CellResult) -> Iterator[str]:
     if cell.entries is not None:
         made = ", ".join(f"{nat} {count}" for nat, count in cell.entries.items())
         yield f"Entries made in each NAT's table of connections: {made}."
+    if cell.idle_packets is not None:
+        yield f"Idle, both hosts send {cell.idle_packets:g} packets a minute."
     if cell.recovery_ms is not None:
         yield f"Payload came through again {cell.recovery_ms:.0f} ms after the last fault."
 

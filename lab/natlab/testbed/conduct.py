@@ -31,6 +31,7 @@ from natlab.testbed.program_file import ByExchange, ByExit, ByLine, ProgramFile,
 Say = Callable[[str], None]
 _PORT = re.compile(r"(udp|tcp):(\d{1,5})")
 _POLL = 0.01
+_CALM = 1.0
 _ANSWERS = 3
 """Probes that have to come back until an exchange counts."""
 
@@ -48,6 +49,8 @@ class Conducted:
     faults: FaultsTold = field(default_factory=lambda: FaultsTold((), (), ()))
     said: Mapping[str, str] | None = None
     """Program to its command and words, for people."""
+    quiet: tuple[float, float] | None = None
+    """From when to when the lab said nothing."""
 
 
 def conduct(
@@ -92,12 +95,14 @@ class _Conductor:
             self._start_all()
             self._exchange = self._open_exchange(stack)
             faults.__enter__()
+            quiet = None
             try:
                 succeeded, why = self._await_success()
                 if succeeded and self._file.faults:
                     succeeded, why = self._outlive(faults, why)
                 if succeeded:
                     self._work(self._file.settle)
+                    quiet = self._rest()
             finally:
                 errors = tuple(map(str, faults.stop()))
             over = time.time()
@@ -108,6 +113,7 @@ class _Conductor:
                 self._exchange.probes if self._exchange else (),
                 FaultsTold(faults.injected, faults.missed, errors),
                 {name: _transcript(program) for name, program in self._started.items()},
+                quiet,
             )
 
     def _node(self, name: str) -> Mapping[str, str]:
@@ -164,6 +170,14 @@ class _Conductor:
             self._exchange.work(seconds)
         else:
             time.sleep(seconds)
+
+    def _rest(self) -> tuple[float, float] | None:
+        if not self._file.idle:
+            return None
+        self._work(_CALM)  # the last answers come
+        begin = time.time()
+        time.sleep(self._file.idle)
+        return begin, time.time()
 
     def _await_success(self) -> tuple[bool, str]:
         within = self._file.within + self._patience

@@ -49,6 +49,7 @@ def _word(file: ProgramFile, told: Conducted) -> Word:
         file.payload,
         isinstance(file.success, ByExchange),
         max((each.at for each in told.faults.injected), default=None),
+        told.quiet,
     )
 
 

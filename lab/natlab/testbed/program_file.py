@@ -105,6 +105,8 @@ class ProgramFile:
     """From the start of the last peer to success."""
     settle: float = 0.0
     """How long it goes on after its success: it may find a better path."""
+    idle: float = 0.0
+    """How long the lab then says nothing and counts what the hosts send."""
     expect: Expectation = Expectation.ANYTHING
     payload: str | None = None
     """A regular expression for the octets of a datagram that counts as payload; None: any counts."""
@@ -133,7 +135,7 @@ class ProgramFile:
     def longest(self, links: LinkConditions) -> float:
         """Seconds that the programs may take on such links, all in all."""
         ready = sum(each.ready_within for each in self.starts)
-        return ready + 3 * (self.within + links.patience) + self.settle
+        return ready + 3 * (self.within + links.patience) + self.settle + self.idle
 
     def case(self, nat_a: str, nat_b: str) -> ProgramCase:
         """The program between these NATs."""
@@ -184,6 +186,7 @@ def parse_program_file(text: str, path: PurePath) -> ProgramFile:
         top.text("topology", "two_nats") or PAIR,
         WITHIN if within is None else within,
         top.read("settle", _moment, "5s") or 0.0,
+        top.read("idle", _moment, "60s") or 0.0,
         top.read("expect", _choice(Expectation), "possible") or Expectation.ANYTHING,
         payload,
         top.read_all("faults", parse_fault, "at=4s:nat-reboot nat_a"),

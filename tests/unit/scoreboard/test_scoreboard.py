@@ -19,9 +19,9 @@ from scoreboard.pages import as_json, markdown, page
 from scoreboard.results import Kept, Row, read_kept, row_of, write_kept
 from scoreboard.rivals import RIVALS, Rival
 from scoreboard.table import Entry, line_of
-from scoreboard.trials import GROUPS, placed
+from scoreboard.trials import GROUPS, PRESET_PAIRS, placed
 
-PRESETS = GROUPS[0]
+PRESETS = next(group for group in GROUPS if group.name == PRESET_PAIRS)
 
 
 def row(nat_b: str, path: str | None, first: float | None = None, **more: object) -> Row:

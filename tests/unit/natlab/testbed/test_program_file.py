@@ -57,6 +57,7 @@ topology = "star,peers=3,nats={nat_a}/{nat_b}"
 between = ["host_1", "host_3"]
 within = "2m"
 settle = "5s"
+idle = "1m"
 expect = "possible"
 faults = ["at=4s:nat-reboot nat_1"]
 
@@ -110,6 +111,7 @@ files = ["host_1:/tmp/*.log"]
         "star,peers=3,nats={nat_a}/{nat_b}",
         120.0,
         5.0,
+        60.0,
         Expectation.POSSIBLE,
         "mark",
         (parse_fault("at=4s:nat-reboot nat_1"),),
