@@ -36,6 +36,7 @@ from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import GoAway, Registered, Relaying, Serves
+from nat_traversal.wire.methods import FURTHER
 from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class ClientConfig:
     """Shows the server that this client may register: 32 octets."""
     may_join: bool = True
     """Whether a relay may be reached by TCP where UDP is not answered."""
+    methods: tuple[str, ...] = FURTHER
+    """The further methods in which the client takes part."""
 
 
 @dataclass(eq=False, slots=True)
@@ -114,6 +117,7 @@ class Client(Driver):
             relaying=config.relaying,
             may_join=config.may_join,
             token=config.server_token,
+            methods=config.methods,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()

@@ -44,14 +44,14 @@ GUESSED = {
 _PREDICTABLE = frozenset({PortAllocation.SEQUENTIAL, PortAllocation.PRESERVING})
 _TIMES = {
     "ordered-hello": (0.0, "a round trip to the peer"),
-    "simultaneous": (3.0, ""),
+    "simultaneous": (4.0, ""),
     "prediction": (3.0, ""),
     "birthday": (10.0, "the wait for the server's grant"),
     "relay": (1.0, ""),
     "relay-tcp": (2.0, ""),
 }
 """Of each rung, seconds beside two round trips to the server, about; and what has to be added to them."""
-_SECOND_ROUND = "a round trip to the peer; some 3 s more if the roles have to be swapped"
+_SECOND_ROUND = "a round trip to the peer; some 0.5 s more if the roles have to be swapped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         log_key=log_key,
         server_token=server_token,
         may_join=options.may_join,
+        methods=options.methods,
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)

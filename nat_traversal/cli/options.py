@@ -10,6 +10,7 @@ from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.methods import FURTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,5 @@ class ClientOptions:
     relaying: Relaying = Relaying.AUTO
     may_join: bool = True
     """Whether a relay may be reached by TCP."""
+    methods: tuple[str, ...] = FURTHER
+    """The further methods that may be used."""

@@ -55,13 +55,14 @@ class Agent:
         relaying: m.Relaying = m.Relaying.NEVER,
         may_join: bool = True,
         token: bytes | None = None,
+        methods: tuple[str, ...] = (),
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
         settings = settings or ClientSettings()
         security = security or Security.sealed()
         peer_key = security.demanded(peer_id)
-        identity = Identity(check_id(host_id), check_id(peer_id), serves, peer_key)
+        identity = Identity(check_id(host_id), check_id(peer_id), serves, peer_key, methods)
         self._once = once
         self._settings = settings
         self._timers = Timers()

@@ -68,6 +68,8 @@ class Identity:
     serves: m.Serves = m.Serves.UNTOLD
     peer_key: bytes = b""
     """The identity that the peer must have; empty where none is demanded."""
+    methods: tuple[str, ...] = ()
+    """The further methods in which this host takes part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ class ControlLink:
             peer_key=identity.peer_key,
             relaying=wish.relaying,
             relay_public=wish.public,
+            methods=identity.methods,
         )
         if self._token is not None:
             register = replace(register, access=shown(self._token, register))

@@ -33,6 +33,7 @@ from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
+from nat_traversal.paths.methods.simultaneous import of_round
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES, datagrams
@@ -349,13 +350,15 @@ class Direct:
             declined = do.SendMessage(m.Decline(start.attempt))
             failed = self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)
             return [*actions, declined, *failed]
+        if (method := of_round(start, phase.method)) is None:
+            return actions  # this side has not offered it
         phase.announcer.round_begins(now)
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
-        shown = phase.socket, phase.announcer, phase.method
-        punching = Punching(*shown, start, keys, connection, until)
+        shown = phase.socket, phase.announcer
+        punching = Punching(*shown, method, start, keys, connection, until)
         self._rounds.enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
-        started = phase.method.start(granted, handshake, self._restraint.budget, now)
+        started = method.start(granted, handshake, self._restraint.budget, now)
         return actions + self._rounds.carry(punching, started, now)
 
     def _proof_came(self, now: float) -> None:

@@ -10,6 +10,7 @@ from nat_traversal.client.announcer import Announcer
 from nat_traversal.client.security import KeyPair, RoundKeys
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.methods.method import Method
+from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
 from nat_traversal.wire import messages as m
 
@@ -70,7 +71,8 @@ class Announcing:
     state: ClassVar[PathState] = _S.ANNOUNCING
     socket: UdpSocket
     announcer: Announcer
-    method: Method
+    method: OrderedHello
+    """Keeps what comes before the round."""
     pair: KeyPair | None
     """The ephemeral keys of this socket, for one round; none without encryption."""
 

@@ -76,6 +76,11 @@ class TrafficBudget:
         """Somebody at `address` has answered: the server's question there, or this host's own."""
         self._validated.add(address)
 
+    def is_left(self, destination: Endpoint) -> bool:
+        """Whether one more datagram to that address is within the attempt's bound."""
+        sent, _ = self._sent.get(destination.address, (0, 0))
+        return sent < MOST_DATAGRAMS
+
     def take(self, destination: Endpoint, octets: int, *, is_opening: bool) -> bool:
         """Whether a datagram may go there. `is_opening`: the peer has not been heard in this round."""
         address = destination.address
@@ -94,6 +99,23 @@ class TrafficBudget:
                 return False
         self._sent[address] = (datagrams + 1, sum_ + octets)
         return True
+
+
+class Remainder(TrafficBudget):
+    """The rest of `whole`, for words that may stay unsaid: nothing goes beyond it, and that is no lie of the server."""
+
+    def __init__(self, whole: TrafficBudget) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def validate(self, address: str) -> None:
+        """Somebody at `address` has answered."""
+        self._whole.validate(address)
+
+    def take(self, destination: Endpoint, octets: int, *, is_opening: bool) -> bool:
+        """Whether a datagram may go there."""
+        is_there = self._whole.is_left(destination)
+        return is_there and self._whole.take(destination, octets, is_opening=is_opening)
 
 
 class Pace:

@@ -51,6 +51,8 @@ class Member:
     relaying: Relaying = Relaying.NEVER
     relay_public: bytes = b""
     """The key for the next relayed path; empty while it is in use."""
+    methods: frozenset[str] = frozenset()
+    """The further methods in which the host takes part."""
     is_measured: bool = False
     """`round_trip` is one that was measured."""
 

@@ -392,6 +392,7 @@ class Rendezvous:
             key=register.key,
             relaying=register.relaying,
             relay_public=register.relay_public,
+            methods=frozenset(register.methods),
         )
         self._registry.admit(host, member)
         self._registrations.value += 1

@@ -12,8 +12,8 @@ from nat_traversal.machine.timers import Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.methods.ladder import Ladder
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Proven
-from nat_traversal.server.methods.ordered_hello import OrderedHello
 from nat_traversal.server.relaying import Relaying
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -71,7 +71,7 @@ class Session:
         rng: random.Random,
         settings: ServerSettings,
         budgets: AttemptBudgets,
-        make_method: MakeMethod = OrderedHello,
+        make_method: MakeMethod = Ladder,
         relaying: Relaying | None = None,
     ) -> None:
         first, second = sorted(members, key=lambda member: member.id)

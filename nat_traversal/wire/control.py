@@ -208,6 +208,7 @@ _TOKEN = _octets(TOKEN_BYTES)
 _KEYS = _Form(_load_offer, _dump_offer)
 _FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
+_METHODS = _Form(_list_of(_text(16), most=8).load, list, default=())
 _CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
 
 # The whole control protocol: type on the wire, class, fields.
@@ -230,6 +231,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "relaying": _Form(_member(m.Relaying).load, str, default=m.Relaying.NEVER),
             "relay_public": _KEY_OR_NONE,
             "access": _Form(_ACCESS.load, bytes.hex, default=b""),
+            "methods": _METHODS,
         },
     ),
     ("challenge", m.Challenge, {"nonce": _octets(CHALLENGE_BYTES), "public": _octets(KEY_BYTES)}),
@@ -268,6 +270,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "token": _TOKEN,
             "candidates": _CANDIDATES,
             "peer": _KEYS,
+            "method": _Form(_text(16).load, str, default="ordered-hello"),
         },
     ),
     ("validated", m.Validated, {"address": _Form(_load_known_address)}),

@@ -129,6 +129,8 @@ class Register:
     """The ephemeral key for the next relayed path: 32 octets, or none."""
     access: bytes = field(default=b"", repr=False)
     """The server's token as `crypto.access.shown` shows it: 40 octets, or none."""
+    methods: tuple[str, ...] = ()
+    """The further methods in which the client takes part, beside `ordered-hello` and the relay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,8 @@ class StartRound:
     candidates: tuple[Candidate, ...]
     peer: Offer
     """With the ephemeral key of the socket that is at `candidates`."""
+    method: str = "ordered-hello"
+    """The round's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ class MethodName(StrEnum):
 
     ORDERED_HELLO = "ordered-hello"
     """The contract."""
+    SIMULTANEOUS = "simultaneous"
+    """First packets that cross: for NATs that are order-sensitive on both sides."""
     RELAY = "relay"
     """Through the server."""
     RELAY_TCP = "relay-tcp"
@@ -19,6 +21,8 @@ class MethodName(StrEnum):
 
 
 ALL = tuple(MethodName)
+FURTHER = (MethodName.SIMULTANEOUS,)
+"""The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 
 

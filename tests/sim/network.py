@@ -65,6 +65,8 @@ class Host:
         self.nat = ModelNat(behavior, public, rng)
         self.address = inside if behavior else public
         self.udp_blocked = False
+        self.farther = 0.0
+        """Seconds that its control connection's way to the server takes more than those of others."""
         self.is_full = False
         """Whether there is no room for one more socket."""
         self.sockets: dict[Endpoint, Receive] = {}

@@ -64,7 +64,8 @@ class Server(Process):
         """The client's end of a new connection: usable one R later, seen here another half R on.
         `feed` hears what happens on it, unless it is the client's control connection."""
         world = self.world
-        theirs, ours = connection(world.clock, world.r / 2, world.stream_rng)
+        way = world.r / 2 + client.host.farther
+        theirs, ours = connection(world.clock, way, world.stream_rng)
 
         def happened(event: e.Event) -> None:
             if feed is not None:

@@ -59,11 +59,13 @@ class World:
         client_settings: ClientSettings | None = None,
         tls: tuple[ClientTls, ServerTls] | None = None,
         relaying: Relaying = Relaying.NEVER,
+        methods: tuple[str, ...] = (),
         bare: bool = False,
     ) -> None:
         self.tls = tls
         self.bare = bare
         self.relaying = relaying
+        self.methods = methods
         self.relays = 0 if relaying is Relaying.NEVER else 2
         """Sockets to relays that a client may have: two while one takes over from the other."""
         self.rng = random.Random(seed)
@@ -100,6 +102,7 @@ class World:
         relaying: Relaying | None = None,
         security: Security | None = None,
         token: bytes | None = None,
+        methods: tuple[str, ...] | None = None,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -111,6 +114,7 @@ class World:
             once=once,
             relaying=self.relaying if relaying is None else relaying,
             token=token,
+            methods=self.methods if methods is None else methods,
         )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from natlab.evidence.check import MODELLED, Check
-from natlab.evidence.methods import ordered_hello
+from natlab.evidence.methods import ordered_hello, simultaneous
 from natlab.evidence.replay import differences
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import NAME
+from natlab.oracle.methods.simultaneous import NAME as SIMULTANEOUS
+from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 
@@ -29,6 +31,7 @@ class MethodChecks:
 
 METHODS: Mapping[str, MethodChecks] = {
     NAME: MethodChecks(ordered_hello.outcome_is_proven, ordered_hello.conduct),
+    SIMULTANEOUS: MethodChecks(ordered_hello.outcome_is_proven, simultaneous.conduct),
 }
 """By the name that `natlab.oracle.predict.METHODS` has for it too."""
 
@@ -47,7 +50,7 @@ def run_checks(trace: Trace, nat_a: str, nat_b: str, prediction: Prediction) -> 
 def outcome_is_predicted(trace: Trace, prediction: Prediction) -> Check:
     """The model foresaw the outcome, and the round."""
     round_ = trace.connected_round
-    observed = (trace.outcome, round_.number if round_ else None)
+    observed = (trace.outcome, counted(round_.number) if round_ else None)
     predicted = (prediction.outcome, prediction.round)
     why = f"observed {_in_words(*observed)}"
     if observed != predicted:

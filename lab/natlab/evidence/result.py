@@ -16,8 +16,9 @@ from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 from natlab.evidence.way import Kind
+from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import LADDER, method_of, predict
+from natlab.oracle.predict import LADDER, method_of, predict_direct
 from natlab.oracle.prediction import Prediction
 
 
@@ -216,7 +217,7 @@ class Case:
     nat_b: str
     topology: str
     prediction: Prediction
-    """Of the contract."""
+    """Of the first method that opens a direct path, or of the contract."""
     method: MethodName | None
     """The rung on which datagrams go at the end; None: on none."""
 
@@ -226,7 +227,7 @@ class Case:
     ) -> Case:
         """`methods` are the rungs that the clients may use. Raises `UsageError` for a name that is no preset."""
         method = method_of(nat_a, nat_b, methods)
-        return cls(nat_a, nat_b, topology, predict(nat_a, nat_b), method)
+        return cls(nat_a, nat_b, topology, predict_direct(nat_a, nat_b, methods), method)
 
     @property
     def path(self) -> Kind:
@@ -287,7 +288,7 @@ def conclude(
         programs=beside.programs,
         pcap=beside.pcap,
         seconds=seconds,
-        category=categorize(nat_a, nat_b, prediction, (trace.outcome, round_), checks),
+        category=categorize(nat_a, nat_b, prediction, (trace.outcome, counted(round_)), checks),
         path=str(trace.path),
         through="server" if trace.path is Kind.RELAYED else None,
         first_datagram_ms=_milliseconds(trace.first_datagram_seconds),

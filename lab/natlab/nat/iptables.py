@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NatBehavior, parse_behavior
-from natlab.nat.ruleset import FORWARD, RouterPorts, RuleSet
+from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
 _STOCK = parse_behavior("EIM+APDF+order-sensitive+inbound-refresh")
 _MADE = tuple(map(parse_behavior, ("EIM+EIF", "EIM+ADF", "EIM+APDF", "APDM+APDF")))
@@ -78,6 +78,7 @@ def _sysctls(behavior: NatBehavior) -> tuple[tuple[str, int], ...]:
         FORWARD,
         ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
         ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
+        EVERY_ERROR,
     )
 
 

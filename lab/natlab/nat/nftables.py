@@ -17,7 +17,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, Refresh
 from natlab.behavior import NatBehavior, Protocols, Unsolicited
 from natlab.nat import ports
-from natlab.nat.ruleset import FORWARD, RouterPorts, RuleSet
+from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
 TABLE = "nat_lab"
 _FRESH_ZONE = "numgen inc mod 65535 offset 1"
@@ -52,6 +52,7 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
             FORWARD,
             ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
             ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
+            EVERY_ERROR,
         ),
     )
 

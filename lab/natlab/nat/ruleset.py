@@ -8,6 +8,8 @@ from enum import StrEnum
 from nat_traversal.errors import UsageError
 
 FORWARD = ("net.ipv4.ip_forward", 1)
+EVERY_ERROR = ("net.ipv4.icmp_ratelimit", 0)
+"""Every refused packet is answered, and not one a second after the first six: so the captures show each one's fate."""
 
 
 class Firewall(StrEnum):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods import ordered_hello
+from natlab.oracle.methods import ordered_hello, simultaneous
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
 
-LADDER = (MethodName.ORDERED_HELLO, MethodName.RELAY)
+LADDER = (MethodName.ORDERED_HELLO, MethodName.SIMULTANEOUS, MethodName.RELAY)
 """The rungs of the project's client that the lab can prove by packets, in their order."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
+    simultaneous.NAME: simultaneous.predict,
 }
 """Every method that the model knows, by the name that programs and reports have for it."""
 
@@ -26,13 +27,27 @@ def predict(nat_a: str, nat_b: str, method: str = ordered_hello.NAME) -> Predict
     return METHODS[method](nat_a, nat_b)
 
 
+def predict_direct(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> Prediction:
+    """The outcome of the first of these methods that opens a direct path, or else the contract's.
+
+    Raises `UsageError` for a name that is no preset.
+    """
+    contract = predict(nat_a, nat_b)
+    if contract.outcome is Outcome.CONNECTED:
+        return contract
+    further = [predict(nat_a, nat_b, name) for name in methods if name in METHODS]
+    opened = (each for each in further if each.outcome is Outcome.CONNECTED)
+    return next(opened, contract)
+
+
 def method_of(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> MethodName | None:
     """The rung on which the client's datagrams go at the end, if it may use these; None: on none.
 
     Raises `UsageError` for a name that is no preset.
     """
-    if predict(nat_a, nat_b).outcome is Outcome.CONNECTED:
-        return MethodName.ORDERED_HELLO
+    direct = predict_direct(nat_a, nat_b, methods)
+    if direct.outcome is Outcome.CONNECTED:
+        return MethodName(direct.method)
     behaviors = [preset(name).behavior for name in (nat_a, nat_b)]
     if any(behavior is not None and behavior.blocks_udp for behavior in behaviors):
         return None

@@ -16,6 +16,7 @@ from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
 from natlab.evidence.way import Kind
+from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
 from natlab.report.heat import Heat
 from natlab.report.legend import nats_of
@@ -39,6 +40,7 @@ _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_li
 _OUTCOMES = {
     "round-1": "round 1",
     "round-2": "round 2",
+    "round-3": "simultaneous",
     "relayed": "relayed",
     "failed": "no path",
     "wrong": "not as it should be",
@@ -174,7 +176,7 @@ def _views(report: Report) -> Iterator[_View]:
         css = _css(cell, heat)
         kinds = [_kind(cell.category), nats[cell.nat_a], nats[cell.nat_b]]
         kinds += [] if cell.ok else ["wrong"]
-        kinds += [f"round-{cell.round}"] if cell.round else []
+        kinds += [f"round-{counted(cell.round)}"] if cell.round else []
         kinds += [cell.path] if cell.path else []
         nothing = cell.observed is Outcome.FAILED and cell.path != Kind.RELAYED
         kinds += ["failed"] if nothing else []
@@ -217,4 +219,4 @@ def _css(cell: CellResult, heat: Heat | None) -> str:
         return "round-1"
     if heat is not None and cell.timing is not None and cell.round == 1:
         return f"round-1 shade-{heat.shade(cell.timing.median)}"
-    return f"round-{cell.round}"
+    return f"round-{counted(cell.round)}"

@@ -73,5 +73,5 @@ def _cell(cell: CellResult) -> Text:
     if cell.observed is Outcome.FAILED and cell.path != Kind.RELAYED:
         lines.append("forbidden" if cell.category is Category.FORBIDDEN else "could have")
         return Text("\n".join(lines), style="yellow")
-    by_detour = cell.round == 2 or cell.path == Kind.RELAYED
+    by_detour = cell.round not in (None, 1) or cell.path == Kind.RELAYED
     return Text("\n".join(lines), style="cyan" if by_detour else "green")

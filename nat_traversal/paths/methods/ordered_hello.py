@@ -6,6 +6,7 @@ It keeps HELLOs that come too early, obeys orders, tells what was heard, and say
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
@@ -32,6 +33,13 @@ class OrderedHello:
         self._obeyed: m.SendHello | None = None
         self._early: list[tuple[Hello, Endpoint]] = []
         self._proof_told = False
+
+    @classmethod
+    def after(cls, waiting: OrderedHello) -> Self:
+        """The method of a round, in the place of what has waited for it."""
+        method = cls(waiting._socket, waiting._settings)
+        method._early = waiting._early
+        return method
 
     @property
     def peer_has_proof(self) -> bool:

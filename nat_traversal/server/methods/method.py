@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
@@ -37,6 +37,10 @@ class Method(Protocol):
     @property
     def name(self) -> str:
         """The rung of the ladder, as clients call it."""
+
+    @property
+    def round(self) -> int:
+        """The last one that has begun."""
 
     @property
     def outcome(self) -> Outcome | None:
@@ -74,6 +78,10 @@ class Attempt:
     """Numbers for orders, none used twice in the session until they wrap."""
     rng: random.Random
     settings: ServerSettings
+    round: int = 0
+    """The last round of a method before."""
+    heard: set[str] = field(default_factory=set)
+    """The hosts that a HELLO of the other one has reached."""
 
 
 MakeMethod = Callable[[Attempt], Method]

@@ -6,12 +6,11 @@ from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.server.addresses import no_path, obstacle
+from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.methods.gathering import Gathering
 from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
-from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.control import MAX_COUNTER
 
 ROUNDS = 2
 """Rounds in an attempt: the contract's order, then with A and B swapped."""
@@ -73,15 +72,11 @@ class OrderedHello:
         self._round = 0
         self._transaction: int | None = None
         """Of the order that is out."""
+        self._gathering = Gathering(attempt)
         self._deadline = 0.0
-        self._ends_at = 0.0
-        """When the gathering ends at the latest; its deadline is earlier, once."""
-        self._asked_at: float | None = None
         self._ordered_at = 0.0
         self._opened_at = 0.0
         self._is_acknowledged = False
-        self._heard: set[str] = set()
-        """The hosts that a HELLO of the other one has reached."""
         self._proofs: dict[int, set[str]] = {}
         """The hosts with proof, by the round; of those rounds that still go on."""
         self._goes_on_from = 1
@@ -94,6 +89,11 @@ class OrderedHello:
         return self._machine.state
 
     @property
+    def round(self) -> int:
+        """The last one that has begun."""
+        return self._round
+
+    @property
     def outcome(self) -> Outcome | None:
         """How the attempt ended; None while it goes on."""
         return self._outcome
@@ -101,6 +101,8 @@ class OrderedHello:
     @property
     def deadline(self) -> float | None:
         """When to call `timed_out`."""
+        if self.state is _S.GATHERING:
+            return self._gathering.deadline
         return None if self.state is _S.OVER else self._deadline
 
     @property
@@ -114,32 +116,23 @@ class OrderedHello:
 
     def socket_shown(self, now: float) -> list[do.Action]:
         """A member's socket was seen: begin the round if that was the last thing missing."""
-        if self.state is not _S.GATHERING or self._not_seen():
+        if self.state is not _S.GATHERING or not self._gathering.is_complete:
             return []
-        first, second = self._attempt.members
-        for host, peer in ((first, second), (second, first)):
-            if (problem := obstacle(host, peer)) is not None:
-                self._fail(m.Verdict.NO_ADDRESS, problem)
-                return []
         self._round += 1
+        roles = self._in_role(m.Role.A), self._in_role(m.Role.B)
+        started = self._gathering.start(self.name, self._round, *roles)
+        if isinstance(started, NoPath):
+            self._fail(started.verdict, started.text)
+            return []
         self._machine.fire(_T.GATHERED)
-        token = self._attempt.rng.randbytes(TOKEN_BYTES)
-        actions: list[do.Action] = []
-        for role in (m.Role.A, m.Role.B):
-            member, other = self._in_role(role), self._peer_of(role)
-            member.socket = SocketState.USED
-            start = m.StartRound(
-                self._attempt.number, self._round, role, token, other.candidates, other.offer
-            )
-            actions.append(do.SendMessage(start, member.connection))
-        return [*actions, self._order(now)]
+        return [*started, self._order(now)]
 
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """A host has said something. A message that does not fit is late, and ignored."""
         match message:
             case m.HelloSent(transaction, heard):
                 if heard:
-                    self._heard.add(member.id)
+                    self._attempt.heard.add(member.id)
                 return self._hello_sent(member, transaction, now)
             case m.Established(attempt, round_):
                 if attempt == self._attempt.number:
@@ -153,18 +146,14 @@ class OrderedHello:
         """The deadline is due: ask the silent hosts, swap the roles, or end the attempt."""
         if self._proofs and self.state is not _S.ANSWERING:
             if now < self._settles_at:
-                self._deadline = self._settles_at
+                self._deadline = self._gathering.deadline = self._settles_at
             else:
                 self._no_path()
-        elif self.state is _S.GATHERING and self._asked_at is None:
-            self._asked_at = now
-            self._deadline = self._ends_at
-            return [
-                do.SendMessage(m.Heartbeat(self._next_transaction()), member.connection)
-                for member in self._not_seen()
-            ]
         elif self.state is _S.GATHERING:
-            self._fail(*self._not_gathered())
+            asked = self._gathering.timed_out(now)
+            if not isinstance(asked, NoPath):
+                return asked
+            self._fail(asked.verdict, asked.text)
         elif self.state in (_S.CALLING, _S.OPENING):
             role, step = _ORDER_OF_STATE[self.state]
             silent = self._in_role(role).id
@@ -188,18 +177,7 @@ class OrderedHello:
 
     def _gather(self, now: float, *, goes_on: bool = False) -> list[do.Action]:
         """Step 1: both need a socket that no round has used."""
-        actions: list[do.Action] = []
-        way = 0.0
-        for member in self._attempt.members:
-            if member.socket is SocketState.USED:
-                member.expect(member.generation % MAX_COUNTER + 1)
-                way = max(way, member.round_trip)
-                order = m.OpenSocket(member.generation, goes_on)
-                actions.append(do.SendMessage(order, member.connection))
-        self._asked_at = None
-        self._deadline = now + self._settings.ask_after
-        self._ends_at = now + self._settings.gather_within + way
-        return [*actions, *self.socket_shown(now)]
+        return [*self._gathering.begin(now, goes_on=goes_on), *self.socket_shown(now)]
 
     def _order(self, now: float) -> do.Action:
         """Steps 4 to 6: the HELLO of the present state."""
@@ -251,7 +229,7 @@ class OrderedHello:
         proofs = self._proofs.setdefault(round_, set())
         proofs.add(member.id)
         member.established = True
-        self._heard.add(member.id)
+        self._attempt.heard.add(member.id)
         if len(proofs) == len(self._attempt.members):
             self._machine.fire(_T.PROVEN)
             for each in self._attempt.members:
@@ -273,33 +251,15 @@ class OrderedHello:
         return next(self._attempt.transactions)
 
     def _no_path(self) -> None:
-        self._fail(m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._heard)))
+        self._fail(
+            m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._attempt.heard))
+        )
 
     def _fail(self, verdict: m.Verdict, text: str) -> None:
         self._machine.fire(_T.FAIL)
         self._outcome = NoPath(verdict, text)
 
-    def _not_seen(self) -> list[Member]:
-        return [each for each in self._attempt.members if not each.is_ready]
-
-    def _not_gathered(self) -> tuple[m.Verdict, str]:
-        asked_at = self._asked_at or 0.0
-        mute = [member.id for member in self._not_seen() if member.heard_at < asked_at]
-        if mute:
-            return (
-                m.Verdict.PEER_SILENT,
-                f"{' and '.join(mute)} answered the server neither over TCP nor UDP",
-            )
-        silent = " and ".join(member.id for member in self._not_seen())
-        return (
-            m.Verdict.UDP_BLOCKED,
-            f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked",
-        )
-
     def _in_role(self, role: m.Role) -> Member:
         first, second = self._attempt.members
         swapped = self._round % 2 == 0
         return first if (role is m.Role.A) != swapped else second
-
-    def _peer_of(self, role: m.Role) -> Member:
-        return self._in_role(m.Role.B if role is m.Role.A else m.Role.A)

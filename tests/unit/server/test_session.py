@@ -55,6 +55,10 @@ class Scripted:
         self.outcome = self.next_outcome
         return []
 
+    @property
+    def round(self) -> int:
+        return 1
+
 
 class Pair:
     """host_a at connection 1, host_b at connection 2, and the attempts that were made."""

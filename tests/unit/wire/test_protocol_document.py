@@ -21,7 +21,7 @@ from nat_traversal.paths.control_channel import ChannelSettings
 from nat_traversal.paths.methods import handshake, relay
 from nat_traversal.paths.mtu import MtuSettings
 from nat_traversal.server import session
-from nat_traversal.server.methods import ordered_hello
+from nat_traversal.server.methods import ordered_hello, simultaneous
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import (
     TRANSACTION_BYTES,
@@ -38,6 +38,7 @@ DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "session.TABLE": session.TABLE,
     "server.methods.ordered_hello.TABLE": ordered_hello.TABLE,
+    "server.methods.simultaneous.TABLE": simultaneous.TABLE,
     "control_link.TABLE": control_link.TABLE,
     "phases.TABLE": phases.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
@@ -48,7 +49,7 @@ MODULES = (
     "client.agent", "client.direct", "client.peer", "client.relayed", "client.announcer",
     "client.control_link", "paths.methods.handshake", "paths.methods.ordered_hello",
     "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
-    "server.methods.ordered_hello",
+    "server.methods.ordered_hello", "server.methods.simultaneous",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed",
 )  # fmt: skip

@@ -26,18 +26,9 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
 
     Raises `UsageError` for a name that is no preset.
     """
-    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
-    behaviors = {"host_a": preset(nat_a).behavior, "host_b": preset(nat_b).behavior}
-    hosts = {
-        name: _Host(
-            name,
-            ModelNat(behavior, NAT_ADDRESS[name], rng),
-            _INSIDE[name] if behavior else NAT_ADDRESS[name],
-        )
-        for name, behavior in behaviors.items()
-    }
+    hosts = model_hosts(nat_a, nat_b)
     steps: list[Step] = []
-    if any(behavior and behavior.blocks_udp for behavior in behaviors.values()):
+    if any(host.is_mute for host in hosts.values()):
         # No announcement reaches the server, so no round begins.
         return Prediction(NAME, Outcome.FAILED, None, ())
     for round_ in ROUNDS:
@@ -47,8 +38,24 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
     return Prediction(NAME, Outcome.FAILED, None, tuple(steps))
 
 
+def model_hosts(nat_a: str, nat_b: str) -> dict[str, ModelHost]:
+    """host_a and host_b, each behind a fresh model NAT."""
+    rng = random.Random(0)  # noqa: S311 - model ports, not secrets
+    behaviors = {"host_a": preset(nat_a).behavior, "host_b": preset(nat_b).behavior}
+    return {
+        name: ModelHost(
+            name,
+            ModelNat(behavior, NAT_ADDRESS[name], rng),
+            _INSIDE[name] if behavior else NAT_ADDRESS[name],
+        )
+        for name, behavior in behaviors.items()
+    }
+
+
 @dataclass(slots=True)
-class _Host:
+class ModelHost:
+    """A host, and its socket of the present round."""
+
     name: str
     nat: ModelNat
     address: str
@@ -57,12 +64,17 @@ class _Host:
     target: Endpoint = SERVER
     """Where it now sends to the peer."""
 
+    @property
+    def is_mute(self) -> bool:
+        """Its NAT lets no UDP through."""
+        return self.nat.behavior is not None and self.nat.behavior.blocks_udp
+
     def open_socket(self, round_: int) -> Endpoint:
         """Open a fresh socket and announce it: returns what the server sees."""
         self.socket = Endpoint(self.address, _FIRST_PORT[self.name] + round_)
         return self.nat.outbound(self.socket, SERVER)
 
-    def send(self, round_: int, name: str, peer: _Host) -> Step:
+    def send(self, round_: int, name: str, peer: ModelHost) -> Step:
         """One packet to the peer; if it arrives, the peer from now on sends to where it came from."""
         source, destination = self.nat.outbound(self.socket, self.target), self.target
         verdict = peer.nat.judge(source, destination)
@@ -70,7 +82,7 @@ class _Host:
             peer.target = source
         return Step(round_, name, self.name, source, destination, verdict.admission)
 
-    def is_heard_by(self, peer: _Host) -> bool:
+    def is_heard_by(self, peer: ModelHost) -> bool:
         """Whether data reaches the peer from where that sends to: a path is one pair of endpoints.
 
         Not so where every answer to an observed source makes a mapping of its own, for ever.
@@ -80,7 +92,7 @@ class _Host:
         return verdict.internal == peer.socket and source == peer.target
 
 
-def _run_round(round_: int, a: _Host, b: _Host, steps: list[Step]) -> bool:
+def _run_round(round_: int, a: ModelHost, b: ModelHost, steps: list[Step]) -> bool:
     """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well."""
     b.target, a.target = a.open_socket(round_), b.open_socket(round_)
     for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):

@@ -1,0 +1,83 @@
+"""Step 1 of a round, whatever the method: both hosts show a socket that no round has used."""
+
+from __future__ import annotations
+
+from nat_traversal.machine import actions as do
+from nat_traversal.server.addresses import obstacle
+from nat_traversal.server.member import Member, SocketState
+from nat_traversal.server.methods.method import Attempt, NoPath
+from nat_traversal.wire import TOKEN_BYTES
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
+
+
+class Gathering:
+    """The gathering before each round of an attempt, one after the other."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._settings = attempt.settings
+        self.deadline = 0.0
+        """When to call `timed_out`."""
+        self._ends_at = 0.0
+        """When it ends at the latest; the deadline is earlier, once."""
+        self._asked_at: float | None = None
+
+    def begin(self, now: float, *, goes_on: bool = False) -> list[do.Action]:
+        """Order the sockets that are missing. `goes_on`: the round before does."""
+        actions: list[do.Action] = []
+        way = 0.0
+        for member in self._attempt.members:
+            if member.socket is SocketState.USED:
+                member.expect(member.generation % MAX_COUNTER + 1)
+                way = max(way, member.round_trip)
+                order = m.OpenSocket(member.generation, goes_on)
+                actions.append(do.SendMessage(order, member.connection))
+        self._asked_at = None
+        self.deadline = now + self._settings.ask_after
+        self._ends_at = now + self._settings.gather_within + way
+        return actions
+
+    @property
+    def is_complete(self) -> bool:
+        """Both have been seen."""
+        return not self._not_seen()
+
+    def start(self, method: str, round_: int, a: Member, b: Member) -> list[do.Action] | NoPath:
+        """The round begins, with these roles, unless one cannot reach the other's address."""
+        for host, peer in (self._attempt.members, self._attempt.members[::-1]):
+            if (problem := obstacle(host, peer)) is not None:
+                return NoPath(m.Verdict.NO_ADDRESS, problem)
+        attempt, token = self._attempt.number, self._attempt.rng.randbytes(TOKEN_BYTES)
+        actions: list[do.Action] = []
+        for role, member, other in ((m.Role.A, a, b), (m.Role.B, b, a)):
+            member.socket = SocketState.USED
+            theirs = other.candidates, other.offer
+            start = m.StartRound(attempt, round_, role, token, *theirs, method)
+            actions.append(do.SendMessage(start, member.connection))
+        return actions
+
+    def timed_out(self, now: float) -> list[do.Action] | NoPath:
+        """The deadline is due: ask the silent hosts whether they live, or give up."""
+        if self._asked_at is not None:
+            return self._not_gathered(self._asked_at)
+        self._asked_at = now
+        self.deadline = self._ends_at
+        return [
+            do.SendMessage(m.Heartbeat(next(self._attempt.transactions)), member.connection)
+            for member in self._not_seen()
+        ]
+
+    def _not_seen(self) -> list[Member]:
+        return [each for each in self._attempt.members if not each.is_ready]
+
+    def _not_gathered(self, asked_at: float) -> NoPath:
+        mute = [member.id for member in self._not_seen() if member.heard_at < asked_at]
+        if mute:
+            text = f"{' and '.join(mute)} answered the server neither over TCP nor UDP"
+            return NoPath(m.Verdict.PEER_SILENT, text)
+        silent = " and ".join(member.id for member in self._not_seen())
+        text = (
+            f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked"
+        )
+        return NoPath(m.Verdict.UDP_BLOCKED, text)

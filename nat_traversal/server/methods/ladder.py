@@ -1,0 +1,75 @@
+"""One attempt by all methods in turn: the contract's, then those in which both hosts take part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nat_traversal.machine import actions as do
+from nat_traversal.server.member import Member
+from nat_traversal.server.methods.method import Attempt, Method, NoPath, Outcome
+from nat_traversal.server.methods.ordered_hello import OrderedHello
+from nat_traversal.server.methods.simultaneous import Simultaneous
+from nat_traversal.wire import messages as m
+
+FURTHER = (Simultaneous,)
+"""In the order in which they are tried."""
+
+
+class Ladder:
+    """A `Method` that is each of them, as long as it goes on."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._method: Method = OrderedHello(attempt)
+        both = frozenset.intersection(*(each.methods for each in attempt.members))
+        self._further = [each for each in FURTHER if each.name in both]
+
+    @property
+    def name(self) -> str:
+        """The rung of the ladder, as clients call it."""
+        return self._method.name
+
+    @property
+    def round(self) -> int:
+        """The last one that has begun."""
+        return self._method.round
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the attempt ended; None while it goes on."""
+        return self._method.outcome
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+        return self._method.deadline
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a fresh socket that a host shows now still belongs to this attempt."""
+        return self._method.is_gathering
+
+    def begin(self, now: float) -> list[do.Action]:
+        """The first method's part."""
+        return self._settled(self._method.begin(now), now)
+
+    def socket_shown(self, now: float) -> list[do.Action]:
+        """The server has seen a host's socket."""
+        return self._settled(self._method.socket_shown(now), now)
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
+        """A host has said something."""
+        return self._settled(self._method.message_arrived(member, message, now), now)
+
+    def timed_out(self, now: float) -> list[do.Action]:
+        """The deadline is due."""
+        return self._settled(self._method.timed_out(now), now)
+
+    def _settled(self, actions: list[do.Action], now: float) -> list[do.Action]:
+        """Go on with the next method where this one has opened no path."""
+        match self._method.outcome:
+            case NoPath(m.Verdict.NO_PATH) if self._further:
+                attempt = replace(self._attempt, round=self._method.round)
+                self._method = self._further.pop(0)(attempt)
+                return [*actions, *self.begin(now)]
+        return actions

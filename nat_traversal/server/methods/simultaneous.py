@@ -1,0 +1,188 @@
+"""The method `simultaneous` at the server: both hosts are ordered to speak so that their first packets cross.
+
+A NAT that is order-sensitive takes the peer's packet for itself if that comes before this host's own. Between
+two of them no order helps, and each host's first packet has to leave before the other's comes. So the orders
+are timed by the measured round trips: both hosts obey at the same moment, and half a round trip between them
+is the error that may be made. From there on it is a round like any other.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.server.addresses import no_path
+from nat_traversal.server.member import Member
+from nat_traversal.server.methods.gathering import Gathering
+from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.methods import MethodName
+
+TRIES = 2
+"""Rounds: a host that was slow to obey, or a connection on which the order was late, has another chance."""
+
+
+class CrossingState(Enum):
+    """Named by what the server waits for."""
+
+    GATHERING = auto()  # both announces
+    CROSSING = auto()  # the moment of the nearer host's order; the other one has its
+    ANSWERING = auto()  # both sides' proof
+    OVER = auto()  # nothing: both have proof, or the last try failed
+
+
+class CrossingTrigger(Enum):
+    """The events of the tries."""
+
+    GATHERED = auto()
+    ORDERED = auto()
+    PROVEN = auto()
+    AGAIN = auto()
+    FAIL = auto()
+
+
+_S, _T = CrossingState, CrossingTrigger
+TABLE = {
+    (_S.GATHERING, _T.GATHERED): _S.CROSSING,
+    (_S.GATHERING, _T.FAIL): _S.OVER,
+    (_S.CROSSING, _T.ORDERED): _S.ANSWERING,
+    (_S.CROSSING, _T.FAIL): _S.OVER,
+    (_S.ANSWERING, _T.PROVEN): _S.OVER,
+    (_S.ANSWERING, _T.AGAIN): _S.GATHERING,
+    (_S.ANSWERING, _T.FAIL): _S.OVER,
+}
+
+
+class Simultaneous:
+    """The rounds after those of `attempt.round`. The host whose id sorts first is A in odd rounds."""
+
+    name = MethodName.SIMULTANEOUS.value
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._settings = attempt.settings
+        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
+        self._gathering = Gathering(attempt)
+        self._round = attempt.round
+        self._last = attempt.round + TRIES
+        self._deadline = 0.0
+        self._orders: dict[int, tuple[Member, float]] = {}
+        """By transaction: to whom, and when."""
+        self._nearer: Member | None = None
+        """Its order waits."""
+        self._proven: set[str] = set()
+        self.outcome: Outcome | None = None
+        """How the tries ended; None while they go on."""
+
+    @property
+    def state(self) -> CrossingState:
+        return self._machine.state
+
+    @property
+    def round(self) -> int:
+        """The last one that has begun."""
+        return self._round
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+        if self.state is _S.GATHERING:
+            return self._gathering.deadline
+        return None if self.state is _S.OVER else self._deadline
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a fresh socket that a host shows now still belongs to this attempt."""
+        return self.state is _S.GATHERING
+
+    def begin(self, now: float) -> list[do.Action]:
+        """The first try."""
+        return [*self._gathering.begin(now), *self.socket_shown(now)]
+
+    def socket_shown(self, now: float) -> list[do.Action]:
+        """A member's socket was seen: begin the round if that was the last thing missing."""
+        if self.state is not _S.GATHERING or not self._gathering.is_complete:
+            return []
+        self._round += 1
+        started = self._gathering.start(self.name, self._round, *self._roles())
+        if isinstance(started, NoPath):
+            return self._fail(started)
+        self._machine.fire(_T.GATHERED)
+        self._orders.clear()
+        self._proven.clear()
+        nearer, farther = sorted(self._attempt.members, key=lambda each: each.round_trip)
+        self._nearer = nearer
+        self._deadline = now + (farther.round_trip - nearer.round_trip) / 2
+        ordered = self._order(farther, now)
+        return [*started, ordered, *(self.timed_out(now) if now >= self._deadline else [])]
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
+        """A host has said something. A message that does not fit is late, and ignored."""
+        match message:
+            case m.HelloSent(transaction, heard) if transaction in self._orders:
+                self._sent(member, transaction, now, heard=heard)
+            case m.Established(attempt, round_) if self.state is _S.ANSWERING:
+                if (attempt, round_) == (self._attempt.number, self._round):
+                    self._established(member, now)
+            case m.Decline(attempt) if attempt == self._attempt.number and not self.outcome:
+                text = f"{member.id} takes no part: the two sides' keys do not fit"
+                return self._fail(NoPath(m.Verdict.KEYS_DIFFER, text))
+        return []
+
+    def timed_out(self, now: float) -> list[do.Action]:
+        """The deadline is due: ask the silent hosts, give the second order, try again, or end."""
+        match self.state:
+            case _S.GATHERING:
+                asked = self._gathering.timed_out(now)
+                return self._fail(asked) if isinstance(asked, NoPath) else asked
+            case _S.CROSSING:
+                assert self._nearer is not None, "its order waits"
+                self._machine.fire(_T.ORDERED)
+                self._wait(self._settings.swap_within, now)
+                return [self._order(self._nearer, now)]
+            case _ if self._round < self._last:
+                self._machine.fire(_T.AGAIN)
+                return self.begin(now)
+        text = no_path(*self._attempt.members, frozenset(self._attempt.heard))
+        return self._fail(NoPath(m.Verdict.NO_PATH, text))
+
+    def _order(self, member: Member, now: float) -> do.Action:
+        """A's HELLO is number 1, B's number 2, as in any round."""
+        transaction = next(self._attempt.transactions)
+        self._orders[transaction] = member, now
+        step = 1 if member is self._roles()[0] else 2
+        order = m.SendHello(transaction, self._attempt.number, self._round, step)
+        return do.SendMessage(order, member.connection)
+
+    def _sent(self, member: Member, transaction: int, now: float, *, heard: bool) -> None:
+        ordered, at = self._orders[transaction]
+        if member is not ordered:
+            return
+        member.answered(now - at)
+        if heard:
+            self._attempt.heard.add(member.id)
+
+    def _established(self, member: Member, now: float) -> None:
+        member.established = True
+        self._proven.add(member.id)
+        self._attempt.heard.add(member.id)
+        if len(self._proven) == len(self._attempt.members):
+            self._machine.fire(_T.PROVEN)
+            self.outcome = Proven(self._round)
+        else:
+            self._wait(self._settings.verdict_within, now)
+
+    def _wait(self, seconds: float, now: float) -> None:
+        """For proof, so long above both round trips."""
+        self._deadline = now + seconds + sum(each.round_trip for each in self._attempt.members)
+
+    def _roles(self) -> tuple[Member, Member]:
+        """A and B."""
+        first, second = self._attempt.members
+        return (first, second) if self._round % 2 else (second, first)
+
+    def _fail(self, outcome: NoPath) -> list[do.Action]:
+        self._machine.fire(_T.FAIL)
+        self.outcome = outcome
+        return []
