@@ -337,9 +337,7 @@ class Direct:
         phase = self.phase
         if not isinstance(phase, Announcing):
             return []
-        other = self._rounds.beside
-        stale = other is not None and other.round.attempt != start.attempt
-        actions = self._rounds.close_beside() if stale else []
+        actions = self._rounds.leave_other_attempts(start.attempt)
         around = Surroundings(self._link.server, phase.announcer.mapped)
         if (granted := self._restraint.round_begins(start, around, now)) is None:
             return actions
@@ -351,7 +349,7 @@ class Direct:
             failed = self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)
             return [*actions, declined, *failed]
         if (method := of_round(start, phase.method)) is None:
-            return actions  # this side has not offered it
+            return actions  # not offered
         phase.announcer.round_begins(now)
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
         shown = phase.socket, phase.announcer

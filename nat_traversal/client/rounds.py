@@ -96,6 +96,11 @@ class Rounds:
             return []
         return [*self.close_beside(), self.phase.socket.close()]
 
+    def leave_other_attempts(self, attempt: int) -> list[do.Action]:
+        """Close the other round's socket unless it belongs to `attempt`."""
+        is_stale = self.beside is not None and self.beside.round.attempt != attempt
+        return self.close_beside() if is_stale else []
+
     def close_beside(self) -> list[do.Action]:
         other, self.beside = self.beside, None
         return [] if other is None else [other.socket.close()]
