@@ -268,3 +268,28 @@ def test_a_firewall_without_translation_is_no_nat_and_filters() -> None:
     assert (found.nat, found.id) == (False, None)
     assert found.filtering is Filtering.ADDRESS_AND_PORT_DEPENDENT
     assert found.allocation is None
+
+
+@pytest.mark.parametrize("answered", [set(), {"nat-pmp", "upnp"}, {"pcp"}])
+def test_the_router_is_asked_and_its_silence_is_told(answered: set[str]) -> None:
+    said = {
+        "pcp": bytes([2, 0x80]) + bytes(22),
+        "nat-pmp": bytes([0, 0x80]) + bytes(10),
+        "upnp": b"HTTP/1.1 200 OK\r\nST: urn:x:device:InternetGatewayDevice:1\r\n\r\n",
+    }
+
+    class Router(World):
+        """It answers some protocols, and no mapping is ever asked for."""
+
+        def _send(self, socket: str, octets: bytes, to: Endpoint) -> None:
+            if socket not in said:
+                super()._send(socket, octets, to)
+            elif socket in answered:
+                self._later(0.002, lambda: self._feed(q.Arrived(socket, said[socket], to)))
+
+    world = Router("EIM+APDF")
+    world.check.known.router = "10.0.1.1"
+    found = world.run()
+    assert found.port_mapping == {name: name in answered for name in said}
+    assert found.id == "EIM+APDF"
+    assert "port_mapping" not in found.not_told
