@@ -12,7 +12,7 @@ from nat_traversal.aio.datapath import DataPath, Problem, Traffic
 from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
-from nat_traversal.aio.packet_io import SPARE_FILES, Batch, file_limit
+from nat_traversal.aio.packet_io import ALONE, BATCH, SPARE_FILES, Batch, file_limit
 from nat_traversal.aio.parked import MOST_PARKED, ParkedPorts
 from nat_traversal.aio.service import Service
 from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
@@ -203,15 +203,17 @@ class Connector:
 
     def _readable(self, at: _ConnectFlow) -> None:
         flow = at.flow
+        now = self._loop.time()
+        is_alone, flow.read_at = now - flow.read_at > ALONE, now
         left = self._settings.batch
         while left > 0:
-            batch = flow.receive(again=left < self._settings.batch)
+            batch = flow.receive(1 if is_alone else BATCH, again=left < self._settings.batch)
             if batch.runs:
-                self._forward(at, batch)
+                self._forward(at, batch, now, is_alone=is_alone)
             if flow.lost:
                 self._settle(at)
                 return
-            if batch.is_last:
+            if batch.is_last or is_alone:
                 return
             left -= batch.total
 
@@ -219,28 +221,30 @@ class Connector:
         """The service's host has sent from another port or address."""
         batch, strangers = at.flow.overheard()
         if batch.runs:
-            self._forward(at, batch)
+            self._forward(at, batch, self._loop.time(), is_alone=False)
         for host, port, *_ in strangers:
             self._traffic.foreign.value += 1
             self._problem(
                 f"dropped what {host}:{port} sent: only the host of {self._service} may answer"
             )
 
-    def _forward(self, at: _ConnectFlow, batch: Batch) -> None:
+    def _forward(self, at: _ConnectFlow, batch: Batch, now: float, *, is_alone: bool) -> None:
         flow = at.flow
         self._flows.answers(flow.number)
-        at.used_at = self._loop.time()
+        at.used_at = now
         self._preferred = at.targets[at.target]
         if self._is_down:
             self._is_down = False
             self._changed(True)
-        if self._path is not None:
+        if self._path is not None and is_alone:
+            self._path.send_alone(flow.number, False, batch.runs[0], now)
+        elif self._path is not None:
             for run in batch.runs:
                 self._path.send_run(flow.number, False, run)
             self._path.flush()
-            return
-        self._traffic.unsendable.value += batch.total
-        self._problem("datagrams from the service are dropped until a path stands")
+        else:
+            self._traffic.unsendable.value += batch.total
+            self._problem("datagrams from the service are dropped until a path stands")
 
     # Trouble
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from nat_traversal.aio.offload import RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import FLOW, FRAGMENT, HEADROOM, Outbox
-from nat_traversal.aio.packet_io import LONGEST, PacketIO, forbid_fragments
+from nat_traversal.aio.packet_io import ALONE, LONGEST, PacketIO, forbid_fragments
 from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
@@ -32,6 +32,7 @@ FROM_LISTENER = 0x01
 """The direction: from the side that listens, or back. The other bits are the service's."""
 BASES = {4: BASE_IPV4, 6: BASE_IPV6}
 """Octets of UDP payload in a frame until larger ones are known to pass, by IP version."""
+_DATA = Kind.DATA.value
 LARGER_TOLD = 0.5
 """Seconds between two words of the fact that larger frames than these flow."""
 
@@ -140,6 +141,7 @@ class DataPath:
         self._base = BASES[order.remote.family]
         self._out = Outbox(self._io, order.epochs, self._base, traffic.sent, self._narrowed)
         self._tell_larger_at = 0.0
+        self._read_at = 0.0
         self._probing = 0
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
 
@@ -181,8 +183,16 @@ class DataPath:
             return
         self._out.flush()
         if self._out.longest > self._base:
-            self._larger_sent()
+            self._larger_sent(self._clock.time())
         self._out.longest = 0
+
+    def send_alone(self, flow: int, from_listener: bool, run: Run, now: float) -> None:
+        """`send_run` and `flush`, for a datagram of which nobody knows whether others follow."""
+        out = self._out
+        out.send_alone(flow, from_listener, run)
+        if out.longest > self._base and now >= self._tell_larger_at:
+            self._larger_sent(now)
+        out.longest = 0
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
@@ -201,7 +211,12 @@ class DataPath:
         self._io.send_run(memoryview(data), len(data))
 
     def readable(self) -> None:
-        """Drain the socket."""
+        """Drain the socket, or hand on what comes alone."""
+        now = self._clock.time()
+        is_alone, self._read_at = now - self._read_at > ALONE, now
+        if is_alone:
+            self._arrived_alone(self._io.receive(1).runs, now)
+            return
         most = left = self._settings.batch
         while left > 0 and not self._closed:
             batch = self._io.receive(again=left < most)
@@ -209,6 +224,25 @@ class DataPath:
             if batch.is_last:
                 return
             left -= max(1, batch.total)
+
+    def _arrived_alone(self, runs: Sequence[Run], now: float) -> None:
+        """`arrived`, in fewer steps where it is one datagram of a program's."""
+        if not runs or self._closed:
+            return
+        run = runs[0]
+        if run.total != 1 or not run.size or run.tray.octets[run.start] != _DATA:
+            self.arrived(runs)
+            return
+        opened = self._epochs.open_one(run, self._place, now)
+        if opened is None or opened.size < FLOW.size:
+            self._traffic.malformed.value += opened is not None
+            self._count()
+            return
+        start, octets = opened.start, opened.tray.octets
+        direction, flow = FLOW.unpack_from(octets, start)
+        payload = octets[start + FLOW.size : start + opened.size]
+        self._traffic.received.value += 1
+        self._forwarder.deliver([Delivery(flow, bool(direction & FROM_LISTENER), [payload])])
 
     def arrived(self, runs: Sequence[Run]) -> None:
         """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
@@ -316,8 +350,7 @@ class DataPath:
         traffic.incomplete.value += self._reassembler.incomplete
         self._reassembler.incomplete = 0
 
-    def _larger_sent(self) -> None:
-        now = self._clock.time()
+    def _larger_sent(self, now: float) -> None:
         if now >= self._tell_larger_at:
             self._tell_larger_at = now + LARGER_TOLD
             self._on_event(LargerFramesSent(self.order.generation))

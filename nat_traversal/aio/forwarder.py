@@ -16,7 +16,7 @@ from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic
 from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import Ancillary, RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
-from nat_traversal.aio.packet_io import BATCH, AnsweringSocket, Batch, Origin, open_udp
+from nat_traversal.aio.packet_io import ALONE, BATCH, AnsweringSocket, Batch, Origin, open_udp
 from nat_traversal.aio.soft_errors import not_sent
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
@@ -66,8 +66,7 @@ class Listener:
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
-        self._is_quiet = True
-        """The last datagram came alone: the next one goes on before anybody looks for more."""
+        self._read_at = 0.0
         self._answering: tuple[str, int] = ("", 0)
         self._loop.add_reader(self._socket.sock, self._readable)
 
@@ -104,25 +103,29 @@ class Listener:
         self._socket.close()
 
     def _readable(self) -> None:
-        left, came = self._settings.batch, 0
-        most = 1 if self._is_quiet else BATCH
+        now = self._loop.time()
+        is_alone, self._read_at = now - self._read_at > ALONE, now
+        left = self._settings.batch
         is_last = False
         while left > 0 and not is_last:
-            batch = self._io.receive(most)
-            is_last, most = batch.is_last, BATCH
-            came += batch.total
+            batch = self._io.receive(1 if is_alone else BATCH)
+            is_last = batch.is_last or is_alone
             left -= max(1, batch.total)
-            if self._path is not None:
-                is_alone = batch.total == 1
-                self._forward(self._path, batch, more=left > 0 and not is_last and not is_alone)
-            elif batch.runs:
-                self._traffic.unsendable.value += batch.total
-                self._problem("datagrams from local programs are dropped until a path stands")
-        self._is_quiet = came <= 1
+            if self._path is None:
+                self._without_path(batch)
+            elif is_alone and batch.runs:
+                number = self._flow(batch.origins[0], now).number
+                self._path.send_alone(number, True, batch.runs[0], now)
+            elif not is_alone:
+                self._forward(self._path, batch, now, more=left > 0 and not is_last)
 
-    def _forward(self, path: DataPath, batch: Batch, *, more: bool) -> None:
+    def _without_path(self, batch: Batch) -> None:
+        if batch.runs:
+            self._traffic.unsendable.value += batch.total
+            self._problem("datagrams from local programs are dropped until a path stands")
+
+    def _forward(self, path: DataPath, batch: Batch, now: float, *, more: bool) -> None:
         """Hand datagrams to the path: those of all programs together."""
-        now = self._loop.time()
         for run, origin in zip(batch.runs, batch.origins, strict=True):
             path.send_run(self._flow(origin, now).number, True, run)
         path.flush(more=more)

@@ -113,6 +113,8 @@ class RunSocket:
 
     def receive(self, most: int = BATCH, *, again: bool = False) -> Batch:
         """Read a run of the kernel's, or about `most` datagrams. `again`: there were some just now."""
+        if most == 1:
+            return self._receive_first()
         runs, origins = list[Run](), list[Origin]()
         tray, start = self.tray, self._headroom
         octets, limit = tray.octets, start + LONGEST
@@ -151,6 +153,23 @@ class RunSocket:
         total = runs[0].total if len(runs) == 1 else sum([run.total for run in runs])
         return Batch(runs, origins, is_last, total)
 
+    def _receive_first(self) -> Batch:
+        """The same for one datagram, or one run, in fewer steps."""
+        tray, start = self.tray, self._headroom
+        try:
+            length, step, origin = self._read(tray.octets[start : start + LONGEST])
+        except BlockingIOError:
+            self.errors.drain()
+            return Batch([], [], True, 0)  # noqa: FBT003 - the fast path
+        except OSError as error:
+            self.errors.came(error)
+            return Batch([], [], False, 0)  # noqa: FBT003
+        if length > step:
+            run = Run.between(tray, start, start + length, step)
+        else:
+            run = Run(tray, start, length, length, length, 1)
+        return Batch([run], [origin], False, run.total)  # noqa: FBT003
+
     def _read(self, place: memoryview) -> tuple[int, int, Origin]:
         """The next datagrams: their octets, the size of each but the last, and where they came from."""
         if not self._ancillary:
@@ -176,7 +195,7 @@ class RunSocket:
         one empty datagram. How many left."""
         length = len(octets)
         if length <= size:
-            return self._one_by_one((octets,), to, ancillary)
+            return self._send_one(octets, to, ancillary)
         sent, most = 0, most_in_a_run(size) * size
         for at in range(0, length, most):
             run = octets[at : at + most]
@@ -192,6 +211,8 @@ class RunSocket:
         self, parts: Sequence[memoryview], to: Address = None, ancillary: Ancillary = ()
     ) -> int:
         """The same for datagrams that lie apart, of any sizes."""
+        if len(parts) == 1:
+            return self._send_one(parts[0], to, ancillary)
         sent = 0
         for run in runs_of(parts):
             if len(run) > 1 and self._sent(run, run[0], len(run), to, ancillary):
@@ -234,21 +255,26 @@ class RunSocket:
         return True
 
     def _one_by_one(self, parts: Sequence[memoryview], to: Address, ancillary: Ancillary) -> int:
-        sent = 0
-        send = self._send
-        for part in parts:
-            try:
-                send((part,), to, ancillary)
-            except OSError as error:
-                own = self.errors.again(partial(send, (part,), to, ancillary), error, part)
-                if own is None:
-                    sent += 1
-                else:
-                    self._failed(own, part)
+        return sum([self._send_one(part, to, ancillary) for part in parts])
+
+    def _send_one(self, datagram: memoryview, to: Address, ancillary: Ancillary) -> int:
+        try:
+            if ancillary:
+                self._send((datagram,), to, ancillary)
+            elif to is None:
+                self.sock.send(datagram)
             else:
-                sent += 1
+                self.sock.sendto(datagram, to)
+        except OSError as error:
+            send = partial(self._send, (datagram,), to, ancillary)
+            own = self.errors.again(send, error, datagram)
+            self._last = None
+            if own is None:
+                return 1
+            self._failed(own, datagram)
+            return 0
         self._last = None
-        return sent
+        return 1
 
     def _send(self, parts: Sequence[memoryview], to: Address, ancillary: Ancillary) -> None:
         if to is not None:

@@ -26,6 +26,7 @@ FRAGMENT = struct.Struct("!BIIBB")
 """The same, then the datagram's number, the fragment's, and the last one's."""
 HEADROOM = FRAGMENT.size
 """Octets to leave free before the first payload of a run, so that it is sealed where it lies."""
+_DATA = Kind.DATA.value
 _ROOM = 5 * LONGEST
 """Of the buffer: some runs of the kernel's, with what frames add. A datagram's fragments need less."""
 
@@ -104,6 +105,24 @@ class Outbox:
         self._seal(Kind.DATA, FLOW.pack(from_listener, flow), run)
         self._count += run.total
 
+    def send_alone(self, flow: int, from_listener: bool, run: Run) -> None:
+        """`add` and `flush`, in fewer steps where it is one datagram in one frame."""
+        tray, start, _, size, _, total = run
+        sealer, octets = self._epochs.sealer, self._out.octets
+        if self._at or total != 1 or size + sealer.overhead(_DATA) + FLOW.size > self.frame_size:
+            self.add(flow, from_listener, run)
+            self.flush()
+            return
+        self._sealer = sealer
+        inner = FLOW.pack(from_listener, flow)
+        end = sealer.seal_one(_DATA, inner, tray.octets, start, size, octets, 0)
+        if end > self.longest:
+            self.longest = end
+        if self._io.send_run(octets[:end], end):
+            self._sent.value += 1
+        else:
+            self._see_to_refused([_Segment(0, end, end, end)], [], 1)
+
     def flush_full(self) -> None:
         """Send what fills a call to the kernel: more datagrams are at hand."""
         for segment in self._segments:
@@ -118,6 +137,10 @@ class Outbox:
         for segment in segments:
             self.longest = max(self.longest, segment.size)
             self._send(segment, rest=True)
+        self._see_to_refused(segments, whole, sent)
+
+    def _see_to_refused(self, segments: list[_Segment], whole: list[range], sent: int) -> None:
+        """So many datagrams were sent, unless `refused` was told of some."""
         refused = self._refused
         if refused.too_long or refused.others:
             self._refused = _Refused()

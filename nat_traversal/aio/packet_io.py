@@ -25,6 +25,9 @@ LONGEST = 65_536
 """Octets of room for a datagram: none is longer."""
 BATCH = 64
 """Datagrams in one batch, about: as many as one run may have. More would make the next hop wait for the first of them."""
+ALONE = 100e-6
+"""Seconds since a socket was last read after which a datagram counts as a lone one: it goes on before anybody looks for
+more. Below that, looking for more first costs less for each."""
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 """The socket family for the IP version of an endpoint."""
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)

@@ -60,6 +60,8 @@ class ServiceFlow:
         recalls: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.number = number
+        self.read_at = 0.0
+        """When the service's datagrams were last looked for."""
         self.waiting: deque[bytes] = deque(maxlen=WAITING)
         """The latest datagrams, for another address; kept while this one has answered none."""
         self.failed: list[tuple[OSError, int]] = []
@@ -115,9 +117,9 @@ class ServiceFlow:
         self._io.send_parts(payloads[:count])
         return count
 
-    def receive(self, *, again: bool) -> Batch:
-        """Answers that have come from where datagrams go to. `again`: some have come just now."""
-        batch = self._io.receive(again=again)
+    def receive(self, most: int, *, again: bool) -> Batch:
+        """Answers that have come from where datagrams go to, about `most`. `again`: some have come just now."""
+        batch = self._io.receive(most, again=again)
         if batch.runs and not self.settled:
             self.waiting.clear()
             self.settled = not self.is_away

@@ -113,10 +113,10 @@ class Sealer:
         for index in range(done, count):
             payload = start + index * step
             length = size if index < whole else last
-            at = self._seal_one(kind, inner, tray.octets, payload, length, out.octets, at)
+            at = self.seal_one(kind, inner, tray.octets, payload, length, out.octets, at)
         return at
 
-    def _seal_one(  # noqa: PLR0917 - the fast path
+    def seal_one(  # noqa: PLR0917 - the fast path
         self,
         kind: int,
         inner: bytes,
@@ -126,6 +126,7 @@ class Sealer:
         out: memoryview,
         at: int,
     ) -> int:
+        """Seal one payload, which lies from `start` in `octets`, as `seal_run` does."""
         number = self.counter.to_bytes(COUNTER_OCTETS, "big")
         self.counter += 1
         begin = start - len(inner)
@@ -238,16 +239,16 @@ class Opener:
             if index > first and octets[at + 1 : at + 1 + CONNECTION_OCTETS] != connection:
                 break
             end = at + (size if index < whole else last)
-            opened = self._open_one(tray, at, end, place, to)
+            opened = self.open_one(tray, at, end, place, to)
             if opened is not None:
                 found.append(opened)
                 to += opened.run.size if opened.run.tray is place else 0
             index += 1
-        self.opened += sum(opened.run.total for opened in found)
+        self.opened += sum([opened.run.total for opened in found])
         return found, index, to
 
-    def _open_one(self, frames: Tray, at: int, end: int, place: Tray, to: int) -> Opened | None:
-        """Open one frame."""
+    def open_one(self, frames: Tray, at: int, end: int, place: Tray, to: int) -> Opened | None:
+        """Open one frame; the caller has to count it in `opened`."""
         octets = frames.octets
         counters, window = self._counters, self._window
         body = at + HEADER_OCTETS
@@ -270,7 +271,7 @@ class Opener:
             counters.replayed += 1
             return None
         if not tag:
-            window.accept(counter)
+            window.take(counter)
             return Opened(kind, Run(frames, body, size, size, size, 1))
         plain = place.octets[to : to + size]
         try:
@@ -278,7 +279,7 @@ class Opener:
         except self._not_authentic:
             counters.not_authentic += 1
             return None
-        window.accept(counter)
+        window.take(counter)
         return Opened(kind, Run(place, to, size, size, size, 1))
 
     def _open_many(  # noqa: PLR0917 - the fast path

@@ -28,9 +28,14 @@ class ReplayWindow:
         """Take `counter`, which was authentic. False if it is a replay or too old after all."""
         if not self.is_fresh(counter):
             return False
-        self._seen[counter % self.size] = counter
-        self.newest = max(self.newest, counter)
+        self.take(counter)
         return True
+
+    def take(self, counter: int) -> None:
+        """The same for one that `is_fresh` has just been said of."""
+        self._seen[counter % self.size] = counter
+        if counter > self.newest:
+            self.newest = counter
 
     def accept_run(self, first: int, count: int) -> None:
         """Take `count` authentic counters from `first` on, all above the newest; at most `size` of them."""
