@@ -160,15 +160,15 @@ class RunSocket:
             length, step, origin = self._read(tray.octets[start : start + LONGEST])
         except BlockingIOError:
             self.errors.drain()
-            return Batch([], [], True, 0)  # noqa: FBT003 - the fast path
+            return Batch([], [], True, 0)
         except OSError as error:
             self.errors.came(error)
-            return Batch([], [], False, 0)  # noqa: FBT003
+            return Batch([], [], False, 0)
         if length > step:
             run = Run.between(tray, start, start + length, step)
         else:
             run = Run(tray, start, length, length, length, 1)
-        return Batch([run], [origin], False, run.total)  # noqa: FBT003
+        return Batch([run], [origin], False, run.total)
 
     def _read(self, place: memoryview) -> tuple[int, int, Origin]:
         """The next datagrams: their octets, the size of each but the last, and where they came from."""

@@ -29,9 +29,12 @@ from nat_traversal.wire.ids import check_id, parse_server
 from nat_traversal.wire.methods import FURTHER, MethodName
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from nat_traversal.cli.console import Console
 
     Command = Callable[[Console], Coroutine[None, None, Exit]]
+    LoopFactory = Callable[[], AbstractEventLoop]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,6 +172,15 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
     return partial(client_command.run, client_options_of(options))
 
 
+def _loop_factory(options: argparse.Namespace) -> LoopFactory | None:
+    """Of the event loop that the command runs on; None: asyncio's own."""
+    if options.command == "server":
+        return None
+    from nat_traversal.aio.direct_loop import quick_loop  # noqa: PLC0415
+
+    return quick_loop
+
+
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
     """The client's request, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
@@ -230,7 +242,8 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     )
     console.never_wait()
     try:
-        return int(asyncio.run(command_of(options, given)(console)))
+        with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:
+            return int(runner.run(command_of(options, given)(console)))
     except UsageError as error:
         console.fail(str(error))
         return Exit.USAGE

@@ -34,7 +34,7 @@ class ReplayWindow:
     def take(self, counter: int) -> None:
         """The same for one that `is_fresh` has just been said of."""
         self._seen[counter % self.size] = counter
-        if counter > self.newest:
+        if counter > self.newest:  # noqa: PLR1730 - the fast path
             self.newest = counter
 
     def accept_run(self, first: int, count: int) -> None:
