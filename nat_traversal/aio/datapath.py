@@ -196,8 +196,8 @@ class DataPath:
 
     def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
-        self.send_run(flow, from_listener, Run.of(payload, HEADROOM))
-        self.flush()
+        run = Run.of(payload, HEADROOM)
+        self.send_alone(flow, from_listener, run, self._clock.time())
 
     def send_frame(self, kind: Kind, plain: bytes) -> None:
         """Seal and send what is no program's."""
