@@ -228,11 +228,11 @@ class TestProcess:
     def test_ctrl_c_before_the_handlers_stand_is_no_error(
         self, words: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupted(coroutine: object) -> int:
+        def interrupted(_: asyncio.Runner, coroutine: object) -> int:
             coroutine.close()  # type: ignore[attr-defined]
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(asyncio, "run", interrupted)
+        monkeypatch.setattr(asyncio.Runner, "run", interrupted)
         assert cli.main(words) == 0
 
     def test_verbose_raises_the_level_of_the_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
