@@ -21,7 +21,7 @@ _AT_ONCE = 64
 
 
 class _DirectSelector(selectors.EpollSelector):
-    """Calls `readers` in `select`, and gives the event loop the rest. What they raise goes to `raised`."""
+    """Calls `readers` in `select`, and gives the event loop the rest. `raised` hears of their exceptions."""
 
     def __init__(self, raised: Callable[[Exception], None]) -> None:
         super().__init__()

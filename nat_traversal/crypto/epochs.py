@@ -152,7 +152,7 @@ class Epochs:
         return found, to
 
     def open_one(self, run: Run, place: Tray, now: float) -> Run | None:
-        """What was sealed in the one frame of `run`, in fewer steps than by `open_run`; None: it was dropped."""
+        """Open the one frame of `run`, in fewer steps than `open_run`; None: it was dropped."""
         start, opener = run.start, self._opener
         frames, seals = run.tray, start + 1 + CONNECTION_OCTETS
         is_newest = frames.octets[start + 1 : seals] == self._connection
