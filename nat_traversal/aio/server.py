@@ -96,10 +96,8 @@ class Server(Driver):
         self._no_files = rendezvous.counters.counter(
             "accepts-failed", "a connection waited: this process had no room for one more"
         )
-        self._useless = UselessDatagrams(rendezvous.counters)
-        self._answered = 0
-        """Datagrams that were sent, or should have been."""
         self._stun = StunService(settings, rendezvous.counters, self._answer, alternate)
+        self._useless = UselessDatagrams(rendezvous.counters)
         self.rendezvous = rendezvous
         self.ports = ports
         """Where connections and announces come, and the answers to these go out."""
@@ -297,10 +295,10 @@ class Server(Driver):
                 continue
             if useless.sheds(source[0]):
                 continue
-            answered = self._answered
+            before = useless.read()
             local = self.ports.local(udp, local)
             self._datagram(bytes(self._buffer[:length]), endpoint_of(source), udp, local)
-            if self._answered == answered:
+            if useless.read() > before:
                 useless.led_to_nothing(source[0])
             read += 1
             if read == burst:
@@ -322,7 +320,6 @@ class Server(Driver):
         self.feed(e.DatagramArrived(datagram, source, local=local))
 
     def _answer(self, data: bytes, destination: Endpoint, local: Local) -> None:
-        self._answered += 1
         try:
             self.ports.answer(data, destination, local)
         except OSError as error:

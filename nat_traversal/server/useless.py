@@ -7,6 +7,11 @@ from nat_traversal.machine.counters import Counters
 SPARED = 32
 """Datagrams of one address in a second that may lead to nothing before it is shed: hosts that register make a few."""
 MOST_ADDRESSES = 65_536
+COUNTED = (
+    *("datagrams-dropped", "datagrams-ignored", "announces-unknown", "announces-forged"),
+    *("binds-forged", "relay-stray", "stun-shed", "stun-malformed"),
+)
+"""The counters that say so."""
 
 
 class UselessDatagrams:
@@ -16,6 +21,8 @@ class UselessDatagrams:
     """
 
     def __init__(self, counters: Counters) -> None:
+        """`counters`: those that the server's other parts count in."""
+        self._counted = [each for each in counters if each.name in COUNTED]
         self._useless: dict[str, int] = {}
         self._until = 0.0
         self.is_behind = False
@@ -37,8 +44,12 @@ class UselessDatagrams:
         self._shed.value += 1
         return True
 
+    def read(self) -> int:
+        """The number of datagrams so far that were read and led to nothing."""
+        return sum([each.value for each in self._counted])
+
     def led_to_nothing(self, address: str) -> None:
-        """A datagram from `address` was read, and nothing was sent for it."""
+        """A datagram from `address` was read, and led to nothing."""
         known = self._useless.get(address, 0)
         if known or len(self._useless) < MOST_ADDRESSES:
             self._useless[address] = known + 1

@@ -17,6 +17,7 @@ from nat_traversal.aio import server as server_module
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.packet_io import SPARE_FILES
 from nat_traversal.machine import notices as note
+from nat_traversal.server.useless import COUNTED
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
@@ -314,6 +315,10 @@ class TestUdp:
                 counters = server.counters
                 await eventually(lambda: counters["announces-unknown"] == 1, "it is counted")
                 assert not program.has_received()
+
+    async def test_every_kind_of_useless_datagram_is_known_to_what_sheds_them(self) -> None:
+        async with a_server() as (server, _):
+            assert set(COUNTED) <= set(server.counters.snapshot())
 
     async def test_an_answer_that_cannot_be_sent_is_counted(
         self, monkeypatch: pytest.MonkeyPatch
