@@ -65,7 +65,7 @@ def idle(root: Path, count: int) -> str:
         bots(root, server.endpoint, count // 2, 0, 10_000) as hosts,
     ):
         hosts.until(count // 100 * 99)
-        for _ in range(25):  # every one has been pinged
+        for _ in range(5):
             hosts.told()
         before = server.cpu
         for _ in range(2 * STEADY):

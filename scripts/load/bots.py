@@ -27,7 +27,7 @@ from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
-COMING = 300
+COMING = 500
 """Hosts a second that come at the start: fewer than the budgets of a server allow."""
 PER_ADDRESS = 8
 """Hosts with one address."""
@@ -45,6 +45,10 @@ def source(place: int) -> str:
     if len(sys.argv) > 5:
         return f"{sys.argv[5]}.{10 + place % MOST_ADDRESSES}"
     return f"127.{10 + place // 62_500}.{place // 250 % 250}.{1 + place % 250}"
+
+
+LEFT_OUT = 3
+"""Attempts that a pair has wanted in vain, until it counts as left out."""
 
 
 class Bots:
@@ -111,6 +115,8 @@ class Bots:
     def tell(self) -> None:
         self.later(1.0, self.tell)
         told = {**self.counts, "connected": self.connected, "registered": self.registered}
+        long_ago = time.monotonic() - LEFT_OUT * self.pause
+        told["left out"] = sum(bot.connected_at < long_ago for bot in self.bots[::2])
         print(json.dumps({"at": time.monotonic(), **told}), flush=True)
 
 
@@ -124,6 +130,7 @@ class Bot:
         self.id, self.peer = (f"{first}-{letter}" for letter in ("ab", "ba")[side])
         self.sock: socket.socket | None = None
         self.is_registered = self.keeps_on = False
+        self.connected_at = 0.0
         self.generation = 1
 
     @property
@@ -244,6 +251,7 @@ class Bot:
                 if step != 1:
                     answer.append(m.Established(*self.round))  # type: ignore[arg-type]
                     counts["established"] += step == 3
+                    self.connected_at = time.monotonic()
                 self.say(*answer)
             case "ping":
                 self.say(m.HeartbeatAnswer(said["transaction"]))

@@ -107,13 +107,13 @@ class Hosts:
             if last["registered"] < ENOUGH * self.count:
                 back = second + 1
         took = last["at"] - first["at"]
-        names = sorted({*first, *last} - {"at", "connected", "registered"})
+        names = sorted({*first, *last} - {"at", "connected", "registered", "left out"})
         did = {each: last.get(each, 0) - first.get(each, 0) for each in names}
         rate = did.pop("established") / took
         rest = ", ".join(f"{value} {each}" for each, value in did.items() if value)
         print(
             f"{name}: {rate:.0f} attempts a second connected ({rest}); at least {least} of {self.count} hosts "
-            f"registered, {ENOUGH:.0%} of them after {back} s",
+            f"registered, {ENOUGH:.0%} of them after {back} s; {last['left out']} pairs left out at the end",
             flush=True,
         )
 
