@@ -6,12 +6,15 @@ import json
 import random
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from natlab.programs.programs import Programs
 from natlab.sandbox.netns import udp_socket
+from natlab.sandbox.zygote import Prepared
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 READY_WITHIN = 20.0
 PYTHON = (sys.executable, "-m", "nat_traversal")
 LOCAL = "127.0.0.1"
+
+
+_spares: list[Prepared] = []
+"""Processes that can become a server or a client at once. They end with the call of the sandbox that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,22 @@ class Pair:
 
 def start_server(network: Network, programs: Starter, *options: str) -> Program:
     argv = [*PYTHON, "server", "--json", *options]
-    server = programs.start("server", argv, network.pid("server"))
+    _prepare(3)
+    server = _start(programs, "server", argv, network.pid("server"))
     server.wait_for_line('"event": "listening"', timeout=READY_WITHIN)
     return server
+
+
+def _prepare(count: int) -> None:
+    """Spares for a server and a pair, where no thread runs yet: else all start as cold as a user's."""
+    if threading.active_count() == 1:
+        _spares.extend(Prepared() for _ in range(count))
+
+
+def _start(programs: Starter, name: str, argv: Sequence[str], node_pid: int) -> Program:
+    if _spares and isinstance(programs, Programs):
+        return programs.start(name, argv, node_pid, prepared=_spares.pop())
+    return programs.start(name, argv, node_pid)
 
 
 class Starter(Protocol):
@@ -80,7 +100,7 @@ class Tunnel:
         ):
             argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
             argv += ["--json", "--methods", "ordered-hello", *options]
-            self.clients[host] = programs.start(name, argv, network.pid(host))
+            self.clients[host] = _start(programs, name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:
         """What the clients say first: that a path stands, or that there is none."""

@@ -65,14 +65,10 @@ def _run(program: Path, report: Path, *options: str, status: int = 0) -> Cells:
 
 def test_a_puncher_that_says_a_line_is_direct_where_a_path_can_open(tmp_path: Path) -> None:
     program = ROOT / "examples/puncher.toml"
-    cells = _run(program, tmp_path / "r", "--nat", CONE, "--nat", SYMMETRIC, "--repeat", "2")
+    options = ("--nat-a", CONE, "--nat-b", CONE, "--nat-b", SYMMETRIC, "--repeat", "2")
+    cells = _run(program, tmp_path / "r", *options)
     paths = {pair: cell["path"] for pair, cell in cells.items()}
-    assert paths == {
-        (CONE, CONE): "direct",
-        (CONE, SYMMETRIC): "none",
-        (SYMMETRIC, CONE): "none",
-        (SYMMETRIC, SYMMETRIC): "none",
-    }
+    assert paths == {(CONE, CONE): "direct", (CONE, SYMMETRIC): "none"}
     direct = cells[CONE, CONE]
     assert [each.partition(":")[0] for each in direct["endpoints"]] == [
         "203.0.113.2",
@@ -95,7 +91,7 @@ def test_a_puncher_that_says_a_line_is_direct_where_a_path_can_open(tmp_path: Pa
     fates = {record["fate"] for record in forbidden["packets"] if record["t"] < under_way}
     assert fates == {"delivered", "dropped"}
     report = tmp_path / "r"
-    assert "1 of 4 pairs direct" in (report / "summary.md").read_text()
+    assert "1 of 2 pairs direct" in (report / "summary.md").read_text()
     assert 'classname="lab.two_nats"' in (report / "junit.xml").read_text()
     assert (report / direct["pcap"]).stat().st_size > 0
 

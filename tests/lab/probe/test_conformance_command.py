@@ -30,11 +30,12 @@ def test_a_nat_is_what_it_says(name: str) -> None:
         assert len(found.findings) == 16 + ("hairpin-external-source" in found.behavior)
 
 
-@pytest.mark.parametrize(
-    "name", ["APDM+APDF", "cgnat", "EIM+EIF", "EIM+EIF+sequential", "linux-masquerade"]
-)
+@pytest.mark.parametrize("name", ["cgnat", "EIM+EIF", "EIM+EIF+sequential", "linux-masquerade"])
 def test_every_port_of_a_nat_is_given_once_however_many_ask(name: str) -> None:
-    """The NATs before gave 59,524 of 64,512, 951 of 1,024 in a block, 32,768 in sequence."""
+    """The NATs before gave 59,524 of 64,512, 951 of 1,024 in a block, 32,768 in sequence.
+
+    A NAT of each way to give ports; every night `lab conformance` asks all.
+    """
     found = examine(name, warm=warm.sandbox())
     filled = [finding for finding in found.findings if finding.claim.startswith("filled by ")]
     assert [finding for finding in filled if not finding.holds] == []
@@ -53,7 +54,9 @@ def test_a_nat_of_iptables_is_what_it_says_with_either_tool(
         (tmp_path / called).symlink_to(program)
     monkeypatch.setenv("PATH", f"{tmp_path}:{search_path()}")
     # A sandbox of its own, which has this PATH.
-    found = examine(name, firewall=Firewall.IPTABLES, filled=tool == "xtables-nft-multi")
+    found = examine(
+        name, firewall=Firewall.IPTABLES, filled=name == "full-cone" and tool == "xtables-nft-multi"
+    )
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
     assert len(found.findings) >= 16
@@ -102,7 +105,7 @@ def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: s
 
 def test_the_command_writes_what_it_found(tmp_path: Path) -> None:
     files = tmp_path / "found.md", tmp_path / "found.json"
-    nats = ["EIM+EIF", "udp-blocked"]
+    nats = ["cgnat", "udp-blocked"]
     arguments = ["--markdown", str(files[0]), "--json", str(files[1]), "--jobs", "2"]
     assert main(["conformance", *nats, *arguments]) == Exit.OK
     said = json.loads(files[1].read_text())
