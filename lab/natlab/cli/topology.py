@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
 from natlab.cli.firewall import add_firewall_option
-from natlab.cli.run import RunStatus, add_options, run_commands, run_of
+from natlab.cli.run import RunStatus, run_commands
+from natlab.cli.run_request import add_options, run_of
 from natlab.links.conditions import DEFAULT_LINKS
 from natlab.links.options import add_link_options, link_conditions
 from natlab.nat.rules import Firewall

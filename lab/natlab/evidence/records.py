@@ -8,7 +8,7 @@ from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
 from natlab.evidence.hops import Scene
 from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
-from natlab.evidence.result import PacketRecord
+from natlab.evidence.packet_records import PacketRecord
 from natlab.oracle.prediction import SERVER
 
 MOST = 400

@@ -7,53 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median, median_low
 
-from nat_traversal.wire import datagrams
 from nat_traversal.wire.methods import MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
 from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import cause, explain, reason
-from natlab.evidence.journey import Fate, Passage
+from natlab.evidence.packet_records import PacketRecord, records_of
 from natlab.evidence.trace import Trace
 from natlab.evidence.way import Kind
 from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER, method_of, predict_direct
 from natlab.oracle.prediction import Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class PacketRecord:
-    """One transmission as the report shows it. Times in seconds since the cell's first packet.
-
-    In JSON `sender` and `receiver` are called ``from`` and ``to``.
-    """
-
-    t: float
-    sender: str
-    receiver: str
-    round: int | None
-    """None for an announce."""
-    fate: Fate
-    kind: str
-    """``HELLO``, ``CONFIRM``, ``DATA`` or ``ANNOUNCE``."""
-    source: str
-    """The sender's socket."""
-    translated: str | None
-    """The source outside the sender's NAT; None if the datagram never got there."""
-    destination: str
-    reached: float | None
-    """When it came to the receiver's NAT (or to the server)."""
-    arrived: float | None
-    """When it came to the receiver."""
-    step: int | None = None
-    """1, 2 or 3 for a HELLO; so are `copy` and `heard` set."""
-    copy: int | None = None
-    heard: bool | None = None
-    seen: Mapping[str, float] = field(default_factory=dict)
-    """Every capture point (interface) that it passed, with the time, in order."""
-    payload: str | None = None
-    """Of a DATA that a key log opened: the program's datagram in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +225,7 @@ def conclude(
     nat_a, nat_b, prediction = case.nat_a, case.nat_b, case.prediction
     connected = trace.connected_round
     round_ = connected.number if connected else None
-    records = _records(trace, beside.payloads)
+    records = records_of(trace, beside.payloads)
     checks = (
         *run_checks(trace, nat_a, nat_b, prediction),
         _path_is_predicted(trace, case),
@@ -355,61 +320,3 @@ def _run(cell: CellResult) -> RunResult:
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
-
-
-def _records(trace: Trace, payloads: Mapping[bytes, str]) -> list[PacketRecord]:
-    passages = trace.passages()
-    zero = trace.zero
-    numbers = {id(each): round_.number for round_ in trace.rounds for each in round_.data}
-    records = []
-    data_shown: set[tuple[str, int]] = set()
-    for passage in passages:
-        match passage.datagram:
-            case datagrams.Hello(round=number, step=step, copy=copy, heard=heard):
-                record = _record(passage, zero, "HELLO", number, step=step, copy=copy, heard=heard)
-            case datagrams.Confirm(round=number):
-                record = _record(passage, zero, "CONFIRM", number)
-            case datagrams.Frame(octets=octets):
-                number = numbers[id(passage)]
-                if (passage.sender, number) in data_shown:
-                    continue
-                data_shown.add((passage.sender, number))
-                record = _record(passage, zero, "DATA", number, payload=payloads.get(octets))
-            case _:
-                record = _record(passage, zero, "ANNOUNCE")
-        records.append(record)
-    return records
-
-
-def _record(
-    passage: Passage,
-    zero: float,
-    kind: str,
-    round_: int | None = None,
-    *,
-    step: int | None = None,
-    copy: int | None = None,
-    heard: bool | None = None,
-    payload: str | None = None,
-) -> PacketRecord:
-    def since_zero(time: float | None) -> float | None:
-        return None if time is None else round(time - zero, 6)
-
-    return PacketRecord(
-        round(passage.sent - zero, 6),
-        passage.sender,
-        passage.receiver,
-        round_,
-        passage.fate,
-        kind,
-        str(passage.source),
-        str(passage.translated) if passage.translated else None,
-        str(passage.destination),
-        since_zero(passage.reached),
-        since_zero(passage.arrived),
-        step=step,
-        copy=copy,
-        heard=heard,
-        seen={point: round(time - zero, 6) for point, time in passage.seen},
-        payload=payload,
-    )

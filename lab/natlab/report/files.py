@@ -15,7 +15,8 @@ from natlab.errors import LabError
 from natlab.evidence.category import Category
 from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import CellResult, PacketRecord, Report, RunResult
+from natlab.evidence.packet_records import PacketRecord
+from natlab.evidence.result import CellResult, Report, RunResult
 from natlab.oracle.outcome import Outcome
 from natlab.report.html import write_html
 from natlab.report.junit import junit

@@ -13,7 +13,8 @@ from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
 from natlab.evidence.journey import SIDES, Fate
-from natlab.evidence.result import CellResult, PacketRecord
+from natlab.evidence.packet_records import PacketRecord
+from natlab.evidence.result import CellResult
 from natlab.oracle.model import Admission, Entry, ModelNat
 from natlab.oracle.possible import model_nats
 from natlab.report.svg_ladder import Row, rows_of

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
-from natlab.evidence.result import CellResult, PacketRecord
+from natlab.evidence.packet_records import PacketRecord
+from natlab.evidence.result import CellResult
 
 _A, _B = SIDES
 _X = {

@@ -9,24 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.lab.network.test_topology_file import OWN
+from tests.lab.testbed.runs import STRICT, run
 
 pytest_plugins = ["pytester"]
 
-_STRICT = ("--strict-markers", "-W", "error", "-p", "no:asyncio")
 
-
-@pytest.fixture(autouse=True)
-def _this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-
-def _run(
-    pytester: pytest.Pytester, source: str, *options: str
-) -> tuple[dict[str, int], pytest.RunResult]:
-    pytester.makepyfile(source)
-    result = pytester.runpytest_subprocess(*_STRICT, *options, timeout=100)
-    return result.parseoutcomes(), result
+pytestmark = pytest.mark.usefixtures("this_checkout")
 
 
 def test_it_is_an_entry_point() -> None:
@@ -45,7 +33,7 @@ def test_it_imports_nothing_heavy_into_a_run_that_does_not_use_it(
             loaded = [name for name in sys.modules if name.startswith(heavy)]
             assert loaded == ["natlab.testbed", "natlab.testbed.plugin"]
     """
-    assert _run(pytester, source)[0] == {"passed": 1}
+    assert run(pytester, source)[0] == {"passed": 1}
 
 
 _MANY = """
@@ -106,7 +94,7 @@ def test_a_run_that_passes_leaves_no_files(
     options: tuple[str, ...], pytester: pytest.Pytester
 ) -> None:
     kept = pytester.path / "kept"
-    outcomes, result = _run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", *options)
+    outcomes, result = run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", *options)
     assert outcomes == {"passed": 4}
     assert "test_functions_run_on_the_host[full-cone--full-cone]" in result.stdout.str()
     assert not any(kept.iterdir())
@@ -128,7 +116,7 @@ _FAILING = """
 def test_a_failure_keeps_its_files_and_names_them(
     options: tuple[str, ...], pytester: pytest.Pytester
 ) -> None:
-    outcomes, result = _run(pytester, _FAILING, *options)
+    outcomes, result = run(pytester, _FAILING, *options)
     assert outcomes == {"failed": 1}
     section = result.stdout.str().partition("NAT lab full-cone × symmetric")[2]
     named = {
@@ -163,7 +151,7 @@ _DROPPED = """
 def test_a_failure_says_what_was_dropped_and_shows_the_frames_of_the_test_alone(
     pytester: pytest.Pytester,
 ) -> None:
-    outcomes, result = _run(pytester, _DROPPED)
+    outcomes, result = run(pytester, _DROPPED)
     assert outcomes == {"failed": 1}
     said = result.stdout.str()
     told = (
@@ -191,7 +179,7 @@ _REFUSED = """
 
 
 def test_a_refusal_shows_the_frames_of_the_test_alone(pytester: pytest.Pytester) -> None:
-    outcomes, result = _run(pytester, _REFUSED)
+    outcomes, result = run(pytester, _REFUSED)
     assert outcomes == {"failed": 3}
     frames = re.findall(r"^(\S+\.py):[0-9]+:", result.stdout.str(), re.MULTILINE)
     assert frames == ["test_a_refusal_shows_the_frames_of_the_test_alone.py"] * 3
@@ -200,7 +188,7 @@ def test_a_refusal_shows_the_frames_of_the_test_alone(pytester: pytest.Pytester)
 
 
 def test_a_directory_for_the_files_can_be_named(pytester: pytest.Pytester) -> None:
-    assert _run(pytester, _FAILING, "--nat-lab-keep=kept")[0] == {"failed": 1}
+    assert run(pytester, _FAILING, "--nat-lab-keep=kept")[0] == {"failed": 1}
     (directory,) = (pytester.path / "kept").iterdir()
     assert directory.name.endswith("test_it-full-cone-symmetric")
     assert (directory / "capture.pcapng").stat().st_size > 1000
@@ -224,148 +212,10 @@ _HUNG = """
 def test_a_test_that_was_given_up_while_it_waited_keeps_its_files_too(
     pytester: pytest.Pytester,
 ) -> None:
-    outcomes, result = _run(pytester, _HUNG)
+    outcomes, result = run(pytester, _HUNG)
     assert outcomes == {"failed": 1}
     assert "TimeoutError: given up" in result.stdout.str()
     assert re.search(r"^/.*/capture\.pcapng$", result.stdout.str(), re.MULTILINE)
-
-
-_TOPOLOGIES = """
-    import os, socket
-    import pytest
-
-    def our_address(port):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-            opened.connect(("192.0.2.2", port))
-            return opened.getsockname()[0]
-
-    def _exchange(lab, one, other):
-        a, b = (lab.environment(host) for host in (one, other))
-        words = "sh -c 'while sleep 0.1; do echo this is $LAB_NODE; done | socat - UDP4:%s:5000,bind=%s:5000'"
-        programs = [
-            lab.start(own["LAB_NODE"], words % (peer["LAB_PUBLIC"], own["LAB_SELF"]))
-            for own, peer in ((a, b), (b, a))
-        ]
-        programs[0].wait_for_line("this is " + other)
-        programs[1].wait_for_line("this is " + one)
-
-    @pytest.mark.nat_topology("star,peers=3,nats=symmetric/full-cone/port-restricted-cone")
-    def test_star(nat_lab):
-        from nat_traversal.errors import UsageError
-        assert nat_lab.nats == {
-            "nat_1": "symmetric", "nat_2": "full-cone", "nat_3": "port-restricted-cone"
-        }
-        variables = nat_lab.environment("host_2")
-        assert {name: variables[name] for name in variables if name != "LAB_DIR"} == {
-            "LAB_NODE": "host_2", "LAB_SELF": "10.0.2.2", "LAB_PUBLIC": "198.18.2.2",
-            "LAB_NAT": "full-cone", "LAB_SERVER": "192.0.2.2", "LAB_SERVER_SECOND": "192.0.2.3",
-            "LAB_1": "198.18.1.2", "LAB_2": "198.18.2.2", "LAB_3": "198.18.3.2",
-        }
-        assert nat_lab.call("host_3", our_address, 53) == "10.0.3.2"
-        _exchange(nat_lab, "host_2", "host_3")
-        nat_lab.inject("link-down host_1")
-        assert nat_lab.run("host_1", "ping -c1 -W1 192.0.2.2").status != 0
-        nat_lab.forget("nat_2")
-        with pytest.raises(UsageError, match="host_1 is no NAT: choose from nat_1, nat_2, nat_3"):
-            nat_lab.forget("host_1")
-        assert {packet.point for packet in nat_lab.packets() if b"this is host_2" in packet.payload} == {
-            "host_2-eth0", "nat_2-lan", "nat_2-wan", "nat_3-wan", "nat_3-lan", "host_3-eth0"
-        }
-        head = nat_lab.ladder().splitlines()[0].split()
-        assert head == ["host_1", "nat_1", "host_2", "nat_2", "server", "nat_3", "host_3"]
-
-    @pytest.mark.nat_topology("double_nat,nat_a=symmetric,cgn_a=full-cone,nat_b=none")
-    def test_carrier(nat_lab):
-        own = nat_lab.environment("host_b")
-        assert (own["LAB_PUBLIC"], own["LAB_PEER"]) == ("198.51.100.2", "203.0.113.2")
-        assert nat_lab.environment("cgn_a")["LAB_PEER"] == "198.51.100.2"
-        assert nat_lab.run("host_a", "ping -c1 -W9 $LAB_SERVER").status == 0
-        assert "nat_lab" in nat_lab.rules["cgn_a"]
-
-    @pytest.mark.nat_topology("shared_nat,hosts=2")
-    def test_bridge(nat_lab):
-        assert "LAB_PEER" not in nat_lab.environment("host_a1")
-        for target in ("10.0.1.3", "$LAB_SERVER"):
-            nat_lab.run("host_a1", f"dig @{target} +tries=1 +time=1 lost{len(target)}.example")
-        asked = {packet.point for packet in nat_lab.packets() if b"lost8" in packet.payload}
-        assert asked == {"host_a1-eth0", "nat_a-lan1", "nat_a-lan2", "host_a2-eth0"}
-        rows = nat_lab.ladder().splitlines()
-        assert any("ICMP port unreachable from 192.0.2.2" in row for row in rows), rows
-        assert not any("reached nobody" in row for row in rows), rows
-
-    @pytest.mark.nat_topology("dual_stack", "multi_homed")
-    def test_both(nat_lab):
-        assert nat_lab.run("host_a", "ping -c1 -W9 $LAB_SERVER").status == 0
-        assert ("LAB_C" in nat_lab.environment("server")) is False
-        assert nat_lab.environment("host_a")["LAB_PUBLIC"] == "203.0.113.2"
-
-    @pytest.mark.nat_topology("two_nats,nat_b=none")
-    @pytest.mark.nat_pairs(("full-cone", "none"))
-    def test_pair(nat_lab):
-        assert nat_lab.environment("host_a")["LAB_PEER"] == "198.51.100.130"
-"""
-
-
-@pytest.mark.timeout(110)
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_the_fixture_is_any_topology(options: tuple[str, ...], pytester: pytest.Pytester) -> None:
-    kept = pytester.path / "kept"
-    outcomes, result = _run(pytester, _TOPOLOGIES, "-v", f"--nat-lab-keep={kept}", *options)
-    assert outcomes == {"passed": 7}, result.stdout.str()
-    assert "test_both[multi_homed]" in result.stdout.str()
-    assert not any(kept.iterdir())
-
-
-_OWN = """
-    import pytest
-
-    @pytest.mark.nat_topology("own.py:Own,nat=symmetric")
-    def test_own(nat_lab):
-        assert nat_lab.nats == {"gate": "symmetric"}
-        assert nat_lab.environment("host_y")["LAB_X"] == "203.0.113.9"
-        nat_lab.start("host_x", "sh -c 'echo about to fail'").wait()
-        nat_lab.run("host_x", "ping -c1 -W9 $LAB_SERVER")
-        assert False, "on purpose"
-"""
-
-
-def test_a_topology_of_ones_own_keeps_its_files_when_a_test_in_it_fails(
-    pytester: pytest.Pytester,
-) -> None:
-    (pytester.path / "own.py").write_text(OWN, encoding="utf-8")
-    outcomes, result = _run(pytester, _OWN)
-    assert outcomes == {"failed": 1}
-    section = result.stdout.str().partition("NAT lab own.py:Own,nat=symmetric")[2]
-    found = {Path(each).name: Path(each) for each in re.findall(r"^/.*\S", section, re.MULTILINE)}
-    assert found.keys() == {
-        "capture.pcapng", "ladder.txt", "gate.rules", "probes.txt", "links.txt",
-        "host_x-sh.stdout", "host_x-ping.stdout",
-    }  # fmt: skip
-    assert "gate: APDM+APDF" in found["probes.txt"].read_text()
-
-
-def test_a_topology_that_cannot_be_is_one_clear_line(pytester: pytest.Pytester) -> None:
-    complaints = {
-        "pentagon": "unknown topology 'pentagon': choose from two_nats",
-        "star,peers=0": "0 peers cannot be around one router: give 1 to 250",
-        "star,nats=cone": "unknown NAT 'cone': choose from none",
-        "own.py": "there is no topology file own.py",
-    }
-    outcomes, result = _run(
-        pytester,
-        "import pytest\n"
-        + "".join(
-            f"@pytest.mark.nat_topology({topology!r})\ndef test_{number}(nat_lab): pass\n"
-            for number, topology in enumerate(complaints)
-        ),
-    )
-    assert outcomes == {"errors": len(complaints)}
-    said = re.split(r"^_+ ERROR at setup of .* _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
-    for complaint, words in zip(complaints.values(), said, strict=True):
-        told = (line for line in words.splitlines() if line.startswith("test_"))
-        assert any(complaint in line for line in told), words
-        assert "Traceback" not in words
-        assert "During handling" not in words
 
 
 def test_without_namespaces_a_test_fails_with_the_reason(
@@ -375,7 +225,7 @@ def test_without_namespaces_a_test_fails_with_the_reason(
     fake.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2; exit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    outcomes, result = _run(pytester, "def test_it(nat_lab): pass")
+    outcomes, result = run(pytester, "def test_it(nat_lab): pass")
     assert outcomes == {"errors": 1}
     result.stdout.fnmatch_lines(
         ["*the NAT lab cannot work here: *unshare failed: Operation not permitted*Remedy: *"]
@@ -409,7 +259,7 @@ def test_a_mark_that_cannot_be_meant_fails_its_test_alone_with_test_and_line(
     source += "@pytest.mark.nat_pairs(('none', 'none'))\ndef test_without(): pass\n"
     source += "def test_of_no_lab(): pass\n"
     pytester.makepyfile(test_marks=source)
-    result = pytester.runpytest_subprocess(*_STRICT, timeout=100)
+    result = pytester.runpytest_subprocess(*STRICT, timeout=100)
     assert result.parseoutcomes() == {"errors": len(complaints) + 1, "passed": 1}
     said = result.stdout.str()
     for number, complaint in enumerate(complaints.values()):
@@ -448,7 +298,7 @@ _STACKED = """
 
 
 def test_marks_add_up_and_say_what_links_and_faults_there_are(pytester: pytest.Pytester) -> None:
-    outcomes, result = _run(pytester, _STACKED, "-v", "-rA")
+    outcomes, result = run(pytester, _STACKED, "-v", "-rA")
     said = result.stdout.str()
     assert outcomes == {"passed": 8, "errors": 1}, said
     for each in (
@@ -476,7 +326,7 @@ _FLOOD = """
 
 
 def test_a_capture_that_lost_packets_is_told_once_and_not_kept(pytester: pytest.Pytester) -> None:
-    outcomes, result = _run(pytester, _FLOOD)
+    outcomes, result = run(pytester, _FLOOD)
     assert outcomes == {"failed": 1}
     section = result.stdout.str().partition("NAT lab port-restricted-cone")[2]
     assert section.count("not kept: the kernel dropped") == 1
@@ -489,4 +339,4 @@ def test_the_twenty_lines_in_the_documentation_are_a_test_that_passes(
     document = (ROOT / "docs/lab/pytest.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"^```python\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
     assert snippet.count("\n") == 20
-    assert _run(pytester, snippet)[0] == {"passed": 2}
+    assert run(pytester, snippet)[0] == {"passed": 2}

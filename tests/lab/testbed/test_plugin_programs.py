@@ -7,6 +7,7 @@ import pytest
 from tests import ROOT
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("this_checkout")
 
 _PUNCHER = ROOT / "examples/puncher.toml"
 _PLAYED = f"""
@@ -33,11 +34,6 @@ _PLAYED = f"""
     def test_a_file_that_is_not_there(nat_lab):
         pass
 """
-
-
-@pytest.fixture(autouse=True)
-def _this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.mark.timeout(150)

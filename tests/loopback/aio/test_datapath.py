@@ -3,161 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import itertools
-import logging
 import random
-import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nat_traversal import Endpoint
-from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.outbox import HEADROOM
-from nat_traversal.aio.packet_io import endpoint_of, open_udp
-from nat_traversal.machine.actions import UsePath
-from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
+from nat_traversal.machine.events import LargerFramesSent
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from nat_traversal.wire.offers import Suite
 from nat_traversal.wire.tray import Run, Tray
+from tests.loopback.aio.ends import SETTINGS, End, an_end
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually, unused
-from tests.sim.clock import Clock
-from tests.unit.counterpart import opened, two_ends
+from tests.unit.counterpart import opened
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-SETTINGS = ClientSettings()
-
-
-class Taker:
-    """A forwarder that keeps what comes."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[int, bool, bytes]] = []
-        self.troubles: list[str] = []
-
-    def path_up(self, path: DataPath) -> None: ...
-
-    def path_down(self) -> None: ...
-
-    def deliver(self, batch: Sequence[Delivery]) -> None:
-        self.taken += [
-            (flow, from_listener, bytes(payload))
-            for flow, from_listener, payloads in batch
-            for payload in payloads
-        ]
-
-    def not_sent(self, reason: str) -> None:
-        self.troubles.append(reason)
-
-
-class End:
-    """A path, its socket in the event loop, the peer's keys, and everything that happened."""
-
-    def __init__(
-        self,
-        remote: Endpoint,
-        suite: Suite = Suite.AES_256_GCM,
-        settings: ClientSettings = SETTINGS,
-    ) -> None:
-        self.sock = open_udp(Endpoint("127.0.0.1", 0))
-        self.taker = Taker()
-        self.counters = Counters()
-        self.clock = Clock()
-        ours, self.peers = two_ends(suite)
-        """`peers` seals what the path opens, opens what it seals."""
-        self.other: list[bytes] = []
-        self.events: list[Event] = []
-        self.told: list[tuple[Kind, bytes]] = []
-        """The frames that are no program's."""
-        self.frame_closes = False
-        """Such a frame closes the path, as a BYE does."""
-        self.path = DataPath(
-            self.sock,
-            UsePath(1, remote, ours),
-            forwarder=self.taker,
-            traffic=Traffic(self.counters),
-            settings=settings,
-            clock=self.clock,
-            on_frame=self._told,
-            on_event=self.events.append,
-            on_other=self.other.append,
-        )
-
-    def on(self, sock: socket.socket) -> DataPath:
-        """Another path, with the same ends of everything but the socket."""
-        return DataPath(
-            sock,
-            replace(self.path.order, remote=Endpoint("127.0.0.1", 9)),
-            forwarder=self.taker,
-            traffic=Traffic(self.counters),
-            settings=SETTINGS,
-            clock=self.clock,
-            on_frame=self._told,
-            on_event=self.events.append,
-            on_other=self.other.append,
-        )
-
-    def _told(self, kind: Kind, plain: bytes) -> None:
-        self.told.append((kind, plain))
-        if self.frame_closes:
-            self.path.close()
-
-    def data(self, payload: bytes, flow: int = 7, *, from_listener: bool = True) -> bytes:
-        """A frame of the peer."""
-        direction = bytes([from_listener])
-        return self.peers.sealer.seal(Kind.DATA, direction + flow.to_bytes(4, "big") + payload)
-
-    def fragment(  # one datagram's, of two unless told otherwise
-        self,
-        number: int,
-        index: int,
-        payload: bytes,
-        *,
-        last: int = 1,
-        flow: int = 7,
-        from_listener: bool = True,
-    ) -> bytes:
-        """A frame of the peer."""
-        head = struct.pack("!BIIBB", from_listener, flow, number, index, last)
-        return self.peers.sealer.seal(Kind.FRAGMENT, head + payload)
-
-    async def hear(self, peer: Program, count: int) -> list[tuple[Kind, bytes]]:
-        """The next `count` frames that the path sends, opened."""
-        return opened(self.peers, *[(await peer.receive())[0] for _ in range(count)])
-
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self.sock, self.path.readable)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self.sock)
-        self.sock.close()
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return endpoint_of(self.sock.getsockname())
-
-    async def counted(self, **counts: int) -> None:
-        """Wait until the counters are exactly these."""
-        await eventually(lambda: self.counters.counted() == counts, f"{counts} are counted")
-
-
-@asynccontextmanager
-async def an_end(
-    suite: Suite = Suite.AES_256_GCM, settings: ClientSettings = SETTINGS
-) -> AsyncIterator[tuple[End, Program]]:
-    with Program() as peer, End(peer.endpoint, suite, settings) as end:
-        yield end, peer
+    pass
 
 
 def whole(frames: list[tuple[Kind, bytes]]) -> bytes:
@@ -469,100 +334,3 @@ async def test_a_run_of_the_peer_s_comes_to_its_programs(suite: Suite, offload: 
             [(Kind.PING, bytes(size - 27))],
             [b"HELLO".ljust(size)],
         )
-
-
-async def test_a_peer_that_no_route_leads_to_is_told_and_counted(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING), End(Endpoint("255.255.255.255", 9)) as end:
-        end.path.send(1, True, b"x")
-        assert end.counters.counted() == {"unsendable": 1}
-        assert len(end.taker.troubles) == 1
-        assert "no way to 255.255.255.255:9" in caplog.text
-
-
-async def test_a_probe_that_is_too_long_here_is_told_to_the_agent_alone() -> None:
-    async with an_end() as (end, _):
-        with _Failing(errno.EMSGSIZE, errno.EMSGSIZE) as failing:
-            path = end.on(failing)
-            path.send_frame(Kind.PING, bytes(1_000))
-        assert end.events == [FrameRefused(1_027, 1)]
-        assert end.counters.counted() == {}
-        assert end.taker.troubles == []
-
-
-class _Failing(socket.socket):
-    """A socket that fails to send for one reason after the other."""
-
-    def __init__(self, *numbers: int) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
-        self.numbers = list(numbers)
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        raise OSError(self.numbers.pop(0), "for a reason")
-
-    def sendmsg(self, *_: object) -> int:
-        raise OSError(errno.EIO, "no runs here")
-
-
-async def test_a_second_try_that_fails_is_counted_too() -> None:
-    async with an_end() as (end, _):
-        with _Failing(errno.ECONNREFUSED, errno.ENOBUFS) as failing:
-            end.on(failing).send(1, True, bytes(10))
-            assert failing.numbers == []
-        assert end.counters.counted() == {"refused": 1, "unsendable": 1}
-        assert end.taker.troubles == ["not sent: for a reason"]
-
-
-async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> None:
-    async with an_end() as (end, _):
-        with _Failing(errno.ENOBUFS, errno.ENOBUFS) as failing:
-            end.on(failing).send(1, True, bytes(1_000))
-            assert failing.numbers == []
-        assert end.counters.counted() == {"unsendable": 2}
-
-
-class _Narrowed(socket.socket):
-    """A socket of the peer's whose own network carries datagrams of 600 octets from now on."""
-
-    def __init__(self, peer: Endpoint) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
-        super().connect(peer.sockaddr)
-
-    def connect(self, _: object) -> None:
-        """It stays where it is."""
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        if memoryview(data).nbytes > 600:
-            raise OSError(errno.EMSGSIZE, "Message too long")
-        return super().send(data, flags)
-
-    def sendmsg(self, *_: object) -> int:
-        raise OSError(errno.EIO, "no runs here")
-
-
-@pytest.mark.parametrize("size", [900, 9_000])
-async def test_datagrams_that_have_become_too_long_here_are_cut_and_sent_again(size: int) -> None:
-    payloads = [b"short", b"a" * size, b"short", b"b" * size]
-    async with an_end() as (end, peer):
-        with _Narrowed(peer.endpoint) as narrowed:
-            path = end.on(narrowed)
-            path.frame_size = 1_400
-            for payload in payloads:
-                path.send(5, True, payload)
-        found: dict[int, bytes] = {}
-        direct: list[bytes] = []
-        pieces = -(-size // (548 - 38))
-        for kind, plain in await end.hear(peer, 2 + 2 * pieces):
-            if kind == Kind.DATA:
-                direct.append(plain[5:])
-            else:
-                number = int.from_bytes(plain[5:9], "big")
-                found[number] = found.get(number, b"") + plain[11:]
-        assert direct == [b"short", b"short"]
-        assert list(found.values()) == [b"a" * size, b"b" * size]
-        assert path.frame_size == 548
-        assert len(end.events) == 1
-        assert isinstance(end.events[0], FrameRefused)
-        assert end.counters.counted() == {"sent": 4}
-        assert end.taker.troubles == []

@@ -7,7 +7,8 @@ from dataclasses import replace
 from natlab.evidence.category import Category
 from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import Case, CellResult, PacketRecord, broken
+from natlab.evidence.packet_records import PacketRecord
+from natlab.evidence.result import Case, CellResult, broken
 from natlab.oracle.outcome import Outcome
 
 NASTY = "<script>alert('&')</script>"
@@ -74,3 +75,11 @@ WRONG_OUTCOME = cell(
 )
 WRONG_CHECK = cell("none", "full-cone", checks=(Check("tokens differ", False, NASTY),))
 BROKEN = broken(Case.of("symmetric", "none", "two_nats"), f"nat_a is not symmetric {NASTY}")
+
+FORBIDDEN = replace(
+    cell("symmetric", "symmetric", predicted=Outcome.FAILED, predicted_round=None),
+    observed=Outcome.FAILED,
+    round=None,
+    connect_ms=None,
+    category=Category.FORBIDDEN,
+)

@@ -18,16 +18,8 @@ from natlab.errors import LabError
 from natlab.evidence.category import Category
 from natlab.evidence.check import Check
 from natlab.evidence.journey import Fate
-from natlab.evidence.result import (
-    Case,
-    CellResult,
-    PacketRecord,
-    Report,
-    RunResult,
-    Timing,
-    conclude,
-    merge,
-)
+from natlab.evidence.packet_records import PacketRecord
+from natlab.evidence.result import Case, CellResult, Report, RunResult, Timing, conclude, merge
 from natlab.oracle.outcome import Outcome
 from natlab.report.files import read_report, write_files, write_report
 from natlab.report.junit import junit

@@ -1,0 +1,153 @@
+"""One end of a data path, whose other end a test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from nat_traversal import Endpoint
+from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.machine.actions import UsePath
+from nat_traversal.machine.counters import Counters
+from nat_traversal.machine.events import Event
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.offers import Suite
+from tests.loopback.programs import Program
+from tests.loopback.support import eventually
+from tests.sim.clock import Clock
+from tests.unit.counterpart import opened, two_ends
+
+if TYPE_CHECKING:
+    pass
+
+
+SETTINGS = ClientSettings()
+
+
+class Taker:
+    """A forwarder that keeps what comes."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, bool, bytes]] = []
+        self.troubles: list[str] = []
+
+    def path_up(self, path: DataPath) -> None: ...
+
+    def path_down(self) -> None: ...
+
+    def deliver(self, batch: Sequence[Delivery]) -> None:
+        self.taken += [
+            (flow, from_listener, bytes(payload))
+            for flow, from_listener, payloads in batch
+            for payload in payloads
+        ]
+
+    def not_sent(self, reason: str) -> None:
+        self.troubles.append(reason)
+
+
+class End:
+    """A path, its socket in the event loop, the peer's keys, and everything that happened."""
+
+    def __init__(
+        self,
+        remote: Endpoint,
+        suite: Suite = Suite.AES_256_GCM,
+        settings: ClientSettings = SETTINGS,
+    ) -> None:
+        self.sock = open_udp(Endpoint("127.0.0.1", 0))
+        self.taker = Taker()
+        self.counters = Counters()
+        self.clock = Clock()
+        ours, self.peers = two_ends(suite)
+        """`peers` seals what the path opens, opens what it seals."""
+        self.other: list[bytes] = []
+        self.events: list[Event] = []
+        self.told: list[tuple[Kind, bytes]] = []
+        """The frames that are no program's."""
+        self.frame_closes = False
+        """Such a frame closes the path, as a BYE does."""
+        self.path = DataPath(
+            self.sock,
+            UsePath(1, remote, ours),
+            forwarder=self.taker,
+            traffic=Traffic(self.counters),
+            settings=settings,
+            clock=self.clock,
+            on_frame=self._told,
+            on_event=self.events.append,
+            on_other=self.other.append,
+        )
+
+    def on(self, sock: socket.socket) -> DataPath:
+        """Another path, with the same ends of everything but the socket."""
+        return DataPath(
+            sock,
+            replace(self.path.order, remote=Endpoint("127.0.0.1", 9)),
+            forwarder=self.taker,
+            traffic=Traffic(self.counters),
+            settings=SETTINGS,
+            clock=self.clock,
+            on_frame=self._told,
+            on_event=self.events.append,
+            on_other=self.other.append,
+        )
+
+    def _told(self, kind: Kind, plain: bytes) -> None:
+        self.told.append((kind, plain))
+        if self.frame_closes:
+            self.path.close()
+
+    def data(self, payload: bytes, flow: int = 7, *, from_listener: bool = True) -> bytes:
+        """A frame of the peer."""
+        direction = bytes([from_listener])
+        return self.peers.sealer.seal(Kind.DATA, direction + flow.to_bytes(4, "big") + payload)
+
+    def fragment(  # one datagram's, of two unless told otherwise
+        self,
+        number: int,
+        index: int,
+        payload: bytes,
+        *,
+        last: int = 1,
+        flow: int = 7,
+        from_listener: bool = True,
+    ) -> bytes:
+        """A frame of the peer."""
+        head = struct.pack("!BIIBB", from_listener, flow, number, index, last)
+        return self.peers.sealer.seal(Kind.FRAGMENT, head + payload)
+
+    async def hear(self, peer: Program, count: int) -> list[tuple[Kind, bytes]]:
+        """The next `count` frames that the path sends, opened."""
+        return opened(self.peers, *[(await peer.receive())[0] for _ in range(count)])
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self.sock, self.path.readable)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self.sock)
+        self.sock.close()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return endpoint_of(self.sock.getsockname())
+
+    async def counted(self, **counts: int) -> None:
+        """Wait until the counters are exactly these."""
+        await eventually(lambda: self.counters.counted() == counts, f"{counts} are counted")
+
+
+@asynccontextmanager
+async def an_end(
+    suite: Suite = Suite.AES_256_GCM, settings: ClientSettings = SETTINGS
+) -> AsyncIterator[tuple[End, Program]]:
+    with Program() as peer, End(peer.endpoint, suite, settings) as end:
+        yield end, peer
