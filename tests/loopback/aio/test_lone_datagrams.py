@@ -10,7 +10,7 @@ import pytest
 from nat_traversal.aio.packet_io import ALONE
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.offers import Suite
-from tests.loopback.aio.test_datapath import End, an_end
+from tests.loopback.aio.ends import End, an_end
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually
 
