@@ -10,6 +10,7 @@ from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import FURTHER
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 CLASSES = tuple(m.Message.__args__)
@@ -84,6 +85,8 @@ class Messages:
                 return rng.choice(list(m.PeerState))
             case "role":
                 return rng.choice(list(m.Role))
+            case "methods":
+                return rng.choice([(), tuple(FURTHER), ("unheard-of",)])
             case "relaying":
                 return rng.choice(list(m.Relaying))
         return rng.choice([b"", rng.randbytes(40)]) if type_ == "bytes" else rng.random() < 0.5
