@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nat_traversal.aio.packet_io import FAMILIES, endpoint_of, forbid_fragments, open_udp
+from nat_traversal.aio.ping import ping
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.check import questions as q
 from nat_traversal.check.judge import verdict
@@ -218,7 +219,8 @@ class _Asking:
                 outcome = q.Tcp.REFUSED
             except (OSError, TimeoutError) as error:
                 log.debug("TCP to %s: %s", to, error)
-        self._feed(q.TcpTried(outcome))
+        echo = await ping(to.address, self._settings.interval, self._settings.tries)
+        self._feed(q.TcpTried(outcome, echo))
 
     def _close(self) -> None:
         if self._timer is not None:

@@ -78,7 +78,9 @@ def _udp(known: Known, first: Heard | None, not_told: dict[str, str]) -> Udp | N
     if known.server is None:
         not_told["udp"] = _NO_SERVER
     elif known.tcp is Tcp.OPEN:
-        return Udp.BLOCKED
+        if known.echo is None:
+            return Udp.BLOCKED
+        return Udp.NO_UDP if known.echo else Udp.TCP_ONLY
     else:
         not_told["udp"] = _unreachable(known)
     return None

@@ -62,8 +62,8 @@ class Check:
                 if self.known.refused and not self.known.heard:  # once more: it is no accident
                     self._asker.give_up("mapping")
                 self.known.refused = True
-            case TcpTried(outcome):
-                self.known.tcp = outcome
+            case TcpTried(outcome, echo):
+                self.known.tcp, self.known.echo = outcome, echo
             case PortUnreachable() | TimerFired():
                 pass
         return self._go_on(now)

@@ -90,6 +90,8 @@ class Known:
     refused: bool = False
     """The server's host said that nobody listens on that UDP port."""
     tcp: Tcp | None = None
+    echo: bool | None = None
+    """The server's host answered a ping, asked where nothing came over UDP; None: this host may not ping."""
 
     def mapped(self, name: str) -> Endpoint | None:
         """The source of that question, as the server saw it."""
@@ -152,6 +154,8 @@ class TcpTried:
     """Event: the answer to `TryTcp`."""
 
     outcome: Tcp
+    echo: bool | None
+    """A ping was answered; None: this host may not ping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class TryTcp:
-    """Action: see whether a TCP connection to `to` opens, and tell."""
+    """Action: see whether a TCP connection to `to` opens, and whether a ping is answered."""
 
     to: Endpoint
 

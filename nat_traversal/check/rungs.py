@@ -153,7 +153,7 @@ def _may_swap(mine: Side, theirs: Side) -> bool:
 
 def _possible(verdict: Verdict) -> Iterator[Side]:
     """This host's side in every way that the verdict leaves open."""
-    if verdict.udp is Udp.BLOCKED:
+    if verdict.udp is not None and verdict.udp is not Udp.PASSES:
         yield Side(passes_udp=False)
         return
     mappings = [verdict.mapping] if verdict.mapping else list(Mapping)

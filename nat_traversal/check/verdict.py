@@ -23,8 +23,12 @@ class Udp(StrEnum):
     """Whether UDP reaches the server, and its answers this host."""
 
     PASSES = "passes"
+    NO_UDP = "no-udp"
+    """The server's host takes TCP connections and answers pings, and nothing comes over UDP."""
+    TCP_ONLY = "tcp-only"
+    """It takes TCP connections, and nothing comes over UDP or ICMP."""
     BLOCKED = "blocked"
-    """The server's host takes TCP connections, and nothing comes over UDP."""
+    """It takes TCP connections, and nothing comes over UDP. Whether pings pass is not known."""
 
 
 class Pooling(StrEnum):

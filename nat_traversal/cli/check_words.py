@@ -87,9 +87,10 @@ def _server(verdict: Verdict) -> str:
 
 
 def _udp(verdict: Verdict) -> str | None:
-    if verdict.udp is Udp.BLOCKED:
-        return "blocked: the server takes TCP connections, and no UDP comes back"
-    return None if verdict.udp is None else str(verdict.udp)
+    if verdict.udp in (None, Udp.PASSES):
+        return verdict.udp
+    pings = {Udp.NO_UDP: ", though pings do", Udp.TCP_ONLY: ", nor do pings"}.get(verdict.udp, "")
+    return f"{verdict.udp}: the server takes TCP connections, and no UDP comes back{pings}"
 
 
 def _nat(verdict: Verdict) -> str | None:

@@ -18,7 +18,7 @@ from nat_traversal.server.stun import Alternate, StunAnswers
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.behavior import NINE
+from natlab.behavior import NINE, Protocols
 from natlab.oracle.model import ModelNat
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from tests.nats import seen_from_inside
@@ -109,9 +109,12 @@ class World:
                 case q.Send(socket, octets, to):
                     self._send(socket, octets, to)
                 case q.TryTcp():
-                    self._later(0.02, lambda: self._feed(q.TcpTried(q.Tcp.OPEN)))
+                    self._later(0.02, lambda: self._feed(q.TcpTried(q.Tcp.OPEN, self._pings())))
                 case q.Finished():
                     self.over = True
+
+    def _pings(self) -> bool:
+        return self.behavior is not None and self.behavior.protocols is Protocols.NO_UDP
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._ahead, (self.now + seconds, next(self._numbers), call))
@@ -163,7 +166,7 @@ def test_the_verdict_is_the_nats_definition(nat: str) -> None:
     assert found.id == seen_from_inside(nat), found.as_json()
     behavior = preset(nat).behavior
     blocked = behavior is not None and behavior.blocks_udp
-    assert found.udp is (Udp.BLOCKED if blocked else Udp.PASSES)
+    assert found.udp == (behavior.protocols if behavior and blocked else Udp.PASSES)
     if not blocked:
         assert found.nat is (behavior is not None)
         assert found.mtu == 1500

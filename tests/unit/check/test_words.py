@@ -58,12 +58,17 @@ def test_the_json_has_plain_values_and_says_what_is_not_told() -> None:
     assert found["not_told"]["ipv6"] == "no address"
 
 
-def silent(tcp: Tcp, *, refused: bool = False) -> Verdict:
-    return verdict(Known(SERVER, heard={"mapping-1": None}, tcp=tcp, refused=refused))
+def silent(tcp: Tcp, *, refused: bool = False, echo: bool | None = None) -> Verdict:
+    known = Known(SERVER, tcp=tcp, refused=refused, echo=echo)
+    known.heard["mapping-1"] = None
+    return verdict(known)
 
 
 def test_a_server_that_is_silent_is_told_by_what_tcp_says() -> None:
     assert silent(Tcp.OPEN).udp is Udp.BLOCKED
+    assert silent(Tcp.OPEN, echo=True).udp is Udp.NO_UDP
+    assert silent(Tcp.OPEN, echo=False).udp is Udp.TCP_ONLY
+    assert "though pings do" in report(silent(Tcp.OPEN, echo=True))[1]
     assert "nothing answers STUN on UDP port 6545" in silent(Tcp.REFUSED).not_told["udp"]
     assert "UDP port 6545" in silent(Tcp.SILENT, refused=True).not_told["udp"]
     assert "neither over UDP nor over TCP" in silent(Tcp.SILENT).not_told["udp"]
