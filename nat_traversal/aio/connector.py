@@ -150,7 +150,7 @@ class Connector:
                 self._traffic.unsendable.value += len(payloads)
                 return
             flow = at.flow
-            self._flows.asks(number)
+            self._flows.asks(number, at)
             at.used_at = now
             at.tries = 1
             count = flow.send(payloads, now)
@@ -230,7 +230,7 @@ class Connector:
 
     def _forward(self, at: _ConnectFlow, batch: Batch, now: float, *, is_alone: bool) -> None:
         flow = at.flow
-        self._flows.answers(flow.number)
+        self._flows.answers(flow.number, at)
         at.used_at = now
         self._preferred = at.targets[at.target]
         if self._is_down:

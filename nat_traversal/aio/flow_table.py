@@ -32,6 +32,9 @@ class FlowTable(Generic[K, F]):
         self._asking: OrderedDict[K, None] = OrderedDict()
         self._answered: OrderedDict[K, None] = OrderedDict()
         """Of both the one first that was used longest ago."""
+        self._latest: F | None = None
+        """The flow that was used last: as a rule the next one too, and nothing has to move."""
+        self._latest_is_answered = False
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -45,15 +48,22 @@ class FlowTable(Generic[K, F]):
 
     def add(self, key: K, flow: F) -> None:
         """A flow begins. Nothing has come back yet."""
-        self._flows[key] = flow
+        self._flows[key] = self._latest = flow
         self._asking[key] = None
+        self._latest_is_answered = False
 
-    def asks(self, key: K) -> None:
+    def asks(self, key: K, flow: F) -> None:
         """A datagram of the program goes to the service."""
-        (self._answered if key in self._answered else self._asking).move_to_end(key)
+        if flow is self._latest:
+            return
+        self._latest, self._latest_is_answered = flow, key in self._answered
+        (self._answered if self._latest_is_answered else self._asking).move_to_end(key)
 
-    def answers(self, key: K) -> None:
+    def answers(self, key: K, flow: F) -> None:
         """A datagram comes back."""
+        if flow is self._latest and self._latest_is_answered:
+            return
+        self._latest, self._latest_is_answered = flow, True
         self._asking.pop(key, None)
         self._answered[key] = None
         self._answered.move_to_end(key)
@@ -61,6 +71,7 @@ class FlowTable(Generic[K, F]):
     def remove(self, key: K) -> None:
         """A flow has ended."""
         del self._flows[key]
+        self._latest, self._latest_is_answered = None, False
         del (self._answered if key in self._answered else self._asking)[key]
 
     def longest_idle(self) -> F:

@@ -88,8 +88,8 @@ class Listener:
         if flow is None:
             self._traffic.unclaimed.value += len(payloads)
             return
-        self._flows.answers(flow.key)
-        self._by_source[flow.source[0]].answers(flow.key)
+        self._flows.answers(flow.key, flow)
+        self._by_source[flow.source[0]].answers(flow.key, flow)
         flow.used_at = self._loop.time()
         self._answering = flow.source
         self._io.send_parts(payloads, flow.source, flow.ancillary)
@@ -136,8 +136,8 @@ class Listener:
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is not None:
-            self._flows.asks(key)
-            self._by_source[source[0]].asks(key)
+            self._flows.asks(key, flow)
+            self._by_source[source[0]].asks(key, flow)
             flow.used_at = now
             return flow
         self._make_room(source[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections import deque
 from typing import cast
@@ -158,15 +159,40 @@ async def test_one_address_cannot_take_the_flows_of_others() -> None:
 
 def test_order_in_which_flows_make_room() -> None:
     table: FlowTable[int, str] = FlowTable()
-    for key in range(4):
-        table.add(key, f"flow {key}")
+    flows = [f"flow {key}" for key in range(4)]
+    for key, flow in enumerate(flows):
+        table.add(key, flow)
     assert table.longest_idle() == "flow 0", "none was answered"
     for key in (2, 1):
-        table.answers(key)
+        table.answers(key, flows[key])
     assert table.longest_idle() == "flow 2"
-    table.asks(2)
+    table.asks(2, flows[2])
     assert table.longest_idle() == "flow 1"
     for key in (1, 2):
         table.remove(key)
-    table.asks(0)
+    table.asks(0, flows[0])
     assert (table.longest_idle(), len(table), table.get(1)) == ("flow 3", 2, None)
+
+
+def test_order_is_that_of_a_model_after_any_uses() -> None:
+    numbers = random.Random(4)
+    table: FlowTable[int, str] = FlowTable()
+    used: dict[str, tuple[bool, int]] = {}
+    for moment in range(3_000):
+        key = numbers.randrange(6)
+        flow, what = table.get(key), numbers.randrange(8)
+        if flow is None:
+            table.add(key, flow := f"flow {key}, {moment}")
+            used[flow] = (False, moment)
+        elif what == 0:
+            table.remove(key)
+            del used[flow]
+        elif what < 5:
+            table.asks(key, flow)
+            used[flow] = (used[flow][0], moment)
+        else:
+            table.answers(key, flow)
+            used[flow] = (True, moment)
+        if used:
+            answered = [flow for flow, (is_answered, _) in used.items() if is_answered]
+            assert table.longest_idle() == min(answered or used, key=lambda flow: used[flow][1])
