@@ -25,7 +25,8 @@ def main() -> int:
     add = parser.add_argument
     names = [rival.name for rival in RIVALS]
     add("--rival", action="append", choices=names, default=[], help="only this (repeat it)")
-    add("--pairs", action="append", choices=SUITES, default=[], help="only these (repeat it)")
+    kinds = [*SUITES, *(group.name for group in GROUPS if group.name not in SUITES)]
+    add("--pairs", action="append", choices=kinds, default=[], help="only these (repeat it)")
     add("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="trials at a time: %(default)s")
     add("--again", action="store_true", help="also what has a result")
     add("--print", action="store_true", help="run nothing: show the results that there are")
@@ -48,7 +49,8 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    groups = [group for group in GROUPS if not options.pairs or group.suite in options.pairs]
+    wanted = set(options.pairs)
+    groups = [group for group in GROUPS if not wanted or {group.name, group.suite} & wanted]
     for rival in chosen_rivals(options.rival):
         version, reason = version_of(rival)
         if version is None:

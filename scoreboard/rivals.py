@@ -71,7 +71,7 @@ RIVALS = (
         "Debian",
         (*_DEBIAN, "libnice10"),
         ("libnice_peer.py", "swap.py"),
-        "coturn for STUN and TURN over UDP; consent freshness (RFC 7675), off by default, is on. Candidates are exchanged when all are"
+        "coturn for TURN over UDP, which tells the reflexive address too: no STUN server, whose answers this version does not take. Consent freshness (RFC 7675), off by default, is on. Candidates are exchanged when all are"
         " gathered. The bridge makes another agent 1 s after one has failed.",
     ),
     Rival(

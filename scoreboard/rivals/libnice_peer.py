@@ -2,9 +2,10 @@
 
     /usr/bin/python3 libnice_peer.py a|b SERVER
 
-STUN and TURN are on SERVER's port 3478, signalling on its port 8080 (`swap.py`). An agent that has failed is
-not used again; whoever uses libnice makes another, and so does this. Sending and receiving go by ctypes,
-as libnice's introspection leaves them out.
+TURN is on SERVER's port 3478, signalling on its port 8080 (`swap.py`). TURN tells the reflexive address too: no
+STUN server is named, as libnice 0.1.21 takes none of coturn's answers to its old form of requests and waits 2 s.
+An agent that has failed is not used again; whoever uses libnice makes another, and so does this. Sending and
+receiving go by ctypes, as libnice's introspection leaves them out.
 """
 
 from __future__ import annotations
@@ -62,8 +63,6 @@ class Bridge:
             GLib.MainContext.default(), Nice.Compatibility.RFC5245, option
         )
         agent.set_property("controlling-mode", self.role == "a")
-        agent.set_property("stun-server", self.server)
-        agent.set_property("stun-server-port", TURN_PORT)
         agent.connect("candidate-gathering-done", self.gathered)
         agent.connect("component-state-changed", self.changed)
         self.stream = agent.add_stream(1)
