@@ -108,7 +108,7 @@ RIVALS = (
         "Debian",
         (*_DEBIAN, "nebula"),
         ("nebula.sh",),
-        "As nebula, and the lighthouse is a relay.",
+        "As nebula, and two options of the example: the lighthouse is a relay, and `punchy.respond` is on, for difficult NATs.",
     ),
     Rival(
         "tinc",

@@ -2,6 +2,8 @@
 # nebula: a virtual network with a lighthouse, which may be a relay too. nebula.sh lighthouse|a|b relay|direct
 # What is not here is as in the example configuration of its package.
 set -eu
+respond=
+[ "$2" = direct ] || respond=", respond: true"
 keys=$(dirname "$0")/../../.make/scoreboard/nebula
 case $1 in
 lighthouse) is_lighthouse=true hosts='[]' relays='' static='{}' port=4242 am_relay=false
@@ -20,7 +22,7 @@ pki: {ca: "$keys/ca.crt", cert: "$keys/$1.crt", key: "$keys/$1.key"}
 static_host_map: $static
 lighthouse: {am_lighthouse: $is_lighthouse, interval: 60, hosts: $hosts}
 listen: {host: 0.0.0.0, port: $port}
-punchy: {punch: true}
+punchy: {punch: true$respond}
 relay:
   am_relay: $am_relay
   use_relays: true
