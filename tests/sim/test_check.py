@@ -129,6 +129,8 @@ class World:
             if fate.internal is not None and shown.address != self.inside:
                 self._deliver(octets, shown, fate.internal)
             return
+        if self.rng.random() < self.loss / 2:  # before the NAT, which then makes no mapping
+            return
         shown = self.nat.outbound(source, to, self.now)
         if self.rng.random() >= self.loss:
             self._later(0.01, lambda: self._at_server(octets, shown, to))
