@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from nat_traversal import ClientSettings, Endpoint
+from nat_traversal.aio import accepting
 from nat_traversal.aio.packet_io import bind_problem, open_udp
 from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import notices as note
 from tests.loopback.aio.clients import DISCARD
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.scripted import Wire, register
+from tests.loopback.support import eventually
 
 QUICK = ClientSettings(
     socket_again=0.02, announce_first=0.02, announce_most=0.02, udp_silence=0.1, retry_first=0.05
@@ -71,3 +78,55 @@ async def test_a_server_behind_a_proxy_says_so() -> None:
         assert await notices.wait(note.ClientsHidden) == note.ClientsHidden(
             "127.0.0.1", "192.0.2.2"
         )
+
+
+class Full(socket.socket):
+    """A listener of a process that has no room, as many times as the test says."""
+
+    times = 0
+    failed = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.times:
+            self.times -= 1
+            self.failed += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+async def test_want_of_room_for_connections_is_told_once_until_all_were_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "RETRY_AFTER", 0.01)
+    told: list[OSError] = []
+    taken: list[asyncio.Protocol] = []
+    ended = [0]
+
+    class Ends(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            ended[0] += 1
+
+    def accepted(_: accepting.Address) -> asyncio.Protocol:
+        taken.append(Ends())
+        return taken[-1]
+
+    with Full(socket.AF_INET, socket.SOCK_STREAM) as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        acceptor = accepting.Acceptor(
+            [listener],
+            backlog=8,
+            burst=8,
+            admit=lambda _: None,
+            accepted=accepted,
+            out_of_files=told.append,
+        )
+        stack.callback(acceptor.close)
+        for shortage in (1, 2):
+            listener.times = 4
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            client.connect(listener.getsockname())
+            await eventually(lambda: len(taken) == shortage, "it is taken")  # noqa: B023
+            assert listener.failed == 4 * shortage
+            assert len(told) == shortage
+            client.close()
+            await eventually(lambda: ended[0] == shortage, "it ends")  # noqa: B023
