@@ -96,6 +96,9 @@ class Side:
     """Of its rate to socat's, pair by pair."""
     fewest: float
     """The smallest share of a flow's datagrams that came."""
+    slowest: float = 1.0
+    """Of the flow with the fewest: its datagrams over those of an average one of socat's, pair by pair."""
+    flows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +171,12 @@ def _measure(row: Row, chains: Mapping[str, Chain], pairs: int) -> Measured:
             carried = chains[name].carry(load, row.way)
             used = chains[name].processor_time() - before
             runs[name].append((carried, 1e6 * used / carried.received))
-    socat = [carried.rate for carried, _ in runs[SOCAT]]
-    return Measured(row.name, row.title, {name: _side(some, socat) for name, some in runs.items()})
+    socat = [carried for carried, _ in runs[SOCAT]]
+    sides = {name: _side(some, socat, row.flows) for name, some in runs.items()}
+    return Measured(row.name, row.title, sides)
 
 
-def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[float]) -> Side:
+def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[Carried], flows: int) -> Side:
     carried = [each for each, _ in runs]
     median = statistics.median
     return Side(
@@ -181,6 +185,10 @@ def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[float]) -> Side
         delay=median(each.delay for each in carried),
         delay_99=median(each.delay_99 for each in carried),
         processor=median(used for _, used in runs),
-        ratio=median(each.rate / other for each, other in zip(carried, socat, strict=True)),
+        ratio=median(each.rate / other.rate for each, other in zip(carried, socat, strict=True)),
         fewest=median(each.fewest for each in carried),
+        slowest=median(
+            each.fewest / (1.0 - other.loss) for each, other in zip(carried, socat, strict=True)
+        ),
+        flows=flows,
     )

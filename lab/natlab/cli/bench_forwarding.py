@@ -16,7 +16,10 @@ from natlab.sandbox import sandbox
 _TIMEOUT = 1_200.0
 HEADLINE = ROWS[0].name
 """The row whose ratio stands for all in the history."""
-COLUMNS = ("row", "chain", "per second", "x socat", "lost", "delay µs", "99 %", "CPU µs", "goal")
+COLUMNS = (
+    *("row", "chain", "per second", "x socat", "lost", "delay µs", "99 %", "CPU µs"),
+    *("smallest flow", "goal"),
+)
 
 
 def measure_forwarding(names: Sequence[str] = (), pairs: int = 3) -> list[Measured]:
@@ -44,6 +47,7 @@ def lines(title: str, sides: Mapping[str, Side], goals: Mapping[str, float]) -> 
     for number, (chain, side) in enumerate(sides.items()):
         delays = [f"{value:,.0f}" for value in (side.delay, side.delay_99)]
         goal = f">= {goals[chain]:.1f}" if chain in goals else ""
+        slowest = f"{side.slowest:.2f} x" if side.flows > 1 else ""
         made.append(
             [
                 "" if number else title,
@@ -53,6 +57,7 @@ def lines(title: str, sides: Mapping[str, Side], goals: Mapping[str, float]) -> 
                 f"{100 * side.loss:.2f} %",
                 *delays,
                 f"{side.processor:.1f}",
+                slowest,
                 goal,
             ]
         )

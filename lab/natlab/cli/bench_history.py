@@ -144,12 +144,14 @@ def page(rows: Sequence[Row], source: str) -> str:
 def _whole(row: Row) -> str:
     """All rows of forwarding of one run."""
     headings = ["row", "chain", "per second", "x socat", "lost", "delay µs", "99 %", "CPU µs"]
+    headings += ["smallest flow"]
     lines = [headings, ["---"] * len(headings)]
     for title, sides in row.rows.items():
         for chain, side in sides.items():
             shown = [f"{side['rate']:,.0f}", f"{side['ratio']:.2f}", f"{side['loss']:.2%}"]
             shown += [f"{side[name]:,.0f}" for name in ("delay", "delay_99")]
-            lines.append([title, chain, *shown, f"{side['processor']:.1f}"])
+            slowest = f"{side['slowest']:.2f} x" if side.get("flows", 1) > 1 else ""
+            lines.append([title, chain, *shown, f"{side['processor']:.1f}", slowest])
     memory = ", ".join(
         f"{octets / 2**20:.1f} MiB with {int(flows):,} flows"
         for flows, octets in row.memory.items()

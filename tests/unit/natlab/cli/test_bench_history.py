@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_the_page_of_this_checkout_is_made_from_its_history() -> None:
 
 
 SIDE = Side(1000.4, 0.0, 12.3456, 20.0, 1.0, 2.5, 1.0)
+MANY = replace(SIDE, flows=200, slowest=1.25)
 
 
 def test_shares_of_one_run_meet_in_one_row_and_are_shown_in_full(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_shares_of_one_run_meet_in_one_row_and_are_shown_in_full(tmp_path: Path)
         {"none, none": 1.0}, 2.5, [Measured("a", "Row A", {"sealed": SIDE})]
     )
     second = bench_history.row_now(
-        {}, None, [Measured("b", "Row B", {"socat": SIDE})], {4000: 2**20}
+        {}, None, [Measured("b", "Row B", {"socat": MANY})], {4000: 2**20}
     )
     for row in (OLD, first, second):
         bench_history.append(path, row)
@@ -84,5 +86,6 @@ def test_shares_of_one_run_meet_in_one_row_and_are_shown_in_full(tmp_path: Path)
     assert (both.network, both.forwarding) == ({"none, none": 1.0}, 2.5)
     assert list(both.rows) == ["Row A", "Row B"]
     page = path.with_suffix(".md").read_text()
-    assert "| Row A | sealed | 1,000 | 2.50 | 0.00% | 12 | 20 | 1.0 |" in page
+    assert "| Row A | sealed | 1,000 | 2.50 | 0.00% | 12 | 20 | 1.0 |  |" in page
+    assert "| Row B | socat | 1,000 | 2.50 | 0.00% | 12 | 20 | 1.0 | 1.25 x |" in page
     assert "1.0 MiB with 4,000 flows" in page
