@@ -199,6 +199,8 @@ class Client(Driver):
                 path.frame_size = size
             case do.FindOutNat():
                 self._beside.do(self._find_out_nat())
+            case do.Count(fault):
+                self._traffic.faults[fault].value += 1
             case do.Tell(notice):
                 self._on_notice(notice)
 

@@ -16,7 +16,7 @@ from nat_traversal.aio.offload import RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import FLOW, FRAGMENT, HEADROOM, Outbox
 from nat_traversal.aio.packet_io import ALONE, LONGEST, PacketIO, forbid_fragments
 from nat_traversal.aio.soft_errors import Lost, not_sent
-from nat_traversal.machine.actions import UsePath
+from nat_traversal.machine.actions import Fault, UsePath
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.driver import Clock, Timer
 from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
@@ -60,6 +60,10 @@ class Traffic:
         self.replayed = counter("replayed", "came before, or too late")
         self.not_authentic = counter("not-authentic", "the other side has not sealed it")
         self.incomplete = counter("incomplete", "some fragments came, others did not")
+        self.faults = {
+            Fault.FORGED: counter(Fault.FORGED, "a HELLO or CONFIRM, not of the other side"),
+            Fault.REPLAYED: counter(Fault.REPLAYED, "a HELLO or CONFIRM again, from elsewhere"),
+        }
 
     def lost(self, lost: Lost) -> None:
         """Count a datagram that left this host and met an ICMP error."""

@@ -204,6 +204,8 @@ _LOST = {
     "replayed": "came twice or too late",
     "not-authentic": "not sealed by the other side",
     "incomplete": "incomplete",
+    "handshake-forged": "forged in the handshake",
+    "handshake-replayed": "replayed in the handshake",
 }
 """The ends of datagrams that did not cross, in few words."""
 

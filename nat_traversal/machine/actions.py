@@ -6,6 +6,7 @@ One of them is `Tell`. Its notices are for people, carry no secret, and nothing 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine.events import ConnectionId, LocalAddress
@@ -134,6 +135,22 @@ class AskStore:
     request: object
 
 
+class Fault(StrEnum):
+    """The reason why a HELLO or CONFIRM was dropped: a counter's name."""
+
+    FORGED = "handshake-forged"
+    """The peer's key of the round has not made it."""
+    REPLAYED = "handshake-replayed"
+    """It came before, from elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count a dropped datagram of the handshake. It was not answered, and has changed nothing."""
+
+    fault: Fault
+
+
 @dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the user of an agent, or the operator of a server. It has no other effect."""
@@ -157,5 +174,6 @@ Action = (
     | SizeFrames
     | FindOutNat
     | AskStore
+    | Count
     | Tell
 )

@@ -57,7 +57,7 @@ ROWS = (
     Row("more", "1,200 octets, twice as many", Load(rate=_MORE), goals={PLAINTEXT: 4.0}),
     Row("singles", "1,200 octets one by one", _SINGLES, chains=_ALL, goals={SEALED: 1.3}),
     Row("window", "1,200 octets, 256 on the way", Load(window=256), chains=_ALL),
-    Row("window-singles", "the same one by one", Load(window=256, in_runs=False), chains=_ALL),
+    Row("window-singles", "one by one, 256 on the way", Load(window=256, in_runs=False), chains=_ALL),
     Row("64", "64 octets", Load(64, rate=_MORE)),
     Row("512", "512 octets", Load(512, rate=_MORE)),
     Row("1400", "1,400 octets", Load(1_400, rate=_PLENTY)),
@@ -74,7 +74,7 @@ ROWS = (
     Row("alone", "1,000 a second", Load(rate=1_000, in_runs=False, waits=True), chains=(*_ALL, DIRECT)),
     Row("busy", "80,000 a second", Load(rate=80_000, waits=True), chains=(*_ALL, DIRECT)),
     Row("flows", f"1,200 octets, {MANY} flows", _RUNS, flows=MANY, goals={SEALED: 1.0}),
-    Row("flows-singles", "the same one by one", _SINGLES, flows=MANY, goals={SEALED: 1.0}),
+    Row("flows-singles", f"one by one, {MANY} flows", _SINGLES, flows=MANY, goals={SEALED: 1.0}),
 )  # fmt: skip
 """In the order of running: chains with many flows stand only for the last ones."""
 
@@ -97,7 +97,7 @@ class Side:
     fewest: float
     """The smallest share of a flow's datagrams that came."""
     slowest: float = 1.0
-    """Of the flow with the fewest: its datagrams over those of an average one of socat's, pair by pair."""
+    """Of the flow with the fewest that came: its rate over that of an average one of socat's, pair by pair."""
     flows: int = 1
 
 
@@ -138,11 +138,13 @@ def memory(flows: int) -> dict[int, int]:
     found: dict[int, int] = {}
     with two_hosts(), our_server():
         for count in (1, flows):
-            with chain(SEALED, our_hops(), _PORTS[SEALED], count) as made:
+            with chain(SEALED, our_hops(*_ALL_AT_ONCE), _PORTS[SEALED], count) as made:
                 found[count] = made.memory()
     return found
 
 
+_ALL_AT_ONCE = tuple(f"--set={name}={MOST_FLOWS}" for name in ("flows-per-source", "new-flows"))
+"""One host's programs may not have as many flows otherwise, nor begin them as quickly."""
 _PORTS = {
     name: Ports(5_000 + number, 7_000 + number)
     for number, name in enumerate((SEALED, PLAINTEXT, SOCAT, WIREGUARD, DIRECT))
@@ -188,7 +190,8 @@ def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[Carried], flows
         ratio=median(each.rate / other.rate for each, other in zip(carried, socat, strict=True)),
         fewest=median(each.fewest for each in carried),
         slowest=median(
-            each.fewest / (1.0 - other.loss) for each, other in zip(carried, socat, strict=True)
+            each.fewest * each.sent / each.seconds / other.rate
+            for each, other in zip(carried, socat, strict=True)
         ),
         flows=flows,
     )

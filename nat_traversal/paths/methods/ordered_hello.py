@@ -33,6 +33,8 @@ class OrderedHello:
         self._obeyed: m.SendHello | None = None
         self._early: list[tuple[Hello, Endpoint]] = []
         self._proof_told = False
+        self._counted = (0, 0)
+        """Forged and replayed datagrams of this round that were counted."""
 
     @classmethod
     def after(cls, waiting: OrderedHello) -> Self:
@@ -66,7 +68,7 @@ class OrderedHello:
         ]
         for hello, source in self._early:
             outputs += self._hello_arrived(handshake, hello, source, now)
-        return outputs
+        return outputs + self._faults(handshake)
 
     def ordered(self, order: m.SendHello, now: float) -> list[Output]:
         """The server's order, if it is one of this round and makes sense in it."""
@@ -91,10 +93,11 @@ class OrderedHello:
                 self._early = [*self._early, (datagram, source)][-self._settings.early_hellos :]
                 return []
             case Hello() if handshake is not None:
-                return self._hello_arrived(handshake, datagram, source, now)
+                outputs = self._hello_arrived(handshake, datagram, source, now)
+                return outputs + self._faults(handshake)
             case Confirm() if handshake is not None:
                 said = self._send(handshake.confirm_arrived(datagram, source) or ())
-                return said + self._proof(handshake)
+                return said + self._proof(handshake) + self._faults(handshake)
         return []
 
     def due(self, now: float) -> list[Output]:
@@ -120,6 +123,15 @@ class OrderedHello:
                 # The server has waited for this round's proof since its order: it is on its way.
                 outputs.append(do.SendMessage(m.HelloSent(self._obeyed.transaction, heard=True)))
         return outputs + self._send(said) + self._proof(handshake)
+
+    def _faults(self, handshake: h.Handshake) -> list[Output]:
+        """Count the datagrams that were dropped since the last call."""
+        forged, replayed = self._counted
+        self._counted = handshake.forged, handshake.replayed
+        return [
+            *[do.Count(do.Fault.FORGED)] * (handshake.forged - forged),
+            *[do.Count(do.Fault.REPLAYED)] * (handshake.replayed - replayed),
+        ]
 
     def _proof(self, handshake: h.Handshake) -> list[Output]:
         """The result, once: where the peer hears this socket and is heard from."""

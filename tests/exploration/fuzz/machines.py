@@ -249,5 +249,9 @@ def _name(event: e.Event, actions: list[Any]) -> str:
     what: object = event.message if isinstance(event, e.ControlReceived) else event
     if isinstance(event, e.DatagramArrived):
         what = event.datagram
-    acted = "acted on" if any(not isinstance(each, do.Tell) for each in actions) else "nothing done"
+    acted = (
+        "acted on"
+        if any(not isinstance(each, do.Tell | do.Count) for each in actions)
+        else "nothing done"
+    )
     return f"{type(what).__name__}, {acted}"

@@ -57,7 +57,7 @@ def test_a_row_has_each_of_its_chains_beside_socat() -> None:
 
 
 def test_rows_have_names_of_their_own_and_goals_for_their_chains() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert len({row.name for row in ROWS}) == len({row.title for row in ROWS}) == len(ROWS)
     for row in ROWS:
         assert set(row.goals) < set(row.chains)
         assert row.load.run >= 1

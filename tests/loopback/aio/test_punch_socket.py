@@ -266,6 +266,10 @@ class TestPunchSocket:
                 await wire.until(m.HeartbeatAnswer)
                 await peer.hears(3)  # said again after all that: nothing was proof
                 assert a.notices.of(note.PathEstablished) == []
+                of_round = [
+                    each for each in forgeries if (each.tag, each.round) == (genuine.tag, 1)
+                ]
+                assert a.counters.counted() == {"handshake-forged": len(of_round)}
                 peer.sends(genuine)
                 await a.connected()
 

@@ -99,6 +99,8 @@ async def test_a_client_listens_connects_and_sums_up(capsys: pytest.CaptureFixtu
             "replayed": 0,
             "not-authentic": 0,
             "incomplete": 0,
+            "handshake-forged": 0,
+            "handshake-replayed": 0,
             "flows-evicted": 0,
         }
 

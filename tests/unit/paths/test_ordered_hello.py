@@ -130,7 +130,7 @@ def test_what_the_peer_s_key_has_not_made_is_counted_and_never_answered() -> Non
         strange.confirm(to=US, echo=MINE.nonce(PEER)),
         replace(confirm(heard_at=OBSERVED), connection=b"else"),
     ):
-        assert method.arrived(forged, PEER, 0.2) == []
+        assert method.arrived(forged, PEER, 0.2) == [do.Count(do.Fault.FORGED)]
     assert method.forged == 3
     assert proofs(method.arrived(confirm(heard_at=PEER), PEER, 0.3))
 
