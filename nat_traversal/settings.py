@@ -296,7 +296,7 @@ class ServerSettings:
     """The longest such pause."""
     port_within: float = seconds(5.0)
     """For another program to give the port up: a restart takes less."""
-    accept_backlog: int = number(4096, 1, 65_535)
+    accept_backlog: int = number(1024, 1, 65_535)
     """Connections that wait in the kernel (it takes no more than ``net.core.somaxconn``)."""
     accept_burst: int = number(8, 1, 1024)
     """Connections taken before the event loop looks after the others again. Taking all that wait would use

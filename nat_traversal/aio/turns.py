@@ -21,8 +21,8 @@ SLICE = 0.004
 class Turns:
     """The connections that have something to say, one message of each source after the other.
 
-    A source within its budget comes first, and there hosts that have registered. All others share a part
-    of the processor's time; what they say meanwhile stays unparsed, and their sockets unread.
+    A source within its budget comes first; hosts that have registered take turns there with newcomers. All
+    others share a part of the processor's time. What they say meanwhile stays unparsed, their sockets unread.
     """
 
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:

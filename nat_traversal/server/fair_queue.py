@@ -11,7 +11,7 @@ _OLDEST_EACH = 4
 
 
 class Rank(Enum):
-    """The order of items. `KNOWN` and `NEW` are urgent."""
+    """The order of items. `KNOWN` and `NEW` are urgent, and take turns: neither can keep the other waiting."""
 
     KNOWN = auto()
     """Of hosts that have registered, from sources within their budget."""
@@ -22,15 +22,16 @@ class Rank(Enum):
 
 
 class FairQueue(Generic[T]):
-    """Each source has a queue of its own in each rank; the queues of a rank take turns. Every operation takes constant time.
+    """Each source has a queue of its own in each rank. Every operation takes constant time.
 
-    Of the new ones the last source is next: many sources at once do not make each new one wait for all
-    of them. Every fourth time it is the oldest, so that nobody waits for ever.
+    Of the urgent ones the last source is next: many sources at once do not make each other wait for all
+    of them. Every fourth time it is the oldest, so that nobody waits for ever. Busy sources take turns.
     """
 
     def __init__(self) -> None:
         self._ranks: dict[Rank, OrderedDict[str, deque[T]]] = {rank: OrderedDict() for rank in Rank}
-        self._newcomers = 0
+        self._was_known = False
+        self._popped = 0
 
     def __bool__(self) -> bool:
         return any(self._ranks.values())
@@ -52,31 +53,25 @@ class FairQueue(Generic[T]):
     def pop_urgent(self) -> T | None:
         """The next urgent item."""
         known, new = self._ranks[Rank.KNOWN], self._ranks[Rank.NEW]
-        if known or not new:
-            return self._pop(known)
-        self._newcomers += 1
-        if self._newcomers % _OLDEST_EACH == 0:
-            return self._pop(new)
-        source = next(reversed(new))
-        queue = new[source]
-        item = queue.popleft()
-        if not queue:
-            del new[source]
-        return item
+        if known and new:
+            self._was_known = not self._was_known
+        queues = known if known and (self._was_known or not new) else new
+        self._popped += 1
+        return self._pop(queues, last=self._popped % _OLDEST_EACH != 0)
 
     def pop_other(self) -> T | None:
         """The next item that is not urgent."""
-        return self._pop(self._ranks[Rank.BUSY])
+        return self._pop(self._ranks[Rank.BUSY], last=False)
 
     @staticmethod
-    def _pop(queues: OrderedDict[str, deque[T]]) -> T | None:
+    def _pop(queues: OrderedDict[str, deque[T]], *, last: bool) -> T | None:
         if not queues:
             return None
-        source = next(iter(queues))
+        source = next(reversed(queues) if last else iter(queues))
         queue = queues[source]
         item = queue.popleft()
-        if queue:
-            queues.move_to_end(source)
-        else:
+        if not queue:
             del queues[source]
+        else:
+            queues.move_to_end(source, last=not last)
         return item

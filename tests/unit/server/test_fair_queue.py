@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nat_traversal.server.fair_queue import FairQueue, Rank
 
 
@@ -14,31 +16,38 @@ def drained(queue: FairQueue[str]) -> list[str]:
     return items
 
 
-def test_sources_take_turns_however_much_one_has() -> None:
-    for rank in (Rank.KNOWN, Rank.BUSY):
-        queue: FairQueue[str] = FairQueue()
-        for item in ("a1", "a2", "a3", "a4", "b1", "c1", "c2"):
-            queue.put(item, item[0], rank)
-        assert drained(queue) == ["a1", "b1", "c1", "a2", "c2", "a3", "a4"]
+def test_busy_sources_take_turns_however_much_one_has() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in ("a1", "a2", "a3", "a4", "b1", "c1", "c2"):
+        queue.put(item, item[0], Rank.BUSY)
+    assert drained(queue) == ["a1", "b1", "c1", "a2", "c2", "a3", "a4"]
 
 
-def test_known_hosts_come_before_new_ones_and_these_before_busy_sources() -> None:
+def test_known_hosts_and_new_ones_take_turns_and_come_before_busy_sources() -> None:
     queue: FairQueue[str] = FairQueue()
     for number in range(3):
         queue.put(f"a{number}", "a", Rank.BUSY)
-    assert not queue.pop_urgent()
-    queue.put("n1", "n", Rank.NEW)
-    for item in ("b1", "b2", "c1"):
-        queue.put(item, item[0], Rank.KNOWN)
+    for number in range(3):
+        queue.put(f"n{number}", "n", Rank.NEW)
+    for number in range(2):
+        queue.put(f"k{number}", "k", Rank.KNOWN)
     assert queue.has_urgent
-    assert drained(queue) == ["b1", "c1", "b2", "n1", "a0", "a1", "a2"]
+    assert drained(queue) == ["k0", "n0", "k1", "n1", "n2", "a0", "a1", "a2"]
 
 
-def test_the_newest_of_many_new_sources_is_next_and_every_fourth_time_the_oldest() -> None:
+@pytest.mark.parametrize("rank", [Rank.KNOWN, Rank.NEW])
+def test_the_newest_urgent_source_is_next_and_every_fourth_time_the_oldest(rank: Rank) -> None:
     queue: FairQueue[str] = FairQueue()
-    for item in ("a1", "b1", "c1", "d1", "e1", "e2", "f1"):
+    for item in ("a1", "b1", "c1", "d1", "e1", "f1"):
+        queue.put(item, item[0], rank)
+    assert drained(queue) == ["f1", "e1", "d1", "a1", "c1", "b1"]
+
+
+def test_an_urgent_source_with_much_to_say_lets_the_others_come_between() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in ("a1", "b1", "c1", "c2", "c3"):
         queue.put(item, item[0], Rank.NEW)
-    assert drained(queue) == ["f1", "e1", "e2", "a1", "d1", "c1", "b1"]
+    assert drained(queue) == ["c1", "b1", "a1", "c2", "c3"]
 
 
 def test_an_empty_queue_has_nothing() -> None:
