@@ -16,7 +16,6 @@ from scoreboard.table import (
     milliseconds,
     number,
     places,
-    recovery,
 )
 from scoreboard.trials import FAULTS, GROUPS
 
@@ -59,7 +58,8 @@ def faults_table(lines: Sequence[Line]) -> Table:
     """Recovery, a time for each pair."""
     head = ("program", *(group.title for group in _FAULTS))
     return head, [
-        (line.name, *(recovery(line.recovery[group.name]) for group in _FAULTS)) for line in lines
+        (line.name, *(", ".join(line.recovery[group.name]) or UNKNOWN for group in _FAULTS))
+        for line in lines
     ]
 
 

@@ -11,6 +11,8 @@ from scoreboard.results import Row
 from scoreboard.trials import FAULTS, GROUPS, PLACES, PRESET_PAIRS, Group
 
 PATHS = ("direct", "relayed", "none")
+AFTER_FAULT = "after the last fault"
+"""The lab's reason for a trial that had a path before the fault has these words."""
 UNKNOWN = "–"
 """For what was not measured."""
 
@@ -45,8 +47,8 @@ class Line:
     entries: float | None
     idle: float | None
     """Packets a minute of both hosts."""
-    recovery: Mapping[str, Sequence[float | None]]
-    """Fault to a time for each trial; None: no path again in time."""
+    recovery: Mapping[str, Sequence[str]]
+    """Fault to a time for each trial, ``not`` without a path again in time, ``no path`` without one before."""
     places: Mapping[str, str]
     """Place and pair to the path."""
     broken: int
@@ -71,7 +73,7 @@ def line_of(entry: Entry) -> Line:
         _median(row.entries for row in presets if row.path != "none"),
         median(idle) if idle else None,
         {
-            group.name: [row.recovery_ms for row in counted if row.group == group.name]
+            group.name: [_recovery(row) for row in counted if row.group == group.name]
             for group in GROUPS
             if group.suite == FAULTS
         },
@@ -110,9 +112,10 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
-def recovery(times: Sequence[float | None]) -> str:
-    """The times of one fault, or ``not`` for a trial without a path again."""
-    return ", ".join("not" if each is None else milliseconds(each) for each in times) or UNKNOWN
+def _recovery(row: Row) -> str:
+    if row.recovery_ms is not None:
+        return milliseconds(row.recovery_ms)
+    return "not" if AFTER_FAULT in row.reason else "no path"
 
 
 def number(value: float | None) -> str:

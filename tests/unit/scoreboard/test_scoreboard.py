@@ -18,7 +18,7 @@ from scoreboard import collect as collecting
 from scoreboard.pages import as_json, markdown, page
 from scoreboard.results import Kept, Row, read_kept, row_of, write_kept
 from scoreboard.rivals import RIVALS, Rival
-from scoreboard.table import Entry, line_of
+from scoreboard.table import AFTER_FAULT, Entry, line_of
 from scoreboard.trials import GROUPS, PRESET_PAIRS, placed
 
 PRESETS = next(group for group in GROUPS if group.name == PRESET_PAIRS)
@@ -54,10 +54,10 @@ def test_a_broken_trial_counts_for_nothing_and_is_told() -> None:
 def test_a_trial_without_a_path_after_the_fault_is_not_left_out() -> None:
     rows = [
         row("none", "direct", group="nat-reboot", recovery_ms=12.0),
-        row("full-cone", "none", group="nat-reboot"),
+        row("full-cone", "none", group="nat-reboot", reason=f"Nothing for 9 s {AFTER_FAULT}."),
+        row("symmetric", "none", group="nat-reboot", reason="It did not come within 9 s."),
     ]
-    assert line_of(entry(*rows)).recovery["nat-reboot"] == [12.0, None]
-    assert "| other | 12 ms, not | – |" in markdown([entry(*rows)])
+    assert "| other | 12 ms, not, no path | – |" in markdown([entry(*rows)])
 
 
 def test_a_rival_that_cannot_run_is_told_with_its_reason() -> None:
