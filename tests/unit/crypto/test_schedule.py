@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.schedule import (
@@ -178,3 +180,33 @@ def test_the_initiator_chooses_among_what_both_offer() -> None:
     assert choose(SUITES[::-1], SUITES) is Suite.CHACHA20_POLY1305
     assert choose((Suite.NONE,), SUITES) is None
     assert choose(("of-2031", *SUITES), SUITES) is Suite.AES_256_GCM
+
+
+@st.composite
+def divided(draw: st.DrawFn) -> tuple[Transcript, Transcript]:
+    """Two transcripts that have the same octets one behind the other, and may divide them in other ways."""
+    octets = draw(st.text("ab", max_size=4)).encode()
+    found = []
+    for _ in range(2):
+        first, second, third = sorted(draw(st.integers(0, len(octets))) for _ in range(3))
+        offer = replace(
+            party(0).offer,
+            instance=octets[first:second],
+            public=octets[second:third],
+            identity=octets[third:],
+        )
+        found.append(replace(TRANSCRIPT, initiator=Party(octets[:first].decode(), offer)))
+    return found[0], found[1]
+
+
+@given(divided())
+def test_no_two_transcripts_have_a_key_in_common(pair: tuple[Transcript, Transcript]) -> None:
+    ours, theirs = (
+        derive(transcript, is_initiator=index == 0, secrets=[b"s" * 32], psk=None)
+        for index, transcript in enumerate(pair)
+    )
+    if pair[0] == pair[1]:
+        assert (ours.sending, ours.receiving) == (theirs.receiving, theirs.sending)
+        assert ours.chain == theirs.chain
+    else:
+        assert not all_of(ours) & all_of(theirs)
