@@ -1,8 +1,10 @@
 """Proof that a client has the key that holds its id: a MAC under the X25519 result of that key and the server's. Pure.
 
 Nobody else can make it, and it is worth nothing elsewhere: the nonce and the server's key are fresh for
-each connection, and the id and the server as the client sees it are bound as well. So a server that
-lies, and hands another server's challenge on, gets a proof that this other one does not take.
+each connection, and the id and the server as the client sees it are bound as well. With TLS a server that
+lies, and hands another server's challenge on, gets a proof that this other one does not take: their
+certificates differ. Without TLS that does not hold. The server takes `via` as it is told, since it
+may not know its own address from outside.
 """
 
 from __future__ import annotations
