@@ -30,7 +30,7 @@ test: ## all tests; PYTEST_ARGS="-k swap" picks
 	@scripts/setup.sh test
 	@told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
 	$(python) -m pytest -n $$(nproc) $(fast) $(PYTEST_ARGS) >"$$told" 2>&1 & fast=$$!; \
-	$(python) -m pytest -n $(waiting) --dist loadgroup -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
+	$(python) -m pytest -n $(waiting) -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
 	wait $$fast; fast=$$?; cat "$$told"; \
 	$(python) -m pytest -m measures_time tests/lab $(PYTEST_ARGS); alone=$$?; \
 	for status in $$fast $$lab $$alone; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \

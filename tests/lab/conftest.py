@@ -6,13 +6,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
 from tests.lab import warm
 
-_FIRST = tuple(Path(__file__).parent / room for room in ("testbed", "matrix", "cli"))
+_FIRST = tuple(
+    Path(__file__).parent / room for room in ("testbed", "matrix", "cli", "test_soak.py")
+)
 """Where tests are long. None of them may begin when all others are done."""
+
+
+_TOGETHER = tuple(
+    f"tests/lab/{name}"
+    for name in (
+        "attackers/test_attackers.py",
+        "probe/test_conformance.py::test_no_preset_passes_for_another",
+        "report/test_browser.py",
+        "report/test_report.py",
+    )
+)
+"""Tests that share what takes long to make: each line's run in one worker.
+
+They have no `xdist_group`: with pytest 9.2, pytest-xdist 3.8 does not see that mark and says nothing.
+"""
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Every test goes to whoever is free, but those of `_TOGETHER` to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((name for name in _TOGETHER if nodeid.startswith(name)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

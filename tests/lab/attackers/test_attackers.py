@@ -20,7 +20,7 @@ from tests.lab.attackers.scenes import (
 )
 from tests.lab.attackers.stage import ATTACKER, PAIR, SERVER, VICTIM, Window
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("attackers")]
+pytestmark = pytest.mark.timeout(120)
 HOSTS = (PAIR.first, PAIR.second)
 
 

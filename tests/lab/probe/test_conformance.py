@@ -96,7 +96,6 @@ def test_the_evidence_shows_the_port_move_that_an_order_sensitive_nat_makes() ->
         assert (second.seen_as != first.seen_as) is moves
 
 
-@pytest.mark.xdist_group("observations")
 @pytest.mark.parametrize("called", PRESETS)
 @pytest.mark.parametrize("really", PRESETS)
 def test_no_preset_passes_for_another(called: str, really: str, observations: Observations) -> None:

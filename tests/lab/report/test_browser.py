@@ -22,7 +22,7 @@ from natlab.presets import PRESETS
 from natlab.report.html import write_html
 from tests.unit.natlab.cells import BROKEN, WRONG_CHECK, cell
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 PAIR = ("port-restricted-cone", "linux-masquerade")
 ID = "--".join(PAIR)
 PHONE = ViewportSize(width=390, height=800)

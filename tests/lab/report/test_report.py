@@ -16,7 +16,6 @@ from natlab.matrix.matrix import Plan, run_matrix
 from natlab.report.files import read_report
 from tests import ROOT
 
-pytestmark = pytest.mark.xdist_group("report")  # they share one run
 SCHEMA = ROOT / "docs/report.schema.json"
 PAIR = ("port-restricted-cone", "none")
 
