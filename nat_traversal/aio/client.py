@@ -16,6 +16,7 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.interfaces import hosts_of
 from nat_traversal.aio.packet_io import endpoint_of, room_problem, wildcard
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.relay_stream import RelayStream
@@ -175,6 +176,8 @@ class Client(Driver):
             case do.SendMessage(message):
                 if self.control is not None:
                     self.control.send(message)
+            case do.FindHosts(generation):
+                self._find_hosts(generation)
             case do.OpenUdp(generation):
                 self._open_udp(generation)
             case do.CloseUdp(generation):
@@ -265,6 +268,10 @@ class Client(Driver):
         sock = self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(sock, self._readable, opened, sock)
+
+    def _find_hosts(self, generation: int) -> None:
+        if (opened := self.sockets.get(generation)) is not None and opened.udp is not None:
+            self.feed(e.HostsFound(hosts_of(opened.udp), generation))
 
     def _open_stream(self, generation: int, ticket: bytes) -> None:
         tls = None if self._tls is None else self._tls.stream()

@@ -164,6 +164,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         peer.larger_sent(generation, now)
+            case e.HostsFound(endpoints, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.direct.hosts_found(endpoints, generation)
             case e.ActionFailed(action, reason):
                 return self._action_failed(action, reason, now)
             case e.TimerFired():

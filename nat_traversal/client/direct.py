@@ -111,12 +111,11 @@ class Direct:
     @property
     def path(self) -> Path | None:
         """The direct path, while it stands."""
-        return self.phase.path if isinstance(self.phase, Established) else None
+        return self._rounds.path
 
     def path_at(self, generation: int) -> Path | None:
         """The path of that socket, while it stands."""
-        phase = self._rounds.at(generation)
-        return phase.path if isinstance(phase, Established) else None
+        return self._rounds.path_at(generation)
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""
@@ -156,7 +155,8 @@ class Direct:
         phase = self.phase
         match message:
             case m.OpenSocket():
-                return self._fresh_socket_ordered(message, now)
+                actions = self._fresh_socket_ordered(message, now)
+                return actions + self._rounds.find_hosts() if message.hosts else actions
             case m.StartRound():
                 return self._round_started(message, now)
             case m.Validated(address):
@@ -172,6 +172,10 @@ class Direct:
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
         return []
+
+    def hosts_found(self, found: tuple[Endpoint, ...], generation: int) -> list[do.Action]:
+        """This host's own addresses, for which the server has asked."""
+        return [do.SendMessage(self._restraint.tells_hosts(found, generation))]
 
     # Datagrams, time, the end
 
@@ -242,8 +246,7 @@ class Direct:
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
-        phase = self.phase
-        actions = phase.path.farewell() if isinstance(phase, Established) else []
+        actions = self.path.farewell() if self.path else []
         actions += self._drop_socket()
         self._rounds.enter(_T.CLOSE, Closed())
         return actions

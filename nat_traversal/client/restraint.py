@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nat_traversal.paths.budget import (
     ATTEMPT_BURST,
+    MOST_HOSTS,
     SOCKET_BURST,
     SOCKET_INTERVAL,
     Pace,
@@ -14,6 +15,8 @@ from nat_traversal.paths.budget import (
 )
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.addresses import is_private
+from nat_traversal.wire.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Restraint:
         self._attempt: int | None = None
         self.budget = TrafficBudget()
         """Of the present attempt."""
+        self._hosts: tuple[Endpoint, ...] = ()
+        """The host addresses that the server has been told for the present attempt."""
         self._breach: Breach | None = None
 
     def take_breach(self, *, in_round: bool) -> Breach | None:
@@ -52,6 +57,12 @@ class Restraint:
             self._breach = Breach("the server orders fresh sockets without end", wait)
         return not wait
 
+    def tells_hosts(self, found: tuple[Endpoint, ...], generation: int) -> m.HostAddresses:
+        """Those that the server may know: private ones, since at others it sees this host anyway."""
+        self._hosts = tuple(each for each in found if is_private(each.address))[:MOST_HOSTS]
+        told = tuple(m.Candidate("host", each) for each in self._hosts)
+        return m.HostAddresses(generation, told)
+
     def round_begins(
         self, start: m.StartRound, around: Surroundings, now: float
     ) -> m.StartRound | None:
@@ -66,7 +77,9 @@ class Restraint:
             if wait := self._attempts.take(now):
                 self._breach = Breach("the server begins one attempt after the other", wait)
                 return None
-            self._attempt, self.budget = start.attempt, TrafficBudget()
+            self._attempt, self.budget, self._hosts = start.attempt, TrafficBudget(), ()
+        if around.meets(start.candidates):
+            around = replace(around, hosts=self._hosts)
         plausible = tuple(
             each for each in start.candidates if around.makes_plausible(each.endpoint)
         )

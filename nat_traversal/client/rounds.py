@@ -15,6 +15,7 @@ from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.endings import established
 from nat_traversal.client.phases import (
     TABLE,
+    Announcing,
     Established,
     Idle,
     PathState,
@@ -74,6 +75,16 @@ class Rounds:
                 return phase
         return None
 
+    @property
+    def path(self) -> Path | None:
+        """The direct path, while it stands."""
+        return self.phase.path if isinstance(self.phase, Established) else None
+
+    def path_at(self, generation: int) -> Path | None:
+        """The path of that socket, while it stands."""
+        phase = self.at(generation)
+        return phase.path if isinstance(phase, Established) else None
+
     def deadlines(self) -> dict[str, float | None]:
         """When each timer is due: the names are the timers'."""
         other = {} if self.beside is None else deadlines(self.beside)
@@ -95,6 +106,11 @@ class Rounds:
         if not isinstance(self.phase, Shown) or self.phase is self.beside:
             return []
         return [*self.close_beside(), self.phase.socket.close()]
+
+    def find_hosts(self) -> list[do.Action]:
+        """Of the socket that the server has just asked for."""
+        phase = self.phase
+        return [do.FindHosts(phase.socket.generation)] if isinstance(phase, Announcing) else []
 
     def leave_other_attempts(self, attempt: int) -> list[do.Action]:
         """Close the other round's socket unless it belongs to `attempt`."""

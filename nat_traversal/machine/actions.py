@@ -44,6 +44,13 @@ class OpenUdp:
 
 
 @dataclass(frozen=True, slots=True)
+class FindHosts:
+    """Client: find the host addresses at which that socket may be reached. `HostsFound` answers."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseUdp:
     """Client: close that socket."""
 
@@ -163,6 +170,7 @@ Action = (
     | CloseControl
     | SendMessage
     | OpenUdp
+    | FindHosts
     | CloseUdp
     | SendDatagram
     | OpenStream

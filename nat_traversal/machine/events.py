@@ -125,6 +125,14 @@ class LargerFramesSent:
 
 
 @dataclass(frozen=True, slots=True)
+class HostsFound:
+    """Client: this host's own addresses, each with the port of a socket."""
+
+    endpoints: tuple[Endpoint, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActionFailed:
     """An action could not be carried out. Those after it were tried all the same."""
 
@@ -197,6 +205,7 @@ Event = (
     | FrameOpened
     | FrameRefused
     | LargerFramesSent
+    | HostsFound
     | ActionFailed
     | TimerFired
     | Woke

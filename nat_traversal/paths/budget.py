@@ -6,10 +6,18 @@ addresses tell where nothing may ever go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nat_traversal.wire.addresses import is_link_local, is_loopback, is_private, is_usable
+from nat_traversal.wire.addresses import (
+    is_link_local,
+    is_loopback,
+    is_private,
+    is_usable,
+    same_private_network,
+)
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Candidate
 
 MOST_DATAGRAMS = 90
 """Of the handshake, to one IP address in one attempt: the longest honest one takes 84."""
@@ -22,6 +30,8 @@ OPENING_DATAGRAMS = 5
 """Of these, before the peer was heard: the rest is for the words that carry the proof."""
 MOST_ADDRESSES = 16
 """IP addresses in one attempt: 8 candidates, and as many others from which the peer speaks."""
+MOST_HOSTS = 4
+"""Host addresses that a client tells."""
 SOCKET_BURST = 6
 """Two for each of the attempts that may begin at once."""
 SOCKET_INTERVAL = 1.0
@@ -39,6 +49,8 @@ class Surroundings:
     """The server's end of the control connection; None where it is not known."""
     mapped: Endpoint | None = None
     """Where the server sees the client's socket."""
+    hosts: tuple[Endpoint, ...] = ()
+    """This host's own addresses that the peer was told, since both are seen at one address."""
 
     def forbids(self, candidate: Endpoint) -> str | None:
         """Why no honest server names `candidate`, in words; None if one may."""
@@ -58,8 +70,17 @@ class Surroundings:
         has nothing to do with the peer unless the server or this host is seen at a private address too."""
         if not is_private(candidate.address):
             return True
+        if any(same_private_network(candidate.address, each.address) for each in self.hosts):
+            return True
         known = (self.server, self.mapped)
         return any(each and (each.is_loopback or is_private(each.address)) for each in known)
+
+    def meets(self, candidates: Iterable[Candidate]) -> bool:
+        """Whether the server sees the peer at this host's very address."""
+        mapped = self.mapped
+        return mapped is not None and any(
+            each.kind == "srflx" and each.endpoint.address == mapped.address for each in candidates
+        )
 
 
 class TrafficBudget:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from nat_traversal.machine import events as e
+from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, Relaying
 from nat_traversal.wire.offers import Offer
@@ -40,6 +41,8 @@ class Member:
     """Of the newest announce that counted."""
     candidates: tuple[Candidate, ...] = ()
     """Where its newest socket may be reached, the newest address of each kind."""
+    hosts: tuple[Candidate, ...] | None = ()
+    """Where its newest socket may be reached in its own network; None: the host has been asked."""
     heard_at: float = 0.0
     """When the last message came."""
     source: str = ""
@@ -74,7 +77,17 @@ class Member:
     @property
     def is_ready(self) -> bool:
         """Its newest socket was seen, its key is known, and no round has used it."""
-        return self.socket is SocketState.FRESH and self.told == self.generation
+        is_told = self.told == self.generation and self.hosts is not None
+        return self.socket is SocketState.FRESH and is_told
+
+    def told_hosts(self, generation: int, candidates: tuple[Candidate, ...]) -> None:
+        """Its answer to that question: what is private counts, for that socket."""
+        if generation == self.generation and self.hosts is None:
+            self.hosts = tuple(
+                replace(each, kind="host", validated=False)
+                for each in candidates
+                if is_private(each.endpoint.address)
+            )
 
     def announced(self, number: int, generation: int, seen: Candidate) -> bool:
         """An authentic announce came. False if it changes nothing: a replay, one of an older socket, or of one
@@ -122,7 +135,7 @@ class Member:
 
     def expect(self, generation: int) -> None:
         """The host has no path, and announces the socket `generation`: perhaps it already has."""
-        self.established = False
+        self.established, self.hosts = False, ()
         if generation != self.generation or self.socket is not SocketState.FRESH:
             self.generation, self.candidates = generation, ()
             self.socket = SocketState.AWAITED

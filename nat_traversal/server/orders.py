@@ -12,13 +12,13 @@ from nat_traversal.wire import messages as m
 
 _ASKS: dict[type[m.Message], int] = {
     m.Heartbeat: 1,
-    m.OpenSocket: 1,
+    m.OpenSocket: 2,
     m.StartRound: 1,
     m.SendHello: 2,
     m.PeerStatus: 1,
     m.OpenRelay: 1,
 }
-"""Answers that each message may draw: `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
+"""Answers that each message may draw: host addresses come apart from `opened`; `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
 peer leaves in a round retries."""
 _ORDERS: dict[type[m.Message], str] = {
     m.OpenSocket: "open",
@@ -28,6 +28,7 @@ _ORDERS: dict[type[m.Message], str] = {
 _ANSWERS = (
     m.HeartbeatAnswer,
     m.SocketOpened,
+    m.HostAddresses,
     m.HelloSent,
     m.Established,
     m.Decline,

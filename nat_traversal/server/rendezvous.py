@@ -221,7 +221,11 @@ class Rendezvous:
             case e.AccessChanged(Access() as access):
                 return self._connections.restrict(access)
             case (
-                e.ControlReached() | e.StreamOpened() | e.StreamBroken() | e.NatFound()
+                e.ControlReached()
+                | e.StreamOpened()
+                | e.StreamBroken()
+                | e.NatFound()
+                | e.HostsFound()
             ):  # a client's
                 return []
             case e.DrainRequested():

@@ -128,6 +128,9 @@ class Session:
             case m.SocketOpened(generation, public):
                 member.opened(generation, public)
                 return self.socket_shown(now)
+            case m.HostAddresses(generation, candidates):
+                member.told_hosts(generation, candidates)
+                return self.socket_shown(now)
             case _ if self._method is not None:
                 return self._settled(self._method.message_arrived(member, message, now), now)
         return []

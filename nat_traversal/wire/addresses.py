@@ -30,6 +30,16 @@ def is_private(address: str) -> bool:
     return any(known in network for network in _PRIVATE if network.version == known.version)
 
 
+def same_private_network(one: str, other: str) -> bool:
+    """Whether both are private, and of the same of those networks."""
+    return any(
+        network.version == _plain(one).version == _plain(other).version
+        and _plain(one) in network
+        and _plain(other) in network
+        for network in _PRIVATE
+    )
+
+
 def is_loopback(address: str) -> bool:
     """Whether only programs on the same host can use it."""
     return _plain(address).is_loopback

@@ -105,10 +105,10 @@ def _load_flag(value: Any) -> bool:
     return value
 
 
-def _list_of(item: _Form, most: int) -> _Form:
+def _list_of(item: _Form, most: int, least: int = 1) -> _Form:
     def load(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or not 1 <= len(value) <= most:
-            raise WireError(f"must be a list of 1 to {most} items")
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            raise WireError(f"must be a list of {least} to {most} items")
         return tuple(item.load(element) for element in value)
 
     return _Form(load, lambda values: [item.dump(value) for value in values])
@@ -209,7 +209,9 @@ _KEYS = _Form(_load_offer, _dump_offer)
 _FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _METHODS = _Form(_list_of(_text(16), most=8).load, list, default=())
-_CANDIDATES = _list_of(_Form(_load_candidate, _dump_candidate), most=8)
+_CANDIDATE = _Form(_load_candidate, _dump_candidate)
+_CANDIDATES = _list_of(_CANDIDATE, most=8)
+_HOSTS = _list_of(_CANDIDATE, least=0, most=4)
 
 # The whole control protocol: type on the wire, class, fields.
 _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
@@ -258,7 +260,8 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("mismatch", m.Mismatch, {"peer": _KEYS}),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
-    ("open", m.OpenSocket, {"generation": _GENERATION, "goes_on": _FLAG}),
+    ("open", m.OpenSocket, {"generation": _GENERATION, "goes_on": _FLAG, "hosts": _FLAG}),
+    ("hosts", m.HostAddresses, {"generation": _GENERATION, "candidates": _HOSTS}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
         "start",

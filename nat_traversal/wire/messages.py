@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC0414 - a message carries it
+from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
 from nat_traversal.wire.offers import Offer
 
 
@@ -91,16 +92,6 @@ class RelayCode(StrEnum):
     IDLE = "relay-idle"
     OVER = "relay-over"
     DONE = "relay-done"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One address at which a host may be reached (RFC 8445 section 4). Today always server-reflexive."""
-
-    kind: str
-    endpoint: Endpoint
-    validated: bool = False
-    """The host has shown the server that it receives there (RFC 9000 section 8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +208,8 @@ class OpenSocket:
     """The announce must carry this number or a higher one."""
     goes_on: bool = False
     """The round before goes on beside the next: its socket stays open."""
+    hosts: bool = False
+    """Tell its host addresses as well: the peer seems to be in the same network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +375,7 @@ Message = (
     | ServiceState
     | OpenSocket
     | SocketOpened
+    | HostAddresses
     | StartRound
     | Validated
     | SendHello

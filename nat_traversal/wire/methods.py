@@ -12,6 +12,8 @@ class MethodName(StrEnum):
 
     ORDERED_HELLO = "ordered-hello"
     """The contract."""
+    HOST = "host"
+    """The contract between host addresses: for hosts that the server sees at one address."""
     SIMULTANEOUS = "simultaneous"
     """First packets that cross: for NATs that are order-sensitive on both sides."""
     RELAY = "relay"
@@ -21,7 +23,7 @@ class MethodName(StrEnum):
 
 
 ALL = tuple(MethodName)
-FURTHER = (MethodName.SIMULTANEOUS,)
+FURTHER = (MethodName.HOST, MethodName.SIMULTANEOUS)
 """The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 

@@ -146,6 +146,8 @@ class Client(Process):
             case do.SendMessage(message):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
+            case do.FindHosts(generation):
+                self.feed(e.HostsFound((self.sockets[generation],), generation))
             case do.OpenUdp(generation):
                 most = 2 + self.world.relays
                 assert len(self.sockets) < most, "two rounds' at a time, and the relays'"

@@ -13,6 +13,8 @@ from natlab.oracle.model import Admission, ModelNat
 from natlab.presets import preset
 from tests.sim.clock import Clock
 
+LAN = 1 / 4096
+"""Seconds between two hosts behind one NAT."""
 HELD_BACK = 0.25
 """Seconds by which a reordered datagram is late."""
 
@@ -121,9 +123,32 @@ class Network:
     ) -> None:
         if host.udp_blocked:
             return
-        source = host.nat.outbound(socket, destination, self._clock.now)
-        packet = Packet(self._clock.now, host.name, socket, source, destination, decode(data))
+        packet = Packet(self._clock.now, host.name, socket, socket, destination, decode(data))
+        if self._crosses_lan(host, packet, data):
+            return
+        packet.source = host.nat.outbound(socket, destination, self._clock.now)
         self._send(packet, data)
+
+    def _crosses_lan(self, host: Host, packet: Packet, data: bytes) -> bool:
+        """Whether it goes to a host behind the same NAT, by the LAN or by the NAT's hairpin; then it is on its way."""
+        destination = packet.destination
+        neighbours = [each for each in self.hosts.values() if each.nat is host.nat]
+        known = {socket: each for each in neighbours for socket in each.sockets}
+        inside = destination
+        if destination.address == host.nat.public_address and len(neighbours) > 1:
+            shown, verdict = host.nat.hairpin(packet.socket, destination, self._clock.now)
+            packet.source, inside = shown, verdict.internal or destination
+        elif destination not in known:
+            return destination.address in {each.address for each in neighbours if each is not host}
+        else:
+            packet.source = packet.socket
+        self.log.append(packet)
+        if inside in known:
+            at = self._clock.now + LAN
+            self._clock.at(
+                at, lambda: self._deliver(packet, inside, known[inside].sockets[inside], data)
+            )
+        return True
 
     def send_from_server(self, socket: Endpoint, destination: Endpoint, data: bytes) -> None:
         packet = Packet(self._clock.now, "server", socket, socket, destination, decode(data))
@@ -160,9 +185,10 @@ class Network:
             host = self.hosts[owner]
             verdict = host.nat.judge(packet.source, destination, now)
             packet.arrivals.append((now, owner, verdict.admission))
-            if verdict.internal in host.sockets:
-                inside = verdict.internal
-                self._deliver(packet, inside, host.sockets[inside], data)
+            for behind in self.hosts.values():
+                if behind.nat is host.nat and verdict.internal in behind.sockets:
+                    inside = verdict.internal
+                    self._deliver(packet, inside, behind.sockets[inside], data)
 
     def _deliver(self, packet: Packet, socket: Endpoint, receive: Receive, data: bytes) -> None:
         packet.receivers.append((self._clock.now, socket))

@@ -147,6 +147,11 @@ class Handshake:
         return self._start
 
     @property
+    def hosts(self) -> frozenset[Endpoint]:
+        """The peer's host addresses of this round."""
+        return frozenset(c.endpoint for c in self._start.candidates if c.kind == "host")
+
+    @property
     def deadline(self) -> float | None:
         """When to call `repeat` next."""
         return self._deadline

@@ -25,6 +25,7 @@ class OrderedHello:
     """A `Method`: the contract's steps 4 to 6, and the proof after them."""
 
     name = MethodName.ORDERED_HELLO.value
+    """`host` once the path stands between host addresses."""
 
     def __init__(self, socket: UdpSocket, settings: ClientSettings) -> None:
         self._socket = socket
@@ -140,6 +141,8 @@ class OrderedHello:
         if self._proof_told or not proven or remote is None or connection is None:
             return []
         self._proof_told = True
+        if remote in handshake.hosts:
+            self.name = MethodName.HOST.value
         return [Proven(NominatedPair(self._socket, remote, connection))]
 
     def _send(self, said: Iterable[h.Output]) -> list[Output]:

@@ -9,6 +9,7 @@ from nat_traversal.server.methods.method import Attempt, NoPath
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.methods import MethodName
 
 
 class Gathering:
@@ -26,12 +27,14 @@ class Gathering:
     def begin(self, now: float, *, goes_on: bool = False) -> list[do.Action]:
         """Order the sockets that are missing. `goes_on`: the round before does."""
         actions: list[do.Action] = []
+        asks = goes_on and self._are_near()
         way = 0.0
         for member in self._attempt.members:
             if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
-                order = m.OpenSocket(member.generation, goes_on)
+                member.hosts = None if asks else ()
+                order = m.OpenSocket(member.generation, goes_on, asks)
                 actions.append(do.SendMessage(order, member.connection))
         self._asked_at = None
         self.deadline = now + self._settings.ask_after
@@ -52,7 +55,7 @@ class Gathering:
         actions: list[do.Action] = []
         for role, member, other in ((m.Role.A, a, b), (m.Role.B, b, a)):
             member.socket = SocketState.USED
-            theirs = other.candidates, other.offer
+            theirs = (*(other.hosts or ()), *other.candidates), other.offer
             start = m.StartRound(attempt, round_, role, token, *theirs, method)
             actions.append(do.SendMessage(start, member.connection))
         return actions
@@ -67,6 +70,13 @@ class Gathering:
             do.SendMessage(m.Heartbeat(next(self._attempt.transactions)), member.connection)
             for member in self._not_seen()
         ]
+
+    def _are_near(self) -> bool:
+        """The server sees both at one address, and both take part: host addresses may be worth telling."""
+        first, second = self._attempt.members
+        seen = [{each.address for each in member.endpoints} for member in (first, second)]
+        willing = all(MethodName.HOST in member.methods for member in (first, second))
+        return willing and bool(seen[0] & seen[1])
 
     def _not_seen(self) -> list[Member]:
         return [each for each in self._attempt.members if not each.is_ready]

@@ -125,12 +125,32 @@ def test_loopback_is_a_peer_where_the_server_is_on_this_host(server: str) -> Non
 def test_private_addresses_are_plausible_in_a_private_network_only(
     server: str | None, mapped: str | None, plausible: bool
 ) -> None:
-    around = Surroundings(
-        *(Endpoint(address, 6545) if address else None for address in (server, mapped))
-    )
+    at_server, here = (Endpoint(address, 6545) if address else None for address in (server, mapped))
+    around = Surroundings(at_server, here)
     for address in ("10.1.2.3", "192.168.1.9", "fd00::9"):
         assert around.makes_plausible(Endpoint(address, 40_000)) is plausible
     assert around.makes_plausible(VICTIM)
+
+
+@pytest.mark.parametrize(
+    ("own", "address", "plausible"),
+    [
+        ("10.0.1.2", "10.0.1.3", True),
+        ("10.0.1.2", "10.99.1.3", True),
+        ("100.64.1.2", "100.64.9.9", True),
+        ("fd00::2", "fd00::9", True),
+        ("10.0.1.2", "192.168.1.3", False),
+        ("10.0.1.2", "100.64.1.3", False),
+        ("10.0.1.2", "fd00::9", False),
+        ("192.0.2.9", "10.0.1.3", False),
+    ],
+)
+def test_private_addresses_are_plausible_in_the_private_network_of_ones_own(
+    own: str, address: str, plausible: bool
+) -> None:
+    server, mapped = Endpoint("192.0.2.2", 6545), Endpoint("203.0.113.2", 40_000)
+    around = Surroundings(server, mapped, hosts=(Endpoint(own, 40_000),))
+    assert around.makes_plausible(Endpoint(address, 40_000)) is plausible
 
 
 def test_a_pace_allows_a_burst_then_one_in_each_interval() -> None:

@@ -1,0 +1,64 @@
+"""This host's own IPv4 addresses, of the interfaces by which another host of the same network may reach it.
+
+Never of Docker, libvirt, or tunnels, ours or others': their addresses mean nothing elsewhere. Linux tells
+(netdevice(7)); other systems have none here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.wire.endpoint import Endpoint
+
+_GET_FLAGS, _GET_ADDRESS = 0x8913, 0x8915
+"""SIOCGIFFLAGS and SIOCGIFADDR of linux/sockios.h."""
+_UP, _LOOPBACK, _POINT_TO_POINT = 0x1, 0x8, 0x10
+_REQUEST = struct.Struct("16s24x")
+_ELSEWHERE = re.compile(
+    r"(docker|br-[0-9a-f]{12}$|veth[0-9a-f]|virbr|vnet|lxc|lxd|cni|cali|flannel|podman|kube|nerdctl"
+    r"|tun|tap|wg|tailscale|zt|nebula|utun|ipsec|ppp)"
+)
+"""Beginnings of names: of containers, machines and tunnels."""
+_INTERFACES = Path("/sys/class/net")
+
+
+def hosts_of(sock: socket.socket) -> tuple[Endpoint, ...]:
+    """Where other hosts may reach that UDP socket in their own network."""
+    here = endpoint_of(sock.getsockname())
+    found = host_addresses() if sock.family == socket.AF_INET else []
+    return tuple(Endpoint(address, here.port) for address in found)
+
+
+def host_addresses(names: Callable[[], list[tuple[int, str]]] = socket.if_nameindex) -> list[str]:
+    """The first IPv4 address of each interface that is up and leads to other hosts, in the kernel's order."""
+    if not sys.platform.startswith("linux"):
+        return []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return [
+            address
+            for _, name in names()
+            if is_plausible(name, _INTERFACES)
+            for address in _addresses(sock, name)
+        ]
+
+
+def is_plausible(name: str, interfaces: Path) -> bool:
+    """Whether another host may be behind the interface, by its name and by what it is."""
+    return _ELSEWHERE.match(name) is None and not (interfaces / name / "tun_flags").exists()
+
+
+def _addresses(sock: socket.socket, name: str) -> Iterator[str]:
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    request = _REQUEST.pack(name.encode())
+    with contextlib.suppress(OSError):  # it has no address, or is gone
+        (flags,) = struct.unpack_from("h", fcntl.ioctl(sock, _GET_FLAGS, request), 16)
+        if flags & _UP and not flags & (_LOOPBACK | _POINT_TO_POINT):
+            yield socket.inet_ntoa(fcntl.ioctl(sock, _GET_ADDRESS, request)[20:24])
