@@ -152,11 +152,10 @@ class Direct:
 
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
         """The server said something about this peer."""
-        phase = self.phase
         match message:
             case m.OpenSocket():
-                actions = self._fresh_socket_ordered(message, now)
-                return actions + self._rounds.find_hosts() if message.hosts else actions
+                fresh = self._fresh_socket_ordered(message, now)
+                return fresh + self._rounds.find_hosts(message)
             case m.StartRound():
                 return self._round_started(message, now)
             case m.Validated(address):
@@ -165,10 +164,8 @@ class Direct:
             case m.SendHello():
                 return self._rounds.ordered(message, now)
             case m.Failed(attempt, code, text):
-                if isinstance(phase, Punching | Established) and phase.round.attempt != attempt:
-                    return []  # of an attempt that has been replaced
-                if isinstance(phase, Idle):
-                    return []  # of the attempt that this side has declined
+                if self._rounds.is_of_another_attempt(attempt):
+                    return []
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
         return []
@@ -359,8 +356,8 @@ class Direct:
         punching = Punching(*shown, method, start, keys, connection, until)
         self._rounds.enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
-        started = method.start(granted, handshake, self._restraint.budget, now)
-        return actions + self._rounds.carry(punching, started, now)
+        begun = method.start(granted, handshake, self._restraint.budget, now)
+        return actions + self._rounds.carry(punching, begun, now)
 
     def _proof_came(self, now: float) -> None:
         """A path stands: what failed before counts no more."""

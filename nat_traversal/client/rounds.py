@@ -107,10 +107,19 @@ class Rounds:
             return []
         return [*self.close_beside(), self.phase.socket.close()]
 
-    def find_hosts(self) -> list[do.Action]:
-        """Of the socket that the server has just asked for."""
+    def find_hosts(self, order: m.OpenSocket) -> list[do.Action]:
+        """Those of the socket that the server has just ordered, if it wants them."""
         phase = self.phase
-        return [do.FindHosts(phase.socket.generation)] if isinstance(phase, Announcing) else []
+        if not order.hosts or not isinstance(phase, Announcing):
+            return []
+        return [do.FindHosts(phase.socket.generation)]
+
+    def is_of_another_attempt(self, attempt: int) -> bool:
+        """Whether `attempt` has been replaced by this time, or this side has declined it."""
+        phase = self.phase
+        if isinstance(phase, Punching | Established):
+            return phase.round.attempt != attempt
+        return isinstance(phase, Idle)
 
     def leave_other_attempts(self, attempt: int) -> list[do.Action]:
         """Close the other round's socket unless it belongs to `attempt`."""

@@ -220,13 +220,9 @@ class Rendezvous:
                 return self._timer_fired(now)
             case e.AccessChanged(Access() as access):
                 return self._connections.restrict(access)
-            case (
-                e.ControlReached()
-                | e.StreamOpened()
-                | e.StreamBroken()
-                | e.NatFound()
-                | e.HostsFound()
-            ):  # a client's
+            case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
+                return []
+            case e.NatFound() | e.HostsFound():  # likewise
                 return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)

@@ -99,7 +99,8 @@ class Tunnel:
             pair.clients, pair.clients[::-1], hosts, forwards, strict=True
         ):
             argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
-            argv += ["--json", "--methods", "ordered-hello", *options]
+            methods = [] if "--methods" in options else ["--methods", "ordered-hello"]
+            argv += ["--json", *methods, *options]
             self.clients[host] = _start(programs, name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:
