@@ -127,7 +127,8 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
         "5 were lost on the way; 6 came from other hosts; 7 had no taker; 8 malformed; "
         "9 of no path of ours; 10 came twice or too late; 11 not sealed by the other side; "
-        "12 incomplete; 13 programs' flows made room for others\n"
+        "12 incomplete; 13 forged in the handshake; 14 replayed in the handshake; "
+        "15 programs' flows made room for others\n"
     )
 
 
