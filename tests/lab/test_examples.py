@@ -24,6 +24,7 @@ def test_aioice_with_stun_alone_connects_where_the_nats_allow_it(nat_lab: NatLab
     assert str(nat_lab.path()) == ("none" if both_symmetric else "direct")
 
 
+@pytest.mark.measures_time  # two clients in step within 5 ms
 @pytest.mark.nat_pairs(("linux-masquerade", "linux-masquerade"))
 def test_first_packets_cross_on_default_links_and_open_two_order_sensitive_nats(
     nat_lab: NatLab,
