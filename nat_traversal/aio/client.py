@@ -17,6 +17,7 @@ from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.interfaces import hosts_of
+from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.packet_io import endpoint_of, room_problem, wildcard
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.relay_stream import RelayStream
@@ -68,25 +69,6 @@ class ClientConfig:
     """Whether a relay may be reached by TCP where UDP is not answered."""
     methods: tuple[str, ...] = FURTHER
     """The further methods in which the client takes part."""
-
-
-@dataclass(eq=False, slots=True)
-class OpenSocket:
-    """One UDP socket of a client, and the path on it once there is one."""
-
-    generation: int
-    udp: socket.socket | None
-    """None: `stream` stands for it."""
-    stream: RelayStream | None = None
-    path: DataPath | None = None
-    early: list[bytes] = field(default_factory=list)
-    """Frames that overtook the proof."""
-
-    @property
-    def sock(self) -> socket.socket:
-        """The UDP socket of one that is no connection."""
-        assert self.udp is not None
-        return self.udp
 
 
 class Client(Driver):

@@ -15,18 +15,17 @@ from nat_traversal.aio.accepting import Acceptor, Address
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.packet_io import (
-    SPARE_FILES,
     AnsweringSocket,
     Local,
     endpoint_of,
-    file_limit,
 )
 from nat_traversal.aio.ports import Ports
+from nat_traversal.aio.room import affordable
 from nat_traversal.aio.server_machine import SharedStore, machine_of, possession_by
 from nat_traversal.aio.stun import AlternatePorts, StunService
 from nat_traversal.aio.tls import ServerTls
 from nat_traversal.aio.turns import MeteredProtocol, Turns
-from nat_traversal.errors import UsageError, WireError
+from nat_traversal.errors import WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -159,7 +158,7 @@ class Server(Driver):
         used; then nothing has changed.
         """
         securing = None if tls is None else ServerTls.of(tls)
-        old, new = asdict(self._settings), asdict(_affordable(settings))
+        old, new = asdict(self._settings), asdict(affordable(settings))
         differ = [name for name in new if new[name] != old[name]]
         changed = [name for name in differ if name not in _AT_START]
         restart = [name for name in differ if name in _AT_START]
@@ -353,7 +352,7 @@ async def serve(
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
     """
-    settings = _affordable(settings or ServerSettings())
+    settings = affordable(settings or ServerSettings())
     securing = None if tls is None else ServerTls.of(tls)
     rng = rng or random.SystemRandom()
     possession = possession_by(rng, b"" if securing is None else securing.fingerprint)
@@ -381,20 +380,6 @@ async def serve(
 
 def _flag(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _affordable(settings: ServerSettings) -> ServerSettings:
-    """No more connections than open files. Raises `UsageError` where there is no room for a pair."""
-    files = file_limit(settings.connections + SPARE_FILES)
-    connections = files - SPARE_FILES
-    if connections < 2:
-        raise UsageError(
-            f"this process may open {files} files, and a server needs {SPARE_FILES + 2} for one pair: "
-            "raise `ulimit -n`"
-        )
-    if connections < settings.connections:
-        log.warning("room for %d connections only: raise `ulimit -n`", connections)
-    return replace(settings, connections=connections)
 
 
 def _ignore(notice: note.Notice) -> None:

@@ -49,6 +49,12 @@ class Connections:
         self.access = OPEN
         self._hidden = HiddenClients()
         self.challenges = Challenges(timers, settings.spared_for, self.ping)
+        counters.gauge(
+            "connections",
+            "control connections, registered or not",
+            lambda: len(registry),
+            lambda: self._settings.connections,
+        )
 
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""

@@ -96,21 +96,12 @@ class Rendezvous:
         self._claims = Claims(self._registry, self._connections, self._settings, possession)
         self._registrations = self.counters.counter("registrations", "a host has got its id")
         self._orders = Orders(self._registry, self.counters)
-        self._add_gauges()
+        gauge = self.counters.gauge
+        gauge("hosts", "hosts that have their id", lambda: len(self._registry.ids))
+        gauge("attempts", "attempts that go on", lambda: self.attempts)
         self._ignored_datagrams = self.counters.counter(
             "datagrams-ignored", "a datagram that is no announce, or cannot be answered"
         )
-
-    def _add_gauges(self) -> None:
-        gauge = self.counters.gauge
-        gauge(
-            "connections",
-            "control connections, registered or not",
-            lambda: len(self._registry),
-            lambda: self._settings.connections,
-        )
-        gauge("hosts", "hosts that have their id", lambda: len(self._registry.ids))
-        gauge("attempts", "attempts that go on", lambda: self.attempts)
 
     @property
     def hosts(self) -> tuple[Host, ...]:

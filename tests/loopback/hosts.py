@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from nat_traversal import Endpoint, Server, ServerSettings, serve
-from nat_traversal.aio.client import Client, ClientConfig, OpenSocket
+from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
 from nat_traversal.client.security import Security
