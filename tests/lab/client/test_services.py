@@ -46,6 +46,9 @@ class _Path:
     def send_run(self, flow: int, from_listener: bool, run: Run) -> None:
         self.sent += map(bytes, run.parts())
 
+    def send_alone(self, flow: int, from_listener: bool, run: Run, now: float) -> None:
+        self.send_run(flow, from_listener, run)
+
     def flush(self) -> None: ...
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nat_traversal import Endpoint, UsageError, serve
 from nat_traversal.aio import packet_io, ports
-from nat_traversal.aio import server as server_module
+from nat_traversal.aio import room as room_module
 from nat_traversal.aio.packet_io import SPARE_FILES
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
@@ -118,7 +118,7 @@ class TestServe:
     async def test_it_takes_no_more_connections_than_it_may_have_files(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 2)
+        monkeypatch.setattr(room_module, "file_limit", lambda _: SPARE_FILES + 2)
         async with await serve("127.0.0.1", 0) as server:
             assert "room for 2 connections only: raise `ulimit -n`" in caplog.text
             async with (
@@ -131,7 +131,7 @@ class TestServe:
     async def test_without_room_for_a_pair_it_does_not_start(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(server_module, "file_limit", lambda _: SPARE_FILES + 1)
+        monkeypatch.setattr(room_module, "file_limit", lambda _: SPARE_FILES + 1)
         with pytest.raises(
             UsageError, match="may open 65 files, and a server needs 66 for one pair"
         ):
