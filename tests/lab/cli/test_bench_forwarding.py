@@ -12,7 +12,7 @@ from natlab.bench.rows import ROWS
 from natlab.cli.bench_forwarding import COLUMNS, forwarding_table, lines, measure_forwarding
 from natlab.sandbox import sandbox
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.measures_time]
 _TIMEOUT = 100.0
 SLOW = Load(rate=2_000, seconds=0.2)
 
