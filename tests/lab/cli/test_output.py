@@ -51,6 +51,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture
+def filled(arguments: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The test's arguments with a report for {0}, which is made only where it is wanted, and a new directory for {1}."""
+    report = request.getfixturevalue("report") if "{0}" in arguments else None
+    return arguments.format(report, tmp_path / "run")
+
+
 def test_a_matrix_whose_reader_goes_away_writes_its_report_and_keeps_its_verdict(
     report: Path,
 ) -> None:
@@ -78,14 +85,11 @@ def test_a_matrix_whose_reader_goes_away_writes_its_report_and_keeps_its_verdict
         ("--help", 0),
     ],
 )
-def test_the_status_is_the_verdict_whoever_reads(
-    arguments: str, verdict: int, report: Path, tmp_path: Path
-) -> None:
-    command = arguments.format(report, tmp_path / "run")
+def test_the_status_is_the_verdict_whoever_reads(arguments: str, verdict: int, filled: str) -> None:
     # One that runs programs has every redirection, and so have a right and a wrong one that need no sandbox.
     has_all = arguments.startswith("rules") or "echo one" in arguments
     for redirection in _REDIRECTIONS if has_all else _REDIRECTIONS[:2]:
-        assert _lab(command, redirection)[0] == verdict, redirection
+        assert _lab(filled, redirection)[0] == verdict, redirection
 
 
 @pytest.mark.parametrize(
@@ -98,11 +102,8 @@ def test_the_status_is_the_verdict_whoever_reads(
         (f"{_PAIR} --report {{1}} --a \"sh -c 'echo word; exit 7'\"", 7),
     ],
 )
-def test_a_full_disk_is_told_and_is_no_success(
-    arguments: str, status: int, report: Path, tmp_path: Path
-) -> None:
-    command = arguments.format(report, tmp_path / "run")
-    found, _, words = _lab(command, ">/dev/full")
+def test_a_full_disk_is_told_and_is_no_success(arguments: str, status: int, filled: str) -> None:
+    found, _, words = _lab(filled, ">/dev/full")
     assert (found, [line for line in words if line.startswith("error")]) == (status, [_FULL])
 
 

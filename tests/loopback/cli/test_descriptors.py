@@ -6,6 +6,7 @@ import itertools
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nat_traversal.wire import messages as m
@@ -13,7 +14,7 @@ from tests.loopback.cli.words import SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import a_server
 from tests.loopback.scripted import Wire, register
-from tests.loopback.support import unused
+from tests.loopback.support import eventually, unused
 
 NONE_LEFT = "this process has no file descriptor left: raise `ulimit -n`"
 
@@ -24,6 +25,14 @@ class Descriptors:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+
+    def sockets(self) -> int:
+        """How many it has open."""
+        found = 0
+        for each in Path(f"/proc/{self._pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found += str(each.readlink()).startswith("socket:")
+        return found
 
     def leave(self, count: int) -> None:
         """It may open `count` files more."""
@@ -44,10 +53,12 @@ async def test_client_without_descriptors_says_so_and_goes_on() -> None:
         words = ("--set", "reconnect-first=400ms", "--listen", str(unused()))
         async with Command.run(*host_a(server.endpoint), *words, cold=True) as client:
             await client.line("registered")
+            files = Descriptors(client.process.pid)
+            before = files.sockets()
             (connection,) = server.connections
             connection.abort()  # with it goes the client's UDP socket
             await client.line("server: ")
-            files = Descriptors(client.process.pid)
+            await eventually(lambda: files.sockets() == before - 2, "both are closed")
             files.leave(0)
             line = await client.line(NONE_LEFT)
             assert line.startswith(f"server: cannot connect to {server.endpoint}")
