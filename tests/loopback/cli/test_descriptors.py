@@ -50,7 +50,7 @@ class Descriptors:
 
 async def test_client_without_descriptors_says_so_and_goes_on() -> None:
     async with a_server() as (server, _):
-        words = ("--set", "reconnect-first=400ms", "--listen", str(unused()))
+        words = ("--set", "reconnect-first=2s", "--listen", str(unused()))
         async with Command.run(*host_a(server.endpoint), *words, cold=True) as client:
             await client.line("registered")
             files = Descriptors(client.process.pid)
