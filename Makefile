@@ -36,9 +36,9 @@ test: ## all tests; PYTEST_ARGS="-k swap" picks
 	for status in $$fast $$lab $$alone; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
 	[ $$fast$$lab$$alone != 555 ] || { echo 'PYTEST_ARGS picks no test at all' >&2; exit 5; }
 
-test-fast: ## units, virtual clock and loopback: what needs no namespaces, in less than a minute
+test-fast: ## units, virtual clock and loopback: what needs no namespaces, in about a minute
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$(nproc) $(fast) $(PYTEST_ARGS)
+	@$(python) -m pytest -n $$((2 * $$(nproc))) $(fast) $(PYTEST_ARGS)
 
 # The tests that prove nat_traversal itself; with all others they would take three times as long.
 coverage: ## 95 % of the lines and branches of nat_traversal are run by its own tests
