@@ -21,7 +21,6 @@ from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
 from natlab.evidence.program import broken_program
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
-from natlab.evidence.way import Kind
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.conversation import PRELOADED
@@ -31,6 +30,7 @@ from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
+from natlab.report.words import short_end
 from natlab.sandbox.sandbox import Sandbox, call
 from natlab.sandbox.zygote import preload
 from natlab.testbed.program_file import ProgramFile
@@ -121,9 +121,8 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
 
     def done(cell: CellResult) -> None:
         progress.advance(task)
-        outcome = cell.observed or "broken"
+        outcome = "broken" if cell.error is not None else short_end(cell)
         where = f" in round {cell.round}" if cell.round else ""
-        where = ", relayed" if cell.path == Kind.RELAYED and cell.program is None else where
         verdict = "" if cell.ok else "  NOT AS PREDICTED"
         took = "" if cell.seconds is None else f", {cell.seconds:.1f} s"
         text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}{took}{verdict}"

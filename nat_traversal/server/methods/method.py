@@ -83,5 +83,10 @@ class Attempt:
     heard: set[str] = field(default_factory=set)
     """The hosts that a HELLO of the other one has reached."""
 
+    def roles(self, round_: int) -> tuple[Member, Member]:
+        """A and B of a round: the host whose id sorts first is A in odd ones."""
+        first, second = self.members
+        return (first, second) if round_ % 2 else (second, first)
+
 
 MakeMethod = Callable[[Attempt], Method]

@@ -119,7 +119,7 @@ class OrderedHello:
         if self.state is not _S.GATHERING or not self._gathering.is_complete:
             return []
         self._round += 1
-        roles = self._in_role(m.Role.A), self._in_role(m.Role.B)
+        roles = self._attempt.roles(self._round)
         started = self._gathering.start(self.name, self._round, *roles)
         if isinstance(started, NoPath):
             self._fail(started.verdict, started.text)
@@ -260,6 +260,5 @@ class OrderedHello:
         self._outcome = NoPath(verdict, text)
 
     def _in_role(self, role: m.Role) -> Member:
-        first, second = self._attempt.members
-        swapped = self._round % 2 == 0
-        return first if (role is m.Role.A) != swapped else second
+        a, b = self._attempt.roles(self._round)
+        return a if role is m.Role.A else b

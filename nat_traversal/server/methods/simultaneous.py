@@ -105,7 +105,7 @@ class Simultaneous:
         if self.state is not _S.GATHERING or not self._gathering.is_complete:
             return []
         self._round += 1
-        started = self._gathering.start(self.name, self._round, *self._roles())
+        started = self._gathering.start(self.name, self._round, *self._attempt.roles(self._round))
         if isinstance(started, NoPath):
             return self._fail(started)
         self._machine.fire(_T.GATHERED)
@@ -151,7 +151,7 @@ class Simultaneous:
         """A's HELLO is number 1, B's number 2, as in any round."""
         transaction = next(self._attempt.transactions)
         self._orders[transaction] = member, now
-        step = 1 if member is self._roles()[0] else 2
+        step = 1 if member is self._attempt.roles(self._round)[0] else 2
         order = m.SendHello(transaction, self._attempt.number, self._round, step)
         return do.SendMessage(order, member.connection)
 
@@ -176,11 +176,6 @@ class Simultaneous:
     def _wait(self, seconds: float, now: float) -> None:
         """For proof, so long above both round trips."""
         self._deadline = now + seconds + sum(each.round_trip for each in self._attempt.members)
-
-    def _roles(self) -> tuple[Member, Member]:
-        """A and B."""
-        first, second = self._attempt.members
-        return (first, second) if self._round % 2 else (second, first)
 
     def _fail(self, outcome: NoPath) -> list[do.Action]:
         self._machine.fire(_T.FAIL)
