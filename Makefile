@@ -12,7 +12,7 @@ waiting := $(shell echo $$((3 * $$(nproc))))
 fast := tests/loopback tests/exploration tests/sim tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast coverage fuzz explore soak scoreboard check bench bench-lab doctor lock clean
+.PHONY: help setup lab test test-fast coverage fuzz explore soak scoreboard check bench bench-lab doctor docs dist lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,15 @@ bench-lab: ## only a cell's network up and down, side by side with ip -batch and
 doctor: ## what this machine has and lacks for the lab, and what is used instead
 	@scripts/setup.sh check
 	@$(python) -m lab doctor
+
+docs: ## the documents as a site in build/site; a dead link or an unlisted page is an error
+	@scripts/setup.sh check
+	@$(python) -m sphinx --quiet --fail-on-warning --keep-going -c docs/site . build/site
+	@echo build/site/index.html
+
+dist: ## what a release holds, in dist/: sdist, wheel, one-file program, manual pages, shells' completion
+	@scripts/setup.sh check
+	@scripts/dist.sh
 
 lock: ## pin constraints.txt to the newest releases that pyproject.toml admits
 	@scripts/setup.sh check

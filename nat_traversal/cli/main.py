@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
+    return _run(every_command(), arguments)
+
+
+def every_command() -> Parser:
+    """The parser of `nat-traversal`, of which the manual page and the shells' completion are made too."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
     commands = parser.add_subparsers(
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     client_options(commands.add_parser("client", help="connect to another host"))
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     _key_commands(commands)
-    return _run(parser, arguments)
+    return parser
 
 
 def server_main(arguments: Sequence[str] | None = None) -> int:
