@@ -39,6 +39,7 @@ from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import GoAway, Registered, Relaying, Serves
 from nat_traversal.wire.methods import FURTHER
+from nat_traversal.wire.services import ServiceOffer
 from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class ClientConfig:
     """Whether a relay may be reached by TCP where UDP is not answered."""
     methods: tuple[str, ...] = FURTHER
     """The further methods in which the client takes part."""
+    services: tuple[ServiceOffer, ...] = ()
+    """The named ones."""
 
 
 class Client(Driver):
@@ -101,6 +104,7 @@ class Client(Driver):
             may_join=config.may_join,
             token=config.server_token,
             methods=config.methods,
+            services=config.services,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()
@@ -174,6 +178,8 @@ class Client(Driver):
                 self._use_path(self.sockets[generation], action)
             case do.SelectPath(generation):
                 self._select_path(self.sockets[generation])
+            case do.MatchServices(_, numbers):
+                self._forwarder.match(numbers)
             case do.SendFrame(kind, plain, generation):
                 path = self.sockets[generation].path
                 assert path is not None, "frames come after UsePath"

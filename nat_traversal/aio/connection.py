@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client, ClientConfig
-from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Delivery, Traffic
 from nat_traversal.aio.offload import runs_of
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.client.path_status import PathStatus
@@ -99,7 +99,7 @@ class Connection:
             tray = Tray.of(b"".join((bytes(HEADROOM), *same)))
             run = Run.between(tray, HEADROOM, len(tray.octets), len(same[0]))
             for each in [run] * (1 if same[0] else len(same)):  # empty ones are no run
-                self._path.send_run(FLOW, True, each)
+                self._path.send_run(FLOW, FROM_LISTENER, each)
         self._path.flush()
 
     async def receive(self) -> bytes:
@@ -150,6 +150,9 @@ class Connection:
 
     def path_down(self) -> None:
         self._path = None
+
+    def match(self, numbers: Mapping[int, int]) -> None:
+        """The API has the unnamed service alone."""
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         for payload in (payload for each in batch for payload in each.payloads):

@@ -74,6 +74,7 @@ class Connector:
         self._instance = b""
         """The process of the other side that has numbered the flows."""
         self._path: DataPath | None = None
+        self.to: int | None = 0
         self._tray = tray_for_reading(HEADROOM)
         wanted = SOCKETS * settings.flows + MOST_PARKED
         most_files = file_limit(wanted + SPARE_FILES) - SPARE_FILES
@@ -236,12 +237,13 @@ class Connector:
         if self._is_down:
             self._is_down = False
             self._changed(True)
-        if self._path is not None and is_alone:
-            self._path.send_alone(flow.number, False, batch.runs[0], now)
-        elif self._path is not None:
+        path, to = self._path, self.to
+        if path is not None and to is not None and is_alone:
+            path.send_alone(flow.number, to, batch.runs[0], now)
+        elif path is not None and to is not None:
             for run in batch.runs:
-                self._path.send_run(flow.number, False, run)
-            self._path.flush()
+                path.send_run(flow.number, to, run)
+            path.flush()
         else:
             self._traffic.unsendable.value += batch.total
             self._problem("datagrams from the service are dropped until a path stands")

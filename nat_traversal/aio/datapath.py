@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from nat_traversal.aio.offload import RunSocket, tray_for_reading
@@ -75,8 +75,8 @@ class Delivery(NamedTuple):
     """Datagrams of one program of the other side, in order."""
 
     flow: int
-    from_listener: bool
-    """It is at the side that listens."""
+    direction: int
+    """The receiver's number of the service, twice; and `FROM_LISTENER`, if the program is at that side."""
     payloads: list[memoryview]
     """Only valid during the call. The list is not to be changed."""
 
@@ -94,12 +94,14 @@ class Forwarder(Protocol):
     def path_down(self) -> None:
         """The path has ended."""
 
+    def match(self, numbers: Mapping[int, int]) -> None:
+        """These named services cross: this side's numbers, and the peer's."""
+
     def deliver(self, batch: Sequence[Delivery]) -> None:
         """Datagrams came: each flow's in order, and each flow once unless its turn came again."""
 
     def not_sent(self, reason: str) -> None:
-        """A datagram for the peer did not leave this host, or was lost behind it. It has been counted.
-        `reason` goes on from "it was"."""
+        """A datagram for the peer was lost at this host or behind it. `reason` goes on from "it was"."""
 
 
 class DataPath:
@@ -174,10 +176,10 @@ class DataPath:
     def frame_size(self, octets: int) -> None:
         self._out.frame_size = octets
 
-    def send_run(self, flow: int, from_listener: bool, run: Run) -> None:
+    def send_run(self, flow: int, direction: int, run: Run) -> None:
         """Take a flow's datagrams of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the
         first. Room and payloads are written to. They leave at the next `flush` at the latest."""
-        self._out.add(flow, from_listener, run)
+        self._out.add(flow, direction, run)
 
     def flush(self, *, more: bool = False) -> None:
         """Send what `send_run` has taken. `more`: as far as it fills calls to the kernel, since the caller has more
@@ -190,18 +192,18 @@ class DataPath:
             self._larger_sent(self._clock.time())
         self._out.longest = 0
 
-    def send_alone(self, flow: int, from_listener: bool, run: Run, now: float) -> None:
+    def send_alone(self, flow: int, direction: int, run: Run, now: float) -> None:
         """`send_run` and `flush`, for a datagram of which nobody knows whether others follow."""
         out = self._out
-        out.send_alone(flow, from_listener, run)
+        out.send_alone(flow, direction, run)
         if out.longest > self._base and now >= self._tell_larger_at:
             self._larger_sent(now)
         out.longest = 0
 
-    def send(self, flow: int, from_listener: bool, payload: bytes | memoryview) -> None:
+    def send(self, flow: int, direction: int, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
         run = Run.of(payload, HEADROOM)
-        self.send_alone(flow, from_listener, run, self._clock.time())
+        self.send_alone(flow, direction, run, self._clock.time())
 
     def send_frame(self, kind: Kind, plain: bytes) -> None:
         """Seal and send what is no program's."""
@@ -246,7 +248,7 @@ class DataPath:
         direction, flow = FLOW.unpack_from(octets, start)
         payload = octets[start + FLOW.size : start + opened.size]
         self._traffic.received.value += 1
-        self._forwarder.deliver([Delivery(flow, bool(direction & FROM_LISTENER), [payload])])
+        self._forwarder.deliver([Delivery(flow, direction, [payload])])
 
     def arrived(self, runs: Sequence[Run]) -> None:
         """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
@@ -319,10 +321,7 @@ class DataPath:
             return
         self._traffic.received.value += sum(map(len, flows.values()))
         self._forwarder.deliver(
-            [
-                Delivery(flow, bool(direction & FROM_LISTENER), payloads)
-                for (direction, flow), payloads in flows.items()
-            ]
+            [Delivery(flow, direction, payloads) for (direction, flow), payloads in flows.items()]
         )
         flows.clear()
 

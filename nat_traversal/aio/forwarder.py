@@ -8,11 +8,12 @@ may do both. Flows outlive paths: they end with the process at the other side, o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from nat_traversal.aio.connector import Connector
-from nat_traversal.aio.datapath import DataPath, Delivery, Problem, Traffic
+from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Delivery, Problem, Traffic
 from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import Ancillary, RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
@@ -66,6 +67,7 @@ class Listener:
         self._by_number: dict[int, _ListenFlow] = {}
         self._next_number = 0
         self._path: DataPath | None = None
+        self.to: int | None = FROM_LISTENER
         self._read_at = 0.0
         self._answering: tuple[str, int] = ("", 0)
         self._loop.add_reader(self._socket.sock, self._readable)
@@ -111,23 +113,24 @@ class Listener:
             batch = self._io.receive(1 if is_alone else BATCH)
             is_last = batch.is_last or is_alone
             left -= max(1, batch.total)
-            if self._path is None:
+            if self._path is None or self.to is None:
                 self._without_path(batch)
             elif is_alone and batch.runs:
                 number = self._flow(batch.origins[0], now).number
-                self._path.send_alone(number, True, batch.runs[0], now)
+                self._path.send_alone(number, self.to, batch.runs[0], now)
             elif not is_alone:
-                self._forward(self._path, batch, now, more=left > 0 and not is_last)
+                self._forward(self._path, self.to, batch, now, more=left > 0 and not is_last)
 
     def _without_path(self, batch: Batch) -> None:
         if batch.runs:
             self._traffic.unsendable.value += batch.total
-            self._problem("datagrams from local programs are dropped until a path stands")
+            until = "a path stands" if self._path is None else "the other side has their service"
+            self._problem(f"datagrams from local programs are dropped until {until}")
 
-    def _forward(self, path: DataPath, batch: Batch, now: float, *, more: bool) -> None:
+    def _forward(self, path: DataPath, to: int, batch: Batch, now: float, *, more: bool) -> None:
         """Hand datagrams to the path: those of all programs together."""
         for run, origin in zip(batch.runs, batch.origins, strict=True):
-            path.send_run(self._flow(origin, now).number, True, run)
+            path.send_run(self._flow(origin, now).number, to, run)
         path.flush(more=more)
 
     def _flow(self, origin: Origin, now: float) -> _ListenFlow:
@@ -176,8 +179,31 @@ class Listener:
         del self._by_number[flow.number]
 
 
+class Side(Protocol):
+    """One service at this host, towards its programs. A further kind of service is one more of these."""
+
+    to: int | None
+    """The direction that its datagrams to the peer bear; None: the peer has no such service."""
+
+    @property
+    def flows(self) -> int:
+        """Programs that it has heard of lately."""
+
+    def attach(self, path: DataPath | None) -> None:
+        """Another path, or none for now."""
+
+    def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
+        """Datagrams of one flow of the peer's."""
+
+    def expire(self, before: float) -> None:
+        """Forget the flows that were used last before that."""
+
+    def close(self) -> None: ...
+
+
 class ProgramForwarder:
-    """The `Forwarder` of the command line client: a `Listener`, a `Connector`, or both."""
+    """The `Forwarder` of the command line client: the unnamed service's `Listener`, `Connector` or both, and any
+    number of named services, by this side's numbers."""
 
     def __init__(
         self,
@@ -188,12 +214,45 @@ class ProgramForwarder:
         settings: ClientSettings,
     ) -> None:
         self._traffic = Traffic(counters)
-        self._listener = listener
-        self._connector = connector
+        self._sides: dict[int, Side] = {}
+        """By the direction of what comes for them."""
+        self._numbers: Mapping[int, int] = {}
+        """This side's numbers of the named services that the peer has too, and its own."""
+        self._path: DataPath | None = None
         self._problem = problem
         self._idle = settings.flow_idle
         self._loop = asyncio.get_running_loop()
         self._sweep = self._loop.call_later(self._idle / 4, self._expire)
+        if listener is not None:
+            self._sides[0] = listener
+        if connector is not None:
+            self._sides[FROM_LISTENER] = connector
+
+    def add(self, number: int, side: Side, *, listens: bool) -> None:
+        """This side has the named service `number` from now on: its programs send first (`listens`), or the peer's."""
+        self._sides[_incoming(number, listens=listens)] = side
+        self._set_direction(number, side, listens=listens)
+        side.attach(self._path)
+
+    def remove(self, number: int) -> None:
+        """This side has the named service no more."""
+        for listens in (True, False):
+            side = self._sides.pop(_incoming(number, listens=listens), None)
+            if side is not None:
+                side.close()
+
+    def match(self, numbers: Mapping[int, int]) -> None:
+        """These named services cross: this side's numbers, and the peer's."""
+        self._numbers = numbers
+        for direction, side in self._sides.items():
+            if direction > FROM_LISTENER:
+                listens = not direction & FROM_LISTENER
+                self._set_direction(direction >> 1, side, listens=listens)
+
+    def flows_of(self, number: int) -> int:
+        """Programs of the service with that number; 0 is the unnamed one."""
+        ways = [self._sides.get(_incoming(number, listens=each)) for each in (True, False)]
+        return sum(side.flows for side in ways if side is not None)
 
     def path_up(self, path: DataPath) -> None:
         self._attach(path)
@@ -202,13 +261,16 @@ class ProgramForwarder:
         self._attach(None)
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
-        for flow, from_listener, payloads in batch:
-            side = self._connector if from_listener else self._listener
+        for flow, direction, payloads in batch:
+            side = self._sides.get(direction)
             if side is not None:
                 side.deliver(flow, payloads)
                 continue
             self._traffic.unclaimed.value += len(payloads)
-            option = "--connect" if from_listener else "--listen"
+            if direction > FROM_LISTENER:
+                self._problem("the other side sends datagrams of a service that this side has not")
+                continue
+            option = "--connect" if direction else "--listen"
             self._problem(f"the other side sends datagrams, but this side has no {option}")
 
     def not_sent(self, reason: str) -> None:
@@ -216,18 +278,25 @@ class ProgramForwarder:
 
     def close(self) -> None:
         self._sweep.cancel()
-        for side in (self._listener, self._connector):
-            if side is not None:
-                side.close()
+        for side in self._sides.values():
+            side.close()
+
+    def _set_direction(self, number: int, side: Side, *, listens: bool) -> None:
+        theirs = self._numbers.get(number)
+        side.to = None if theirs is None else theirs << 1 | FROM_LISTENER * listens
 
     def _attach(self, path: DataPath | None) -> None:
-        for side in (self._listener, self._connector):
-            if side is not None:
-                side.attach(path)
+        self._path = path
+        for side in self._sides.values():
+            side.attach(path)
 
     def _expire(self) -> None:
         before = self._loop.time() - self._idle
-        for side in (self._listener, self._connector):
-            if side is not None:
-                side.expire(before)
+        for side in self._sides.values():
+            side.expire(before)
         self._sweep = self._loop.call_later(self._idle / 4, self._expire)
+
+
+def _incoming(number: int, *, listens: bool) -> int:
+    """The direction of what comes for that service: from the peer's listener where this side does not listen."""
+    return number << 1 | FROM_LISTENER * (not listens)

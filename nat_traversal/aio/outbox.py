@@ -85,8 +85,8 @@ class Outbox:
         self._number = 0
         self._refused = _Refused()
 
-    def add(self, flow: int, from_listener: bool, run: Run) -> None:
-        """A flow's datagrams of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the first.
+    def add(self, flow: int, direction: int, run: Run) -> None:
+        """A flow's datagrams in one `direction` (service and side, as in the frame), of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the first.
 
         The room is written to, and so are the payloads. A datagram that is longer than a frame becomes
         several fragments.
@@ -97,24 +97,24 @@ class Outbox:
                 start = run.start + index * run.step
                 size = run.size if index + 1 < run.total else run.last
                 if size + overhead > self.frame_size:
-                    self._add_cut(flow, from_listener, run.tray, start, size)
+                    self._add_cut(flow, direction, run.tray, start, size)
                 else:
-                    self.add(flow, from_listener, Run(run.tray, start, size, size, size, 1))
+                    self.add(flow, direction, Run(run.tray, start, size, size, size, 1))
             return
         self._make_room((run.size + overhead) * run.total)
-        self._seal(Kind.DATA, FLOW.pack(from_listener, flow), run)
+        self._seal(Kind.DATA, FLOW.pack(direction, flow), run)
         self._count += run.total
 
-    def send_alone(self, flow: int, from_listener: bool, run: Run) -> None:
+    def send_alone(self, flow: int, direction: int, run: Run) -> None:
         """`add` and `flush`, in fewer steps where it is one datagram in one frame."""
         tray, start, _, size, _, total = run
         sealer, octets = self._epochs.sealer, self._out.octets
         if self._at or total != 1 or size + sealer.overhead(_DATA) + FLOW.size > self.frame_size:
-            self.add(flow, from_listener, run)
+            self.add(flow, direction, run)
             self.flush()
             return
         self._sealer = sealer
-        inner = FLOW.pack(from_listener, flow)
+        inner = FLOW.pack(direction, flow)
         end = sealer.seal_one(_DATA, inner, tray.octets, start, size, octets, 0)
         if end > self.longest:  # noqa: PLR1730 - the fast path
             self.longest = end
@@ -168,14 +168,14 @@ class Outbox:
         else:
             self._refused.others.append(counter)
 
-    def _add_cut(self, flow: int, from_listener: bool, tray: Tray, start: int, size: int) -> None:
+    def _add_cut(self, flow: int, direction: int, tray: Tray, start: int, size: int) -> None:
         overhead = self._epochs.sealer.overhead(Kind.FRAGMENT) + FRAGMENT.size
         pieces = cut(size, max(self.frame_size - overhead, -(-size // MOST_FRAGMENTS)))
         self._make_room(size + len(pieces) * overhead)  # all of them leave at once
         self._number = (self._number + 1) % (1 << 32)
         first, last = self._sealer.counter, len(pieces) - 1
         for index, (begin, end) in enumerate(pieces):
-            head = FRAGMENT.pack(from_listener, flow, self._number, index, last)
+            head = FRAGMENT.pack(direction, flow, self._number, index, last)
             self._seal(
                 Kind.FRAGMENT, head, Run.between(tray, start + begin, start + end, end - begin)
             )
@@ -209,7 +209,7 @@ class Outbox:
         The payloads were written over when they were sealed, so they are taken from the frames."""
         if not again:
             return
-        payloads: dict[int, tuple[int, bool, bytes]] = {}
+        payloads: dict[int, tuple[int, int, bytes]] = {}
         for segment in segments:
             for at in range(segment.start, segment.end, segment.size):
                 frame = self._out.octets[at : min(at + segment.size, segment.end)]
@@ -219,11 +219,11 @@ class Outbox:
                     direction, flow = FLOW.unpack_from(plain)
                     inner = FLOW if kind == Kind.DATA else FRAGMENT
                     before = payloads[first][2] if first in payloads else b""
-                    payloads[first] = flow, bool(direction), before + plain[inner.size :]
+                    payloads[first] = flow, direction, before + plain[inner.size :]
         self._narrowed(shortest)
         self.longest = 0
-        for flow, from_listener, payload in payloads.values():
-            self.add(flow, from_listener, Run.of(payload, HEADROOM))
+        for flow, direction, payload in payloads.values():
+            self.add(flow, direction, Run.of(payload, HEADROOM))
         self.flush()
 
 

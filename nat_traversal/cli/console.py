@@ -229,6 +229,18 @@ def _round_started(notice: note.RoundStarted) -> str:
     return f"round {notice.round}: this host is {notice.role.upper()}, the other is at {peer}"
 
 
+_OTHER_SIDE = {"listen": "connect", "connect": "listen"}
+
+
+def _service_at_peer(notice: note.ServiceAtPeer) -> str:
+    which = f"service {notice.service}" if notice.service else "service"
+    if notice.up:
+        return f"the {which} at {notice.peer} answers again"
+    return (
+        f"nothing listens on the {which} that {notice.peer} connects to: it has to be started there"
+    )
+
+
 _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.ServerLost: _server_lost,
     note.RegisteredAtServer: lambda n: f"registered as {n.id}, to connect to {n.peer}",
@@ -242,10 +254,21 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         f"with --id {n.peer} -r {n.id} and keys that fit, at the same server"
     ),
     note.SidesAlike: _sides_alike,
-    note.ServiceAtPeer: lambda n: (
-        f"the service at {n.peer} answers again"
-        if n.up
-        else f"nothing listens on the service that {n.peer} connects to: it has to be started there"
+    note.ServiceAtPeer: _service_at_peer,
+    note.ServicesReady: lambda n: f"services to {n.peer} are ready: {', '.join(n.names)}",
+    note.ServiceOnlyHere: lambda n: (
+        f"{n.peer} has no service {n.service}: its configuration needs one with {_OTHER_SIDE[n.side]}"
+    ),
+    note.ServiceOnlyThere: lambda n: (
+        f"{n.peer} has the service {n.service}, which this side has not: it needs one with "
+        f"{_OTHER_SIDE[n.side]}, or {n.peer} none"
+    ),
+    note.ServiceSidesAlike: lambda n: (
+        f"this side and {n.peer} both have {n.side} for the service {n.service}: one of the two needs "
+        f"{_OTHER_SIDE[n.side]}"
+    ),
+    note.ServiceKindsDiffer: lambda n: (
+        f"the service {n.service} is {n.here} on this side and {n.there} on {n.peer}: both need the same"
     ),
     note.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
     note.AddressHidden: lambda n: (

@@ -23,6 +23,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.ids import check_id
+from nat_traversal.wire.services import ServiceOffer
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Agent:
         may_join: bool = True,
         token: bytes | None = None,
         methods: tuple[str, ...] = (),
+        services: tuple[ServiceOffer, ...] = (),
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -81,6 +83,7 @@ class Agent:
             once=once,
             relaying=relaying,
             may_join=may_join,
+            services=services,
         )
         self.peers = {peer.id: peer}
 
@@ -177,8 +180,12 @@ class Agent:
                 for peer in self.peers.values():
                     peer.woke(now)
                 return actions
-            case e.ServiceChanged(up) if self.link.is_registered:
-                return [do.SendMessage(m.ServiceState(up))]
+            case e.ServiceChanged(up, number=0):
+                return [do.SendMessage(m.ServiceState(up))] if self.link.is_registered else []
+            case e.ServiceChanged(up, peer_id, number):
+                return self.peers[peer_id].services.refuses(number, not up, now)
+            case e.ServicesChanged(peer_id, offers):
+                return self.peers[peer_id].services.change(offers, now)
             case e.NatFound(facts):
                 for peer in self.peers.values():
                     peer.explaining.found(facts)

@@ -7,6 +7,7 @@ that they left receives for a while longer, so that none is lost.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.direct import Direct
@@ -17,6 +18,7 @@ from nat_traversal.client.phases import PathState
 from nat_traversal.client.relayed import Relayed
 from nat_traversal.client.restraint import Breach
 from nat_traversal.client.security import Security
+from nat_traversal.client.services import PeerServices
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
@@ -28,6 +30,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import RELAYS
+from nat_traversal.wire.services import ServiceOffer
 
 
 class Peer:
@@ -51,6 +54,7 @@ class Peer:
         once: bool,
         relaying: m.Relaying,
         may_join: bool,
+        services: Iterable[ServiceOffer] = (),
     ) -> None:
         self.id = identity.peer
         self._identity = identity
@@ -90,6 +94,7 @@ class Peer:
         """The path that carried last, while none does."""
         self.story = Story(self.id)
         """The agent tells it every notice."""
+        self.services = PeerServices(self.id, services)
         self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property
@@ -192,9 +197,12 @@ class Peer:
     ) -> list[do.Action]:
         """An authentic frame came on a path of this peer, which is none of a program's."""
         path = self.relayed.path_at(generation)
-        if path is None:
-            return self.direct.frame_opened(kind, plain, generation, now)
-        return path.frame_opened(kind, plain, now) + self.relayed.ended()
+        if path is not None:
+            actions = path.frame_opened(kind, plain, now)
+            return actions + self.services.heard(path, now) + self.relayed.ended()
+        path = self.direct.path_at(generation)
+        actions = self.direct.frame_opened(kind, plain, generation, now)
+        return actions if path is None else actions + self.services.heard(path, now)
 
     def frame_refused(self, size: int, generation: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""
@@ -253,6 +261,7 @@ class Peer:
             if self.relayed.is_open and carrier is not self._told_moved:
                 self._told_moved = carrier
                 actions += carrier.tell_moved(now)
+            actions += self.services.carries(carrier, now)
             self._leave(carrier)
             return actions
         return actions if self.relayed.is_open else actions + self._none_left(now)

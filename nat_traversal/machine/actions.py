@@ -5,6 +5,7 @@ One of them is `Tell`. Its notices are for people, carry no secret, and nothing 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,6 +115,15 @@ class SelectPath:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchServices:
+    """Client: these named services go between this side and `peer`; `numbers` has the peer's number of each of
+    this side's. Datagrams of others are dropped."""
+
+    peer: str
+    numbers: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class SendFrame:
     """Client: seal `plain` into a frame, and send it on the path of that socket."""
 
@@ -178,6 +188,7 @@ Action = (
     | SendOnStream
     | UsePath
     | SelectPath
+    | MatchServices
     | SendFrame
     | SizeFrames
     | FindOutNat

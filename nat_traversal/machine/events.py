@@ -8,6 +8,7 @@ from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, UnknownMessage
 from nat_traversal.wire.nat_facts import NatFacts
+from nat_traversal.wire.services import ServiceOffer
 
 ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
@@ -156,9 +157,20 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class ServiceChanged:
-    """Client: the service behind ``--connect`` has begun to refuse datagrams, or answers again."""
+    """Client: a service to which this side connects has begun to refuse datagrams, or answers again."""
 
     up: bool
+    peer: str = ""
+    number: int = 0
+    """0: the one behind ``--connect``. Else this side's number of a named one, for `peer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesChanged:
+    """Client: these are the named services for `peer` from now on."""
+
+    peer: str
+    offers: tuple[ServiceOffer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +222,7 @@ Event = (
     | TimerFired
     | Woke
     | ServiceChanged
+    | ServicesChanged
     | AccessChanged
     | NatFound
     | StoreAnswered

@@ -61,10 +61,59 @@ class SidesAlike:
 
 @dataclass(frozen=True, slots=True)
 class ServiceAtPeer:
-    """The service behind the peer's ``--connect`` refuses datagrams, or answers again."""
+    """The service that the peer connects to refuses datagrams, or answers again."""
 
     peer: str
     up: bool
+    service: str = ""
+    """Empty: the one behind ``--connect``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesReady:
+    """Datagrams of these services cross: both sides have them."""
+
+    peer: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOnlyHere:
+    """The peer has no service of that name."""
+
+    peer: str
+    service: str
+    side: str
+    """This side's: ``listen`` or ``connect``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOnlyThere:
+    """This side has no service of that name."""
+
+    peer: str
+    service: str
+    side: str
+    """The peer's: ``listen`` or ``connect``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSidesAlike:
+    """Both sides listen for that service, or both connect to it."""
+
+    peer: str
+    service: str
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKindsDiffer:
+    """The service is of one kind here, and of another one there."""
+
+    peer: str
+    service: str
+    here: str
+    there: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +355,11 @@ Notice = (
     | PeerMissing
     | SidesAlike
     | ServiceAtPeer
+    | ServicesReady
+    | ServiceOnlyHere
+    | ServiceOnlyThere
+    | ServiceSidesAlike
+    | ServiceKindsDiffer
     | MappingLearned
     | AddressHidden
     | AnnounceUnanswered

@@ -37,6 +37,8 @@ class Path:
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
+        self.instance = b""
+        """The peer's process."""
         self.end: str | None = None
         """Why the path has ended, for people. None while it stands."""
 
@@ -87,6 +89,7 @@ class Path:
 
     def use(self, instance: bytes) -> list[do.Action]:
         """Let users' datagrams go this way, to the peer's process `instance`."""
+        self.instance = instance
         sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
         return [self._pair.use(self._epochs, instance), sized]
 
@@ -102,6 +105,15 @@ class Path:
     def tell_facts(self, facts: NatFacts, now: float) -> list[do.Action]:
         """Tell the peer how this side's NAT behaves."""
         return self._upkeep.tell_facts(facts, now, self._consent.round_trip)
+
+    def tell(self, body: bytes, now: float) -> list[do.Action]:
+        """Say `body`, 1 to `MAX_BODY` octets, in CONTROL: the peer's `take_words` has it once, and in order."""
+        return self._upkeep.tell(body, now, self._consent.round_trip)
+
+    def take_words(self) -> list[bytes]:
+        """The peer's words in CONTROL that concern more than this path, since the last call."""
+        words, self._upkeep.words = self._upkeep.words, []
+        return words
 
     def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame came, which is none of a program's. It may end the path."""

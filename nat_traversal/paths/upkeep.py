@@ -42,6 +42,12 @@ MOVED = b"\x03"
 FACTS = b"\x04"
 """The first octet of the control message that tells how this side's NAT behaves."""
 
+SERVICES = b"\x05"
+"""The first octet of the control message that tells this side's services."""
+
+WORDS = frozenset({SERVICES})
+"""The first octets of the control messages that concern the peer, and not the path: `Path.take_words` has them."""
+
 
 class Upkeep:
     """Of one established path. A probe is a ping, padded to the size that it asks for."""
@@ -60,6 +66,8 @@ class Upkeep:
         """When the peer said that its datagrams come this way from now on."""
         self.peer_facts: NatFacts | None = None
         """The peer's word about its NAT."""
+        self.words: list[bytes] = []
+        """The peer's words that do not concern the path, since they were taken last."""
         self._used = 0
         """The size that frames have been given; 0 before."""
         self._told = 0
@@ -134,6 +142,9 @@ class Upkeep:
                 if body[:1] == FACTS:
                     self.peer_facts = NatFacts.decode(body[1:])
                     continue
+                if body[:1] in WORDS:
+                    self.words.append(body)
+                    continue
                 for answer in self._epochs.control(body, now):
                     replies += self._channel.send(answer, now, round_trip)
         except (WireError, KeyRefusedError):
@@ -142,12 +153,15 @@ class Upkeep:
 
     def tell_moved(self, now: float, round_trip: float) -> list[do.Action]:
         """Say that this side's datagrams come this way from now on, until the peer knows it."""
-        said = self._channel.send(MOVED, now, round_trip)
-        return [self._pair.send(Kind.CONTROL, each) for each in said]
+        return self.tell(MOVED, now, round_trip)
 
     def tell_facts(self, facts: NatFacts, now: float, round_trip: float) -> list[do.Action]:
         """Tell the peer how this side's NAT behaves."""
-        said = self._channel.send(FACTS + facts.encode(), now, round_trip)
+        return self.tell(FACTS + facts.encode(), now, round_trip)
+
+    def tell(self, body: bytes, now: float, round_trip: float) -> list[do.Action]:
+        """Say `body`, 1 to `MAX_BODY` octets, until the peer has acknowledged it."""
+        said = self._channel.send(body, now, round_trip)
         return [self._pair.send(Kind.CONTROL, each) for each in said]
 
     def _probe(self, size: int) -> do.Action:

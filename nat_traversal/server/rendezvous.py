@@ -220,7 +220,13 @@ class Rendezvous:
                 return []
             case e.StopRequested():
                 return [*self._connections.end_all(), *self._relays.end_all()]
-            case e.ServiceChanged() | e.Woke() | e.StoreAnswered() | e.AccessChanged():  # others'
+            case (
+                e.ServiceChanged()
+                | e.ServicesChanged()
+                | e.Woke()
+                | e.StoreAnswered()
+                | e.AccessChanged()
+            ):  # others'
                 return []
             case _:
                 return self._store_answered(event, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -21,6 +21,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.services import ServiceOffer, Side
 from tests.loopback.support import N, eventually
 
 
@@ -57,7 +58,9 @@ class Host:
         connector: MakeConnector | None = None,
         relaying: Relaying = Relaying.AUTO,
         platform: Platform | None = None,
+        services: Mapping[str, Endpoint | None] | None = None,
     ) -> None:
+        """`services`: the named ones, each with its service's address; None: this side listens for it."""
         self.notices = Notices()
         self.problems: list[str] = []
         self.counters = Counters()
@@ -71,6 +74,16 @@ class Host:
         self.forwarder = ProgramForwarder(
             self.counters, self.listener, self.connector, tell, settings
         )
+        self.listeners: dict[str, Listener] = {}
+        offers: list[ServiceOffer] = []
+        for number, (name, at) in enumerate((services or {}).items(), 1):
+            side: Listener | Connector
+            if at is None:
+                side = self.listeners[name] = Listener(HostPort("127.0.0.1", 0), *common)
+            else:
+                side = Connector(FixedService([at]), *common)
+            self.forwarder.add(number, side, listens=at is None)
+            offers.append(ServiceOffer(number, name, Side.LISTEN if at is None else Side.CONNECT))
         config = ClientConfig(
             HostPort(*server.sockaddr),
             *(local_id, remote_id, once),
@@ -78,6 +91,7 @@ class Host:
             security=security,
             tls=tls,
             relaying=relaying,
+            services=tuple(offers),
         )
         self.client = Client(
             config, self.forwarder, self.notices.append, counters=self.counters, platform=platform

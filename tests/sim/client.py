@@ -64,6 +64,8 @@ class Client(Process):
         self.nat_facts: NatFacts | None = None
         """Found when the agent wants to know its NAT; None: nothing is."""
         self.asked_for_nat = 0
+        self.matched: dict[str, dict[int, int]] = {}
+        """By peer: the numbers of the named services that cross, here and there."""
         self._unopened: set[int] = set()
         """Sockets for which there was no room."""
 
@@ -198,6 +200,8 @@ class Client(Process):
             case do.SelectPath(generation):
                 assert generation in self._open, "selected after UsePath"
                 self.selected = generation
+            case do.MatchServices(peer, numbers):
+                self.matched[peer] = dict(numbers)
             case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
             case do.SendFrame(kind, plain, generation):

@@ -18,6 +18,7 @@ from nat_traversal.wire import datagrams
 from nat_traversal.wire.datagrams import Confirm, Frame, Hello, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.services import ServiceOffer
 from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.network import CALM, Host, Network, Packet, Weather
@@ -103,6 +104,7 @@ class World:
         security: Security | None = None,
         token: bytes | None = None,
         methods: tuple[str, ...] | None = None,
+        services: tuple[ServiceOffer, ...] = (),
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -115,6 +117,7 @@ class World:
             relaying=self.relaying if relaying is None else relaying,
             token=token,
             methods=self.methods if methods is None else methods,
+            services=services,
         )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -259,6 +259,8 @@ class _Path:
     def path_up(self, path: DataPath) -> None: ...
 
     def path_down(self) -> None: ...
+
+    def match(self, numbers: Mapping[int, int]) -> None: ...
 
     def not_sent(self, reason: str) -> None: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -35,17 +35,19 @@ class Taker:
     """A forwarder that keeps what comes."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[int, bool, bytes]] = []
+        self.taken: list[tuple[int, int, bytes]] = []
         self.troubles: list[str] = []
 
     def path_up(self, path: DataPath) -> None: ...
 
     def path_down(self) -> None: ...
 
+    def match(self, numbers: Mapping[int, int]) -> None: ...
+
     def deliver(self, batch: Sequence[Delivery]) -> None:
         self.taken += [
-            (flow, from_listener, bytes(payload))
-            for flow, from_listener, payloads in batch
+            (flow, direction, bytes(payload))
+            for flow, direction, payloads in batch
             for payload in payloads
         ]
 

@@ -55,6 +55,28 @@ TOLD: list[tuple[note.Notice, str, str]] = [
     (note.SidesAlike("host_b", Serves.CONNECT), "sides-alike", "the two has --listen PORT"),
     (note.ServiceAtPeer("host_b", False), "service-at-peer", "nothing listens on the service that"),
     (note.ServiceAtPeer("host_b", True), "service-at-peer", "the service at host_b answers again"),
+    (note.ServiceAtPeer("b", False, "dns"), "service-at-peer", "listens on the service dns that b"),
+    (note.ServicesReady("b", ("dns", "game")), "services-ready", "to b are ready: dns, game"),
+    (
+        note.ServiceOnlyHere("b", "dns", "listen"),
+        "service-only-here",
+        "b has no service dns: its configuration needs one with connect",
+    ),
+    (
+        note.ServiceOnlyThere("b", "dns", "listen"),
+        "service-only-there",
+        "b has the service dns, which this side has not: it needs one with connect",
+    ),
+    (
+        note.ServiceSidesAlike("b", "dns", "connect"),
+        "service-sides-alike",
+        "both have connect for the service dns: one of the two needs listen",
+    ),
+    (
+        note.ServiceKindsDiffer("b", "web", "tcp", "udp"),
+        "service-kinds-differ",
+        "web is tcp on this side and udp on b",
+    ),
     (note.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
     (
         note.AddressHidden(Endpoint("127.0.0.1", 5000), "192.0.2.2"),

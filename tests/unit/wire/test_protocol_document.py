@@ -51,7 +51,7 @@ MODULES = (
     "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
     "server.methods.ordered_hello", "server.methods.simultaneous",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
-    "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed",
+    "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed", "wire.services", "client.services",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
