@@ -106,3 +106,10 @@ def test_every_page_of_the_documentation_is_linked() -> None:
         if not link.startswith("#")
     }
     assert not {page for page in PAGES if page.is_relative_to(ROOT / "docs")} - linked
+
+
+def test_the_contents_of_the_site_list_every_page() -> None:
+    contents = (ROOT / "docs" / "site" / "conf.py").read_text(encoding="utf-8").split()
+    listed = {word.strip('",') for word in contents}
+    pages = {name.removesuffix(".md") for name in NAMES if not name.startswith("deploy/")}
+    assert pages <= listed
