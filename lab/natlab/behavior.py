@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import IPv4Address
 from typing import Any
 
 from nat_traversal.arguments.durations import parse_duration
@@ -49,13 +50,37 @@ class Protocols(StrEnum):
     """Neither UDP nor anything else: no ICMP either, so no ping and no path MTU discovery."""
 
 
+class Overflow(StrEnum):
+    """The fate of a new session at a NAT that has as many as it may have."""
+
+    REFUSE = "refuse"
+    """Its packets are dropped."""
+    EVICT = "evict"
+    """It takes the place of another one. Places are given round and round, so that is an old one."""
+
+
+class Pooling(StrEnum):
+    """Which of several external addresses a mapping gets (RFC 4787 section 4.1)."""
+
+    PAIRED = "paired"
+    """The same one for all mappings of an internal address (REQ-2)."""
+    ARBITRARY = "arbitrary"
+    """The next one for each mapping."""
+
+
 LIFETIME = 120
 """Seconds without a refresh until a mapping ends: the least that RFC 4787 REQ-5 allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class NatBehavior:
-    """One NAT, as a value. `lifetime` is in whole seconds, from 1. Raises `UsageError` for less."""
+    """One NAT, as a value. `lifetime` is in whole seconds, from 1. Raises `UsageError` for less.
+
+    `sessions` is the most that it has at a time, 0 for no such limit: a session is what one internal
+    endpoint has with one remote endpoint. `background` is how many datagrams a second other
+    subscribers send, each from a new endpoint. `addresses` is how many external ones it has. Their
+    ranges are in `NUMBERS`.
+    """
 
     mapping: Mapping
     filtering: Filtering
@@ -65,10 +90,21 @@ class NatBehavior:
     refresh: Refresh = Refresh.OUTBOUND
     lifetime: int = LIFETIME
     protocols: Protocols = Protocols.ANY
+    sessions: int = 0
+    overflow: Overflow = Overflow.REFUSE
+    background: int = 0
+    addresses: int = 1
+    pooling: Pooling = Pooling.PAIRED
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
             raise UsageError(f"a NAT mapping cannot live {self.lifetime} seconds: give 1 or more")
+        for name, number in NUMBERS.items():
+            value = getattr(self, name)
+            if value != number.usual and not number.takes(value):
+                raise UsageError(f"a NAT cannot have {name}-{value}: give {number.words}")
+        if self.sessions & (self.sessions - 1):
+            raise UsageError(f"sessions-{self.sessions} is no power of two: give one, as 4096")
 
     @property
     def blocks_udp(self) -> bool:
@@ -86,13 +122,46 @@ class NatBehavior:
                 (self.unsolicited, usual.unsolicited),
                 (self.refresh, usual.refresh),
                 (self.protocols, usual.protocols),
+                (self.overflow, usual.overflow),
+                (self.pooling, usual.pooling),
             )
             if ours is not theirs
+        ]
+        parts += [
+            f"{name}-{value}"
+            for name, number in NUMBERS.items()
+            if (value := getattr(self, name)) != number.usual
         ]
         parts += [f"{self.lifetime}s"] if self.lifetime != usual.lifetime else []
         return "+".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A flag with a number, such as ``sessions-4096``."""
+
+    usual: int
+    """Without the flag."""
+    least: int
+    most: int
+
+    def takes(self, value: int) -> bool:
+        return self.least <= value <= self.most
+
+    @property
+    def words(self) -> str:
+        return f"{self.least} to {self.most}"
+
+
+NUMBERS: MappingABC[str, Number] = {
+    "sessions": Number(0, 64, 32_768),  # the probes alone take 17
+    "background": Number(0, 1, 1000),
+    "addresses": Number(1, 2, 4),
+}
+"""The flags with a number, by name."""
+_EXAMPLES = ("30s", "sessions-4096", "background-20", "addresses-2")
+_APART = 32
+"""From one external address to the next, so that neighbours have pools beside each other."""
 FLAGS: MappingABC[str, tuple[str, object]] = {
     str(term): (field, term)
     for field, terms in (
@@ -101,9 +170,13 @@ FLAGS: MappingABC[str, tuple[str, object]] = {
         ("unsolicited", Unsolicited),
         ("refresh", Refresh),
         ("protocols", Protocols),
+        ("overflow", Overflow),
+        ("pooling", Pooling),
     )
     for term in terms
 }
+FLAGS_IN_WORDS = ", ".join([*_EXAMPLES, *FLAGS])
+"""For messages and help."""
 NINE = tuple(
     f"{mapping}+{filtering}"
     for mapping in MAPPING_IDS.values()
@@ -123,10 +196,11 @@ def parse_behavior(text: str) -> NatBehavior:
     """The behaviour with the id `text`.
 
     After mapping and filtering come flags in any order, each at most once: a value of
-    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh` or `Protocols`, a lifetime such as ``30s``
-    or ``2m``.
+    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh`, `Protocols`, `Overflow` or `Pooling`, a
+    lifetime such as ``30s`` or ``2m``, or one of `NUMBERS` with its number.
     Without them: ``preserving`` for EIM and ``random`` for the others, ``no-hairpin``, ``drop``,
-    ``outbound-refresh``, ``any-protocol``, ``120s``. Raises `UsageError`.
+    ``outbound-refresh``, ``any-protocol``, ``120s``, one address, and no limit of sessions. Raises
+    `UsageError`.
     """
     first, _, rest = text.partition("+")
     second, *flags = rest.split("+")
@@ -146,10 +220,10 @@ def parse_behavior(text: str) -> NatBehavior:
             field, value = "lifetime", _whole_seconds(flag)
         elif flag in FLAGS:
             field, value = FLAGS[flag]
+        elif (found := _numbered(flag)) is not None:
+            field, value = found
         else:
-            raise UsageError(
-                f"{text!r}: unknown flag {flag!r}: choose from 30s, {', '.join(FLAGS)}"
-            )
+            raise UsageError(f"{text!r}: unknown flag {flag!r}: choose from {FLAGS_IN_WORDS}")
         if field in chosen:
             raise UsageError(f"{text!r} says its {field} twice")
         chosen[field] = value
@@ -161,3 +235,19 @@ def _whole_seconds(text: str) -> int:
     if seconds != int(seconds):
         raise UsageError(f"{text!r} is no lifetime: give whole seconds, as 30s")
     return int(seconds)
+
+
+def _numbered(flag: str) -> tuple[str, int] | None:
+    """The field and the number of a flag such as ``sessions-4096``; None if it is no such flag."""
+    name, _, digits = flag.partition("-")
+    if name not in NUMBERS or not (digits.isascii() and digits.isdecimal()):
+        return None
+    if not NUMBERS[name].takes(int(digits)):
+        raise UsageError(f"{flag!r}: give {name}- and {NUMBERS[name].words}")
+    return name, int(digits)
+
+
+def pool(behavior: NatBehavior, address: str) -> tuple[str, ...]:
+    """The external addresses of a NAT whose first one is `address`, which is the first."""
+    first = IPv4Address(address)
+    return tuple(str(first + _APART * place) for place in range(behavior.addresses))

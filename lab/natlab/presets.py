@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import FILTERING_IDS, MAPPING_IDS
-from natlab.behavior import FLAGS, NatBehavior, parse_behavior
+from natlab.behavior import FLAGS_IN_WORDS, NatBehavior, parse_behavior
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ REAL_WORLD: MappingABC[str, Preset] = MappingProxyType({each.name: each for each
 HOW_TO_NAME = (
     f"A NAT is one of {', '.join([*PRESETS, *REAL_WORLD])}; or an id, as EIM+ADF or"
     f" APDM+APDF+30s+reject: a mapping ({'|'.join(MAPPING_IDS.values())}), a filter"
-    f" ({'|'.join(FILTERING_IDS.values())}), then any of a lifetime (30s), {', '.join(FLAGS)}."
+    f" ({'|'.join(FILTERING_IDS.values())}), then any of {FLAGS_IN_WORDS}."
 )
 """For the help of commands."""
 

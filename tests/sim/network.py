@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from nat_traversal.wire.datagrams import Datagram, decode
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.oracle.model import Admission, ModelNat
+from natlab.oracle.model import Admission, ModelNat, NoRoomError
 from natlab.presets import preset
 from tests.sim.clock import Clock
 
@@ -126,7 +126,10 @@ class Network:
         packet = Packet(self._clock.now, host.name, socket, socket, destination, decode(data))
         if self._crosses_lan(host, packet, data):
             return
-        packet.source = host.nat.outbound(socket, destination, self._clock.now)
+        try:
+            packet.source = host.nat.outbound(socket, destination, self._clock.now)
+        except NoRoomError:
+            return
         self._send(packet, data)
 
     def _crosses_lan(self, host: Host, packet: Packet, data: bytes) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
-from natlab.oracle.model import Admission, ModelNat
+from natlab.oracle.model import Admission, ModelNat, NoRoomError
 from natlab.oracle.possible import HOSTS, model_nats
 
 _SAME = {
@@ -56,7 +56,11 @@ class _Replay:
     def leave(self, index: int, passage: Passage, now: float) -> str | None:
         nat, real = self.nats[passage.sender], passage.translated
         target = self._in_model(passage.destination)
-        source = self.source_of[index] = nat.outbound(passage.source, target, now)
+        try:
+            source = self.source_of[index] = nat.outbound(passage.source, target, now)
+        except NoRoomError:
+            self.source_of[index] = passage.source
+            return "left its NAT, which has no room for it in the model" if real else None
         if nat.behavior and nat.behavior.blocks_udp:
             return "left its NAT, which lets no UDP through" if real else None
         if real is None:

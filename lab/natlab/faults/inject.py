@@ -16,6 +16,7 @@ from itertools import count
 from signal import SIGKILL
 
 from nat_traversal.errors import UsageError
+from natlab.behavior import pool
 from natlab.errors import NetworkError, ProgramError
 from natlab.faults.grammar import Action, Fault, Injected, host_and_port, signal_number
 from natlab.nat.forget import forget_endpoint
@@ -128,7 +129,13 @@ class Faults:
                 f"{nat} cannot change from {old.preset.name} to {new.name}: hosts behind `none` have"
                 " addresses of their own"
             )
-        self._load(self._network.node(nat), replace(old, preset=new))
+        node, wan = self._network.node(nat), old.ports.wan
+        own = [text.partition("/")[0] for text in node.addresses[wan]]
+        further = [each for each in pool(new.behavior, old.ports.wan_address) if each not in own]
+        length = node.addresses[wan][0].partition("/")[2]
+        run_together([_ip(node, [f"address add {each}/{length} dev {wan}" for each in further])])
+        node.addresses[wan] = [*node.addresses[wan], *(f"{each}/{length}" for each in further)]
+        self._load(node, replace(old, preset=new))
 
     def change_address(self, nat: str, address: str) -> None:
         """The NAT gets another external address of the same network, and remembers nothing."""
@@ -237,6 +244,8 @@ class Faults:
         made = self._network.nat(nat)
         if made.preset.behavior is None:
             raise UsageError(f"{nat} is `none`: its address is in no packet of its hosts")
+        if made.preset.behavior.addresses > 1:
+            raise UsageError(f"{nat} has several addresses, which belong together: none can change")
         node = self._network.node(nat)
         before = next(
             IPv4Interface(text)

@@ -10,6 +10,7 @@ from typing import Any
 
 from natlab.errors import NetworkError
 from natlab.nat.rules import TABLE
+from natlab.nat.sessions import PLACES
 from natlab.sandbox.netns import in_namespace
 
 _TRIES = 5
@@ -39,6 +40,11 @@ def forget_endpoint(pid: int, address: str, port: int | None = None) -> int:
         if attempt == _TRIES:
             break
     raise NetworkError(f"nft cannot delete the mappings of {address}: {done.stderr.strip()}")
+
+
+def mappings(pid: int, address: str) -> int:
+    """How many UDP mappings of an inside address the NAT's table has. Raises `NetworkError`."""
+    return len(_external_ports(_table(pid), address, None))
 
 
 def _forget_flows(pid: int, way: str, address: str, port: int | None) -> int:
@@ -120,6 +126,8 @@ def _deletions(
 ) -> Iterator[str]:
     """One line for each element that belongs to the inside endpoint or to its external ports."""
     for name, (_, elements) in table.items():
+        if name in PLACES:
+            continue
         for key, value in elements:
             parts = key if isinstance(key, tuple) else (key,)
             inside = len(parts) > 1 and parts[0] == address and port in {None, parts[1]}

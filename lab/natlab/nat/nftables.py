@@ -13,10 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, Refresh
-from natlab.behavior import NatBehavior, Protocols, Unsolicited
-from natlab.nat import ports
+from nat_traversal.wire.behavior import Filtering, Hairpin, Refresh
+from natlab.behavior import NatBehavior, Overflow, Unsolicited, pool
+from natlab.nat import ports, sessions
+from natlab.nat.faithful import DEPTH, refuse_the_unfaithful
+from natlab.nat.rest import (
+    chain,
+    choice,
+    indented,
+    rest_inbound,
+    rest_outbound,
+    to_router,
+    without_udp,
+)
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
 TABLE = "nat_lab"
@@ -39,9 +48,9 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
 
     Raises `UsageError` for a behaviour that it cannot make faithfully, with the reason.
     """
-    _refuse_the_unfaithful(behavior)
+    refuse_the_unfaithful(behavior)
     if behavior.blocks_udp:
-        chains = [*_blocked(behavior, router)]
+        chains = [*without_udp(behavior, router)]
     else:
         chains = [*_Table(behavior, router).parts()]
     body = "\n".join(f"\t{line}" for part in chains for line in part)
@@ -57,28 +66,6 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     )
 
 
-def _refuse_the_unfaithful(behavior: NatBehavior) -> None:
-    independent = behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
-    opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
-    if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:
-        raise UsageError(
-            f"no rules make {behavior}: the port that one host knows of another is open to a"
-            " third party alone, so hairpin-external-source goes with EIM or EIF"
-        )
-    if behavior.refresh is Refresh.BOTH and _DEPTH[behavior.filtering] < _DEPTH[behavior.mapping]:
-        raise UsageError(
-            f"no rules make {behavior}: a stranger's packet does not tell which of several mappings"
-            " it refreshes, so inbound-refresh needs a filter no wider than the mapping"
-        )
-
-
-_DEPTH: dict[Mapping | Filtering, int] = {
-    **{term: depth for depth, term in enumerate(Mapping)},
-    **{term: depth for depth, term in enumerate(Filtering)},
-}
-"""How much of the remote endpoint counts: nothing, its address, or its port as well."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Table:
     """The parts of the table, each as its lines. Chains say in which hook they sit."""
@@ -90,18 +77,45 @@ class _Table:
         yield from self._memory()
         yield from (*self._zones(), self._inbound(), self._admit(), self._refuse())
         for name, rules in ports.chains(self.behavior.allocation):
-            yield _chain(name, *rules)
+            yield chain(name, *rules)
+        if self.behavior.sessions:
+            for name, rules in sessions.chains(self.behavior, self._verb, self._refused):
+                yield chain(name, *rules)
+        if self._pool[1:]:
+            yield from self._numbers_in_pool()
         yield from (self._destination(), self._source(), self._translate())
         yield from (
             self._learn(),
             self._note(),
             self._forward(),
-            _input(self.behavior, self.router),
+            to_router(self.behavior, self.router),
         )
+        if self._hairpins or self.behavior.sessions:
+            yield chain("output", "type filter hook output priority filter;", *self._output())
+
+    def _output(self) -> Iterator[str]:
         if self._hairpins:
             # Both ends of a hairpinned flow are on one link, which a router would tell the sender.
-            hook = "type filter hook output priority filter;"
-            yield _chain("output", hook, "icmp type redirect drop")
+            yield "icmp type redirect drop"
+        if self.behavior.sessions:
+            yield f"{self._from_subscribers} jump session"
+
+    @property
+    def _pool(self) -> tuple[str, ...]:
+        """The external addresses."""
+        return pool(self.behavior, self.router.wan_address)
+
+    @property
+    def _own(self) -> str:
+        """The external addresses, to hold an address of a packet against."""
+        one, *others = self._pool
+        return f"{{ {', '.join(self._pool)} }}" if others else one
+
+    @property
+    def _from_subscribers(self) -> str:
+        """The match for datagrams of theirs, which the router itself sends."""
+        source = f"ip saddr {self.router.subscribers}"
+        return f'oifname "{self.router.wan}" meta l4proto udp {source}'
 
     @property
     def _hairpins(self) -> bool:
@@ -122,12 +136,12 @@ class _Table:
 
     def _remote(self, *parts: str) -> str:
         """` . ` and as many of `parts` (address, port) as the mapping depends on."""
-        return "".join(f" . {part}" for part in parts[: _DEPTH[self.behavior.mapping]])
+        return "".join(f" . {part}" for part in parts[: DEPTH[self.behavior.mapping]])
 
     @property
     def _lets_in_more_than_it_maps(self) -> bool:
         """A stranger may come to a mapping that is for another."""
-        return _DEPTH[self.behavior.filtering] < _DEPTH[self.behavior.mapping]
+        return DEPTH[self.behavior.filtering] < DEPTH[self.behavior.mapping]
 
     def _memory(self) -> Iterator[list[str]]:
         remote = self._remote("ip daddr", "udp dport")
@@ -146,11 +160,18 @@ class _Table:
             ),
             ("map", "zone_at", f"{_TARGET_PORT} : ct zone"),
             *([("set", "alive", f"ip saddr . udp sport{remote}")] if self._refreshes_both else ()),
+            *(sessions.memory() if self.behavior.sessions else ()),
+            *(self._memory_of_pool() if self._pool[1:] else ()),
             *([("map", "hairpins", f"{_FLOW} : ct zone")] if self._hairpins else ()),
             *([("map", "visitors", f"{_FLOW} : ct zone")] if self._has_visitors else ()),
         ):
             options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
-            yield [f"{kind} {name} {{", f"\ttypeof {of}", *_indented(options), "}"]
+            yield [f"{kind} {name} {{", f"\ttypeof {of}", *indented(options), "}"]
+
+    def _memory_of_pool(self) -> Iterator[tuple[str, str, str]]:
+        remote = self._remote("ip daddr", "udp dport")
+        yield "map", "place_of", f"ip saddr . udp sport{remote} : meta mark"
+        yield "set", "placed", "udp dport . ip daddr"
 
     @property
     def _has_visitors(self) -> bool:
@@ -163,18 +184,18 @@ class _Table:
         A mapping made anew has another, so that flows of the old one are not found.
         """
         key = f"{_SOURCE} . {_SOURCE_PORT}{self._remote(_TARGET, _TARGET_PORT)}"
-        yield _chain("outbound", *self._zone("zone_of", key))
+        yield chain("outbound", *self._zone("zone_of", key))
         if self._hairpins:
             # A zone for each way, so that an answer is a flow of its own and leaves from its own
             # mapping: connection tracking would send it from the port that was sent to.
-            yield _chain("hairpin", *self._zone("hairpins", _FLOW))
+            yield chain("hairpin", *self._zone("hairpins", _FLOW))
         quoted = f"{_QUOTED_TARGET} . {_QUOTED_TARGET_PORT}"
         known = f"{quoted}{self._remote(_QUOTED_SOURCE, _QUOTED_SOURCE_PORT)}"
         rules = [f"ct zone set {known} map @zone_of"]
         if self._has_visitors:
             flow = f"{quoted} . {_QUOTED_SOURCE} . {_QUOTED_SOURCE_PORT}"
             rules.insert(0, f"ct zone set {flow} map @visitors")
-        yield _chain("outbound_error", *rules)
+        yield chain("outbound_error", *rules)
 
     def _zone(self, called: str, key: str) -> Iterator[str]:
         # An element that exists keeps its value, so packets at once agree on one.
@@ -192,9 +213,9 @@ class _Table:
             f"{lan} {_QUOTES_UDP} goto outbound_error",
         ]
         if self._hairpins:
-            own = f"{lan} ip daddr {self.router.wan_address} meta l4proto udp"
+            own = f"{lan} ip daddr {self._own} meta l4proto udp"
             rules.insert(2, f"{own} goto hairpin")
-        return _chain("inbound", hook, *rules)
+        return chain("inbound", hook, *rules)
 
     def _admit(self) -> list[str]:
         refresh, refresh_permitted, refresh_sent = "", "", ""
@@ -205,6 +226,7 @@ class _Table:
                 " update @owner_port { udp dport : 0 }"
                 f" update @zone_at {{ {_TARGET_PORT} : 0 }} "
             )
+            refresh += "update @placed { udp dport . ip daddr } " if self._pool[1:] else ""
             refresh_sent = f"{refresh}update @sent {{ udp dport . ip saddr . udp sport }} "
             refresh_permitted = f"{refresh}update @permitted {{ udp dport . ip saddr }} "
         into = f"ct zone set {_TARGET_PORT} map @zone_at accept"
@@ -215,52 +237,90 @@ class _Table:
                 wider = [f"udp dport . ip saddr @permitted {refresh_permitted}{into}"]
             case Filtering.ADDRESS_AND_PORT_DEPENDENT:
                 wider = []
-        return _chain(
+        return chain(
             "admit",
-            f"ip daddr != {self.router.wan_address} goto refuse",
+            f"ip daddr != {self._own} goto refuse",
             "udp dport != @owned goto refuse",
+            *(["udp dport . ip daddr != @placed goto refuse"] if self._pool[1:] else ()),
             f"udp dport . ip saddr . udp sport @sent {refresh_sent}{into}",
             *wider,
             "goto refuse",
         )
 
     def _refuse(self) -> list[str]:
-        return _chain("refuse", self._refused)
+        return chain("refuse", self._refused)
 
     def _destination(self) -> list[str]:
         inside = "dnat ip to udp dport map @owner_address : udp dport map @owner_port"
         rules = [f'iifname "{self.router.wan}" meta l4proto udp {inside}']
         if self._hairpins:
-            hairpin = f'iifname "{self.router.lan}" ip daddr {self.router.wan_address}'
+            hairpin = f'iifname "{self.router.lan}" ip daddr {self._own}'
+            if self._pool[1:]:
+                hairpin += " udp dport . ip daddr @placed"
             rules.append(f"{hairpin} meta l4proto udp {inside}")
-        return _chain("destination", "type nat hook prerouting priority dstnat;", *rules)
+        return chain("destination", "type nat hook prerouting priority dstnat;", *rules)
 
     def _source(self) -> list[str]:
         rules = [f'oifname "{self.router.wan}" meta l4proto udp goto translate']
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
             rules.append(f"{self._through_the_lan} meta l4proto udp goto translate")
-        rules.append(f'oifname "{self.router.wan}" snat ip to {self.router.wan_address}')
-        return _chain("source", "type nat hook postrouting priority srcnat;", *rules)
+        rules.append(rest_outbound(self.behavior, self.router))
+        return chain("source", "type nat hook postrouting priority srcnat;", *rules)
 
     @property
     def _through_the_lan(self) -> str:
         return f'iifname "{self.router.lan}" oifname "{self.router.lan}"'
 
     def _translate(self) -> list[str]:
-        snat = f"meta l4proto udp snat ip to {self.router.wan_address}"
+        udp, inside = "meta l4proto udp", "ct original ip saddr . ct original proto-src"
         remote = self._remote("ct original ip daddr", "ct original proto-dst")
-        inside = "ct original ip saddr . ct original proto-src"
-        return _chain(
+
+        def snat(key: str) -> list[str]:
+            if not self._pool[1:]:
+                return [f"{udp} snat ip to {self.router.wan_address} : {key} map @mapped"]
+            # Old ones of nft take no address for an element with such a key: so the pool is numbered.
+            return [
+                f"{udp} meta mark set {key} map @place_of",
+                *(
+                    f"{udp} meta mark {number} snat ip to {address} : {key} map @mapped"
+                    for number, address in enumerate(self._pool, 1)
+                ),
+            ]
+
+        chooses = (
+            [
+                choice(
+                    self.behavior,
+                    "vmap",
+                    [f"jump place_{place}" for place in range(len(self._pool))],
+                )
+            ]
+            if self._pool[1:]
+            else []
+        )
+        chooses += [f"{udp} add @place_of {{ {inside}{remote} : meta mark }}"] if chooses else []
+        return chain(
             "translate",
-            f"{snat} : ip saddr . udp sport{remote} map @mapped",
+            *snat(f"ip saddr . udp sport{remote}"),
             *ports.rules(self.behavior.allocation),
+            *chooses,
             # Who comes second with a packet of the same mapping takes the port of the first.
-            f"meta l4proto udp add @mapped {{ {inside}{remote} : udp sport }}",
-            f"{snat} : {inside}{remote} map @mapped",
+            f"{udp} add @mapped {{ {inside}{remote} : udp sport }}",
+            *snat(f"{inside}{remote}"),
         )
 
+    def _numbers_in_pool(self) -> Iterator[list[str]]:
+        for place in range(self.behavior.addresses):
+            yield chain(f"place_{place}", f"meta mark set {place + 1}")
+
     def _learn(self) -> list[str]:
-        rules = [f'oifname "{self.router.wan}" meta l4proto udp goto note']
+        rules = []
+        if self.behavior.background:
+            # Their datagrams have made their mappings, and end here: so captures have the hosts' alone.
+            foreign = f"{self._from_subscribers.partition(' ip ')[0]} ct original"
+            foreign += f" ip saddr {self.router.subscribers}"
+            rules += [f"{foreign} jump note", f"{foreign} drop"]
+        rules.append(f'oifname "{self.router.wan}" meta l4proto udp goto note')
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
             # The receiver's filter: is it open to the external endpoint of the sender?
             hairpin = f"{self._through_the_lan} meta l4proto udp"
@@ -276,7 +336,7 @@ class _Table:
             flow = f"{_TARGET} . {_TARGET_PORT} . {_SOURCE} . {_SOURCE_PORT}"
             rules.append(f"{hairpin} update @visitors {{ {flow} : ct zone }}")
         # After the source NAT, where the kernel's choice can be read off the packet.
-        return _chain("learn", "type filter hook postrouting priority srcnat + 200;", *rules)
+        return chain("learn", "type filter hook postrouting priority srcnat + 200;", *rules)
 
     def _note(self) -> list[str]:
         udp = "meta l4proto udp ct direction"
@@ -286,9 +346,12 @@ class _Table:
             inside = f"{address} saddr . {port}-src"
             remote = self._remote(f"{address} daddr", f"{port}-dst")
             to = (f"{address} daddr", f"{port}-dst")
-            alive = (("alive", f"{inside}{remote}"),) if self._refreshes_both else ()
+            further = [("alive", f"{inside}{remote}")] if self._refreshes_both else []
+            if self._pool[1:]:
+                further.append(("place_of", f"{inside}{remote} : meta mark"))
+                further.append(("placed", "udp sport . ip saddr"))
             for name, element in (
-                *alive,
+                *further,
                 ("mapped", f"{inside}{remote} : udp sport"),
                 ("owned", "udp sport"),
                 ("owner_address", f"udp sport : {address} saddr"),
@@ -298,11 +361,15 @@ class _Table:
                 ("zone_at", f"{_SOURCE_PORT} : ct zone"),
             ):
                 rules.append(f"{udp} {direction} {self._verb} @{name} {{ {element} }}")
-        return _chain("note", *rules)
+        return chain("note", *rules)
 
     def _forward(self) -> list[str]:
         wan = f'iifname "{self.router.wan}" meta l4proto udp'
         rules = []
+        if self.behavior.sessions:
+            rules.append(f'oifname "{self.router.wan}" meta l4proto udp jump session')
+        if self.behavior.overflow is Overflow.EVICT:
+            rules.append(f"{wan} jump still_open")
         flow = (_TARGET, _TARGET_PORT, _SOURCE, _SOURCE_PORT)
         if self._refreshes_both:
             key = f"ip daddr . udp dport{self._remote('ip saddr', 'udp sport')}"
@@ -311,63 +378,14 @@ class _Table:
                 f"{wan} {key} @alive update @alive {{ {key} }} update @mapped {{ {key} : 0 }}"
                 f" update @zone_of {{ {zone} : 0 }}"
             )
+            if self._pool[1:]:
+                rules.append(f"{wan} {key} @alive update @place_of {{ {key} : 0 }}")
         if self._lets_in_more_than_it_maps:
             rules.append(f"{wan} update @visitors {{ {' . '.join(flow)} : ct zone }}")
-        return _chain(
+        return chain(
             "forward",
             "type filter hook forward priority filter;",
             *rules,
             f"{wan} accept",
-            *_inbound_of_the_rest(self.router),
+            *rest_inbound(self.router),
         )
-
-
-def _chain(name: str, *rules: str) -> list[str]:
-    return [f"chain {name} {{", *_indented(*rules), "}"]
-
-
-def _indented(*lines: str) -> list[str]:
-    return [f"\t{line}" for line in lines]
-
-
-def _input(behavior: NatBehavior, router: RouterPorts) -> list[str]:
-    """The rules for packets to the router itself."""
-    hook = "type filter hook input priority filter;"
-    wan = f'iifname "{router.wan}"'
-    if behavior.unsolicited is Unsolicited.REJECT:
-        # As OpenWrt's zone `wan`: TCP is reset, pings are answered (`Allow-Ping`).
-        answers = [
-            f"{wan} icmp type echo-request accept",
-            f"{wan} meta l4proto tcp reject with tcp reset",
-            f"{wan} meta l4proto != icmp reject with icmp port-unreachable",
-        ]
-    else:
-        answers = []
-    # Silence: else the router would answer, or book a stranger's tuple for itself.
-    own = f"ip daddr {router.wan_address} meta l4proto udp drop"
-    return _chain("input", hook, *answers, f"{wan} drop", own)
-
-
-def _inbound_of_the_rest(router: RouterPorts) -> Iterator[str]:
-    # Related: ICMP errors about the inside host's own packets (RFC 4787 REQ-10, RFC 5508 REQ-4).
-    yield f'iifname "{router.wan}" ct state established,related accept'
-    yield f'iifname "{router.wan}" drop'
-    # Untranslatable, so it would leave with an inside address.
-    yield f'oifname "{router.wan}" ct state invalid drop'
-
-
-def _blocked(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:
-    """No UDP, or nothing but TCP; and the rest as behind any NAT."""
-    blocked = "udp" if behavior.protocols is Protocols.NO_UDP else "!= tcp"
-    yield _chain(
-        "forward",
-        "type filter hook forward priority filter;",
-        f"meta l4proto {blocked} drop",
-        *_inbound_of_the_rest(router),
-    )
-    yield _input(behavior, router)
-    yield _chain(
-        "source",
-        "type nat hook postrouting priority srcnat;",
-        f'oifname "{router.wan}" snat ip to {router.wan_address}',
-    )

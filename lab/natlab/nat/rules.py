@@ -13,7 +13,7 @@ __all__ = ["TABLE", "Firewall", "RouterPorts", "RuleSet", "check_made", "rules_f
 
 def check_made(preset: Preset, firewall: Firewall) -> None:
     """Raise `UsageError`, with the reason, if `firewall` cannot make `preset`."""
-    rules_for(preset, RouterPorts("lan", "wan", "", ""), firewall)
+    rules_for(preset, RouterPorts("lan", "wan", "192.0.2.1", "10.0.0.2"), firewall)
 
 
 def rules_for(

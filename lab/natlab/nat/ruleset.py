@@ -43,6 +43,14 @@ class RouterPorts:
     def hosts(self) -> tuple[str, ...]:
         return (self.lan_host, *self.further_hosts)
 
+    @property
+    def subscribers(self) -> str:
+        """The internal address of foreign subscribers: the last of the network's first 17 that nobody has."""
+        network, _, _ = self.lan_host.rpartition(".")
+        return next(
+            address for n in range(17, 0, -1) if (address := f"{network}.{n}") not in self.hosts
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:

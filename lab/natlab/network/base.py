@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, ip_address, ip_interface
 from pathlib import Path
 
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
+from natlab.behavior import pool
 from natlab.nat.rules import Firewall, RouterPorts
 from natlab.network import addressing
 from natlab.network.addressing import Role
@@ -131,6 +132,7 @@ class LabTopo(Topo):  # type: ignore[misc]
             if interface not in addresses:
                 raise UsageError(f"{name} has no interface {interface}: give its addresses")
         made = Nat(preset(nat), ports)
+        addresses = _with_pool(made, addresses)
         self._add(
             name,
             Role.NAT,
@@ -242,6 +244,27 @@ class LabTopo(Topo):  # type: ignore[misc]
             for text in texts:
                 check_address(text)
         self.addHost(name, cls=LabNode, role=role, addresses=addresses, **params)
+
+
+def _with_pool(nat: Nat, addresses: Addresses) -> Addresses:
+    """`addresses`, and on the WAN interface all those of the NAT's pool.
+
+    Raises `UsageError` where the pool does not fit into the network.
+    """
+    behavior, wan = nat.preset.behavior, nat.ports.wan
+    if behavior is None or behavior.addresses == 1:
+        return addresses
+    first = next(
+        own for own in map(IPv4Interface, addresses[wan]) if str(own.ip) == nat.ports.wan_address
+    )
+    others = [ip_address(each) for each in pool(behavior, nat.ports.wan_address)[1:]]
+    if not all(each in first.network for each in others):
+        raise UsageError(
+            f"{nat.preset.name} takes {', '.join(map(str, others))}, which are not in {first.network}:"
+            " give the NAT a larger network outside"
+        )
+    length = first.network.prefixlen
+    return {**addresses, wan: [*addresses[wan], *(f"{each}/{length}" for each in others)]}
 
 
 def check_address(text: str) -> None:

@@ -7,18 +7,22 @@ and no clock, and takes its randomness from the caller.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.behavior import NatBehavior, Unsolicited
+from natlab.behavior import NatBehavior, Pooling, Unsolicited, pool
+from natlab.oracle.places import Places
 
 _PORTS = range(1024, 65536)
 """Where stock Linux looks for a port when it cannot keep one above 1023."""
 _BLOCK = 1024
 """Ports that `block-per-host` gives an internal address: those after this times its last number."""
+_SUBSCRIBERS, _ANYWHERE = "0.0.0.17", Endpoint("192.0.2.0", 9)
+"""Where other subscribers' datagrams come from, and where they go."""
 _Key = tuple[str, int]
 
 
@@ -65,9 +69,14 @@ class Entry:
     """The remote sides that are let in."""
 
 
+class NoRoomError(RuntimeError):
+    """The NAT drops a packet from inside: it has as many sessions as it may have, or no free port."""
+
+
 @dataclass(slots=True)
 class _Mapping:
     internal: Endpoint
+    address: str
     port: int
     used: float
     """When its time began anew, or it was made."""
@@ -77,8 +86,9 @@ class _Mapping:
 class ModelNat:
     """One NAT with one public address. `behavior` None is a public host: nothing is changed.
 
-    Filters are kept per mapping. Mappings, filters and bookings end `timeout` seconds (None: the
-    behaviour's lifetime) after the last packet of a direction that refreshes them.
+    Filters are kept per mapping. Mappings, filters, sessions and bookings end `timeout` seconds (None:
+    the behaviour's lifetime) after the last packet of a direction that refreshes them. Other subscribers
+    (`NatBehavior.background`) send from the first packet on, at random moments.
     """
 
     def __init__(
@@ -93,30 +103,45 @@ class ModelNat:
         self._rng = rng
         lifetime = behavior.lifetime if behavior else inf
         self._timeout = lifetime if timeout is None else timeout
+        self._sessions = Places(behavior, self._timeout) if behavior and behavior.sessions else None
         self._next_port = _PORTS[0]
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
         self._booked: dict[tuple[int, Endpoint], float] = {}
+        self._addresses = pool(behavior, public_address) if behavior else (public_address,)
+        self._next_address = 0
+        self._foreign: dict[int, float] = {}
+        """External ports of other subscribers, and when each began."""
+        self._foreign_next: float | None = None
         self._kept_from = -inf
         """Nothing that is kept was used before this moment."""
 
     def outbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint:
-        """The source that a packet from inside has outside. `now` is in seconds and never falls."""
+        """The source that a packet from inside has outside. `now` is in seconds and never falls.
+
+        Raises `NoRoomError` if the NAT drops it.
+        """
         if self.behavior is None:
             return source
         self._expire(now)
+        if self._sessions is not None and not self._sessions.seat((source, destination), now):
+            raise NoRoomError(f"the NAT at {self.public_address} has no room for another session")
+        return self._translate(source, destination, now)
+
+    def _translate(self, source: Endpoint, destination: Endpoint, now: float) -> Endpoint:
+        assert self.behavior is not None
         general = (source, _key(self.behavior.mapping, destination))
         exact = (source, _key(Mapping.ADDRESS_AND_PORT_DEPENDENT, destination))
         mapping = self._mappings.get(exact) or self._mappings.get(general)
         if mapping is None:
             port = self._allocate(self.behavior.allocation, source, destination)
-            mapping = self._mappings[general] = _Mapping(source, port, now)
+            mapping = self._mappings[general] = _Mapping(source, self._address(source), port, now)
         if (mapping.port, destination) in self._booked:
             # The 5-tuple belongs to the router: this flow alone gets another port.
             port = self._random_port(destination, _PORTS)
-            mapping = self._mappings[exact] = _Mapping(source, port, now)
+            mapping = self._mappings[exact] = _Mapping(source, mapping.address, port, now)
         refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
         _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
-        return Endpoint(self.public_address, mapping.port)
+        return Endpoint(mapping.address, mapping.port)
 
     def inbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint | None:
         """Where a packet from outside goes inside, or None if it does not get in."""
@@ -130,9 +155,14 @@ class ModelNat:
             return Verdict(Admission.BLOCKED)
         self._expire(now)
         mapping = self._at(destination.port) if self._is_mine(destination) else None
+        if mapping is not None and self._addresses[1:] and mapping.address != destination.address:
+            mapping = None
         key = _key(self.behavior.filtering, source)
         booking = (destination.port, source)
-        if mapping is not None and key in mapping.permitted and booking not in self._booked:
+        is_open = mapping is not None and key in mapping.permitted and booking not in self._booked
+        if is_open and self._sessions is not None and mapping is not None:
+            is_open = self._sessions.admits((mapping.internal, source), now)
+        if is_open and mapping is not None:
             if self.behavior.refresh is Refresh.BOTH:
                 _touch(mapping, key, now, refreshes=True)
             return Verdict(Admission.DELIVERED, mapping.internal)
@@ -153,7 +183,8 @@ class ModelNat:
         if self.behavior is None or self.behavior.hairpin is Hairpin.NONE:
             return source, Verdict(Admission.NOT_HAIRPINNED)
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
-            shown = self.outbound(source, destination, now)
+            self._expire(now)
+            shown = self._translate(source, destination, now)
             return shown, self.judge(shown, destination, now)
         self._expire(now)
         mapping = self._at(destination.port)
@@ -176,16 +207,57 @@ class ModelNat:
         return (*mappings, *booked)
 
     def _is_mine(self, destination: Endpoint) -> bool:
-        return destination.address == self.public_address
+        # Somebody may have given it another first address.
+        address = destination.address
+        return address == self.public_address or address in self._addresses[1:]
+
+    def _address(self, source: Endpoint) -> str:
+        """The external address of a new mapping."""
+        assert self.behavior is not None
+        if not self._addresses[1:]:
+            return self.public_address
+        if self.behavior.pooling is Pooling.PAIRED:
+            of_host = (held.address for held in self._mappings.values())
+            owners = (held.internal.address for held in self._mappings.values())
+            found = dict(zip(owners, of_host, strict=True)).get(source.address)
+            if found is not None:
+                return found
+        place = self._next_address
+        self._next_address = (place + 1) % len(self._addresses)
+        return self._addresses[place]
+
+    def _let_others_send(self, now: float) -> None:
+        """Count other subscribers' datagrams until `now`, each from a new endpoint."""
+        assert self.behavior is not None
+        rate = self.behavior.background
+        if self._foreign_next is None:
+            self._foreign_next = now + self._rng.expovariate(rate)
+        while self._foreign_next <= now:
+            then = self._foreign_next
+            self._foreign_next += self._rng.expovariate(rate)
+            if (
+                then < now - self._timeout
+                and self.behavior.allocation is not PortAllocation.SEQUENTIAL
+            ):
+                continue  # ended by now
+            inside = Endpoint(_SUBSCRIBERS, self._rng.choice(_PORTS))
+            if self._sessions is not None and not self._sessions.seat((inside, _ANYWHERE), then):
+                continue
+            with suppress(NoRoomError):
+                port = self._allocate(self.behavior.allocation, inside, _ANYWHERE)
+                self._foreign[port] = then
 
     def _at(self, port: int) -> _Mapping | None:
         return next((held for held in self._mappings.values() if held.port == port), None)
+
+    def _is_taken(self, port: int) -> bool:
+        return port in self._foreign or self._at(port) is not None
 
     def _allocate(self, how: PortAllocation, source: Endpoint, destination: Endpoint) -> int:
         """The port of a new mapping, which no other has."""
         match how:
             case PortAllocation.PRESERVING:
-                taken = self._at(source.port) is not None
+                taken = self._is_taken(source.port)
                 return self._random_port(destination, _PORTS) if taken else source.port
             case PortAllocation.RANDOM:
                 return self._random_port(destination, _PORTS)
@@ -202,14 +274,16 @@ class ModelNat:
 
     def _first_free(self, ports: range, start: int, destination: Endpoint) -> int:
         """From index `start` on, and around."""
-        taken = {held.port for held in self._mappings.values()}
+        taken = {held.port for held in self._mappings.values()} | self._foreign.keys()
         for offset in range(len(ports)):
             port = ports[(start + offset) % len(ports)]
             if port not in taken and (port, destination) not in self._booked:
                 return port
-        raise RuntimeError(f"the NAT at {self.public_address} has no free port left")
+        raise NoRoomError(f"the NAT at {self.public_address} has no free port left")
 
     def _expire(self, now: float) -> None:
+        if self.behavior is not None and self.behavior.background:
+            self._let_others_send(now)
         oldest = now - self._timeout
         if oldest <= self._kept_from:
             return
@@ -217,8 +291,10 @@ class ModelNat:
         self._mappings = {key: held for key, held in self._mappings.items() if held.used >= oldest}
         for held in self._mappings.values():
             held.permitted = {key: used for key, used in held.permitted.items() if used >= oldest}
+        self._foreign = {port: made for port, made in self._foreign.items() if made >= oldest}
         kept = [*self._booked.values(), *(held.used for held in self._mappings.values())]
         kept += [used for held in self._mappings.values() for used in held.permitted.values()]
+        kept += self._foreign.values()
         self._kept_from = min(kept, default=now)
 
 

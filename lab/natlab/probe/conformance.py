@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
-from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited
+from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited, pool
 from natlab.errors import LabError, SandboxUnavailableError
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
+from natlab.probe import crowd
 from natlab.probe.errors import Errors
 from natlab.probe.fill import WANTED, fill
+from natlab.probe.finding import Finding
 from natlab.probe.lifetimes import measure
 from natlab.probe.observe import Observation, observe
 from natlab.probe.sockets import (
@@ -44,6 +46,7 @@ from natlab.sandbox import sandbox
 if TYPE_CHECKING:
     from natlab.network.network import Network
 
+CROWDED = "APDM+APDF+evict+arbitrary+sessions-256+background-20+addresses-2"
 EVERY = (
     *NINE,
     *("linux-masquerade", *REAL_WORLD),
@@ -53,7 +56,10 @@ EVERY = (
     *("ADM+EIF+hairpin-external-source", "APDM+EIF+hairpin-external-source"),
     "APDM+APDF+hairpin-internal-source",
     *("EIM+EIF+inbound-refresh", "APDM+APDF+inbound-refresh", "EIM+APDF+absolute"),
-    "APDM+APDF+absolute",
+    *("APDM+APDF+absolute", "APDM+APDF+preserving"),
+    *("EIM+EIF+sessions-256", "APDM+APDF+evict+sessions-256", CROWDED),
+    *("EIM+APDF+sequential+background-20", "APDM+APDF+sequential+background-100"),
+    *("EIM+APDF+addresses-2", "EIM+EIF+arbitrary+addresses-3", "APDM+APDF+arbitrary+addresses-2"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 BY_IPTABLES = (
@@ -71,19 +77,6 @@ LATE = 3.0
 TOLERANCE = 0.1
 _TIMEOUT = 120.0
 _FRESH, _OWN_PORTS = 5, 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One claim, and what was seen of it. `holds` says whether it is as claimed."""
-
-    claim: str
-    wanted: str
-    seen: str
-
-    @property
-    def holds(self) -> bool:
-        return self.wanted == self.seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +163,7 @@ def _examine(
         hosts = [_host(network, host) for host in ("host_a1", "host_a2", "host_a3")]
         filled = (
             [*_filled(network, hosts, server, behavior)]
-            if is_filled and not behavior.blocks_udp
+            if is_filled and not behavior.blocks_udp and not behavior.sessions
             else []
         )
         with one_cpu(), ExitStack() as stack:
@@ -222,7 +215,7 @@ class _Subject:
     other: Host
 
     def findings(self) -> Iterator[Finding]:
-        outside = self.network.nat("nat_a").ports.wan_address
+        outside = pool(self.behavior, self.network.nat("nat_a").ports.wan_address)
         observed = observe(self.exchange, self.preset, outside)
         if self.behavior.blocks_udp:
             yield _finding("no UDP passes, and TCP does", True, observed.mapping is None)
@@ -234,6 +227,7 @@ class _Subject:
         shares = "the second is refused" if self._gives_a_port_once else "each reached at its own"
         yield Finding("two hosts on one port", shares, self._two_hosts())
         yield Finding("hairpin", self._hairpin_wanted(), self._hairpin())
+        yield from crowd.findings(self.network, self.exchange, self.behavior)
         yield Finding("after a reboot", "closed", self._reboot())
 
     def errors(self, errors: Errors) -> Iterator[Finding]:

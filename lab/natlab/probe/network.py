@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
 from nat_traversal.errors import UsageError
+from natlab.behavior import pool
 from natlab.errors import NatMismatchError, NetworkError
 from natlab.network.addressing import Role
 from natlab.network.adjacency import Neighbour, gateways, ipv4, neighbours
@@ -209,7 +210,8 @@ def _ask(network: Network, place: _Place, outside: Outside) -> Observation:
     inside = str(place.inside.address.ip)
     with _named(place.nat.name), one_cpu(), ExitStack() as stack:
         exchange = Exchange(Host(network.pid(place.inside.node), inside), outside, stack)
-        leaves_from = nat.ports.wan_address if nat.preset.behavior else inside
+        behavior = nat.preset.behavior
+        leaves_from = pool(behavior, nat.ports.wan_address) if behavior else (inside,)
         return observe(exchange, nat.preset, leaves_from)
 
 

@@ -6,6 +6,7 @@ every question. `natlab.probe.network` says where both are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,10 +91,10 @@ def check(preset: Preset, observed: Observation) -> None:
         )
 
 
-def observe(exchange: Exchange, preset: Preset, outside: str) -> Observation:
+def observe(exchange: Exchange, preset: Preset, outside: Sequence[str]) -> Observation:
     """Ask everything that shows the two axes of a NAT that is called `preset`.
 
-    `outside` is the address that its packets are to leave from.
+    `outside` are the addresses that its packets may leave from.
 
     Raises `NatMismatchError` if they leave from another, and `NetworkError` if what has to arrive
     behind any NAT (a packet out, the answer to it) does not.
@@ -103,12 +104,12 @@ def observe(exchange: Exchange, preset: Preset, outside: str) -> Observation:
         probes = tuple(exchange.probes)
         return Observation(False, True, None, None, Unsolicited.DROP, True, probes, echo)
     leaves_from = exchange.open_fence().address
-    if leaves_from != outside:
+    if leaves_from not in outside:
         raise NatMismatchError(
             f"this NAT is not {preset.name}: packets leave it from"
-            f" {leaves_from} and should from {outside}"
+            f" {leaves_from} and should from {' or '.join(outside)}"
         )
-    return _Prober(exchange, outside).ask()
+    return _Prober(exchange, leaves_from).ask()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
-from natlab.behavior import LIFETIME, NatBehavior, Protocols, Unsolicited, usual_behavior
+from natlab.behavior import (
+    LIFETIME,
+    NatBehavior,
+    Overflow,
+    Pooling,
+    Protocols,
+    Unsolicited,
+    usual_behavior,
+)
 from natlab.evidence.result import Report
 from natlab.presets import preset
 
@@ -46,6 +54,10 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Protocols.ANY: "lets every protocol through",
         Protocols.NO_UDP: "lets no UDP through",
         Protocols.TCP_ONLY: "lets nothing but TCP through",
+        Overflow.REFUSE: "refuses new sessions when it is full",
+        Overflow.EVICT: "ends an old session for a new one when it is full",
+        Pooling.PAIRED: "has one external address for all mappings of a host",
+        Pooling.ARBITRARY: "takes the next external address for each mapping",
     }
 )
 
@@ -84,9 +96,23 @@ def nats_of(report: Report) -> dict[str, NatWords]:
 
 def _flags(behavior: NatBehavior) -> Iterator[str]:
     usual = usual_behavior(behavior.mapping, behavior.filtering)
-    for field in ("allocation", "hairpin", "unsolicited", "refresh", "protocols"):
+    for field in (
+        "allocation",
+        "hairpin",
+        "unsolicited",
+        "refresh",
+        "protocols",
+        "overflow",
+        "pooling",
+    ):
         term = getattr(behavior, field)
         if term is not getattr(usual, field):
             yield _FLAGS[term]
     if behavior.lifetime != LIFETIME:
         yield f"a mapping lives {behavior.lifetime} s"
+    if behavior.sessions:
+        yield f"has {behavior.sessions} sessions at most"
+    if behavior.background:
+        yield f"others send {behavior.background} datagrams a second through it, each from a new port"
+    if behavior.addresses > 1:
+        yield f"has {behavior.addresses} external addresses"

@@ -16,6 +16,7 @@ from natlab.capture.taps import Capture, Tap
 from natlab.links.apply import Conditioned, conditioned
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.network.adjacency import wan_links
+from natlab.network.background import subscribers
 from natlab.network.network import Network, Topology, standing
 from natlab.network.places import give_places
 from natlab.probe.network import check_all, probe_all
@@ -112,6 +113,7 @@ def bed(
         if links is not None:
             keep(LINKS_FILE, f"{links}\n")
         network = stands.network
+        stack.enter_context(subscribers(network, conditions.seed))
         taps = [Tap(network.pid(node), point) for point, node in points(network).items()]
         with Capture(taps) as capture, Programs(directory) as programs:
             yield Bed(network, stands.rules, stands.probes, links, capture, programs)

@@ -17,6 +17,8 @@ FLAGGED = (
     "ADM+APDF+preserving",
     "EIM+APDF+no-udp",
     "APDM+EIF+tcp-only+9s",
+    "APDM+APDF+evict+sessions-4096",
+    "EIM+EIF+arbitrary+background-20+addresses-2+30s",
 )
 
 
@@ -90,7 +92,11 @@ def test_only_endpoint_independent_mappings_usually_keep_the_port() -> None:
     [
         ("EIM", "'EIM' is no NAT behaviour: give EIM|ADM|APDM, a plus, and EIF|ADF|APDF"),
         ("EIF+EIM", "'EIF+EIM' is no NAT behaviour"),
-        ("EIM+EIF+odd", "unknown flag 'odd': choose from 30s, preserving, random"),
+        ("EIM+EIF+odd", "unknown flag 'odd': choose from 30s, sessions-4096, background-20"),
+        ("EIM+EIF+sessions-4097", "sessions-4097 is no power of two: give one, as 4096"),
+        ("EIM+EIF+sessions-16", "'sessions-16': give sessions- and 64 to 32768"),
+        ("EIM+EIF+addresses-1", "'addresses-1': give addresses- and 2 to 4"),
+        ("EIM+EIF+background-x", "unknown flag 'background-x'"),
         ("EIM+EIF+", "unknown flag ''"),
         ("EIM+EIF+random+random", "says its allocation twice"),
         ("EIM+EIF+3s+4s", "says its lifetime twice"),

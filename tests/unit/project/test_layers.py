@@ -48,10 +48,10 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "nat": {"errors", "behavior", "presets", "sandbox"},
         "programs": {"errors", "sandbox"},
         "evidence": {"errors", "behavior", "presets", "capture", "oracle"},
-        "network": {"errors", "presets", "nat", "sandbox"},
+        "network": {"errors", "behavior", "presets", "nat", "sandbox"},
         "links": {"errors", "network", "sandbox"},
         "topologies": {"errors", "presets", "nat", "network"},
-        "faults": {"errors", "presets", "nat", "network", "programs", "sandbox"},
+        "faults": {"errors", "behavior", "presets", "nat", "network", "programs", "sandbox"},
         "report": {"errors", "behavior", "presets", "capture", "evidence", "oracle"},
         "probe": {"errors", "behavior", "presets", "nat", "network", "sandbox", "topologies"},
         "testbed": {

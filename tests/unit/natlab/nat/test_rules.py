@@ -20,6 +20,7 @@ FLAGGED = (
     "APDM+EIF+hairpin-external-source",
     "APDM+APDF+hairpin-internal-source",
     "ADM+EIF+block-per-host+reject",
+    "EIM+APDF+evict+sessions-1024+background-20",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
 BLOCKED = ["udp-blocked", "tcp-only"]
@@ -245,7 +246,7 @@ def test_a_map_is_never_asked_whether_it_has_a_key(name: str) -> None:
     assert not maps & asked
 
 
-_MAP_VERBS = {"map", "update", "add"}
+_MAP_VERBS = {"map", "update", "add", "delete"}
 
 
 @pytest.mark.parametrize(
@@ -271,6 +272,11 @@ def test_memory_is_refreshed_by_the_directions_that_refresh(
         ("EIM+APDF+order-sensitive", "EIM+APDF+order-sensitive+inbound-refresh with a lifetime"),
         ("ADM+ADF+hairpin-external-source", "hairpin-external-source goes with EIM or EIF"),
         ("APDM+ADF+inbound-refresh", "needs a filter no wider than the mapping"),
+        ("EIM+ADF+evict+sessions-64", "evict goes with APDF, and with a limit as sessions-4096"),
+        ("EIM+APDF+evict", "evict goes with APDF, and with a limit"),
+        ("EIM+EIF+arbitrary", "arbitrary needs more than one address, as addresses-2"),
+        ("EIM+EIF+no-udp+background-20", "about UDP, which does not pass"),
+        ("EIM+APDF+order-sensitive+inbound-refresh+sessions-64", "order-sensitive is stock Linux"),
     ],
 )
 def test_a_behaviour_without_true_rules_is_refused_with_the_reason(name: str, reason: str) -> None:

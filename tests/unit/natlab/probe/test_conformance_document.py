@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nat_traversal.wire.behavior import Hairpin, PortAllocation, Refresh
-from natlab.behavior import NINE, Protocols, Unsolicited, parse_behavior
+from natlab.behavior import NINE, NUMBERS, Overflow, Pooling, Protocols, Unsolicited, parse_behavior
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.probe.conformance import BY_IPTABLES, EVERY
 from tests import ROOT
@@ -59,3 +59,7 @@ def test_what_is_asked_covers_every_pair_and_every_flag() -> None:
     assert {behavior.unsolicited for behavior in asked} == set(Unsolicited)
     assert {behavior.refresh for behavior in asked} == set(Refresh)
     assert {behavior.protocols for behavior in asked} == set(Protocols)
+    assert {behavior.overflow for behavior in asked} == set(Overflow)
+    assert {behavior.pooling for behavior in asked} == set(Pooling)
+    for name, number in NUMBERS.items():
+        assert {number.usual} < {getattr(behavior, name) for behavior in asked}
