@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$PWD/.venv/bin/python
-commands='nat-traversal=every_command traversal-server=server traversal-client=client'
+commands='nat-traversal=both traversal-server=server traversal-client=client'
 
 rm -rf dist
 mkdir -p dist/man dist/completion

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from nat_traversal.arguments.environment import name_in_help
 from nat_traversal.arguments.parser import Parser
-from nat_traversal.cli.main import client_options, every_command
+from nat_traversal.cli import main
 from nat_traversal.cli.server_arguments import server_options
 
-__all__ = ["client", "every_command", "server"]
+
+def both() -> Parser:
+    """Of `nat-traversal`."""
+    return name_in_help(main.every_command())
 
 
 def server() -> Parser:
     """Of `traversal-server`."""
-    parser = Parser("traversal-server")
-    server_options(parser)
-    return parser
+    return name_in_help(server_options(Parser("traversal-server")))
 
 
 def client() -> Parser:
     """Of `traversal-client`."""
-    parser = Parser("traversal-client")
-    client_options(parser)
-    return parser
+    return name_in_help(main.client_options(Parser("traversal-client")))

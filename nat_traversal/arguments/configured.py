@@ -8,7 +8,7 @@ from typing import Any
 
 from nat_traversal.arguments.config import Config
 from nat_traversal.arguments.near import near
-from nat_traversal.arguments.parser import Many, Parser, given
+from nat_traversal.arguments.parser import Many, Parser, told
 from nat_traversal.errors import UsageError
 
 CheckWord = Callable[[str, str], object]
@@ -39,7 +39,7 @@ def values_of(
 
 
 def filled(options: argparse.Namespace, values: Mapping[str, Any]) -> argparse.Namespace:
-    """`options` of a command line, and from `values` those that it does not give.
+    """`options` of a command line and the environment, and from `values` those that they do not give.
 
     Of NAME=VALUE words each name counts by itself.
     """
@@ -47,10 +47,10 @@ def filled(options: argparse.Namespace, values: Mapping[str, Any]) -> argparse.N
     for dest, value in values.items():
         if isinstance(value, dict):
             words = getattr(options, dest)
-            told = {word.partition("=")[0] for word in words}
-            more = [f"{name}={each}" for name, each in value.items() if name not in told]
+            names = {word.partition("=")[0] for word in words}
+            more = [f"{name}={each}" for name, each in value.items() if name not in names]
             setattr(merged, dest, [*more, *words])
-        elif dest not in given(options):
+        elif dest not in told(options):
             setattr(merged, dest, value)
     return merged
 

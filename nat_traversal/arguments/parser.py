@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from nat_traversal.errors import UsageError
@@ -17,6 +17,15 @@ WRONG_USAGE = 2
 def given(options: argparse.Namespace) -> frozenset[str]:
     """The places in `options` of those that stood on the command line."""
     return frozenset(vars(options).get("options_given", ()))
+
+
+def told(options: argparse.Namespace) -> frozenset[str]:
+    """The places in `options` of those that stood on the command line or came from outside."""
+    return given(options) | frozenset(vars(options).get("options_told", ()))
+
+
+Outside = Callable[["Parser"], Iterable[tuple[argparse.Action, Any]]]
+"""Options that a parser gets from elsewhere, with values. Raises `argparse.ArgumentTypeError`."""
 
 
 class _Single(argparse.Action):
@@ -77,11 +86,42 @@ class Parser(argparse.ArgumentParser):
     An option that is given several times replaces its default, and does not add to it.
     """
 
+    outside: Outside | None = None
+    """Asked when this parser begins. The command line counts more."""
+
     def __init__(self, *arguments: Any, **how: Any) -> None:
         super().__init__(*arguments, **how)
         actions = {None: _Single, "store": _Single, "append": Many, "store_true": _Switch}
         for name, action in actions.items():
             self.register("action", name, action)
+
+    def parse_known_args(  # type: ignore[override] # argparse has overloads for other namespaces
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse's, after `outside` has given what it has."""
+        before: dict[str, Any] = {}
+        try:
+            for option, value in () if self.outside is None else self.outside(self):
+                before[option.dest] = option.default
+                option.default, option.required = value, False
+        except argparse.ArgumentTypeError as error:
+            self.error(str(error))
+        options, rest = super().parse_known_args(args, namespace)
+        for rival in self._rivals(options, before):
+            setattr(options, rival, before.pop(rival))
+        vars(options).setdefault("options_told", set()).update(before)
+        return options, rest
+
+    def _rivals(self, options: argparse.Namespace, outside: Iterable[str]) -> Iterator[str]:
+        """The places from `outside` that an option on the command line excludes."""
+        for group in self._mutually_exclusive_groups:
+            places = {option.dest for option in group._group_actions}  # noqa: SLF001
+            came = [place for place in outside if place in places and getattr(options, place)]
+            if places & given(options):
+                yield from (place for place in came if place not in given(options))
+            elif len(came) > 1:
+                names = " and ".join(f"--{place.replace('_', '-')}" for place in came)
+                self.error(f"{names} exclude each other: leave all but one out of the environment")
 
     def long_options(self) -> dict[str, argparse.Action]:
         """Every option that has a long name, by that name without its dashes."""

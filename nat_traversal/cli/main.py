@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from nat_traversal.arguments import environment
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import Parser, checked
-from nat_traversal.cli import access, keys, log_options, relay, tls
+from nat_traversal.cli import access, keys, log_options, relay, tls, venv
 from nat_traversal.cli.check_arguments import check_options
 from nat_traversal.cli.common_arguments import add_common, add_set, add_version
 from nat_traversal.cli.config_file import merged, request_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from nat_traversal.cli.console import Console
 
+    P = TypeVar("P", bound=argparse.ArgumentParser)
     Command = Callable[[Console], Coroutine[None, None, Exit]]
     LoopFactory = Callable[[], AbstractEventLoop]
 
@@ -66,7 +68,7 @@ def client_main(arguments: Sequence[str] | None = None) -> int:
     return _run(client_options(Parser()), arguments)
 
 
-def client_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def client_options(parser: P) -> P:
     """Add the options of the client."""
     parser.description = (
         "Connects to another host behind NATs and carries the UDP of ordinary programs: "
@@ -216,8 +218,8 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
     )
 
 
-def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    given = parser.parse_args(arguments)
+def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
+    given = environment.use(parser, os.environ).parse_args(arguments)
     if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
     # Neither is needed to read the arguments or to show help.
@@ -246,6 +248,9 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         handlers=[ConsoleHandler(console)],
     )
     console.never_wait()
+    others = (keys.VARIABLE, access.VARIABLE, venv.TRIED)
+    for line in environment.unknown(every_command(), os.environ, others):
+        console.say(line)
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:
             return int(runner.run(command_of(options, given)(console)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TypeVar
 
 from nat_traversal.arguments.parser import checked
 from nat_traversal.cli import access, config_file, log_options, relay, tls
@@ -15,11 +16,12 @@ from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.addresses import is_link_local
 from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
 
+P = TypeVar("P", bound=argparse.ArgumentParser)
 FIRST_ALTERNATE_PORT = 1024
 """Anybody can make answers come from the alternate port. No service that others trust may be known by it."""
 
 
-def server_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def server_options(parser: P) -> P:
     """Add the options of the server."""
     parser.description = "Introduces two hosts behind NATs to each other. Needs a public address."
     parser.add_argument(

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-_TRIED = "NAT_TRAVERSAL_VENV_TRIED_BY"
+TRIED = "NAT_TRAVERSAL_VENV_TRIED_BY"
 """The environment variable with the process that has been replaced once: its number stays the same."""
 
 
@@ -19,8 +19,8 @@ def use(checkout: Path) -> None:
     """
     python = checkout / ".venv" / "bin" / "python"
     process = str(os.getpid())
-    if find_spec("cryptography") or os.environ.get(_TRIED) == process or not python.exists():
+    if find_spec("cryptography") or os.environ.get(TRIED) == process or not python.exists():
         return
-    os.environ[_TRIED] = process
+    os.environ[TRIED] = process
     with contextlib.suppress(OSError):  # it cannot be run: this one goes on
         os.execv(python, [str(python), *sys.orig_argv[1:]])  # noqa: S606 - no shell is meant

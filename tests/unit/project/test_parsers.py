@@ -12,7 +12,7 @@ from argparse_manpage.manpage import Manpage
 from nat_traversal.arguments.parser import Parser
 from scripts import parsers
 
-PARSERS = [parsers.every_command(), parsers.server(), parsers.client()]
+PARSERS = [parsers.both(), parsers.server(), parsers.client()]
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[str]:
