@@ -20,6 +20,7 @@ from nat_traversal.wire import datagrams
 from nat_traversal.wire.datagrams import Frame
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.methods import MethodName
 from tests.sim.client import Client
 from tests.sim.server import SERVER
 from tests.sim.world import World
@@ -45,6 +46,15 @@ def changed(octets: bytes, others: list[bytes], rng: random.Random) -> bytes:
     return bytes(found)
 
 
+def a_world_with_every_kind(seed: int = 0) -> World:
+    """A pair that has a relay at once, and becomes direct by a method that samples the NATs."""
+    methods = (MethodName.PREDICTION.value,)
+    nats = "APDM+APDF+sequential", "EIM+APDF"
+    return World(
+        seed=seed, relaying=Relaying.EARLY, nat_a=nats[0], nat_b=nats[1], methods=methods
+    )
+
+
 class Targets:
     """A server, a host in a round, and a host with a path, each as they are in the midst of it."""
 
@@ -55,7 +65,7 @@ class Targets:
             lambda: bool(first.told(note.RoundStarted) and second.told(note.RoundStarted))
         )
         self.punching = (first, second)
-        world = World(seed=seed, relaying=Relaying.EARLY)
+        world = a_world_with_every_kind(seed)
         self.established = world.pair()
         world.connect(*self.established)
         for client in self.established:

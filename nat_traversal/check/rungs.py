@@ -45,7 +45,7 @@ _PREDICTABLE = frozenset({PortAllocation.SEQUENTIAL, PortAllocation.PRESERVING})
 _TIMES = {
     "ordered-hello": (0.0, "a round trip to the peer"),
     "simultaneous": (4.0, ""),
-    "prediction": (3.0, ""),
+    "prediction": (4.0, ""),
     "birthday": (10.0, "the wait for the server's grant"),
     "relay": (1.0, ""),
     "relay-tcp": (2.0, ""),

@@ -16,6 +16,7 @@ from nat_traversal.wire.datagrams import (
 )
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import NONCE_BYTES
+from nat_traversal.wire.samples import Sample
 
 KEPT_NUMBERS = 4
 """The newest announces whose answer counts."""
@@ -42,6 +43,11 @@ class AnnounceKey:
         """The next announce, of the socket `generation`."""
         self._number = self._number % MAX_ANNOUNCE + 1
         return signed(Announce(self.handle, self._number, generation), self.key)
+
+    def sample(self, generation: int) -> Sample:
+        """Shows the port of a socket that is for nothing else."""
+        self._number = self._number % MAX_ANNOUNCE + 1
+        return signed(Sample(self.handle, self._number, generation), self.key)
 
     def echo(self, answer: Announced) -> Echo:
         """The word that shows the server that `answer` has arrived."""
@@ -86,6 +92,14 @@ class Announcer:
         if self._silent_since is None:
             self._silent_since = now
         return [*opening, self._socket.send(announce, None)]
+
+    def samples(self, count: int) -> list[do.Action]:
+        """Show the server the next ports that this host's NAT gives, each by a socket that is closed at once."""
+        actions: list[do.Action] = []
+        for socket in self._socket.further(count):
+            sample = self._key.sample(self._socket.generation)
+            actions += [socket.open(), socket.send(sample, None), socket.close()]
+        return actions
 
     def not_opened(self, reason: str, now: float) -> None:
         """There is no socket: try again soon, with an announce."""

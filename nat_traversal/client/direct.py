@@ -32,8 +32,8 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
+from nat_traversal.paths.methods.by_name import of_round
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
-from nat_traversal.paths.methods.simultaneous import of_round
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES, datagrams
@@ -185,7 +185,8 @@ class Direct:
             return []
         if isinstance(datagram, datagrams.Announced):
             return self._announced(phase.announcer, datagram, now)
-        actions = self._rounds.carry(phase, phase.method.arrived(datagram, source, now), now)
+        said = phase.method.arrived(datagram, source, generation, now)
+        actions = self._rounds.carry(phase, said, now)
         return actions + self._rounds.follow(self._rounds.decided(), now)
 
     def failed(
@@ -283,7 +284,8 @@ class Direct:
             actions += self._rounds.keep(phase)
         opened, fresh = self._open_socket(generation)
         told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
-        return [*actions, *opened, told, *fresh.announcer.announce(now)]
+        shown = [*fresh.announcer.announce(now), *fresh.announcer.samples(order.samples)]
+        return [*actions, *opened, told, *shown]
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""

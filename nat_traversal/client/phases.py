@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from nat_traversal.client.announcer import Announcer
 from nat_traversal.client.security import KeyPair, RoundKeys
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.methods.method import Method
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
@@ -116,6 +117,11 @@ class Closed:
 Shown = Announcing | Punching | Established
 """The phases with a socket."""
 Phase = Idle | Shown | Closed
+
+
+def closing(phase: Shown, path: UdpSocket | None = None) -> list[do.Action]:
+    """Close all sockets of `phase`, but for the one of a `path`."""
+    return [each.close() for each in (*phase.method.further, phase.socket) if each != path]
 
 
 def deadlines(phase: Phase) -> dict[str, float | None]:

@@ -23,11 +23,12 @@ from nat_traversal.client.phases import (
     Phase,
     Punching,
     Shown,
+    closing,
     deadlines,
 )
 from nat_traversal.client.security import Security
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.path import Path
@@ -69,9 +70,9 @@ class Rounds:
         return self._machine.state
 
     def at(self, generation: int) -> Shown | None:
-        """The phase with that socket."""
+        """The phase with that socket, which may be one beside the announced one."""
         for phase in (self.phase, self.beside):
-            if isinstance(phase, Shown) and phase.socket.generation == generation:
+            if isinstance(phase, Shown) and phase.socket.number == UdpSocket(generation).number:
                 return phase
         return None
 
@@ -105,7 +106,7 @@ class Rounds:
         """Close the sockets, but for that of a phase that was kept and goes on."""
         if not isinstance(self.phase, Shown) or self.phase is self.beside:
             return []
-        return [*self.close_beside(), self.phase.socket.close()]
+        return [*self.close_beside(), *closing(self.phase)]
 
     def find_hosts(self, order: m.OpenSocket) -> list[do.Action]:
         """Those of the socket that the server has just ordered, if it wants them."""
@@ -128,7 +129,7 @@ class Rounds:
 
     def close_beside(self) -> list[do.Action]:
         other, self.beside = self.beside, None
-        return [] if other is None else [other.socket.close()]
+        return [] if other is None else closing(other)
 
     # Orders and proof
 
@@ -156,13 +157,14 @@ class Rounds:
         epochs = self._security.epochs(phase.keys, ours, theirs, self._rng, now)
         path = Path(pair, epochs, self._settings, self._rng, now, method=method.name)
         phase.announcer.stop()
-        proven = Established(phase.socket, phase.announcer, method, start, phase.keys, path)
+        left = closing(phase, pair.socket)
+        proven = Established(pair.socket, phase.announcer, method, start, phase.keys, path)
         reported = (
             [do.SendMessage(m.Established(start.attempt, start.round))]
             if self._link.is_registered
             else []
         )
-        used = [*reported, *path.use(start.peer.instance)]
+        used = [*left, *reported, *path.use(start.peer.instance)]
         if isinstance(self.phase, Established):
             self.beside = proven  # the peer will show which of the two it uses
             return used
@@ -178,13 +180,13 @@ class Rounds:
         vouched = self._security.vouched(self._identity.peer)
         actions = [established(proven.round.attempt, proven.round.round, proven.path, vouched)]
         for other in others:
-            if other.socket == proven.socket:
+            if other.socket.number == proven.socket.number:
                 continue
             if isinstance(other, Punching) and not self._decides and not _is_known(proven):
                 self.beside = other
                 other.method.hold(now)
             else:
-                actions.append(other.socket.close())
+                actions += closing(other)
         return actions
 
     def follow(self, decided: Established | None, now: float) -> list[do.Action]:

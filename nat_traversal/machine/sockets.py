@@ -13,9 +13,21 @@ from nat_traversal.wire.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class UdpSocket:
-    """One socket. `generation` is its number, from 1 to `MAX_COUNTER`."""
+    """One socket. `generation` is its number: from 1 to `MAX_COUNTER`, or that of a further one, which never
+    crosses the wire."""
 
     generation: int
+
+    @property
+    def number(self) -> int:
+        """The `generation` of the announced socket that this one is, or belongs to."""
+        return self.generation % (MAX_COUNTER + 1)
+
+    def further(self, count: int) -> tuple[UdpSocket, ...]:
+        """So many sockets beside this one, each with a number of its own."""
+        return tuple(
+            UdpSocket(self.generation + index * (MAX_COUNTER + 1)) for index in range(1, count + 1)
+        )
 
     def open(self) -> do.Action:
         return do.OpenUdp(self.generation)

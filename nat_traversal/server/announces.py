@@ -12,6 +12,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, Echo
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import NONCE_BYTES
+from nat_traversal.wire.samples import Sample
 
 
 class Announces:
@@ -54,6 +55,7 @@ class Announces:
         seen = m.Candidate("srflx", source)
         if not host.member.announced(announce.number, announce.generation, seen):
             return []
+        host.member.sightings.add(now, announce.generation, source.port)
         session = host.session
         known: tuple[Endpoint, ...] = ()
         if session is not None:
@@ -67,6 +69,20 @@ class Announces:
         if session is not None:
             actions += session.socket_shown(now)
         return actions
+
+    def sampled(self, sample: Sample, source: Endpoint, now: float) -> list[do.Action]:
+        """A host shows one more port that its NAT gives. A recorded one counts no more."""
+        host = self._registry.with_handle(sample.handle)
+        if host is None or host.member is None or host.registration is None:
+            self._unknown_announces.value += 1
+            return []
+        if not is_signed(sample, host.registration.register.key):
+            self._forged_announces.value += 1
+            return []
+        if not host.member.sampled(sample.number, sample.generation):
+            return []
+        host.member.sightings.add(now, sample.generation, source.port)
+        return [] if host.session is None else host.session.socket_shown(now)
 
     def echoed(self, echo: Echo, source: Endpoint) -> list[do.Action]:
         """A host shows that it receives where it seems to be: till then its peer sends little there."""

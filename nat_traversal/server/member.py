@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from nat_traversal.machine import events as e
+from nat_traversal.server.allocation import Sightings
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, Relaying
 from nat_traversal.wire.offers import Offer
+from nat_traversal.wire.samples import MOST_SAMPLES
 
 
 class SocketState(Enum):
@@ -58,6 +61,10 @@ class Member:
     """The further methods in which the host takes part."""
     is_measured: bool = False
     """`round_trip` is one that was measured."""
+    sightings: Sightings = field(default_factory=Sightings)
+    """The ports at which its sockets were seen."""
+    sample_numbers: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
+    """Of the newest samples."""
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0
@@ -105,6 +112,13 @@ class Member:
         if not self.is_validated(seen.endpoint):
             self.candidates = (*others, seen)
         self.generation = generation
+        return True
+
+    def sampled(self, number: int, generation: int) -> bool:
+        """An authentic sample came. False if it tells nothing new: a replay, or one of an older socket."""
+        if number <= self.number or number in self.sample_numbers or generation < self.generation:
+            return False
+        self.sample_numbers.append(number)
         return True
 
     def is_validated(self, endpoint: Endpoint) -> bool:

@@ -52,6 +52,7 @@ from nat_traversal.wire.datagrams import (
     Frame,
 )
 from nat_traversal.wire.relayed import LINK_OCTETS, Bind, Link
+from nat_traversal.wire.samples import Sample
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +193,8 @@ class Rendezvous:
                 return [*self._announces.arrived(EarlyAnnounce(announce, source, local), now)]
             case e.DatagramArrived(Echo() as echo, source):
                 return [*self._announces.echoed(echo, source)]
+            case e.DatagramArrived(Sample() as sample, source):
+                return [*self._announces.sampled(sample, source, now)]
             case e.DatagramArrived(Bind() as bind, source, _, local) if source.port and is_usable(
                 source.address
             ):

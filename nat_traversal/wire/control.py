@@ -27,6 +27,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
 from nat_traversal.wire.offers import Offer, Suite, Trust
+from nat_traversal.wire.samples import MOST_SAMPLES
 
 MAX_LINE = 4096
 """Octets in a line, the newline included."""
@@ -212,6 +213,9 @@ _METHODS = _Form(_list_of(_text(16), most=8).load, list, default=())
 _CANDIDATE = _Form(_load_candidate, _dump_candidate)
 _CANDIDATES = _list_of(_CANDIDATE, most=8)
 _HOSTS = _list_of(_CANDIDATE, least=0, most=4)
+_SAMPLES = _Form(_integer(0, MOST_SAMPLES).load, default=0)
+_SOCKETS = _Form(_integer(0, m.MOST_AT_ONCE).load, default=0)
+_PORTS = _Form(_list_of(_integer(1, 65_535), most=m.MOST_AT_ONCE).load, list, default=())
 
 # The whole control protocol: type on the wire, class, fields.
 _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
@@ -260,7 +264,11 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("mismatch", m.Mismatch, {"peer": _KEYS}),
     ("service", m.ServiceState, {"up": _Form(_load_flag)}),
-    ("open", m.OpenSocket, {"generation": _GENERATION, "goes_on": _FLAG, "hosts": _FLAG}),
+    (
+        "open",
+        m.OpenSocket,
+        {"generation": _GENERATION, "goes_on": _FLAG, "hosts": _FLAG, "samples": _SAMPLES},
+    ),
     ("hosts", m.HostAddresses, {"generation": _GENERATION, "candidates": _HOSTS}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
@@ -274,6 +282,8 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "candidates": _CANDIDATES,
             "peer": _KEYS,
             "method": _Form(_text(16).load, str, default="ordered-hello"),
+            "sockets": _SOCKETS,
+            "ports": _PORTS,
         },
     ),
     ("validated", m.Validated, {"address": _Form(_load_known_address)}),

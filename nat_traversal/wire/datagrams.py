@@ -4,7 +4,7 @@ The first byte tells the kind. A HELLO begins with the ASCII word, so that a per
 capture. The others begin with a byte from 0xC1 up, outside the ranges of STUN, DTLS, TURN channels
 and RTP (RFC 7983 section 7). So these protocols can share the socket later. All integers are big-endian.
 
-ANNOUNCE, ANNOUNCED and ECHO, HELLO and CONFIRM end with a MAC over all before it: `signed_part` gives that.
+ANNOUNCE, ANNOUNCED, ECHO and SAMPLE, HELLO and CONFIRM end with a MAC over all before it: `signed_part` gives that.
 All else between the hosts are frames (`nat_traversal.crypto.frames`), which only their keys open.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
-from nat_traversal.wire import PROTOCOL_VERSION, relayed
+from nat_traversal.wire import PROTOCOL_VERSION, relayed, samples
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import (
     CONNECTION_BYTES,
@@ -32,6 +32,7 @@ from nat_traversal.wire.octets import (
     exactly,
 )
 from nat_traversal.wire.relayed import Bind, Bound, Link
+from nat_traversal.wire.samples import Sample, pack_sample, unpack_sample
 
 
 class Kind(IntEnum):
@@ -51,6 +52,7 @@ class Kind(IntEnum):
     BIND = relayed.RelayKind.BIND
     BOUND = relayed.RelayKind.BOUND
     LINK = relayed.RelayKind.LINK
+    SAMPLE = samples.SAMPLE_KIND
 
 
 FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
@@ -154,8 +156,8 @@ class Frame:
     octets: bytes
 
 
-Datagram = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Frame
-Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link
+Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Sample
+Datagram = Signed | Frame
 
 _HELLO = struct.Struct("!5sBBBBB8s8s8s4s16s")
 _CONFIRM = struct.Struct("!BBBBB8s8s8s4s16s")
@@ -259,6 +261,8 @@ def _encode(datagram: Datagram) -> bytes:
             return relayed.pack_bound(datagram)
         case Link():
             return relayed.pack_link(datagram)
+        case Sample():
+            return pack_sample(datagram)
         case Frame(_, octets):
             return octets
 
@@ -348,6 +352,7 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.BIND: relayed.unpack_bind,
     Kind.BOUND: relayed.unpack_bound,
     Kind.LINK: relayed.unpack_link,
+    Kind.SAMPLE: unpack_sample,
 }
 
 

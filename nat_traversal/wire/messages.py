@@ -12,6 +12,9 @@ from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC041
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
 from nat_traversal.wire.offers import Offer
 
+MOST_AT_ONCE = 32
+"""Sockets that speak at once in a round, and ports of the peer that one of them speaks to."""
+
 
 class Role(StrEnum):
     """A sends HELLO 1 and 3, B sends HELLO 2."""
@@ -210,6 +213,8 @@ class OpenSocket:
     """The round before goes on beside the next: its socket stays open."""
     hosts: bool = False
     """Tell its host addresses as well: the peer seems to be in the same network."""
+    samples: int = 0
+    """Show so many further ports of the NAT, each by a `Sample` from a socket of its own: at most `MOST_SAMPLES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,10 @@ class StartRound:
     """With the ephemeral key of the socket that is at `candidates`."""
     method: str = "ordered-hello"
     """The round's."""
+    sockets: int = 0
+    """Speak from so many fresh sockets, which the server has not seen, instead of the announced one."""
+    ports: tuple[int, ...] = ()
+    """Further ports at the first candidate's address, at each of which the peer may be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ class MethodName(StrEnum):
     """The contract."""
     HOST = "host"
     """The contract between host addresses: for hosts that the server sees at one address."""
+    PREDICTION = "prediction"
+    """Both aim at the port that a NAT gives next: for NATs that give ports in sequence, or of a small block."""
     SIMULTANEOUS = "simultaneous"
     """First packets that cross: for NATs that are order-sensitive on both sides."""
     RELAY = "relay"
@@ -23,7 +25,7 @@ class MethodName(StrEnum):
 
 
 ALL = tuple(MethodName)
-FURTHER = (MethodName.HOST, MethodName.SIMULTANEOUS)
+FURTHER = (MethodName.HOST, MethodName.PREDICTION, MethodName.SIMULTANEOUS)
 """The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 

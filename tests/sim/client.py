@@ -14,6 +14,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.streamed import framed
@@ -152,7 +153,9 @@ class Client(Process):
                 self.feed(e.HostsFound((self.sockets[generation],), generation))
             case do.OpenUdp(generation):
                 most = 2 + self.world.relays
-                assert len(self.sockets) < most, "two rounds' at a time, and the relays'"
+                own = [each for each in self.sockets if each <= MAX_COUNTER]
+                assert len(own) < most, "two rounds' at a time, and the relays'"
+                assert len(self.sockets) < most + m.MOST_AT_ONCE, "those of one round that speak"
                 self._unopened.add(generation)
                 self.host.check_room()
                 self._unopened.remove(generation)

@@ -72,7 +72,8 @@ class Host:
         self.is_full = False
         """Whether there is no room for one more socket."""
         self.sockets: dict[Endpoint, Receive] = {}
-        self._ports = iter(range(40_000, 65_000))
+        self._ports = (40_000 + 7_919 * index % 25_000 for index in range(25_000))
+        """As kernels give them: in no order that a NAT's sequence could be taken for."""
 
     def open(self, receive: Receive) -> Endpoint:
         self.check_room()

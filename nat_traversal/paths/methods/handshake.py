@@ -134,6 +134,8 @@ class Handshake:
         """The HELLOs of the peer that came in."""
         self.peer_has_proof = False
         """The peer has sent what only an established peer sends."""
+        self.openers = 1
+        """Copies of each of the first words: one from each socket that speaks. The peer hears one of them at most."""
         self._copies = {1: 0, 2: 0, 3: 0}
         self._repeats = 0
         self._deadline: float | None = None
@@ -160,6 +162,11 @@ class Handshake:
     def remote(self) -> Endpoint | None:
         """Where the peer was heard from last: its observed, perhaps peer-reflexive, address."""
         return self._heard_from
+
+    @property
+    def destinations(self) -> tuple[Endpoint, ...]:
+        """Where this side speaks to now."""
+        return self._destinations()
 
     def ordered(self, step: int, now: float) -> list[Output] | None:
         """The server wants HELLO `step`. None: the order makes no sense in this role and state."""
@@ -273,11 +280,13 @@ class Handshake:
         return self._confirms(self._destinations(), answer_wanted=state is _S.CONFIRMING)
 
     def _hellos(self, step: int) -> list[Output]:
-        copy = self._copies[step]
-        self._copies[step] += 1
+        first = self._copies[step]
+        copies = self.openers if self._heard_from is None else 1
+        self._copies[step] += copies
         return [
             (self._hello(step, copy, to), to)
             for to in self._destinations()
+            for copy in range(first, first + copies)
             if self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
         ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
@@ -57,6 +57,10 @@ class Method(Protocol):
         """The peer has sent what only a host with proof sends."""
 
     @property
+    def further(self) -> tuple[UdpSocket, ...]:
+        """Sockets that it has open beside the announced one."""
+
+    @property
     def forged(self) -> int:
         """How many datagrams of this round came that the peer's key has not made."""
 
@@ -69,8 +73,10 @@ class Method(Protocol):
     def ordered(self, order: m.SendHello, now: float) -> list[Output]:
         """The server ordered a step. An order that makes no sense now is ignored."""
 
-    def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
-        """A datagram came in by the socket, before the proof or after it. One that is not the method's is ignored."""
+    def arrived(
+        self, datagram: Datagram, source: Endpoint, generation: int, now: float
+    ) -> list[Output]:
+        """A datagram came in by that socket, before the proof or after it. One that is not the method's is ignored."""
 
     def due(self, now: float) -> list[Output]:
         """The deadline has come."""

@@ -45,6 +45,11 @@ class OrderedHello:
         return method
 
     @property
+    def further(self) -> tuple[UdpSocket, ...]:
+        """None: the announced socket is all that a round takes."""
+        return ()
+
+    @property
     def peer_has_proof(self) -> bool:
         """The peer has sent what only a host with proof sends."""
         return self._handshake is not None and self._handshake.peer_has_proof
@@ -86,8 +91,11 @@ class OrderedHello:
         heard = bool(handshake.heard_steps)
         return [*self._send(said), do.SendMessage(m.HelloSent(order.transaction, heard))]
 
-    def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
+    def arrived(
+        self, datagram: Datagram, source: Endpoint, generation: int, now: float
+    ) -> list[Output]:
         """A datagram of the peer, or what somebody made look like one."""
+        del generation  # a round has one socket
         handshake = self._handshake
         match datagram:
             case Hello() if handshake is None:

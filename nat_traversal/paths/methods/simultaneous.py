@@ -7,7 +7,7 @@ the round's own affair: A answers HELLO 2, B confirms.
 from __future__ import annotations
 
 from nat_traversal.paths.budget import Remainder, TrafficBudget
-from nat_traversal.paths.methods.method import HandshakeKeys, Method, Output
+from nat_traversal.paths.methods.method import HandshakeKeys, Output
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
@@ -23,12 +23,3 @@ class Simultaneous(OrderedHello):
     ) -> list[Output]:
         """The round begins, with the HELLOs that overtook the server's word of it."""
         return super().start(start, keys, Remainder(budget), now)
-
-
-_BY_NAME: dict[str, type[OrderedHello]] = {each.name: each for each in (OrderedHello, Simultaneous)}
-
-
-def of_round(start: m.StartRound, waiting: OrderedHello) -> Method | None:
-    """The method of that round, for the socket of `waiting` and the HELLOs that it has kept; None: unknown here."""
-    method = _BY_NAME.get(start.method)
-    return None if method is None else method.after(waiting)

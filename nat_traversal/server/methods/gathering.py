@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 from nat_traversal.machine import actions as do
 from nat_traversal.server.addresses import obstacle
 from nat_traversal.server.member import Member, SocketState
@@ -10,6 +14,19 @@ from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.methods import MethodName
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a host speaks to in a round, and from how many fresh sockets; 0: from the announced one."""
+
+    candidates: tuple[m.Candidate, ...]
+    sockets: int = 0
+    ports: tuple[int, ...] = ()
+    """Further ones at the first candidate's address."""
+
+
+NO_AIMS: Mapping[str, Aim] = MappingProxyType({})
 
 
 class Gathering:
@@ -24,8 +41,8 @@ class Gathering:
         """When it ends at the latest; the deadline is earlier, once."""
         self._asked_at: float | None = None
 
-    def begin(self, now: float, *, goes_on: bool = False) -> list[do.Action]:
-        """Order the sockets that are missing. `goes_on`: the round before does."""
+    def begin(self, now: float, *, goes_on: bool = False, samples: int = 0) -> list[do.Action]:
+        """Order the sockets that are missing. `goes_on`: the round before does. `samples`: with so many each."""
         actions: list[do.Action] = []
         asks = goes_on and self._are_near()
         way = 0.0
@@ -34,7 +51,7 @@ class Gathering:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
                 member.hosts = None if asks else ()
-                order = m.OpenSocket(member.generation, goes_on, asks)
+                order = m.OpenSocket(member.generation, goes_on, asks, samples)
                 actions.append(do.SendMessage(order, member.connection))
         self._asked_at = None
         self.deadline = now + self._settings.ask_after
@@ -46,8 +63,11 @@ class Gathering:
         """Both have been seen."""
         return not self._not_seen()
 
-    def start(self, method: str, round_: int, a: Member, b: Member) -> list[do.Action] | NoPath:
-        """The round begins, with these roles, unless one cannot reach the other's address."""
+    def start(
+        self, method: str, round_: int, a: Member, b: Member, aims: Mapping[str, Aim] = NO_AIMS
+    ) -> list[do.Action] | NoPath:
+        """The round begins, with these roles, unless one cannot reach the other's address. `aims`: where a
+        host, by its id, speaks to, if that is not where the other was seen."""
         for host, peer in (self._attempt.members, self._attempt.members[::-1]):
             if (problem := obstacle(host, peer)) is not None:
                 return NoPath(m.Verdict.NO_ADDRESS, problem)
@@ -55,8 +75,9 @@ class Gathering:
         actions: list[do.Action] = []
         for role, member, other in ((m.Role.A, a, b), (m.Role.B, b, a)):
             member.socket = SocketState.USED
-            theirs = (*(other.hosts or ()), *other.candidates), other.offer
-            start = m.StartRound(attempt, round_, role, token, *theirs, method)
+            aim = aims.get(member.id) or Aim((*(other.hosts or ()), *other.candidates))
+            theirs = aim.candidates, other.offer, method, aim.sockets, aim.ports
+            start = m.StartRound(attempt, round_, role, token, *theirs)
             actions.append(do.SendMessage(start, member.connection))
         return actions
 

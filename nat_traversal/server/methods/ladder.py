@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
-from nat_traversal.server.methods.method import Attempt, Method, NoPath, Outcome
+from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Outcome
 from nat_traversal.server.methods.ordered_hello import OrderedHello
+from nat_traversal.server.methods.prediction import Prediction
 from nat_traversal.server.methods.simultaneous import Simultaneous
 from nat_traversal.wire import messages as m
 
-FURTHER = (Simultaneous,)
+FURTHER = (Prediction, Simultaneous)
 """In the order in which they are tried."""
 
 
@@ -22,7 +23,7 @@ class Ladder:
         self._attempt = attempt
         self._method: Method = OrderedHello(attempt)
         both = frozenset.intersection(*(each.methods for each in attempt.members))
-        self._further = [each for each in FURTHER if each.name in both]
+        self._further: list[MakeMethod] = [each for each in FURTHER if each.name in both]
 
     @property
     def name(self) -> str:

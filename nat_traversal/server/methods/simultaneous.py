@@ -8,13 +8,14 @@ is the error that may be made. From there on it is a round like any other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member
-from nat_traversal.server.methods.gathering import Gathering
+from nat_traversal.server.methods.gathering import NO_AIMS, Aim, Gathering
 from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
@@ -104,8 +105,12 @@ class Simultaneous:
         """A member's socket was seen: begin the round if that was the last thing missing."""
         if self.state is not _S.GATHERING or not self._gathering.is_complete:
             return []
+        return self._round_begins(now)
+
+    def _round_begins(self, now: float, aims: Mapping[str, Aim] = NO_AIMS) -> list[do.Action]:
         self._round += 1
-        started = self._gathering.start(self.name, self._round, *self._attempt.roles(self._round))
+        roles = self._attempt.roles(self._round)
+        started = self._gathering.start(self.name, self._round, *roles, aims)
         if isinstance(started, NoPath):
             return self._fail(started)
         self._machine.fire(_T.GATHERED)
@@ -139,13 +144,17 @@ class Simultaneous:
             case _S.CROSSING:
                 assert self._nearer is not None, "its order waits"
                 self._machine.fire(_T.ORDERED)
-                self._wait(self._settings.swap_within, now)
+                self._wait(self._proof_within(), now)
                 return [self._order(self._nearer, now)]
             case _ if self._round < self._last:
                 self._machine.fire(_T.AGAIN)
                 return self.begin(now)
         text = no_path(*self._attempt.members, frozenset(self._attempt.heard))
         return self._fail(NoPath(m.Verdict.NO_PATH, text))
+
+    def _proof_within(self) -> float:
+        """Seconds above both round trips, from the last order."""
+        return self._settings.swap_within
 
     def _order(self, member: Member, now: float) -> do.Action:
         """A's HELLO is number 1, B's number 2, as in any round."""

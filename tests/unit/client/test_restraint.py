@@ -129,6 +129,32 @@ def test_a_lying_server_gets_ninety_datagrams_of_an_attempt_at_each_address() ->
     assert [to(rig, each) for each in VICTIMS] == [MOST_DATAGRAMS] * len(VICTIMS)
 
 
+def test_a_lying_server_aims_bursts_within_the_same_ninety_datagrams() -> None:
+    """It has many sockets opened and many ports named, in one round after the other."""
+    rig = connected(Rig())
+    (victim,) = VICTIMS[:1]
+    ports = tuple(range(1, m.MOST_AT_ONCE + 1))
+    for round_ in range(1, 50):
+        start = rig.round(token=bytes([round_]) * 16)
+        named = (m.Candidate("srflx", victim, True),)
+        start = replace(start, candidates=named, round=round_, method="prediction")
+        rig.receive(replace(start, sockets=m.MOST_AT_ONCE, ports=ports))
+        rig.receive(m.SendHello(1, 1, round_, 1))
+        if not lost(rig):
+            rig.wait(2.0)
+            rig.receive(m.OpenSocket(round_ + 1, samples=8))
+        if lost(rig):
+            break
+    sent = [
+        each
+        for each in rig.done(do.SendDatagram)
+        if each.destination is not None and each.destination.address == victim.address
+    ]
+    assert len(sent) == MOST_DATAGRAMS
+    opened = {each.generation for each in rig.done(do.OpenUdp)}
+    assert len(opened - {each.generation for each in rig.done(do.CloseUdp)}) <= 1 + m.MOST_AT_ONCE
+
+
 def test_a_lying_server_gets_no_attempts_without_end() -> None:
     rig = connected(Rig())
     for number in count(1):

@@ -18,7 +18,8 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, HelloSent, Role, SendHello, StartRound
 from tests.unit.counterpart import NO_ECHO, TOKEN, Voice, an_offer, some_keys
 
-SOCKET = UdpSocket(3)
+AT = 3
+SOCKET = UdpSocket(AT)
 US = Endpoint("203.0.113.2", 50_000)
 PEER = Endpoint("198.51.100.2", 40_000)
 OBSERVED = Endpoint("198.51.100.2", 51_234)
@@ -55,7 +56,7 @@ def answering() -> Method:
     method = new_method()
     method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(1, 1, 1, 1), 0.0)
-    method.arrived(hello(2), PEER, 0.1)
+    method.arrived(hello(2), PEER, AT, 0.1)
     return method
 
 
@@ -76,14 +77,14 @@ def test_role_a_sends_what_it_is_ordered_and_says_proven_at_the_confirm() -> Non
         do.SendMessage(HelloSent(7)),
     ]
     third = MINE.hello(3, to=OBSERVED, echo=HEARD)
-    assert method.arrived(hello(2, heard_at=PEER), OBSERVED, 0.1) == [
+    assert method.arrived(hello(2, heard_at=PEER), OBSERVED, AT, 0.1) == [
         do.Tell(note.HelloCameIn(1, 2, OBSERVED)),
         SOCKET.send(third, OBSERVED),
         do.Tell(note.HelloWentOut(1, 3, OBSERVED)),
     ]
     assert method.ordered(SendHello(8, 1, 1, 3), 0.2) == [do.SendMessage(HelloSent(8, heard=True))]
     pair = NominatedPair(SOCKET, OBSERVED, b"peer")
-    assert method.arrived(confirm(heard_at=OBSERVED), OBSERVED, 0.3) == [Proven(pair)]
+    assert method.arrived(confirm(heard_at=OBSERVED), OBSERVED, AT, 0.3) == [Proven(pair)]
     assert method.deadline is None
 
 
@@ -91,7 +92,7 @@ def test_role_b_says_proven_at_hello_3_after_its_confirm() -> None:
     method = new_method()
     method.start(round_for(Role.B), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(1, 1, 1, 2), 0.0)
-    assert method.arrived(hello(3, heard_at=PEER), PEER, 0.1) == [
+    assert method.arrived(hello(3, heard_at=PEER), PEER, AT, 0.1) == [
         do.Tell(note.HelloCameIn(1, 3, PEER)),
         SOCKET.send(MINE.confirm(to=PEER, echo=HEARD), PEER),
         Proven(NominatedPair(SOCKET, PEER, b"peer")),
@@ -100,8 +101,8 @@ def test_role_b_says_proven_at_hello_3_after_its_confirm() -> None:
 
 def test_proof_is_told_once_and_what_comes_later_is_still_answered() -> None:
     method = answering()
-    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, 0.2))) == 1
-    again = method.arrived(confirm(heard_at=PEER, wanted=True), PEER, 0.3)
+    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, AT, 0.2))) == 1
+    again = method.arrived(confirm(heard_at=PEER, wanted=True), PEER, AT, 0.3)
     assert again == [SOCKET.send(MINE.confirm(to=PEER, echo=HEARD), PEER)]
 
 
@@ -109,9 +110,9 @@ def test_proof_is_told_once_and_what_comes_later_is_still_answered() -> None:
 def test_frames_are_no_proof(datagram: Frame) -> None:
     """Only the holder of the path's keys can tell whether the peer has made them."""
     method = answering()
-    assert method.arrived(datagram, PEER, 0.2) == []
+    assert method.arrived(datagram, PEER, AT, 0.2) == []
     assert not method.peer_has_proof
-    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, 0.3))) == 1
+    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, AT, 0.3))) == 1
 
 
 def test_confirm_that_was_lost_is_asked_for_by_hello_3_until_it_comes() -> None:
@@ -119,7 +120,7 @@ def test_confirm_that_was_lost_is_asked_for_by_hello_3_until_it_comes() -> None:
     assert method.deadline is not None
     (repeated,) = method.due(method.deadline)
     assert repeated == SOCKET.send(MINE.hello(3, to=PEER, echo=HEARD, copy=1), PEER)
-    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, 9.0))) == 1
+    assert len(proofs(method.arrived(confirm(heard_at=PEER), PEER, AT, 9.0))) == 1
 
 
 def test_what_the_peer_s_key_has_not_made_is_counted_and_never_answered() -> None:
@@ -130,15 +131,15 @@ def test_what_the_peer_s_key_has_not_made_is_counted_and_never_answered() -> Non
         strange.confirm(to=US, echo=MINE.nonce(PEER)),
         replace(confirm(heard_at=OBSERVED), connection=b"else"),
     ):
-        assert method.arrived(forged, PEER, 0.2) == [do.Count(do.Fault.FORGED)]
+        assert method.arrived(forged, PEER, AT, 0.2) == [do.Count(do.Fault.FORGED)]
     assert method.forged == 3
-    assert proofs(method.arrived(confirm(heard_at=PEER), PEER, 0.3))
+    assert proofs(method.arrived(confirm(heard_at=PEER), PEER, AT, 0.3))
 
 
 @pytest.mark.parametrize("datagram", [*TRAFFIC, confirm(heard_at=PEER, wanted=True)])
 def test_before_the_start_only_hellos_are_kept(datagram: Datagram) -> None:
     method = new_method()
-    assert method.arrived(datagram, PEER, 0.0) == []
+    assert method.arrived(datagram, PEER, AT, 0.0) == []
     assert len(method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.1)) == 1
     assert method.deadline is None
 
@@ -150,7 +151,7 @@ def test_the_newest_early_hellos_count_once_the_round_starts(room: int) -> None:
         method = new_method(settings)
         strange = Voice(PEERS.keys, bytes(16)).hello(1, to=US)
         for early in [hello(1), *[strange] * others]:
-            assert method.arrived(early, OBSERVED, 0.0) == []
+            assert method.arrived(early, OBSERVED, AT, 0.0) == []
         heard = method.start(round_for(Role.B), KEYS, TrafficBudget(), 0.1)[1:]
         assert heard == [do.Tell(note.HelloCameIn(1, 1, OBSERVED))] * told
 
@@ -170,12 +171,12 @@ def test_hello_2_after_the_order_of_hello_3_tells_the_server_that_proof_is_near(
     method.start(round_for(Role.A), KEYS, TrafficBudget(), 0.0)
     method.ordered(SendHello(7, 1, 1, 1), 0.0)
     method.ordered(SendHello(8, 1, 1, 3), 0.1)
-    said = method.arrived(hello(2), PEER, 0.2)
+    said = method.arrived(hello(2), PEER, AT, 0.2)
     assert said[:2] == [
         do.Tell(note.HelloCameIn(1, 2, PEER)),
         do.SendMessage(HelloSent(8, heard=True)),
     ]
-    again = method.arrived(hello(2, copy=1), PEER, 0.3)
+    again = method.arrived(hello(2, copy=1), PEER, AT, 0.3)
     assert [type(output) for output in again] == [do.SendDatagram]
 
 

@@ -114,7 +114,7 @@ messages = st.one_of(
     st.builds(m.Refused, st.text(max_size=32), texts),
     st.builds(m.PeerStatus, st.sampled_from(m.PeerState), serves, st.just("") | ids),
     st.builds(m.ServiceState, st.booleans()),
-    st.builds(m.OpenSocket, counters),
+    st.builds(m.OpenSocket, counters, samples=st.integers(0, 8)),
     st.builds(m.SocketOpened, counters, publics),
     st.builds(m.StartRound, counters, rounds, st.sampled_from(m.Role), tokens, candidates, offers),
     st.builds(m.SendHello, transactions, counters, rounds, st.integers(1, 3)),

@@ -33,6 +33,7 @@ from nat_traversal.wire.datagrams import (
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import MAC_BYTES
 from nat_traversal.wire.relayed import Bind, Bound, Link
+from nat_traversal.wire.samples import Sample
 
 TAG, NONCE, ECHO = b"tag-----", b"nonce---", b"echo----"
 HANDLE, MAC, CONNECTION = b"handle".ljust(16, b"."), b"mac".ljust(16, b"."), b"conn"
@@ -43,6 +44,7 @@ EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.ANNOUNCE: (Announce(HANDLE, 1 << 40, 7, MAC), 94),
     Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), NONCE, MAC), 94),
     Kind.ECHO: (Echo(HANDLE, 1 << 40, NONCE, MAC), 48),
+    Kind.SAMPLE: (Sample(HANDLE, 1 << 40, 7, MAC), 42),
     Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
     Kind.BIND: (Bind(HANDLE, 7, 1 << 31, ECHO, MAC), 48),
     Kind.BOUND: (Bound(7, 1 << 31, True, NONCE, MAC), 33),

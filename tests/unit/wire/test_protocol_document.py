@@ -30,6 +30,7 @@ from nat_traversal.wire import (
     messages,
     offers,
     relayed,
+    samples,
 )
 from nat_traversal.wire.octets import MAC_BYTES
 from tests import ROOT
@@ -49,9 +50,11 @@ MODULES = (
     "client.agent", "client.direct", "client.peer", "client.relayed", "client.announcer",
     "client.control_link", "paths.methods.handshake", "paths.methods.ordered_hello",
     "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
-    "server.methods.ordered_hello", "server.methods.simultaneous",
+    "server.methods.ordered_hello", "server.methods.simultaneous", "server.methods.prediction",
+    "server.allocation",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed", "wire.services", "client.services",
+    "wire.messages", "wire.samples",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
@@ -62,6 +65,7 @@ STRUCTS = {
     "BIND": relayed._BIND,
     "BOUND": relayed._BOUND,
     "LINK": relayed._LINK,
+    "SAMPLE": samples._SAMPLE,
 }
 INSIDE = {
     "PING": TRANSACTION_BYTES,

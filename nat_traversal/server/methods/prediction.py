@@ -1,0 +1,114 @@
+"""The method `prediction` at the server: both hosts aim at the port that a NAT will give next.
+
+A NAT that gives ports in sequence shows where it stands by a volley of fresh sockets, and others' connections
+in a second by the ports that it gave since an earlier round. So the server can tell the port that will be due when its
+order arrives. The host behind that NAT then speaks from many fresh sockets at once, one of which gets the
+port; the other host aims at that port alone. Where both NATs are such, all sockets of a side aim at one port
+of the other, and the two that matter meet. A small block of ports is met by chance instead. The orders are timed
+as in `simultaneous`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, sqrt
+
+from nat_traversal.machine import actions as do
+from nat_traversal.server.allocation import Block, Sequential
+from nat_traversal.server.methods.gathering import Aim
+from nat_traversal.server.methods.method import Attempt, NoPath
+from nat_traversal.server.methods.simultaneous import CrossingState, Simultaneous
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.methods import MethodName
+
+SAMPLES = 3
+"""Beside the announce: four ports tell a sequence, and a block, from chance."""
+SAMPLES_WITHIN = 0.1
+"""Seconds for the samples to come after both announces, which they follow at once."""
+TRY_WITHIN = 1.0
+"""Above both hosts' round trips, for proof: a try that has missed will not open any more."""
+LEAST_SOCKETS = 12
+_NO_RULE = "the NATs' next ports follow no rule that would tell them"
+
+
+class Prediction(Simultaneous):
+    """The rounds after those of `attempt.round`, none where no NAT gives its ports away."""
+
+    name = MethodName.PREDICTION.value
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__(attempt)
+        self._samples_until: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+        if self.state is CrossingState.GATHERING and self._samples_until is not None:
+            return self._samples_until
+        return super().deadline
+
+    def begin(self, now: float) -> list[do.Action]:
+        """The first try, or the next."""
+        self._samples_until = None
+        gathered = self._gathering.begin(now, samples=SAMPLES)
+        return [*gathered, *self.socket_shown(now)]
+
+    def socket_shown(self, now: float) -> list[do.Action]:
+        """A member's socket was seen, or one of its samples."""
+        if self.state is not CrossingState.GATHERING or not self._gathering.is_complete:
+            return []
+        if self._samples_until is None:
+            self._samples_until = now + SAMPLES_WITHIN
+        seen = (each.sightings.count(each.generation) for each in self._attempt.members)
+        if min(seen) <= SAMPLES and now < self._samples_until:
+            return []
+        aims = self._aims(now)
+        if aims is None:
+            return self._fail(NoPath(m.Verdict.NO_PATH, _NO_RULE))
+        return self._round_begins(now, aims)
+
+    def timed_out(self, now: float) -> list[do.Action]:
+        """The deadline is due."""
+        if self.state is CrossingState.GATHERING and self._samples_until is not None:
+            return self.socket_shown(now)
+        return super().timed_out(now)
+
+    def _proof_within(self) -> float:
+        return TRY_WITHIN
+
+    def _aims(self, now: float) -> dict[str, Aim] | None:
+        """Each host's, by its id; None where there is none that has a chance."""
+        first, second = self._attempt.members
+        rules = [each.sightings.allocation(each.generation) for each in (first, second)]
+        known = [rule for rule in rules if rule is not None]
+        if not known or (len(known) > 1 and any(isinstance(rule, Block) for rule in known)):
+            return None
+        # Both hosts' words leave this long after their samples did.
+        farther = max(each.round_trip for each in (first, second))
+        leaves_at = now + farther / 2
+        aims: dict[str, Aim] = {}
+        sockets: dict[str, int] = {}
+        for host, rule, peer in ((first, rules[0], second), (second, rules[1], first)):
+            at = host.candidates
+            ports: tuple[int, ...] = ()
+            match rule:
+                case Sequential():
+                    due = rule.expected(leaves_at + host.round_trip / 2)
+                    sockets[host.id] = count = _sockets(due)
+                    at = _at(at, rule.ahead(due + ceil(count / 2)))
+                case Block():
+                    sockets[host.id] = m.MOST_AT_ONCE
+                    port, *more = rule.draw(m.MOST_AT_ONCE, self._attempt.rng)
+                    at, ports = _at(at, port), tuple(more)
+            aims[peer.id] = Aim(at, ports=ports)
+        return {id_: replace(aim, sockets=sockets.get(id_, 0)) for id_, aim in aims.items()}
+
+
+def _sockets(due: float) -> int:
+    """Enough for four standard deviations of others' connections to either side."""
+    return min(m.MOST_AT_ONCE, max(LEAST_SOCKETS, ceil(8 + 8 * sqrt(due))))
+
+
+def _at(candidates: tuple[m.Candidate, ...], port: int) -> tuple[m.Candidate, ...]:
+    """The same addresses, with that port."""
+    return tuple(replace(each, endpoint=replace(each.endpoint, port=port)) for each in candidates)
