@@ -50,9 +50,7 @@ def a_world_with_every_kind(seed: int = 0) -> World:
     """A pair that has a relay at once, and becomes direct by a method that samples the NATs."""
     methods = (MethodName.PREDICTION.value,)
     nats = "APDM+APDF+sequential", "EIM+APDF"
-    return World(
-        seed=seed, relaying=Relaying.EARLY, nat_a=nats[0], nat_b=nats[1], methods=methods
-    )
+    return World(seed=seed, relaying=Relaying.EARLY, nat_a=nats[0], nat_b=nats[1], methods=methods)
 
 
 class Targets:

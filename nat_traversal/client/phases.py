@@ -121,7 +121,10 @@ Phase = Idle | Shown | Closed
 
 def closing(phase: Shown, path: UdpSocket | None = None) -> list[do.Action]:
     """Close all sockets of `phase`, but for the one of a `path`."""
-    return [each.close() for each in (*phase.method.further, phase.socket) if each != path]
+    sockets = dict.fromkeys(
+        (*phase.method.further, phase.socket)
+    )  # a path has one of the further ones
+    return [each.close() for each in sockets if each != path]
 
 
 def deadlines(phase: Phase) -> dict[str, float | None]:

@@ -43,7 +43,9 @@ def test_a_frame_with_one_flipped_bit_opens_nowhere_and_as_it_was_it_does(kind: 
     assert epochs.open(sealed, targets().now) == [(kind, PLAIN)]
 
 
-def history(kind: Kind | None, most: int = 3, *, samples: bool = False) -> tuple[list[tuple[float, str, bytes]], int]:
+def history(
+    kind: Kind | None, most: int = 3, *, samples: bool = False
+) -> tuple[list[tuple[float, str, bytes]], int]:
     """All that a pair and its server send, and how many forged datagrams overtook the first `most` of that kind.
     They overtake what a relay hands on behind it: only the other host can tell what is forged."""
     world = a_world_with_every_kind() if samples else World(relaying=Relaying.EARLY)

@@ -75,6 +75,9 @@ def test_the_next_port_is_met_while_others_take_ports_too(
     assert len(a.sockets) == len(b.sockets) == 1
     assert world.carries_data(a, b)
     assert world.carries_data(b, a)
+    a.stop()
+    world.run(1.0)
+    assert not a.sockets
 
 
 def test_all_sockets_of_a_side_aim_at_one_port_at_the_same_moment() -> None:
