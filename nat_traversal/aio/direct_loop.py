@@ -16,18 +16,18 @@ from typing import Any, TypeVarTuple, Unpack
 Arguments = TypeVarTuple("Arguments")
 Ready = list[tuple[selectors.SelectorKey, int]]
 """As `selectors.BaseSelector.select` gives it."""
-_AT_ONCE = 64
+AT_ONCE = 64
 """Sockets that are looked after before timers get their turn; the kernel sees to it that the others come next."""
 
 
 class _DirectSelector(selectors.EpollSelector):
-    """Calls `readers` in `select`, and gives the event loop the rest. `raised` hears of their exceptions."""
+    """Calls `readers` in `select`, `at_once` of them at most, and gives the event loop the rest. `raised` hears of their exceptions."""
 
-    def __init__(self, raised: Callable[[Exception], None]) -> None:
+    def __init__(self, raised: Callable[[Exception], None], at_once: int) -> None:
         super().__init__()
         self.readers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         """By file descriptor, with their arguments. Each is registered for reading only."""
-        self._raised = raised
+        self._raised, self._at_once = raised, at_once
         self._epoll = select.epoll.fromfd(os.dup(self.fileno()))
 
     def modify(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
@@ -43,7 +43,7 @@ class _DirectSelector(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> Ready:
         rest: Ready = []
         readers = self.readers
-        for fd, event in self._epoll.poll(timeout, _AT_ONCE):
+        for fd, event in self._epoll.poll(timeout, self._at_once):
             reader = readers.get(fd)
             if reader is None:
                 key = self.get_map().get(fd)
@@ -66,8 +66,8 @@ class DirectLoop(asyncio.SelectorEventLoop):
     """Calls what `add_reader` is given as soon as the socket is found readable, before timers that are due, in whatever
     context the loop runs. Everything else is asyncio's. Only where there is epoll."""
 
-    def __init__(self) -> None:
-        self._direct = _DirectSelector(self._reader_failed)
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._direct = _DirectSelector(self._reader_failed, at_once)
         super().__init__(self._direct)
 
     def add_reader(
@@ -82,9 +82,9 @@ class DirectLoop(asyncio.SelectorEventLoop):
         self.call_exception_handler({"message": "a socket's reader failed", "exception": error})
 
 
-def quick_loop() -> asyncio.AbstractEventLoop:
-    """The event loop with the least delay that this system has."""
-    return DirectLoop() if hasattr(select, "epoll") else asyncio.new_event_loop()
+def quick_loop(at_once: int = AT_ONCE) -> asyncio.AbstractEventLoop:
+    """The event loop with the least delay that this system has. `at_once`: sockets that are read before anything else is done."""
+    return DirectLoop(at_once) if hasattr(select, "epoll") else asyncio.new_event_loop()
 
 
 def _events(event: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 import resource
 import socket
@@ -242,8 +241,7 @@ class AnsweringSocket:
 
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
     """The endpoint in a Python socket address."""
-    host = address[0].partition("%")[0]
-    return Endpoint(str(ipaddress.ip_address(host)), address[1])
+    return Endpoint(address[0].partition("%")[0], address[1])
 
 
 def room_problem() -> OSError | None:

@@ -282,7 +282,7 @@ class Server(Driver):
         """Read some datagrams, more of them if many are shed."""
         useless, burst = self._useless, self._settings.datagram_burst
         useless.begin(self._loop.time())
-        read = 0
+        read, led_nowhere = 0, useless.read()
         for _ in range(8 * burst):
             try:
                 length, source, local = udp.receive_into(self._buffer)
@@ -294,10 +294,10 @@ class Server(Driver):
                 continue
             if useless.sheds(source[0]):
                 continue
-            before = useless.read()
             local = self.ports.local(udp, local)
             self._datagram(bytes(self._buffer[:length]), endpoint_of(source), udp, local)
-            if useless.read() > before:
+            before, led_nowhere = led_nowhere, useless.read()
+            if led_nowhere > before:
                 useless.led_to_nothing(source[0])
             read += 1
             if read == burst:

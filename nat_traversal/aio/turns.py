@@ -9,6 +9,7 @@ from nat_traversal.aio.control_connection import ConnectionSettings, ControlProt
 from nat_traversal.aio.tls import TlsStream
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import ConnectionId, Event
+from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.control_budget import GARBLED, HANDSHAKE, ControlBudget, weight
 from nat_traversal.server.fair_queue import FairQueue, Rank
 from nat_traversal.settings import ServerSettings
@@ -44,22 +45,19 @@ class Turns:
 
     def want(self, protocol: MeteredProtocol) -> None:
         """`protocol` has something to say."""
-        source = protocol.source
-        is_within = not source or self._budget.is_within(source, self._loop.time())
-        if not is_within:
-            self._late.value += 1
-        rank = protocol.rank if is_within else Rank.BUSY
+        source, is_within, rank = protocol.source, True, protocol.rank
+        if source:
+            now = self._loop.time()
+            protocol.budget = budget = self._budget.of(source, now)
+            if not budget.has(now):
+                is_within, rank = False, Rank.BUSY
+                self._late.value += 1
         self._queue.put(protocol, source, rank)
         if self._next is None and not self._is_running:
             self._next = self._loop.call_soon(self._run)
         elif is_within and isinstance(self._next, asyncio.TimerHandle):  # it waits for the others
             self._next.cancel()
             self._next = self._loop.call_soon(self._run)
-
-    def charge(self, source: str, units: float) -> None:
-        """`source` has said something."""
-        if source:
-            self._budget.charge(source, units, self._loop.time())
 
     def _run(self) -> None:
         self._next, self._is_running = None, True
@@ -77,13 +75,13 @@ class Turns:
         began = now = clock()
         end = began + SLICE
         while now < end and (urgent := queue.pop_urgent()) is not None:
-            urgent.turn()
+            urgent.turn(now)
             now = clock()
         if now < self._rest_until:
             return
         began = now
         while now < end and (other := queue.pop_other()) is not None:
-            other.turn()
+            other.turn(now)
             now = clock()
         self._rest_until = now + (now - began) * (1.0 / self._share - 1.0)
 
@@ -106,6 +104,8 @@ class MeteredProtocol(ControlProtocol):
         """Where it comes from (`source_of`)."""
         self.rank = Rank.NEW
         """Its rank, if its source is within the budget."""
+        self.budget: Bucket | None = None
+        """Of its source, while it waits for its turn; None: its source is not known."""
         self._turns = turns
         self._unread = bytearray()
         """Octets from the wire that TLS has not seen."""
@@ -130,12 +130,15 @@ class MeteredProtocol(ControlProtocol):
             self._is_held = True
             self.transport.pause_reading()
 
-    def turn(self) -> None:
+    def turn(self, now: float) -> None:
         """Handle one message, then wait for the next turn or for more octets."""
         self._is_waiting = False
+        budget, self.budget = self.budget, None
         if self._over:
             return
-        self._turns.charge(self.source, self._step())
+        units = self._step()
+        if budget is not None:
+            budget.charge(now, units)
         if self._unread or self._has_next():
             self._is_waiting = True
             self._turns.want(self)

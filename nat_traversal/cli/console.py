@@ -309,11 +309,23 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
 
 
 def _values(notice: note.Notice) -> dict[str, Any]:
-    return {field.name: getattr(notice, field.name) for field in fields(notice)}
+    return {name: getattr(notice, name) for name in _form_of(notice)[1]}
 
 
 def _event_name(notice: note.Notice) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(notice).__name__).lower()
+    return _form_of(notice)[0]
+
+
+_forms: dict[type[Any], tuple[str, tuple[str, ...]]] = {}
+
+
+def _form_of(notice: note.Notice) -> tuple[str, tuple[str, ...]]:
+    """The name of its event, and of its values."""
+    kind = type(notice)
+    if kind not in _forms:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+        _forms[kind] = name, tuple(field.name for field in fields(kind))
+    return _forms[kind]
 
 
 def _plain(value: Any) -> Any:

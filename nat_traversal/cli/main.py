@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     Command = Callable[[Console], Coroutine[None, None, Exit]]
     LoopFactory = Callable[[], AbstractEventLoop]
 
+SERVER_AT_ONCE = 1024
+"""Sockets that a server reads before it says whose turn it is."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
@@ -179,13 +182,11 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
     return partial(client_command.run, client_options_of(options))
 
 
-def _loop_factory(options: argparse.Namespace) -> LoopFactory | None:
-    """Of the event loop that the command runs on; None: asyncio's own."""
-    if options.command == "server":
-        return None
-    from nat_traversal.aio.direct_loop import quick_loop  # noqa: PLC0415
+def _loop_factory(options: argparse.Namespace) -> LoopFactory:
+    """Of the event loop that the command runs on."""
+    from nat_traversal.aio.direct_loop import AT_ONCE, quick_loop  # noqa: PLC0415
 
-    return quick_loop
+    return partial(quick_loop, SERVER_AT_ONCE if options.command == "server" else AT_ONCE)
 
 
 def client_options_of(options: argparse.Namespace) -> ClientOptions:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
 MOST = 256 * 1024
 """Octets of lines that wait; those that come when it is full are dropped and counted."""
 _AT_ONCE = 64 * 1024
+WAKES, REST = 20, 0.02
+"""Times in a second that the thread wakes up for lines at once; after that it rests so many seconds, and writes what has come
+meanwhile. To wake it for each of many lines takes longer than to make them."""
 
 
 class LineWriter:
@@ -37,6 +41,9 @@ class LineWriter:
         """Lines that were dropped since it was told last."""
         self._is_over = False
         self._changed = threading.Condition()
+        self._hurry = threading.Event()
+        """Somebody waits for the end."""
+        self._wakes, self._since = 0, 0.0
         self._thread: threading.Thread | None = None
         self.dropped = 0
         """Lines that were dropped."""
@@ -58,8 +65,11 @@ class LineWriter:
 
     def finish(self, within: float) -> bool:
         """Wait up to `within` seconds until all lines are out. Whether they are."""
+        self._hurry.set()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._octets, within)
+            done = self._changed.wait_for(lambda: not self._octets, within)
+        self._hurry.clear()
+        return done
 
     def _run(self) -> None:
         try:
@@ -71,6 +81,7 @@ class LineWriter:
                 with self._changed:
                     self._octets -= len(chunk)
                     self._changed.notify_all()
+                self._rest()
         except OSError as error:
             with self._changed:
                 self._is_over = True
@@ -79,6 +90,14 @@ class LineWriter:
                 self._octets = 0
                 self._changed.notify_all()
             self._failed(error)
+
+    def _rest(self) -> None:
+        now = time.monotonic()
+        if now - self._since >= 1.0:
+            self._wakes, self._since = 0, now
+        self._wakes += 1
+        if self._wakes > WAKES:
+            self._hurry.wait(REST)
 
     def _next(self) -> bytes:
         """Whole lines, as many as make one write. They count as waiting until they are out."""

@@ -41,7 +41,7 @@ class StateMachine(Generic[State, Trigger]):
             raise LocalProtocolError(
                 f"{self._name}: {trigger.name} is not possible in state {self._state.name}"
             ) from None
-        if after is not self._state:
+        if after is not self._state and log.isEnabledFor(logging.DEBUG):
             log.debug("%s: %s -> %s (%s)", self._name, self._state.name, after.name, trigger.name)
         self._state = after
         return after

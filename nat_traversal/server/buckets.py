@@ -44,14 +44,19 @@ class Bucket:
         lacking = units - self._refilled(now)
         return lacking / self._rate if lacking > _ROUNDING else 0.0
 
+    def has(self, now: float) -> bool:
+        """Whether `take` of one unit would succeed."""
+        return self._refilled(now) >= 1.0 - _ROUNDING
+
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""
         return self._refilled(now) >= self._burst
 
     def _refilled(self, now: float) -> float:
-        self._left = min(self._burst, self._left + self._rate * (now - self._at))
+        left = self._left + self._rate * (now - self._at)
+        self._left = left = min(self._burst, left)
         self._at = now
-        return self._left
+        return left
 
 
 class Buckets(Generic[K]):

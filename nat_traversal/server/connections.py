@@ -27,6 +27,10 @@ from nat_traversal.wire.endpoint import Endpoint
 ServerAction = do.Action | StoreRequest
 
 
+QUIET_HEARTBEATS = 1.5
+"""Silence until a ping, for a host that has been heard: in time for two before the silence is too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class LivenessDue:
     """The timer's name: look whether this connection lives."""
@@ -130,13 +134,12 @@ class Connections:
         silence = now - host.heard_at
         if silence >= self._settings.silence_heartbeats * heartbeat:
             return self.refuse(host, m.ErrorCode.TOO_SLOW, f"silent for {silence:.0f} s")
-        self._timers.set(LivenessDue(host.connection), now + heartbeat / 2)
-        actions: list[ServerAction] = []
         if silence >= heartbeat:
-            actions.append(self.ping(host.connection))
-        if host.member is not None:
-            actions.append(self.claim(host.registration.holder))
-        return actions
+            self._timers.set(LivenessDue(host.connection), now + heartbeat / 2)
+            return [self.ping(host.connection)]
+        quiet = min(QUIET_HEARTBEATS, self._settings.silence_heartbeats)
+        self._timers.set(LivenessDue(host.connection), host.heard_at + quiet * heartbeat)
+        return [] if host.member is None else [self.claim(host.registration.holder)]
 
     def denied(self, host: Host, register: m.Register) -> list[ServerAction] | None:
         """The refusal of a host that may not register so; None if it may. A guest's own server has seen to it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nat_traversal.server.buckets import Buckets
+from nat_traversal.server.buckets import Bucket, Buckets
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 
@@ -36,10 +36,7 @@ class ControlBudget:
             settings.control_burst, settings.control_per_source, settings.sources
         )
 
-    def is_within(self, source: str, now: float) -> bool:
-        """Whether the next message of `source` comes before those of sources that say more."""
-        return not self._sources.of(source, now).wait(now)
-
-    def charge(self, source: str, units: float, now: float) -> None:
-        """`source` has said something."""
-        self._sources.of(source, now).charge(now, units)
+    def of(self, source: str, now: float) -> Bucket:
+        """What is left to `source`. Its next message comes before those of sources that say more if it `has` a unit;
+        what it said is charged."""
+        return self._sources.of(source, now)

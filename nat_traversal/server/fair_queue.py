@@ -29,21 +29,25 @@ class FairQueue(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._ranks: dict[Rank, OrderedDict[str, deque[T]]] = {rank: OrderedDict() for rank in Rank}
+        self._known: OrderedDict[str, deque[T]] = OrderedDict()
+        self._new: OrderedDict[str, deque[T]] = OrderedDict()
+        self._busy: OrderedDict[str, deque[T]] = OrderedDict()
         self._was_known = False
         self._popped = 0
 
     def __bool__(self) -> bool:
-        return any(self._ranks.values())
+        return bool(self._known or self._new or self._busy)
 
     @property
     def has_urgent(self) -> bool:
         """Whether `pop_urgent` has something."""
-        return bool(self._ranks[Rank.KNOWN] or self._ranks[Rank.NEW])
+        return bool(self._known or self._new)
 
     def put(self, item: T, source: str, rank: Rank) -> None:
         """`item` of `source` waits from now on."""
-        queues = self._ranks[rank]
+        queues = self._busy
+        if rank is not Rank.BUSY:
+            queues = self._known if rank is Rank.KNOWN else self._new
         queue = queues.get(source)
         if queue is None:
             queues[source] = deque((item,))
@@ -52,7 +56,7 @@ class FairQueue(Generic[T]):
 
     def pop_urgent(self) -> T | None:
         """The next urgent item."""
-        known, new = self._ranks[Rank.KNOWN], self._ranks[Rank.NEW]
+        known, new = self._known, self._new
         if known and new:
             self._was_known = not self._was_known
         queues = known if known and (self._was_known or not new) else new
@@ -61,7 +65,7 @@ class FairQueue(Generic[T]):
 
     def pop_other(self) -> T | None:
         """The next item that is not urgent."""
-        return self._pop(self._ranks[Rank.BUSY], last=False)
+        return self._pop(self._busy, last=False)
 
     @staticmethod
     def _pop(queues: OrderedDict[str, deque[T]], *, last: bool) -> T | None:

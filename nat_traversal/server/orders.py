@@ -25,15 +25,17 @@ _ORDERS: dict[type[m.Message], str] = {
     m.StartRound: "start",
     m.SendHello: "hello",
 }
-_ANSWERS = (
-    m.HeartbeatAnswer,
-    m.SocketOpened,
-    m.HostAddresses,
-    m.HelloSent,
-    m.Established,
-    m.Decline,
-    m.Retry,
-    m.RelayReady,
+_ANSWERS: frozenset[type[object]] = frozenset(
+    {
+        m.HeartbeatAnswer,
+        m.SocketOpened,
+        m.HostAddresses,
+        m.HelloSent,
+        m.Established,
+        m.Decline,
+        m.Retry,
+        m.RelayReady,
+    }
 )
 
 
@@ -44,7 +46,7 @@ def answers_to(message: m.Message) -> int:
 
 def is_answer(message: m.Message | m.UnknownMessage) -> bool:
     """Whether a message from a host is of a kind that the server asks for."""
-    return isinstance(message, _ANSWERS)
+    return type(message) in _ANSWERS
 
 
 class Orders:
@@ -60,8 +62,11 @@ class Orders:
     def given(self, actions: Iterable[ServerAction]) -> None:
         """These go out: count the orders among them, and expect the answers."""
         for action in actions:
-            if isinstance(action, do.SendMessage) and (asks := answers_to(action.message)):
-                if (count := self._counts.get(type(action.message))) is not None:
+            if not isinstance(action, do.SendMessage):
+                continue
+            kind = type(action.message)
+            if asks := _ASKS.get(kind, 0):
+                if (count := self._counts.get(kind)) is not None:
                     count.value += 1
                 host = self._registry.get(action.connection)
                 if host is not None:

@@ -12,10 +12,13 @@ _PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
     )
 )
 """RFC 1918, RFC 6598 and RFC 4193. `ipaddress` also counts networks that documents and labs use."""
+REMEMBERED = 4096
+"""Addresses whose answer is at hand: few come again and again, one with each datagram."""
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 """RFC 1122 section 3.2.1.3: Linux takes some of it for this host."""
 
 
+@lru_cache(REMEMBERED)
 def is_usable(address: str) -> bool:
     """Whether a host can be there at all: not unspecified, multicast, broadcast or reserved."""
     known = _plain(address)
@@ -24,6 +27,7 @@ def is_usable(address: str) -> bool:
     return not (known.is_unspecified or known.is_multicast)
 
 
+@lru_cache(REMEMBERED)
 def is_private(address: str) -> bool:
     """Whether it means another host elsewhere, or none."""
     known = _plain(address)
@@ -40,11 +44,13 @@ def same_private_network(one: str, other: str) -> bool:
     )
 
 
+@lru_cache(REMEMBERED)
 def is_loopback(address: str) -> bool:
     """Whether only programs on the same host can use it."""
     return _plain(address).is_loopback
 
 
+@lru_cache(REMEMBERED)
 def is_link_local(host: str) -> bool:
     """Whether `host` is an address, not a name, and only hosts of one link can use it."""
     try:
@@ -53,7 +59,13 @@ def is_link_local(host: str) -> bool:
         return False
 
 
-@lru_cache(1024)
+@lru_cache(REMEMBERED)
+def octets_of(address: str) -> bytes:
+    """Its 4 or 16 octets."""
+    return ip_address(address).packed
+
+
+@lru_cache(REMEMBERED)
 def _plain(address: str) -> IPv4Address | IPv6Address:
     """The address; an IPv4 address in IPv6's clothes (RFC 4291 section 2.5.5.2) as what it is."""
     known = ip_address(address)

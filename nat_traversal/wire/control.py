@@ -40,6 +40,7 @@ MAX_COUNTER = 65_535
 MAX_ROUND = 255
 _SUITE = re.compile(r"[a-z0-9-]{1,32}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +328,7 @@ def encode(message: m.Message) -> bytes:
         for name, form in forms.items()
         if form.default is None or values[name] != form.default
     }
-    line = json.dumps({"type": type_, **fields}, separators=(",", ":")).encode() + b"\n"
+    line = _json({"type": type_, **fields}).encode() + b"\n"
     if len(line) > MAX_LINE:
         raise LocalProtocolError(f"a {type_} line of {len(line)} octets: at most {MAX_LINE}")
     return line

@@ -19,6 +19,7 @@ from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire import PROTOCOL_VERSION, relayed, samples
+from nat_traversal.wire.addresses import octets_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.octets import (
     CONNECTION_BYTES,
@@ -357,8 +358,7 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
 
 
 def _pack_endpoint(endpoint: Endpoint) -> bytes:
-    packed = ipaddress.ip_address(endpoint.address).packed
-    return _ENDPOINT.pack(endpoint.family, endpoint.port, packed)
+    return _ENDPOINT.pack(endpoint.family, endpoint.port, octets_of(endpoint.address))
 
 
 def _unpack_endpoint(data: bytes, offset: int) -> Endpoint:

@@ -16,7 +16,7 @@ _HOST_NAME = rf"(?=.{{1,253}}\.?\Z){_LABEL}(?:\.{_LABEL})*\.?\Z"
 """RFC 1123 section 2.1, and underscores, which some networks have; a trailing dot is the DNS root's."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(addresses.REMEMBERED)
 def _canonical(address: str) -> str:
     """Few addresses come again and again, one with each datagram."""
     return str(ipaddress.ip_address(address))

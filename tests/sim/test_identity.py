@@ -307,7 +307,8 @@ def test_heartbeats_are_sent_only_into_silence() -> None:
     world.run(600.0)
     assert client.control is not None
     lines = map(decode, b"".join(client.control.written).splitlines())
-    assert Counter(map(type, lines)) == {m.Register: 1, m.Heartbeat: 20, m.HeartbeatAnswer: 20}
+    # Each other ping of the server is spared: it hears the client's meanwhile.
+    assert Counter(map(type, lines)) == {m.Register: 1, m.Heartbeat: 20, m.HeartbeatAnswer: 11}
 
 
 def test_host_whose_peer_wants_another_is_told_that_nobody_is_there() -> None:

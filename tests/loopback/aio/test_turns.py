@@ -11,6 +11,7 @@ from typing import Any
 from nat_traversal import ServerSettings
 from nat_traversal.aio.turns import SLICE, Turns
 from nat_traversal.machine.counters import Counters
+from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.fair_queue import Rank
 from tests.sim.clock import Call, Clock
 
@@ -43,11 +44,13 @@ class Speaker:
     handled: list[float] = field(default_factory=list)
     """When."""
     units: float = 0.0
+    budget: Bucket | None = None
 
-    def turn(self) -> None:
+    def turn(self, now: float) -> None:
         self.loop.now += COST
         self.handled.append(self.loop.now)
-        self.turns.charge(self.source, self.units)
+        assert self.budget is not None
+        self.budget.charge(now, self.units)
         if len(self.handled) < self.messages:
             self.turns.want(self)  # type: ignore[arg-type]
 

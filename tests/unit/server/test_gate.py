@@ -103,11 +103,11 @@ class TestControlBudget:
     def test_a_source_that_says_much_comes_later_until_it_has_been_silent(self) -> None:
         budget = ControlBudget(ServerSettings(control_burst=10, control_per_source=2))
         for _ in range(10):
-            assert budget.is_within(EVIL, 0.0)
-            budget.charge(EVIL, 1.0, 0.0)
-        assert not budget.is_within(EVIL, 0.0)
-        assert budget.is_within(GOOD, 0.0)
-        assert budget.is_within(EVIL, 1.0)
+            assert budget.of(EVIL, 0.0).has(0.0)
+            budget.of(EVIL, 0.0).charge(0.0, 1.0)
+        assert not budget.of(EVIL, 0.0).has(0.0)
+        assert budget.of(GOOD, 0.0).has(0.0)
+        assert budget.of(EVIL, 1.0).has(1.0)
 
     def test_a_registration_weighs_more_than_a_retry_and_that_more_than_an_answer(self) -> None:
         register = m.Register(1, (2,), "a", "b", bytes(32), 1, an_offer())

@@ -92,8 +92,16 @@ def test_lease_is_renewed_and_a_grant_of_it_changes_nothing() -> None:
     server = Server()
     server.admit(A)
     at = server.machine.deadline()
-    assert at == SETTINGS.heartbeat < SETTINGS.lease
-    assert Claim(A, SETTINGS.lease) in server.feed(e.TimerFired(), at)
+    assert at == SETTINGS.heartbeat
+    (ping,) = server.feed(e.TimerFired(), at)
+    assert isinstance(ping, do.SendMessage)
+    assert isinstance(ping.message, m.Heartbeat)
+    answer = m.HeartbeatAnswer(ping.message.transaction)
+    assert server.feed(e.ControlReceived(answer, A.connection), at) == []
+    at = server.machine.deadline()
+    assert at is not None
+    assert at < SETTINGS.lease
+    assert server.feed(e.TimerFired(), at) == [Claim(A, SETTINGS.lease)]
     assert server.feed(Claimed(A), at) == []
 
 
