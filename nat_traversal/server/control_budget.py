@@ -37,6 +37,6 @@ class ControlBudget:
         )
 
     def of(self, source: str, now: float) -> Bucket:
-        """What is left to `source`. Its next message comes before those of sources that say more if it `has` a unit;
+        """The units that `source` has left. Its next message comes before those of sources that say more if there is one;
         what it said is charged."""
         return self._sources.of(source, now)
