@@ -56,6 +56,7 @@ def cause(trace: Trace, nat_a: str, nat_b: str) -> str:
         assert round_.arrival is not None
         swapped = ", with roles swapped" if round_.number == 2 else ""
         swapped = ", as first packets crossed" if round_.number > 2 else swapped
+        swapped = ", as both aimed at the next port" if round_.is_burst else swapped
         return f"{reasons.cause_of_arrival(round_.arrival)}{swapped}."
     hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
     found = reasons.cause_of_failure(hellos, trace.rounds[-1])

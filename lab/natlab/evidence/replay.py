@@ -16,6 +16,8 @@ from natlab.evidence.trace import Trace
 from natlab.oracle.model import Admission, ModelNat, NoRoomError
 from natlab.oracle.possible import HOSTS, model_nats
 
+MOST_TAKEN = 4096
+"""Ports in sequence that others may take between two of a host: at 100 a second more than an attempt lasts."""
 _SAME = {
     Admission.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
     Admission.FILTERED: (Fate.DROPPED,),
@@ -50,12 +52,21 @@ class _Replay:
     source_of: dict[int, Endpoint] = field(default_factory=dict)
     """The model's source of each passage, by its position."""
     modelled: dict[Endpoint, Endpoint] = field(default_factory=dict)
+    last_port: dict[str, int] = field(default_factory=dict)
+    """By host: the newest of its NAT. What is not captured takes ports too, but a NAT in sequence never goes back."""
     captured: dict[Endpoint, Endpoint] = field(default_factory=dict)
     """External endpoints of the capture, and of the model, each with its counterpart."""
 
     def leave(self, index: int, passage: Passage, now: float) -> str | None:
         nat, real = self.nats[passage.sender], passage.translated
         target = self._in_model(passage.destination)
+        if real is not None and not nat.knows(passage.source, target):
+            last = self.last_port.get(passage.sender, real.port - 1)
+            if (
+                0 < real.port - last <= MOST_TAKEN
+            ):  # else the model's own port shows that it is none
+                nat.others_took(real.port)
+            self.last_port[passage.sender] = real.port
         try:
             source = self.source_of[index] = nat.outbound(passage.source, target, now)
         except NoRoomError:

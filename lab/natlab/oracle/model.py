@@ -143,6 +143,20 @@ class ModelNat:
         _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
         return Endpoint(mapping.address, mapping.port)
 
+    def others_took(self, port: int) -> None:
+        """Of a NAT with ports in sequence: others have taken all before `port`, which is the next. From then on
+        they take ports only where this is called."""
+        if self.behavior and self.behavior.allocation is PortAllocation.SEQUENTIAL:
+            self._next_port = port
+            self._foreign, self._foreign_next = {}, inf
+
+    def knows(self, source: Endpoint, destination: Endpoint) -> bool:
+        """A packet that leaves so needs no new mapping."""
+        if self.behavior is None:
+            return True
+        keys = (self.behavior.mapping, Mapping.ADDRESS_AND_PORT_DEPENDENT)
+        return any((source, _key(each, destination)) in self._mappings for each in keys)
+
     def inbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint | None:
         """Where a packet from outside goes inside, or None if it does not get in."""
         return self.judge(source, destination, now).internal

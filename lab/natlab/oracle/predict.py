@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods import ordered_hello, simultaneous
+from natlab.oracle.methods import ordered_hello, prediction, simultaneous
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
 
-LADDER = (MethodName.ORDERED_HELLO, MethodName.SIMULTANEOUS, MethodName.RELAY)
+LADDER = (
+    MethodName.ORDERED_HELLO,
+    MethodName.PREDICTION,
+    MethodName.SIMULTANEOUS,
+    MethodName.RELAY,
+)
 """The rungs of the project's client that the lab can prove by packets, in their order."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
+    prediction.NAME: prediction.predict,
     simultaneous.NAME: simultaneous.predict,
 }
 """Every method that the model knows, by the name that programs and reports have for it."""

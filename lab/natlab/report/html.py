@@ -40,7 +40,7 @@ _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_li
 _OUTCOMES = {
     "round-1": "round 1",
     "round-2": "round 2",
-    "round-3": "simultaneous",
+    "round-3": "a later rung",
     "relayed": "relayed",
     "failed": "no path",
     "wrong": "not as it should be",

@@ -20,13 +20,15 @@ def summary(report: Report) -> str:
     good = sum(cell.ok for cell in report.cells)
     connected = [cell for cell in report.cells if cell.observed is Outcome.CONNECTED]
     swapped = sum(cell.round == 2 for cell in connected)
-    crossed = sum(cell.round is not None and cell.round > 2 for cell in connected)
+    later = Counter(
+        cell.method or "in a later round" for cell in connected if (cell.round or 0) > 2
+    )
     failed = [cell for cell in report.cells if cell.observed is Outcome.FAILED]
     relayed = [cell for cell in failed if cell.path == Kind.RELAYED]
     failed = [cell for cell in failed if cell.path != Kind.RELAYED]
     text = (
         f"{good} of {total} cells as predicted: {len(connected)} connected "
-        f"({_why({'in round 2': swapped, 'simultaneous': crossed, **_doings(connected, _CONNECTED)})})"
+        f"({_why({'in round 2': swapped, **later, **_doings(connected, _CONNECTED)})})"
     )
     text += f", {len(relayed)} relayed ({_why(_doings(relayed, _NO_PATH))})" if relayed else ""
     text += f", {len(failed)} failed ({_why(_doings(failed, _FAILED))})"

@@ -29,6 +29,12 @@ class Round:
         return next((hello for hello in self.hellos if hello_of(hello).step == step), None)
 
     @property
+    def is_burst(self) -> bool:
+        """One of the hosts spoke from many sockets."""
+        sockets = {(hello.sender, hello.source) for hello in self.hellos}
+        return len(sockets) > len({sender for sender, _ in sockets})
+
+    @property
     def arrival(self) -> Passage | None:
         """The first HELLO 3 that arrived."""
         return next(

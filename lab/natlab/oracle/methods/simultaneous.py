@@ -5,7 +5,7 @@ Both hosts' first HELLOs have left before either comes to the other's NAT. Then 
 
 from __future__ import annotations
 
-from natlab.oracle.methods.ordered_hello import ROUNDS, model_hosts
+from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, model_hosts
 from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction, Step
@@ -30,6 +30,11 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
     if a.is_mute or b.is_mute:
         return Prediction(NAME, Outcome.FAILED, None, ())
     b.target, a.target = a.open_socket(ROUND), b.open_socket(ROUND)
+    return crossed(NAME, a, b)
+
+
+def crossed(name: str, a: ModelHost, b: ModelHost) -> Prediction:
+    """The method's round between hosts that know where to speak to: their first packets cross."""
     sources = [(host, host.nat.outbound(host.socket, host.target)) for host in (a, b)]
     steps: list[Step] = []
     for number, (host, source), peer in zip((1, 2), sources, (b, a), strict=True):
@@ -46,5 +51,5 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
         steps.append(b.send(ROUND, "CONFIRM", a))
     arrived = len(steps) == 4 and all(each.admission is Admission.DELIVERED for each in steps[2:])
     if arrived and a.is_heard_by(b) and b.is_heard_by(a):
-        return Prediction(NAME, Outcome.CONNECTED, ROUND, tuple(steps))
-    return Prediction(NAME, Outcome.FAILED, None, tuple(steps))
+        return Prediction(name, Outcome.CONNECTED, ROUND, tuple(steps))
+    return Prediction(name, Outcome.FAILED, None, tuple(steps))
