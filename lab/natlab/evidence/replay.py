@@ -53,7 +53,7 @@ class _Replay:
     """The model's source of each passage, by its position."""
     modelled: dict[Endpoint, Endpoint] = field(default_factory=dict)
     last_port: dict[str, int] = field(default_factory=dict)
-    """By host: the newest of its NAT. What is not captured takes ports too, but a NAT in sequence never goes back."""
+    """By host: the newest of its NAT. Uncaptured packets take ports as well, but a NAT in sequence never goes back."""
     captured: dict[Endpoint, Endpoint] = field(default_factory=dict)
     """External endpoints of the capture, and of the model, each with its counterpart."""
 

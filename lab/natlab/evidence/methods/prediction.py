@@ -21,7 +21,7 @@ def conduct(trace: Trace) -> tuple[Check, ...]:
 
 
 def only_the_peer_was_aimed_at(trace: Trace) -> Check:
-    """Whatever port was guessed, it is one of the peer's own address."""
+    """Every guessed port is one of the peer's own address."""
     name = "only the peer's address was aimed at"
     sent = [each for round_ in trace.rounds for each in (*round_.hellos, *round_.confirms)]
     for each in sent:
