@@ -23,6 +23,7 @@ programs='
   dig                  bind9-dnsutils        lab test bench scoreboard
   turnserver           coturn                test scoreboard
   turnutils_natdiscovery coturn              test
+  miniupnpd            miniupnpd-nftables    test
   stun                 stun-client           test
   stund                stun-server           test
   tshark               tshark                test

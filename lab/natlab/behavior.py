@@ -68,6 +68,14 @@ class Pooling(StrEnum):
     """The next one for each mapping."""
 
 
+class PortMapping(StrEnum):
+    """Whether the router leads ports to hosts that ask for it."""
+
+    NONE = "no-port-mapping"
+    ASKED = "port-mapping"
+    """By PCP, NAT-PMP and UPnP-IGD: a real miniupnpd runs on it."""
+
+
 LIFETIME = 120
 """Seconds without a refresh until a mapping ends: the least that RFC 4787 REQ-5 allows."""
 
@@ -95,6 +103,7 @@ class NatBehavior:
     background: int = 0
     addresses: int = 1
     pooling: Pooling = Pooling.PAIRED
+    port_mapping: PortMapping = PortMapping.NONE
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
@@ -124,6 +133,7 @@ class NatBehavior:
                 (self.protocols, usual.protocols),
                 (self.overflow, usual.overflow),
                 (self.pooling, usual.pooling),
+                (self.port_mapping, usual.port_mapping),
             )
             if ours is not theirs
         ]
@@ -172,6 +182,7 @@ FLAGS: MappingABC[str, tuple[str, object]] = {
         ("protocols", Protocols),
         ("overflow", Overflow),
         ("pooling", Pooling),
+        ("port_mapping", PortMapping),
     )
     for term in terms
 }
@@ -196,11 +207,11 @@ def parse_behavior(text: str) -> NatBehavior:
     """The behaviour with the id `text`.
 
     After mapping and filtering come flags in any order, each at most once: a value of
-    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh`, `Protocols`, `Overflow` or `Pooling`, a
+    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh`, `Protocols`, `Overflow`, `Pooling` or `PortMapping`, a
     lifetime such as ``30s`` or ``2m``, or one of `NUMBERS` with its number.
     Without them: ``preserving`` for EIM and ``random`` for the others, ``no-hairpin``, ``drop``,
-    ``outbound-refresh``, ``any-protocol``, ``120s``, one address, and no limit of sessions. Raises
-    `UsageError`.
+    ``outbound-refresh``, ``any-protocol``, ``no-port-mapping``, ``120s``, one address, and no limit of sessions.
+    Raises `UsageError`.
     """
     first, _, rest = text.partition("+")
     second, *flags = rest.split("+")

@@ -53,10 +53,10 @@ async def check_nat(
     if server is not None:
         addresses = await resolve(server)
         known.server, known.server_ipv6 = _chosen(addresses)
-        known.inside = _own_address(known.server)
+        known.inside = own_address(known.server)
     elif known.router is not None:
         with contextlib.suppress(ServerUnreachableError):
-            known.inside = _own_address(Endpoint(known.router, 1))
+            known.inside = own_address(Endpoint(known.router, 1))
     return await _Asking(known, settings).run()
 
 
@@ -90,7 +90,7 @@ def _chosen(addresses: Sequence[Endpoint]) -> tuple[Endpoint, Endpoint | None]:
     return first, sixes[0] if first.family == 4 and sixes else None
 
 
-def _own_address(towards: Endpoint) -> str:
+def own_address(towards: Endpoint) -> str:
     """This host's address from which packets go there. Nothing is sent."""
     try:
         with socket.socket(FAMILIES[towards.family], socket.SOCK_DGRAM) as sock:
@@ -168,7 +168,7 @@ class _Asking:
             address = self._known.inside
             if (":" in address) != (family == 6):
                 assert self._known.server_ipv6 is not None
-                address = _own_address(self._known.server_ipv6)
+                address = own_address(self._known.server_ipv6)
             sock = open_udp(Endpoint(address, 0), _BUFFER)
         except (OSError, UsageError, ServerUnreachableError) as error:
             self._feed(q.NotOpened(name, str(error)))

@@ -16,10 +16,10 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
-from nat_traversal.aio.interfaces import hosts_of
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.packet_io import endpoint_of, room_problem, wildcard
 from nat_traversal.aio.platform import Platform
+from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.aio.wake import WakeWatch
@@ -118,6 +118,7 @@ class Client(Driver):
         self._connecting: asyncio.Task[None] | None = None
         self._beside = Background()
         """Connections to relays that are being made, and a look at this host's NAT."""
+        self._reaching = Reaching(lambda: self._open(6), self._readable, self.feed)
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
@@ -150,6 +151,7 @@ class Client(Driver):
         if self._connecting is not None:
             await asyncio.gather(self._connecting, return_exceptions=True)
         await self._beside.close()
+        await self._reaching.close()
         if control is not None:
             await control.closed()
 
@@ -163,7 +165,9 @@ class Client(Driver):
                 if self.control is not None:
                     self.control.send(message)
             case do.FindHosts(generation):
-                self._find_hosts(generation)
+                self._reaching.find_hosts(self.sockets.get(generation), action)
+            case do.MapPort(generation):
+                self._reaching.map_port(self.sockets.get(generation))
             case do.OpenUdp(generation):
                 self._open_udp(generation)
             case do.CloseUdp(generation):
@@ -253,13 +257,12 @@ class Client(Driver):
     def _open_udp(self, generation: int) -> None:
         # It has to reach the server, so it is of the same family.
         family = self._server_udp.family if self._server_udp else self._config.families[0]
-        sock = self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
+        sock = self._open(family)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(sock, self._readable, opened, sock)
 
-    def _find_hosts(self, generation: int) -> None:
-        if (opened := self.sockets.get(generation)) is not None and opened.udp is not None:
-            self.feed(e.HostsFound(hosts_of(opened.udp), generation))
+    def _open(self, family: int) -> socket.socket:
+        return self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
 
     def _open_stream(self, generation: int, ticket: bytes) -> None:
         tls = None if self._tls is None else self._tls.stream()
@@ -313,7 +316,7 @@ class Client(Driver):
         if address is None:
             return
         try:
-            opened.sock.sendto(data, address.sockaddr)
+            opened.towards(address).sendto(data, address.sockaddr)
         except OSError as error:
             self._traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
@@ -357,6 +360,7 @@ class Client(Driver):
     def _use_path(self, opened: OpenSocket, order: do.UsePath) -> None:
         if self._config.log_key is not None:
             order.epochs.log_keys(self._config.log_key)
+        self._reaching.settle(opened, order.remote)
         opened.path = path = DataPath(
             opened.udp,
             order,
@@ -389,9 +393,10 @@ class Client(Driver):
             self._forwarder.path_down()
         if opened.stream is not None:
             opened.stream.close()
-        if opened.udp is not None:
-            self._loop.remove_reader(opened.sock)
-            opened.sock.close()
+        for sock in opened.sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._reaching.closed(opened)
 
 
 def _in_words(error: OSError) -> str:

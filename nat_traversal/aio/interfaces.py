@@ -1,4 +1,4 @@
-"""This host's own IPv4 addresses, of the interfaces by which another host of the same network may reach it.
+"""This host's own addresses, of the interfaces by which another host of the same network may reach it.
 
 Never of Docker, libvirt, or tunnels, ours or others': their addresses mean nothing elsewhere. Linux tells
 (netdevice(7)); other systems have none here.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nat_traversal.aio.packet_io import endpoint_of
+from nat_traversal.wire.addresses import is_link_local, is_private, is_usable
 from nat_traversal.wire.endpoint import Endpoint
 
 _GET_FLAGS, _GET_ADDRESS = 0x8913, 0x8915
@@ -27,6 +28,9 @@ _ELSEWHERE = re.compile(
 )
 """Beginnings of names: of containers, machines and tunnels."""
 _INTERFACES = Path("/sys/class/net")
+_ADDRESSES6 = Path("/proc/net/if_inet6")
+_SOMEWHERE = ("2000::", 9)
+"""In the range of addresses that the internet has (RFC 4291 section 2.4)."""
 
 
 def hosts_of(sock: socket.socket) -> tuple[Endpoint, ...]:
@@ -47,6 +51,29 @@ def host_addresses(names: Callable[[], list[tuple[int, str]]] = socket.if_namein
             if is_plausible(name, _INTERFACES)
             for address in _addresses(sock, name)
         ]
+
+
+def ipv6_address() -> str | None:
+    """The IPv6 address by which this host reaches others; None: it has no way to them, or one by a tunnel alone."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.connect(_SOMEWHERE)  # nothing is sent
+            address = endpoint_of(sock.getsockname()).address
+    except OSError:
+        return None
+    if is_private(address) or not is_usable(address) or is_link_local(address):
+        return None
+    name = _interface_of(address)
+    return address if name is None or is_plausible(name, _INTERFACES) else None
+
+
+def _interface_of(address: str) -> str | None:
+    digits = socket.inet_pton(socket.AF_INET6, address).hex()
+    with contextlib.suppress(OSError):
+        for line in _ADDRESSES6.read_text(encoding="ascii").splitlines():
+            if line.startswith(digits):
+                return line.split()[-1]
+    return None
 
 
 def is_plausible(name: str, interfaces: Path) -> bool:

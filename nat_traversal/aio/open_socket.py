@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.relay_stream import RelayStream
+from nat_traversal.wire.endpoint import Endpoint
 
 
 @dataclass(eq=False, slots=True)
@@ -17,6 +18,10 @@ class OpenSocket:
     udp: socket.socket | None
     """None: `stream` stands for it."""
     stream: RelayStream | None = None
+    ipv6: socket.socket | None = None
+    """A socket of the other IP version beside an IPv4 one, until a path takes one of the two."""
+    mapped: int = 0
+    """The port of this host to which the router was asked to lead one; 0: none."""
     path: DataPath | None = None
     early: list[bytes] = field(default_factory=list)
     """Frames that overtook the proof."""
@@ -26,3 +31,20 @@ class OpenSocket:
         """The UDP socket of one that is no connection."""
         assert self.udp is not None
         return self.udp
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The open ones."""
+        return tuple(each for each in (self.udp, self.ipv6) if each is not None)
+
+    def towards(self, remote: Endpoint) -> socket.socket:
+        """The one whose datagrams get there."""
+        return self.ipv6 if self.ipv6 is not None and remote.family == 6 else self.sock
+
+    def settle(self, remote: Endpoint) -> socket.socket | None:
+        """A path to `remote` takes the one: the other is to be closed."""
+        other = (
+            self.udp if self.udp is not None and self.towards(remote) is self.ipv6 else self.ipv6
+        )
+        self.udp, self.ipv6 = (None if self.udp is None else self.towards(remote)), None
+        return other

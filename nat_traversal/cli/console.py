@@ -270,6 +270,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.ServiceKindsDiffer: lambda n: (
         f"the service {n.service} is {n.here} on this side and {n.there} on {n.peer}: both need the same"
     ),
+    note.PortForwarded: lambda n: f"the router leads its UDP port {n.port} to this host",
     note.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
     note.AddressHidden: lambda n: (
         f"the server sees this host at {n.mapped}, though it was reached at {n.via}: a proxy or a port "

@@ -170,7 +170,11 @@ class Agent:
             case e.HostsFound(endpoints, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.direct.hosts_found(endpoints, generation)
+                        return peer.direct.reach.hosts_found(endpoints, generation)
+            case e.RouterMaps(port, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        return peer.direct.reach.router_maps(port, generation, now)
             case e.ActionFailed(action, reason):
                 return self._action_failed(action, reason, now)
             case e.TimerFired():

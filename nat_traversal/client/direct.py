@@ -23,6 +23,7 @@ from nat_traversal.client.phases import (
     Phase,
     Punching,
 )
+from nat_traversal.client.reach import Reach
 from nat_traversal.client.restraint import Breach, Restraint
 from nat_traversal.client.rounds import BESIDE, Rounds
 from nat_traversal.client.security import KeyPair, Security, public_of
@@ -40,6 +41,7 @@ from nat_traversal.wire import KEY_BYTES, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.octets import CONNECTION_BYTES
 from nat_traversal.wire.offers import Offer
 
@@ -87,6 +89,9 @@ class Direct:
             identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
         )
         self._scarcity = Scarcity(settings.socket_again)
+        self.reach = Reach(
+            link, self._rounds, self._restraint, settings, key=lambda: self.announce_key
+        )
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
 
@@ -154,8 +159,7 @@ class Direct:
         """The server said something about this peer."""
         match message:
             case m.OpenSocket():
-                fresh = self._fresh_socket_ordered(message, now)
-                return fresh + self._rounds.find_hosts(message)
+                return self._fresh_socket_ordered(message, now) + self.reach.ordered(message)
             case m.StartRound():
                 return self._round_started(message, now)
             case m.Validated(address):
@@ -163,16 +167,14 @@ class Direct:
                 return []
             case m.SendHello():
                 return self._rounds.ordered(message, now)
+            case m.AddedCandidates():
+                return self.reach.added(message, now)
             case m.Failed(attempt, code, text):
                 if self._rounds.is_of_another_attempt(attempt):
                     return []
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
         return []
-
-    def hosts_found(self, found: tuple[Endpoint, ...], generation: int) -> list[do.Action]:
-        """This host's own addresses, for which the server has asked."""
-        return [do.SendMessage(self._restraint.tells_hosts(found, generation))]
 
     # Datagrams, time, the end
 
@@ -185,6 +187,8 @@ class Direct:
             return []
         if isinstance(datagram, datagrams.Announced):
             return self._announced(phase.announcer, datagram, now)
+        if isinstance(datagram, Knock):
+            return self.reach.knocked(datagram, generation)
         said = phase.method.arrived(datagram, source, generation, now)
         actions = self._rounds.carry(phase, said, now)
         return actions + self._rounds.follow(self._rounds.decided(), now)
@@ -223,6 +227,8 @@ class Direct:
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name.startswith(BESIDE):
             return self._rounds.beside_due(name.removeprefix(BESIDE), now)
+        if name == "reach":
+            return self.reach.due(now)
         if name == "method":
             return self._rounds.carry(phase, phase.method.due(now), now)
         if name == "round":
@@ -239,7 +245,7 @@ class Direct:
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        for name, deadline in self._rounds.deadlines().items():
+        for name, deadline in (self._rounds.deadlines() | {"reach": self.reach.deadline}).items():
             self._timers.follow((self.id, name), deadline)
 
     def close(self) -> list[do.Action]:

@@ -58,21 +58,18 @@ class Restraint:
         return not wait
 
     def tells_hosts(self, found: tuple[Endpoint, ...], generation: int) -> m.HostAddresses:
-        """Those that the server may know: private ones, since at others it sees this host anyway."""
-        self._hosts = tuple(each for each in found if is_private(each.address))[:MOST_HOSTS]
-        told = tuple(m.Candidate("host", each) for each in self._hosts)
-        return m.HostAddresses(generation, told)
+        """Those that the server may know: private ones, and IPv6. At other IPv4 addresses it sees this host anyway."""
+        told = [each for each in found if is_private(each.address) or each.family == 6]
+        self._hosts = tuple(each for each in told[:MOST_HOSTS] if is_private(each.address))
+        candidates = tuple(m.Candidate("host", each) for each in told[:MOST_HOSTS])
+        return m.HostAddresses(generation, candidates)
 
     def round_begins(
         self, start: m.StartRound, around: Surroundings, now: float
     ) -> m.StartRound | None:
         """`start` with the candidates to which HELLOs may go, perhaps none. None: the round must not begin."""
-        for candidate in start.candidates:
-            objection = around.forbids(candidate.endpoint)
-            if objection is not None:
-                reason = f"the server names {candidate.endpoint} for the peer: {objection}"
-                self._breach = Breach(reason)
-                return None
+        if self._lies(start.candidates, around):
+            return None
         if start.attempt != self._attempt:
             if wait := self._attempts.take(now):
                 self._breach = Breach("the server begins one attempt after the other", wait)
@@ -80,13 +77,28 @@ class Restraint:
             self._attempt, self.budget, self._hosts = start.attempt, TrafficBudget(), ()
         if around.meets(start.candidates):
             around = replace(around, hosts=self._hosts)
-        plausible = tuple(
-            each for each in start.candidates if around.makes_plausible(each.endpoint)
-        )
+        return replace(start, candidates=self.plausible(start.candidates, around))
+
+    def plausible(
+        self, candidates: tuple[m.Candidate, ...], around: Surroundings
+    ) -> tuple[m.Candidate, ...]:
+        """Those of the present attempt to which HELLOs may go, perhaps none."""
+        if self._lies(candidates, around):
+            return ()
+        plausible = tuple(each for each in candidates if around.makes_plausible(each.endpoint))
         for each in plausible:
             if each.validated:
                 self.budget.validate(each.endpoint.address)
-        return replace(start, candidates=plausible)
+        return plausible
+
+    def _lies(self, candidates: tuple[m.Candidate, ...], around: Surroundings) -> bool:
+        """Whether no honest server names these for the peer, which is a breach."""
+        for candidate in candidates:
+            objection = around.forbids(candidate.endpoint)
+            if objection is not None:
+                reason = f"the server names {candidate.endpoint} for the peer: {objection}"
+                self._breach = Breach(reason)
+        return self._breach is not None
 
     def failed(self, now: float) -> None:
         """An attempt has: the next may follow after the shortest pause that this side itself would make."""

@@ -15,7 +15,6 @@ from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.endings import established
 from nat_traversal.client.phases import (
     TABLE,
-    Announcing,
     Established,
     Idle,
     PathState,
@@ -107,13 +106,6 @@ class Rounds:
         if not isinstance(self.phase, Shown) or self.phase is self.beside:
             return []
         return [*self.close_beside(), *closing(self.phase)]
-
-    def find_hosts(self, order: m.OpenSocket) -> list[do.Action]:
-        """Those of the socket that the server has just ordered, if it wants them."""
-        phase = self.phase
-        if not order.hosts or not isinstance(phase, Announcing):
-            return []
-        return [do.FindHosts(phase.socket.generation)]
 
     def is_of_another_attempt(self, attempt: int) -> bool:
         """Whether `attempt` has been replaced by this time, or this side has declined it."""

@@ -46,7 +46,18 @@ class OpenUdp:
 
 @dataclass(frozen=True, slots=True)
 class FindHosts:
-    """Client: find the host addresses at which that socket may be reached. `HostsFound` answers."""
+    """Client: find the addresses of this host at which that socket may be reached. `HostsFound` answers."""
+
+    generation: int
+    hosts: bool = True
+    """Those in its own network."""
+    ipv6: bool = False
+    """Its IPv6 address, with a socket of that version beside the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapPort:
+    """Client: let the router lead a port to that socket, until that is closed. `RouterMaps` tells."""
 
     generation: int
 
@@ -181,6 +192,7 @@ Action = (
     | SendMessage
     | OpenUdp
     | FindHosts
+    | MapPort
     | CloseUdp
     | SendDatagram
     | OpenStream

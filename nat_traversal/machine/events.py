@@ -134,6 +134,14 @@ class HostsFound:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterMaps:
+    """Client: the router says that its `port` leads to a socket; None: no port does any more."""
+
+    port: int | None
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActionFailed:
     """An action could not be carried out. Those after it were tried all the same."""
 
@@ -218,6 +226,7 @@ Event = (
     | FrameRefused
     | LargerFramesSent
     | HostsFound
+    | RouterMaps
     | ActionFailed
     | TimerFired
     | Woke

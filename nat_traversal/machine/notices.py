@@ -125,6 +125,14 @@ class MappingLearned:
 
 
 @dataclass(frozen=True, slots=True)
+class PortForwarded:
+    """The router leads its `port` to this host's socket: a datagram of the server has come by it."""
+
+    port: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class AddressHidden:
     """The server sees this host on loopback, though this host has reached it elsewhere."""
 
@@ -361,6 +369,7 @@ Notice = (
     | ServiceSidesAlike
     | ServiceKindsDiffer
     | MappingLearned
+    | PortForwarded
     | AddressHidden
     | AnnounceUnanswered
     | SocketLacking

@@ -6,11 +6,12 @@ from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.addresses import obstacle
-from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces, Registry
+from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces, Host, Registry
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import MAX_CANDIDATES, Announce, Announced, Echo
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.octets import NONCE_BYTES
 from nat_traversal.wire.samples import Sample
 
@@ -56,6 +57,7 @@ class Announces:
         if not host.member.announced(announce.number, announce.generation, seen):
             return []
         host.member.sightings.add(now, announce.generation, source.port)
+        host.member.local = arrived.local
         session = host.session
         known: tuple[Endpoint, ...] = ()
         if session is not None:
@@ -97,6 +99,26 @@ class Announces:
         if not host.member.validate(source) or host.session is None:
             return []
         return [*host.session.validated(host.member, source.address)]
+
+    def mapped(self, host: Host, said: m.PortMapped) -> list[do.Action]:
+        """A host says that a port of its router leads to its socket. What comes by it shows that; the address is always
+        the one at which the host has shown to receive, so nothing goes to anybody else."""
+        member = host.member
+        assert member is not None
+        assert host.registration is not None
+        if said.generation != member.generation or (seen := member.seen) is None:
+            return []
+        key, way = host.registration.register.key, Endpoint(seen.address, said.port)
+        about = b"knock" + host.registration.handle + said.generation.to_bytes(2)
+        if not said.nonce:
+            knock = Knock(said.generation, nonce(self._secret, about, way))
+            return [do.SendDatagram(signed(knock, key), way, local=member.local)]
+        if not is_nonce(self._secret, about, way, said.nonce):
+            return []
+        candidate = member.is_mapped(said.port)
+        if candidate is None or host.session is None:
+            return []
+        return [*host.session.added(member, candidate)]
 
 
 def _question(asked: Announce | Echo) -> bytes:

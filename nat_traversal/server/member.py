@@ -52,6 +52,8 @@ class Member:
     """The source (`source_of`) of its control connection; empty: not known."""
     via: str = ""
     """The server's address that the host has connected to; empty: it has not said."""
+    local: e.LocalAddress | None = None
+    """The server's address that the host's announces come to."""
     key: bytes = field(default=b"", repr=False)
     """Of the connection, 32 octets: signs its datagrams to the server."""
     relaying: Relaying = Relaying.NEVER
@@ -88,13 +90,29 @@ class Member:
         return self.socket is SocketState.FRESH and is_told
 
     def told_hosts(self, generation: int, candidates: tuple[Candidate, ...]) -> None:
-        """Its answer to that question: what is private counts, for that socket."""
+        """Its answer to that question, for that socket: private addresses, and those of IPv6."""
         if generation == self.generation and self.hosts is None:
             self.hosts = tuple(
                 replace(each, kind="host", validated=False)
                 for each in candidates
-                if is_private(each.endpoint.address)
+                if is_private(each.endpoint.address) or each.endpoint.family == 6
             )
+
+    def is_mapped(self, port: int) -> Candidate | None:
+        """The router's `port` leads to the newest socket, at the address where the server sees that."""
+        seen = self.seen
+        if seen is None or (endpoint := Endpoint(seen.address, port)) in self.endpoints:
+            return None
+        others = tuple(known for known in self.candidates if known.kind != "mapped")
+        mapped = Candidate("mapped", endpoint, validated=True)
+        self.candidates = (*others, mapped)
+        return mapped
+
+    @property
+    def seen(self) -> Endpoint | None:
+        """Where its newest socket was seen, and has shown that it receives; None: nowhere yet."""
+        shown = (each for each in self.candidates if each.kind == "srflx" and each.validated)
+        return next((each.endpoint for each in shown), None)
 
     def announced(self, number: int, generation: int, seen: Candidate) -> bool:
         """An authentic announce came. False if it changes nothing: a replay, one of an older socket, or of one

@@ -216,7 +216,7 @@ class Rendezvous:
                 return self._connections.restrict(access)
             case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
                 return []
-            case e.NatFound() | e.HostsFound():  # likewise
+            case e.NatFound() | e.HostsFound() | e.RouterMaps():  # likewise
                 return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)
@@ -314,6 +314,8 @@ class Rendezvous:
             case m.ServiceState() if host.session is not None and host.member is not None:
                 peer = host.session.peer_of(host.member)
                 return [do.SendMessage(message, peer.connection)]
+            case m.PortMapped() if host.member is not None:
+                return [*self._announces.mapped(host, message)]
             case _ if host.session is not None and host.member is not None:
                 return [*host.session.message_arrived(host.member, message, now)]
             case m.Retry(generation, public) if host.member is not None:

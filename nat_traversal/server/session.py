@@ -118,6 +118,13 @@ class Session:
             return []
         return [do.SendMessage(m.Validated(address), self.peer_of(member).connection)]
 
+    def added(self, member: Member, candidate: m.Candidate) -> list[do.Action]:
+        """`member` may be reached there as well. Its peer learns that now, if the round has begun."""
+        if self._method is None or member.socket is not SocketState.USED:
+            return []
+        added = m.AddedCandidates(self._attempt, self._method.round, (candidate,))
+        return [do.SendMessage(added, self.peer_of(member).connection)]
+
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """`member` has said something about its path."""
         match message:

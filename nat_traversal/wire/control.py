@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,7 @@ from nat_traversal.wire import (
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
+from nat_traversal.wire.octets import NONCE_BYTES
 from nat_traversal.wire.offers import Offer, Suite, Trust
 from nat_traversal.wire.samples import MOST_SAMPLES
 
@@ -211,6 +212,8 @@ _KEYS = _Form(_load_offer, _dump_offer)
 _FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _METHODS = _Form(_list_of(_text(16), most=8).load, list, default=())
+_PORT = _integer(1, 65_535)
+_NONCE = _Form(_octets(NONCE_BYTES, or_none=True).load, bytes.hex, default=b"")
 _CANDIDATE = _Form(_load_candidate, _dump_candidate)
 _CANDIDATES = _list_of(_CANDIDATE, most=8)
 _HOSTS = _list_of(_CANDIDATE, least=0, most=4)
@@ -268,9 +271,11 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     (
         "open",
         m.OpenSocket,
-        {"generation": _GENERATION, "goes_on": _FLAG, "hosts": _FLAG, "samples": _SAMPLES},
+        {"generation": _GENERATION, "samples": _SAMPLES}
+        | dict.fromkeys(("goes_on", "hosts", "ipv6", "maps"), _FLAG),
     ),
     ("hosts", m.HostAddresses, {"generation": _GENERATION, "candidates": _HOSTS}),
+    ("mapped", m.PortMapped, {"generation": _GENERATION, "port": _PORT, "nonce": _NONCE}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
         "start",
@@ -286,6 +291,11 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "sockets": _SOCKETS,
             "ports": _PORTS,
         },
+    ),
+    (
+        "added",
+        m.AddedCandidates,
+        {"attempt": _ATTEMPT, "round": _ROUND, "candidates": _CANDIDATES},
     ),
     ("validated", m.Validated, {"address": _Form(_load_known_address)}),
     (
@@ -356,49 +366,3 @@ def decode(line: bytes) -> m.Message | m.UnknownMessage:
         raise WireError(f"{type_}: {error}") from None
     message: m.Message = class_(**values)
     return message
-
-
-class LineDecoder:
-    """Turns the octets of a TCP stream into messages, wherever the segments' borders fall.
-
-    `feed` does all at once. `push` and `next_line` do it line by line, so that a line may wait before it is parsed.
-    After a `WireError` the stream is of no more use: close it.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._searched = 0
-        """Octets at its beginning that have no newline."""
-
-    def push(self, data: bytes) -> None:
-        """Octets have come."""
-        self._buffer += data
-
-    def next_line(self) -> bytes | None:
-        """The next whole line, without its newline; None if it has not come yet. Raises `WireError` for one too long."""
-        end = self._buffer.find(b"\n", self._searched)
-        self._searched = 0 if end >= 0 else len(self._buffer)
-        if max(end, self._searched) >= MAX_LINE:
-            raise WireError(f"a line is longer than {MAX_LINE} octets")
-        if end < 0:
-            return None
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
-
-    def has_line(self) -> bool:
-        """Whether `next_line` has something to say: a line, or that it is too long."""
-        return self._buffer.find(b"\n", self._searched) >= 0 or len(self._buffer) >= MAX_LINE
-
-    def feed(self, data: bytes) -> Iterator[m.Message | m.UnknownMessage]:
-        """The messages that `data` completes, in order. Raises `WireError` at the first bad line."""
-        self.push(data)
-        while (line := self.next_line()) is not None:
-            yield decode(line)
-
-    def rest(self) -> bytes:
-        """The octets after the line that came last, which are no line."""
-        octets = bytes(self._buffer)
-        self._buffer.clear()
-        self._searched = 0
-        return octets

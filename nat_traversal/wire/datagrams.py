@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
-from nat_traversal.wire import PROTOCOL_VERSION, relayed, samples
+from nat_traversal.wire import PROTOCOL_VERSION, knock, relayed, samples
 from nat_traversal.wire.addresses import octets_of
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock, pack_knock, unpack_knock
 from nat_traversal.wire.octets import (
     CONNECTION_BYTES,
     HANDLE_BYTES,
@@ -54,6 +55,7 @@ class Kind(IntEnum):
     BOUND = relayed.RelayKind.BOUND
     LINK = relayed.RelayKind.LINK
     SAMPLE = samples.SAMPLE_KIND
+    KNOCK = knock.KIND
 
 
 FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
@@ -157,7 +159,7 @@ class Frame:
     octets: bytes
 
 
-Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Sample
+Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Sample | Knock
 Datagram = Signed | Frame
 
 _HELLO = struct.Struct("!5sBBBBB8s8s8s4s16s")
@@ -264,6 +266,8 @@ def _encode(datagram: Datagram) -> bytes:
             return relayed.pack_link(datagram)
         case Sample():
             return pack_sample(datagram)
+        case Knock():
+            return pack_knock(datagram)
         case Frame(_, octets):
             return octets
 
@@ -354,6 +358,7 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.BOUND: relayed.unpack_bound,
     Kind.LINK: relayed.unpack_link,
     Kind.SAMPLE: unpack_sample,
+    Kind.KNOCK: unpack_knock,
 }
 
 

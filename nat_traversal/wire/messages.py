@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nat_traversal.wire.candidates import AddedCandidates as AddedCandidates  # noqa: PLC0414 - as these
 from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC0414 - a message carries it
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
+from nat_traversal.wire.candidates import OpenSocket as OpenSocket  # noqa: PLC0414 - likewise
+from nat_traversal.wire.candidates import PortMapped as PortMapped  # noqa: PLC0414 - likewise
 from nat_traversal.wire.offers import Offer
 
 MOST_AT_ONCE = 32
@@ -204,20 +207,6 @@ class ServiceState:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSocket:
-    """Server to client, step 1 of a round: open a fresh UDP socket and announce it."""
-
-    generation: int
-    """The announce must carry this number or a higher one."""
-    goes_on: bool = False
-    """The round before goes on beside the next: its socket stays open."""
-    hosts: bool = False
-    """Tell its host addresses as well: the peer seems to be in the same network."""
-    samples: int = 0
-    """Show so many further ports of the NAT, each by a `Sample` from a socket of its own: at most `MOST_SAMPLES`."""
-
-
-@dataclass(frozen=True, slots=True)
 class SocketOpened:
     """Client to server: the socket that was ordered is open. The wire's name is ``opened``."""
 
@@ -385,7 +374,9 @@ Message = (
     | OpenSocket
     | SocketOpened
     | HostAddresses
+    | PortMapped
     | StartRound
+    | AddedCandidates
     | Validated
     | SendHello
     | HelloSent

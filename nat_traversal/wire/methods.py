@@ -14,6 +14,10 @@ class MethodName(StrEnum):
     """The contract."""
     HOST = "host"
     """The contract between host addresses: for hosts that the server sees at one address."""
+    IPV6 = "ipv6"
+    """The contract between IPv6 addresses, where the server has seen the hosts by IPv4."""
+    PORT_MAPPING = "port-mapping"
+    """The contract with a port that a router leads to its host: by PCP, NAT-PMP or UPnP."""
     PREDICTION = "prediction"
     """Both aim at the port that a NAT gives next: for NATs that give ports in sequence, or of a small block."""
     SIMULTANEOUS = "simultaneous"
@@ -25,7 +29,13 @@ class MethodName(StrEnum):
 
 
 ALL = tuple(MethodName)
-FURTHER = (MethodName.HOST, MethodName.PREDICTION, MethodName.SIMULTANEOUS)
+FURTHER = (
+    MethodName.HOST,
+    MethodName.IPV6,
+    MethodName.PORT_MAPPING,
+    MethodName.PREDICTION,
+    MethodName.SIMULTANEOUS,
+)
 """The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nat_traversal.errors import WireError
-from nat_traversal.wire.control import LineDecoder, decode
+from nat_traversal.wire.control import decode
+from nat_traversal.wire.lines import LineDecoder
 from nat_traversal.wire.messages import Message, UnknownMessage
 
 LENGTH_OCTETS = 2

@@ -14,6 +14,7 @@ from nat_traversal.client.security import Security
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.wire import control, datagrams
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.lines import LineDecoder
 from tests.loopback.programs import Program
 from tests.loopback.support import DEADLINE, N, eventually
 from tests.unit.counterpart import Counterpart, Voice, an_announce, an_offer, opened, some_keys
@@ -27,7 +28,7 @@ class Wire:
         self.writer = writer
         self.registered: m.Register | None = None
         """What a client has registered with."""
-        self._lines = control.LineDecoder()
+        self._lines = LineDecoder()
         self._read: list[m.Message | m.UnknownMessage] = []
 
     @classmethod

@@ -18,6 +18,7 @@ from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.streamed import framed
+from natlab.behavior import PortMapping
 from tests.sim.network import Host
 from tests.sim.process import Process
 from tests.sim.stream import End
@@ -149,8 +150,11 @@ class Client(Process):
             case do.SendMessage(message):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
-            case do.FindHosts(generation):
-                self.feed(e.HostsFound((self.sockets[generation],), generation))
+            case do.FindHosts(generation, hosts):
+                found = (self.sockets[generation],) if hosts else ()
+                self.feed(e.HostsFound(found, generation))
+            case do.MapPort(generation):
+                self._map_port(generation)
             case do.OpenUdp(generation):
                 most = 2 + self.world.relays
                 own = [each for each in self.sockets if each <= MAX_COUNTER]
@@ -220,6 +224,16 @@ class Client(Process):
                     used = self._open[notice.generation]
                     self.paths.append((used, used.epochs.binding))
                 self.notices.append((self.world.clock.now, notice))
+
+    def _map_port(self, generation: int) -> None:
+        """The router answers after `router_takes`, if it maps ports; where it `router_lies` it has led none here."""
+        behavior = self.host.nat.behavior
+        if behavior is not None and behavior.port_mapping is PortMapping.ASKED:
+            nobody = Endpoint(self.host.address, 9)
+            inside = nobody if self.host.router_lies else self.sockets[generation]
+            maps = e.RouterMaps(self.host.nat.forward(inside).port, generation)
+            at = self.world.clock.now + self.host.router_takes
+            self.world.clock.at(at, lambda: self.feed(maps))
 
     def _closed(self, generation: int) -> None:
         self._open.pop(generation, None)

@@ -67,6 +67,10 @@ class Host:
         self.nat = ModelNat(behavior, public, rng)
         self.address = inside if behavior else public
         self.udp_blocked = False
+        self.router_takes = LAN
+        """Seconds until the router has led a port to a socket, if it does."""
+        self.router_lies = False
+        """Whether it says so, and has not."""
         self.farther = 0.0
         """Seconds that its control connection's way to the server takes more than those of others."""
         self.is_full = False

@@ -95,6 +95,7 @@ _PROGRAMS = (
     ("dig", "bind9-dnsutils", Need.LAB),
     ("turnserver", "coturn", Need.TESTS),
     ("turnutils_natdiscovery", "coturn", Need.TESTS),
+    ("miniupnpd", "miniupnpd-nftables", Need.TESTS),
     ("stun", "stun-client", Need.TESTS),
     ("stund", "stun-server", Need.TESTS),
     ("conntrack", "conntrack", Need.TESTS),

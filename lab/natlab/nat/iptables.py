@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
-from natlab.behavior import NatBehavior, parse_behavior
+from natlab.behavior import NatBehavior, PortMapping, parse_behavior
+from natlab.nat import asked
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
 _STOCK = parse_behavior("EIM+APDF+order-sensitive+inbound-refresh")
@@ -56,16 +57,21 @@ def _reason(behavior: NatBehavior) -> str:
 
 def masquerade(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     """Stock Linux: MASQUERADE, an input chain that lets everything in, conntrack as the filter."""
-    if replace(behavior, lifetime=_STOCK.lifetime) != _STOCK:
+    lifetime, port_mapping = _STOCK.lifetime, _STOCK.port_mapping
+    if replace(behavior, lifetime=lifetime, port_mapping=port_mapping) != _STOCK:
         raise UsageError(
             f"no rules make {behavior}: order-sensitive is stock Linux, {_STOCK} with a lifetime"
         )
     inbound = f"-A FORWARD -i {router.wan}"
+    is_asked = behavior.port_mapping is PortMapping.ASKED
     return RuleSet(
         _sysctls(behavior),
+        nft=asked.CHAINS if is_asked else "",
+        miniupnpd=asked.configuration(router) if is_asked else "",
         iptables=_restorable(
             filter=[
                 f"{inbound} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+                *([f"{inbound} -m conntrack --ctstate DNAT -j ACCEPT"] if is_asked else ()),
                 f"{inbound} -j DROP",
             ],
             nat=[f"-A POSTROUTING -o {router.wan} -j MASQUERADE"],

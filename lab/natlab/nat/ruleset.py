@@ -66,6 +66,8 @@ class RuleSet:
     nft: str = ""
     iptables: str = ""
     ipset: str = ""
+    miniupnpd: str = ""
+    """The configuration of the miniupnpd that runs on the router; empty: none does."""
 
     def __str__(self) -> str:
         parts = []
@@ -75,6 +77,8 @@ class RuleSet:
             parts.append(f"# ipset restore\n{self.ipset}")
         if self.iptables:
             parts.append(f"# iptables-restore\n{self.iptables}")
+        if self.miniupnpd:
+            parts.append(f"# miniupnpd -f\n{self.miniupnpd}")
         settings = "".join(f"{name} = {value}\n" for name, value in self.sysctls)
         parts.append(f"# sysctl -p\n{settings}")
         return "\n".join(parts)

@@ -166,6 +166,8 @@ class _LabNet(Mininet):  # type: ignore[misc]
                 for interface in node.addresses:
                     wait_until_running(handle, interface, deadline)
                     compute_checksums(handle, interface)
+        for node in nodes:
+            node.ask_anew()
         self.built = True
 
     def stop(self) -> None:

@@ -23,6 +23,7 @@ from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
+from natlab.network.port_mapper import PortMapper
 from natlab.presets import Preset, preset
 from natlab.sandbox.machine import NO_SYSFS
 from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
@@ -79,6 +80,8 @@ class LabNode(Node):  # type: ignore[misc]
         self.bridges = bridges
         self.firewall = firewall
         self.holder: subprocess.Popen[bytes] | None = None
+        self.mapper: PortMapper | None = None
+        """The miniupnpd that runs here."""
         super().__init__(name, **params)
 
     @classmethod
@@ -202,7 +205,16 @@ class LabNode(Node):  # type: ignore[misc]
         run_together(self.early_commands())
         run_together(self.late_commands())
         self.apply_sysctls()
+        self.ask_anew()
         return {}
+
+    def ask_anew(self) -> None:
+        """Run a miniupnpd that knows no mapping, where the rules want one. The interfaces have to exist."""
+        if self.mapper is not None:
+            self.mapper.end()
+            self.mapper = None
+        if self.rules is not None and self.rules.miniupnpd:
+            self.mapper = PortMapper(self.pid, self.rules.miniupnpd)
 
     def terminate(self) -> None:
         super().terminate()
@@ -210,6 +222,9 @@ class LabNode(Node):  # type: ignore[misc]
 
     def end(self) -> None:
         """Give up the namespaces. The kernel removes their interfaces when the last process left."""
+        if self.mapper is not None:
+            self.mapper.end()
+            self.mapper = None
         if self.holder is not None:
             self.holder.kill()
             self.holder.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from natlab.errors import NetworkError
+from natlab.nat import asked
 from natlab.nat.rules import TABLE, RuleSet
 from natlab.network.nodes import LabNode
 from natlab.sandbox import netlink
@@ -13,7 +14,7 @@ from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
 _DELETE_ALL = (1 << 8) | 2
 """IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink_conntrack.h)."""
 _FORWARDING = "net.ipv4.ip_forward"
-_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n"
+_NO_NFT = f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\n{asked.NO_TABLE}"
 _NO_IPTABLES = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat"))
 
 
@@ -37,6 +38,7 @@ def load_rules(node: LabNode, rules: RuleSet) -> None:
     with in_namespace(node.pid):
         flush_connections()
     node.rules = rules
+    node.ask_anew()
     node.apply_sysctls()  # and forwards
 
 

@@ -106,6 +106,10 @@ class ModelNat:
         self._sessions = Places(behavior, self._timeout) if behavior and behavior.sessions else None
         self._next_port = _PORTS[0]
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
+        self._forwarded: dict[int, Endpoint] = {}
+        """The internal endpoint of each port that was asked for."""
+        self._visitors: dict[tuple[Endpoint, Endpoint], int] = {}
+        """That port, by the internal endpoint and whoever has come by it."""
         self._booked: dict[tuple[int, Endpoint], float] = {}
         self._addresses = pool(behavior, public_address) if behavior else (public_address,)
         self._next_address = 0
@@ -123,6 +127,8 @@ class ModelNat:
         if self.behavior is None:
             return source
         self._expire(now)
+        if (port := self._visitors.get((source, destination))) is not None:
+            return Endpoint(self.public_address, port)
         if self._sessions is not None and not self._sessions.seat((source, destination), now):
             raise NoRoomError(f"the NAT at {self.public_address} has no room for another session")
         return self._translate(source, destination, now)
@@ -161,6 +167,12 @@ class ModelNat:
         """Where a packet from outside goes inside, or None if it does not get in."""
         return self.judge(source, destination, now).internal
 
+    def forward(self, internal: Endpoint) -> Endpoint:
+        """Lead an external port to `internal`, for whoever sends there."""
+        port = next(each for each in reversed(_PORTS) if each not in self._forwarded)
+        self._forwarded[port] = internal
+        return Endpoint(self.public_address, port)
+
     def judge(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Verdict:
         """As `inbound`, with what happened. It changes state: call one of the two, once a packet."""
         if self.behavior is None:
@@ -168,6 +180,10 @@ class ModelNat:
         if self.behavior.blocks_udp:
             return Verdict(Admission.BLOCKED)
         self._expire(now)
+        asked_for = self._forwarded.get(destination.port) if self._is_mine(destination) else None
+        if asked_for is not None:
+            self._visitors[asked_for, source] = destination.port
+            return Verdict(Admission.DELIVERED, asked_for)
         mapping = self._at(destination.port) if self._is_mine(destination) else None
         if mapping is not None and self._addresses[1:] and mapping.address != destination.address:
             mapping = None

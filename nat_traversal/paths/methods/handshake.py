@@ -23,7 +23,7 @@ from enum import Enum, auto
 
 from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.paths.budget import TrafficBudget
+from nat_traversal.paths.budget import Remainder, TrafficBudget
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import (
@@ -34,7 +34,7 @@ from nat_traversal.wire.datagrams import (
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Role, StartRound
+from nat_traversal.wire.messages import Candidate, Role, StartRound
 from nat_traversal.wire.octets import NONCE_BYTES
 
 Output = tuple[Hello | Confirm, Endpoint]
@@ -90,6 +90,10 @@ TABLE_B = {
 }
 """Role B, likewise."""
 
+MOST_CANDIDATES = 8
+"""Of one round."""
+MOST_ADDED = 12
+"""HELLOs to a candidate that came after the round's begin: it was found open a moment ago."""
 MOST_KNOWN = 256
 """Datagrams of one round that count: an honest peer says fewer."""
 _ORDERS = {1: _T.ORDER_1, 2: _T.ORDER_2, 3: _T.ORDER_3}
@@ -118,6 +122,8 @@ class Handshake:
         )
         self._is_a = start.role is Role.A
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
+        self._added: dict[Endpoint, int] = {}
+        """Candidates that came after the round's begin, each with how many HELLOs it may get until the peer is heard."""
         self._heard_from: Endpoint | None = None
         self._echo = bytes(NONCE_BYTES)
         """The peer's nonce as it came last from `_heard_from`."""
@@ -148,10 +154,28 @@ class Handshake:
     def start(self) -> StartRound:
         return self._start
 
-    @property
-    def hosts(self) -> frozenset[Endpoint]:
-        """The peer's host addresses of this round."""
-        return frozenset(c.endpoint for c in self._start.candidates if c.kind == "host")
+    def kind_of(self, remote: Endpoint) -> str:
+        """The kind of candidate that the peer has there; empty: it has named none."""
+        if remote in self._added:
+            return "mapped"
+        kinds = (c.kind for c in self._start.candidates if c.endpoint == remote)
+        return next(kinds, "")
+
+    def added(self, candidates: Iterable[Candidate]) -> list[Output]:
+        """The peer may be there as well. What it is told now goes there at once, a few times.
+
+        These words come from what the attempt's budget has left, as do all of this round from now on.
+        """
+        fresh = [c.endpoint for c in candidates if c.endpoint not in self._announced]
+        fresh = fresh[: MOST_CANDIDATES - len(self._announced)]
+        if not fresh or self._heard_from is not None:
+            return []
+        if not self._added:
+            self._budget = Remainder(self._budget)
+        self._added |= dict.fromkeys(fresh, MOST_ADDED)
+        self._announced += tuple(fresh)
+        step = _STEP_OF_STATE.get(self.state)
+        return [] if step is None else self._hellos(step, fresh)
 
     @property
     def deadline(self) -> float | None:
@@ -279,16 +303,23 @@ class Handshake:
             return self._hellos(_STEP_OF_STATE[state])
         return self._confirms(self._destinations(), answer_wanted=state is _S.CONFIRMING)
 
-    def _hellos(self, step: int) -> list[Output]:
+    def _hellos(self, step: int, destinations: Iterable[Endpoint] | None = None) -> list[Output]:
         first = self._copies[step]
         copies = self.openers if self._heard_from is None else 1
         self._copies[step] += copies
         return [
             (self._hello(step, copy, to), to)
-            for to in self._destinations()
+            for to in destinations or self._destinations()
             for copy in range(first, first + copies)
-            if self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
+            if self._may_try(to) and self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
         ]
+
+    def _may_try(self, to: Endpoint) -> bool:
+        """Whether one more HELLO may go there, as far as it is a candidate that came late."""
+        if self._heard_from is not None or to not in self._added:
+            return True
+        self._added[to] -= 1
+        return self._added[to] >= 0
 
     def _confirms(self, destinations: Iterable[Endpoint], *, answer_wanted: bool) -> list[Output]:
         return [

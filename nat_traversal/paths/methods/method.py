@@ -48,6 +48,9 @@ class Method(Protocol):
     def name(self) -> str:
         """For logs, results and reports, such as ``ordered-hello``."""
 
+    is_mapped: bool
+    """A port of this host's router leads to the socket."""
+
     @property
     def deadline(self) -> float | None:
         """When to call `due` next, or None."""
@@ -80,6 +83,9 @@ class Method(Protocol):
 
     def due(self, now: float) -> list[Output]:
         """The deadline has come."""
+
+    def added(self, candidates: tuple[m.Candidate, ...], now: float) -> list[Output]:
+        """The peer of the round may be reached there as well. Their number and the words that go there are bounded."""
 
     def hold(self, now: float) -> None:
         """Another round has proof: say nothing of one's own accord for one interval of repetitions."""

@@ -16,6 +16,7 @@ from nat_traversal.paths.methods import handshake as h
 from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.datagrams import Confirm, Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
@@ -25,7 +26,7 @@ class OrderedHello:
     """A `Method`: the contract's steps 4 to 6, and the proof after them."""
 
     name = MethodName.ORDERED_HELLO.value
-    """`host` once the path stands between host addresses."""
+    """`host`, `ipv6` or `port-mapping` once the path stands by such a candidate."""
 
     def __init__(self, socket: UdpSocket, settings: ClientSettings) -> None:
         self._socket = socket
@@ -34,6 +35,8 @@ class OrderedHello:
         self._obeyed: m.SendHello | None = None
         self._early: list[tuple[Hello, Endpoint]] = []
         self._proof_told = False
+        self.is_mapped = False
+        """A port of this host's router leads to the socket."""
         self._counted = (0, 0)
         """Forged and replayed datagrams of this round that were counted."""
 
@@ -41,7 +44,7 @@ class OrderedHello:
     def after(cls, waiting: OrderedHello) -> Self:
         """The method of a round, in the place of what has waited for it."""
         method = cls(waiting._socket, waiting._settings)
-        method._early = waiting._early
+        method._early, method.is_mapped = waiting._early, waiting.is_mapped
         return method
 
     @property
@@ -113,6 +116,11 @@ class OrderedHello:
         """Say it again."""
         return self._send(self._handshake.repeat(now)) if self._handshake else []
 
+    def added(self, candidates: tuple[m.Candidate, ...], now: float) -> list[Output]:
+        """The peer may be reached there as well."""
+        del now
+        return self._send(self._handshake.added(candidates)) if self._handshake else []
+
     def hold(self, now: float) -> None:
         """Another round has proof: repeat nothing for one interval."""
         if self._handshake is not None:
@@ -149,9 +157,17 @@ class OrderedHello:
         if self._proof_told or not proven or remote is None or connection is None:
             return []
         self._proof_told = True
-        if remote in handshake.hosts:
-            self.name = MethodName.HOST.value
+        self.name = self._rung(handshake.kind_of(remote), remote)
         return [Proven(NominatedPair(self._socket, remote, connection))]
+
+    def _rung(self, kind: str, remote: Endpoint) -> str:
+        """The name of a path to `remote`, a candidate of that kind."""
+        if kind == "host":
+            is_ipv6 = remote.family == 6 and not is_private(remote.address)
+            return (MethodName.IPV6 if is_ipv6 else MethodName.HOST).value
+        if kind == "mapped" or self.is_mapped:
+            return MethodName.PORT_MAPPING.value
+        return self.name
 
     def _send(self, said: Iterable[h.Output]) -> list[Output]:
         outputs: list[Output] = []

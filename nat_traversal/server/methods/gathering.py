@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from nat_traversal.machine import actions as do
@@ -14,6 +14,8 @@ from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.methods import MethodName
+
+NO_QUESTIONS = m.OpenSocket(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,16 @@ class Gathering:
     def begin(self, now: float, *, goes_on: bool = False, samples: int = 0) -> list[do.Action]:
         """Order the sockets that are missing. `goes_on`: the round before does. `samples`: with so many each."""
         actions: list[do.Action] = []
-        asks = goes_on and self._are_near()
+        asks = self._questions() if goes_on else NO_QUESTIONS
         way = 0.0
         for member in self._attempt.members:
             if member.socket is SocketState.USED:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
-                member.hosts = None if asks else ()
-                order = m.OpenSocket(member.generation, goes_on, asks, samples)
+                member.hosts = None if asks.hosts or asks.ipv6 else ()
+                order = replace(
+                    asks, generation=member.generation, goes_on=goes_on, samples=samples
+                )
                 actions.append(do.SendMessage(order, member.connection))
         self._asked_at = None
         self.deadline = now + self._settings.ask_after
@@ -75,7 +79,7 @@ class Gathering:
         actions: list[do.Action] = []
         for role, member, other in ((m.Role.A, a, b), (m.Role.B, b, a)):
             member.socket = SocketState.USED
-            aim = aims.get(member.id) or Aim((*(other.hosts or ()), *other.candidates))
+            aim = aims.get(member.id) or Aim(_candidates(other, member))
             theirs = aim.candidates, other.offer, method, aim.sockets, aim.ports
             start = m.StartRound(attempt, round_, role, token, *theirs)
             actions.append(do.SendMessage(start, member.connection))
@@ -92,12 +96,21 @@ class Gathering:
             for member in self._not_seen()
         ]
 
-    def _are_near(self) -> bool:
-        """The server sees both at one address, and both take part: host addresses may be worth telling."""
+    def _questions(self) -> m.OpenSocket:
+        """What both hosts may tell beside where the server sees them, where both take part in it.
+
+        Host addresses, if it sees them at one address. IPv6 addresses, if it sees them by IPv4.
+        """
         first, second = self._attempt.members
+        both = first.methods & second.methods
         seen = [{each.address for each in member.endpoints} for member in (first, second)]
-        willing = all(MethodName.HOST in member.methods for member in (first, second))
-        return willing and bool(seen[0] & seen[1])
+        is_ipv4 = all(each.family == 4 for member in (first, second) for each in member.endpoints)
+        return m.OpenSocket(
+            0,
+            hosts=MethodName.HOST in both and bool(seen[0] & seen[1]),
+            ipv6=MethodName.IPV6 in both and is_ipv4,
+            maps=MethodName.PORT_MAPPING in both,
+        )
 
     def _not_seen(self) -> list[Member]:
         return [each for each in self._attempt.members if not each.is_ready]
@@ -112,3 +125,10 @@ class Gathering:
             f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked"
         )
         return NoPath(m.Verdict.UDP_BLOCKED, text)
+
+
+def _candidates(host: Member, peer: Member) -> tuple[m.Candidate, ...]:
+    """Where `peer` may reach `host`: IPv6 addresses only if it has one itself."""
+    families = {each.endpoint.family for each in (*(peer.hosts or ()), *peer.candidates)}
+    told = [each for each in host.hosts or () if each.endpoint.family in families]
+    return (*told, *host.candidates)

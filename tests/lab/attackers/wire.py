@@ -8,6 +8,7 @@ import socket
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.lines import LineDecoder
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 WITHIN = 20.0
@@ -19,7 +20,7 @@ class Line:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         sock.settimeout(WITHIN)
-        self._decoder = control.LineDecoder()
+        self._decoder = LineDecoder()
         self._read: list[m.Message | m.UnknownMessage] = []
 
     @classmethod

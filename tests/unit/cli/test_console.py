@@ -77,6 +77,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "service-kinds-differ",
         "web is tcp on this side and udp on b",
     ),
+    (
+        note.PortForwarded(5000, 1),
+        "port-forwarded",
+        "the router leads its UDP port 5000 to this host",
+    ),
     (note.MappingLearned(MAPPED, 1), "mapping-learned", "seen from outside as 203.0.113.2:5000"),
     (
         note.AddressHidden(Endpoint("127.0.0.1", 5000), "192.0.2.2"),

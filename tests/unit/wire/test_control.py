@@ -14,12 +14,12 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import (
     MAX_LINE,
     MAX_TEXT,
-    LineDecoder,
     decode,
     encode,
 )
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, check_id
+from nat_traversal.wire.lines import LineDecoder
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 TOKEN = bytes(range(16))

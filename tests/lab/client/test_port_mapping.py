@@ -1,0 +1,83 @@
+"""Ports that a real miniupnpd leads to the client: a pair that nothing else opens is direct, and none is left behind."""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab import warm
+from tests.lab.pairs import Pair, events, start_server, tunnels
+
+PAIR = Pair("host_a", "host_b")
+METHODS = ("--methods", "ordered-hello,port-mapping")
+MAPS, STRICT = "APDM+APDF+port-mapping", "port-restricted-cone"
+
+
+def _connected(nats: tuple[str, str], without: str, directory: Path) -> dict[str, object]:
+    """Each client's method, the ports that its router has led, and those that are left when both have ended."""
+    from natlab.nat import asked
+    from natlab.network.network import standing
+    from natlab.network.port_mapper import PortMapper
+    from natlab.programs.programs import Programs
+    from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import TwoNats
+
+    def led(nat: str) -> int:
+        with in_namespace(network.pid(nat)):
+            listed = subprocess.run(
+                ["nft", "list", "chain", "inet", asked.TABLE, "asked_in"],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+        return listed.stdout.count("dnat")
+
+    with standing(TwoNats(*nats)) as network, Programs(directory) as programs:
+        nat = next(name for name in ("nat_a", "nat_b") if network.rules[name].miniupnpd)
+        node = network.node(nat)
+        if without:
+            assert node.rules is not None
+            configuration = node.rules.miniupnpd.replace(f"{without}=yes", f"{without}=no")
+            assert node.mapper is not None
+            node.mapper.end()
+            node.mapper = PortMapper(node.pid, configuration)
+        start_server(network, programs)
+        with tunnels(network, programs, PAIR, options=METHODS) as found:
+            (tunnel,) = found.values()
+            assert tunnel.verdicts() == {"path-established"}
+            assert tunnel.carries(b"by the router's port")
+            during = led(nat)
+            for client in tunnel.clients.values():
+                client.terminate()
+            said = [list(events(client)) for client in tunnel.clients.values()]
+        return {
+            "methods": [
+                event["method"]
+                for each in said
+                for event in each
+                if event["event"] == "path-established"
+            ],
+            "forwarded": sum(e["event"] == "port-forwarded" for each in said for e in each),
+            "led": (during, led(nat)),
+        }
+
+
+@pytest.mark.parametrize(
+    ("nats", "without"),
+    [
+        ((MAPS, STRICT), ""),
+        ((STRICT, MAPS), "enable_natpmp"),
+        (("symmetric", "EIM+APDF+order-sensitive+inbound-refresh+port-mapping"), ""),
+    ],
+    ids=["pcp", "upnp", "stock-linux"],
+)
+def test_a_router_that_maps_ports_makes_the_pair_direct(
+    nats: tuple[str, str], without: str, tmp_path: Path
+) -> None:
+    assert warm.call(50.0, _connected, nats, without, tmp_path) == {
+        "methods": ["port-mapping", "port-mapping"],
+        "forwarded": 1,
+        "led": (1, 0),
+    }
