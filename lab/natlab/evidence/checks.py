@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from natlab.evidence.check import MODELLED, Check
-from natlab.evidence.methods import ordered_hello, prediction, simultaneous
+from natlab.evidence.methods import ordered_hello, port_mapping, prediction, simultaneous
 from natlab.evidence.replay import differences
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import NAME
+from natlab.oracle.methods.port_mapping import NAME as PORT_MAPPING
 from natlab.oracle.methods.prediction import NAME as PREDICTION
 from natlab.oracle.methods.simultaneous import NAME as SIMULTANEOUS
 from natlab.oracle.methods.simultaneous import counted
@@ -32,6 +33,7 @@ class MethodChecks:
 
 METHODS: Mapping[str, MethodChecks] = {
     NAME: MethodChecks(ordered_hello.outcome_is_proven, ordered_hello.conduct),
+    PORT_MAPPING: MethodChecks(ordered_hello.outcome_is_proven, port_mapping.conduct),
     PREDICTION: MethodChecks(ordered_hello.outcome_is_proven, prediction.conduct),
     SIMULTANEOUS: MethodChecks(ordered_hello.outcome_is_proven, simultaneous.conduct),
 }

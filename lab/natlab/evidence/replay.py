@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import PortMapping
 from natlab.evidence.journey import Fate, Passage
-from natlab.evidence.trace import Trace
+from natlab.evidence.trace import Knocked, Trace
 from natlab.oracle.model import Admission, ModelNat, NoRoomError
 from natlab.oracle.possible import HOSTS, model_nats
 
@@ -31,6 +32,18 @@ _SAME = {
 def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:
     """Where the capture and the model of the two presets part, in words; nothing if they never do."""
     replay = _Replay(model_nats(nat_a, nat_b))
+    for time, arrives, index, passage in _events(trace):
+        for knock in trace.knocks:
+            if knock.time <= time:
+                replay.knock(knock)
+        difference = (
+            replay.arrive(index, passage, time) if arrives else replay.leave(index, passage, time)
+        )
+        if difference:
+            yield f"{type(passage.datagram).__name__.upper()} of {passage.sender} {difference}"
+
+
+def _events(trace: Trace) -> list[tuple[float, int, int, Passage]]:
     # At one instant a packet leaves before it arrives.
     events = [(p.sent, 0, index, p) for index, p in enumerate(trace.passages())]
     events += [
@@ -38,12 +51,7 @@ def differences(trace: Trace, nat_a: str, nat_b: str) -> Iterator[str]:
         for _, _, index, p in events
         if p.reached is not None and p.receiver in HOSTS
     ]
-    for time, arrives, index, passage in sorted(events, key=lambda event: event[:3]):
-        difference = (
-            replay.arrive(index, passage, time) if arrives else replay.leave(index, passage, time)
-        )
-        if difference:
-            yield f"{type(passage.datagram).__name__.upper()} of {passage.sender} {difference}"
+    return sorted(events, key=lambda event: event[:3])
 
 
 @dataclass(slots=True)
@@ -56,6 +64,19 @@ class _Replay:
     """By host: the newest of its NAT. Uncaptured packets take ports as well, but a NAT in sequence never goes back."""
     captured: dict[Endpoint, Endpoint] = field(default_factory=dict)
     """External endpoints of the capture, and of the model, each with its counterpart."""
+
+    known: set[Endpoint] = field(default_factory=set)
+    """The ports that routers lead to their hosts."""
+
+    def knock(self, knock: Knocked) -> None:
+        """The model's router leads the same port to the same socket: its number was asked for."""
+        nat = self.nats[knock.host]
+        if knock.outside in self.known or nat.behavior is None:
+            return
+        self.known.add(knock.outside)
+        if nat.behavior.port_mapping is PortMapping.ASKED:
+            nat.forward(knock.inside, knock.outside.port)
+            nat.judge(knock.server, knock.outside, knock.time)
 
     def leave(self, index: int, passage: Passage, now: float) -> str | None:
         nat, real = self.nats[passage.sender], passage.translated

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.journey import SIDES, Passage, decode, follow_all
+from natlab.evidence.journey import SERVER_LINK, SIDES, Passage, decode, follow_all
 from natlab.evidence.methods.ordered_hello_round import Round, rounds_of
 from natlab.evidence.relayed import Handed, handed_on
 from natlab.evidence.way import Kind
@@ -31,6 +33,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Knocked:
+    """A KNOCK of the server came to a host by a port that its router leads there."""
+
+    time: float
+    host: str
+    outside: Endpoint
+    inside: Endpoint
+    server: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """The evidence in order of time."""
 
@@ -41,6 +54,7 @@ class Trace:
     """Peer datagrams that came to a host though its peer did not send them."""
     handed_on: tuple[Handed, ...] = ()
     """Programs' frames that went through the server."""
+    knocks: tuple[Knocked, ...] = ()
     both_began: float | None = None
     """When the later of the hosts sent its first packet."""
 
@@ -155,8 +169,23 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
         said=tuple(_said(ordered)),
         strangers=tuple(_strangers(ordered, passages)),
         handed_on=tuple(handed_on(ordered)),
+        knocks=tuple(_knocks(ordered)),
         both_began=_both_began(ordered),
     )
+
+
+def _knocks(packets: Iterable[Packet]) -> Iterator[Knocked]:
+    hosts = {side.host_link: side.host for side in SIDES}
+    sent: dict[bytes, Packet] = {}
+    for packet in packets:
+        if not isinstance(decode(packet), Knock):
+            continue
+        if packet.point == SERVER_LINK and packet.outgoing:
+            sent[packet.payload] = packet
+        elif packet.point in hosts and not packet.outgoing and packet.payload in sent:
+            knock = sent[packet.payload]
+            where = knock.destination, packet.destination, knock.source
+            yield Knocked(packet.time, hosts[packet.point], *where)
 
 
 def _both_began(packets: Iterable[Packet]) -> float | None:

@@ -167,9 +167,9 @@ class ModelNat:
         """Where a packet from outside goes inside, or None if it does not get in."""
         return self.judge(source, destination, now).internal
 
-    def forward(self, internal: Endpoint) -> Endpoint:
-        """Lead an external port to `internal`, for whoever sends there."""
-        port = next(each for each in reversed(_PORTS) if each not in self._forwarded)
+    def forward(self, internal: Endpoint, port: int = 0) -> Endpoint:
+        """Lead an external port to `internal`, for whoever sends there; 0: any that is not led elsewhere."""
+        port = port or next(each for each in reversed(_PORTS) if each not in self._forwarded)
         self._forwarded[port] = internal
         return Endpoint(self.public_address, port)
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.oracle.methods.port_mapping import predict
 from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.prediction import NAT_ADDRESS, SERVER
 from natlab.presets import preset
@@ -29,9 +30,11 @@ def path_can_open(nat_a: str, nat_b: str) -> bool:
     The hosts may send to endpoints that the server has seen or they have themselves heard from;
     guessing ports is left out. No sequence does better than this: both first send packets that end
     before the other NAT, which open what they can and provoke nothing; then one sends, and the
-    other answers to where that came from. Raises `UsageError` for a name that is no preset.
+    other answers to where that came from. Nor does any where a router leads a port to its host, if it is asked. Raises `UsageError` for a name that is no preset.
     """
-    return any(_opens(nat_a, nat_b, first) for first in HOSTS)
+    return predict(nat_a, nat_b).round is not None or any(
+        _opens(nat_a, nat_b, first) for first in HOSTS
+    )
 
 
 def _opens(nat_a: str, nat_b: str, first: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods import ordered_hello, prediction, simultaneous
+from natlab.oracle.methods import ordered_hello, port_mapping, prediction, simultaneous
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
 
 LADDER = (
     MethodName.ORDERED_HELLO,
+    MethodName.PORT_MAPPING,
     MethodName.PREDICTION,
     MethodName.SIMULTANEOUS,
     MethodName.RELAY,
@@ -19,6 +20,7 @@ LADDER = (
 """The rungs of the project's client that the lab can prove by packets, in their order."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
+    port_mapping.NAME: port_mapping.predict,
     prediction.NAME: prediction.predict,
     simultaneous.NAME: simultaneous.predict,
 }

@@ -177,8 +177,11 @@ def _no_round(trace: Trace, name: str, otherwise: str) -> Check:
 
 
 def _known_since(trace: Trace, passages: list[Passage]) -> dict[tuple[str, Endpoint], float]:
-    """For each host and endpoint of its peer: when the server saw it, or the host heard from it."""
+    """For each host and endpoint of its peer: when the server saw it or came by it, or the host heard from it."""
     since: dict[tuple[str, Endpoint], float] = {}
+    for knock in reversed(trace.knocks):
+        hearer = next(host for host in _HOSTS if host != knock.host)
+        since[hearer, knock.outside] = knock.time
     for passage in (*trace.announces, *passages):
         if passage.translated is None or passage.arrived is None:
             continue

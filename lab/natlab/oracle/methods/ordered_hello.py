@@ -7,6 +7,7 @@ Retransmissions are left out: they meet the same NAT state as the original and c
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nat_traversal.wire.endpoint import Endpoint
@@ -33,7 +34,7 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
         return Prediction(NAME, Outcome.FAILED, None, ())
     for round_ in ROUNDS:
         first, second = ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
-        if _run_round(round_, hosts[first], hosts[second], steps):
+        if run_round(round_, hosts[first], hosts[second], steps):
             return Prediction(NAME, Outcome.CONNECTED, round_, tuple(steps))
     return Prediction(NAME, Outcome.FAILED, None, tuple(steps))
 
@@ -92,9 +93,19 @@ class ModelHost:
         return verdict.internal == peer.socket and source == peer.target
 
 
-def _run_round(round_: int, a: ModelHost, b: ModelHost, steps: list[Step]) -> bool:
-    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well."""
-    b.target, a.target = a.open_socket(round_), b.open_socket(round_)
+def run_round(
+    round_: int,
+    a: ModelHost,
+    b: ModelHost,
+    steps: list[Step],
+    asked: Callable[[ModelHost], Endpoint | None] = lambda _: None,
+) -> bool:
+    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well.
+
+    `asked`: the port that a host's router leads to its socket.
+    """
+    seen = {host.name: host.open_socket(round_) for host in (a, b)}
+    b.target, a.target = (asked(host) or seen[host.name] for host in (a, b))
     for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
         steps.append(sender.send(round_, f"HELLO {number}", receiver))
     if steps[-1].admission is not Admission.DELIVERED:
