@@ -47,10 +47,13 @@ def changed(octets: bytes, others: list[bytes], rng: random.Random) -> bytes:
 
 
 def a_world_with_every_kind(seed: int = 0) -> World:
-    """A pair that has a relay at once, and becomes direct by a method that samples the NATs."""
-    methods = (MethodName.PREDICTION.value,)
-    nats = "APDM+APDF+sequential", "EIM+APDF"
-    return World(seed=seed, relaying=Relaying.EARLY, nat_a=nats[0], nat_b=nats[1], methods=methods)
+    """A pair that has a relay at once, has a router that leads no port though it says so, and becomes direct by a method
+    that samples the NATs."""
+    methods = (MethodName.PORT_MAPPING.value, MethodName.PREDICTION.value)
+    nats = "APDM+APDF+sequential", "EIM+APDF+port-mapping"
+    world = World(seed=seed, relaying=Relaying.EARLY, nat_a=nats[0], nat_b=nats[1], methods=methods)
+    world.net.hosts["host_b"].router_lies = True
+    return world
 
 
 class Targets:

@@ -27,7 +27,7 @@ from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.endpoint import parse_host_port
 from nat_traversal.wire.ids import check_id, parse_server
-from nat_traversal.wire.methods import FURTHER, MethodName
+from nat_traversal.wire.methods import MethodName
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -215,7 +215,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         tls=tls.client_tls(options),
         relaying=relay.relaying_of(options),
         may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
-        methods=tuple(each for each in FURTHER if each in (options.methods or FURTHER)),
+        methods=relay.further_methods(options),
     )
 
 

@@ -11,7 +11,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire.messages import Relaying
-from nat_traversal.wire.methods import ALL, MethodName, parse_methods
+from nat_traversal.wire.methods import ALL, FURTHER, MethodName, parse_methods
 
 WHEN = {"auto": Relaying.AUTO, "early": Relaying.EARLY, "never": Relaying.NEVER}
 BOUNDS = {
@@ -27,7 +27,7 @@ BOUNDS = {
 
 
 def add_client_options(parser: argparse.ArgumentParser) -> None:
-    """`--relay`, `--no-relay` and `--methods`."""
+    """`--relay`, `--no-relay`, `--no-port-mapping` and `--methods`."""
     parser.add_argument(
         "--relay",
         choices=list(WHEN),
@@ -36,11 +36,27 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-relay", action="store_true", help="the same as --relay never")
     parser.add_argument(
+        "--no-port-mapping",
+        action="store_true",
+        help="never ask the router to lead a port to this host (PCP, NAT-PMP, UPnP)",
+    )
+    parser.add_argument(
         "--methods",
         type=checked(parse_methods),
         metavar="NAME[,NAME]",
         help=f"ways to a path that may be used (default: all, {','.join(ALL)})",
     )
+
+
+def further_methods(options: argparse.Namespace) -> tuple[str, ...]:
+    """The methods beside the contract in which the client takes part. Raises `UsageError` for a contradiction."""
+    allowed = FURTHER if options.methods is None else options.methods
+    if not options.no_port_mapping:
+        return tuple(each for each in FURTHER if each in allowed)
+    if options.methods is not None and MethodName.PORT_MAPPING in options.methods:
+        text = "--no-port-mapping and --methods with port-mapping exclude each other: give one"
+        raise UsageError(text)
+    return tuple(each for each in FURTHER if each in allowed and each != MethodName.PORT_MAPPING)
 
 
 def relaying_of(options: argparse.Namespace) -> Relaying:

@@ -23,7 +23,8 @@ MOST_SAYINGS = 6
 
 
 class Reach:
-    """What one peer's socket tells beside its announces, and what the peer's tells. `key`: the present connection's."""
+    """Answers what the server asks of one peer's socket, and takes what the peer's has answered. `key`: the present
+    connection's."""
 
     def __init__(
         self,

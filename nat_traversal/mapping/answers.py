@@ -34,7 +34,7 @@ Answer = Granted | Denied | OtherVersion
 
 
 def granted(port: int, lifetime: int) -> Answer:
-    """What the router says of a mapping that was asked for, within bounds."""
+    """The router's word about a mapping, within bounds."""
     if lifetime and not port:
         return Denied("port 0")
     return Granted(port, min(ASKED_LIFETIME, max(LEAST_LIFETIME, lifetime)) if lifetime else 0)

@@ -58,7 +58,7 @@ def mapping_service(text: str, at: Place) -> MappingService | None:
     for block in _SERVICE.findall(text):
         type_, control = _TYPE.search(block), _CONTROL.search(block)
         if type_ is not None and control is not None:
-            place = _place(urljoin(str(at), unescape(control.group(1))), at.host)
+            place = _place(unescape(control.group(1)), at.host, str(at))
             return None if place is None else MappingService(place, type_.group(1))
     return None
 
@@ -103,9 +103,9 @@ def error(text: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _place(url: str, router: str) -> Place | None:
+def _place(url: str, router: str, base: str = "") -> Place | None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(urljoin(base, url))
         host, port = parts.hostname, parts.port or 80
     except ValueError:
         return None

@@ -101,8 +101,10 @@ class Announces:
         return [*host.session.validated(host.member, source.address)]
 
     def mapped(self, host: Host, said: m.PortMapped) -> list[do.Action]:
-        """A host says that a port of its router leads to its socket. What comes by it shows that; the address is always
-        the one at which the host has shown to receive, so nothing goes to anybody else."""
+        """A host says that a port of its router leads to its socket: a KNOCK that comes by it shows that.
+
+        It goes to the address at which the host has shown that it receives, and so to nobody else.
+        """
         member = host.member
         assert member is not None
         assert host.registration is not None

@@ -162,9 +162,9 @@ class Handshake:
         return next(kinds, "")
 
     def added(self, candidates: Iterable[Candidate]) -> list[Output]:
-        """The peer may be there as well. What it is told now goes there at once, a few times.
+        """The peer may be there as well: the words of this state go there at once, and a few times more.
 
-        These words come from what the attempt's budget has left, as do all of this round from now on.
+        They come from the rest of the attempt's budget, as do all of this round from now on.
         """
         fresh = [c.endpoint for c in candidates if c.endpoint not in self._announced]
         fresh = fresh[: MOST_CANDIDATES - len(self._announced)]

@@ -97,7 +97,7 @@ class Gathering:
         ]
 
     def _questions(self) -> m.OpenSocket:
-        """What both hosts may tell beside where the server sees them, where both take part in it.
+        """The questions to both hosts for further candidates, where both take part in them.
 
         Host addresses, if it sees them at one address. IPv6 addresses, if it sees them by IPv4.
         """

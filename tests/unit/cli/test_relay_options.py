@@ -32,6 +32,7 @@ def test_a_client_s_wish(words: str, relaying: Relaying) -> None:
     ("words", "text"),
     [
         ("--no-relay --relay early", "--no-relay and --relay early exclude each other"),
+        ("--no-port-mapping --methods ordered-hello,port-mapping", "exclude each other"),
         ("--methods ordered-hello --relay auto", "needs the method relay, which --methods lacks"),
     ],
 )
@@ -80,3 +81,9 @@ def test_a_bound_out_of_its_range_is_refused(capsys: pytest.CaptureFixture[str])
     assert "relay-idle must be a number from 0.001" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--no-relay and --relay-pairs exclude each other"):
         server("--no-relay", "--relay-pairs", "3")
+
+
+def test_a_client_asks_its_router_unless_it_shall_not() -> None:
+    assert "port-mapping" in client().methods
+    assert "port-mapping" not in client("--no-port-mapping").methods
+    assert client("--methods", "ordered-hello,host").methods == ("host",)

@@ -30,8 +30,10 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths", "check"},
         "server": {"errors", "access", "settings", "wire", "crypto", "machine"},
         "check": {"errors", "settings", "wire", "paths"},
+        "mapping": {"wire", "machine"},
         "aio": {
             "errors", "access", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
+            "mapping",
         },
         "cli": {
             "errors", "access", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
@@ -82,6 +84,7 @@ MACHINES = {
     "client",
     "server",
     "check",
+    "mapping",
 }
 """Rooms of `nat_traversal` without I/O, clock, threads or chance of their own."""
 IMPURE = {

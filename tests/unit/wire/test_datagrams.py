@@ -31,6 +31,7 @@ from nat_traversal.wire.datagrams import (
     tag_of,
 )
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.octets import MAC_BYTES
 from nat_traversal.wire.relayed import Bind, Bound, Link
 from nat_traversal.wire.samples import Sample
@@ -44,6 +45,7 @@ EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.ANNOUNCE: (Announce(HANDLE, 1 << 40, 7, MAC), 94),
     Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), NONCE, MAC), 94),
     Kind.ECHO: (Echo(HANDLE, 1 << 40, NONCE, MAC), 48),
+    Kind.KNOCK: (Knock(7, NONCE, MAC), 28),
     Kind.SAMPLE: (Sample(HANDLE, 1 << 40, 7, MAC), 42),
     Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
     Kind.BIND: (Bind(HANDLE, 7, 1 << 31, ECHO, MAC), 48),
@@ -167,7 +169,7 @@ def test_padding_is_ignored() -> None:
     [
         (b"", "empty datagram"),
         (b"\x00", "unknown datagram kind 0x00"),
-        (b"\xcf" + bytes(20), "unknown datagram kind 0xcf"),
+        (b"\xcf" + bytes(20), "unknown datagram kind 0xd0"),
         (b"HALLO" + bytes(49), "unknown datagram kind: begins with H but not with HELLO"),
         (altered(Kind.HELLO, 5, 1), "datagram version 1: this side speaks 2"),
         (altered(Kind.HELLO, 6, 0), "HELLO step 0: must be 1, 2 or 3"),

@@ -27,6 +27,7 @@ from nat_traversal.wire import (
     TRANSACTION_BYTES,
     control,
     datagrams,
+    knock,
     messages,
     offers,
     relayed,
@@ -66,6 +67,7 @@ STRUCTS = {
     "BOUND": relayed._BOUND,
     "LINK": relayed._LINK,
     "SAMPLE": samples._SAMPLE,
+    "KNOCK": knock._KNOCK,
 }
 INSIDE = {
     "PING": TRANSACTION_BYTES,
