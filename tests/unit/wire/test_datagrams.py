@@ -169,7 +169,7 @@ def test_padding_is_ignored() -> None:
     [
         (b"", "empty datagram"),
         (b"\x00", "unknown datagram kind 0x00"),
-        (b"\xcf" + bytes(20), "unknown datagram kind 0xd0"),
+        (b"\xd0" + bytes(20), "unknown datagram kind 0xd0"),
         (b"HALLO" + bytes(49), "unknown datagram kind: begins with H but not with HELLO"),
         (altered(Kind.HELLO, 5, 1), "datagram version 1: this side speaks 2"),
         (altered(Kind.HELLO, 6, 0), "HELLO step 0: must be 1, 2 or 3"),
