@@ -57,6 +57,12 @@ class Messages:
         match name:
             case "transaction" | "generation" | "attempt" | "relay" | "round" | "version":
                 return rng.choice([rng.randrange(5), rng.randrange(65_536), 255, 65_535])
+            case "samples" | "sockets":
+                return rng.randrange(10)
+            case "port":
+                return rng.choice([1, 6545, 65_535])
+            case "ports":
+                return tuple(rng.choice([1, 6545, 65_535]) for _ in range(rng.randrange(3)))
             case "step":
                 return rng.randrange(1, 4)
             case "versions":
@@ -68,7 +74,7 @@ class Messages:
             case "public" | "owner" | "peer_key" | "relay_public":
                 return rng.choice([b"", bytes(32), rng.randbytes(32)])
             case "nonce" | "token" | "ticket":
-                return rng.randbytes(16)
+                return rng.randbytes(rng.choice([8, 16]))
             case "heartbeat" | "retry_in":
                 return rng.choice([0.0, 0.1, 1.0, 20.0, 3600.0])
             case "candidates":
