@@ -5,6 +5,7 @@ from __future__ import annotations
 from nat_traversal.arguments.environment import name_in_help
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import main
+from nat_traversal.cli.client_arguments import client_options
 from nat_traversal.cli.server_arguments import server_options
 
 
@@ -20,4 +21,4 @@ def server() -> Parser:
 
 def client() -> Parser:
     """Of `traversal-client`."""
-    return name_in_help(main.client_options(Parser("traversal-client")))
+    return name_in_help(client_options(Parser("traversal-client")))

@@ -21,6 +21,7 @@ from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
+from nat_traversal.cli.client_arguments import client_options
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.server_arguments import server_options
 from nat_traversal.machine import notices as note
@@ -37,7 +38,7 @@ from tests.unit.counterpart import Counterpart
 @asynccontextmanager
 async def command(*words: str) -> AsyncIterator[asyncio.Task[int]]:
     """``traversal_client.py`` or ``traversal_server.py`` as a task, ended by SIGTERM at the latest."""
-    make = {"client": cli.client_options, "server": server_options}[words[0]]
+    make = {"client": client_options, "server": server_options}[words[0]]
     options = make(Parser()).parse_args(words[1:])
     console = Console(as_json=options.json, quiet=options.quiet)
     before = signal.getsignal(signal.SIGTERM)

@@ -13,6 +13,7 @@ from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
+from nat_traversal.cli.client_arguments import client_options, client_options_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
 from nat_traversal.cli.server_arguments import server_options, server_options_of
@@ -37,7 +38,7 @@ def client(*arguments: str) -> ClientOptions:
     words = [*arguments, "-r", "host_b"]
     if "--server" not in words:
         words += ["--server", "192.0.2.2"]
-    return cli.client_options_of(cli.client_options(Parser()).parse_args(words))
+    return client_options_of(client_options(Parser()).parse_args(words))
 
 
 def server(*arguments: str) -> ServerOptions:

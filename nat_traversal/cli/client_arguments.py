@@ -1,0 +1,132 @@
+"""The options of the command `client`: how they are read, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TypeVar
+
+from nat_traversal.arguments.durations import DAY, parse_duration
+from nat_traversal.arguments.parser import checked
+from nat_traversal.cli import access, keys, relay, tls
+from nat_traversal.cli.common_arguments import add_common, add_set
+from nat_traversal.cli.options import ClientOptions
+from nat_traversal.errors import UsageError
+from nat_traversal.settings import ClientSettings
+from nat_traversal.settings import parse as parse_settings
+from nat_traversal.wire import DEFAULT_PORT
+from nat_traversal.wire.endpoint import parse_host_port
+from nat_traversal.wire.ids import check_id, parse_server
+from nat_traversal.wire.methods import MethodName
+
+P = TypeVar("P", bound=argparse.ArgumentParser)
+
+
+def client_options(parser: P) -> P:
+    """Add the options of the client."""
+    parser.description = (
+        "Connects to another host behind NATs and carries the UDP of ordinary programs: "
+        "datagrams to --listen here come out of --connect there, and their answers back."
+    )
+    add_server(parser)
+    parser.add_argument(
+        "--id", type=checked(check_id), help="this host's id (default: a random one)"
+    )
+    parser.add_argument(
+        "-r",
+        "--remote",
+        required=True,
+        metavar="ID",
+        type=checked(check_id),
+        help="the other host's id",
+    )
+    add_services(parser)
+    relay.add_client_options(parser)
+    keys.add_options(parser)
+    access.add_client_options(parser)
+    tls.add_client_options(parser)
+    add_set(parser, "announce-first=200ms")
+    add_common(parser)
+    parser.set_defaults(command="client")
+    return parser
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """The server that introduces the hosts."""
+    parser.add_argument(
+        "--server",
+        required=True,
+        metavar="HOST[:PORT]",
+        type=checked(parse_server),
+        help=f"the traversal server's name or address (port {DEFAULT_PORT} by default)",
+    )
+
+
+def add_services(parser: argparse.ArgumentParser) -> None:
+    """The ends of the forwarding, and how long a flow or a path may be silent."""
+    parser.add_argument(
+        "--listen",
+        metavar="[HOST:]PORT",
+        type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
+        help="take local programs' datagrams here (127.0.0.1 by default)",
+    )
+    parser.add_argument(
+        "--connect",
+        metavar="HOST:PORT",
+        type=checked(parse_host_port),
+        help="hand the other side's datagrams to the service there",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="one attempt: end when it fails or the path is lost"
+    )
+    parser.add_argument(
+        "--idle",
+        metavar="DURATION",
+        type=checked(lambda text: parse_duration(text, least=1.0, most=DAY)),
+        help="forget a local program that is silent for so long "
+        f"(default: {ClientSettings().flow_idle:g}s)",
+    )
+    parser.add_argument(
+        "--consent",
+        metavar="DURATION",
+        type=checked(lambda text: parse_duration(text, least=1.0, most=DAY)),
+        help="give a path up after so long without an answer to the pings on it, which come at "
+        f"least six times in that time (default: {ClientSettings().consent:g}s)",
+    )
+    parser.add_argument(
+        "--mtu",
+        metavar="OCTETS",
+        type=checked(lambda text: parse_settings(ClientSettings, [f"mtu={text}"]).mtu),
+        help="send no longer IP packets than this to the other side, headers included, and look "
+        "for no other size (default: 0, find the longest that pass)",
+    )
+
+
+def client_options_of(options: argparse.Namespace) -> ClientOptions:
+    """The client's request, checked. Raises `UsageError`."""
+    settings = parse_settings(ClientSettings, options.set)
+    for option, name in (("idle", "flow-idle"), ("consent", "consent"), ("mtu", "mtu")):
+        twice = any(word.startswith(f"{name}=") for word in options.set)
+        if twice and getattr(options, option) is not None:
+            raise UsageError(f"--{option} and --set {name} say the same: give one of them")
+    if options.idle is not None:
+        settings = replace(settings, flow_idle=options.idle)
+    if options.consent is not None:
+        settings = settings.with_consent(float(options.consent))
+    if options.mtu is not None:
+        settings = replace(settings, mtu=options.mtu)
+    return ClientOptions(
+        server=options.server,
+        id=options.id,
+        remote=options.remote,
+        listen=options.listen,
+        connect=options.connect,
+        once=options.once,
+        settings=settings,
+        keys=keys.key_options(options),
+        token_file=access.token_file(options),
+        tls=tls.client_tls(options),
+        relaying=relay.relaying_of(options),
+        may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
+        methods=relay.further_methods(options),
+    )
