@@ -105,6 +105,32 @@ def test_a_store_that_dies_and_comes_back_empty_leaves_every_id_with_its_holder(
     assert "host_a" in world.servers[0].machine.registered
 
 
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("away", [2.0, 6.0, 20.0])
+def test_attempts_of_pairs_at_two_servers_wait_for_the_store_and_do_not_fail(
+    away: float, *, empty: bool
+) -> None:
+    """Orders and answers that the store does not carry are nobody's fault: not blocked UDP, no silent peer."""
+    world, a, b = a_pair_at_two_servers()
+    world.net.drop(keeps_alive)
+    if empty:
+        world.store.kill()
+    else:
+        for server in world.servers:
+            world.store.cut_off(server)
+    world.until(lambda: bool(a.told(note.PathLost) and b.told(note.PathLost)), within=60.0)
+    world.net.drops.clear()
+    world.run(away)
+    if empty:
+        world.store.start()
+    else:
+        for server in world.servers:
+            world.store.mend(server)
+    world.connect(a, b, within=10.0)
+    for client in (a, b):
+        assert not client.told(note.AttemptFailed)
+
+
 def test_newcomers_find_each_other_once_the_store_is_back() -> None:
     world = ClusterWorld(3)
     world.store.kill()

@@ -270,7 +270,9 @@ class ClusteredServer(ServerWithGuests):
                     self._is_told = True
                     self._out.append(do.Tell(note.StoreLost(reason)))
                 self._admits_at = None
+                self._close_all()
                 for client in list(self._clients.values()):
+                    client.is_busy, client.shown = False, None
                     if client.stage is not Stage.ADMITTED:
                         self._send_away(client)
 
@@ -356,10 +358,10 @@ class ClusteredServer(ServerWithGuests):
             case w.Said(connection, message):
                 if (guest := self._guests.of(sender, connection)) is not None:
                     self._play(guest, e.ControlReceived(message, guest.number))
-            case w.Shown(connection, generation, endpoint, validated):
+                    self._show(guest)
+            case w.Shown(connection):
                 if (guest := self._guests.of(sender, connection)) is not None:
-                    for event in guest.shows(generation, endpoint, validated=validated):
-                        self._play(guest, event)
+                    self._show(guest, signal)
             case w.Gone(connection):
                 if (guest := self._guests.of(sender, connection)) is not None:
                     self._close(guest, tell=False)

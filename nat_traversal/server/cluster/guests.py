@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from nat_traversal.crypto.proof import signed
 from nat_traversal.machine import events as e
-from nat_traversal.server.cluster.words import Card
+from nat_traversal.server.cluster.words import Card, Shown
 from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire.datagrams import Announce, Echo, handle_of
 from nat_traversal.wire.endpoint import Endpoint
@@ -37,6 +37,8 @@ class Guest:
     endpoint: Endpoint | None = None
     """Where its socket was shown last, and of which generation that is."""
     validated: bool = False
+    early: Shown | None = None
+    """The last word about its socket, while its own word of it is still to come."""
     question: bytes = b""
     """The nonce that it would have to echo from there."""
 
@@ -89,6 +91,9 @@ class Guests:
 
     def __len__(self) -> int:
         return len(self._guests)
+
+    def __iter__(self) -> Iterator[Guest]:
+        return iter(list(self._guests.values()))
 
     def add(
         self, server: str, connection: e.ConnectionId, card: Card, *, contends: bool = False

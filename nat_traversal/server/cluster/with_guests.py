@@ -19,6 +19,7 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Announced
 
 _ABROAD = "the two hosts are at different servers, which relay nothing for each other"
@@ -71,10 +72,34 @@ class ServerWithGuests(StandaloneServer, ABC):
             self._play(guest, event)
 
     def _shown(self, guest: Guest, card: w.Card) -> None:
+        generation, public = card.register.generation, card.register.offer.public
+        member = self.member(guest.number)
+        if member is not None and not card.is_used and _is_later(generation, member.told):
+            # The guest has come by a card that is older, or the store has lost the client's own word.
+            opened = m.SocketOpened(generation, public)
+            self._play(guest, e.ControlReceived(opened, guest.number))
         if card.endpoint is not None and not card.is_used:
-            generation = card.register.generation
             for event in guest.shows(generation, card.endpoint, validated=card.validated):
                 self._play(guest, event)
+
+    def _show(self, guest: Guest, shown: w.Shown | None = None) -> None:
+        """Its socket was seen. Its own word of that socket came by another way, and is waited for: a guest that has come back may
+        have spoken of no socket yet."""
+        guest.early = shown or guest.early
+        member, shown = self.member(guest.number), guest.early
+        if shown is None or (
+            member is not None and _is_later(shown.generation, member.told % MAX_COUNTER + 1)
+        ):
+            return
+        guest.early = None
+        for event in guest.shows(shown.generation, shown.endpoint, validated=shown.validated):
+            self._play(guest, event)
+
+    def _close_all(self) -> None:
+        """Nothing goes between servers for now, and no client need hear of it. Pairs at two servers meet anew once something
+        does. Else their attempts would fail, and seem to have met blocked UDP or a silent peer."""
+        for guest in self._guests:
+            self._close(guest, hush=True, tell=False)
 
     def _close(self, guest: Guest, *, hush: bool = False, tell: bool = True) -> None:
         """End a guest. `hush`: its client comes back in another way, and its peer need not know."""
@@ -146,3 +171,8 @@ class ServerWithGuests(StandaloneServer, ABC):
 
     def _send(self, server: str, signal: w.Signal) -> None:
         self._ask(w.Send(server, signal))
+
+
+def _is_later(generation: int, other: int) -> bool:
+    """Whether the socket `generation` was opened after the `other` one. Counters wrap."""
+    return bool(generation) and 0 < (generation - other) % MAX_COUNTER < MAX_COUNTER // 2
