@@ -195,6 +195,9 @@ class ClientSettings:
     mtu: int = number(0, 576, 65_535, or_zero=True)
     """Octets of the longest IP packet that this side sends on a path, headers and all; 0: search for what passes.
     Every network carries 576 (RFC 1122 section 3.3.3), and IP has no longer ones than 65,535."""
+    local_port: int = number(0, 0, 65_528)
+    """The first of eight UDP ports that the sockets of paths take in turn, other ones only while all eight are in use;
+    0: any. A round needs a fresh socket, and two rounds go on at a time."""
     reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)
     """Octets of fragments that wait for the rest of their datagrams; the oldest datagram makes room."""
     reassembly_within: float = seconds(2.0, 0.001)

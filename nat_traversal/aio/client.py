@@ -16,8 +16,9 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.local_ports import LocalPorts
 from nat_traversal.aio.open_socket import OpenSocket
-from nat_traversal.aio.packet_io import endpoint_of, room_problem, wildcard
+from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
@@ -118,7 +119,11 @@ class Client(Driver):
         self._connecting: asyncio.Task[None] | None = None
         self._beside = Background()
         """Connections to relays that are being made, and a look at this host's NAT."""
-        self._reaching = Reaching(lambda: self._open(6), self._readable, self.feed)
+        self._ports = LocalPorts(
+            config.settings.local_port,
+            lambda at: self._platform.open_udp(at, config.settings.socket_buffer),
+        )
+        self._reaching = Reaching(lambda: self._ports.open(6), self._readable, self.feed)
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
@@ -257,12 +262,9 @@ class Client(Driver):
     def _open_udp(self, generation: int) -> None:
         # It has to reach the server, so it is of the same family.
         family = self._server_udp.family if self._server_udp else self._config.families[0]
-        sock = self._open(family)
+        sock = self._ports.open(family)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(sock, self._readable, opened, sock)
-
-    def _open(self, family: int) -> socket.socket:
-        return self._platform.open_udp(wildcard(family), self._config.settings.socket_buffer)
 
     def _open_stream(self, generation: int, ticket: bytes) -> None:
         tls = None if self._tls is None else self._tls.stream()

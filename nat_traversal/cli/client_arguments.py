@@ -94,6 +94,15 @@ def add_services(parser: argparse.ArgumentParser) -> None:
         f"least six times in that time (default: {ClientSettings().consent:g}s)",
     )
     parser.add_argument(
+        "--local-port",
+        metavar="PORT",
+        type=checked(
+            lambda text: parse_settings(ClientSettings, [f"local-port={text}"]).local_port
+        ),
+        help="take the eight UDP ports from this one on in turn, for a firewall that lets these "
+        "through (default: 0, any)",
+    )
+    parser.add_argument(
         "--mtu",
         metavar="OCTETS",
         type=checked(lambda text: parse_settings(ClientSettings, [f"mtu={text}"]).mtu),
@@ -102,17 +111,29 @@ def add_services(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_SETTINGS = (
+    ("idle", "flow-idle"),
+    ("consent", "consent"),
+    ("mtu", "mtu"),
+    ("local_port", "local-port"),
+)
+"""Options that say the same as a setting."""
+
+
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
     """The client's request, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
-    for option, name in (("idle", "flow-idle"), ("consent", "consent"), ("mtu", "mtu")):
+    for option, name in _SETTINGS:
         twice = any(word.startswith(f"{name}=") for word in options.set)
         if twice and getattr(options, option) is not None:
-            raise UsageError(f"--{option} and --set {name} say the same: give one of them")
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag} and --set {name} say the same: give one of them")
     if options.idle is not None:
         settings = replace(settings, flow_idle=options.idle)
     if options.consent is not None:
         settings = settings.with_consent(float(options.consent))
+    if options.local_port is not None:
+        settings = replace(settings, local_port=options.local_port)
     if options.mtu is not None:
         settings = replace(settings, mtu=options.mtu)
     return ClientOptions(
