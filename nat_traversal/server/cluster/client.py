@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -74,6 +75,41 @@ class Client:
             return Card(register, self.address, is_used=is_used)
         newest = member.candidates[-1]
         return Card(register, self.address, newest.endpoint, newest.validated, is_used)
+
+
+class Clients:
+    """All clients of a server, by connection and by the id that they want. It takes no longer with many of them."""
+
+    def __init__(self) -> None:
+        self._clients: dict[ConnectionId, Client] = {}
+        self._by_id: dict[str, dict[ConnectionId, Client]] = {}
+
+    def __iter__(self) -> Iterator[Client]:
+        """Those that are here now, whatever comes of it."""
+        return iter(list(self._clients.values()))
+
+    def add(self, client: Client) -> None:
+        """It has come."""
+        self._clients[client.connection] = client
+        self._by_id.setdefault(client.id, {})[client.connection] = client
+
+    def get(self, connection: ConnectionId) -> Client | None:
+        """The one at that connection."""
+        return self._clients.get(connection)
+
+    def with_id(self, id_: str) -> list[Client]:
+        """Those that have this id, or want it."""
+        return list(self._by_id.get(id_, {}).values())
+
+    def remove(self, connection: ConnectionId) -> Client | None:
+        """It has gone. None if it had before."""
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            same = self._by_id[client.id]
+            del same[connection]
+            if not same:
+                del self._by_id[client.id]
+        return client
 
 
 def shown_of(client: Client, member: Member) -> Shown | None:

@@ -75,7 +75,7 @@ class ClusteredServer(ServerWithGuests):
     @property
     def registered(self) -> frozenset[str]:
         """The ids of clients of this server."""
-        return frozenset(c.id for c in self._clients.values() if c.stage is Stage.ADMITTED)
+        return frozenset(c.id for c in self._clients if c.stage is Stage.ADMITTED)
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""
@@ -98,13 +98,14 @@ class ClusteredServer(ServerWithGuests):
             case e.TimerFired():
                 for name in self._shared.due(now):
                     assert isinstance(name, _Due)
-                    self._look_after(self._clients[name.connection])
+                    if (due := self._clients.get(name.connection)) is not None:
+                        self._look_after(due)
                 self._feed(event)
             case e.DrainRequested():
                 self._is_ending = True
                 self._feed(event)
             case e.StopRequested():
-                for client in self._clients.values():
+                for client in self._clients:
                     self._ask(w.ReleaseId(client.id))
                 self._feed(event)
             case _:
@@ -155,7 +156,8 @@ class ClusteredServer(ServerWithGuests):
         early = self._early.take(handle, self._now)
         if early is not None and is_signed(early.announce, register.key):
             client.early = early
-        self._clients[connection] = self._by_handle[handle] = client
+        self._clients.add(client)
+        self._by_handle[handle] = client
         if self._admits_at is None:
             self._send_away(client)
         elif self._now < self._admits_at:
@@ -227,7 +229,7 @@ class ClusteredServer(ServerWithGuests):
     def _gone(self, connection: e.ConnectionId) -> None:
         """A connection has ended, and the machine knows it."""
         self._addresses.pop(connection, None)
-        client = self._clients.pop(connection, None)
+        client = self._clients.remove(connection)
         if client is None:
             return
         self._shared.cancel(_Due(connection))
@@ -237,8 +239,7 @@ class ClusteredServer(ServerWithGuests):
         for server in {client.rival, client.abroad} - {""}:
             if not self._is_ending:  # else it comes back, and its peer need not know
                 self._send(server, w.Gone(connection))
-        others = [each for each in self._clients.values() if each.id == client.id]
-        if not others:
+        if not self._clients.with_id(client.id):
             self._ask(w.ReleaseId(client.id))
             guest = self._guests.with_id(client.peer)
             if guest is not None and guest.peer == client.id:
@@ -252,7 +253,7 @@ class ClusteredServer(ServerWithGuests):
                 client = self._clients.get(connection)
                 if client is not None:
                     self._granted_to(client, peer)
-                elif not any(each.id == id_ for each in self._clients.values()):
+                elif not self._clients.with_id(id_):
                     self._ask(w.ReleaseId(id_))
             case w.HeldElsewhere(connection, server):
                 client = self._clients.get(connection)
@@ -263,7 +264,7 @@ class ClusteredServer(ServerWithGuests):
             case w.StoreReached(admit_in):
                 self._admits_at = self._now + admit_in
                 self._out.append(do.Tell(note.StoreReached()))
-                for client in list(self._clients.values()):
+                for client in self._clients:
                     self._claim(client)  # before any newcomer's
             case w.StoreLost(reason):
                 if self._admits_at is not None or not self._is_told:
@@ -271,7 +272,7 @@ class ClusteredServer(ServerWithGuests):
                     self._out.append(do.Tell(note.StoreLost(reason)))
                 self._admits_at = None
                 self._close_all()
-                for client in list(self._clients.values()):
+                for client in self._clients:
                     client.is_busy, client.shown = False, None
                     if client.stage is not Stage.ADMITTED:
                         self._send_away(client)
@@ -350,7 +351,7 @@ class ClusteredServer(ServerWithGuests):
     def _heard(self, sender: str, signal: w.Signal) -> None:
         match signal:
             case w.Arrived(connection, card):
-                for client in list(self._clients.values()):
+                for client in self._clients.with_id(card.register.peer):
                     if client.stage is Stage.ADMITTED and client.names(card):
                         self._meet(client, w.Found(sender, connection, card))
             case w.Contends(connection, card):

@@ -13,7 +13,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.cluster import words as w
-from nat_traversal.server.cluster.client import Client
+from nat_traversal.server.cluster.client import Clients
 from nat_traversal.server.cluster.guests import Guest, Guests
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
@@ -37,7 +37,7 @@ class ServerWithGuests(StandaloneServer, ABC):
         possession: Possession | None = None,
     ) -> None:
         super().__init__(rng=rng, settings=settings, counters=counters, possession=possession)
-        self._clients: dict[e.ConnectionId, Client] = {}
+        self._clients = Clients()
         self._guests = Guests(rng)
         self._playing: Guest | None = None
         """The guest whose event the machine works at."""
@@ -105,7 +105,7 @@ class ServerWithGuests(StandaloneServer, ABC):
         """End a guest. `hush`: its client comes back in another way, and its peer need not know."""
         self._guests.remove(guest)
         if hush:
-            partner = [c for c in self._clients.values() if c.id == guest.peer]
+            partner = self._clients.with_id(guest.peer)
             self._hushed = partner[0].connection if partner else None
         self._play(guest, e.ControlBroken("its server has ended it", guest.number))
         self._hushed = None
