@@ -147,7 +147,9 @@ class ModelNat:
             mapping = self._mappings[exact] = _Mapping(source, mapping.address, port, now)
         refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
         _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
-        return Endpoint(mapping.address, mapping.port)
+        # Somebody may have given it another first address meanwhile.
+        address = mapping.address if self._addresses[1:] else self.public_address
+        return Endpoint(address, mapping.port)
 
     def others_took(self, port: int) -> None:
         """Of a NAT with ports in sequence: others have taken all before `port`, which is the next. From then on
