@@ -18,6 +18,11 @@ from nat_traversal.cli.common_arguments import add_version
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
+from nat_traversal.cli.pairing_arguments import (
+    accept_options,
+    invite_options,
+    pairing_options_of,
+)
 from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.crypto.keyfile import SERVER_TOKEN
 from nat_traversal.errors import UsageError
@@ -44,10 +49,12 @@ def every_command() -> Parser:
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
     commands = parser.add_subparsers(
-        required=True, metavar="server|client|check|genkey|identity|gentoken"
+        required=True, metavar="server|client|invite|accept|check|genkey|identity|gentoken"
     )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
+    invite_options(commands.add_parser("invite", help="print one line that lets another host in"))
+    accept_options(commands.add_parser("accept", help="read that line on the other host"))
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     _key_commands(commands)
     return parser
@@ -99,6 +106,11 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
         from nat_traversal.cli import check_command  # noqa: PLC0415
 
         return partial(check_command.run, options.server, float(options.lifetime))
+    if options.command in ("invite", "accept"):
+        from nat_traversal.cli import pairing_command  # noqa: PLC0415
+
+        pairing, variables = pairing_options_of(options), dict(os.environ)
+        return lambda console: pairing_command.run(pairing, console, variables)
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
     return partial(client_command.run, client_options_of(options))

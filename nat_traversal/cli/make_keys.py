@@ -24,7 +24,7 @@ FILE = "identity"
 
 def genkey(console: Console, kind: str = SHARED) -> Exit:
     """Print a new key of that kind: one line on stdout. Raises `UsageError` if it cannot be written."""
-    _print(as_text(kind, random.SystemRandom().randbytes(KEY_OCTETS)))
+    write_line(as_text(kind, random.SystemRandom().randbytes(KEY_OCTETS)))
     if _others_can_read_stdout():
         console.say(
             "others can read the file that this key went to: chmod 600 it before you use it"
@@ -37,28 +37,38 @@ def identity(console: Console, file: str | None) -> Exit:
 
     Raises `UsageError` if it cannot be made or read.
     """
-    path = _path(file, os.environ)
+    path, public, is_new = _kept(file, os.environ)
+    how = f"made {path}, for --identity on this host" if is_new else f"{path} is there already"
+    console.say(f"{how}; this goes to the others, for --peer-key:")
+    write_line(as_text(PUBLIC, public))
+    return Exit.OK
+
+
+def kept_identity(file: str | None, environment: Mapping[str, str]) -> tuple[str, bytes]:
+    """The file of this host's identity, made if it is not there, and its public half. Raises `UsageError`."""
+    path, public, _ = _kept(file, environment)
+    return str(path), public
+
+
+def _kept(file: str | None, environment: Mapping[str, str]) -> tuple[Path, bytes, bool]:
+    path = _path(file, environment)
     try:
         from nat_traversal.crypto.dh import KeyPair  # noqa: PLC0415 - needs a package
     except ImportError:
         raise UsageError(NEEDS_PACKAGE) from None
     private = random.SystemRandom().randbytes(KEY_OCTETS)
-    if write_once(path, as_text(IDENTITY, private).encode() + b"\n"):
-        console.say(
-            f"made {path}, for --identity on this host; this goes to the others, for --peer-key:"
-        )
-    else:
-        private = read_secret(IDENTITY, str(path), os.environ)
-        console.say(f"{path} is there already; this goes to the others, for --peer-key:")
-    _print(as_text(PUBLIC, KeyPair(private).public))
-    return Exit.OK
+    is_new = write_once(path, as_text(IDENTITY, private).encode() + b"\n")
+    if not is_new:
+        private = read_secret(IDENTITY, str(path), environment)
+    return path, KeyPair(private).public, is_new
 
 
 def _path(given: str | None, environment: Mapping[str, str]) -> Path:
     return Path(given) if given else state_directory(environment) / FILE
 
 
-def _print(line: str) -> None:
+def write_line(line: str) -> None:
+    """One line on stdout, at once. Raises `UsageError` where nobody can read it."""
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

@@ -37,11 +37,17 @@ class Command:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, *words: str, stdout: int | None = PIPE, cold: bool = False, **environment: str
+        cls,
+        *words: str,
+        stdout: int | None = PIPE,
+        cold: bool = False,
+        typed: str | None = None,
+        **environment: str,
     ) -> AsyncIterator[Command]:
         """Run `words` in the checkout, where `python3` is the interpreter of the tests.
 
         A script of the checkout starts warm, unless it is `cold` or the test asks Python for more than that.
+        `typed` is on the stdin of a command that is no script.
         """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         everything = {**os.environ, "PATH": path, **environment}
@@ -54,10 +60,14 @@ class Command:
                 *words,
                 cwd=CHECKOUT,
                 env=everything,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.DEVNULL if typed is None else PIPE,
                 stdout=stdout,
                 stderr=PIPE,
             )
+            if typed is not None:
+                assert process.stdin is not None
+                process.stdin.write(typed.encode())
+                process.stdin.close()
         command = cls(process)
         try:
             yield command

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "tls": {"errors"},
         "wire": {"errors"},
         "crypto": {"errors", "wire"},
+        "pairing": {"errors", "tls", "wire", "crypto"},
         "machine": {"errors", "wire", "crypto"},
         "paths": {"errors", "settings", "wire", "crypto", "machine"},
         "client": {"errors", "settings", "wire", "crypto", "machine", "paths", "check"},
@@ -32,10 +33,12 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "check": {"errors", "settings", "wire", "paths"},
         "mapping": {"wire", "machine"},
         "aio": {
+            "pairing",
             "errors", "access", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
             "mapping",
         },
         "cli": {
+            "pairing",
             "errors", "access", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
         },
     },

@@ -1,0 +1,138 @@
+"""The commands `invite` and `accept`: a first connection exchanges the keys, the second one is by them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+from typing import Any
+
+from nat_traversal.aio.connection import connect
+from nat_traversal.aio.pairing import exchange_keys
+from nat_traversal.cli import client_command
+from nat_traversal.cli.access import read_token
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.keys import KeyOptions
+from nat_traversal.cli.make_keys import kept_identity, write_line
+from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.pairing_arguments import PairingOptions
+from nat_traversal.cli.stop import stop_signal
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.keyfile import PUBLIC, as_text
+from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
+from nat_traversal.pairing.exchange import Exchange
+from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
+
+AGAIN = 2.0
+"""Seconds until the next try, where the server or the other host could not be reached."""
+
+
+async def run(options: PairingOptions, console: Console, environment: dict[str, str]) -> Exit:
+    """Pair, then connect. Raises `UsageError`."""
+    file, public = kept_identity(options.identity, environment)
+    then = options.then
+    if options.invitation is None:
+        then = replace(
+            then,
+            id=then.id or _name("host"),
+            remote=then.remote or _name("guest"),
+        )
+        invitation = _invitation(then, public, options.valid)
+        if console.as_json:
+            console.event("invitation", line=invitation.url())
+        else:
+            write_line(invitation.url())
+        console.say(
+            "copy this line to the other host, and paste it there into: nat-traversal accept "
+            + ("--connect HOST:PORT" if then.connect is None else "--listen PORT")
+            + f"; it works once, for {options.valid:g} s"
+        )
+        exchange = Exchange(public)
+    else:
+        invitation = options.invitation
+        exchange = Exchange(public, invitation.public)
+    end = stop_signal(console)
+    pairing = asyncio.ensure_future(_pair(invitation, exchange, then, console, environment))
+    either: list[asyncio.Future[Any]] = [end, pairing]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not pairing.done():
+            return end.result()
+        peer = pairing.result()
+    except TimeoutError:
+        console.fail("the invitation has expired, and nobody came: make a new one")
+        return Exit.TRAVERSAL_FAILED
+    except RegistrationRefusedError as error:
+        console.fail(str(error))
+        return Exit.REFUSED
+    finally:
+        pairing.cancel()
+        await asyncio.wait([pairing])
+    console.event("paired", peer=then.remote, key=as_text(PUBLIC, peer))
+    console.say(f"paired with {then.remote}; from now on both know each other by their keys")
+    console.say(f"the next time, without an invitation: {_command(then, file, peer)}")
+    return await client_command.run(
+        replace(then, keys=KeyOptions(identity=file, peer_key=peer)), console
+    )
+
+
+async def _pair(
+    invitation: Invitation,
+    exchange: Exchange,
+    then: ClientOptions,
+    console: Console,
+    environment: dict[str, str],
+) -> bytes:
+    """The other host's public key. Tries until the invitation expires: then `TimeoutError`."""
+    assert then.id is not None, "both commands give it one"
+    told = ""
+    async with asyncio.timeout(invitation.expires - time.time()):
+        while True:
+            try:
+                async with connect(
+                    str(then.server),
+                    local_id=then.id,
+                    remote_id=then.remote,
+                    settings=then.settings,
+                    security=Security.sealed(psk=invitation.secret),
+                    tls=then.tls,
+                    relaying=then.relaying,
+                    server_token=read_token(then.token_file, environment),
+                ) as connection:
+                    return await exchange_keys(connection, exchange)
+            except (UsageError, RegistrationRefusedError):
+                raise
+            except NatTraversalError as error:
+                if str(error) != told:
+                    told = str(error)
+                    console.say(f"{told}; trying again")
+                await asyncio.sleep(AGAIN)
+
+
+def _invitation(then: ClientOptions, public: bytes, valid: float) -> Invitation:
+    assert then.id is not None, "named just before"
+    return Invitation(
+        then.server,
+        then.id,
+        then.remote,
+        public,
+        int(time.time() + valid),
+        random.SystemRandom().randbytes(KEY_OCTETS),
+        then.tls,
+    )
+
+
+def _name(kind: str) -> str:
+    return f"{kind}-{random.SystemRandom().randbytes(4).hex()}"
+
+
+def _command(then: ClientOptions, file: str, peer: bytes) -> str:
+    words = ["nat-traversal client", f"--server {then.server}", f"--id {then.id} -r {then.remote}"]
+    words += [f"--listen {then.listen}"] * (then.listen is not None)
+    words += [f"--connect {then.connect}"] * (then.connect is not None)
+    if then.tls is not None:
+        pin = then.tls.fingerprint
+        words.append("--tls" if pin is None else f"--server-fingerprint {pin}")
+    return " ".join([*words, f"--identity {file}", f"--peer-key {as_text(PUBLIC, peer)}"])

@@ -1,0 +1,90 @@
+"""`invite` and `accept`: two hosts that know nothing of each other become peers, once, by one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from nat_traversal import Endpoint
+from tests.loopback.cli.words import SERVER, listening
+from tests.loopback.command import Command
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
+
+INVITE = ("nat-traversal", "invite", "--json")
+ACCEPT = ("nat-traversal", "accept", "--json")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Endpoint]:
+    async with Command.run(*SERVER, "--port", "0") as running:
+        yield Endpoint("127.0.0.1", (await listening(running)).port)
+
+
+@asynccontextmanager
+async def invited(server: Endpoint, home: Path, *words: str) -> AsyncIterator[tuple[Command, str]]:
+    """An inviter with its own state, and the line that it printed."""
+    command = (*INVITE, "--server", str(server), "--id", "home", *words)
+    async with Command.run(*command, XDG_STATE_HOME=str(home)) as inviter:
+        line = (await inviter.event("invitation"))["line"]
+        yield inviter, line
+
+
+async def test_two_hosts_become_peers_by_one_line_and_it_works_once(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    with Service() as service, Program() as program:
+        local = unused()
+        connect, listen = ("--connect", str(service.endpoint)), ("--listen", str(local))
+        async with invited(server, tmp_path / "a", *connect, "-r", "friend") as (home, line):
+            state = str(tmp_path / "b")
+            async with Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=state) as friend:
+                keys = [(await each.event("paired"))["key"] for each in (home, friend)]
+                for each in (home, friend):
+                    await each.line("has the key that this side knows")
+                assert await program.ask(b"hello", local) == b"hello"
+                assert await friend.end(signal.SIGTERM) == 0
+            next_time = [told for told in friend.told if told.startswith("the next time")]
+            assert f"--peer-key {keys[1]}" in next_time[0]
+
+            # somebody who has read the line since then is no guest
+            later = str(tmp_path / "c")
+            async with Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=later) as thief:
+                await thief.line("trying again")
+                assert await thief.end(signal.SIGINT) == 0
+            assert "paired" not in {event["event"] for event in thief.events}
+            assert await home.end(signal.SIGTERM) == 0
+    secret = line.partition("#")[2]
+    for each in (home, friend, thief):
+        assert secret not in "".join(each.told)
+
+
+async def test_an_invitation_that_nobody_accepts_ends(server: Endpoint, tmp_path: Path) -> None:
+    async with invited(server, tmp_path, "--listen", str(unused())) as (home, _):
+        assert await home.end(signal.SIGINT) == 0
+    assert not [told for told in home.told if "Traceback" in told]
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("--listen", "5300"), "", "error: this is no invitation"),
+        (("--listen", "5300"), "nat-traversal://s/home?peer=a#x", "error: this invitation is not whole"),
+        ((), "", "error: nothing to forward"),
+        (("--listen", "5300", "nat-traversal://s/home#secret"), "", "error: an invitation holds a secret"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_invitation_is_told_in_one_line(
+    words: tuple[str, ...], typed: str, said: str, tmp_path: Path
+) -> None:
+    async with Command.run(*ACCEPT, *words, typed=typed, XDG_STATE_HOME=str(tmp_path)) as guest:
+        assert await guest.end() == 2
+    assert len(guest.told) == 1
+    assert guest.told[0].startswith(said)
+    assert "secret" not in guest.told[0].replace("holds a secret", "")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
