@@ -264,6 +264,9 @@ class ServerSettings:
     verdict_within: float = seconds(3.0)
     """Above both hosts' round trips, from the order of HELLO 3 until both have proof: ten repetitions of
     each HELLO. As many after each sign that proof is on its way."""
+    further_within: float = seconds(1.5)
+    """The same in the last round, where a further method follows that both hosts have: five repetitions. It is a
+    round as well, and may open what this one did not."""
     verdict_most: float = seconds(30.0)
     """From the order of HELLO 2 until the round ends in any case."""
     drain_within: float = seconds(10.0)

@@ -44,8 +44,8 @@ GUESSED = {
 _PREDICTABLE = frozenset({PortAllocation.SEQUENTIAL, PortAllocation.PRESERVING})
 _TIMES = {
     "ordered-hello": (0.0, "a round trip to the peer"),
-    "simultaneous": (4.0, ""),
-    "prediction": (4.0, ""),
+    "simultaneous": (2.5, ""),
+    "prediction": (2.5, ""),
     "birthday": (10.0, "the wait for the server's grant"),
     "relay": (1.0, ""),
     "relay-tcp": (2.0, ""),

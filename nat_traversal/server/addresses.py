@@ -78,7 +78,7 @@ def no_path(first: Member, second: Member, heard: frozenset[str]) -> str:
                 f"its network, or {_HIDDEN}"
             )
     return (
-        f"{none}: their NATs forbid a direct path. This happens when one gives every destination a "
+        f"{none}: their NATs allow no direct path without guessing ports. So it is where one gives every destination a "
         "port of its own (symmetric) and the other filters by port; a port forwarding or a more open "
         "NAT on one side helps. A firewall that drops UDP between them looks the same"
     )

@@ -129,7 +129,7 @@ class Client(Process):
 
     def change_address(self, address: str) -> None:
         """As a hand-over, or a NAT's new address: what stood before leads nowhere, and nobody is told."""
-        self.host.nat.public_address = address
+        self.host.nat.change_address(address)
         if self.control is not None:
             self.control.is_cut = self.control.other.is_cut = True
 

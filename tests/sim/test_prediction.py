@@ -15,7 +15,6 @@ from nat_traversal.wire.messages import MOST_AT_ONCE
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.samples import Sample
 from tests.seeds import seeds
-from tests.sim.client import Client
 from tests.sim.foreign import Foreign
 from tests.sim.network import Packet, Weather
 from tests.sim.world import World
@@ -51,14 +50,6 @@ def said(world: World, host: str, round_: int | None = None) -> list[Packet]:
     ]
 
 
-def began_at(client: Client) -> float:
-    return min(
-        at
-        for at, told in client.notices
-        if isinstance(told, note.RoundStarted) and told.round == FIRST
-    )
-
-
 @pytest.mark.parametrize(("foreign", "within", "most"), [(20.0, 3.0, 64), (100.0, 5.0, 200)])
 @pytest.mark.parametrize("pair", PAIRS)
 @seeds(2)
@@ -69,7 +60,7 @@ def test_the_next_port_is_met_while_others_take_ports_too(
     a, b = world.pair()
     world.connect(a, b)
     assert [client.path.method for client in (a, b)] == ["prediction"] * 2
-    assert world.clock.now - began_at(a) < within
+    assert world.clock.now < within, "from a cold start"
     assert max(len(said(world, host)) for host in ("host_a", "host_b")) <= most
     world.run(1.0)
     assert len(a.sockets) == len(b.sockets) == 1

@@ -151,6 +151,12 @@ class ModelNat:
         address = mapping.address if self._addresses[1:] else self.public_address
         return Endpoint(address, mapping.port)
 
+    def change_address(self, address: str) -> None:
+        """Its first external address is another one from now on, also for the mappings that it has."""
+        for held in self._mappings.values():
+            held.address = address if held.address == self.public_address else held.address
+        self.public_address, self._addresses = address, (address, *self._addresses[1:])
+
     def others_took(self, port: int) -> None:
         """Of a NAT with ports in sequence: others have taken all before `port`, which is the next. From then on
         they take ports only where this is called."""

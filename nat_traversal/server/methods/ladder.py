@@ -20,10 +20,10 @@ class Ladder:
     """A `Method` that is each of them, as long as it goes on."""
 
     def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._method: Method = OrderedHello(attempt)
         both = frozenset.intersection(*(each.methods for each in attempt.members))
         self._further: list[MakeMethod] = [each for each in FURTHER if each.name in both]
+        self._attempt = replace(attempt, has_further=bool(self._further))
+        self._method: Method = OrderedHello(self._attempt)
 
     @property
     def name(self) -> str:
@@ -70,7 +70,10 @@ class Ladder:
         """Go on with the next method where this one has opened no path."""
         match self._method.outcome:
             case NoPath(m.Verdict.NO_PATH) if self._further:
-                attempt = replace(self._attempt, round=self._method.round)
-                self._method = self._further.pop(0)(attempt)
+                make = self._further.pop(0)
+                attempt = replace(
+                    self._attempt, round=self._method.round, has_further=bool(self._further)
+                )
+                self._method = make(attempt)
                 return [*actions, *self.begin(now)]
         return actions

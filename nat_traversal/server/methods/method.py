@@ -80,6 +80,8 @@ class Attempt:
     settings: ServerSettings
     round: int = 0
     """The last round of a method before."""
+    has_further: bool = False
+    """Another method follows if this one opens no path."""
     heard: set[str] = field(default_factory=set)
     """The hosts that a HELLO of the other one has reached."""
 

@@ -215,8 +215,10 @@ class OrderedHello:
     @property
     def _patience(self) -> float:
         """Seconds for proof above the round trips. The next round need not wait for it, since this one goes on."""
-        is_last = self._round == ROUNDS or self._proofs
-        return self._settings.verdict_within if is_last else self._settings.swap_within
+        if self._proofs or (self._round == ROUNDS and not self._attempt.has_further):
+            return self._settings.verdict_within
+        is_last = self._round == ROUNDS
+        return self._settings.further_within if is_last else self._settings.swap_within
 
     @property
     def _ways(self) -> float:
