@@ -31,7 +31,8 @@ COMING = 500
 """Hosts a second that come at the start: fewer than the budgets of a server allow."""
 PER_ADDRESS = 8
 """Hosts with one address."""
-ANNOUNCE_AGAIN = 0.5
+ANNOUNCE_AGAIN, MOST_ANNOUNCES = 0.5, 40
+"""Seconds, and times: a server whose store has just begun admits nobody for 6 s."""
 BACK_AFTER = (0.5, 2.0)
 """Seconds until a host whose connection has ended tries the next server."""
 MOST_ADDRESSES = 240
@@ -185,8 +186,8 @@ class Bot:
             except OSError:
                 self.lost("send")
 
-    def announce(self, generation: int, left: int = 5) -> None:
-        """Again until the round has begun: five times at most."""
+    def announce(self, generation: int, left: int = MOST_ANNOUNCES) -> None:
+        """Again until it is answered."""
         if generation != self.generation or self.sock is None:
             return
         number = next(self.all.numbers)
