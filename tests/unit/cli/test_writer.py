@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nat_traversal.cli import writer as lines
 from nat_traversal.cli.writer import LineWriter
 
 DEADLINE = 10.0
@@ -108,3 +109,16 @@ def test_a_reader_that_has_gone_is_told_once(pipe: Pipe) -> None:
     assert pipe.writer.finish(DEADLINE), "nothing waits"
     assert [error.errno for error in pipe.errors] == [errno.EPIPE]
     pipe.reading = os.open(os.devnull, os.O_RDONLY)
+
+
+def test_a_thread_that_rests_between_many_lines_goes_on_at_once_for_who_ends(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "WAKES", 0)
+    monkeypatch.setattr(lines, "REST", 1000.0)
+    pipe.writer.put("first")
+    assert pipe.read_until(b"first\n") == b"first\n"
+    pipe.writer.put("while it rests")
+    pipe.writer.put("last")
+    assert pipe.writer.finish(DEADLINE)
+    assert pipe.read_until(b"last\n") == b"while it rests\nlast\n"
