@@ -11,6 +11,7 @@ from nat_traversal.arguments.parser import checked
 from nat_traversal.cli import access, keys, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.services import check_services, parse_service
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings
 from nat_traversal.settings import parse as parse_settings
@@ -41,6 +42,15 @@ def client_options(parser: P) -> P:
         help="the other host's id",
     )
     add_services(parser)
+    parser.add_argument(
+        "--service",
+        action="append",
+        default=[],
+        metavar="NAME:SIDE=ADDRESS",
+        type=checked(parse_service),
+        help="a service with a name that the other side has too: NAME:listen=[HOST:]PORT here and "
+        "NAME:connect=HOST:PORT there, or the other way round; may be given several times",
+    )
     relay.add_client_options(parser)
     keys.add_options(parser)
     access.add_client_options(parser)
@@ -144,6 +154,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         connect=options.connect,
         once=options.once,
         settings=settings,
+        services=check_services(getattr(options, "service", []), options.listen),
         keys=keys.key_options(options),
         token_file=access.token_file(options),
         tls=tls.client_tls(options),

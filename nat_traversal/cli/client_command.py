@@ -7,6 +7,7 @@ import gc
 import os
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from nat_traversal.aio.client import Client, ClientConfig
 from nat_traversal.aio.connector import Connector
@@ -21,6 +22,7 @@ from nat_traversal.cli.key_log import key_log
 from nat_traversal.cli.keys import read_keys
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
+from nat_traversal.cli.services import NamedEnd, offers_of
 from nat_traversal.cli.stop import on_demand, stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.waiting import acquired
@@ -30,10 +32,11 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.messages import Serves
+from nat_traversal.wire.services import UNNAMED, Side
 
 
 async def run(options: ClientOptions, console: Console) -> Exit:
-    if options.listen is None and options.connect is None:
+    if options.listen is None and options.connect is None and not options.services:
         raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
     own_id = options.id
     if own_id is None:
@@ -79,8 +82,8 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     def problem(text: str) -> None:
         console.problem(text, now_and_then)
 
-    def service_changed(up: bool) -> None:
-        client.feed(e.ServiceChanged(up))
+    def service_changed(up: bool, number: int = UNNAMED) -> None:
+        client.feed(e.ServiceChanged(up, options.remote, number))
 
     forwarder = await _forwarder(
         options, end, console, counters, problem=problem, service_changed=service_changed
@@ -101,6 +104,7 @@ async def run(options: ClientOptions, console: Console) -> Exit:
         server_token=server_token,
         may_join=options.may_join,
         methods=options.methods,
+        services=offers_of(options.services),
     )
     client = Client(config, forwarder, told, counters=counters)
     console.event("started", id=own_id, peer=options.remote)
@@ -132,7 +136,7 @@ async def _forwarder(
     counters: Counters,
     *,
     problem: Problem,
-    service_changed: Callable[[bool], None],
+    service_changed: Callable[..., None],
 ) -> ProgramForwarder | Exit:
     """The sockets towards programs, or the status to end with if this host lacks what they need."""
     settings = options.settings
@@ -156,7 +160,44 @@ async def _forwarder(
                 connector.close()
             return made
         listener = made
-    return ProgramForwarder(counters, listener, connector, problem, settings)
+    forwarder = ProgramForwarder(counters, listener, connector, problem, settings)
+    for number, named in enumerate(options.services, 1):
+        changed = partial(service_changed, number=number)
+        side = await _named_side(named, options, end, console, counters, changed, problem)
+        if isinstance(side, Exit):
+            forwarder.close()
+            return side
+        forwarder.add(number, side, listens=named.side is Side.LISTEN)
+    return forwarder
+
+
+async def _named_side(  # noqa: PLR0917 - all that a side needs
+    service: NamedEnd,
+    options: ClientOptions,
+    end: asyncio.Future[Exit],
+    console: Console,
+    counters: Counters,
+    changed: Callable[[bool], None],
+    problem: Problem,
+) -> Listener | Connector | Exit:
+    """One named service's sockets, or the status to end with."""
+    settings = options.settings
+
+    def named(text: str) -> None:
+        problem(f"service {service.name}: {text}")
+
+    if service.side is Side.LISTEN:
+
+        async def listen() -> Listener:
+            return Listener(service.at, counters, named, settings)
+
+        return await acquired(listen, end, console, settings, once=options.once)
+    behind = service_at(service.at, settings, named)
+    if isinstance(behind, NamedService):
+        ended = await _look_up(behind, options, end, console)
+        if ended is not None:
+            return ended
+    return Connector(behind, counters, named, settings, changed)
 
 
 def tell_status(console: Console, status: PathStatus) -> None:
@@ -166,9 +207,14 @@ def tell_status(console: Console, status: PathStatus) -> None:
 
 
 def _serves(options: ClientOptions) -> Serves:
-    if options.listen and options.connect:
+    sides = {service.side for service in options.services}
+    if options.listen:
+        sides.add(Side.LISTEN)
+    if options.connect:
+        sides.add(Side.CONNECT)
+    if len(sides) > 1:
         return Serves.BOTH
-    return Serves.LISTEN if options.listen else Serves.CONNECT
+    return Serves.LISTEN if Side.LISTEN in sides else Serves.CONNECT
 
 
 def _next_steps(options: ClientOptions) -> Iterator[str]:
@@ -177,6 +223,11 @@ def _next_steps(options: ClientOptions) -> Iterator[str]:
         yield f"ready: send your program's datagrams to {options.listen}"
     if options.connect is not None:
         yield f"ready: datagrams of the other side's programs go to {options.connect}"
+    for service in options.services:
+        if service.side is Side.LISTEN:
+            yield f"service {service.name}: send your program's datagrams to {service.at}"
+        else:
+            yield f"service {service.name}: datagrams of the other side's programs go to {service.at}"
 
 
 def exit_status(notice: note.Notice, *, once: bool) -> Exit | None:

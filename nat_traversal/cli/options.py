@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nat_traversal.cli.keys import KeyOptions
+from nat_traversal.cli.services import NamedEnd
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
@@ -56,3 +57,4 @@ class ClientOptions:
     """Whether a relay may be reached by TCP."""
     methods: tuple[str, ...] = FURTHER
     """The further methods that may be used."""
+    services: tuple[NamedEnd, ...] = ()
