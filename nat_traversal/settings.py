@@ -91,8 +91,10 @@ class ClientSettings:
     """The settings that a user may change. Raises `UsageError` for a value out of its range."""
 
     answer_within: float = seconds(10.0, 0.001)
-    """For the server to accept the connection, then to answer the registration, or a ping in doubt.
+    """For the server to accept the connection, then to answer the registration, or a ping in doubt at most.
     Two round trips of 5 s, or the third repetition of what TCP lost."""
+    answer_in_doubt: float = seconds(1.0)
+    """For the answer to a ping in doubt, above three round trips: TCP repeats what it lost after one, and a fifth of a second."""
     reconnect_first: float = seconds(1.0, 0.001)
     """Pause after the first broken connection; doubling, each shortened by up to half."""
     reconnect_most: float = seconds(60.0, 0.001)
@@ -164,6 +166,15 @@ class ClientSettings:
     silent_after: float = seconds(6.0, 0.001)
     """Of unanswered pings, after which the client asks whether the server still answers. Above a round trip
     of 5 s; early enough to have reconnected before consent expires."""
+    quiet_after: float = seconds(1.0, 0.004)
+    """Without anything authentic, while programs send, after which pings go out quickly."""
+    quick_ping: float = seconds(0.3, 0.001)
+    """Between such pings: as between HELLOs."""
+    quick_for: float = seconds(3.0, 0.001)
+    """For which they go on after a program's last datagram: an idle path has keepalives only."""
+    leave_after: float = seconds(0.9)
+    """Above a round trip, without an answer to them, until another path is looked for. Datagrams leave this one as soon
+    as another stands. At a loss of a fifth, one in twenty such looks is in vain, and costs an attempt."""
     doubt_interval: float = seconds(0.5, 0.001)
     """Between pings once the server says that the peer has left."""
     doubt_within: float = seconds(3.0)
@@ -218,6 +229,9 @@ class ClientSettings:
             ping_interval=min(self.ping_interval, consent / 6.0),
             ping_repeat=min(self.ping_repeat, consent / 30.0),
             silent_after=min(self.silent_after, consent / 5.0),
+            quiet_after=min(self.quiet_after, consent / 3.0),
+            quick_ping=min(self.quick_ping, consent / 30.0),
+            leave_after=min(self.leave_after, consent / 3.0),
             doubt_interval=min(self.doubt_interval, consent / 6.0),
             doubt_within=min(self.doubt_within, consent),
         )

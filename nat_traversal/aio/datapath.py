@@ -19,7 +19,7 @@ from nat_traversal.aio.soft_errors import Lost, not_sent
 from nat_traversal.machine.actions import Fault, UsePath
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.driver import Clock, Timer
-from nat_traversal.machine.events import Event, FrameRefused, LargerFramesSent
+from nat_traversal.machine.events import DatagramsOffered, Event, FrameRefused, LargerFramesSent
 from nat_traversal.paths.fragments import Reassembler
 from nat_traversal.paths.mtu import BASE_IPV4, BASE_IPV6
 from nat_traversal.settings import ClientSettings
@@ -35,6 +35,8 @@ BASES = {4: BASE_IPV4, 6: BASE_IPV6}
 _DATA = Kind.DATA.value
 LARGER_TOLD = 0.5
 """Seconds between two words of the fact that larger frames than these flow."""
+OFFERED_TOLD = 0.25
+"""The same of the fact that programs' datagrams flow at all."""
 
 
 class Traffic:
@@ -147,6 +149,7 @@ class DataPath:
         self._base = BASES[order.remote.family]
         self._out = Outbox(self._io, order.epochs, self._base, traffic.sent, self._narrowed)
         self._tell_larger_at = 0.0
+        self._tell_offered_at = 0.0
         self._read_at = 0.0
         self._probing = 0
         """Octets of the padded probe that is being sent: its failure is no news to a user."""
@@ -188,9 +191,12 @@ class DataPath:
             self._out.flush_full()
             return
         self._out.flush()
+        now = self._clock.time()
         if self._out.longest > self._base:
-            self._larger_sent(self._clock.time())
+            self._larger_sent(now)
         self._out.longest = 0
+        if now >= self._tell_offered_at:
+            self._offered(now)
 
     def send_alone(self, flow: int, direction: int, run: Run, now: float) -> None:
         """`send_run` and `flush`, for a datagram of which nobody knows whether others follow."""
@@ -199,6 +205,8 @@ class DataPath:
         if out.longest > self._base and now >= self._tell_larger_at:
             self._larger_sent(now)
         out.longest = 0
+        if now >= self._tell_offered_at:
+            self._offered(now)
 
     def send(self, flow: int, direction: int, payload: bytes | memoryview) -> None:
         """Send one datagram that has no room before it."""
@@ -352,6 +360,10 @@ class DataPath:
         frames.malformed = frames.stranger = frames.replayed = frames.not_authentic = 0
         traffic.incomplete.value += self._reassembler.incomplete
         self._reassembler.incomplete = 0
+
+    def _offered(self, now: float) -> None:
+        self._tell_offered_at = now + OFFERED_TOLD
+        self._on_event(DatagramsOffered(self.order.generation))
 
     def _larger_sent(self, now: float) -> None:
         if now >= self._tell_larger_at:

@@ -167,6 +167,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         peer.larger_sent(generation, now)
+            case e.DatagramsOffered(generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        peer.offered(generation, now)
             case e.HostsFound(endpoints, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
@@ -184,6 +188,8 @@ class Agent:
                 for peer in self.peers.values():
                     peer.woke(now)
                 return actions
+            case e.NetworkChanged():
+                return self._network_changed(event, now)
             case e.ServiceChanged(up, number=0):
                 return [do.SendMessage(m.ServiceState(up))] if self.link.is_registered else []
             case e.ServiceChanged(up, peer_id, number):
@@ -196,6 +202,16 @@ class Agent:
             case e.StopRequested():
                 return self._close()
         return []
+
+    def _network_changed(self, event: e.NetworkChanged, now: float) -> list[do.Action]:
+        """A connection that leaves by a way of the past will not come back: make another at once."""
+        actions: list[do.Action] = []
+        for peer in self.peers.values():
+            actions += peer.network_changed(event.stale, now)
+        if event.server_is_stale and self.link.is_open:
+            reason = "this host has changed its network"
+            return [*actions, do.CloseControl(), *self._control_lost(reason, now, 0.0)]
+        return actions + self.link.woke(now)
 
     def _action_failed(self, action: object, reason: str, now: float) -> list[do.Action]:
         """An action of this side failed, and nobody else will say so."""

@@ -113,6 +113,9 @@ class ControlLink:
         self._transaction = 0
         self._heartbeat = 0.0
         self._heard_at = 0.0
+        self._registering_at = 0.0
+        self._round_trip = 0.0
+        """Seconds from the registration to its answer, last time."""
         self._doubt: int | None = None
         """The ping whose answer the connection is waited for in doubt."""
 
@@ -164,6 +167,7 @@ class ControlLink:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted).
         `key` is for the announces of this connection."""
         self._machine.fire(_T.OPENED)
+        self._registering_at = now
         self._timers.set("answer", now + self._settings.answer_within)
         identity = self.identity
         register = m.Register(
@@ -215,6 +219,7 @@ class ControlLink:
         if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
             return []
         self._machine.fire(_T.ACCEPTED)
+        self._round_trip = now - self._registering_at
         self._backoff.reset()
         self._heartbeat = answer.heartbeat
         self._timers.cancel("answer")
@@ -226,7 +231,7 @@ class ControlLink:
         have changed, and this connection be dead: ask at once, or, if there is none, try again soon."""
         if self.state is _S.REGISTERED and self._doubt is None:
             self._doubt = self._next_transaction()
-            self._timers.set("answer", now + self._settings.answer_within)
+            self._timers.set("answer", now + self._patience)
             return [do.SendMessage(m.Heartbeat(self._doubt))]
         if self.state is _S.PAUSING:
             self._backoff.reset()
@@ -250,7 +255,7 @@ class ControlLink:
     def timed_out(self, name: str, now: float) -> str | None:
         """Why the timer `name` ends the connection, or None if it does not."""
         if name == "answer":
-            return f"no answer within {self._settings.answer_within:g} s"
+            return f"no answer within {self._patience:.3g} s"
         silence = now - self._heard_at
         most = self._settings.silence_heartbeats * self._heartbeat
         if name == "heartbeat" and silence >= most:
@@ -270,8 +275,11 @@ class ControlLink:
         self, reason: str, now: float, pause: float | None = None, at_least: float = 0.0
     ) -> list[do.Action]:
         """The connection failed or ended: try again after a pause. The server may have said which one;
-        no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait."""
+        no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait.
+        There is none where it was doubted: the network has changed, and the server has not."""
         self._machine.fire(_T.BROKEN)
+        if self._doubt is not None and pause is None:
+            pause = 0.0
         self._cancel_timers()
         if pause is None:
             pause = self._backoff.next()
@@ -285,6 +293,12 @@ class ControlLink:
         self._machine.fire(_T.CLOSE)
         self._cancel_timers()
         return [do.CloseControl()] if connected else []
+
+    @property
+    def _patience(self) -> float:
+        """For the server to answer."""
+        most, doubt = self._settings.answer_within, self._settings.answer_in_doubt
+        return most if self._doubt is None else min(most, doubt + 3 * self._round_trip)
 
     def _cancel_timers(self) -> None:
         self._doubt = None

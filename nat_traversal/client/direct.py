@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
 from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
-from nat_traversal.client.endings import Scarcity, replaced, verdict
+from nat_traversal.client.endings import Scarcity, verdict
 from nat_traversal.client.phases import (
     Announcing,
     Closed,
@@ -25,7 +25,7 @@ from nat_traversal.client.phases import (
 )
 from nat_traversal.client.reach import Reach
 from nat_traversal.client.restraint import Breach, Restraint
-from nat_traversal.client.rounds import BESIDE, Rounds
+from nat_traversal.client.rounds import BESIDE, OLDER, Rounds
 from nat_traversal.client.security import KeyPair, Security, public_of
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
@@ -70,59 +70,41 @@ class Direct:
         once: bool,
         has_other: Callable[[], bool] = bool,
     ) -> None:
-        self._identity = identity
-        self._settings = settings
-        self._security = security
+        self._identity, self.id = identity, identity.peer
+        self._settings, self._security = settings, security
         self._instance = instance
         self.announce_key = AnnounceKey(rng.randbytes(KEY_BYTES))
         """Of the present connection to the server."""
         self._nonce_secret = rng.randbytes(KEY_BYTES)
-        self._link = link
-        self._sockets = sockets
-        self._timers = timers
+        self._link, self._sockets, self._timers = link, sockets, timers
         self._rng = rng
         self._once = once
         self._has_other = has_other
         self._restraint = Restraint(settings)
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
-        self._rounds = Rounds(
+        self.rounds = Rounds(
             identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
         )
         self._scarcity = Scarcity(settings.socket_again)
-        self.reach = Reach(link, self._rounds, self._restraint, settings, key=self._present_key)
+        self.reach = Reach(
+            link, self.rounds, self._restraint, settings, key=lambda: self.announce_key
+        )
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
 
     @property
-    def id(self) -> str:
-        return self._identity.peer
-
-    @property
     def state(self) -> PathState:
-        return self._rounds.state
+        return self.rounds.state
 
     @property
     def phase(self) -> Phase:
         """The state, and what belongs to it."""
-        return self._rounds.phase
-
-    def udp_is_silent(self, now: float) -> bool:
-        """The server has had time to answer an announce of the present socket, and has not."""
-        phase = self.phase
-        return not isinstance(phase, Idle | Closed) and phase.announcer.is_unanswered(now)
+        return self.rounds.phase
 
     @property
     def path(self) -> Path | None:
         """The direct path, while it stands."""
-        return self._rounds.path
-
-    def path_at(self, generation: int) -> Path | None:
-        """The path of that socket, while it stands."""
-        return self._rounds.path_at(generation)
-
-    def owns(self, generation: int) -> bool:
-        """Whether the open socket of that number is this peer's."""
-        return self._rounds.at(generation) is not None
+        return self.rounds.path
 
     def take_breach(self) -> Breach | None:
         """The server's order that no honest one gives, once; None if there was none."""
@@ -134,12 +116,14 @@ class Direct:
         """The connection stands: register, with a fresh socket unless there is a path."""
         self.announce_key = AnnounceKey(self._rng.randbytes(KEY_BYTES))
         key = self.announce_key.key
-        if isinstance(self.phase, Established):
+        path = self.path
+        if path is not None and not path.is_suspect(now):
             return self._link.opened(0, self._offer(None), key, now, wish)
+        aside = self.rounds.set_aside(now)
         actions, fresh = self._open_socket()
         generation, offer = fresh.socket.generation, self._offer(fresh.pair)
         actions += self._link.opened(generation, offer, key, now, wish)
-        return actions + fresh.announcer.announce(now)
+        return aside + actions + fresh.announcer.announce(now)
 
     def link_accepted(self, now: float) -> list[do.Action]:
         """The server has answered the registration."""
@@ -164,11 +148,11 @@ class Direct:
                 self._restraint.budget.validate(address)
                 return []
             case m.SendHello():
-                return self._rounds.ordered(message, now)
+                return self.rounds.ordered(message, now)
             case m.AddedCandidates():
                 return self.reach.added(message, now)
             case m.Failed(attempt, code, text):
-                if self._rounds.is_of_another_attempt(attempt):
+                if self.rounds.is_of_another_attempt(attempt):
                     return []
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
@@ -180,7 +164,7 @@ class Direct:
         self, datagram: datagrams.Datagram, source: Endpoint, generation: int, now: float
     ) -> list[do.Action]:
         """A datagram came in by this peer's socket of that number."""
-        phase = self._rounds.at(generation)
+        phase = self.rounds.at(generation)
         if phase is None:
             return []
         if isinstance(datagram, datagrams.Announced):
@@ -188,14 +172,14 @@ class Direct:
         if isinstance(datagram, Knock):
             return self.reach.knocked(datagram, generation)
         said = phase.method.arrived(datagram, source, generation, now)
-        actions = self._rounds.carry(phase, said, now)
-        return actions + self._rounds.follow(self._rounds.decided(), now)
+        actions = self.rounds.carry(phase, said, now)
+        return actions + self.rounds.follow(self.rounds.decided(), now)
 
     def failed(
         self, action: do.OpenUdp | do.SendDatagram | do.UsePath, reason: str, now: float
     ) -> list[do.Action]:
         """An action of this peer's socket could not be carried out."""
-        phase = self._rounds.at(action.generation)
+        phase = self.rounds.at(action.generation)
         if phase is None:
             return []
         if isinstance(action, do.UsePath) and isinstance(phase, Established):
@@ -207,10 +191,10 @@ class Direct:
         self, kind: Kind, plain: bytes, generation: int, now: float
     ) -> list[do.Action]:
         """An authentic frame came on this peer's path of that socket, which is none of a program's."""
-        phase = self._rounds.at(generation)
+        phase = self.rounds.at(generation)
         if not isinstance(phase, Established):
             return []
-        followed = self._rounds.follow(phase, now) if self._rounds.beside else []
+        followed = self.rounds.follow(phase, now) if self.rounds.beside else []
         actions = phase.path.frame_opened(kind, plain, now)
         return followed + actions + self._path_end(phase.path, now)
 
@@ -219,16 +203,18 @@ class Direct:
         phase = self.phase
         if name == "retry":
             return self.ask_again(now)
+        if name == OLDER:
+            return self.rounds.older.due(now)
         if isinstance(phase, Idle | Closed):
             return []
         if name == "announce":
             return phase.announcer.due(now, server_answers=self._link.is_registered)
         if name.startswith(BESIDE):
-            return self._rounds.beside_due(name.removeprefix(BESIDE), now)
+            return self.rounds.beside_due(name.removeprefix(BESIDE), now)
         if name == "reach":
             return self.reach.due(now)
         if name == "method":
-            return self._rounds.carry(phase, phase.method.due(now), now)
+            return self.rounds.carry(phase, phase.method.due(now), now)
         if name == "round":
             text = f"the server has not ended the round within {ROUND_WITHIN:g} s"
             return self._attempt_failed(m.Verdict.NO_PATH, text, now)
@@ -243,14 +229,14 @@ class Direct:
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        for name, deadline in (self._rounds.deadlines() | {"reach": self.reach.deadline}).items():
+        for name, deadline in (self.rounds.deadlines() | {"reach": self.reach.deadline}).items():
             self._timers.follow((self.id, name), deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
         actions = self.path.farewell() if self.path else []
-        actions += self._drop_socket()
-        self._rounds.enter(_T.CLOSE, Closed())
+        actions += self._drop_socket() + self.rounds.older.close()
+        self.rounds.enter(_T.CLOSE, Closed())
         return actions
 
     # Sockets and announces: steps 1 to 3
@@ -264,8 +250,7 @@ class Direct:
 
     def peer_left(self, now: float) -> list[do.Action]:
         """The server says that the peer has left: find out, or begin anew."""
-        if isinstance(self.phase, Established):
-            self.phase.path.doubt(now)
+        self.rounds.doubt(now)
         return self.ask_again(now) if self.state is _S.PUNCHING else []
 
     def _fresh_socket_ordered(self, order: m.OpenSocket, now: float) -> list[do.Action]:
@@ -276,23 +261,16 @@ class Direct:
             return []
         if isinstance(phase, Announcing) and phase.socket.generation >= generation:
             return phase.announcer.announce(now)
-        actions: list[do.Action] = []
-        if isinstance(phase, Established):
-            lost = replaced(phase)
-            phase.path.end = None if lost.attempt_goes_on else lost.reason
-            if not self._has_other():
-                actions.append(do.Tell(lost))
-                if self._once and not lost.attempt_goes_on:
-                    return actions + self.close()
+        is_alone = not self._has_another()
+        actions, lost = self.rounds.give_way(now, keeps=not self._once, is_alone=is_alone)
+        if lost is not None and self._once and not lost.attempt_goes_on:
+            return actions + self.close()
         if order.goes_on and isinstance(phase, Punching):
-            actions += self._rounds.keep(phase)
+            actions += self.rounds.keep(phase)
         opened, fresh = self._open_socket(generation)
         told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
         shown = [*fresh.announcer.announce(now), *fresh.announcer.samples(order.samples)]
         return [*actions, *opened, told, *shown]
-
-    def _present_key(self) -> AnnounceKey:
-        return self.announce_key
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""
@@ -328,16 +306,16 @@ class Direct:
         make_key = self._security.make_key
         pair = None if make_key is None else make_key(self._rng)
         fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
-        self._rounds.enter(_T.OPEN, fresh)
+        self.rounds.enter(_T.OPEN, fresh)
         return [*dropped, socket.open()], fresh
 
     def _drop_socket(self) -> list[do.Action]:
         self._timers.cancel((self.id, "retry"))
-        return self._rounds.close()
+        return self.rounds.close()
 
     def _give_up(self) -> list[do.Action]:
         actions = self._drop_socket()
-        self._rounds.enter(_T.GIVE_UP, Idle())
+        self.rounds.enter(_T.GIVE_UP, Idle())
         return actions
 
     # The round: steps 4 to 6
@@ -346,7 +324,7 @@ class Direct:
         phase = self.phase
         if not isinstance(phase, Announcing):
             return []
-        actions = self._rounds.leave_other_attempts(start.attempt)
+        actions = self.rounds.begins(start)
         around = Surroundings(self._link.server, phase.announcer.mapped)
         if (granted := self._restraint.round_begins(start, around, now)) is None:
             return actions
@@ -363,10 +341,10 @@ class Direct:
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
         shown = phase.socket, phase.announcer
         punching = Punching(*shown, method, start, keys, connection, until)
-        self._rounds.enter(_T.START, punching)
+        self.rounds.enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
         begun = method.start(granted, handshake, self._restraint.budget, now)
-        return actions + self._rounds.carry(punching, begun, now)
+        return actions + self.rounds.carry(punching, begun, now)
 
     def _proof_came(self, now: float) -> None:
         """A path stands: what failed before counts no more."""
@@ -379,12 +357,12 @@ class Direct:
             return []  # the attempt begins again once there is a socket
         actions: list[do.Action] = []
         code, text = verdict(self.phase, self.id, code, text)
-        if self.state is _S.ESTABLISHED and not self._has_other():
+        if self.state is _S.ESTABLISHED and not self._has_another():
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()
         self._restraint.failed(now)
         # no other way has other keys
-        has_other = self._has_other() and code != m.Verdict.KEYS_DIFFER
+        has_other = self._has_another() and code != m.Verdict.KEYS_DIFFER
         if self._once and not has_other:
             return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
         pause = self._retry.next()
@@ -397,13 +375,27 @@ class Direct:
 
     def _path_due(self, path: Path, now: float) -> list[do.Action]:
         actions = self._link.doubt(now) if path.falls_silent(now) else []
-        return actions + path.due(now) + self._path_end(path, now)
+        actions += path.due(now)
+        seeks = path.end is None and path.turns_suspect(now)
+        return actions + (self.seek(now) if seeks else self._path_end(path, now))
+
+    def seek(self, now: float) -> list[do.Action]:
+        """Look for another path. The one that stands goes on to carry until that takes over, if it can."""
+        if self._once or self.path is None or not self._link.is_registered:
+            return []
+        return self.rounds.set_aside(now) + self.ask_again(now)
+
+    def _has_another(self) -> bool:
+        return self._has_other() or bool(self.rounds.older.paths)
 
     def _path_end(self, path: Path, now: float) -> list[do.Action]:
         """Once `path` has ended: tell it, and close or ask for another. Nothing before."""
         if path.end is None:
             return []
-        lost: list[do.Action] = [] if self._has_other() else [do.Tell(note.PathLost(path.end))]
+        if path is not self.path:
+            return self.rounds.older.ended()
+        path.end_is_told = not self._has_another()
+        lost: list[do.Action] = [do.Tell(note.PathLost(path.end))] if path.end_is_told else []
         if lost and self._once:
             return lost + self.close()
         return lost + self._link.doubt(now) + self.ask_again(now)

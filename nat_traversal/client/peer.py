@@ -23,13 +23,13 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
+from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.methods import RELAYS
 from nat_traversal.wire.services import ServiceOffer
 
 
@@ -90,6 +90,8 @@ class Peer:
         self._carries_since = 0.0
         self._told_moved: Path | None = None
         """The path of which the peer has been told that this side's datagrams take it."""
+        self._peer_uses: Path | None = None
+        """The path to which the peer has moved last."""
         self._missed: Path | None = None
         """The path that carried last, while none does."""
         self.story = Story(self.id)
@@ -119,7 +121,7 @@ class Peer:
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""
-        return self.direct.owns(generation) or self.relayed.owns(generation)
+        return self.direct.rounds.owns(generation) or self.relayed.owns(generation)
 
     def take_breach(self) -> Breach | None:
         """The server's order that no honest one gives, once; None if there was none."""
@@ -144,7 +146,7 @@ class Peer:
         """The server said something about this peer."""
         match message:
             case m.OpenRelay():
-                key, silent = self.direct.announce_key.key, self.direct.udp_is_silent(now)
+                key, silent = self.direct.announce_key.key, self.direct.rounds.udp_is_silent(now)
                 return self.relayed.ordered(message, key, now, udp_is_silent=silent)
             case m.RelayNews():
                 return self.relayed.news(message)
@@ -186,7 +188,7 @@ class Peer:
         match action:
             case (
                 do.OpenUdp(generation) | do.SendDatagram(_, _, generation) | do.UsePath(generation)
-            ) if self.direct.owns(generation):
+            ) if self.direct.rounds.owns(generation):
                 return self.direct.failed(action, reason, now)
             case do.OpenUdp(generation) | do.UsePath(generation):
                 return self.relayed.failed(generation, reason, now)
@@ -200,20 +202,26 @@ class Peer:
         if path is not None:
             actions = path.frame_opened(kind, plain, now)
             return actions + self.services.heard(path, now) + self.relayed.ended()
-        path = self.direct.path_at(generation)
+        path = self.direct.rounds.path_at(generation)
         actions = self.direct.frame_opened(kind, plain, generation, now)
         return actions if path is None else actions + self.services.heard(path, now)
 
     def frame_refused(self, size: int, generation: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""
-        path = self.relayed.path_at(generation) or self.direct.path_at(generation)
+        path = self.relayed.path_at(generation) or self.direct.rounds.path_at(generation)
         return [] if path is None else path.frame_refused(size, now)
 
     def larger_sent(self, generation: int, now: float) -> None:
         """Frames above the base size flow to this peer."""
-        path = self.relayed.path_at(generation) or self.direct.path_at(generation)
+        path = self.relayed.path_at(generation) or self.direct.rounds.path_at(generation)
         if path is not None:
             path.larger_sent(now)
+
+    def offered(self, generation: int, now: float) -> None:
+        """Programs' datagrams leave on that path of this peer."""
+        path = self.relayed.path_at(generation) or self.direct.rounds.path_at(generation)
+        if path is not None:
+            path.offered(now)
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
@@ -222,7 +230,18 @@ class Peer:
         if name == "missing":
             missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [do.Tell(missing)]
-        return self.relayed.due(now) if name == "relay" else self.direct.timer_fired(name, now)
+        if name == "relay":
+            actions = self.relayed.due(now)
+            helpless = [each.turns_suspect(now) for each in self.relayed.paths]
+            return actions + (self._link.doubt(now) if any(helpless) else [])
+        return self.direct.timer_fired(name, now)
+
+    def network_changed(self, stale: frozenset[int], now: float) -> list[do.Action]:
+        """This host's datagrams leave by another way than before; those of the sockets `stale` cannot arrive."""
+        self.direct.woke(now)
+        for path in self._standing:
+            path.press(now, Reason.STALE if path.generation in stale else Reason.PEER)
+        return self.relayed.rebind(stale, self._carrier, now)
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once."""
@@ -255,10 +274,12 @@ class Peer:
         if self.state is PathState.CLOSED:
             self._carrier = None
             return self.relayed.close()
+        self._follow(now)
         actions = self._select(now)
         carrier = self._carrier
         if carrier is not None:
-            if self.relayed.is_open and carrier is not self._told_moved:
+            has_others = self.relayed.is_open or bool(self.direct.rounds.older.paths)
+            if has_others and carrier is not self._told_moved:
                 self._told_moved = carrier
                 actions += carrier.tell_moved(now)
             actions += self.services.carries(carrier, now)
@@ -267,45 +288,61 @@ class Peer:
         return actions if self.relayed.is_open else actions + self._none_left(now)
 
     def _select(self, now: float) -> list[do.Action]:
-        before, best = self._carrier, self._best()
+        before, best = self._carrier, self._best(now)
         if best is before:
             return []
         self._carrier, self._carries_since = best, now
         if before is not None and before.end is not None:
-            is_told = before.method not in RELAYS and not self.relayed.is_open
-            self._missed = None if is_told else before
+            self._missed = None if before.end_is_told else before
         if best is None:
             return []
         missed, self._missed = self._missed, None
         actions: list[do.Action] = [do.SelectPath(best.generation)]
         self.relayed.keep(best)
+        self.direct.rounds.older.keep(best)
         if before is not None or missed is not None:
             reason = missed.end if missed is not None and missed.end else ""
             moved = note.PathMoved(best.method, best.remote, best.generation, reason)
             actions.append(do.Tell(moved))
         return actions
 
-    def _best(self) -> Path | None:
-        """The direct path, then the newest relayed one. A path has to carry frames of the base size before it
-        takes over from one that stands."""
-        standing = list(self.relayed.paths)
-        if self.direct.path is not None:
-            standing.append(self.direct.path)
+    @property
+    def _standing(self) -> list[Path]:
+        """The relayed paths, the older direct ones, the direct one: the best is the last."""
+        newest = [] if self.direct.path is None else [self.direct.path]
+        return [*self.relayed.paths, *self.direct.rounds.older.paths, *newest]
+
+    def _best(self, now: float) -> Path | None:
+        """The best of those that are not suspect. A path has to carry frames of the base size before it
+        takes over from one that stands. Where all are suspect the one that carries goes on."""
+        standing = self._standing
         before = self._carrier if self._carrier in standing else None
         for path in reversed(standing):
-            if before is None or path is before or path.base_passes:
+            fits = before is None or path is before or path.base_passes
+            if fits and not path.is_suspect(now):
                 return path
-        return None
+        return before or (standing[-1] if standing else None)
+
+    def _follow(self, now: float) -> None:
+        """The peer has moved to a path that is none of the best: to its mind the better ones are dead. See whether."""
+        standing = self._standing
+        newest = max(standing, key=lambda path: path.moved_at or 0.0, default=None)
+        if newest is None or newest.moved_at is None or newest is self._peer_uses:
+            return
+        self._peer_uses = newest
+        for path in standing[standing.index(newest) + 1 :]:
+            path.press(now, Reason.PEER)
 
     def _leave(self, carrier: Path) -> None:
         """Close the older ways, once neither side sends there any more and what was sent has come."""
         if carrier.moved_at is None:
             return
         at = max(carrier.moved_at, self._carries_since) + self._settings.path_linger
-        for path in self.relayed.paths:
+        for path in self._standing:
             if path is carrier:
                 return
             self.relayed.leave(path, at)
+            self.direct.rounds.older.leave(path, at)
 
     def _none_left(self, now: float) -> list[do.Action]:
         """No path, and no relay on its way. The direct way tells of its own end, if it was the only one."""

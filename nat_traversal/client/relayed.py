@@ -21,6 +21,7 @@ from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.octets import CONNECTION_BYTES
 
 
@@ -250,6 +251,23 @@ class Relayed:
         leg = self._at(path.generation)
         if leg is not None:
             leg.closes_at = None
+
+    def rebind(self, stale: frozenset[int], carrier: Path | None, now: float) -> list[do.Action]:
+        """The sockets `stale` lead nowhere any more: go on from fresh ones. `carrier`: the path that programs' datagrams
+        take."""
+        actions: list[do.Action] = []
+        for leg in [each for each in self._legs if each.socket.generation in stale]:
+            path, before = leg.path, leg.socket
+            if path is None or leg.method.name != MethodName.RELAY:
+                actions += self._drop(leg, "this host has changed its network")
+                continue
+            leg.socket = self._sockets.next()
+            leg.method.move(leg.socket)
+            path.move(leg.socket)
+            actions += [leg.socket.open(), *path.use(leg.order.peer.instance)]
+            actions += [do.SelectPath(path.generation)] if path is carrier else []
+            actions += [before.close(), *self._carry(leg, leg.method.rebind(), now)]
+        return actions
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer on the paths that stand."""

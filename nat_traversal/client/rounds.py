@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable
 
 from nat_traversal.client.control_link import ControlLink, Identity
-from nat_traversal.client.endings import established
+from nat_traversal.client.endings import established, replaced
+from nat_traversal.client.older import OlderPaths
 from nat_traversal.client.phases import (
     TABLE,
     Established,
@@ -27,8 +28,10 @@ from nat_traversal.client.phases import (
 )
 from nat_traversal.client.security import Security
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
@@ -36,6 +39,8 @@ from nat_traversal.wire import messages as m
 
 BESIDE = "beside "
 """Before the names of the other round's timers."""
+OLDER = "older"
+"""The timer of the older paths."""
 _TIMERS = ("method", "path", "round")
 
 
@@ -63,6 +68,8 @@ class Rounds:
         self.phase: Phase = Idle()
         self.beside: Punching | Established | None = None
         """The other round of the attempt, while it goes on."""
+        self.older = OlderPaths()
+        """The paths that this attempt is to replace."""
 
     @property
     def state(self) -> PathState:
@@ -73,7 +80,7 @@ class Rounds:
         for phase in (self.phase, self.beside):
             if isinstance(phase, Shown) and phase.socket.number == UdpSocket(generation).number:
                 return phase
-        return None
+        return self.older.at(generation)
 
     @property
     def path(self) -> Path | None:
@@ -88,7 +95,8 @@ class Rounds:
     def deadlines(self) -> dict[str, float | None]:
         """When each timer is due: the names are the timers'."""
         other = {} if self.beside is None else deadlines(self.beside)
-        return deadlines(self.phase) | {BESIDE + name: other.get(name) for name in _TIMERS}
+        times = {BESIDE + name: other.get(name) for name in _TIMERS} | {OLDER: self.older.deadline}
+        return deadlines(self.phase) | times
 
     def enter(self, trigger: PathTrigger, phase: Phase) -> None:
         self._machine.fire(trigger)
@@ -107,6 +115,45 @@ class Rounds:
             return []
         return [*self.close_beside(), *closing(self.phase)]
 
+    def set_aside(self, now: float) -> list[do.Action]:
+        """The path that stands gives its place to a new attempt, and goes on until that one's path takes over."""
+        if not isinstance(self.phase, Established):
+            return []
+        closed = self.close_beside() + self.older.add(self.phase)
+        self.phase.path.press(now, Reason.PEER)
+        self.phase = Idle()
+        return closed
+
+    def give_way(
+        self, now: float, *, keeps: bool, is_alone: bool
+    ) -> tuple[list[do.Action], note.PathLost | None]:
+        """The server orders a fresh socket: the path that stands is set aside if this side `keeps` it, and it may yet be
+        of use. Else it is lost, which is told if it `is_alone`."""
+        phase = self.phase
+        if not isinstance(phase, Established):
+            return [], None
+        lost = replaced(phase)
+        if keeps and not lost.attempt_goes_on and not phase.path.is_doubted:
+            return self.set_aside(now), None
+        phase.path.end = None if lost.attempt_goes_on else lost.reason
+        phase.path.end_is_told = is_alone
+        return ([do.Tell(lost)], lost) if is_alone else ([], None)
+
+    def doubt(self, now: float) -> None:
+        """The server says that the peer has left."""
+        newest = [] if self.path is None else [self.path]
+        for path in [*newest, *self.older.paths]:
+            path.doubt(now)
+
+    def udp_is_silent(self, now: float) -> bool:
+        """The server has had time to answer an announce of the present socket, and has not."""
+        phase = self.phase
+        return isinstance(phase, Shown) and phase.announcer.is_unanswered(now)
+
+    def owns(self, generation: int) -> bool:
+        """Whether one of these sockets has that number."""
+        return self.at(generation) is not None
+
     def is_of_another_attempt(self, attempt: int) -> bool:
         """Whether `attempt` has been replaced by this time, or this side has declined it."""
         phase = self.phase
@@ -114,10 +161,11 @@ class Rounds:
             return phase.round.attempt != attempt
         return isinstance(phase, Idle)
 
-    def leave_other_attempts(self, attempt: int) -> list[do.Action]:
-        """Close the other round's socket unless it belongs to `attempt`."""
-        is_stale = self.beside is not None and self.beside.round.attempt != attempt
-        return self.close_beside() if is_stale else []
+    def begins(self, start: m.StartRound) -> list[do.Action]:
+        """Close the other round's socket unless it belongs to the same attempt, and the paths to an earlier process."""
+        closed = self.older.of_another(start.peer.instance, "the other side has restarted")
+        is_stale = self.beside is not None and self.beside.round.attempt != start.attempt
+        return closed + (self.close_beside() if is_stale else [])
 
     def close_beside(self) -> list[do.Action]:
         other, self.beside = self.beside, None
@@ -183,7 +231,7 @@ class Rounds:
 
     def follow(self, decided: Established | None, now: float) -> list[do.Action]:
         """The peer has decided for that path, of the two rounds that go on."""
-        if decided is None:
+        if decided is None or self.older.at(decided.socket.generation) is not None:
             return []
         return self.close_beside() if decided is self.phase else self._choose(decided, now)
 

@@ -98,6 +98,8 @@ class Epochs:
         self._opener = self._opener_of(keys, ours)
         self._tell_key: TellKey | None = None
         self._old: _Old | None = None
+        self._opened_before = 0
+        """Authentic frames of the epochs that are forgotten."""
         self._asked: _Pair | None = None
         self._asked_connection = b""
         self._next_sealer: Sealer | None = None
@@ -107,6 +109,12 @@ class Epochs:
         self._tell_key = tell
         tell(self._connection, self._suite, self.keys.receiving.seal)
         tell(self._theirs, self._suite, self.keys.sending.seal)
+
+    @property
+    def authentic(self) -> int:
+        """How many frames were authentic and fresh, in all epochs."""
+        old = 0 if self._old is None else self._old.opener.opened
+        return self._opened_before + old + self._opener.opened
 
     @property
     def binding(self) -> bytes:
@@ -124,7 +132,7 @@ class Epochs:
     def due(self, now: float) -> list[bytes]:
         """Forget what has lingered; the control messages to send, if new keys are wanted."""
         if self._old is not None and self._old.until is not None and now >= self._old.until:
-            self._old = None
+            self._forget_old()
         worn = max(self.sealer.counter, self._opener.newest) >= self._settings.frames
         if now >= self._since + self._settings.seconds or worn:
             return self._ask(now)
@@ -216,6 +224,7 @@ class Epochs:
     def _begin(self, secret: bytes, bound: bytes, ours: bytes, theirs: bytes, now: float) -> None:
         """The keys of the next epoch: opened from now on, sealed with from `_use_next` on."""
         keys = next_epoch(self.keys, secret, bound, is_initiator=self._is_initiator)
+        self._forget_old()
         self._old = _Old(self._connection, self._opener, None)
         self.keys, self._connection, self._theirs = keys, ours, theirs
         self._opener = self._opener_of(keys, ours)
@@ -224,6 +233,11 @@ class Epochs:
         self._since = now
         if self._tell_key is not None:
             self.log_keys(self._tell_key)
+
+    def _forget_old(self) -> None:
+        if self._old is not None:
+            self._opened_before += self._old.opener.opened
+            self._old = None
 
     def _use_next(self, now: float) -> None:
         if self._next_sealer is not None:

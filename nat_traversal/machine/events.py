@@ -126,6 +126,13 @@ class LargerFramesSent:
 
 
 @dataclass(frozen=True, slots=True)
+class DatagramsOffered:
+    """Client: programs' datagrams leave on the path of a socket; told now and then while they do."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostsFound:
     """Client: this host's own addresses, each with the port of a socket."""
 
@@ -161,6 +168,16 @@ class TimerFired:
 @dataclass(frozen=True, slots=True)
 class Woke:
     """Client: this host was suspended, and has just woken up."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """Client: this host's addresses or routes have changed, so that its datagrams leave by another way than before."""
+
+    stale: frozenset[int] = frozenset()
+    """The sockets whose own address is not the one that the kernel would choose now."""
+    server_is_stale: bool = False
+    """The same of the control connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +242,13 @@ Event = (
     | FrameOpened
     | FrameRefused
     | LargerFramesSent
+    | DatagramsOffered
     | HostsFound
     | RouterMaps
     | ActionFailed
     | TimerFired
     | Woke
+    | NetworkChanged
     | ServiceChanged
     | ServicesChanged
     | AccessChanged

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.watch import Watch
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
@@ -26,14 +30,31 @@ class _Ping:
     is_answered: bool = False
 
 
+class Reason(Enum):
+    """The reason why a path is pressed."""
+
+    SILENT = auto()  # this side hears nothing
+    PEER = auto()  # the peer has left it, or looks for another
+    STALE = auto()  # this host's own network has changed under it
+
+
 class Consent:
     """Answers and sends pings on one established path. Only a PONG renews consent: it alone proves
-    that the peer hears this side."""
+    that the peer hears this side.
+
+    A path is *pressed* when there is reason to think that it is dead: programs' datagrams draw nothing, or somebody
+    says so. Pings then go out quickly. It is *suspect* once these stay unanswered, until a PONG comes. `authentic` tells
+    how many authentic frames have come."""
 
     def __init__(
-        self, pair: NominatedPair, settings: ClientSettings, rng: random.Random, now: float
+        self,
+        pair: NominatedPair,
+        settings: ClientSettings,
+        rng: random.Random,
+        now: float,
+        authentic: Callable[[], int] = int,
     ) -> None:
-        self._pair = pair
+        self.pair = pair
         self._settings = settings
         self._rng = rng
         self._asked: dict[bytes, _Ping] = {}
@@ -48,10 +69,22 @@ class Consent:
         self._ping_at = now + self._pause()
         self._unanswered_since: float | None = None
         self._silence_told = False
+        self._watch = Watch(settings, authentic)
+        self._pressed_at: float | None = None
+        self._suspect_at = 0.0
+        """When a pressed path becomes suspect."""
+        self._is_judged = False
+        """`due` has been called since."""
+        self._suspicion_told = False
 
     @property
     def deadline(self) -> float:
-        return min(self._ping_at, self._consent_until)
+        times = [self._ping_at, self._consent_until]
+        if self._watch.deadline is not None:
+            times.append(self._watch.deadline)
+        if self._pressed_at is not None and not self._is_judged:
+            times.append(self._suspect_at)
+        return min(times)
 
     @property
     def round_trip(self) -> float:
@@ -69,12 +102,53 @@ class Consent:
         return now >= self._consent_until
 
     def falls_silent(self, now: float) -> bool:
-        """No ping has been answered for `silent_after`. True once in each silence."""
-        since = self._unanswered_since
-        if self._silence_told or since is None or now - since < self._settings.silent_after:
+        """No ping has been answered for `silent_after`, or no quick one for its interval. True once in each silence."""
+        since, after = self._unanswered_since, self._settings.silent_after
+        if self._pressed_at is not None:
+            since = self._pressed_at
+            after = min(after, self._settings.quick_ping + self._round_trip)
+        if self._silence_told or since is None or now - since < after:
             return False
         self._silence_told = True
         return True
+
+    def is_suspect(self, now: float) -> bool:
+        """Datagrams had better take another path, if there is one."""
+        return self._pressed_at is not None and now >= self._suspect_at
+
+    def turns_suspect(self, now: float) -> bool:
+        """The path is suspect. True once each time."""
+        if self._suspicion_told or not self.is_suspect(now):
+            return False
+        self._suspicion_told = True
+        return True
+
+    def offered(self, now: float) -> None:
+        """A program's datagram has been sent on the path."""
+        self._watch.offered(now)
+        since = self._unanswered_since
+        if since is not None and now - since >= self._patience:
+            self.press(now)
+
+    def press(self, now: float, reason: Reason = Reason.SILENT) -> None:
+        """The path may be dead: find out quickly."""
+        patience = self._patience
+        if reason is Reason.PEER:
+            patience = min(patience, self._settings.quick_ping + self._round_trip)
+        elif reason is Reason.STALE:
+            patience = 0.0
+            self._asked.clear()  # as in `doubt`
+        if self._pressed_at is None:
+            self._pressed_at, self._suspect_at = now, math.inf
+            self._suspicion_told = False
+            self._ping_at = now
+        self._suspect_at = min(self._suspect_at, now + patience)
+        self._is_judged = False
+
+    @property
+    def _patience(self) -> float:
+        """For a quick ping to be answered."""
+        return self._settings.leave_after + self._round_trip
 
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
@@ -86,6 +160,9 @@ class Consent:
 
     def due(self, now: float) -> list[do.Action]:
         """Send a ping if it is time."""
+        if self._watch.is_quiet(now):
+            self.press(now)
+        self._is_judged = self.is_suspect(now)
         if now < self._ping_at:
             return []
         settings = self._settings
@@ -94,10 +171,10 @@ class Consent:
         self._judged.append(ping)
         if len(self._asked) > settings.kept_pings:
             del self._asked[next(iter(self._asked))]
-        self._ping_at = now + (settings.doubt_interval if self.is_doubted else settings.ping_repeat)
+        self._ping_at = now + self._repeat(now)
         if self._unanswered_since is None:
             self._unanswered_since = now
-        return [self._pair.send(Kind.PING, transaction)]
+        return [self.pair.send(Kind.PING, transaction)]
 
     def arrived(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame of the peer. A ping is answered, a pong that answers one of the last pings
@@ -105,16 +182,25 @@ class Consent:
         self.was_heard = True
         transaction = plain[:TRANSACTION_BYTES]
         if kind is Kind.PING and len(transaction) == TRANSACTION_BYTES:
-            return [self._pair.send(Kind.PONG, transaction)]
+            return [self.pair.send(Kind.PONG, transaction)]
         if kind is Kind.PONG and transaction in self._asked:
             answered = self._asked.pop(transaction)
             answered.is_answered = True
             self._round_trip = now - answered.sent_at
             self.is_doubted = self._silence_told = False
-            self._unanswered_since = None
+            self._unanswered_since = self._pressed_at = None
+            self._suspicion_told = False
             self._consent_until = now + self._settings.consent
             self._ping_at = now + self._pause()
         return []
+
+    def _repeat(self, now: float) -> float:
+        """Until the next ping, while none is answered. Nobody is pressed on an idle path."""
+        settings = self._settings
+        is_new = self._pressed_at is not None and now < self._pressed_at + settings.quick_for
+        if is_new or (self._pressed_at is not None and self._watch.is_busy(now)):
+            return settings.quick_ping
+        return settings.doubt_interval if self.is_doubted else settings.ping_repeat
 
     def _pause(self) -> float:
         """Jittered by a fifth (RFC 7675 section 5.1)."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.sockets import NominatedPair
-from nat_traversal.paths.consent import Consent
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths.consent import Consent, Reason
 from nat_traversal.paths.mtu import HEADERS_IPV4, HEADERS_IPV6
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
@@ -33,7 +34,7 @@ class Path:
         """The rung that opened it."""
         self._pair = pair
         self._epochs = epochs
-        self._consent = Consent(pair, settings, rng, now)
+        self._consent = Consent(pair, settings, rng, now, lambda: epochs.authentic)
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
@@ -41,6 +42,8 @@ class Path:
         """The peer's process."""
         self.end: str | None = None
         """Why the path has ended, for people. None while it stands."""
+        self.end_is_told = False
+        """People know that it has ended."""
 
     @property
     def deadline(self) -> float:
@@ -93,6 +96,11 @@ class Path:
         sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
         return [self._pair.use(self._epochs, instance), sized]
 
+    def move(self, socket: UdpSocket) -> None:
+        """Go on from `socket`, with the same keys; `use` it then."""
+        self._pair = pair = replace(self._pair, socket=socket)
+        self._consent.pair = self._upkeep.pair = pair
+
     def tell_moved(self, now: float) -> list[do.Action]:
         """Tell the peer that this side's datagrams come this way from now on."""
         return self._upkeep.tell_moved(now, self._consent.round_trip)
@@ -136,6 +144,27 @@ class Path:
     def doubt(self, now: float) -> None:
         """The server says that the peer left: find out quickly whether the path still works."""
         self._consent.doubt(now)
+
+    @property
+    def is_doubted(self) -> bool:
+        """The server says that the peer has left, and it has not shown itself since."""
+        return self._consent.is_doubted
+
+    def offered(self, now: float) -> None:
+        """A program's datagram has been sent on it: it should not stay without any answer."""
+        self._consent.offered(now)
+
+    def press(self, now: float, reason: Reason) -> None:
+        """It may be dead: find out quickly."""
+        self._consent.press(now, reason)
+
+    def is_suspect(self, now: float) -> bool:
+        """It may be dead: datagrams had better take another path, if one stands."""
+        return self._consent.is_suspect(now)
+
+    def turns_suspect(self, now: float) -> bool:
+        """It is suspect. True once each time, for who looks for another one."""
+        return self._consent.turns_suspect(now)
 
     def falls_silent(self, now: float) -> bool:
         """No ping has been answered for a while, though consent lasts. True once in each silence."""

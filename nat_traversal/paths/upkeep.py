@@ -55,7 +55,7 @@ class Upkeep:
     def __init__(
         self, pair: NominatedPair, epochs: Epochs, sizes: PathMtu, rng: random.Random
     ) -> None:
-        self._pair = pair
+        self.pair = pair
         self._epochs = epochs
         self._sizes = sizes
         self._rng = rng
@@ -107,7 +107,7 @@ class Upkeep:
         messages = self._channel.due(now, round_trip)
         for body in self._epochs.due(now):
             messages += self._channel.send(body, now, round_trip)
-        actions += [self._pair.send(Kind.CONTROL, message) for message in messages]
+        actions += [self.pair.send(Kind.CONTROL, message) for message in messages]
         return [*actions, *self._resized()]
 
     def answered(self, pong: bytes, now: float) -> list[do.Action] | None:
@@ -149,7 +149,7 @@ class Upkeep:
                     replies += self._channel.send(answer, now, round_trip)
         except (WireError, KeyRefusedError):
             return []
-        return [self._pair.send(Kind.CONTROL, reply) for reply in replies]
+        return [self.pair.send(Kind.CONTROL, reply) for reply in replies]
 
     def tell_moved(self, now: float, round_trip: float) -> list[do.Action]:
         """Say that this side's datagrams come this way from now on, until the peer knows it."""
@@ -162,7 +162,7 @@ class Upkeep:
     def tell(self, body: bytes, now: float, round_trip: float) -> list[do.Action]:
         """Say `body`, 1 to `MAX_BODY` octets, until the peer has acknowledged it."""
         said = self._channel.send(body, now, round_trip)
-        return [self._pair.send(Kind.CONTROL, each) for each in said]
+        return [self.pair.send(Kind.CONTROL, each) for each in said]
 
     def _probe(self, size: int) -> do.Action:
         transaction = self._rng.randbytes(TRANSACTION_BYTES)
@@ -170,11 +170,11 @@ class Upkeep:
         if len(self._probes) > 64:
             del self._probes[next(iter(self._probes))]
         room = max(0, size - self._epochs.sealer.overhead(Kind.PING))
-        return self._pair.send(Kind.PING, transaction.ljust(room, b"\0"))
+        return self.pair.send(Kind.PING, transaction.ljust(room, b"\0"))
 
     def _resized(self) -> list[do.Action]:
         """Use what is known to pass at once; tell people once the search is over."""
-        size, state, generation = self._sizes.size, self._sizes.state, self._pair.socket.generation
+        size, state, generation = self._sizes.size, self._sizes.state, self.pair.socket.generation
         actions: list[do.Action] = []
         if size != self._used and not (state is MtuState.BASE and not self._used):
             self._used = size

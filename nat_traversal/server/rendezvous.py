@@ -206,7 +206,7 @@ class Rendezvous:
             case e.DatagramArrived():
                 self._ignored_datagrams.value += 1
                 return []
-            case e.FrameOpened() | e.FrameRefused() | e.LargerFramesSent():
+            case e.FrameOpened() | e.FrameRefused() | e.LargerFramesSent() | e.DatagramsOffered():
                 return []  # frames are between the hosts
             case e.ActionFailed(action, reason):
                 return self._connections.unsent(action, reason)
@@ -227,6 +227,7 @@ class Rendezvous:
                 e.ServiceChanged()
                 | e.ServicesChanged()
                 | e.Woke()
+                | e.NetworkChanged()
                 | e.StoreAnswered()
                 | e.AccessChanged()
             ):  # others'

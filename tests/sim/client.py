@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nat_traversal.client.agent import Agent
+from nat_traversal.client.older import MOST
 from nat_traversal.client.phases import Established, PathState, Punching
 from nat_traversal.crypto.proof import S, signed
 from nat_traversal.errors import WireError
@@ -156,9 +157,9 @@ class Client(Process):
             case do.MapPort(generation):
                 self._map_port(generation)
             case do.OpenUdp(generation):
-                most = 2 + self.world.relays
+                most = 2 + MOST + self.world.relays
                 own = [each for each in self.sockets if each <= MAX_COUNTER]
-                assert len(own) < most, "two rounds' at a time, and the relays'"
+                assert len(own) < most, "two rounds', two older paths', the relays'"
                 assert len(self.sockets) < most + m.MOST_AT_ONCE, "those of one round that speak"
                 self._unopened.add(generation)
                 self.host.check_room()
@@ -288,9 +289,11 @@ class Client(Process):
         return signed(datagram, phase.keys.path.sending.handshake)
 
     def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
-        """Seal and send a frame on the present path that the agent knows nothing of."""
+        """Seal and send a frame on the present path that the agent knows nothing of; of a program's it is told."""
         assert self.selected is not None, "no path carries"
         self._carry_out(do.SendFrame(kind, plain, self.selected))
+        if kind in datagrams.PROGRAMS:
+            self.feed(e.DatagramsOffered(self.selected))
 
     def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:
         """What the data path does with a frame."""

@@ -113,6 +113,10 @@ class Relay:
         self.deadline = now + self._pause
         return [self._link()]
 
+    def move(self, socket: UdpSocket) -> None:
+        """Go on from `socket`; the server has to hear of it by `rebind`."""
+        self._socket = socket
+
     def rebind(self) -> list[Output]:
         """The path is silent: the NAT may show this socket elsewhere by now."""
         return [self._bind()] if self.name == MethodName.RELAY else []

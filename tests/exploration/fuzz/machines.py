@@ -127,6 +127,7 @@ class Machines:
             lambda: e.FrameOpened(Kind(rng.choice(kinds)), octets(rng, _PLAIN), generation),
             lambda: e.FrameRefused(rng.choice([500, 548, 1472]), generation),
             lambda: e.LargerFramesSent(generation),
+            lambda: e.DatagramsOffered(generation),
             e.Woke,
             lambda: e.ServiceChanged(rng.random() < 0.5),
         ]

@@ -118,7 +118,7 @@ def test_doubt_asks_once_and_only_its_own_answer_settles_it() -> None:
     assert rig.link.doubt(3.0) == [do.SendMessage(m.Heartbeat(2))]
     assert rig.link.doubt(3.5) == []
     rig.link.answered(1)
-    assert rig.timers.deadline() == 3.0 + SETTINGS.answer_within
+    assert rig.timers.deadline() == 3.0 + SETTINGS.answer_in_doubt
     rig.link.answered(2)
     assert rig.timers.deadline() == 20.0
     assert rig.link.doubt(4.0) == [do.SendMessage(m.Heartbeat(3))]
