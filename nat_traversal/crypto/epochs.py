@@ -110,7 +110,6 @@ class Epochs:
         tell(self._connection, self._suite, self.keys.receiving.seal)
         tell(self._theirs, self._suite, self.keys.sending.seal)
 
-    @property
     def authentic(self) -> int:
         """How many frames were authentic and fresh, in all epochs."""
         old = 0 if self._old is None else self._old.opener.opened

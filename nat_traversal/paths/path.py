@@ -34,7 +34,7 @@ class Path:
         """The rung that opened it."""
         self._pair = pair
         self._epochs = epochs
-        self._consent = Consent(pair, settings, rng, now, lambda: epochs.authentic)
+        self._consent = Consent(pair, settings, rng, now, epochs.authentic)
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu

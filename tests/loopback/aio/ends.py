@@ -15,7 +15,7 @@ from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
 from nat_traversal.aio.packet_io import endpoint_of, open_udp
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.events import Event
+from nat_traversal.machine.events import DatagramsOffered, Event
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.offers import Suite
@@ -84,9 +84,14 @@ class End:
             settings=settings,
             clock=self.clock,
             on_frame=self._told,
-            on_event=self.events.append,
+            on_event=self._on_event,
             on_other=self.other.append,
         )
+
+    def _on_event(self, event: Event) -> None:
+        """Each datagram that is sent after a pause is told: `events` has all else."""
+        if not isinstance(event, DatagramsOffered):
+            self.events.append(event)
 
     def on(self, sock: socket.socket) -> DataPath:
         """Another path, with the same ends of everything but the socket."""
@@ -98,7 +103,7 @@ class End:
             settings=SETTINGS,
             clock=self.clock,
             on_frame=self._told,
-            on_event=self.events.append,
+            on_event=self._on_event,
             on_other=self.other.append,
         )
 
