@@ -30,6 +30,8 @@ _TIMEOUT = 180.0
 _NOTICED_WITHIN = 60.0
 _CONNECTED_WITHIN = 60.0
 _OPTIONS = ("--consent", "3s")
+_LEFT = ("path-lost", "path-moved")
+"""The events of a path that is left: with none to take its place, or for a newer one that stands."""
 PAIR = Pair("host_a", "host_b")
 A, B = PAIR.clients
 
@@ -90,7 +92,7 @@ def _recover(directory: Path, case: Case) -> Seen:
 
             _inject(faults, case.break_it)
             for host in case.lost:
-                _wait_for(lambda: _client(faults, host), "path-lost", 1)  # noqa: B023
+                _wait_for(lambda: _client(faults, host), _LEFT, 1)  # noqa: B023
 
             _inject(faults, case.repair)
             for host in tunnel.clients:
@@ -115,12 +117,13 @@ def _client(faults: Faults, host: str) -> Program:
     return faults.program(A if host == "host_a" else B)
 
 
-def _wait_for(client: Callable[[], Program], event: str, count: int) -> None:
+def _wait_for(client: Callable[[], Program], event: str | tuple[str, ...], count: int) -> None:
     running = client()
+    wanted = (event,) if isinstance(event, str) else event
     running.wait_until(
-        lambda: sum(each["event"] == event for each in events(running)) >= count,
+        lambda: sum(each["event"] in wanted for each in events(running)) >= count,
         f"{count} times {event}",
-        timeout=_NOTICED_WITHIN if event == "path-lost" else _CONNECTED_WITHIN,
+        timeout=_NOTICED_WITHIN if event == _LEFT else _CONNECTED_WITHIN,
     )
 
 
