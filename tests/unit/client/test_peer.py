@@ -46,9 +46,9 @@ def test_path_that_outlives_the_control_link_is_registered_as_connected() -> Non
 def test_path_lost_while_the_registration_is_on_its_way_is_asked_for_after_it() -> None:
     rig = Rig().established()
     began = rig.now
-    while not isinstance(rig.messages()[-1], m.Heartbeat):
+    while not (asked := [each for each in rig.messages() if isinstance(each, m.Heartbeat)]):
         rig.wait(0.5)
-    rig.receive(m.HeartbeatAnswer(rig.messages()[-1].transaction))
+    rig.receive(m.HeartbeatAnswer(asked[-1].transaction))
     rig.wait(began + SETTINGS.consent - 2.0 - rig.now)
     rig.feed(e.ControlBroken("reset"))
     rig.wait(1.0)
