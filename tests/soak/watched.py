@@ -35,6 +35,7 @@ def watch(file: Path) -> None:
     with file.open("a", encoding="utf-8") as lines:
         while True:
             time.sleep(EVERY)
+            gc.unfreeze()  # the collector does not show what a command has put aside at its start
             gc.collect()
             print(json.dumps({"at": time.time(), **holdings()}), file=lines, flush=True)
 
