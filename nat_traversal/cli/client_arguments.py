@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 from dataclasses import replace
 from typing import TypeVar
 
@@ -30,27 +31,8 @@ def client_options(parser: P) -> P:
         "datagrams to --listen here come out of --connect there, and their answers back."
     )
     add_server(parser)
-    parser.add_argument(
-        "--id", type=checked(check_id), help="this host's id (default: a random one)"
-    )
-    parser.add_argument(
-        "-r",
-        "--remote",
-        required=True,
-        metavar="ID",
-        type=checked(check_id),
-        help="the other host's id",
-    )
+    add_ids(parser, random_peer=False)
     add_services(parser)
-    parser.add_argument(
-        "--service",
-        action="append",
-        default=[],
-        metavar="NAME:SIDE=ADDRESS",
-        type=checked(parse_service),
-        help="a service with a name that the other side has too: NAME:listen=[HOST:]PORT here and "
-        "NAME:connect=HOST:PORT there, or the other way round; may be given several times",
-    )
     relay.add_client_options(parser)
     keys.add_options(parser)
     access.add_client_options(parser)
@@ -72,6 +54,21 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ids(parser: argparse.ArgumentParser, *, random_peer: bool) -> None:
+    """The hosts' ids. `random_peer`: the other host's may be left out as well."""
+    parser.add_argument(
+        "--id", type=checked(check_id), help="this host's id (default: a random one)"
+    )
+    parser.add_argument(
+        "-r",
+        "--remote",
+        required=not random_peer,
+        metavar="ID",
+        type=checked(check_id),
+        help="the other host's id" + (" (default: a random one)" if random_peer else ""),
+    )
+
+
 def add_services(parser: argparse.ArgumentParser) -> None:
     """The ends of the forwarding, and how long a flow or a path may be silent."""
     parser.add_argument(
@@ -85,6 +82,15 @@ def add_services(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         type=checked(parse_host_port),
         help="hand the other side's datagrams to the service there",
+    )
+    parser.add_argument(
+        "--service",
+        action="append",
+        default=[],
+        metavar="NAME:SIDE=ADDRESS",
+        type=checked(parse_service),
+        help="a service with a name that the other side has too: NAME:listen=[HOST:]PORT here and "
+        "NAME:connect=HOST:PORT there, or the other way round; may be given several times",
     )
     parser.add_argument(
         "--once", action="store_true", help="one attempt: end when it fails or the path is lost"
@@ -130,6 +136,19 @@ _SETTINGS = (
 """Options that say the same as a setting."""
 
 
+def random_id(kind: str) -> str:
+    """An id that nobody else has, beginning with `kind`."""
+    return f"{kind}-{random.SystemRandom().randbytes(4).hex()}"
+
+
+def check_can_begin(request: ClientOptions) -> None:
+    """Refuse a client that would forward nothing, or be its own peer. Raises `UsageError`."""
+    if request.listen is None and request.connect is None and not request.services:
+        raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
+    if request.id is not None and request.id == request.remote:
+        raise UsageError(f"--id and -r are both {request.id!r}: the two hosts need different ids")
+
+
 def client_options_of(options: argparse.Namespace) -> ClientOptions:
     """The client's request, checked. Raises `UsageError`."""
     settings = parse_settings(ClientSettings, options.set)
@@ -154,7 +173,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         connect=options.connect,
         once=options.once,
         settings=settings,
-        services=check_services(getattr(options, "service", []), options.listen),
+        services=check_services(options.service, options.listen),
         keys=keys.key_options(options),
         token_file=access.token_file(options),
         tls=tls.client_tls(options),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -16,6 +15,7 @@ from nat_traversal.aio.flow_table import EVICTED
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.access import read_token
+from nat_traversal.cli.client_arguments import check_can_begin, random_id
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.key_log import key_log
@@ -27,7 +27,7 @@ from nat_traversal.cli.stop import on_demand, stop_signal
 from nat_traversal.cli.teller import Teller
 from nat_traversal.cli.waiting import acquired
 from nat_traversal.client.path_status import PathKind, PathStatus, sentence
-from nat_traversal.errors import NameUnresolvedError, UsageError
+from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
@@ -36,14 +36,11 @@ from nat_traversal.wire.services import UNNAMED, Side
 
 
 async def run(options: ClientOptions, console: Console) -> Exit:
-    if options.listen is None and options.connect is None and not options.services:
-        raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
+    check_can_begin(options)
     own_id = options.id
     if own_id is None:
-        own_id = f"host-{random.SystemRandom().randbytes(4).hex()}"
+        own_id = random_id("host")
         console.say(f"this host's id is {own_id}: the other side needs -r {own_id}")
-    if own_id == options.remote:
-        raise UsageError(f"--id and -r are both {own_id!r}: the two hosts need different ids")
     keys = read_keys(options.keys, options.remote, os.environ)
     security = security_of(keys, options.remote)
     log_key, server_token = (

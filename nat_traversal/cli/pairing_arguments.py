@@ -11,12 +11,17 @@ from typing import TypeVar
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.cli import access, relay, tls
-from nat_traversal.cli.client_arguments import add_server, add_services, client_options_of
+from nat_traversal.cli.client_arguments import (
+    add_ids,
+    add_server,
+    add_services,
+    check_can_begin,
+    client_options_of,
+)
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.pairing.invitation import MOST_CHARACTERS, Invitation, parse
-from nat_traversal.wire.ids import check_id
 
 P = TypeVar("P", bound=argparse.ArgumentParser)
 WAIT = 3600.0
@@ -44,16 +49,7 @@ def invite_options(parser: P) -> P:
         "and connects. The line works once."
     )
     add_server(parser)
-    parser.add_argument(
-        "--id", type=checked(check_id), help="this host's id (default: a random one)"
-    )
-    parser.add_argument(
-        "-r",
-        "--remote",
-        metavar="ID",
-        type=checked(check_id),
-        help="the other host's id (default: a random one)",
-    )
+    add_ids(parser, random_peer=True)
     parser.add_argument(
         "--valid",
         metavar="DURATION",
@@ -94,13 +90,10 @@ def _common(parser: P, command: str) -> P:
 
 def pairing_options_of(options: argparse.Namespace) -> PairingOptions:
     """The request of either command, checked; that of `accept` reads the line. Raises `UsageError`."""
-    if options.listen is None and options.connect is None:
-        raise UsageError("nothing to forward: give --listen PORT, --connect HOST:PORT or both")
     identity, options.identity = options.identity, None
     then = client_options_of(options)
+    check_can_begin(then)
     if options.command == "invite":
-        if then.id is not None and then.id == then.remote:
-            raise UsageError(f"--id and -r are both {then.id!r}: the two hosts need different ids")
         if then.tls is not None and then.tls.ca is not None:
             raise UsageError(
                 "--ca names a file that the other host lacks: give --server-fingerprint"

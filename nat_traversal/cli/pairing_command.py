@@ -12,6 +12,7 @@ from nat_traversal.aio.connection import connect
 from nat_traversal.aio.pairing import exchange_keys
 from nat_traversal.cli import client_command
 from nat_traversal.cli.access import read_token
+from nat_traversal.cli.client_arguments import random_id
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.keys import KeyOptions
@@ -24,6 +25,7 @@ from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
 from nat_traversal.pairing.exchange import Exchange
 from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
+from nat_traversal.wire.services import Side
 
 AGAIN = 2.0
 """Seconds until the next try, where the server or the other host could not be reached."""
@@ -36,8 +38,8 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
     if options.invitation is None:
         then = replace(
             then,
-            id=then.id or _name("host"),
-            remote=then.remote or _name("guest"),
+            id=then.id or random_id("host"),
+            remote=then.remote or random_id("guest"),
         )
         invitation = _invitation(then, public, options.valid)
         if console.as_json:
@@ -46,7 +48,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
             write_line(invitation.url())
         console.say(
             "copy this line to the other host, and paste it there into: nat-traversal accept "
-            + ("--connect HOST:PORT" if then.connect is None else "--listen PORT")
+            + _other_side(then)
             + f"; it works once, for {options.valid:g} s"
         )
         exchange = Exchange(public)
@@ -124,14 +126,21 @@ def _invitation(then: ClientOptions, public: bytes, valid: float) -> Invitation:
     )
 
 
-def _name(kind: str) -> str:
-    return f"{kind}-{random.SystemRandom().randbytes(4).hex()}"
+def _other_side(then: ClientOptions) -> str:
+    """The options that the other host needs to take part in the services of this one."""
+    words = ["--listen PORT"] * (then.connect is not None)
+    words += ["--connect HOST:PORT"] * (then.listen is not None)
+    for end in then.services:
+        at = "PORT" if end.side is Side.CONNECT else "HOST:PORT"
+        words.append(f"--service {end.name}:{end.side.other}={at}")
+    return " ".join(words)
 
 
 def _command(then: ClientOptions, file: str, peer: bytes) -> str:
     words = ["nat-traversal client", f"--server {then.server}", f"--id {then.id} -r {then.remote}"]
     words += [f"--listen {then.listen}"] * (then.listen is not None)
     words += [f"--connect {then.connect}"] * (then.connect is not None)
+    words += [f"--service {end}" for end in then.services]
     if then.tls is not None:
         pin = then.tls.fingerprint
         words.append("--tls" if pin is None else f"--server-fingerprint {pin}")

@@ -12,6 +12,7 @@ from nat_traversal.paths.budget import Pace
 from nat_traversal.paths.control_channel import MAX_BODY
 from nat_traversal.paths.path import Path
 from nat_traversal.paths.upkeep import SERVICES
+from nat_traversal.wire.serial import is_later
 from nat_traversal.wire.services import (
     MAX_REVISION,
     ServiceOffer,
@@ -19,7 +20,6 @@ from nat_traversal.wire.services import (
     check_distinct,
     decode_services,
     encode_services,
-    is_newer,
 )
 
 WORDS_BURST = 8
@@ -103,7 +103,7 @@ class PeerServices:
         if part.more:
             return actions
         self._parts = []
-        if is_newer(part.revision, self._their_revision):
+        if is_later(part.revision, self._their_revision, MAX_REVISION):
             self._their_revision, self.theirs = part.revision, offers
             actions += self._match(now)
         return [*actions, *self._tell(path, now)]

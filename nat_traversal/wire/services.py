@@ -81,11 +81,6 @@ def check_service_name(text: str) -> str:
     return text
 
 
-def is_newer(revision: int, before: int) -> bool:
-    """Whether a list counts after that of `before`; 0: there was none."""
-    return before == 0 or 0 < (revision - before) % MAX_REVISION < MAX_REVISION // 2
-
-
 def encode_services(revision: int, offers: Sequence[ServiceOffer], most: int) -> list[bytes]:
     """The messages that tell `offers`, of at most `most` octets each; one even where there are none."""
     bodies: list[list[bytes]] = [[]]
@@ -109,6 +104,8 @@ def decode_services(octets: bytes) -> ServicesPart:
     if len(octets) < _PART.size:
         raise WireError("a list of services is shorter than its head")
     revision, more = _PART.unpack_from(octets)
+    if more and len(octets) == _PART.size:
+        raise WireError("a part of a list of services that goes on has none")
     offers: list[ServiceOffer] = []
     at = _PART.size
     while at < len(octets):

@@ -132,19 +132,6 @@ def test_pair_that_the_contract_opens_shows_no_sample() -> None:
     assert not any(isinstance(packet.datagram, Sample) for packet in world.net.log)
 
 
-@pytest.mark.parametrize("lacking", ["host_a", "host_b"])
-def test_it_takes_both_hosts(lacking: str) -> None:
-    world = World(nat_a=SEQUENTIAL, nat_b="EIM+APDF")
-    clients = [
-        world.client(name, other, methods=() if name == lacking else METHODS).start()
-        for name, other in (("host_a", "host_b"), ("host_b", "host_a"))
-    ]
-    world.run(5.0)
-    for client in clients:
-        assert client.told(note.AttemptFailed)
-        assert {told.round for told in client.told(note.RoundStarted)} == {1, 2}
-
-
 def test_lost_words_cost_another_try_with_fresh_ports_and_all_sockets_are_closed() -> None:
     world = a_world(SEQUENTIAL, SEQUENTIAL)
     world.net.drop(

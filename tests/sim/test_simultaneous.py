@@ -43,19 +43,6 @@ def test_first_packets_cross_and_the_pair_is_direct(r: float, p: float) -> None:
     assert world.carries_data(b, a)
 
 
-@pytest.mark.parametrize("lacking", ["host_a", "host_b"])
-def test_it_takes_both_hosts(lacking: str) -> None:
-    world = World(nat_a="linux-masquerade", nat_b="linux-masquerade")
-    clients = [
-        world.client(name, other, methods=() if name == lacking else METHODS).start()
-        for name, other in (("host_a", "host_b"), ("host_b", "host_a"))
-    ]
-    world.run(5.0)
-    for client in clients:
-        assert client.told(note.AttemptFailed)
-        assert {told.round for told in client.told(note.RoundStarted)} == {1, 2}
-
-
 def test_pair_that_it_cannot_help_fails_soon_and_within_its_budget() -> None:
     world = World(nat_a="symmetric", nat_b="symmetric", methods=METHODS)
     a, b = world.pair()

@@ -21,6 +21,7 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Announced
+from nat_traversal.wire.serial import is_later
 
 _ABROAD = "the two hosts are at different servers, which relay nothing for each other"
 
@@ -74,7 +75,11 @@ class ServerWithGuests(StandaloneServer, ABC):
     def _shown(self, guest: Guest, card: w.Card) -> None:
         generation, public = card.register.generation, card.register.offer.public
         member = self.member(guest.number)
-        if member is not None and not card.is_used and _is_later(generation, member.told):
+        if (
+            member is not None
+            and not card.is_used
+            and is_later(generation, member.told, MAX_COUNTER)
+        ):
             # The guest has come by a card that is older, or the store has lost the client's own word.
             opened = m.SocketOpened(generation, public)
             self._play(guest, e.ControlReceived(opened, guest.number))
@@ -88,7 +93,8 @@ class ServerWithGuests(StandaloneServer, ABC):
         guest.early = shown or guest.early
         member, shown = self.member(guest.number), guest.early
         if shown is None or (
-            member is not None and _is_later(shown.generation, member.told % MAX_COUNTER + 1)
+            member is not None
+            and is_later(shown.generation, member.told % MAX_COUNTER + 1, MAX_COUNTER)
         ):
             return
         guest.early = None
@@ -171,8 +177,3 @@ class ServerWithGuests(StandaloneServer, ABC):
 
     def _send(self, server: str, signal: w.Signal) -> None:
         self._ask(w.Send(server, signal))
-
-
-def _is_later(generation: int, other: int) -> bool:
-    """Whether the socket `generation` was opened after the `other` one. Counters wrap."""
-    return bool(generation) and 0 < (generation - other) % MAX_COUNTER < MAX_COUNTER // 2
