@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 
 from nat_traversal.aio.local_ports import COUNT, LocalPorts
 from nat_traversal.aio.packet_io import open_udp, wildcard
+from nat_traversal.wire.endpoint import Endpoint
 
 
 def test_ports_are_taken_in_turn_and_any_once_none_is_free() -> None:
@@ -22,6 +23,20 @@ def test_ports_are_taken_in_turn_and_any_once_none_is_free() -> None:
     assert beside not in taken
     with closing(ports.open(4)) as again, closing(ports.open(4)) as other:
         assert _port(again) != _port(other)
+
+
+def test_a_port_that_was_given_back_is_the_last_to_be_taken_again() -> None:
+    """A NAT may still remember it: so a fresh socket looks fresh."""
+    asked: list[int] = []
+
+    def open_there(at: Endpoint, *_: object) -> socket.socket:
+        asked.append(at.port)
+        return open_udp(wildcard(4))
+
+    ports = LocalPorts(40_000, open_there)
+    for _ in range(COUNT + 1):
+        ports.open(4).close()
+    assert asked == [*range(40_000, 40_000 + COUNT), 40_000]
 
 
 def test_without_a_first_port_any_will_do() -> None:

@@ -64,6 +64,31 @@ async def test_two_hosts_become_peers_by_one_line_and_it_works_once(
         assert secret not in "".join(each.told)
 
 
+async def test_a_guest_without_the_secret_is_none_and_the_invitation_still_works(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    listen = ("--listen", str(unused()))
+    async with invited(server, tmp_path / "a", "--connect", "127.0.0.1:9") as (home, line):
+        address, _, secret = line.partition("#")
+        guessed = f"{address}#{'A' * len(secret)}"
+        state = str(tmp_path / "b")
+        async with Command.run(*ACCEPT, *listen, typed=guessed, XDG_STATE_HOME=state) as stranger:
+            await stranger.line("trying again")
+            assert await stranger.end(signal.SIGINT) == 0
+        state = str(tmp_path / "c")
+        async with Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=state) as friend:
+            paired = [await each.event("paired") for each in (home, friend)]
+            assert await friend.end(signal.SIGTERM) == 0
+        assert await home.end(signal.SIGTERM) == 0
+    assert "paired" not in {event["event"] for event in stranger.events}
+    assert [each["peer"] for each in paired] == [
+        line.partition("peer=")[2].partition("&")[0],
+        "home",
+    ]
+    # the server met each host with the identity that it has now
+    assert [event["event"] for event in home.events].count("paired") == 1
+
+
 async def test_an_invitation_that_nobody_accepts_ends(server: Endpoint, tmp_path: Path) -> None:
     async with invited(server, tmp_path, "--listen", str(unused())) as (home, _):
         assert await home.end(signal.SIGINT) == 0
