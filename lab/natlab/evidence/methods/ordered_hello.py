@@ -12,6 +12,7 @@ from nat_traversal.wire import messages
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.check import Check
 from natlab.evidence.journey import SIDES, Passage
+from natlab.evidence.methods import bursts
 from natlab.evidence.methods.ordered_hello_round import Round, confirm_of, hello_of
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import ROUNDS
@@ -20,17 +21,14 @@ _HOSTS = tuple(side.host for side in SIDES)
 
 
 def conduct(trace: Trace) -> tuple[Check, ...]:
-    """The hosts' duties, whatever the outcome."""
-    return (*conduct_of_any(trace), only_known_addresses_were_used(trace))
-
-
-def conduct_of_any(trace: Trace) -> tuple[Check, ...]:
-    """Those that hold as well where a method comes after it that guesses ports."""
+    """The hosts' duties, whatever the outcome and the methods that came after it."""
     return (
         *(round_ran_in_order(trace, number) for number in ROUNDS),
         sockets_were_fresh(trace),
         tokens_were_fresh(trace),
         nothing_went_on_after_success(trace),
+        only_known_addresses_were_used(trace),
+        *bursts.bounds(trace),
     )
 
 
@@ -95,11 +93,12 @@ def round_ran_in_order(trace: Trace, number: int) -> Check:
 
 
 def sockets_were_fresh(trace: Trace) -> Check:
-    """No host used a socket, or an external endpoint, of an earlier round again."""
+    """No host used a socket, or an external endpoint, of an earlier round again. Among the many of a burst chance may
+    give a local port twice, so they do not count."""
     name = "every round had fresh sockets"
     used: dict[tuple[str, Endpoint], int] = {}
     for position, round_ in enumerate(trace.rounds):
-        for hello in round_.hellos:
+        for hello in () if bursts.guesses(round_) else round_.hellos:
             for endpoint in (hello.source, hello.translated):
                 if endpoint is None:
                     continue
@@ -145,7 +144,8 @@ def nothing_went_on_after_success(trace: Trace) -> Check:
 
 
 def only_known_addresses_were_used(trace: Trace) -> Check:
-    """The hosts sent only where the server had seen the peer, or where the peer had been heard from."""
+    """The hosts sent only where the server had seen the peer, or where the peer had been heard from.
+    Bursts aim at ports that nobody has seen, and have bounds of their own."""
     name = "only announced or observed addresses were used"
     if trace.strangers:
         stranger = trace.strangers[0]
@@ -155,7 +155,8 @@ def only_known_addresses_were_used(trace: Trace) -> Check:
             f"{stranger.point} received a HELLO or CONFIRM from {stranger.source} "
             "that its peer did not send",
         )
-    passages = [p for r in trace.rounds for p in (*r.hellos, *r.confirms, *r.data)]
+    rounds = [round_ for round_ in trace.rounds if not bursts.guesses(round_)]
+    passages = [p for r in rounds for p in (*r.hellos, *r.confirms, *r.data)]
     since = _known_since(trace, passages)
     for passage in passages:
         if since.get((passage.sender, passage.destination), inf) > passage.sent:
