@@ -73,6 +73,9 @@ def play(directory: Path) -> Played:
             made = stack.enter_context(tunnels(on.network, on, PAIR, options=QUICK))
             tunnel = made[PAIR]
             assert tunnel.verdicts() == {"path-established"}
+            for client in tunnel.clients.values():
+                # the many pings that look for the size of frames are over, and answered
+                client.wait_for_line('"path-sized"', timeout=READY_WITHIN)
         while not kinds(on.windows["recorded"]) >= RECORDED:
             with on.scene("recorded"):
                 carried.append(tunnel.carries(b"recorded"))
