@@ -25,8 +25,8 @@ _ADDRESS_AT = 32
 _PACKET_TYPE_AT = _ADDRESS_AT + 10
 _STATUS = struct.Struct("@I")
 _STATISTICS = struct.Struct("@II")
-_SLOT, _BLOCK, _BLOCKS = 2048, 1 << 16, 32
-"""Octets of a slot, of a block, and blocks. A frame of 1,514 octets and its header fit into a slot."""
+_SLOT, _BLOCK, _BLOCKS = 2048, 1 << 16, 64
+"""Octets of a slot, of a block, and blocks: 2,048 slots. A frame of 1,514 octets and its header fit into one."""
 
 
 @dataclass(frozen=True, slots=True)
