@@ -26,7 +26,9 @@ _PACKET_TYPE_AT = _ADDRESS_AT + 10
 _STATUS = struct.Struct("@I")
 _STATISTICS = struct.Struct("@II")
 _SLOT, _BLOCK, _BLOCKS = 2048, 1 << 16, 64
-"""Octets of a slot, of a block, and blocks: 2,048 slots. A frame of 1,514 octets and its header fit into one."""
+"""Octets of a slot, of a block, and blocks. A frame of 1,514 octets and its header fit into a slot."""
+SLOTS = _BLOCK // _SLOT * _BLOCKS
+"""Frames that wait to be read; more are lost, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,9 @@ class Ring:
         self._opened = opened
         opened.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
         opened.setsockopt(SOL_PACKET, _PACKET_COPY_THRESH, 1)
-        slots = _BLOCK // _SLOT * _BLOCKS
-        wanted = struct.pack("@IIII", _BLOCK, _BLOCKS, _SLOT, slots)
+        wanted = struct.pack("@IIII", _BLOCK, _BLOCKS, _SLOT, SLOTS)
         opened.setsockopt(SOL_PACKET, _PACKET_RX_RING, wanted)
         self._memory = mmap.mmap(opened.fileno(), _BLOCK * _BLOCKS)
-        self._slots = slots
         self._next = 0
         self.cut = 0
         """Frames of which the end is missing: there was no room for the whole."""
@@ -71,7 +71,7 @@ class Ring:
             packet_type = memory[at + _PACKET_TYPE_AT]
             octets = memory[at + begin : at + begin + kept]
             _STATUS.pack_into(memory, at, 0)  # the kernel's again
-            self._next = (self._next + 1) % self._slots
+            self._next = (self._next + 1) % SLOTS
             if kept == length:
                 yield Caught(octets, float(seconds + nanoseconds * 1e-9), packet_type)
             elif not status & _COPY:

@@ -11,6 +11,7 @@ import pytest
 
 from natlab.capture import taps as capture
 from natlab.capture.packet import Packet, Protocol
+from natlab.capture.ring import SLOTS
 from natlab.capture.taps import Capture, CaptureError, Tap
 from natlab.errors import LabError
 from natlab.evidence.journey import CAPTURE_POINTS
@@ -22,8 +23,8 @@ from natlab.topologies.two_nats import two_nats_network
 from tests.lab import warm
 
 SERVER = "192.0.2.2"
-DATAGRAMS = 2000
-"""As many as a ring holds, so that none is lost even where the capture gets no processor meanwhile."""
+DATAGRAMS = SLOTS - 48
+"""A ring holds them all, and some ARP: none is lost even where the capture gets no processor meanwhile."""
 PATH = [("host_a-eth0", True), ("nat_a-lan", False), ("nat_a-wan", True), ("server-eth0", False)]
 
 
@@ -136,8 +137,7 @@ def test_capture_that_cannot_be_evidence_says_so() -> None:
     assert body == "'body'"
 
 
-SENT = 1500
-"""More than a ring has slots."""
+SENT = SLOTS + 500
 
 
 def overflow() -> tuple[int, int]:
