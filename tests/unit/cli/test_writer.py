@@ -81,7 +81,9 @@ def test_a_reader_that_does_not_read_is_waited_for_by_nobody(pipe: Pipe) -> None
     assert read == sorted(read)
     assert read[:199] == list(range(199)), "the oldest are kept"
     assert dropped == pipe.writer.dropped
-    assert pipe.writer.finish(DEADLINE), "what was read counts as waiting until the writer has looked"
+    assert pipe.writer.finish(DEADLINE), (
+        "what was read counts as waiting until the writer has looked"
+    )
     pipe.writer.put("after")
     assert pipe.read_until(b"after\n") == b"after\n"
 
