@@ -32,7 +32,7 @@ html_copy_source = False
 CONTENTS = {
     "Use it": (
         "docs/pairing docs/services docs/check docs/path-status docs/nat-types docs/rungs docs/api "
-        "docs/troubleshooting docs/messages docs/limitations"
+        "docs/troubleshooting docs/messages docs/events docs/limitations"
     ),
     "Run a server": "docs/server/running docs/server/access docs/server/metrics docs/server/several docs/server/capacity docs/server/under-attack",
     "The lab": "docs/lab/README docs/lab/guide docs/lab/pytest docs/lab/topologies docs/lab/links-and-faults docs/lab/presets docs/lab/program-file docs/lab/ci docs/lab/report docs/lab/how-it-works docs/lab/measurements docs/scoreboard",

@@ -317,6 +317,11 @@ def _event_name(notice: note.Notice) -> str:
     return _form_of(notice)[0]
 
 
+def event_of(kind: type[Any]) -> str:
+    """The event's name of a kind of notice: `PathLost` is told as ``path-lost``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+
+
 _forms: dict[type[Any], tuple[str, tuple[str, ...]]] = {}
 
 
@@ -324,8 +329,7 @@ def _form_of(notice: note.Notice) -> tuple[str, tuple[str, ...]]:
     """The name of its event, and of its values."""
     kind = type(notice)
     if kind not in _forms:
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
-        _forms[kind] = name, tuple(field.name for field in fields(kind))
+        _forms[kind] = event_of(kind), tuple(field.name for field in fields(kind))
     return _forms[kind]
 
 
