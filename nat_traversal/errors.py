@@ -2,6 +2,7 @@
 
     NatTraversalError
     ├── UsageError                  an argument is wrong; the text says what would be right
+    │   ├── ConfigError             a configuration file has mistakes, told one by one
     │   └── LocalAddressError       an address or port of this host cannot be had now; time may cure it
     ├── NameUnresolvedError         a name has no address now; time may cure it
     ├── WireError                   a received line or datagram is malformed
@@ -18,6 +19,8 @@ The text of each is one line meant for the person who has to act on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class NatTraversalError(Exception):
     """Base of every documented error."""
@@ -25,6 +28,14 @@ class NatTraversalError(Exception):
 
 class UsageError(NatTraversalError, ValueError):
     """An argument cannot be used. The text names it and gives a form that works."""
+
+
+class ConfigError(UsageError):
+    """A configuration file has mistakes. Its text is the first; `mistakes` has them all, a line each."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(mistakes[0])
+        self.mistakes = tuple(mistakes)
 
 
 class LocalAddressError(UsageError):

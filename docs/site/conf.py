@@ -31,7 +31,7 @@ html_copy_source = False
 
 CONTENTS = {
     "Use it": (
-        "docs/pairing docs/services docs/check docs/path-status docs/nat-types docs/rungs docs/api "
+        "docs/pairing docs/services docs/client-config docs/check docs/path-status docs/nat-types docs/rungs docs/api "
         "docs/troubleshooting docs/messages docs/events docs/limitations"
     ),
     "Run a server": "docs/server/running docs/server/access docs/server/metrics docs/server/several docs/server/capacity docs/server/under-attack",

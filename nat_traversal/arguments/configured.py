@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from nat_traversal.arguments.config import Config
+from nat_traversal.arguments.config import Config, Key
 from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Many, Parser, told
 from nat_traversal.errors import UsageError
@@ -26,16 +26,36 @@ def values_of(
     with the place, for the first that is wrong.
     """
     known = {name: option for name, option in parser.long_options().items() if name not in without}
-    found: dict[str, Any] = {}
-    for name, value in config.values.items():
-        option = known.get(name)
-        if option is None:
-            raise config.problem(f"there is no option {name!r}: {near(name, known)}", name)
-        if name in tables:
-            found[option.dest] = _table(config, name, value, tables[name])
-        else:
-            found[option.dest] = _value(config, name, option, value)
+    found, mistakes = collected(known, config, (), config.values, tables=tables)
+    if mistakes:
+        raise mistakes[0]
     return found
+
+
+def collected(
+    known: Mapping[str, argparse.Action],
+    config: Config,
+    at: Key,
+    table: Mapping[str, Any],
+    *,
+    tables: Mapping[str, CheckWord],
+) -> tuple[dict[str, Any], list[UsageError]]:
+    """As `values_of` for one `table`, which stands `at` in the file, and all mistakes. `known`: options by their keys there."""
+    found: dict[str, Any] = {}
+    mistakes: list[UsageError] = []
+    for name, value in table.items():
+        key = (*at, name)
+        try:
+            option = known.get(name)
+            if option is None:
+                raise config.problem(f"there is no option {name!r}: {near(name, known)}", *key)
+            if name in tables:
+                found[option.dest] = _table(config, key, value, tables[name])
+            else:
+                found[option.dest] = _value(config, key, option, value)
+        except UsageError as error:
+            mistakes.append(error)
+    return found, mistakes
 
 
 def filled(options: argparse.Namespace, values: Mapping[str, Any]) -> argparse.Namespace:
@@ -55,42 +75,46 @@ def filled(options: argparse.Namespace, values: Mapping[str, Any]) -> argparse.N
     return merged
 
 
-def _table(config: Config, name: str, value: Any, check: CheckWord) -> dict[str, str]:
+def _table(config: Config, key: Key, value: Any, check: CheckWord) -> dict[str, str]:
+    name = key[-1]
     if not isinstance(value, dict):
-        raise config.problem(f"{name} must be a table: write [{name}], then NAME = VALUE", name)
+        raise config.problem(f"{name} must be a table: write [{name}], then NAME = VALUE", *key)
     words: dict[str, str] = {}
     for inner, each in value.items():
-        words[inner] = _text(config, each, name, inner)
+        words[inner] = text_of(config, each, *key, inner)
         try:
             check(inner, words[inner])
         except UsageError as error:
-            raise config.problem(str(error), name, inner) from None
+            raise config.problem(str(error), *key, inner) from None
     return words
 
 
-def _value(config: Config, name: str, option: argparse.Action, value: Any) -> Any:
+def _value(config: Config, key: Key, option: argparse.Action, value: Any) -> Any:
+    name = key[-1]
     if option.nargs == 0:
         if not isinstance(value, bool):
-            raise config.problem(f"{name} must be true or false, without quotes", name)
+            raise config.problem(f"{name} must be true or false, without quotes", *key)
         return value
     if isinstance(option, Many):
         items = value if isinstance(value, list) else [value]
-        return [_parsed(config, option, _text(config, each, name), name) for each in items]
-    return _parsed(config, option, _text(config, value, name), name)
+        return [_parsed(config, option, text_of(config, each, *key), key) for each in items]
+    return _parsed(config, option, text_of(config, value, *key), key)
 
 
-def _text(config: Config, value: Any, *key: str) -> str:
+def text_of(config: Config, value: Any, *key: str | int) -> str:
+    """The text or number at `key` as text. Raises `UsageError`."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise config.problem(f"{key[-1]} must be a text in quotes or a number", *key)
     return str(value)
 
 
-def _parsed(config: Config, option: argparse.Action, text: str, name: str) -> Any:
+def _parsed(config: Config, option: argparse.Action, text: str, key: Key) -> Any:
+    name = key[-1]
     if option.choices is not None and text not in option.choices:
-        raise config.problem(f"{name} must be one of {', '.join(option.choices)}", name)
+        raise config.problem(f"{name} must be one of {', '.join(option.choices)}", *key)
     if not callable(option.type):
         return text
     try:
         return option.type(text)
     except argparse.ArgumentTypeError as error:
-        raise config.problem(f"{name}: {error}", name) from None
+        raise config.problem(f"{name}: {error}", *key) from None

@@ -30,8 +30,14 @@ def client_options(parser: P) -> P:
         "Connects to another host behind NATs and carries the UDP of ordinary programs: "
         "datagrams to --listen here come out of --connect there, and their answers back."
     )
-    add_server(parser)
-    add_ids(parser, random_peer=False)
+    add_server(parser, required=False)  # a file may say it
+    add_ids(parser)
+    parser.add_argument(
+        "--config",
+        metavar="FILE|NAME",
+        help="a TOML file with any number of peers (docs/client-config.md), or its name in "
+        "~/.config/nat-traversal or /etc/nat-traversal; without -r client.toml there, if it is there",
+    )
     add_services(parser)
     relay.add_client_options(parser)
     keys.add_options(parser)
@@ -39,22 +45,22 @@ def client_options(parser: P) -> P:
     tls.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
     add_common(parser)
-    parser.set_defaults(command="client")
+    parser.set_defaults(command="client", parser=parser, client_file=None)
     return parser
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
+def add_server(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The server that introduces the hosts."""
     parser.add_argument(
         "--server",
-        required=True,
+        required=required,
         metavar="HOST[:PORT]",
         type=checked(parse_server),
         help=f"the traversal server's name or address (port {DEFAULT_PORT} by default)",
     )
 
 
-def add_ids(parser: argparse.ArgumentParser, *, random_peer: bool) -> None:
+def add_ids(parser: argparse.ArgumentParser, *, random_peer: bool = False) -> None:
     """The hosts' ids. `random_peer`: the other host's may be left out as well."""
     parser.add_argument(
         "--id", type=checked(check_id), help="this host's id (default: a random one)"
@@ -62,7 +68,6 @@ def add_ids(parser: argparse.ArgumentParser, *, random_peer: bool) -> None:
     parser.add_argument(
         "-r",
         "--remote",
-        required=not random_peer,
         metavar="ID",
         type=checked(check_id),
         help="the other host's id" + (" (default: a random one)" if random_peer else ""),

@@ -15,6 +15,7 @@ from nat_traversal.cli import access, keys, log_options, venv
 from nat_traversal.cli.check_arguments import check_options
 from nat_traversal.cli.client_arguments import client_options, client_options_of
 from nat_traversal.cli.common_arguments import add_version
+from nat_traversal.cli.config_arguments import config_options
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ServerOptions
@@ -25,7 +26,7 @@ from nat_traversal.cli.pairing_arguments import (
 )
 from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.crypto.keyfile import SERVER_TOKEN
-from nat_traversal.errors import UsageError
+from nat_traversal.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -49,13 +50,14 @@ def every_command() -> Parser:
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
     commands = parser.add_subparsers(
-        required=True, metavar="server|client|invite|accept|check|genkey|identity|gentoken"
+        required=True, metavar="server|client|invite|accept|check|config|genkey|identity|gentoken"
     )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
     invite_options(commands.add_parser("invite", help="print one line that lets another host in"))
     accept_options(commands.add_parser("accept", help="read that line on the other host"))
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
+    config_options(commands.add_parser("config", help="look at a client's configuration file"))
     _key_commands(commands)
     return parser
 
@@ -111,6 +113,10 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
 
         pairing, variables = pairing_options_of(options), dict(os.environ)
         return lambda console: pairing_command.run(pairing, console, variables)
+    if options.client_file is not None:
+        from nat_traversal.cli.peers import command  # noqa: PLC0415
+
+        return partial(command.run, options.client_file)
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
     return partial(client_command.run, client_options_of(options))
@@ -127,6 +133,8 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
     given = environment.use(parser, os.environ).parse_args(arguments)
     if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
+    if given.command == "config-check":
+        return _check_config(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -139,8 +147,7 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
         options = merged(given)
         veil = request_of(options, log_options.veil_of)
     except UsageError as error:
-        Console(as_json=False).fail(str(error))
-        return Exit.USAGE
+        return _refused(error)
     console = Console(
         as_json=options.json,
         quiet=options.quiet,
@@ -166,6 +173,26 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
         return Exit.OK
     finally:
         console.finish()
+
+
+def _check_config(options: argparse.Namespace) -> Exit:
+    from nat_traversal.cli.console import Console  # noqa: PLC0415
+    from nat_traversal.cli.peers import config_check  # noqa: PLC0415
+
+    try:
+        return config_check.run(options.file, Console(as_json=False))
+    except UsageError as error:
+        return _refused(error)
+
+
+def _refused(error: UsageError) -> Exit:
+    """Every mistake in a line of its own."""
+    from nat_traversal.cli.console import Console  # noqa: PLC0415
+
+    console = Console(as_json=False)
+    for mistake in error.mistakes if isinstance(error, ConfigError) else [str(error)]:
+        console.fail(mistake)
+    return Exit.USAGE
 
 
 def _make_key(options: argparse.Namespace) -> Exit:

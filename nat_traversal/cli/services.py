@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nat_traversal.errors import UsageError
@@ -61,6 +61,6 @@ def check_services(ends: Sequence[NamedEnd], listen: HostPort | None) -> tuple[N
     return tuple(ends)
 
 
-def offers_of(ends: Iterable[NamedEnd]) -> tuple[ServiceOffer, ...]:
-    """`ends` as the other side is told of them."""
-    return tuple(ServiceOffer(number, end.name, end.side) for number, end in enumerate(ends, 1))
+def offer_of(number: int, end: NamedEnd) -> ServiceOffer:
+    """`end` as the other side is told of it, by this side's `number`."""
+    return ServiceOffer(number, end.name, end.side)

@@ -19,10 +19,10 @@ from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.flow_table import evictions
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
-from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.client_arguments import client_options
 from nat_traversal.cli.console import Console
+from nat_traversal.cli.peers import words
 from nat_traversal.cli.server_arguments import server_options
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
@@ -123,7 +123,7 @@ async def test_the_summary_names_every_loss(capsys: pytest.CaptureFixture[str]) 
     evictions(counters)
     for number, counter in enumerate(counters, start=1):
         counter.value = number
-    client_command.tell_summary(Console(as_json=False), counters)
+    words.tell_summary(Console(as_json=False), counters)
     assert capsys.readouterr().err == (
         "datagrams: 1 to the other side, 2 from it; 3 could not be sent; 4 found nobody listening; "
         "5 were lost on the way; 6 came from other hosts; 7 had no taker; 8 malformed; "
@@ -242,8 +242,8 @@ class TestProcess:
     def test_verbose_raises_the_level_of_the_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
         levels: list[object] = []
         monkeypatch.setattr(logging, "basicConfig", lambda **how: levels.append(how["level"]))
-        for words in ([], ["-v"]):
-            cli.client_main([*host_a(unused(), "--connect", "127.0.0.1:9", "--once")[1:], *words])
+        for more in ([], ["-v"]):
+            cli.client_main([*host_a(unused(), "--connect", "127.0.0.1:9", "--once")[1:], *more])
         assert levels == [logging.WARNING, logging.DEBUG]
 
 

@@ -11,11 +11,11 @@ import pytest
 from nat_traversal import Endpoint, __version__
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.arguments.parser import Parser
-from nat_traversal.cli import client_command
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.client_arguments import client_options, client_options_of
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions, ServerOptions
+from nat_traversal.cli.peers import words
 from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
@@ -371,9 +371,9 @@ def test_the_resolver_puts_ipv4_first_and_no_address_twice(
 
 def test_only_a_path_whose_attempt_is_over_ends_a_once_client() -> None:
     lost, between_rounds = note.PathLost("why"), note.PathLost("why", attempt_goes_on=True)
-    assert client_command.exit_status(lost, once=True) is Exit.CONNECTION_LOST
-    assert client_command.exit_status(between_rounds, once=True) is None
-    assert client_command.exit_status(lost, once=False) is None
+    assert words.exit_status(lost, once=True) is Exit.CONNECTION_LOST
+    assert words.exit_status(between_rounds, once=True) is None
+    assert words.exit_status(lost, once=False) is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nat_traversal.cli.services import NamedEnd, check_services, offers_of, parse_service
+from nat_traversal.cli.services import NamedEnd, check_services, offer_of, parse_service
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.services import ServiceOffer, Side
@@ -16,10 +16,8 @@ GAME = NamedEnd("game", Side.LISTEN, HostPort("127.0.0.1", 34197))
 def test_both_sides_are_read() -> None:
     assert parse_service("game:listen=34197") == GAME
     assert parse_service("dns:connect=127.0.0.1:53") == DNS
-    assert offers_of((GAME, DNS)) == (
-        ServiceOffer(1, "game", Side.LISTEN),
-        ServiceOffer(2, "dns", Side.CONNECT),
-    )
+    assert offer_of(1, GAME) == ServiceOffer(1, "game", Side.LISTEN)
+    assert offer_of(2, DNS) == ServiceOffer(2, "dns", Side.CONNECT)
 
 
 @pytest.mark.parametrize(

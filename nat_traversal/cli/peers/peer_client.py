@@ -1,0 +1,113 @@
+"""One peer's client in this process: its programs' sockets, its path, and the words about both."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from nat_traversal.aio.client import Client
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.peers.plan import PeerPlan
+from nat_traversal.cli.peers.programs import Programs
+from nat_traversal.cli.peers.words import exit_status, next_steps, tell_status, tell_summary
+from nat_traversal.cli.teller import Teller
+from nat_traversal.client.path_status import PathKind, PathStatus
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.machine.counters import Counters
+
+
+class PeerClient:
+    """`open`, `start`, `close`, in this order. `ended` gets the exit status once the client ends by itself.
+
+    `waits_until` ends the wait for an address that this host lacks. Raises `UsageError` for a plan that cannot be used.
+    """
+
+    def __init__(
+        self,
+        plan: PeerPlan,
+        console: Console,
+        waits_until: asyncio.Future[Exit],
+        *,
+        is_patient: bool = True,
+    ) -> None:
+        self.plan = plan
+        self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.counters = Counters()
+        self._console = console
+        self._config = plan.config()
+        self._tellers = Teller(asyncio.get_running_loop().time, plan.options.settings.tell_again)
+        self.programs = Programs(
+            plan.options,
+            waits_until,
+            console,
+            self.counters,
+            problem=self._problem,
+            changed=self._service_changed,
+            is_patient=is_patient,
+        )
+        self._client: Client | None = None
+
+    async def open(self) -> Exit | None:
+        """Bind all sockets towards programs, or none. The status to end with if that cannot be. Raises `UsageError`."""
+        return await self.programs.open()
+
+    def start(self) -> None:
+        """Begin. Needs `open`."""
+        assert self.programs.forwarder is not None
+        config = replace(self._config, services=self.programs.offers)
+        self._client = Client(config, self.programs.forwarder, self._told, counters=self.counters)
+        self._console.event("started", id=config.local_id, peer=config.remote_id)
+        self._client.start()
+
+    def status(self) -> PathStatus:
+        """The path to the peer at this moment."""
+        if self._client is None:
+            return PathStatus(self.plan.peer, PathKind.NONE, reason="it has not begun yet")
+        return self._client.status()
+
+    def tell_status(self) -> None:
+        """Say which path there is."""
+        tell_status(self._console, self.status())
+
+    async def close(self) -> None:
+        """Say goodbye to the peer and the server, free everything, and say how it went."""
+        client, self._client = self._client, None
+        if client is None:
+            self.programs.close()
+            return
+        last = client.status()
+        await client.close()
+        self.programs.close()
+        if last.path is not PathKind.NONE:
+            tell_status(self._console, last)
+        tell_summary(self._console, self.counters)
+
+    def _problem(self, text: str) -> None:
+        self._console.problem(text, self._tellers)
+
+    def _service_changed(self, up: bool, number: int) -> None:
+        if self._client is not None:
+            self._client.feed(e.ServiceChanged(up, self.plan.peer, number))
+
+    def _told(self, notice: note.Notice) -> None:
+        options, console, tellers = self.plan.options, self._console, self._tellers
+        match notice:
+            case note.AnnounceUnanswered() | note.AskedBy():  # these may come without end
+                console.told_now_and_then(notice, tellers, None)
+            case note.RelayTold(code, _):
+                console.told_now_and_then(notice, tellers, code)
+            case note.ServerLost(reason, float()):
+                console.told_now_and_then(notice, tellers, reason)
+            case _:
+                console.told(notice)
+        match notice:
+            case note.RegisteredAtServer():
+                tellers.forget(lambda kind: isinstance(kind, tuple) and kind[0] is note.ServerLost)
+            case note.PathEstablished():
+                for step in next_steps(options):
+                    console.say(step)
+        status = exit_status(notice, once=options.once)
+        if status is not None and not self.ended.done():
+            self.ended.set_result(status)

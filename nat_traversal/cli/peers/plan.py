@@ -1,0 +1,70 @@
+"""All that one client needs, read and checked before anything of it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nat_traversal.aio.client import ClientConfig
+from nat_traversal.cli.access import read_token
+from nat_traversal.cli.client_arguments import check_can_begin
+from nat_traversal.cli.key_log import key_log
+from nat_traversal.cli.keys import Keyring, read_keys
+from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.security import security_of
+from nat_traversal.wire.messages import Serves
+from nat_traversal.wire.services import Side
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPlan:
+    """One client's options, its id among them, and the secrets that these name."""
+
+    options: ClientOptions
+    keys: Keyring
+    token: bytes | None = field(default=None, repr=False)
+
+    @property
+    def peer(self) -> str:
+        """The other host's id."""
+        return self.options.remote
+
+    def config(self) -> ClientConfig:
+        """For the client, without its named services. Opens the key log. Raises `UsageError`."""
+        options = self.options
+        assert options.id is not None, "plan_of has seen to it"
+        return ClientConfig(
+            options.server,
+            options.id,
+            options.remote,
+            options.once,
+            options.settings,
+            serves=_serves(options),
+            security=security_of(self.keys, options.remote),
+            tls=options.tls,
+            relaying=options.relaying,
+            log_key=key_log(options.keys.key_log),
+            server_token=self.token,
+            may_join=options.may_join,
+            methods=options.methods,
+        )
+
+
+def plan_of(options: ClientOptions, environment: Mapping[str, str]) -> PeerPlan:
+    """Check `options`, which name this host's id, and read the files that they name. Raises `UsageError`."""
+    check_can_begin(options)
+    assert options.id is not None, "a random one at least"
+    keys = read_keys(options.keys, options.remote, environment)
+    security_of(keys, options.remote)
+    return PeerPlan(options, keys, read_token(options.token_file, environment))
+
+
+def _serves(options: ClientOptions) -> Serves:
+    sides = {service.side for service in options.services}
+    if options.listen:
+        sides.add(Side.LISTEN)
+    if options.connect:
+        sides.add(Side.CONNECT)
+    if len(sides) > 1:
+        return Serves.BOTH
+    return Serves.LISTEN if Side.LISTEN in sides else Serves.CONNECT

@@ -1,0 +1,200 @@
+"""The sockets towards the programs of one peer: bound before its client begins, changed while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nat_traversal.aio.connector import Connector
+from nat_traversal.aio.datapath import Problem
+from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.service import NamedService, service_at
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.services import NamedEnd, offer_of
+from nat_traversal.cli.waiting import acquired
+from nat_traversal.errors import NameUnresolvedError
+from nat_traversal.machine.counters import Counters
+from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.services import MOST_SERVICES, UNNAMED, ServiceOffer, Side
+
+Changed = Callable[[bool, int], None]
+"""Hears whether the service with that number answers."""
+End = Connector | Listener
+"""The sockets of one service at this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A named service whose sockets are there."""
+
+    named: NamedEnd
+    number: int
+    side: End
+
+    def close(self) -> None:
+        """It is not wanted after all."""
+        self.side.close()
+
+
+class Programs:
+    """Opens what `options` name, and has the `forwarder` between that and the path.
+
+    `end` ends the wait for what this host lacks. Without `is_patient` there is no such wait: what is lacking raises
+    `LocalAddressError`.
+    """
+
+    def __init__(
+        self,
+        options: ClientOptions,
+        end: asyncio.Future[Exit],
+        console: Console,
+        counters: Counters,
+        *,
+        problem: Problem,
+        changed: Changed,
+        is_patient: bool = True,
+    ) -> None:
+        self._options = options
+        self._end = end
+        self._console = console
+        self._counters = counters
+        self._problem = problem
+        self._changed = changed
+        self._is_patient = is_patient
+        self._numbers: dict[NamedEnd, int] = {}
+        """Of the named services that there are."""
+        self._last_number = 0
+        self.forwarder: ProgramForwarder | None = None
+
+    @property
+    def offers(self) -> tuple[ServiceOffer, ...]:
+        """The named services as the other side is told of them."""
+        return tuple(offer_of(number, end) for end, number in self._numbers.items())
+
+    async def open(self) -> Exit | None:
+        """Open all of them. The status to end with if this host lacks what they need. Raises `UsageError`.
+
+        Nothing stays open where it is not all.
+        """
+        options, unnamed = self._options, (self._problem, UNNAMED)
+        connector = listener = None
+        try:
+            if options.connect is not None:
+                connector = await self._connector(options.connect, *unnamed)
+            if options.listen is not None and not isinstance(connector, Exit):
+                listener = await self._listener(options.listen, self._problem)
+            ended = next((each for each in (connector, listener) if isinstance(each, Exit)), None)
+        except BaseException:
+            _close(connector)
+            raise
+        if ended is not None:
+            _close(connector)
+            return ended
+        assert not isinstance(connector, Exit)
+        assert not isinstance(listener, Exit)
+        self.forwarder = ProgramForwarder(
+            self._counters, listener, connector, self._problem, options.settings
+        )
+        try:
+            for named in options.services:
+                opened = await self.open_named(named)
+                if isinstance(opened, Exit):
+                    self.close()
+                    return opened
+                self._add(opened)
+        except BaseException:
+            self.close()
+            raise
+        return None
+
+    async def open_named(self, named: NamedEnd) -> Opened | Exit:
+        """The sockets of one named service, or the status to end with. Raises `UsageError`."""
+        number = self._next_number()
+
+        def problem(text: str) -> None:
+            self._problem(f"service {named.name}: {text}")
+
+        if named.side is Side.LISTEN:
+            side: End | Exit = await self._listener(named.at, problem)
+        else:
+            side = await self._connector(named.at, problem, number)
+        return side if isinstance(side, Exit) else Opened(named, number, side)
+
+    def remove(self, unwanted: Iterable[NamedEnd]) -> None:
+        """These named services end."""
+        assert self.forwarder is not None
+        for named in unwanted:
+            self.forwarder.remove(self._numbers.pop(named))
+
+    def add(self, opened: Iterable[Opened]) -> None:
+        """These named services begin."""
+        for each in opened:
+            self._add(each)
+
+    def close(self) -> None:
+        """Free everything."""
+        if self.forwarder is not None:
+            self.forwarder.close()
+            self.forwarder = None
+
+    def _add(self, opened: Opened) -> None:
+        assert self.forwarder is not None
+        self._numbers[opened.named] = opened.number
+        listens = opened.named.side is Side.LISTEN
+        self.forwarder.add(opened.number, opened.side, listens=listens)
+
+    def _next_number(self) -> int:
+        """One that no service has or had lately: frames of one that has ended may still come."""
+        taken = self._numbers.values()
+        while True:
+            self._last_number = self._last_number % MOST_SERVICES + 1
+            if self._last_number not in taken:
+                return self._last_number
+
+    async def _listener(self, at: HostPort, problem: Problem) -> Listener | Exit:
+        settings = self._options.settings
+
+        async def listen() -> Listener:
+            return Listener(at, self._counters, problem, settings)
+
+        if not self._is_patient:
+            return await listen()
+        return await acquired(listen, self._end, self._console, settings, once=self._options.once)
+
+    async def _connector(self, at: HostPort, problem: Problem, number: int) -> Connector | Exit:
+        settings = self._options.settings
+        service = service_at(at, settings, problem)
+        if isinstance(service, NamedService):
+            ended = await self._look_up(service, at)
+            if ended is not None:
+                return ended
+
+        def changed(up: bool) -> None:
+            self._changed(up, number)
+
+        return Connector(service, self._counters, problem, settings, changed)
+
+    async def _look_up(self, service: NamedService, at: HostPort) -> Exit | None:
+        """Begin to look the service's name up. With ``--once`` wait for the answer: the status if there is none."""
+        if not self._options.once:
+            service.ask(lambda: None)  # so that trouble is told before the first datagram comes
+            return None
+        asking = asyncio.ensure_future(service.first())
+        await asyncio.wait((asking, self._end), return_when=asyncio.FIRST_COMPLETED)
+        if self._end.done():
+            asking.cancel()
+            return self._end.result()
+        try:
+            await asking
+        except NameUnresolvedError as error:
+            self._console.fail(f"--connect {at}: {error}")
+            return Exit.NOT_YET
+        return None
+
+
+def _close(side: End | Exit | None) -> None:
+    if isinstance(side, Connector | Listener):
+        side.close()

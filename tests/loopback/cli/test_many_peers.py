@@ -1,0 +1,80 @@
+"""`client --config`: several peers of one process, each on its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+from nat_traversal import Endpoint
+from tests.loopback.cli.words import CLIENT
+from tests.loopback.command import Command
+from tests.loopback.hosts import a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
+
+
+def peer(name: str, **services: Endpoint) -> str:
+    """A table of a peer. A service's name begins with the side."""
+    lines = ["[[peer]]", f'id = "{name}"', f'as = "hub-{name}"']
+    for word, at in services.items():
+        side, _, called = word.partition("_")
+        lines += ["[[peer.service]]", f'name = "{called}"', f'{side} = "{at}"']
+    return "\n".join(lines) + "\n"
+
+
+def friend(server: Endpoint, name: str, *services: str) -> tuple[str, ...]:
+    words = [word for each in services for word in ("--service", each)]
+    return (*CLIENT, "--json", "--server", str(server), "--id", name, "-r", f"hub-{name}", *words)
+
+
+async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    at_anna, at_ben = unused(), unused()
+    with Service() as dns, Service() as game, Program() as program:
+        async with a_server() as (server, _):
+            file.write_text(
+                f'server = "{server.endpoint}"\n'
+                + peer("anna", connect_dns=dns.endpoint, connect_game=game.endpoint)
+                + peer("ben", connect_dns=dns.endpoint, listen_game=at_ben)
+            )
+            async with (
+                Command.run(*CLIENT, "--json", "--config", str(file)) as hub,
+                Command.run(*friend(server.endpoint, "anna", f"dns:listen={at_anna}")) as anna,
+                Command.run(
+                    *friend(server.endpoint, "ben", f"game:connect={game.endpoint}")
+                ) as ben,
+            ):
+                await anna.event("services-ready")
+                await ben.event("services-ready")
+                await hub.line("ben: services to ben are ready: game")
+                assert await program.ask(b"1", at_anna) == b"1"
+                assert await program.ask(b"2", at_ben) == b"2"
+                assert ([each for each, _ in dns.asked], [each for each, _ in game.asked]) == (
+                    [b"1"],
+                    [b"2"],
+                )
+                assert await anna.end(signal.SIGTERM) == 0
+                await hub.line("anna: anna has left")
+                assert await program.ask(b"3", at_ben) == b"3"
+                assert await hub.end(signal.SIGTERM) == 0
+                await ben.line("connection lost")
+                assert await ben.end(signal.SIGTERM) == 0
+    assert {each["peer"] for each in hub.events if each["event"] == "stopped"} == {"anna", "ben"}
+    assert not [line for line in hub.told if not line.startswith(("anna: ", "ben: "))]
+
+
+async def test_no_peer_begins_if_one_port_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    free, taken = unused(), unused()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(taken.sockaddr)
+        file.write_text(
+            'server = "192.0.2.2"\n[set]\nport-within = "10ms"\n'
+            + peer("anna", listen_dns=free)
+            + peer("ben", listen_dns=taken)
+        )
+        async with Command.run(*CLIENT, "--json", "--config", str(file)) as hub:
+            assert await hub.end() == 2
+    assert not [each for each in hub.events if each["event"] == "started"]
+    assert str(taken) in hub.told[-1]
