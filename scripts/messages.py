@@ -25,6 +25,8 @@ _ERRORS = {
     "NameUnresolvedError",
     "TlsError",
     "UsageError",
+    "_add",  # mistakes of a configuration file
+    "problem",
 }
 _SHORTEST = 3
 """Words of a sentence: what is shorter is a part of one."""
