@@ -112,7 +112,7 @@ class ClientSettings:
     tell_again: float = seconds(60.0)
     """Between two words about the same trouble."""
     wake_interval: float = seconds(5.0, 0.001)
-    """Between two looks at whether this host was suspended."""
+    """Between two looks at whether this host was suspended, or its network has changed."""
     silence_heartbeats: float = number(2.5, 1.0, 100.0)
     """Silence that ends a connection, in heartbeats: a ping goes out after one, so two went unanswered."""
     backlog: int = number(64 * 1024, 1, 1 << 30)

@@ -17,13 +17,13 @@ from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.local_ports import LocalPorts
+from nat_traversal.aio.network_changes import NetworkChanges, Ways, ends_of
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
-from nat_traversal.aio.wake import WakeWatch
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.security import Security
@@ -92,7 +92,7 @@ class Client(Driver):
         platform: Platform | None = None,
     ) -> None:
         self._platform = platform or Platform()
-        self._watch: WakeWatch | None = None
+        self._changes: NetworkChanges | None = None
         self.agent = Agent(
             config.local_id,
             config.remote_id,
@@ -135,10 +135,12 @@ class Client(Driver):
 
     def start(self) -> None:
         """Begin. Progress is told by notices."""
-        self._watch = WakeWatch(
+        self._changes = NetworkChanges(
             self._config.settings.wake_interval,
-            lambda: self.feed(e.Woke()),
-            clock=self._platform.suspended,
+            self._ways,
+            self.feed,
+            slept=self._platform.suspended,
+            events=self._platform.route_events,
         )
         self._run(self.agent.start(self._loop.time()))
 
@@ -149,8 +151,8 @@ class Client(Driver):
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
         control = self.control
-        if self._watch is not None:
-            self._watch.close()
+        if self._changes is not None:
+            self._changes.close()
         self.feed(e.StopRequested())
         self._disarm()
         if self._connecting is not None:
@@ -256,6 +258,15 @@ class Client(Driver):
         if self.control is not None:
             self.control.close()
             self.control = None
+
+    def _ways(self) -> Ways:
+        """The sockets that are connected."""
+        paths = {
+            each.generation: ends_of(each.kernel_socket)
+            for each in self.sockets.values()
+            if each.path is not None
+        }
+        return Ways(paths, None if self.control is None else ends_of(self.control.kernel_socket))
 
     # UDP
 

@@ -20,7 +20,7 @@ from nat_traversal.wire.endpoint import Endpoint
 
 _GET_FLAGS, _GET_ADDRESS = 0x8913, 0x8915
 """SIOCGIFFLAGS and SIOCGIFADDR of linux/sockios.h."""
-_UP, _LOOPBACK, _POINT_TO_POINT = 0x1, 0x8, 0x10
+_UP, _LOOPBACK, _POINT_TO_POINT, _RUNNING = 0x1, 0x8, 0x10, 0x40
 _REQUEST = struct.Struct("16s24x")
 _ELSEWHERE = re.compile(
     r"(docker|br-[0-9a-f]{12}$|veth[0-9a-f]|virbr|vnet|lxc|lxd|cni|cali|flannel|podman|kube|nerdctl"
@@ -29,8 +29,10 @@ _ELSEWHERE = re.compile(
 """Beginnings of names: of containers, machines and tunnels."""
 _INTERFACES = Path("/sys/class/net")
 _ADDRESSES6 = Path("/proc/net/if_inet6")
-_SOMEWHERE = ("2000::", 9)
+_SOMEWHERE = Endpoint("2000::", 9)
 """In the range of addresses that the internet has (RFC 4291 section 2.4)."""
+_FAR = Endpoint("1.0.0.0", 9)
+"""The same of IPv4."""
 
 
 def hosts_of(sock: socket.socket) -> tuple[Endpoint, ...]:
@@ -53,13 +55,36 @@ def host_addresses(names: Callable[[], list[tuple[int, str]]] = socket.if_namein
         ]
 
 
+def networks() -> frozenset[tuple[str, int, str]]:
+    """The interfaces that lead to other hosts: name, whether a carrier is there, and the first IPv4 address; and the IPv6
+    address by which this host reaches others."""
+    found: set[tuple[str, int, str]] = set()
+    if not sys.platform.startswith("linux"):
+        return frozenset(("", 1, each) for each in (source_towards(_FAR), ipv6_address()) if each)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            if is_plausible(name, _INTERFACES):
+                found |= {(name, _runs(sock, name), each) for each in _addresses(sock, name)}
+    if (ours := ipv6_address()) is not None:
+        found.add(("", 1, ours))
+    return frozenset(found)
+
+
+def source_towards(remote: Endpoint) -> str | None:
+    """The address of this host from which datagrams to `remote` would leave now; None: there is no way."""
+    family = socket.AF_INET6 if remote.family == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(remote.sockaddr)  # nothing is sent
+            return endpoint_of(sock.getsockname()).address
+    except OSError:
+        return None
+
+
 def ipv6_address() -> str | None:
     """The IPv6 address by which this host reaches others; None: it has no way to them, or one by a tunnel alone."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.connect(_SOMEWHERE)  # nothing is sent
-            address = endpoint_of(sock.getsockname()).address
-    except OSError:
+    address = source_towards(_SOMEWHERE)
+    if address is None:
         return None
     if is_private(address) or not is_usable(address) or is_link_local(address):
         return None
@@ -79,6 +104,17 @@ def _interface_of(address: str) -> str | None:
 def is_plausible(name: str, interfaces: Path) -> bool:
     """Whether another host may be behind the interface, by its name and by what it is."""
     return _ELSEWHERE.match(name) is None and not (interfaces / name / "tun_flags").exists()
+
+
+def _runs(sock: socket.socket, name: str) -> int:
+    """1 while the interface has a carrier."""
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    with contextlib.suppress(OSError):
+        request = _REQUEST.pack(name.encode())
+        (flags,) = struct.unpack_from("h", fcntl.ioctl(sock, _GET_FLAGS, request), 16)
+        return int(flags & _RUNNING != 0)
+    return 0
 
 
 def _addresses(sock: socket.socket, name: str) -> Iterator[str]:

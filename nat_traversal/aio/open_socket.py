@@ -33,6 +33,11 @@ class OpenSocket:
         return self.udp
 
     @property
+    def kernel_socket(self) -> socket.socket | None:
+        """The one beneath the path."""
+        return self.udp if self.stream is None else self.stream.protocol.kernel_socket
+
+    @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """The open ones."""
         return tuple(each for each in (self.udp, self.ipv6) if each is not None)

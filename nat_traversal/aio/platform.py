@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nat_traversal.aio.network_changes import route_events
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.aio.wake import suspended
@@ -28,3 +29,5 @@ class Platform:
     """A non-blocking socket at that endpoint, with buffers of so many octets."""
     suspended: Callable[[], float] = suspended
     """Seconds that the host has slept since it booted."""
+    route_events: Callable[[], socket.socket | None] = route_events
+    """A socket that becomes readable when the host's network changes; None: it does not tell."""

@@ -289,6 +289,12 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         f"no direct path: {n.text}; the relay goes on, next attempt in {n.retry_in:.0f} s"
     ),
     note.PathMoved: _path_moved,
+    note.NetworkChanged: lambda _: (
+        "this host's network has changed: asking the path and the server whether they still answer"
+    ),
+    note.Woke: lambda _: (
+        "this host was asleep, or its clock was set: asking the path and the server whether they still answer"
+    ),
     note.WhyRelayed: lambda n: f"relayed since {n.reason}: {n.remedy}",
     note.RelayTold: lambda n: f"relay: {n.text}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",

@@ -184,10 +184,10 @@ class Agent:
             case e.TimerFired():
                 return self._timers_fired(now)
             case e.Woke():
-                actions = self.link.woke(now)
+                told: list[do.Action] = [do.Tell(note.Woke())]
                 for peer in self.peers.values():
                     peer.woke(now)
-                return actions
+                return told + self.link.woke(now)
             case e.NetworkChanged():
                 return self._network_changed(event, now)
             case e.ServiceChanged(up, number=0):
@@ -205,7 +205,7 @@ class Agent:
 
     def _network_changed(self, event: e.NetworkChanged, now: float) -> list[do.Action]:
         """A connection that leaves by a way of the past will not come back: make another at once."""
-        actions: list[do.Action] = []
+        actions: list[do.Action] = [do.Tell(note.NetworkChanged())]
         for peer in self.peers.values():
             actions += peer.network_changed(event.stale, now)
         if event.server_is_stale and self.link.is_open:

@@ -244,8 +244,10 @@ class Peer:
         return self.relayed.rebind(stale, self._carrier, now)
 
     def woke(self, now: float) -> None:
-        """This host has slept: a pause between two attempts ends at once."""
+        """This host has slept: a pause between two attempts ends at once, and each path has to show that it lives."""
         self.direct.woke(now)
+        for path in self._standing:
+            path.press(now, Reason.SILENT)
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""

@@ -226,6 +226,16 @@ class NotDirect:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """This host's network has changed: the path is asked whether it lives, and no pause goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """This host has slept, or this program was stopped: the same follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class PathMoved:
     """Programs' datagrams go another way from now on, on a path that has been told before."""
 
@@ -381,6 +391,8 @@ Notice = (
     | AttemptFailed
     | NotDirect
     | PathMoved
+    | NetworkChanged
+    | Woke
     | WhyRelayed
     | RelayTold
     | PathLost

@@ -129,6 +129,7 @@ class Machines:
             lambda: e.LargerFramesSent(generation),
             lambda: e.DatagramsOffered(generation),
             e.Woke,
+            lambda: e.NetworkChanged(frozenset({generation}), rng.random() < 0.5),
             lambda: e.ServiceChanged(rng.random() < 0.5),
         ]
         match rng.randrange(10):

@@ -127,6 +127,12 @@ class Walks(RuleBasedStateMachine):
     def wake(self, name: str) -> None:
         self._now.clients[name].feed(e.Woke())
 
+    @rule(name=names, is_stale=flags)
+    def change_network(self, name: str, is_stale: bool) -> None:
+        client = self._now.clients[name]
+        stale = frozenset(client.sockets) if is_stale else frozenset[int]()
+        client.feed(e.NetworkChanged(stale, is_stale))
+
     @rule(name=names)
     def send(self, name: str) -> None:
         self._now.clients[name].send()

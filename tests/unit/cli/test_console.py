@@ -139,6 +139,8 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "path-moved",
         "datagrams go through the relay from now on, since the other side has stopped answering",
     ),
+    (note.NetworkChanged(), "network-changed", "this host's network has changed: asking the path"),
+    (note.Woke(), "woke", "this host was asleep, or its clock was set: asking the path"),
     (
         note.RelayTold("relay-full", "all 256 relays of the server are in use"),
         "relay-told",

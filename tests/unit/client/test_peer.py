@@ -216,7 +216,7 @@ def test_a_host_that_wakes_up_pauses_no_longer_and_asks_a_connection_whether_it_
     rig.wait(0.0)
     assert len(rig.done(do.OpenControl)) == opened + 1
     rig.registered()
-    assert [type(each) for each in rig.feed(e.Woke())] == [do.SendMessage]
+    assert [type(each) for each in rig.feed(e.Woke())] == [do.Tell, do.SendMessage]
     assert isinstance(rig.messages()[-1], m.Heartbeat)
     rig.wait(SETTINGS.answer_within)
     assert isinstance(rig.notices()[-1], note.ServerLost)
