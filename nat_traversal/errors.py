@@ -3,6 +3,7 @@
     NatTraversalError
     ├── UsageError                  an argument is wrong; the text says what would be right
     │   ├── ConfigError             a configuration file has mistakes, told one by one
+    │   ├── InstanceRunsError       another process runs with the same name
     │   └── LocalAddressError       an address or port of this host cannot be had now; time may cure it
     ├── NameUnresolvedError         a name has no address now; time may cure it
     ├── WireError                   a received line or datagram is malformed
@@ -36,6 +37,10 @@ class ConfigError(UsageError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__(mistakes[0])
         self.mistakes = tuple(mistakes)
+
+
+class InstanceRunsError(UsageError):
+    """Another process of this user serves the local socket of this name."""
 
 
 class LocalAddressError(UsageError):

@@ -18,6 +18,7 @@ from nat_traversal.cli.common_arguments import add_version
 from nat_traversal.cli.config_arguments import config_options
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.local_arguments import status_options
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.pairing_arguments import (
     accept_options,
@@ -50,7 +51,8 @@ def every_command() -> Parser:
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
     commands = parser.add_subparsers(
-        required=True, metavar="server|client|invite|accept|check|config|genkey|identity|gentoken"
+        required=True,
+        metavar="server|client|invite|accept|check|config|status|genkey|identity|gentoken",
     )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
@@ -58,6 +60,7 @@ def every_command() -> Parser:
     accept_options(commands.add_parser("accept", help="read that line on the other host"))
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     config_options(commands.add_parser("config", help="look at a client's configuration file"))
+    status_options(commands.add_parser("status", help="tell how the paths of running clients are"))
     _key_commands(commands)
     return parser
 
@@ -133,8 +136,8 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
     given = environment.use(parser, os.environ).parse_args(arguments)
     if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
-    if given.command == "config-check":
-        return _check_config(given)
+    if given.command in ("config-check", "status"):
+        return _ask(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -175,12 +178,19 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
         console.finish()
 
 
-def _check_config(options: argparse.Namespace) -> Exit:
+def _ask(options: argparse.Namespace) -> Exit:
+    """A command that needs no event loop."""
     from nat_traversal.cli.console import Console  # noqa: PLC0415
-    from nat_traversal.cli.peers import config_check  # noqa: PLC0415
 
+    console = Console(as_json=False)
     try:
-        return config_check.run(options.file, Console(as_json=False))
+        if options.command == "status":
+            from nat_traversal.cli import status_command  # noqa: PLC0415
+
+            return status_command.run(options.name, os.environ, console, as_json=options.json)
+        from nat_traversal.cli.peers import config_check  # noqa: PLC0415
+
+        return config_check.run(options.file, console)
     except UsageError as error:
         return _refused(error)
 

@@ -4,28 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from nat_traversal.aio.local_socket import Handle, LocalSocket
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.local import own_folder
 from nat_traversal.cli.peers.file import ClientFile
+from nat_traversal.cli.peers.requests import Requests
 from nat_traversal.cli.peers.supervisor import Supervisor
 from nat_traversal.cli.stop import on_demand, stop_signal
+from nat_traversal.errors import InstanceRunsError, UsageError
 
 
 async def run(file: ClientFile, console: Console) -> Exit:
     """Connect to the peers of `file`. Raises `UsageError`."""
     stop = stop_signal(console)
     supervisor = Supervisor(console, stop)
-    lacking = await supervisor.open(file.plans)
-    if lacking is not None:
-        return lacking
-    gc.freeze()  # the collector need not look at all that was imported again and again
-    supervisor.start()
-    on_demand(supervisor.tell_status)
-    either: list[asyncio.Future[Any]] = [stop, supervisor.ended]
+    name = file.path.stem
+    async with _answering(name, Requests(name, supervisor), console):
+        lacking = await supervisor.open(file.plans)
+        if lacking is not None:
+            return lacking
+        gc.freeze()  # the collector need not look at all that was imported again and again
+        supervisor.start()
+        on_demand(supervisor.tell_status)
+        either: list[asyncio.Future[Any]] = [stop, supervisor.ended]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return stop.result() if stop.done() else supervisor.ended.result()
+        finally:
+            await supervisor.close()
+
+
+@asynccontextmanager
+async def _answering(name: str, requests: Handle, console: Console) -> AsyncIterator[None]:
+    """Answer by the local socket. A client that cannot have one does its work all the same."""
+    local = LocalSocket(own_folder(os.environ) / f"{name}.sock", requests)
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return stop.result() if stop.done() else supervisor.ended.result()
+        await local.open()
+    except InstanceRunsError:
+        raise
+    except UsageError as error:
+        console.say(f"nat-traversal status cannot ask this client: {error}")
+    try:
+        yield
     finally:
-        await supervisor.close()
+        await local.close()

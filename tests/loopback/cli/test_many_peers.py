@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from pathlib import Path
 
 from nat_traversal import Endpoint
@@ -39,7 +40,9 @@ async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None
                 + peer("ben", connect_dns=dns.endpoint, listen_game=at_ben)
             )
             async with (
-                Command.run(*CLIENT, "--json", "--config", str(file)) as hub,
+                Command.run(
+                    *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as hub,
                 Command.run(*friend(server.endpoint, "anna", f"dns:listen={at_anna}")) as anna,
                 Command.run(
                     *friend(server.endpoint, "ben", f"game:connect={game.endpoint}")
@@ -74,7 +77,48 @@ async def test_no_peer_begins_if_one_port_is_taken(tmp_path: Path) -> None:
             + peer("anna", listen_dns=free)
             + peer("ben", listen_dns=taken)
         )
-        async with Command.run(*CLIENT, "--json", "--config", str(file)) as hub:
+        async with Command.run(
+            *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+        ) as hub:
             assert await hub.end() == 2
     assert not [each for each in hub.events if each["event"] == "started"]
     assert str(taken) in hub.told[-1]
+
+
+async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    at_anna = unused()
+    with Service() as dns:
+        async with a_server() as (server, _):
+            file.write_text(
+                f'server = "{server.endpoint}"\n'
+                + peer("anna", connect_dns=dns.endpoint)
+                + peer("ben", connect_dns=dns.endpoint)
+            )
+            async with (
+                Command.run(
+                    *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as hub,
+                Command.run(*friend(server.endpoint, "anna", f"dns:listen={at_anna}")) as anna,
+            ):
+                await anna.event("services-ready")
+                await hub.event("services-ready")
+                status = (sys.executable, "-m", "nat_traversal", "status")
+                async with Command.run(*status, "--json", XDG_RUNTIME_DIR=str(tmp_path)) as asked:
+                    assert await asked.end() == 0
+                (said,) = asked.events
+                assert (said["name"], said["pid"]) == ("hub", hub.process.pid)
+                paths = {each["peer"]: (each["path"], each["reason"]) for each in said["peers"]}
+                assert paths == {"anna": ("direct", None), "ben": ("none", "ben is not there yet")}
+                async with Command.run(
+                    *CLIENT, "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as second:
+                    assert await second.end() == 2
+                (line,) = second.told
+                assert line.startswith("error: another client named hub runs already: end that one")
+                assert await hub.end(signal.SIGTERM) == 0
+                async with Command.run(*status, "hub", XDG_RUNTIME_DIR=str(tmp_path)) as asked:
+                    assert await asked.end() == 2
+                assert asked.told == [
+                    "error: no client named hub of this user runs with --config: start one"
+                ]

@@ -1,0 +1,73 @@
+"""The local sockets of running clients: where they are, and how another command asks there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nat_traversal.errors import UsageError
+
+WITHIN = 30.0
+"""Seconds for an answer: a reload takes its time."""
+_FOLDER = "nat-traversal"
+_SYSTEM = Path("/run") / _FOLDER
+_MOST_OCTETS = 4 << 20
+
+
+def own_folder(environment: Mapping[str, str]) -> Path:
+    """Where this process puts its socket: systemd's ``RuntimeDirectory=``, the user's (XDG), or root's."""
+    if given := environment.get("RUNTIME_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd's form for several
+    if (given := environment.get("XDG_RUNTIME_DIR")) and Path(given).is_absolute():
+        return Path(given) / _FOLDER
+    if os.getuid() == 0:
+        return _SYSTEM
+    return Path("/tmp") / f"{_FOLDER}-{os.getuid()}"  # noqa: S108 - its owner and mode are checked
+
+
+def sockets(environment: Mapping[str, str]) -> Iterator[Path]:
+    """The sockets of this user's clients, and of the system's as far as this user may see them."""
+    for folder in dict.fromkeys((own_folder(environment), _SYSTEM)):
+        with contextlib.suppress(OSError):
+            yield from sorted(folder.glob("*.sock"))
+
+
+def socket_of(name: str | None, environment: Mapping[str, str]) -> Path:
+    """The socket of the client with that name; without one, of the only client. Raises `UsageError`."""
+    there = [path for path in sockets(environment) if name in (None, path.stem)]
+    if not there:
+        which = "no client" if name is None else f"no client named {name}"
+        raise UsageError(f"{which} of this user runs with --config: start one")
+    if name is None and len(there) > 1:
+        names = ", ".join(path.stem for path in there)
+        raise UsageError(f"several clients run: name one of {names}")
+    return there[0]
+
+
+def ask(path: Path, **request: Any) -> dict[str, Any]:
+    """The answer to one request, a JSON object. Raises `UsageError` if nobody gives one."""
+    octets = b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(WITHIN)
+        try:
+            sock.connect(str(path))
+            sock.sendall(json.dumps(request).encode() + b"\n")
+            while len(octets) < _MOST_OCTETS and (more := sock.recv(65_536)):
+                octets += more
+        except OSError as error:
+            reason = error.strerror or "no answer in time"
+            raise UsageError(
+                f"the client {path.stem} does not answer at {path}: {reason}"
+            ) from None
+    try:
+        answer = json.loads(octets)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UsageError(f"the client {path.stem} gave no answer: only its user and root may ask")
+    return answer

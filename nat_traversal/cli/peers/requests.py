@@ -1,0 +1,38 @@
+"""Answers of a running client to what its user asks by the local socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nat_traversal.aio.local_socket import Answer, Request
+from nat_traversal.cli.peers.supervisor import Supervisor
+from nat_traversal.client.path_status import sentence
+
+Reload = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Requests:
+    """`ask` is ``status`` or ``reload``: the answer of anything else is an ``error``, one line."""
+
+    def __init__(self, name: str, supervisor: Supervisor, reload: Reload | None = None) -> None:
+        self._name = name
+        self._supervisor = supervisor
+        self._reload = reload
+
+    async def __call__(self, request: Request) -> Answer:
+        match request.get("ask"):
+            case "status":
+                return self._status()
+            case "reload" if self._reload is not None:
+                return await self._reload()
+            case str(asked):
+                return {"error": f"this client does not know {asked!r}: update the older side"}
+        return {"error": "the request has no 'ask'"}
+
+    def _status(self) -> dict[str, Any]:
+        paths = [
+            {**status.as_json(), "text": sentence(status)} for status in self._supervisor.statuses()
+        ]
+        return {"name": self._name, "pid": os.getpid(), "peers": paths}

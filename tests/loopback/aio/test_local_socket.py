@@ -1,0 +1,123 @@
+"""The socket by which a user asks a running client: who may, what it takes, and what two instances do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nat_traversal.aio.local_socket import MOST_OCTETS, Answer, LocalSocket, Request
+from nat_traversal.errors import InstanceRunsError, UsageError
+
+
+async def echo(request: Request) -> Answer:
+    return {"asked": dict(request)}
+
+
+@pytest.fixture
+async def local(tmp_path: Path) -> AsyncIterator[LocalSocket]:
+    local = LocalSocket(tmp_path / "run" / "hub.sock", echo)
+    await local.open()
+    yield local
+    await local.close()
+
+
+async def answer_to(path: Path, octets: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(octets)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_it_answers_one_line_with_one_line(local: LocalSocket) -> None:
+    answer = await answer_to(local.path, b'{"ask": "status"}\n')
+    assert json.loads(answer) == {"asked": {"ask": "status"}}
+    assert answer.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "octets", [b"\n", b"no\n", b"[]\n", b"[" * 9000 + b"\n", b" " * (MOST_OCTETS + 9)]
+)
+async def test_nonsense_gets_one_line_that_says_what_a_request_is(
+    local: LocalSocket, octets: bytes
+) -> None:
+    answer = json.loads(await answer_to(local.path, octets))
+    assert answer["error"].startswith("one JSON object in a line")
+
+
+async def test_only_its_owner_finds_and_opens_it(local: LocalSocket) -> None:
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (local.path.parent, local.path)]
+    assert modes == [0o700, 0o600]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+async def test_another_user_gets_no_answer_even_where_the_modes_would_let_it(
+    tmp_path: Path, local: LocalSocket
+) -> None:
+    for path, mode in ((tmp_path, 0o755), (local.path.parent, 0o755), (local.path, 0o777)):
+        path.chmod(mode)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    code = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
+        "s.connect(sys.argv[1]); s.sendall(b'{}\\n'); print(s.recv(9))"
+    )
+    asking = await asyncio.create_subprocess_exec(
+        "/usr/bin/python3",
+        "-c",
+        code,
+        str(local.path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await asking.communicate()
+    assert out == b"b''\n" or b"ConnectionResetError" in err or b"BrokenPipe" in err, (out, err)
+
+
+async def test_a_second_instance_is_told_and_a_dead_one_s_remains_are_replaced(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run" / "hub.sock"
+    first, second = LocalSocket(path, echo), LocalSocket(path, echo)
+    await first.open()
+    with pytest.raises(
+        InstanceRunsError, match="another client named hub runs already: end that one"
+    ):
+        await second.open()
+    assert await answer_to(path, b"{}\n") == b'{"asked": {}}\n'
+    await first.close()
+    assert list(path.parent.iterdir()) == []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path))
+    await second.open()
+    assert await answer_to(path, b"{}\n") == b'{"asked": {}}\n'
+    await second.close()
+
+
+@pytest.mark.parametrize(("mode", "says"), [(0o755, "chmod 700"), (0o770, "chmod 700")])
+async def test_a_folder_that_others_can_enter_is_refused(
+    tmp_path: Path, mode: int, says: str
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(UsageError, match=says):
+        await LocalSocket(folder / "hub.sock", echo).open()
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_path_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(UsageError, match="too long"):
+        await LocalSocket(folder / f"{'x' * 120}.sock", echo).open()
+    assert list(folder.iterdir()) == []
