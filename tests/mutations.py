@@ -56,6 +56,16 @@ def a_world_with_every_kind(seed: int = 0) -> World:
     return world
 
 
+def a_world_with_openers(seed: int = 0) -> World:
+    """Public hosts whose first two rounds are lost. One router is between them, so that the openers behind the first come in."""
+    world = World(seed=seed, methods=(MethodName.LOW_TTL.value,))
+    world.net.routers = ("198.18.0.1",)
+    world.net.drop(
+        lambda packet: isinstance(packet.datagram, datagrams.Hello) and packet.datagram.round < 3
+    )
+    return world
+
+
 class Targets:
     """A server, a host in a round, and a host with a path, each as they are in the midst of it."""
 
@@ -74,7 +84,9 @@ class Targets:
         world.run(3.0)
         self.server = world.server.rendezvous
         self.now = world.clock.now
-        logs = [*waiting.net.log, *world.net.log]
+        opening = a_world_with_openers(seed)
+        opening.connect(*opening.pair())
+        logs = [*waiting.net.log, *world.net.log, *opening.net.log]
         self.recorded = sorted({datagrams.encode(each.datagram) for each in logs})
         self.dropped: Counter[str] = Counter()
 

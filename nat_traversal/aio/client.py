@@ -16,6 +16,7 @@ from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
+from nat_traversal.aio.hops import usable
 from nat_traversal.aio.local_ports import LocalPorts
 from nat_traversal.aio.network_changes import NetworkChanges, Ways, ends_of
 from nat_traversal.aio.open_socket import OpenSocket
@@ -104,7 +105,7 @@ class Client(Driver):
             relaying=config.relaying,
             may_join=config.may_join,
             token=config.server_token,
-            methods=config.methods,
+            methods=usable(config.methods),
             services=config.services,
         )
         super().__init__(self.agent)
@@ -179,6 +180,11 @@ class Client(Driver):
                 self._open_udp(generation)
             case do.CloseUdp(generation):
                 self._close_udp(generation)
+            case do.SendDatagram(datagram, destination, generation, hops=hops) if hops:
+                if (opened := self.sockets.get(generation)) is not None:
+                    assert destination is not None, "it is for the peer"
+                    limited = encode(datagram), destination, hops
+                    opened.send_limited(*limited, self.feed if action.is_traced else None)
             case do.SendDatagram(datagram, destination, generation):
                 # One without a socket is lost: the machine hears that there is none.
                 if (opened := self.sockets.get(generation)) is not None:
@@ -341,6 +347,8 @@ class Client(Driver):
             try:
                 data, source = sock.recvfrom(65_536)
             except BlockingIOError:
+                if opened.tracer is not None:
+                    opened.tracer.drain()
                 return
             except OSError as error:  # an ICMP error for something sent earlier
                 log.debug("UDP: %s", error)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nat_traversal.aio.datapath import DataPath
+from nat_traversal.aio.hops import Tracer, send_limited
 from nat_traversal.aio.relay_stream import RelayStream
+from nat_traversal.machine.events import HopTold
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -23,6 +26,8 @@ class OpenSocket:
     mapped: int = 0
     """The port of this host to which the router was asked to lead one; 0: none."""
     path: DataPath | None = None
+    tracer: Tracer | None = None
+    """Once it has sent a datagram of which a router may tell."""
     early: list[bytes] = field(default_factory=list)
     """Frames that overtook the proof."""
 
@@ -45,6 +50,18 @@ class OpenSocket:
     def towards(self, remote: Endpoint) -> socket.socket:
         """The one whose datagrams get there."""
         return self.ipv6 if self.ipv6 is not None and remote.family == 6 else self.sock
+
+    def send_limited(
+        self, data: bytes, remote: Endpoint, hops: int, feed: Callable[[HopTold], None] | None
+    ) -> None:
+        """A datagram that ends at the router number `hops`; `feed` is told which that is. Raises what `sendmsg` raises."""
+        sock = self.towards(remote)
+        if feed is None:
+            send_limited(sock, data, remote, hops)
+            return
+        if self.tracer is None:
+            self.tracer = Tracer(sock, lambda teller: feed(HopTold(teller, self.generation)))
+        self.tracer.send(data, remote, hops)
 
     def settle(self, remote: Endpoint) -> socket.socket | None:
         """A path to `remote` takes the one: the other is to be closed."""

@@ -41,6 +41,8 @@ _ICMP = {2, 3}
 call has had already."""
 _FORBIDDEN = {(2, 3, 9), (2, 3, 10), (2, 3, 13), (3, 1, 1), (3, 1, 5)}
 """Origin, ICMP type and code of "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1)."""
+_EXPIRED = {(2, 11, 0), (3, 3, 0)}
+"""The same of "time to live exceeded in transit", which IPv6 calls the hop limit (RFC 792, RFC 4443 section 3.3)."""
 _ANCILLARY = socket.CMSG_SPACE(_EXTENDED.size + 28) * 2
 _QUOTED = 1500
 _MOST = 1024
@@ -61,6 +63,8 @@ class Lost:
     """Octets of the longest IP packet that the next link carries, for EMSGSIZE."""
     is_forbidden: bool = False
     """A firewall says so."""
+    is_expired: bool = False
+    """It has come to that router, and might go no further."""
     count: int = 1
     """How many datagrams: one error may be about a run of them."""
 
@@ -90,7 +94,8 @@ class SoftErrors:
     ) -> None:
         self._sock = sock
         self._lost = lost
-        self._has_queue = False
+        self.has_queue = False
+        """The kernel keeps each error, with the datagram that it is about."""
         if not queued:
             return
         is_ipv6 = sock.family == socket.AF_INET6
@@ -102,7 +107,7 @@ class SoftErrors:
         except OSError:  # not Linux: only the failing calls tell
             pass
         else:
-            self._has_queue = True
+            self.has_queue = True
 
     def came(self, error: OSError) -> None:
         """A receive has failed: it told of an earlier datagram."""
@@ -152,7 +157,7 @@ class SoftErrors:
     def _queued(self) -> list[Lost]:
         """The errors that wait, the oldest first."""
         found: list[Lost] = []
-        if not self._has_queue:
+        if not self.has_queue:
             return found
         for _ in range(_MOST):
             try:
@@ -165,8 +170,10 @@ class SoftErrors:
                     if origin in _ICMP:
                         carries = info if number == errno.EMSGSIZE else 0
                         is_forbidden = (origin, type_, code) in _FORBIDDEN
+                        is_expired = (origin, type_, code) in _EXPIRED
                         teller = _teller(data[_EXTENDED.size :])
-                        found.append(Lost(number, teller, start, carries, is_forbidden))
+                        lost = Lost(number, teller, start, carries, is_forbidden, is_expired)
+                        found.append(lost)
         return found
 
 

@@ -179,6 +179,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.direct.reach.router_maps(port, generation, now)
+            case e.HopTold(teller, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        peer.direct.rounds.hop_told(teller, generation)
             case e.ActionFailed(action, reason):
                 return self._action_failed(action, reason, now)
             case e.TimerFired():

@@ -357,7 +357,8 @@ class Direct:
         if self._scarcity.explains(self.phase, now) and not self._once:
             return []  # the attempt begins again once there is a socket
         actions: list[do.Action] = []
-        code, text = verdict(self.phase, self.id, code, text)
+        met_stranger = self.rounds.met_stranger
+        code, text = verdict(self.phase, self.id, code, text, met_stranger=met_stranger)
         if self.state is _S.ESTABLISHED and not self._has_another():
             actions.append(do.Tell(note.PathLost("the other side never confirmed the path")))
         actions += self._give_up()

@@ -19,9 +19,11 @@ def replaced(phase: Established) -> note.PathLost:
     return note.PathLost("the other side had no proof of it", attempt_goes_on=True)
 
 
-def verdict(phase: Phase, peer: str, code: str, text: str) -> tuple[str, str]:
-    """Code and text of a failed attempt; others than those given if a stranger has answered as `peer`."""
-    if isinstance(phase, Punching) and phase.method.forged and code == m.Verdict.NO_PATH:
+def verdict(
+    phase: Phase, peer: str, code: str, text: str, *, met_stranger: bool
+) -> tuple[str, str]:
+    """Code and text of a failed attempt; others than those given if it `met_stranger` in the place of `peer`."""
+    if met_stranger and code == m.Verdict.NO_PATH:
         return m.Verdict.KEYS_DIFFER, f"the host that answers as {peer} does not have its key"
     if isinstance(phase, Announcing) and phase.announcer.obstacle:
         text = phase.announcer.obstacle

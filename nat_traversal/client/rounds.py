@@ -68,6 +68,8 @@ class Rounds:
         self.phase: Phase = Idle()
         self.beside: Punching | Established | None = None
         """The other round of the attempt, while it goes on."""
+        self._strange: int | None = None
+        """The newest attempt in a round of which a stranger has answered, as far as those rounds are over."""
         self.older = OlderPaths()
         """The paths that this attempt is to replace."""
 
@@ -113,7 +115,20 @@ class Rounds:
         """Close the sockets, but for that of a phase that was kept and goes on."""
         if not isinstance(self.phase, Shown) or self.phase is self.beside:
             return []
+        self._remember(self.phase)
         return [*self.close_beside(), *closing(self.phase)]
+
+    def _remember(self, phase: Shown) -> None:
+        if isinstance(phase, Punching) and phase.method.forged:
+            self._strange = phase.round.attempt
+
+    @property
+    def met_stranger(self) -> bool:
+        """Somebody without the peer's key has answered as the peer in a round of the present attempt."""
+        phase = self.phase
+        if not isinstance(phase, Punching):
+            return False
+        return phase.method.forged > 0 or phase.round.attempt == self._strange
 
     def set_aside(self, now: float) -> list[do.Action]:
         """The path that stands gives its place to a new attempt, and goes on until that one's path takes over."""
@@ -169,7 +184,10 @@ class Rounds:
 
     def close_beside(self) -> list[do.Action]:
         other, self.beside = self.beside, None
-        return [] if other is None else closing(other)
+        if other is None:
+            return []
+        self._remember(other)
+        return closing(other)
 
     # Orders and proof
 
@@ -180,6 +198,12 @@ class Rounds:
             if isinstance(phase, Shown):
                 actions += self.carry(phase, phase.method.ordered(order, now), now)
         return actions
+
+    def hop_told(self, teller: str, generation: int) -> None:
+        """A datagram of that socket has ended at the router `teller`."""
+        phase = self.at(generation)
+        if phase is not None:
+            phase.method.hop_told(teller, generation)
 
     def carry(self, phase: Shown, outputs: list[Output], now: float) -> list[do.Action]:
         """The actions of that phase's method; in the place of its proof, all that follows from it."""

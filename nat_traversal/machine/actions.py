@@ -79,6 +79,10 @@ class SendDatagram:
     """At a client: the socket to send from."""
     local: LocalAddress | None = None
     """At a server: the address to send from; None leaves it to the kernel."""
+    hops: int = 0
+    """At a client: it ends at this router on its way (IP's TTL); 0: at none."""
+    is_traced: bool = False
+    """`HopTold` is to tell which router that is."""
 
 
 @dataclass(frozen=True, slots=True)

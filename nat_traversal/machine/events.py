@@ -149,6 +149,15 @@ class RouterMaps:
 
 
 @dataclass(frozen=True, slots=True)
+class HopTold:
+    """Client: the router at `teller` says that a datagram of that socket has come to it and no further (ICMP time
+    exceeded). Anybody may have made that up."""
+
+    teller: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActionFailed:
     """An action could not be carried out. Those after it were tried all the same."""
 
@@ -245,6 +254,7 @@ Event = (
     | DatagramsOffered
     | HostsFound
     | RouterMaps
+    | HopTold
     | ActionFailed
     | TimerFired
     | Woke

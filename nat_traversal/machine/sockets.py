@@ -39,6 +39,14 @@ class UdpSocket:
         """Send to `destination`, or to the server's UDP port."""
         return do.SendDatagram(datagram, destination, self.generation)
 
+    def send_limited(
+        self, datagram: Datagram, destination: Endpoint, hops: int, *, is_traced: bool
+    ) -> do.Action:
+        """It ends at the router number `hops` on its way, which is to be told if it `is_traced`."""
+        return do.SendDatagram(
+            datagram, destination, self.generation, hops=hops, is_traced=is_traced
+        )
+
 
 class Sockets:
     """Numbers the sockets of one process. After `MAX_COUNTER` it begins with 1 again."""

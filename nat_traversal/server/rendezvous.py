@@ -216,7 +216,7 @@ class Rendezvous:
                 return self._connections.restrict(access)
             case e.ControlReached() | e.StreamOpened() | e.StreamBroken():  # a client's
                 return []
-            case e.NatFound() | e.HostsFound() | e.RouterMaps():  # likewise
+            case e.NatFound() | e.HostsFound() | e.RouterMaps() | e.HopTold():  # likewise
                 return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)

@@ -4,7 +4,7 @@ The first byte tells the kind. A HELLO begins with the ASCII word, so that a per
 capture. The others begin with a byte from 0xC1 up, outside the ranges of STUN, DTLS, TURN channels
 and RTP (RFC 7983 section 7). So these protocols can share the socket later. All integers are big-endian.
 
-ANNOUNCE, ANNOUNCED, ECHO and SAMPLE, HELLO and CONFIRM end with a MAC over all before it: `signed_part` gives that.
+ANNOUNCE, ANNOUNCED, ECHO and SAMPLE, HELLO, CONFIRM and OPENER end with a MAC over all before it: `signed_part` gives that.
 All else between the hosts are frames (`nat_traversal.crypto.frames`), which only their keys open.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
-from nat_traversal.wire import PROTOCOL_VERSION, knock, relayed, samples
+from nat_traversal.wire import PROTOCOL_VERSION, knock, opener, relayed, samples
 from nat_traversal.wire.addresses import octets_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock, pack_knock, unpack_knock
@@ -33,6 +33,7 @@ from nat_traversal.wire.octets import (
     check_version,
     exactly,
 )
+from nat_traversal.wire.opener import Opener, pack_opener, unpack_opener
 from nat_traversal.wire.relayed import Bind, Bound, Link
 from nat_traversal.wire.samples import Sample, pack_sample, unpack_sample
 
@@ -56,6 +57,7 @@ class Kind(IntEnum):
     LINK = relayed.RelayKind.LINK
     SAMPLE = samples.SAMPLE_KIND
     KNOCK = knock.KIND
+    OPENER = opener.OPENER_KIND
 
 
 FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
@@ -159,7 +161,9 @@ class Frame:
     octets: bytes
 
 
-Signed = Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Sample | Knock
+Signed = (
+    Hello | Confirm | Announce | Announced | Echo | Bind | Bound | Link | Sample | Knock | Opener
+)
 Datagram = Signed | Frame
 
 _HELLO = struct.Struct("!5sBBBBB8s8s8s4s16s")
@@ -268,6 +272,8 @@ def _encode(datagram: Datagram) -> bytes:
             return pack_sample(datagram)
         case Knock():
             return pack_knock(datagram)
+        case Opener():
+            return pack_opener(datagram)
         case Frame(_, octets):
             return octets
 
@@ -359,6 +365,7 @@ _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.LINK: relayed.unpack_link,
     Kind.SAMPLE: unpack_sample,
     Kind.KNOCK: unpack_knock,
+    Kind.OPENER: unpack_opener,
 }
 
 

@@ -243,7 +243,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class SendHello:
-    """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3)."""
+    """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3); 0: openers that end between the NATs."""
 
     transaction: int
     attempt: int
@@ -258,6 +258,8 @@ class HelloSent:
     transaction: int
     heard: bool = False
     """A HELLO of the peer has come in this round."""
+    opened: bool = False
+    """An opener has left that ends between the NATs, as far as routers have told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class MethodName(StrEnum):
     """Both aim at the port that a NAT gives next: for NATs that give ports in sequence, or of a small block."""
     SIMULTANEOUS = "simultaneous"
     """First packets that cross: for NATs that are order-sensitive on both sides."""
+    LOW_TTL = "low-ttl"
+    """First packets that end between the NATs: for NATs that are order-sensitive on both sides."""
     RELAY = "relay"
     """Through the server."""
     RELAY_TCP = "relay-tcp"
@@ -35,6 +37,7 @@ FURTHER = (
     MethodName.PORT_MAPPING,
     MethodName.PREDICTION,
     MethodName.SIMULTANEOUS,
+    MethodName.LOW_TTL,
 )
 """The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})

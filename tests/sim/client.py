@@ -168,6 +168,9 @@ class Client(Process):
                     lambda data, source: self._datagram(data, source, generation)
                 )
                 self.all_sockets.add(self.sockets[generation])
+                self.host.hop_told[self.sockets[generation]] = lambda teller: self._hop_told(
+                    teller, generation
+                )
             case do.OpenStream(generation) if self.host.is_full:
                 self.streams[generation] = End(self.world.clock, 0.0, None)
                 self.feed(e.StreamBroken(generation, "no room"))
@@ -190,12 +193,13 @@ class Client(Process):
             case do.CloseUdp(generation):
                 del self.host.sockets[self.sockets.pop(generation)]
                 self._closed(generation)
-            case do.SendDatagram(datagram, destination, generation):
+            case do.SendDatagram(datagram, destination, generation, hops=hops):
                 self.world.net.send_from_host(
                     self.host,
                     self.sockets[generation],
                     destination or self.world.address_for(self),
                     datagrams.encode(datagram),
+                    hops,
                 )
             case do.UsePath(generation):
                 self._open[generation] = action
@@ -225,6 +229,11 @@ class Client(Process):
                     used = self._open[notice.generation]
                     self.paths.append((used, used.epochs.binding))
                 self.notices.append((self.world.clock.now, notice))
+
+    def _hop_told(self, teller: str, generation: int) -> None:
+        """A router's ICMP error has come for a datagram of that socket, if it is still open."""
+        if generation in self.sockets:
+            self.feed(e.HopTold(teller, generation))
 
     def _map_port(self, generation: int) -> None:
         """The router answers after `router_takes`, if it maps ports; where it `router_lies` it has led none here."""

@@ -66,6 +66,8 @@ class Host:
         self.name = name
         self.nat = ModelNat(behavior, public, rng)
         self.address = inside if behavior else public
+        self.router = inside.rpartition(".")[0] + ".1"
+        """Its NAT's address towards it."""
         self.udp_blocked = False
         self.router_takes = LAN
         """Seconds until the router has led a port to a socket, if it does."""
@@ -76,6 +78,8 @@ class Host:
         self.is_full = False
         """Whether there is no room for one more socket."""
         self.sockets: dict[Endpoint, Receive] = {}
+        self.hop_told: dict[Endpoint, Callable[[str], None]] = {}
+        """By socket: what is told of the router at which a datagram of it has ended."""
         self._ports = (40_000 + 7_919 * index % 25_000 for index in range(25_000))
         """As kernels give them: in no order that a NAT's sequence could be taken for."""
 
@@ -105,6 +109,10 @@ class Network:
         self.overtaken_by: Callable[[Packet, bytes], Iterable[bytes]] = lambda *_: ()
         """What an attacker on the way sends ahead of each datagram, with its very source and destination."""
         self.weather = weather
+        self.routers: tuple[str, ...] = ()
+        """The addresses of those on the way from one NAT to the other, for `host_a` in this order."""
+        self.silent_routers: frozenset[str] = frozenset()
+        """Those that send no ICMP errors."""
         self._clock = clock
         self._rng = rng
         self._to_server = r / 2
@@ -124,9 +132,14 @@ class Network:
         self.drops.append(is_hit)
 
     def send_from_host(
-        self, host: Host, socket: Endpoint, destination: Endpoint, data: bytes
+        self, host: Host, socket: Endpoint, destination: Endpoint, data: bytes, hops: int = 0
     ) -> None:
+        """`hops`: at which it ends, if the way is as long as that; 0: at none."""
         if host.udp_blocked:
+            return
+        to_nat = 0 if host.nat.behavior is None else 1
+        if hops and hops <= to_nat:
+            self._tell_hop(host, socket, host.router, LAN)
             return
         packet = Packet(self._clock.now, host.name, socket, socket, destination, decode(data))
         if self._crosses_lan(host, packet, data):
@@ -135,7 +148,28 @@ class Network:
             packet.source = host.nat.outbound(socket, destination, self._clock.now)
         except NoRoomError:
             return
+        if 0 < hops - to_nat <= len(self.routers):
+            self._ends_on_its_way(host, packet, hops - to_nat)
+            return
         self._send(packet, data)
+
+    def _ends_on_its_way(self, host: Host, packet: Packet, hop: int) -> None:
+        """At the router number `hop` of those between the NATs, whose word of it may be lost as the packet may."""
+        self.log.append(packet)
+        if self._is_lost(packet) or self._rng.random() < self.weather.loss:
+            return
+        routers = self.routers if host.name == "host_a" else self.routers[::-1]
+        there_and_back = 2 * self._to_peer * hop / (len(routers) + 1)
+        self._tell_hop(host, packet.socket, routers[hop - 1], there_and_back)
+
+    def _tell_hop(self, host: Host, socket: Endpoint, router: str, after: float) -> None:
+        told = host.hop_told.get(socket)
+        if told is not None and router not in self.silent_routers:
+            self._clock.at(self._clock.now + after, lambda: told(router))
+
+    def _is_lost(self, packet: Packet) -> bool:
+        hit = sum(drop(packet) for drop in self.drops) > 0  # every counter has to count
+        return hit or self._rng.random() < self.weather.loss
 
     def _crosses_lan(self, host: Host, packet: Packet, data: bytes) -> bool:
         """Whether it goes to a host behind the same NAT, by the LAN or by the NAT's hairpin; then it is on its way."""

@@ -12,7 +12,7 @@ from nat_traversal.errors import WireError
 from nat_traversal.wire.datagrams import FRAMES, RELAYED, Kind, decode, encode
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import MethodName
-from tests.mutations import Targets, a_world_with_every_kind
+from tests.mutations import Targets, a_world_with_every_kind, a_world_with_openers
 from tests.sim.network import Packet
 from tests.sim.world import World
 
@@ -49,6 +49,8 @@ def a_world_for(kind: Kind) -> World:
     if kind is Kind.KNOCK:
         methods = (MethodName.PORT_MAPPING.value,)
         return World(nat_a="APDM+APDF+port-mapping", nat_b="EIM+APDF", methods=methods)
+    if kind is Kind.OPENER:
+        return a_world_with_openers()
     return a_world_with_every_kind() if kind is Kind.SAMPLE else World(relaying=Relaying.EARLY)
 
 

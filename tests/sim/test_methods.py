@@ -11,6 +11,7 @@ from tests.sim.world import World
 OPENS = {
     MethodName.PREDICTION: ("APDM+APDF+sequential", "EIM+APDF"),
     MethodName.SIMULTANEOUS: ("linux-masquerade", "linux-masquerade"),
+    MethodName.LOW_TTL: ("linux-masquerade", "linux-masquerade"),
 }
 """A pair of NATs that each method opens, and the contract does not."""
 
@@ -20,6 +21,7 @@ OPENS = {
 def test_it_takes_both_hosts(method: MethodName, lacking: str | None) -> None:
     nat_a, nat_b = OPENS[method]
     world = World(nat_a=nat_a, nat_b=nat_b)
+    world.net.routers = ("198.18.0.1",)
     clients = [
         world.client(name, other, methods=() if name == lacking else (method.value,)).start()
         for name, other in (("host_a", "host_b"), ("host_b", "host_a"))

@@ -194,8 +194,8 @@ class Handshake:
 
     def ordered(self, step: int, now: float) -> list[Output] | None:
         """The server wants HELLO `step`. None: the order makes no sense in this role and state."""
-        trigger = _ORDERS[step]
-        if not self._machine.allows(trigger):
+        trigger = _ORDERS.get(step)
+        if trigger is None or not self._machine.allows(trigger):
             return None
         if self._copies[step]:  # A answered before it was told to: the order has been obeyed
             return []

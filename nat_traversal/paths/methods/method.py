@@ -87,5 +87,8 @@ class Method(Protocol):
     def added(self, candidates: tuple[m.Candidate, ...], now: float) -> list[Output]:
         """The peer of the round may be reached there as well. Their number and the words that go there are bounded."""
 
+    def hop_told(self, teller: str, generation: int) -> None:
+        """The router at `teller` says that a datagram of that socket has ended there."""
+
     def hold(self, now: float) -> None:
         """Another round has proof: say nothing of one's own accord for one interval of repetitions."""

@@ -121,6 +121,9 @@ class OrderedHello:
         del now
         return self._send(self._handshake.added(candidates)) if self._handshake else []
 
+    def hop_told(self, teller: str, generation: int) -> None:
+        """Nothing is sent that ends on its way."""
+
     def hold(self, now: float) -> None:
         """Another round has proof: repeat nothing for one interval."""
         if self._handshake is not None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
+from nat_traversal.server.methods.low_ttl import LowTtl
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Outcome
 from nat_traversal.server.methods.ordered_hello import OrderedHello
 from nat_traversal.server.methods.prediction import Prediction
 from nat_traversal.server.methods.simultaneous import Simultaneous
 from nat_traversal.wire import messages as m
 
-FURTHER = (Prediction, Simultaneous)
+FURTHER = (Prediction, Simultaneous, LowTtl)
 """In the order in which they are tried."""
 
 

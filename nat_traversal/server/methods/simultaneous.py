@@ -28,6 +28,7 @@ class CrossingState(Enum):
     """Named by what the server waits for."""
 
     GATHERING = auto()  # both announces
+    OPENING = auto()  # both hosts' openers, where the method has some
     CROSSING = auto()  # the moment of the nearer host's order; the other one has its
     ANSWERING = auto()  # both sides' proof
     OVER = auto()  # nothing: both have proof, or the last try failed
@@ -36,6 +37,7 @@ class CrossingState(Enum):
 class CrossingTrigger(Enum):
     """The events of the tries."""
 
+    OPEN = auto()
     GATHERED = auto()
     ORDERED = auto()
     PROVEN = auto()
@@ -45,8 +47,11 @@ class CrossingTrigger(Enum):
 
 _S, _T = CrossingState, CrossingTrigger
 TABLE = {
+    (_S.GATHERING, _T.OPEN): _S.OPENING,
     (_S.GATHERING, _T.GATHERED): _S.CROSSING,
     (_S.GATHERING, _T.FAIL): _S.OVER,
+    (_S.OPENING, _T.GATHERED): _S.CROSSING,
+    (_S.OPENING, _T.FAIL): _S.OVER,
     (_S.CROSSING, _T.ORDERED): _S.ANSWERING,
     (_S.CROSSING, _T.FAIL): _S.OVER,
     (_S.ANSWERING, _T.PROVEN): _S.OVER,
@@ -113,14 +118,18 @@ class Simultaneous:
         started = self._gathering.start(self.name, self._round, *roles, aims)
         if isinstance(started, NoPath):
             return self._fail(started)
-        self._machine.fire(_T.GATHERED)
         self._orders.clear()
         self._proven.clear()
+        return [*started, *self._speak(now)]
+
+    def _speak(self, now: float) -> list[do.Action]:
+        """The round has begun: order the first words, so that they cross."""
+        self._machine.fire(_T.GATHERED)
         nearer, farther = sorted(self._attempt.members, key=lambda each: each.round_trip)
         self._nearer = nearer
         self._deadline = now + (farther.round_trip - nearer.round_trip) / 2
         ordered = self._order(farther, now)
-        return [*started, ordered, *(self.timed_out(now) if now >= self._deadline else [])]
+        return [ordered, *(self.timed_out(now) if now >= self._deadline else [])]
 
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
         """A host has said something. A message that does not fit is late, and ignored."""
@@ -149,6 +158,9 @@ class Simultaneous:
             case _ if self._round < self._last:
                 self._machine.fire(_T.AGAIN)
                 return self.begin(now)
+        return self._no_path()
+
+    def _no_path(self) -> list[do.Action]:
         text = no_path(*self._attempt.members, frozenset(self._attempt.heard))
         return self._fail(NoPath(m.Verdict.NO_PATH, text))
 
@@ -156,11 +168,12 @@ class Simultaneous:
         """Seconds above both round trips, from the last order."""
         return self._settings.swap_within
 
-    def _order(self, member: Member, now: float) -> do.Action:
-        """A's HELLO is number 1, B's number 2, as in any round."""
+    def _order(self, member: Member, now: float, *, opens: bool = False) -> do.Action:
+        """A's HELLO is number 1, B's number 2, as in any round; `opens`: what comes before them."""
         transaction = next(self._attempt.transactions)
         self._orders[transaction] = member, now
         step = 1 if member is self._attempt.roles(self._round)[0] else 2
+        step = 0 if opens else step
         order = m.SendHello(transaction, self._attempt.number, self._round, step)
         return do.SendMessage(order, member.connection)
 

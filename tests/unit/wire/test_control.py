@@ -272,7 +272,7 @@ def test_missing_field_is_named(example: dict[str, Any], name: str) -> None:
         ({**START, "candidates": [{"kind": "host", "address": "::1", "port": 0}]},
          "start: candidates must be a whole number from 1 to 65535"),
         ({"type": "hello", "transaction": 1, "attempt": 1, "round": 1, "step": 4},
-         "hello: step must be a whole number from 1 to 3"),
+         "hello: step must be a whole number from 0 to 3"),
     ],
 )  # fmt: skip
 def test_malformed_field_is_told_with_what_it_must_be(fields: dict[str, Any], text: str) -> None:

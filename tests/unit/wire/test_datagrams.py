@@ -33,6 +33,7 @@ from nat_traversal.wire.datagrams import (
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.octets import MAC_BYTES
+from nat_traversal.wire.opener import Opener
 from nat_traversal.wire.relayed import Bind, Bound, Link
 from nat_traversal.wire.samples import Sample
 
@@ -46,6 +47,7 @@ EXAMPLES: dict[Kind, tuple[Datagram, int]] = {
     Kind.ANNOUNCED: (Announced(1 << 40, V4, (V4, V6), NONCE, MAC), 94),
     Kind.ECHO: (Echo(HANDLE, 1 << 40, NONCE, MAC), 48),
     Kind.KNOCK: (Knock(7, NONCE, MAC), 28),
+    Kind.OPENER: (Opener(TAG, 3, 7, MAC), 28),
     Kind.SAMPLE: (Sample(HANDLE, 1 << 40, 7, MAC), 42),
     Kind.CONFIRM: (Confirm(TAG, 1, True, 7, NONCE, ECHO, CONNECTION, MAC), 49),
     Kind.BIND: (Bind(HANDLE, 7, 1 << 31, ECHO, MAC), 48),
@@ -169,7 +171,7 @@ def test_padding_is_ignored() -> None:
     [
         (b"", "empty datagram"),
         (b"\x00", "unknown datagram kind 0x00"),
-        (b"\xd0" + bytes(20), "unknown datagram kind 0xd0"),
+        (b"\xd9" + bytes(20), "unknown datagram kind 0xd9"),
         (b"HALLO" + bytes(49), "unknown datagram kind: begins with H but not with HELLO"),
         (altered(Kind.HELLO, 5, 1), "datagram version 1: this side speaks 2"),
         (altered(Kind.HELLO, 6, 0), "HELLO step 0: must be 1, 2 or 3"),
@@ -189,6 +191,9 @@ def test_padding_is_ignored() -> None:
         (altered(Kind.BIND, 3, 0), "BIND 2147483648 of relay 0: both count from 1"),
         (encode(Bind(HANDLE, 7, 0)), "BIND 0 of relay 7: both count from 1"),
         (altered(Kind.BOUND, 2, 2), "BOUND flags 0x2: must be 0 or 0x1"),
+        (altered(Kind.OPENER, 2, 0), "OPENER round 0: rounds count from 1"),
+        (altered(Kind.OPENER, 3, 0), "OPENER of 0 hops: must be 1 to 10"),
+        (altered(Kind.OPENER, 3, 11), "OPENER of 11 hops: must be 1 to 10"),
         (altered(Kind.LINK, 2, 4), "LINK flags 0x4: must be 0 or 0x1"),
         *(
             (altered(kind, 1, 0), "datagram version 0: this side speaks 2")

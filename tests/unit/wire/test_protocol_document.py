@@ -30,6 +30,7 @@ from nat_traversal.wire import (
     knock,
     messages,
     offers,
+    opener,
     relayed,
     samples,
 )
@@ -55,7 +56,7 @@ MODULES = (
     "server.allocation",
     "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed", "wire.services", "client.services",
-    "wire.messages", "wire.samples",
+    "wire.messages", "wire.samples", "wire.opener", "paths.methods.low_ttl", "server.methods.low_ttl",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
@@ -68,6 +69,7 @@ STRUCTS = {
     "LINK": relayed._LINK,
     "SAMPLE": samples._SAMPLE,
     "KNOCK": knock._KNOCK,
+    "OPENER": opener._OPENER,
 }
 INSIDE = {
     "PING": TRANSACTION_BYTES,
