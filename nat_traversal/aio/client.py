@@ -9,9 +9,10 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from nat_traversal.aio.background import Background
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
 from nat_traversal.aio.dial import AddressMemory, dial
@@ -27,53 +28,18 @@ from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
-from nat_traversal.client.security import Security
-from nat_traversal.crypto.epochs import TellKey
 from nat_traversal.errors import NameUnresolvedError, WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.failures import in_words, lacks_room
-from nat_traversal.settings import ClientSettings
-from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
-from nat_traversal.wire.endpoint import Endpoint, HostPort
-from nat_traversal.wire.messages import GoAway, Registered, Relaying, Serves
-from nat_traversal.wire.methods import FURTHER
-from nat_traversal.wire.services import ServiceOffer
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import GoAway, Registered
 from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
-    """One client's task: its id, its peer, its server. `once`: one attempt, no return."""
-
-    server: HostPort
-    local_id: str
-    remote_id: str
-    once: bool = False
-    settings: ClientSettings = field(default_factory=ClientSettings)
-    security: Security | None = None
-    """Sealed, with nobody but the server to vouch for the peer, unless told otherwise."""
-    families: tuple[int, ...] = (4, 6)
-    """The IP versions by which the server is looked for."""
-    serves: Serves = Serves.UNTOLD
-    tls: ClientTlsSettings | None = None
-    """None: the control connection is in clear."""
-    relaying: Relaying = Relaying.AUTO
-    log_key: TellKey | None = field(default=None, repr=False)
-    """Hears the keys of every path, for who reads a capture."""
-    server_token: bytes | None = field(default=None, repr=False)
-    """Shows the server that this client may register: 32 octets."""
-    may_join: bool = True
-    """Whether a relay may be reached by TCP where UDP is not answered."""
-    methods: tuple[str, ...] = FURTHER
-    """The further methods in which the client takes part."""
-    services: tuple[ServiceOffer, ...] = ()
-    """The named ones."""
 
 
 class Client(Driver):

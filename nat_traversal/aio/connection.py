@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Delivery, Traffic
 from nat_traversal.aio.offload import runs_of
 from nat_traversal.aio.outbox import HEADROOM

@@ -71,22 +71,21 @@ class Direct:
         has_other: Callable[[], bool] = bool,
     ) -> None:
         self._identity, self.id = identity, identity.peer
-        self._settings, self._security = settings, security
-        self._instance = instance
+        self._settings, self._security, self._instance = settings, security, instance
         self.announce_key = AnnounceKey(rng.randbytes(KEY_BYTES))
         """Of the present connection to the server."""
         self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._link, self._sockets, self._timers = link, sockets, timers
-        self._rng = rng
-        self._once = once
-        self._has_other = has_other
+        self._rng, self._once, self._has_other = rng, once, has_other
         self._restraint = Restraint(settings)
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
         self.rounds = Rounds(
             identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
         )
         self._scarcity = Scarcity(settings.socket_again)
-        self.reach = Reach(link, self.rounds, self._restraint, settings, key=self._present_key)
+        self.reach = Reach(
+            link, self.rounds, self._restraint, settings, key=lambda: self.announce_key
+        )
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
 
@@ -269,9 +268,6 @@ class Direct:
         told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
         shown = [*fresh.announcer.announce(now), *fresh.announcer.samples(order.samples)]
         return [*actions, *opened, told, *shown]
-
-    def _present_key(self) -> AnnounceKey:
-        return self.announce_key
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""

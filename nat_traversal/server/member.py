@@ -10,7 +10,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.server.allocation import Sightings
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate, Relaying
+from nat_traversal.wire.messages import Candidate, Register, Relaying
 from nat_traversal.wire.offers import Offer
 from nat_traversal.wire.samples import MOST_SAMPLES
 
@@ -67,6 +67,21 @@ class Member:
     """The ports at which its sockets were seen."""
     sample_numbers: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
     """Of the newest samples."""
+
+    @classmethod
+    def of(
+        cls, register: Register, connection: e.ConnectionId, source: str, round_trip: float
+    ) -> Member:
+        """The host that has registered so by that connection from `source`; `round_trip` as long as none is measured."""
+        return cls(
+            *(register.id, connection, register.generation, round_trip, register.offer),
+            source=source,
+            via=register.via,
+            key=register.key,
+            relaying=register.relaying,
+            relay_public=register.relay_public,
+            methods=frozenset(register.methods),
+        )
 
     def __post_init__(self) -> None:
         self.established = self.generation == 0

@@ -386,17 +386,8 @@ class Rendezvous:
         registration = host.registration
         assert registration is not None
         register = registration.register
-        member = Member(
-            *(register.id, host.connection, register.generation),
-            self._settings.longest_round_trip,
-            register.offer,
-            source=host.source,
-            via=register.via,
-            key=register.key,
-            relaying=register.relaying,
-            relay_public=register.relay_public,
-            methods=frozenset(register.methods),
-        )
+        longest = self._settings.longest_round_trip
+        member = Member.of(register, host.connection, host.source, longest)
         self._registry.admit(host, member)
         self._registrations.value += 1
         accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)

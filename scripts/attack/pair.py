@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e

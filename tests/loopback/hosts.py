@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from nat_traversal import Endpoint, Server, ServerSettings, serve
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder

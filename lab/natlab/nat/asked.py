@@ -6,6 +6,7 @@ flow of the one is taken for one of the other.
 
 from __future__ import annotations
 
+from natlab.behavior import NatBehavior, PortMapping
 from natlab.nat.ruleset import RouterPorts
 
 TABLE = "nat_lab_asked"
@@ -32,6 +33,11 @@ LEAST_LIFETIME = 20
 _SOMEWHERE = "8.8.8.8"
 """miniupnpd maps nothing where its own address is one of those for documents, as all of the lab's are. So it is told
 another one, which it only repeats in its answers."""
+
+
+def is_asked(behavior: NatBehavior) -> bool:
+    """Whether hosts behind such a NAT may ask it for ports."""
+    return behavior.port_mapping is PortMapping.ASKED
 
 
 def configuration(router: RouterPorts) -> str:

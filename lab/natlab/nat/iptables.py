@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
-from natlab.behavior import NatBehavior, PortMapping, parse_behavior
+from natlab.behavior import NatBehavior, parse_behavior
 from natlab.nat import asked
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
@@ -63,7 +63,7 @@ def masquerade(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
             f"no rules make {behavior}: order-sensitive is stock Linux, {_STOCK} with a lifetime"
         )
     inbound = f"-A FORWARD -i {router.wan}"
-    is_asked = behavior.port_mapping is PortMapping.ASKED
+    is_asked = asked.is_asked(behavior)
     return RuleSet(
         _sysctls(behavior),
         nft=asked.CHAINS if is_asked else "",

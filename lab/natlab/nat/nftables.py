@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nat_traversal.wire.behavior import Filtering, Hairpin, Refresh
-from natlab.behavior import NatBehavior, Overflow, PortMapping, Unsolicited, pool
+from natlab.behavior import NatBehavior, Overflow, Unsolicited, pool
 from natlab.nat import asked, ports, sessions
 from natlab.nat.faithful import DEPTH, refuse_the_unfaithful
 from natlab.nat.rest import (
@@ -57,19 +57,15 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     return RuleSet(
         # Deleting takes a table that exists; this makes one if there is none.
         nft=f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n{body}\n}}\n"
-        + (asked.CHAINS if _is_asked(behavior) else ""),
+        + (asked.CHAINS if asked.is_asked(behavior) else ""),
         sysctls=(
             FORWARD,
             ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
             ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
             EVERY_ERROR,
         ),
-        miniupnpd=asked.configuration(router) if _is_asked(behavior) else "",
+        miniupnpd=asked.configuration(router) if asked.is_asked(behavior) else "",
     )
-
-
-def _is_asked(behavior: NatBehavior) -> bool:
-    return behavior.port_mapping is PortMapping.ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +166,7 @@ class _Table:
             *(self._memory_of_pool() if self._pool[1:] else ()),
             *([("map", "hairpins", f"{_FLOW} : ct zone")] if self._hairpins else ()),
             *([("map", "visitors", f"{_FLOW} : ct zone")] if self._has_visitors else ()),
-            *([("set", "callers", _FLOW)] if _is_asked(self.behavior) else ()),
+            *([("set", "callers", _FLOW)] if asked.is_asked(self.behavior) else ()),
         ):
             options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
             yield [f"{kind} {name} {{", f"\ttypeof {of}", *indented(options), "}"]
@@ -222,7 +218,7 @@ class _Table:
         if self._hairpins:
             own = f"{lan} ip daddr {self._own} meta l4proto udp"
             rules.insert(2, f"{own} goto hairpin")
-        if _is_asked(self.behavior):
+        if asked.is_asked(self.behavior):
             known = f"{_FLOW} @callers update @callers {{ {_FLOW} }}"
             rules.insert(2, f"{lan} meta l4proto udp {known} accept")
         return chain("inbound", hook, *rules)
@@ -250,7 +246,7 @@ class _Table:
         return chain(
             "admit",
             f"ip daddr != {self._own} goto refuse",
-            f"udp dport != @owned {'accept' if _is_asked(self.behavior) else 'goto refuse'}",
+            f"udp dport != @owned {'accept' if asked.is_asked(self.behavior) else 'goto refuse'}",
             *(["udp dport . ip daddr != @placed goto refuse"] if self._pool[1:] else ()),
             f"udp dport . ip saddr . udp sport @sent {refresh_sent}{into}",
             *wider,
@@ -324,7 +320,7 @@ class _Table:
             yield chain(f"place_{place}", f"meta mark set {place + 1}")
 
     def _learn(self) -> list[str]:
-        rules = ["meta l4proto udp ct zone 0 return"] if _is_asked(self.behavior) else []
+        rules = ["meta l4proto udp ct zone 0 return"] if asked.is_asked(self.behavior) else []
         if self.behavior.background:
             # Their datagrams have made their mappings, and end here: so captures have the hosts' alone.
             foreign = f"{self._from_subscribers.partition(' ip ')[0]} ct original"
@@ -390,7 +386,7 @@ class _Table:
             )
             if self._pool[1:]:
                 rules.append(f"{wan} {key} @alive update @place_of {{ {key} : 0 }}")
-        if _is_asked(self.behavior):
+        if asked.is_asked(self.behavior):
             rules.append(f"{wan} ct zone 0 update @callers {{ {' . '.join(flow)} }} accept")
         if self._lets_in_more_than_it_maps:
             rules.append(f"{wan} update @visitors {{ {' . '.join(flow)} : ct zone }}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nat_traversal.aio.client import ClientConfig
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.cli.access import read_token
 from nat_traversal.cli.client_arguments import check_can_begin
 from nat_traversal.cli.key_log import key_log

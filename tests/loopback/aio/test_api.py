@@ -19,7 +19,8 @@ from nat_traversal import (
     UsageError,
     connect,
 )
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note

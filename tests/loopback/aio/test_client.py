@@ -11,7 +11,8 @@ import pytest
 
 from nat_traversal import Endpoint, serve
 from nat_traversal.aio import control_connection as control_module
-from nat_traversal.aio.client import Client, ClientConfig
+from nat_traversal.aio.client import Client
+from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.forwarder import ProgramForwarder
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.platform import Platform

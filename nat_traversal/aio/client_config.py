@@ -1,0 +1,43 @@
+"""What one client is told at its start: both ids, the server, and its choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.epochs import TellKey
+from nat_traversal.settings import ClientSettings
+from nat_traversal.tls import ClientTlsSettings
+from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.messages import Relaying, Serves
+from nat_traversal.wire.methods import FURTHER
+from nat_traversal.wire.services import ServiceOffer
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """One client's task: its id, its peer, its server. `once`: one attempt, no return."""
+
+    server: HostPort
+    local_id: str
+    remote_id: str
+    once: bool = False
+    settings: ClientSettings = field(default_factory=ClientSettings)
+    security: Security | None = None
+    """Sealed, with nobody but the server to vouch for the peer, unless told otherwise."""
+    families: tuple[int, ...] = (4, 6)
+    """The IP versions by which the server is looked for."""
+    serves: Serves = Serves.UNTOLD
+    tls: ClientTlsSettings | None = None
+    """None: the control connection is in clear."""
+    relaying: Relaying = Relaying.AUTO
+    log_key: TellKey | None = field(default=None, repr=False)
+    """Hears the keys of every path, for who reads a capture."""
+    server_token: bytes | None = field(default=None, repr=False)
+    """Shows the server that this client may register: 32 octets."""
+    may_join: bool = True
+    """Whether a relay may be reached by TCP where UDP is not answered."""
+    methods: tuple[str, ...] = FURTHER
+    """The further methods in which the client takes part."""
+    services: tuple[ServiceOffer, ...] = ()
+    """The named ones."""
