@@ -1,4 +1,4 @@
-"""What one client is told at its start: both ids, the server, and its choices."""
+"""The choices of one client: both ids, its server, and how it reaches its peer."""
 
 from __future__ import annotations
 
