@@ -53,13 +53,13 @@ _OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "metrics": ("Server: its page of numbers.", {"endpoint": _ENDPOINT}),
     "draining": ("Server: it ends in good order.", {"connections": _COUNT, "attempts": _COUNT}),
     "reloaded": (
-        "Server: its file was read again.",
+        "The configuration file was read again.",
         {
             "changed": {"type": "array", "items": _TEXT},
             "restart": {"type": "array", "items": _TEXT},
         },
     ),
-    "reload-failed": ("Server: its file is wrong; nothing changed.", {"text": _TEXT}),
+    "reload-failed": ("The configuration file is wrong; nothing changed.", {"text": _TEXT}),
 }
 """Events that are no notices: what each says, and its values."""
 

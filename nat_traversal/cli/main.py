@@ -18,7 +18,7 @@ from nat_traversal.cli.common_arguments import add_version
 from nat_traversal.cli.config_arguments import config_options
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.local_arguments import status_options
+from nat_traversal.cli.local_arguments import reload_options, status_options
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.pairing_arguments import (
     accept_options,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from nat_traversal.cli.console import Console
+    from nat_traversal.cli.peers.file import ClientFile
 
     Command = Callable[[Console], Coroutine[None, None, Exit]]
     LoopFactory = Callable[[], AbstractEventLoop]
@@ -52,7 +53,7 @@ def every_command() -> Parser:
     add_version(parser)
     commands = parser.add_subparsers(
         required=True,
-        metavar="server|client|invite|accept|check|config|status|genkey|identity|gentoken",
+        metavar="server|client|invite|accept|check|config|status|reload|genkey|identity|gentoken",
     )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
@@ -61,6 +62,7 @@ def every_command() -> Parser:
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     config_options(commands.add_parser("config", help="look at a client's configuration file"))
     status_options(commands.add_parser("status", help="tell how the paths of running clients are"))
+    reload_options(commands.add_parser("reload", help="let a running client read its file again"))
     _key_commands(commands)
     return parser
 
@@ -119,7 +121,11 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
     if options.client_file is not None:
         from nat_traversal.cli.peers import command  # noqa: PLC0415
 
-        return partial(command.run, options.client_file)
+        def anew() -> ClientFile:
+            file: ClientFile = merged(given).client_file
+            return file
+
+        return partial(command.run, options.client_file, anew)
     from nat_traversal.cli import client_command  # noqa: PLC0415
 
     return partial(client_command.run, client_options_of(options))
@@ -136,7 +142,7 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
     given = environment.use(parser, os.environ).parse_args(arguments)
     if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
-    if given.command in ("config-check", "status"):
+    if given.command in ("config-check", "status", "reload"):
         return _ask(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
@@ -188,6 +194,10 @@ def _ask(options: argparse.Namespace) -> Exit:
             from nat_traversal.cli import status_command  # noqa: PLC0415
 
             return status_command.run(options.name, os.environ, console, as_json=options.json)
+        if options.command == "reload":
+            from nat_traversal.cli import reload_command  # noqa: PLC0415
+
+            return reload_command.run(options.name, os.environ, console)
         from nat_traversal.cli.peers import config_check  # noqa: PLC0415
 
         return config_check.run(options.file, console)

@@ -44,6 +44,8 @@ class ClientFile:
 
     path: Path
     plans: tuple[PeerPlan, ...]
+    process: tuple[bool, ...]
+    """The options of the process: these change only with a restart."""
 
 
 def read_file(
@@ -57,7 +59,8 @@ def read_file(
     reader.read()
     if reader.mistakes:
         raise ConfigError([str(each) for each in sorted(reader.mistakes, key=_line)])
-    return reader.top, ClientFile(path, tuple(reader.plans.values()))
+    process = tuple(bool(getattr(reader.top, name)) for name in _PROCESS)
+    return reader.top, ClientFile(path, tuple(reader.plans.values()), process)
 
 
 class _Reader:
@@ -132,7 +135,8 @@ class _Reader:
         merged = filled(self._options, _both(own, theirs))
         merged.service = ends
         try:
-            self.plans[at] = plan_of(client_options_of(merged), self._environment)
+            options = client_options_of(merged)
+            self.plans[at] = plan_of(options, self._environment, may_change=True)
         except UsageError as error:
             self.mistakes.append(self._placed(error, at, table))
 

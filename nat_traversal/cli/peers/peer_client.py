@@ -24,14 +24,7 @@ class PeerClient:
     `waits_until` ends the wait for an address that this host lacks. Raises `UsageError` for a plan that cannot be used.
     """
 
-    def __init__(
-        self,
-        plan: PeerPlan,
-        console: Console,
-        waits_until: asyncio.Future[Exit],
-        *,
-        is_patient: bool = True,
-    ) -> None:
+    def __init__(self, plan: PeerPlan, console: Console, waits_until: asyncio.Future[Exit]) -> None:
         self.plan = plan
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.counters = Counters()
@@ -45,9 +38,10 @@ class PeerClient:
             self.counters,
             problem=self._problem,
             changed=self._service_changed,
-            is_patient=is_patient,
         )
         self._client: Client | None = None
+        self._refusing: set[int] = set()
+        """Named services that refuse datagrams, by their numbers."""
 
     async def open(self) -> Exit | None:
         """Bind all sockets towards programs, or none. The status to end with if that cannot be. Raises `UsageError`."""
@@ -60,6 +54,28 @@ class PeerClient:
         self._client = Client(config, self.programs.forwarder, self._told, counters=self.counters)
         self._console.event("started", id=config.local_id, peer=config.remote_id)
         self._client.start()
+
+    async def change_services(self, plan: PeerPlan) -> None:
+        """Have the named services of `plan`, which differs in nothing else. The others lose no datagram.
+
+        Raises `UsageError` for one that cannot be had. The rest are there.
+        """
+        wanted, had = plan.options.services, self.plan.options.services
+        self.plan = plan
+        self.programs.remove([each for each in had if each not in wanted])
+        new = tuple(each for each in wanted if each not in had)
+        try:
+            for named in new:
+                await self.programs.open_further(named)
+        finally:
+            if self._client is not None:
+                offers = [
+                    replace(each, refuses=each.number in self._refusing)
+                    for each in self.programs.offers
+                ]
+                self._client.feed(e.ServicesChanged(plan.peer, tuple(offers)))
+        for step in next_steps(replace(plan.options, listen=None, connect=None, services=new)):
+            self._console.say(step)
 
     def status(self) -> PathStatus:
         """The path to the peer at this moment."""
@@ -88,6 +104,7 @@ class PeerClient:
         self._console.problem(text, self._tellers)
 
     def _service_changed(self, up: bool, number: int) -> None:
+        (self._refusing.discard if up else self._refusing.add)(number)
         if self._client is not None:
             self._client.feed(e.ServiceChanged(up, self.plan.peer, number))
 

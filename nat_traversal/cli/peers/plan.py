@@ -23,6 +23,8 @@ class PeerPlan:
     options: ClientOptions
     keys: Keyring
     token: bytes | None = field(default=None, repr=False)
+    may_change: bool = False
+    """Its named services may change while it runs."""
 
     @property
     def peer(self) -> str:
@@ -39,7 +41,8 @@ class PeerPlan:
             options.remote,
             options.once,
             options.settings,
-            serves=_serves(options),
+            # The server hands this on when the peer comes; named services tell theirs themselves.
+            serves=Serves.UNTOLD if self.may_change and options.services else _serves(options),
             security=security_of(self.keys, options.remote),
             tls=options.tls,
             relaying=options.relaying,
@@ -50,13 +53,15 @@ class PeerPlan:
         )
 
 
-def plan_of(options: ClientOptions, environment: Mapping[str, str]) -> PeerPlan:
+def plan_of(
+    options: ClientOptions, environment: Mapping[str, str], *, may_change: bool = False
+) -> PeerPlan:
     """Check `options`, which name this host's id, and read the files that they name. Raises `UsageError`."""
     check_can_begin(options)
     assert options.id is not None, "a random one at least"
     keys = read_keys(options.keys, options.remote, environment)
     security_of(keys, options.remote)
-    return PeerPlan(options, keys, read_token(options.token_file, environment))
+    return PeerPlan(options, keys, read_token(options.token_file, environment), may_change)
 
 
 def _serves(options: ClientOptions) -> Serves:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import Problem
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.service import NamedService, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
@@ -17,7 +18,7 @@ from nat_traversal.cli.services import NamedEnd, offer_of
 from nat_traversal.cli.waiting import acquired
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine.counters import Counters
-from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.services import MOST_SERVICES, UNNAMED, ServiceOffer, Side
 
 Changed = Callable[[bool, int], None]
@@ -34,16 +35,11 @@ class Opened:
     number: int
     side: End
 
-    def close(self) -> None:
-        """It is not wanted after all."""
-        self.side.close()
-
 
 class Programs:
     """Opens what `options` name, and has the `forwarder` between that and the path.
 
-    `end` ends the wait for what this host lacks. Without `is_patient` there is no such wait: what is lacking raises
-    `LocalAddressError`.
+    `end` ends the wait for what this host lacks.
     """
 
     def __init__(
@@ -55,7 +51,6 @@ class Programs:
         *,
         problem: Problem,
         changed: Changed,
-        is_patient: bool = True,
     ) -> None:
         self._options = options
         self._end = end
@@ -63,7 +58,6 @@ class Programs:
         self._counters = counters
         self._problem = problem
         self._changed = changed
-        self._is_patient = is_patient
         self._numbers: dict[NamedEnd, int] = {}
         """Of the named services that there are."""
         self._last_number = 0
@@ -129,10 +123,13 @@ class Programs:
         for named in unwanted:
             self.forwarder.remove(self._numbers.pop(named))
 
-    def add(self, opened: Iterable[Opened]) -> None:
-        """These named services begin."""
-        for each in opened:
-            self._add(each)
+    async def open_further(self, named: NamedEnd) -> None:
+        """One more named service, while the client runs. It waits for no address. Raises `UsageError`."""
+        if named.side is Side.LISTEN:
+            check_free(named.at)
+        opened = await self.open_named(named)
+        if not isinstance(opened, Exit):
+            self._add(opened)
 
     def close(self) -> None:
         """Free everything."""
@@ -160,8 +157,6 @@ class Programs:
         async def listen() -> Listener:
             return Listener(at, self._counters, problem, settings)
 
-        if not self._is_patient:
-            return await listen()
         return await acquired(listen, self._end, self._console, settings, once=self._options.once)
 
     async def _connector(self, at: HostPort, problem: Problem, number: int) -> Connector | Exit:
@@ -193,6 +188,11 @@ class Programs:
             self._console.fail(f"--connect {at}: {error}")
             return Exit.NOT_YET
         return None
+
+
+def check_free(at: HostPort) -> None:
+    """See whether a socket can be bound there now. Raises `LocalAddressError`."""
+    open_udp(Endpoint(at.host, at.port)).close()
 
 
 def _close(side: End | Exit | None) -> None:

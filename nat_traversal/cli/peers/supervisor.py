@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.peers.difference import Difference, difference, new_ports
 from nat_traversal.cli.peers.peer_client import PeerClient
 from nat_traversal.cli.peers.peer_console import PeerConsole
 from nat_traversal.cli.peers.plan import PeerPlan
+from nat_traversal.cli.peers.programs import check_free
 from nat_traversal.client.path_status import PathKind, PathStatus
+from nat_traversal.errors import UsageError
 
 
 class Supervisor:
@@ -46,9 +50,45 @@ class Supervisor:
     def start(self) -> None:
         """Begin with all."""
         for peer in self.peers.values():
-            self.begin(peer)
+            self._begin(peer)
 
-    def begin(self, peer: PeerClient) -> None:
+    async def change(self, plans: Iterable[PeerPlan]) -> Difference:
+        """Have the peers of `plans`. What has not changed goes on without a lost datagram.
+
+        Raises `UsageError` for a port that cannot be had: then nothing has changed.
+        """
+        old = {name: peer.plan for name, peer in self.peers.items()}
+        new = {plan.peer: plan for plan in plans}
+        for name, plan in new.items():
+            if plan != old.get(name):
+                plan.config()
+        for at in new_ports(old.values(), new.values()):
+            check_free(at)
+        told = difference(old, new)
+        leaving = [self.peers.pop(name) for name in (*told.ends, *told.anew)]
+        await _close(leaving)
+        for name in told.services:
+            with self._telling(name):
+                await self.peers[name].change_services(new[name])
+        for name in (*told.begins, *told.anew):
+            with self._telling(name):
+                await self._add(new[name])
+        return told
+
+    async def _add(self, plan: PeerPlan) -> None:
+        peer = PeerClient(plan, PeerConsole(self._console, plan.peer), self._stop)
+        if await peer.open() is None:
+            self._begin(peer)
+
+    @contextmanager
+    def _telling(self, name: str) -> Iterator[None]:
+        """Say what fails though its ports were free just before: another program was faster."""
+        try:
+            yield
+        except UsageError as error:
+            PeerConsole(self._console, name).fail(f"{error}; reload once it is free")
+
+    def _begin(self, peer: PeerClient) -> None:
         """Begin with one whose sockets are open."""
         self.peers[peer.plan.peer] = peer
         peer.ended.add_done_callback(lambda ended: self._gave_up(peer, ended))
@@ -79,6 +119,8 @@ class Supervisor:
         """Only what no time mends ends a client; the others go on."""
         if ended.cancelled():
             return
+        if self.peers.get(peer.plan.peer) is not peer:
+            return  # a reload has ended it
         if all(each.ended.done() for each in self.peers.values()) and not self.ended.done():
             self.ended.set_result(ended.result())
         else:

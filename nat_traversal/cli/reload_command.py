@@ -1,0 +1,21 @@
+"""The command `reload`: a running client reads its file anew, asked by its local socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nat_traversal.cli.console import Console
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.local import ask, socket_of
+from nat_traversal.errors import ConfigError, UsageError
+
+
+def run(name: str | None, environment: Mapping[str, str], console: Console) -> Exit:
+    """Ask the client `name`, or the only one. Raises `UsageError`; `ConfigError` has all mistakes of the file."""
+    answer = ask(socket_of(name, environment), ask="reload")
+    if mistakes := answer.get("mistakes"):
+        raise ConfigError([str(each) for each in mistakes])
+    if (error := answer.get("error")) is not None:
+        raise UsageError(str(error))
+    console.say(str(answer.get("text")))
+    return Exit.OK

@@ -1,0 +1,129 @@
+"""`nat-traversal reload` and SIGHUP: another file counts, and what has not changed in it notices nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from nat_traversal import Endpoint
+from tests.loopback.cli.test_many_peers import friend, peer
+from tests.loopback.cli.words import CLIENT
+from tests.loopback.command import Command
+from tests.loopback.hosts import a_server
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
+
+PROGRAM = (sys.executable, "-m", "nat_traversal")
+STREAM = 300
+"""Datagrams that are sent and answered while the file is read again and again."""
+
+
+async def reload(tmp_path: Path, status: int = 0) -> list[str]:
+    async with Command.run(*PROGRAM, "reload", XDG_RUNTIME_DIR=str(tmp_path)) as asked:
+        assert await asked.end() == status
+    return asked.told
+
+
+async def stream(program: Program, at: Endpoint, until: asyncio.Event) -> int:
+    """Datagrams that were answered, one after the other, until it has been enough of them."""
+    number = 0
+    while number < STREAM or not until.is_set():
+        assert await program.ask(b"%d" % number, at) == b"%d" % number
+        number += 1
+        await asyncio.sleep(0.001)
+    return number
+
+
+async def test_a_reload_changes_what_has_changed_and_loses_no_datagram_of_the_rest(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hub.toml"
+    at_anna, at_new, at_ben = unused(), unused(), unused()
+    with Service() as dns, Service() as web, Program() as program, Program() as other:
+        async with a_server() as (server, _):
+            head = f'server = "{server.endpoint}"\n'
+            file.write_text(
+                head
+                + peer("anna", connect_dns=dns.endpoint, connect_old=web.endpoint)
+                + peer("carl", listen_dns=unused())
+            )
+            anna_words = friend(
+                server.endpoint, "anna", f"dns:listen={at_anna}", f"web:listen={at_new}"
+            )
+            ben_words = friend(server.endpoint, "ben", f"dns:listen={at_ben}")
+            async with (
+                Command.run(
+                    *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as hub,
+                Command.run(*anna_words) as anna,
+                Command.run(*ben_words) as ben,
+            ):
+                await anna.event("services-ready")
+                enough = asyncio.Event()
+                streaming = asyncio.create_task(stream(program, at_anna, enough))
+                file.write_text(
+                    head
+                    + peer("anna", connect_dns=dns.endpoint, connect_web=web.endpoint)
+                    + peer("ben", connect_dns=dns.endpoint)
+                )
+                assert await reload(tmp_path) == [
+                    "reloaded: ben (begun), carl (ended), anna (other services)"
+                ]
+                await hub.event("reloaded")
+                ready = await anna.event("services-ready")
+                assert ready["names"] == ["dns", "web"]
+                assert await other.ask(b"new", at_new) == b"new"
+                await ben.event("services-ready")
+                assert await other.ask(b"ben", at_ben) == b"ben"
+                file.write_text(head + peer("anna", connect_dns=dns.endpoint))
+                hub.process.send_signal(signal.SIGHUP)
+                reloaded = await hub.event("reloaded")
+                assert reloaded["changed"] == ["ben (ended)", "anna (other services)"]
+                await anna.line("service web")
+                enough.set()
+                answered = await streaming
+                assert await hub.end(signal.SIGTERM) == 0
+            sent = [each for each, _ in dns.asked if each.isdigit()]
+            assert sent == [b"%d" % number for number in range(answered)]
+    assert not [each for each in hub.events if each["event"] == "path-lost"]
+    started = [each["peer"] for each in hub.events if each["event"] == "started"]
+    assert sorted(started) == ["anna", "ben", "carl"]
+
+
+async def test_a_file_with_mistakes_changes_nothing_and_all_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    at_anna, taken = unused(), unused()
+    with Service() as dns, Program() as program:
+        async with a_server() as (server, _):
+            good = f'server = "{server.endpoint}"\n' + peer("anna", connect_dns=dns.endpoint)
+            file.write_text(good)
+            async with (
+                Command.run(
+                    *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as hub,
+                Command.run(*friend(server.endpoint, "anna", f"dns:listen={at_anna}")) as anna,
+            ):
+                await anna.event("services-ready")
+                file.write_text("tlss = true\n" + good + "\nlisten = 1\nconect = 2\n")
+                told = await reload(tmp_path, 2)
+                last = len(file.read_text().splitlines())
+                assert told == [
+                    f"error: {file}:1: there is no option 'tlss': did you mean tls?",
+                    f"error: {file}:{last}: a service has no 'conect': did you mean connect?",
+                ]
+                assert (await hub.event("reload-failed"))["text"].startswith(
+                    f"{file}:1: there is no"
+                )
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rival:
+                    rival.bind(taken.sockaddr)
+                    file.write_text(good + peer("ben", listen_dns=taken))
+                    (line,) = await reload(tmp_path, 2)
+                    assert str(taken) in line
+                file.write_text(good)
+                assert await reload(tmp_path) == ["reloaded: nothing has changed"]
+                assert await program.ask(b"1", at_anna) == b"1"
+                assert await hub.end(signal.SIGTERM) == 0
+    assert [each["peer"] for each in hub.events if each["event"] == "started"] == ["anna"]
