@@ -20,7 +20,7 @@ class Difference:
     services: tuple[str, ...]
 
     def words(self) -> list[str]:
-        """What it is, for people."""
+        """Each peer and what became of it, for people."""
         said = (
             ("begun", self.begins),
             ("ended", self.ends),

@@ -53,7 +53,7 @@ class Supervisor:
             self._begin(peer)
 
     async def change(self, plans: Iterable[PeerPlan]) -> Difference:
-        """Have the peers of `plans`. What has not changed goes on without a lost datagram.
+        """Have the peers of `plans`. All that has not changed goes on without a lost datagram.
 
         Raises `UsageError` for a port that cannot be had: then nothing has changed.
         """
