@@ -210,9 +210,9 @@ class ClientSettings:
     """The first of eight UDP ports that the sockets of paths take in turn, other ones only while all eight are in use;
     0: any. A round needs a fresh socket, and two rounds go on at a time."""
     reassembly_octets: int = number(1 << 20, 65_536, 1 << 30)
-    """Octets of fragments that wait for the rest of their datagrams; the oldest datagram makes room."""
+    """Octets of datagrams that wait for their other parts; the oldest datagram makes room."""
     reassembly_within: float = seconds(2.0, 0.001)
-    """For all fragments of a datagram to come."""
+    """For all parts of a datagram to come."""
     early_frames: int = number(16, 0, 32)
     """Frames kept that overtook the proof of their path; the oldest makes room."""
     socket_buffer: int = number(4 << 20, 2048, 1 << 30)

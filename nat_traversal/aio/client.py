@@ -14,7 +14,7 @@ from dataclasses import replace
 from nat_traversal.aio.background import Background
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.control_connection import ControlProtocol
-from nat_traversal.aio.datapath import DataPath, Forwarder, Traffic
+from nat_traversal.aio.datapath import DataPath, Forwarder
 from nat_traversal.aio.dial import AddressMemory, dial
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.hops import usable
@@ -26,6 +26,7 @@ from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.tls import ClientTls
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.errors import NameUnresolvedError, WireError

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 from nat_traversal.aio.client import Client
 from nat_traversal.aio.client_config import ClientConfig
-from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Delivery, Traffic
+from nat_traversal.aio.datapath import FROM_LISTENER, DataPath
+from nat_traversal.aio.inbox import Delivery
 from nat_traversal.aio.offload import runs_of
 from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.security import Security
 from nat_traversal.errors import (

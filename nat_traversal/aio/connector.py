@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nat_traversal.aio.datapath import DataPath, Problem, Traffic
+from nat_traversal.aio.datapath import DataPath, Problem
 from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
@@ -17,6 +17,7 @@ from nat_traversal.aio.parked import MOST_PARKED, ParkedPorts
 from nat_traversal.aio.service import Service
 from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.failures import in_words

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nat_traversal.aio.connector import Connector
-from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Delivery, Problem, Traffic
+from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Problem
 from nat_traversal.aio.flow_table import FlowTable, evictions
+from nat_traversal.aio.inbox import Delivery
 from nat_traversal.aio.offload import Ancillary, RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import ALONE, BATCH, AnsweringSocket, Batch, Origin, open_udp
 from nat_traversal.aio.soft_errors import not_sent
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort

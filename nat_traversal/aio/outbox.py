@@ -2,12 +2,13 @@
 
 Datagrams of any flows go into one buffer of frames. Whoever puts them there says when nothing more
 is at hand (`flush`): nothing waits for company. Meanwhile only as many leave as one call takes (`flush_full`).
+Datagrams of one size are a frame each; those of several sizes, and those longer than a frame, are bundled.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nat_traversal.aio.offload import most_in_a_run
@@ -16,19 +17,19 @@ from nat_traversal.crypto.counted import COUNTER_OCTETS
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.frames import HEADER_OCTETS
 from nat_traversal.machine.counters import Counter
-from nat_traversal.paths.fragments import MOST_FRAGMENTS, cut
+from nat_traversal.paths.bundles import CARRIED, Bundler, Record, records_in
 from nat_traversal.wire.datagrams import Kind
-from nat_traversal.wire.tray import Run, Tray
+from nat_traversal.wire.tray import FEW, Run, Tray
 
 FLOW = struct.Struct("!BI")
 """Service and direction, flow: sealed before the payload of a DATA."""
-FRAGMENT = struct.Struct("!BIIBB")
-"""The same, then the datagram's number, the fragment's, and the last one's."""
-HEADROOM = FRAGMENT.size
+HEADROOM = FLOW.size
 """Octets to leave free before the first payload of a run, so that it is sealed where it lies."""
-_DATA = Kind.DATA.value
+_DATA, _BUNDLE = Kind.DATA.value, Kind.BUNDLE.value
 _ROOM = 5 * LONGEST
-"""Of the buffer: some runs of the kernel's, with what frames add. A datagram's fragments need less."""
+"""Of the buffer: some runs of the kernel's, with what frames add."""
+_BUNDLE_ROOM = LONGEST + 8_192
+"""The same of one bundle: the longest datagram in the smallest frames."""
 
 
 @dataclass(slots=True)
@@ -46,11 +47,11 @@ class _Segment:
 class _Refused:
     """The counters of frames that did not leave."""
 
-    too_long: list[int] = field(default_factory=list)
+    too_long: set[int] = field(default_factory=set)
     """This host's own network has become too narrow for them: they are cut and sent again."""
     shortest: int = LONGEST
     """Octets of the shortest of these."""
-    others: list[int] = field(default_factory=list)
+    others: set[int] = field(default_factory=set)
 
 
 class Outbox:
@@ -80,36 +81,33 @@ class Outbox:
         self._segments: list[_Segment] = []
         self._count = 0
         """Datagrams that are there."""
-        self._cut: list[range] = []
-        """The counters of the fragments of each datagram that was cut."""
-        self._number = 0
+        self._bundler = Bundler()
+        self._waiting: list[tuple[int, int, Run]] = []
+        """Few datagrams of one size each, until it is known which sizes come beside them: flow, direction, run."""
         self._refused = _Refused()
 
     def add(self, flow: int, direction: int, run: Run) -> None:
         """A flow's datagrams in one `direction` (service and side, as in the frame), of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the first.
 
-        The room is written to, and so are the payloads. A datagram that is longer than a frame becomes
-        several fragments.
+        The room is written to, and so are the payloads. They stay where they are until a flush.
         """
-        overhead = self._epochs.sealer.overhead(Kind.DATA) + FLOW.size
-        if run.size + overhead > self.frame_size:
-            for index in range(run.total):
-                start = run.start + index * run.step
-                size = run.size if index + 1 < run.total else run.last
-                if size + overhead > self.frame_size:
-                    self._add_cut(flow, direction, run.tray, start, size)
-                else:
-                    self.add(flow, direction, Run(run.tray, start, size, size, size, 1))
-            return
-        self._make_room((run.size + overhead) * run.total)
-        self._seal(Kind.DATA, FLOW.pack(direction, flow), run)
-        self._count += run.total
+        self._waiting.append((flow, direction, run))
+        if run.total >= FEW and run.size + self._overhead() <= self.frame_size:
+            *before, last = self._waiting
+            self._waiting = before
+            self._seal_waiting()
+            self._seal_each(*last)
 
     def send_alone(self, flow: int, direction: int, run: Run) -> None:
         """`add` and `flush`, in fewer steps where it is one datagram in one frame."""
         tray, start, _, size, _, total = run
         sealer, octets = self._epochs.sealer, self._out.octets
-        if self._at or total != 1 or size + sealer.overhead(_DATA) + FLOW.size > self.frame_size:
+        if (
+            self._at
+            or self._waiting
+            or total != 1
+            or size + sealer.overhead(_DATA) + FLOW.size > self.frame_size
+        ):
             self.add(flow, direction, run)
             self.flush()
             return
@@ -121,33 +119,42 @@ class Outbox:
         if self._io.send_run(octets[:end], end):
             self._sent.value += 1
         else:
-            self._see_to_refused([_Segment(0, end, end, end)], [], 1)
+            self._see_to_refused([_Segment(0, end, end, end)], 1)
 
     def flush_full(self) -> None:
         """Send what fills a call to the kernel: more datagrams are at hand."""
+        self._seal_waiting()
         for segment in self._segments:
             self._send(segment, rest=segment is not self._segments[-1])
 
     def flush(self) -> None:
         """Send what is there."""
-        if not self._at:
-            return
-        segments, whole, sent = self._segments, self._cut, self._count
-        self._segments, self._cut, self._count, self._at = [], [], 0, 0
+        if self._waiting:
+            self._seal_waiting()
+        if self._at:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        segments, sent = self._segments, self._count
+        self._segments, self._count, self._at = [], 0, 0
         for segment in segments:
             self.longest = max(self.longest, segment.size)
             self._send(segment, rest=True)
-        self._see_to_refused(segments, whole, sent)
+        self._see_to_refused(segments, sent)
 
-    def _see_to_refused(self, segments: list[_Segment], whole: list[range], sent: int) -> None:
+    def _see_to_refused(self, segments: list[_Segment], sent: int) -> None:
         """So many datagrams were sent, unless `refused` was told of some."""
         refused = self._refused
         if refused.too_long or refused.others:
             self._refused = _Refused()
-            lost = {_first_of(counter, whole) for counter in refused.others}
-            again = {_first_of(counter, whole) for counter in refused.too_long} - lost
-            sent -= len(lost) + len(again)
-            self._send_again(segments, whole, again, refused.shortest)
+            again: list[Record] = []
+            for counters, record in self._datagrams(segments):
+                if not refused.others.isdisjoint(counters):
+                    sent -= 1
+                elif not refused.too_long.isdisjoint(counters):
+                    sent -= 1
+                    again.append(record)
+            self._send_again(again, refused.shortest)
         self._sent.value += sent
 
     def _send(self, segment: _Segment, *, rest: bool) -> None:
@@ -163,36 +170,73 @@ class Outbox:
         """This frame did not leave: told in the course of `flush`."""
         counter = _counter_of(frame)
         if too_long:
-            self._refused.too_long.append(counter)
+            self._refused.too_long.add(counter)
             self._refused.shortest = min(self._refused.shortest, len(frame))
         else:
-            self._refused.others.append(counter)
+            self._refused.others.add(counter)
 
-    def _add_cut(self, flow: int, direction: int, tray: Tray, start: int, size: int) -> None:
-        overhead = self._epochs.sealer.overhead(Kind.FRAGMENT) + FRAGMENT.size
-        pieces = cut(size, max(self.frame_size - overhead, -(-size // MOST_FRAGMENTS)))
-        self._make_room(size + len(pieces) * overhead)  # all of them leave at once
-        self._number = (self._number + 1) % (1 << 32)
-        first, last = self._sealer.counter, len(pieces) - 1
-        for index, (begin, end) in enumerate(pieces):
-            head = FRAGMENT.pack(direction, flow, self._number, index, last)
-            self._seal(
-                Kind.FRAGMENT, head, Run.between(tray, start + begin, start + end, end - begin)
-            )
-        self._cut.append(range(first, self._sealer.counter))
-        self._count += 1
+    # Sealing
+
+    def _overhead(self) -> int:
+        """Octets of a DATA frame beside its payload."""
+        return self._epochs.sealer.overhead(_DATA) + FLOW.size
+
+    def _seal_waiting(self) -> None:
+        """Datagrams that came in small runs: a frame for each if they have one size and fit, bundled otherwise."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        self._waiting = []
+        size, last = waiting[0][2].size, waiting[-1][2].size
+        is_one_size = all(run.last == run.size == size for _, _, run in waiting[:-1])
+        if is_one_size and last <= size and size + self._overhead() <= self.frame_size:
+            for flow, direction, run in waiting:
+                self._seal_each(flow, direction, run)
+        else:
+            self._bundle(waiting)
+
+    def _seal_each(self, flow: int, direction: int, run: Run) -> None:
+        inners = [FLOW.pack(direction, flow)] * run.total
+        self._make_room((run.size + self._overhead()) * run.total)
+        self._seal(_DATA, inners, run)
+        self._count += run.total
+
+    def _bundle(self, waiting: list[tuple[int, int, Run]]) -> None:
+        """Each bundle leaves in one call: if the way loses that as a whole, it loses whole datagrams."""
+        self._begin_bundle()
+        add = self._bundler.add
+        for flow, direction, run in waiting:
+            octets, at = run.tray.octets, run.start
+            for size in (*[run.size] * (run.total - 1), run.last):
+                datagram = octets[at : at + size]
+                if not add(direction, flow, datagram):
+                    self._seal_bundle()
+                    self._begin_bundle()
+                    add(direction, flow, datagram)
+                at += run.step
+                self._count += 1
+        self._seal_bundle()
+
+    def _begin_bundle(self) -> None:
+        self._make_room(_BUNDLE_ROOM)
+        content = self.frame_size - self._sealer.overhead(_BUNDLE) - CARRIED.size
+        self._bundler.begin(content, most_in_a_run(self.frame_size))
+
+    def _seal_bundle(self) -> None:
+        carried, run = self._bundler.taken()
+        self._seal(_BUNDLE, carried, run)
 
     def _make_room(self, octets: int) -> None:
         """For so many octets of frames that are sealed with the keys of now."""
         if self._at + octets > _ROOM:
-            self.flush()
+            self._send_all()
         if not self._at:
             self._sealer = self._epochs.sealer
 
-    def _seal(self, kind: Kind, inner: bytes, run: Run) -> None:
+    def _seal(self, kind: int, inners: Sequence[bytes], run: Run) -> None:
         at, sealer = self._at, self._sealer
-        self._at = end = sealer.seal_run(kind, inner, run, self._out, at)
-        size = run.size + len(inner) + sealer.overhead(kind)
+        self._at = end = sealer.seal_run(kind, inners, run, self._out, at)
+        size = run.size + len(inners[0]) + sealer.overhead(kind)
         if self._segments:
             latest = self._segments[-1]
             is_full = not (latest.end - latest.start) % latest.size
@@ -201,36 +245,38 @@ class Outbox:
                 return
         self._segments.append(_Segment(at, end, size, at))
 
-    def _send_again(
-        self, segments: list[_Segment], whole: list[range], again: set[int], shortest: int
-    ) -> None:
-        """Cut the datagrams of which frames were too long, once `frame_size` is smaller.
+    # Frames that did not leave
+
+    def _send_again(self, datagrams: list[Record], shortest: int) -> None:
+        """Datagrams of which frames were too long, once `frame_size` is smaller."""
+        if not datagrams:
+            return
+        self._narrowed(shortest)
+        self.longest = 0
+        for direction, flow, payload in datagrams:
+            self.add(flow, direction, Run.of(payload, HEADROOM))
+        self.flush()
+
+    def _datagrams(self, segments: list[_Segment]) -> Iterator[tuple[range, Record]]:
+        """All in these frames, each with the counters of those in which it lies.
 
         The payloads were written over when they were sealed, so they are taken from the frames."""
-        if not again:
-            return
-        payloads: dict[int, tuple[int, int, bytes]] = {}
+        bundled: list[tuple[int, bytes]] = []
         for segment in segments:
             for at in range(segment.start, segment.end, segment.size):
                 frame = self._out.octets[at : min(at + segment.size, segment.end)]
-                first = _first_of(_counter_of(frame), whole)
-                if first in again:
-                    kind, plain = self._sealer.reopen(frame)
-                    direction, flow = FLOW.unpack_from(plain)
-                    inner = FLOW if kind == Kind.DATA else FRAGMENT
-                    before = payloads[first][2] if first in payloads else b""
-                    payloads[first] = flow, direction, before + plain[inner.size :]
-        self._narrowed(shortest)
-        self.longest = 0
-        for flow, direction, payload in payloads.values():
-            self.add(flow, direction, Run.of(payload, HEADROOM))
-        self.flush()
+                counter = _counter_of(frame)
+                kind, plain = self._sealer.reopen(frame)
+                if kind == _BUNDLE:
+                    bundled.append((counter, plain))
+                    continue
+                yield from records_in(bundled)
+                bundled.clear()
+                direction, flow = FLOW.unpack_from(plain)
+                payload = memoryview(plain)[FLOW.size :]
+                yield range(counter, counter + 1), Record(direction, flow, payload)
+        yield from records_in(bundled)
 
 
 def _counter_of(frame: memoryview) -> int:
     return int.from_bytes(frame[HEADER_OCTETS - COUNTER_OCTETS : HEADER_OCTETS], "big")
-
-
-def _first_of(counter: int, whole: list[range]) -> int:
-    """The counter that stands for the datagram of this frame: of its first fragment, if it was cut."""
-    return next((fragments.start for fragments in whole if counter in fragments), counter)

@@ -13,7 +13,7 @@ This is the fast part: a run is sealed where the datagrams came in, and opened t
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class Sealer:
     def seal(self, kind: int, plain: bytes | memoryview) -> bytes:
         """One frame. For what is rare; datagrams of programs go by `seal_run`."""
         out = Tray(HEADER_OCTETS + len(plain) + TAG_OCTETS)
-        end = self.seal_run(kind, b"", Run.of(plain), out, 0)
+        end = self.seal_run(kind, [b""], Run.of(plain), out, 0)
         return bytes(out.octets[:end])
 
     def reopen(self, frame: memoryview) -> tuple[int, bytes]:
@@ -96,10 +96,10 @@ class Sealer:
         self._reopen(nonce, frame[HEADER_OCTETS:], None, memoryview(plain))
         return kind, bytes(plain)
 
-    def seal_run(self, kind: int, inner: bytes, run: Run, out: Tray, at: int) -> int:
-        """Seal the payloads of `run`, which lie without gaps, with room for `inner` before the first.
+    def seal_run(self, kind: int, inners: Sequence[bytes], run: Run, out: Tray, at: int) -> int:
+        """Seal the payloads of `run`, which lie without gaps, with room for one of `inners` before the first.
 
-        `inner` is sealed before each. It is written into the octets before the payload: those of
+        One of `inners`, all of one length, is sealed before each. It is written into the octets before the payload: those of
         the one before, which is done with. Frames go to `out` from `at`; the end of the last is
         returned.
         """
@@ -108,12 +108,13 @@ class Sealer:
         done = 0
         while whole - done >= FEW:
             some = min(whole - done, MOST_AT_ONCE)
-            at = self._seal_many(kind, inner, tray, start + done * step, size, some, out, at)
+            inside = inners[done : done + some]
+            at = self._seal_many(kind, inside, tray, start + done * step, size, out, at)
             done += some
         for index in range(done, count):
             payload = start + index * step
             length = size if index < whole else last
-            at = self.seal_one(kind, inner, tray.octets, payload, length, out.octets, at)
+            at = self.seal_one(kind, inners[index], tray.octets, payload, length, out.octets, at)
         return at
 
     def seal_one(  # noqa: PLR0917 - the fast path
@@ -140,24 +141,23 @@ class Sealer:
     def _seal_many(  # noqa: PLR0917 - the fast path
         self,
         kind: int,
-        inner: bytes,
+        inners: Sequence[bytes],
         tray: Tray,
         start: int,
         size: int,
-        count: int,
         out: Tray,
         at: int,
     ) -> int:
-        """The same for payloads of one size."""
-        counter = self.counter
+        """The same for as many payloads of one size."""
+        counter, count = self.counter, len(inners)
         self.counter += count
-        inside, tag = len(inner), self._tag[kind]
+        inside, tag = len(inners[0]), self._tag[kind]
         length = HEADER_OCTETS + inside + size + tag
         end = at + count * length
         head = OCTETS[kind] + self._connection
         columns = [OCTETS[octet] * count for octet in head] + counted(counter, count)
         if not tag:
-            columns += [OCTETS[octet] * count for octet in inner]
+            columns += [b"".join(inners)[offset::inside] for offset in range(inside)]
         octets = out.octets
         for offset, column in enumerate(columns, at):
             octets[offset:end:length] = column
@@ -169,8 +169,9 @@ class Sealer:
                 place[:] = plain
             return end
         seal, body = self._seal, inside + size
-        for nonce, plain, place in zip(
+        for nonce, inner, plain, place in zip(
             self._nonces.of(kind, counter, count),
+            inners,
             tray.views(start - inside, body, size, count),
             out.views(at + HEADER_OCTETS, body + tag, length, count),
             strict=True,
@@ -185,6 +186,8 @@ class Opened(NamedTuple):
 
     kind: int
     run: Run
+    number: int
+    """Where the first of them lies among all of its path: the next one's is one more."""
 
 
 class Opener:
@@ -201,6 +204,7 @@ class Opener:
     ) -> None:
         self._open, self._not_authentic = _opening(suite, keys, unsealed_kinds)
         self._connection = connection
+        self._first = int.from_bytes(connection, "big") << 8 * COUNTER_OCTETS
         self._window = ReplayWindow()
         self._counters = counters
         self._tag = _tags(suite, unsealed_kinds)
@@ -272,7 +276,7 @@ class Opener:
             return None
         if not tag:
             window.take(counter)
-            return Opened(kind, Run(frames, body, size, size, size, 1))
+            return Opened(kind, Run(frames, body, size, size, size, 1), self._first + counter)
         plain = place.octets[to : to + size]
         try:
             self._open(NONCE_HEADS[kind] + number, octets[body:end], None, plain)
@@ -280,7 +284,7 @@ class Opener:
             counters.not_authentic += 1
             return None
         window.take(counter)
-        return Opened(kind, Run(place, to, size, size, size, 1))
+        return Opened(kind, Run(place, to, size, size, size, 1), self._first + counter)
 
     def _open_many(  # noqa: PLR0917 - the fast path
         self, frames: Tray, at: int, segment: int, count: int, place: Tray, to: int
@@ -327,7 +331,7 @@ class Opener:
         else:
             run = Run(frames, body, segment, size, size, count)
         self._window.accept_run(counter, run.total)
-        return Opened(kind, run)
+        return Opened(kind, run, self._first + counter)
 
 
 def _tags(suite: Suite, unsealed: Collection[int]) -> list[int]:

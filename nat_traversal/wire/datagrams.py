@@ -49,7 +49,7 @@ class Kind(IntEnum):
     PONG = 0xC5
     BYE = 0xC6
     DATA = 0xC7
-    FRAGMENT = 0xC8
+    BUNDLE = 0xC8
     CONTROL = 0xC9
     ECHO = 0xCA
     BIND = relayed.RelayKind.BIND
@@ -60,11 +60,11 @@ class Kind(IntEnum):
     OPENER = opener.OPENER_KIND
 
 
-FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.FRAGMENT, Kind.CONTROL})
+FRAMES = frozenset({Kind.PING, Kind.PONG, Kind.BYE, Kind.DATA, Kind.BUNDLE, Kind.CONTROL})
 """The kinds that travel as frames, once a path stands."""
 RELAYED = FRAMES | {Kind.LINK}
 """The kinds that a relay hands on."""
-PROGRAMS = frozenset({Kind.DATA, Kind.FRAGMENT})
+PROGRAMS = frozenset({Kind.DATA, Kind.BUNDLE})
 """Of these, the ones that carry programs' datagrams."""
 HELLO_MAGIC = b"HELLO"
 MAX_UDP_PAYLOAD = 65_507

@@ -7,7 +7,6 @@ from functools import cache
 
 import pytest
 
-from nat_traversal.aio.outbox import FRAGMENT
 from nat_traversal.errors import WireError
 from nat_traversal.wire.datagrams import FRAMES, RELAYED, Kind, decode, encode
 from nat_traversal.wire.messages import Relaying
@@ -15,9 +14,10 @@ from nat_traversal.wire.methods import MethodName
 from tests.mutations import Targets, a_world_with_every_kind, a_world_with_openers
 from tests.sim.network import Packet
 from tests.sim.world import World
+from tests.unit.bundled import bundled
 
-PLAIN = FRAGMENT.pack(1, 0, 7, 0, 1) + b"payload"
-"""The header of a fragment, and a payload: inside, every kind of frame is sealed alike."""
+(PLAIN,) = bundled([(1, 7, b"payload"), (1, 8, b"more")], 100)
+"""Two datagrams in a bundle: inside, every kind of frame is sealed alike."""
 
 
 @cache
@@ -92,7 +92,7 @@ def is_the_same(octets: bytes, original: bytes) -> bool:
         return False
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.FRAGMENT}), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.BUNDLE}), ids=lambda kind: kind.name)
 def test_flips_that_overtake_the_datagram_itself_change_nothing_that_anybody_sends(
     kind: Kind,
 ) -> None:

@@ -27,7 +27,7 @@ def frames_of(trace: Trace) -> list[bytes]:
 
 
 def payloads(frames: Sequence[bytes], key_log: Path) -> dict[bytes, str]:
-    """Each frame that the log opens, and its program's datagram in words. Raises `LabError`."""
+    """Each frame that the log opens, and its programs' datagrams in words. Raises `LabError`."""
     if not key_log.exists():  # no path came to stand
         return {}
     argv = [sys.executable, "-m", OPENER, str(key_log)]
@@ -46,14 +46,16 @@ def payloads(frames: Sequence[bytes], key_log: Path) -> dict[bytes, str]:
         raise LabError(f"{key_log} opened no frames: {error}") from None
     if done.returncode != 0:
         raise LabError(f"{key_log} opened no frames: {done.stderr.strip()[-300:]}")
-    return answered(frames, done.stdout.split())
+    return answered(frames, done.stdout.splitlines())
 
 
 def answered(frames: Sequence[bytes], answers: Sequence[str]) -> dict[bytes, str]:
     """The answers of `OPENER`, one for each frame, in words."""
     pairs = zip(frames, answers, strict=True)
     return {
-        frame: in_words(bytes.fromhex(answer)) for frame, answer in pairs if answer != NOT_OPENED
+        frame: " + ".join(in_words(bytes.fromhex(each)) for each in answer.split(","))
+        for frame, answer in pairs
+        if answer != NOT_OPENED
     }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.flow_table import EVICTED
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.datapath import DataPath
+from nat_traversal.aio.inbox import Delivery
 from nat_traversal.aio.packet_io import Batch
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.arguments import config
 from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.crypto import keyfile

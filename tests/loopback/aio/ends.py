@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from nat_traversal import Endpoint
-from nat_traversal.aio.datapath import DataPath, Delivery, Traffic
+from nat_traversal.aio.datapath import DataPath
+from nat_traversal.aio.inbox import Delivery
 from nat_traversal.aio.packet_io import endpoint_of, open_udp
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.machine.actions import UsePath
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.events import DatagramsOffered, Event
@@ -22,6 +23,7 @@ from nat_traversal.wire.offers import Suite
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually
 from tests.sim.clock import Clock
+from tests.unit.bundled import Datagram, bundled
 from tests.unit.counterpart import opened, two_ends
 
 if TYPE_CHECKING:
@@ -117,19 +119,9 @@ class End:
         direction = bytes([from_listener])
         return self.peers.sealer.seal(Kind.DATA, direction + flow.to_bytes(4, "big") + payload)
 
-    def fragment(  # one datagram's, of two unless told otherwise
-        self,
-        number: int,
-        index: int,
-        payload: bytes,
-        *,
-        last: int = 1,
-        flow: int = 7,
-        from_listener: bool = True,
-    ) -> bytes:
-        """A frame of the peer."""
-        head = struct.pack("!BIIBB", from_listener, flow, number, index, last)
-        return self.peers.sealer.seal(Kind.FRAGMENT, head + payload)
+    def bundle(self, *datagrams: Datagram, content: int = 100) -> list[bytes]:
+        """The frames of the peer that have these in one bundle, `content` octets of it each."""
+        return [self.peers.sealer.seal(Kind.BUNDLE, each) for each in bundled(datagrams, content)]
 
     async def hear(self, peer: Program, count: int) -> list[tuple[Kind, bytes]]:
         """The next `count` frames that the path sends, opened."""

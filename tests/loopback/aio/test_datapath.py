@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.machine.events import LargerFramesSent
+from nat_traversal.paths.bundles import Unbundler
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD, Kind
 from nat_traversal.wire.offers import Suite
@@ -19,73 +20,66 @@ from nat_traversal.wire.tray import Run, Tray
 from tests.loopback.aio.ends import SETTINGS, End, an_end
 from tests.loopback.programs import Program
 from tests.loopback.support import eventually, unused
+from tests.unit.bundled import Datagram
 from tests.unit.counterpart import opened
 
 if TYPE_CHECKING:
     pass
 
 
-def whole(frames: list[tuple[Kind, bytes]]) -> bytes:
-    """The datagram of these fragments, which came in order."""
-    assert {kind for kind, _ in frames} == {Kind.FRAGMENT}
-    heads = [struct.unpack("!BIIBB", plain[:11]) for _, plain in frames]
-    assert len({head[:3] for head in heads}) == 1
-    assert [head[3:] for head in heads] == [
-        (index, len(frames) - 1) for index in range(len(frames))
+def whole(frames: Sequence[tuple[Kind, bytes]]) -> list[Datagram]:
+    """The datagrams of these frames of bundles, which came in order."""
+    assert {kind for kind, _ in frames} == {Kind.BUNDLE}
+    unbundler = Unbundler()
+    found = [
+        (direction, flow, bytes(payload))
+        for number, (_, plain) in enumerate(frames)
+        for direction, flow, payload in unbundler.arrived(number, memoryview(plain), 0.0)
     ]
-    return b"".join(plain[11:] for _, plain in frames)
+    assert (unbundler.octets, unbundler.malformed) == (0, 0)
+    return found
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-async def test_fragments_meet_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
+async def test_the_frames_of_bundles_come_in_any_order(order: tuple[int, ...]) -> None:
     async with an_end() as (end, peer):
-        fragments = [
-            end.fragment(number, index, b"%d%d" % (number, index))
-            for number in (1, 2)
-            for index in (0, 1)
-        ]
+        frames = [
+            frame for payload in (b"first", b"second") for frame in end.bundle((1, 7, payload), content=8)
+        ]  # fmt: skip
         for place in order:
-            peer.send(fragments[place], end.endpoint)
+            peer.send(frames[place], end.endpoint)
         await end.counted(received=2)
-        assert sorted(end.taker.taken) == [(7, True, b"1011"), (7, True, b"2021")]
+        assert sorted(end.taker.taken) == [(7, 1, b"first"), (7, 1, b"second")]
         assert end.path.waiting_octets == 0
 
 
-async def test_a_fragment_that_came_twice_makes_one_datagram() -> None:
+async def test_a_bundle_has_datagrams_of_several_flows_and_directions() -> None:
+    datagrams = [(1, 7, b"a"), (0, 7, b"b"), (1, 8, b""), (1, 7, bytes(150)), (0, 7, b"c")]
     async with an_end() as (end, peer):
-        for index in (0, 0, 1):
-            peer.send(end.fragment(1, index, b"%d" % index), end.endpoint)
-        await end.counted(received=1)
-        assert end.taker.taken == [(7, True, b"01")]
+        for frame in end.bundle(*datagrams):
+            peer.send(frame, end.endpoint)
+        await end.counted(received=5)
+        for key in ((7, 1), (7, 0), (8, 1)):
+            came = [payload for *of, payload in end.taker.taken if tuple(of) == key]
+            assert came == [payload for to, flow, payload in datagrams if (flow, to) == key]
 
 
-async def test_the_numbers_of_directions_and_flows_are_kept_apart() -> None:
+async def test_a_datagram_whose_rest_is_lost_is_counted_once_its_time_is_over() -> None:
     async with an_end() as (end, peer):
-        peer.send(end.fragment(1, 0, b"a"), end.endpoint)
-        peer.send(end.fragment(1, 1, b"b", from_listener=False), end.endpoint)
-        peer.send(end.fragment(1, 1, b"d", flow=8), end.endpoint)
-        peer.send(end.fragment(1, 1, b"c"), end.endpoint)
-        await end.counted(received=1)
-        assert end.taker.taken == [(7, True, b"ac")]
-
-
-async def test_a_datagram_whose_fragment_is_lost_is_counted_once_its_time_is_over() -> None:
-    async with an_end() as (end, peer):
-        peer.send(end.fragment(1, 0, b"x" * 100), end.endpoint)
-        await eventually(lambda: end.path.waiting_octets == 100, "it waits")
-        peer.send(end.fragment(2, 0, b""), end.endpoint)
+        for payload in (bytes(150), bytes(120)):
+            peer.send(end.bundle((1, 7, payload))[0], end.endpoint)
         peer.send(end.data(b"both are there"), end.endpoint)
         await end.counted(received=1)
         end.clock.run_to(SETTINGS.reassembly_within - 0.1)
-        assert end.path.waiting_octets == 100
+        assert end.path.waiting_octets == 200
         end.clock.run_to(SETTINGS.reassembly_within)
         assert end.path.waiting_octets == 0, "nothing else has to come"
         await end.counted(received=1, incomplete=2)
 
 
-async def test_fragments_that_wait_end_with_their_path() -> None:
+async def test_parts_that_wait_end_with_their_path() -> None:
     async with an_end() as (end, peer):
-        peer.send(end.fragment(1, 0, b"x" * 100), end.endpoint)
+        peer.send(end.bundle((1, 7, bytes(150)))[0], end.endpoint)
         await eventually(lambda: end.path.waiting_octets == 100, "it waits")
         end.path.close()
         assert end.path.waiting_octets == 0
@@ -95,25 +89,16 @@ async def test_fragments_that_wait_end_with_their_path() -> None:
 async def test_only_so_many_octets_wait_and_the_oldest_make_room() -> None:
     little = ClientSettings(reassembly_octets=65_536)
     async with an_end(settings=little) as (end, peer):
-        for number in (1, 2):
-            peer.send(end.fragment(number, 0, bytes(40_000)), end.endpoint)
+        first, second = (end.bundle((1, 7, bytes(45_000)), content=40_000) for _ in range(2))
+        for frame in (first[0], second[0]):
+            peer.send(frame, end.endpoint)
         await end.counted(incomplete=1)
         assert end.path.waiting_octets == 40_000
-        peer.send(end.fragment(1, 1, b"late"), end.endpoint)
-        peer.send(end.fragment(2, 1, b"in time"), end.endpoint)
+        for frame in (first[1], second[1]):
+            peer.send(frame, end.endpoint)
         await end.counted(incomplete=1, received=1)
-        assert end.taker.taken == [(7, True, bytes(40_000) + b"in time")]
-
-
-async def test_a_lost_fragment_never_meets_a_stranger_when_the_numbers_have_wrapped() -> None:
-    async with an_end() as (end, peer):
-        peer.send(end.fragment(1, 0, b"old"), end.endpoint)
-        await eventually(lambda: end.path.waiting_octets == 3, "it waits")
-        end.clock.now = SETTINGS.reassembly_within + 0.1
-        peer.send(end.fragment(1, 1, b"new"), end.endpoint)
-        peer.send(end.fragment(1, 0, b"really "), end.endpoint)
-        await end.counted(received=1, incomplete=1)
-        assert end.taker.taken == [(7, True, b"really new")]
+        assert end.taker.taken == [(7, 1, bytes(45_000))]
+        assert end.path.waiting_octets == 5_007, "the end of the first"
 
 
 @pytest.mark.parametrize("suite", [Suite.AES_256_GCM, Suite.CHACHA20_POLY1305])
@@ -123,7 +108,7 @@ async def test_what_the_peer_has_not_sealed_is_counted_and_dropped(suite: Suite)
         peer.send(genuine, end.endpoint)
         peer.send(genuine, end.endpoint)
         peer.send(lost[:-1] + bytes([lost[-1] ^ 1]), end.endpoint)
-        peer.send(bytes([Kind.FRAGMENT]) + lost[1:], end.endpoint)
+        peer.send(bytes([Kind.BUNDLE]) + lost[1:], end.endpoint)
         peer.send(lost[:1] + b"else" + lost[5:], end.endpoint)
         peer.send(lost[:20], end.endpoint)
         counted = {"not-authentic": 2, "stranger": 1, "replayed": 1, "malformed": 1}
@@ -146,9 +131,9 @@ async def test_without_encryption_only_what_is_no_program_s_has_to_be_authentic(
         assert await end.hear(peer, 1) == [(Kind.DATA, b"\x00\x00\x00\x00\x09back")]
 
 
-@pytest.mark.parametrize("kind", [Kind.DATA, Kind.FRAGMENT])
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.BUNDLE])
 async def test_a_frame_with_too_little_inside_is_counted(kind: Kind) -> None:
-    room = 5 if kind is Kind.DATA else 11
+    room = 5 if kind is Kind.DATA else 3
     async with an_end() as (end, peer):
         for length in range(room):
             peer.send(end.peers.sealer.seal(kind, bytes(length)), end.endpoint)
@@ -185,18 +170,18 @@ async def test_the_kernel_drops_what_does_not_come_from_the_peer() -> None:
 
 @pytest.mark.parametrize("suite", Suite)
 @pytest.mark.parametrize("size", [1_473, 9_000, MAX_UDP_PAYLOAD])
-async def test_a_long_datagram_leaves_as_fragments_and_counts_as_one(
+async def test_a_long_datagram_leaves_as_a_bundle_and_counts_as_one(
     suite: Suite, size: int
 ) -> None:
     payload = random.Random(size).randbytes(size)
     async with an_end(suite) as (end, peer):
         end.path.send(9, False, payload)
-        frames: list[tuple[Kind, bytes]] = []
-        while not frames or frames[-1][1][9] != frames[-1][1][10]:  # the index of the last
-            (octets, _) = await peer.receive()
-            assert len(octets) <= end.path.frame_size
-            frames += opened(end.peers, octets)
-        assert whole(frames) == payload
+        overhead = 29 if suite is not Suite.NONE else 13
+        count = -(-(size + 7) // (end.path.frame_size - overhead))
+        frames = [(await peer.receive())[0] for _ in range(count)]
+        assert {len(frame) for frame in frames[:-1]} == {end.path.frame_size}
+        assert len(frames[-1]) <= end.path.frame_size
+        assert whole(opened(end.peers, *frames)) == [(0, 9, payload)]
         assert end.counters.counted() == {"sent": 1}
 
 
@@ -206,7 +191,7 @@ async def test_frames_grow_with_what_passes() -> None:
         end.path.send(9, False, bytes(1_472 - 32))
         end.path.send(9, False, bytes(1_472 - 31))
         kinds = [kind for kind, _ in await end.hear(peer, 3)]
-        assert kinds == [Kind.DATA, Kind.FRAGMENT, Kind.FRAGMENT]
+        assert kinds == [Kind.DATA, Kind.BUNDLE, Kind.BUNDLE]
         assert end.events == [LargerFramesSent(1)], "told once in a while"
 
 
@@ -227,8 +212,8 @@ async def test_an_icmp_answer_does_not_cost_a_part_of_a_datagram() -> None:
         end.path.send(1, True, b"early")
         with Program(*closed.sockaddr) as peer:
             end.path.send(1, True, bytes(3_000))
-            count = -(-3_000 // (end.path.frame_size - 38))
-            assert whole(await end.hear(peer, count)) == bytes(3_000)
+            count = -(-3_007 // (end.path.frame_size - 29))
+            assert whole(await end.hear(peer, count)) == [(1, 1, bytes(3_000))]
         assert end.counters.counted() == {"sent": 2, "refused": 1}
 
 
@@ -279,42 +264,67 @@ async def test_runs_of_several_flows_leave_together_and_in_order(suite: Suite) -
         assert not peer.has_received()
         end.path.flush()
         end.path.flush()
-        assert await end.hear(peer, 12) == [
-            (Kind.DATA, b"\x01\x00\x00\x00" + inside)
-            for inside in [*(b"\x05a%d" % n for n in range(9)), b"\x06bb", b"\x06c", b"\x05"]
-        ]
+        *data, bundle = await end.hear(peer, 10)
+        assert data == [(Kind.DATA, b"\x01\x00\x00\x00\x05a%d" % n) for n in range(9)]
+        assert whole([bundle]) == [(1, 6, b"bb"), (1, 6, b"c"), (1, 5, b"")]
         assert end.counters.counted() == {"sent": 12}
 
 
-async def test_a_long_datagram_between_short_ones_keeps_its_place() -> None:
-    async with an_end() as (end, peer):
-        for payload in (b"a", bytes(1_000), b"c"):
-            end.path.send_run(5, True, a_run(payload))
+@pytest.mark.parametrize("suite", Suite)
+async def test_datagrams_of_any_sizes_leave_in_order_in_frames_of_one_size(suite: Suite) -> None:
+    rng = random.Random(1)
+    payloads = [rng.randbytes(rng.randint(0, 700)) for _ in range(40)]
+    async with an_end(suite) as (end, peer):
+        for number, payload in enumerate(payloads):
+            end.path.send_run(number % 3, True, a_run(payload))
         end.path.flush()
-        kinds = [kind for kind, _ in await end.hear(peer, 4)]
-        assert kinds == [Kind.DATA, Kind.FRAGMENT, Kind.FRAGMENT, Kind.DATA]
-        assert end.counters.counted() == {"sent": 3}
+        expected = [(1, number % 3, payload) for number, payload in enumerate(payloads)]
+        found, frames = list[tuple[Kind, bytes]](), list[bytes]()
+        octets = sum(7 + len(payload) for payload in payloads)
+        content = end.path.frame_size - (29 if suite is not Suite.NONE else 13)
+        for _ in range(-(-octets // content)):
+            frames.append((await peer.receive())[0])
+            found += opened(end.peers, frames[-1])
+        assert whole(found) == expected
+        assert {len(frame) for frame in frames[:-1]} == {end.path.frame_size}
+        assert end.counters.counted() == {"sent": 40}
 
 
-async def test_a_run_whose_last_datagram_alone_fits_in_a_frame() -> None:
-    payloads = [b"a" * 1_000, b"b" * 1_000, b"short"]
+async def test_datagrams_of_one_size_are_not_bundled_whatever_their_flows() -> None:
     async with an_end() as (end, peer):
-        end.path.send_run(5, True, a_run(*payloads))
+        for flow in range(5):
+            end.path.send_run(flow, True, a_run(b"same"))
+        end.path.send_run(5, True, a_run(b"end"))
         end.path.flush()
-        frames = await end.hear(peer, 5)
-        assert [whole(frames[:2]), whole(frames[2:4]), frames[4][1][5:]] == payloads
-        assert end.counters.counted() == {"sent": 3}
+        kinds = [kind for kind, _ in await end.hear(peer, 6)]
+        assert kinds == [Kind.DATA] * 6
+
+
+async def test_a_run_that_a_bundle_precedes_leaves_after_it() -> None:
+    async with an_end() as (end, peer):
+        for payloads in ((b"a",), (bytes(1_000),), (b"c" * 9,) * 5, (b"d",)):
+            end.path.send_run(5, True, a_run(*payloads))
+        end.path.flush()
+        frames = await end.hear(peer, 8)
+        assert whole(frames[:2]) == [(1, 5, b"a"), (1, 5, bytes(1_000))]
+        assert [plain[5:] for _, plain in frames[2:]] == [*[b"c" * 9] * 5, b"d"]
+        assert end.counters.counted() == {"sent": 8}
 
 
 async def test_more_than_the_buffer_of_frames_holds_leaves_at_once() -> None:
+    payloads = [bytes([number]) * (60_000 + number) for number in range(12)]
     async with an_end() as (end, peer):
-        for number in range(5):
-            end.path.send_run(5, True, a_run(bytes([number]) * 60_000))
+        for payload in payloads:
+            end.path.send_run(5, True, a_run(payload))
         end.path.flush()
-        count = 5 * -(-60_000 // (end.path.frame_size - 38))
-        frames = await end.hear(peer, count)
-        assert whole(frames[-count // 5 :]) == b"\x04" * 60_000
-        assert end.counters.counted() == {"sent": 5}
+        found, frames = list[Datagram](), list[tuple[Kind, bytes]]()
+        while len(found) < len(payloads):
+            frames += await end.hear(peer, 1)
+            if len(frames[-1][1]) < end.path.frame_size - 27:  # the last of a bundle
+                found += whole(frames)
+                frames.clear()
+        assert found == [(1, 5, payload) for payload in payloads]
+        assert end.counters.counted() == {"sent": 12}
 
 
 @pytest.mark.parametrize("suite", Suite)

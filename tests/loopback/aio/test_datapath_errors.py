@@ -11,6 +11,7 @@ import pytest
 
 from nat_traversal import Endpoint
 from nat_traversal.machine.events import FrameRefused
+from nat_traversal.paths.bundles import Unbundler
 from nat_traversal.wire.datagrams import Kind
 from tests.loopback.aio.ends import End, an_end
 
@@ -61,7 +62,7 @@ async def test_a_second_try_that_fails_is_counted_too() -> None:
         assert end.taker.troubles == ["not sent: for a reason"]
 
 
-async def test_a_datagram_of_which_one_fragment_fails_is_not_called_sent() -> None:
+async def test_a_datagram_of_which_one_frame_fails_is_not_called_sent() -> None:
     async with an_end() as (end, _):
         with _Failing(errno.ENOBUFS, errno.ENOBUFS) as failing:
             end.on(failing).send(1, True, bytes(1_000))
@@ -89,7 +90,9 @@ class _Narrowed(socket.socket):
 
 
 @pytest.mark.parametrize("size", [900, 9_000])
-async def test_datagrams_that_have_become_too_long_here_are_cut_and_sent_again(size: int) -> None:
+async def test_datagrams_that_have_become_too_long_here_are_bundled_and_sent_again(
+    size: int,
+) -> None:
     payloads = [b"short", b"a" * size, b"short", b"b" * size]
     async with an_end() as (end, peer):
         with _Narrowed(peer.endpoint) as narrowed:
@@ -97,17 +100,18 @@ async def test_datagrams_that_have_become_too_long_here_are_cut_and_sent_again(s
             path.frame_size = 1_400
             for payload in payloads:
                 path.send(5, True, payload)
-        found: dict[int, bytes] = {}
-        direct: list[bytes] = []
-        pieces = -(-size // (548 - 38))
-        for kind, plain in await end.hear(peer, 2 + 2 * pieces):
+        found: list[bytes] = []
+        unbundler = Unbundler()
+        number = 0
+        while len(found) < len(payloads):
+            ((kind, plain),) = await end.hear(peer, 1)
             if kind == Kind.DATA:
-                direct.append(plain[5:])
-            else:
-                number = int.from_bytes(plain[5:9], "big")
-                found[number] = found.get(number, b"") + plain[11:]
-        assert direct == [b"short", b"short"]
-        assert list(found.values()) == [b"a" * size, b"b" * size]
+                found.append(plain[5:])
+                continue
+            number += 1
+            came = unbundler.arrived(number, memoryview(plain), 0.0)
+            found += [bytes(each.payload) for each in came]
+        assert sorted(found) == sorted(payloads)
         assert path.frame_size == 548
         assert len(end.events) == 1
         assert isinstance(end.events[0], FrameRefused)

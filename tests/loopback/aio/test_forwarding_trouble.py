@@ -99,20 +99,20 @@ class TestTrouble:
                 assert await program.ask(b"short", a.port) == b"short"
 
     async def test_a_payload_that_no_datagram_holds_is_counted_at_both_sides(self) -> None:
-        """Only a peer of another make can send it: fragments that are too long together."""
+        """Only a program that speaks IPv6 at the other side can send it."""
         with Program() as service, Program() as program:
             async with two_hosts(connect=[service.endpoint]) as (a, b):
                 program.send(b"x", a.port)
                 _, source = await service.receive()
-                a.path.send(1, True, bytes(100_000))
+                a.path.send(1, True, bytes(65_527))
                 await eventually(lambda: b.counters["unsendable"] == 1, "b counts it")
                 assert b.problems == [
-                    f"a datagram to {service.endpoint} was not sent: Message too long (100000 octets)"
+                    f"a datagram to {service.endpoint} was not sent: Message too long (65527 octets)"
                 ]
-                b.path.send(1, False, bytes(100_000))
+                b.path.send(1, False, bytes(65_527))
                 await eventually(lambda: a.counters["unsendable"] == 1, "a counts it")
                 assert a.problems == [
-                    f"a reply to {program.endpoint} was not sent: Message too long (100000 octets)"
+                    f"a reply to {program.endpoint} was not sent: Message too long (65527 octets)"
                 ]
                 service.send(b"still alive", source)
                 assert (await program.receive())[0] == b"still alive"

@@ -30,8 +30,8 @@ def _peers(end: End) -> list[bytes]:
         lost,
         *[seal(Kind.DATA, bytes(length)) for length in range(5)],
         seal(Kind.PING, b"ping"),
-        end.fragment(1, 0, b"fragments "),
-        end.fragment(1, 1, b"meet"),
+        *end.bundle((1, 7, b"parts meet"), content=9),
+        seal(Kind.BUNDLE, b"\0"),
         seal(Kind.BYE, b""),
         b"",
         b"HELLO",
@@ -68,5 +68,5 @@ async def test_the_same_becomes_of_a_datagram_alone_and_in_a_batch(suite: Suite)
             found.append(await _became(end, peer, alone=alone))
     assert found[0] == found[1]
     first = b"lost" if suite is Suite.AES_256_GCM else b"losu"  # without a tag nobody can tell
-    whole = [b"one", b"", b"back", first, b"fragments meet"]
+    whole = [b"one", b"", b"back", first, b"parts meet"]
     assert [payload for _, _, payload in found[0]["taken"]] == whole

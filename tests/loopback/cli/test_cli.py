@@ -15,9 +15,9 @@ import pytest
 
 from nat_traversal import Endpoint, UsageError
 from nat_traversal.aio import service as service_module
-from nat_traversal.aio.datapath import Traffic
 from nat_traversal.aio.flow_table import evictions
 from nat_traversal.aio.resolver import resolve
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli import main as cli
 from nat_traversal.cli.client_arguments import client_options

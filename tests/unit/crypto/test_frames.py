@@ -43,7 +43,7 @@ def opened_run(by: Opener, frames: bytes, size: int) -> list[tuple[int, bytes]]:
     run = Run.between(Tray.of(frames), 0, len(frames), size)
     found, index, to = by.open_run(run, 0, Tray(70_000), 0)
     assert index == run.total
-    plains = [(kind, bytes(plain)) for kind, each in found for plain in each.parts()]
+    plains = [(kind, bytes(plain)) for kind, each, _ in found for plain in each.parts()]
     assert to <= sum(len(plain) for _, plain in plains)
     return plains
 
@@ -79,7 +79,7 @@ def test_a_run_is_the_same_as_its_datagrams_one_by_one(
     ours, one_by_one = sealer(suite), sealer(suite)
     ours.counter = one_by_one.counter = before
 
-    end = ours.seal_run(DATA, INNER, run, out, 7)
+    end = ours.seal_run(DATA, [INNER] * count, run, out, 7)
 
     frames = [one_by_one.seal(DATA, INNER + payload) for payload in payloads]
     assert bytes(out.octets[7:end]) == b"".join(frames)
@@ -181,7 +181,7 @@ def test_a_bad_frame_in_a_run_costs_only_itself(bad: int, at: int) -> None:
         index = 0
         while index < tray.total:
             some, index, _ = theirs.open_run(tray, index, Tray(99), 0)
-            found += [bytes(plain) for _, each in some for plain in each.parts()]
+            found += [bytes(plain) for _, each, _ in some for plain in each.parts()]
     assert found == [bytes([index]) for index in range(20) if index != bad]
     counters = theirs._counters
     assert counters.malformed + counters.stranger + counters.replayed + counters.not_authentic == 1

@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         },
         "cli": {
             "pairing",
-            "errors", "access", "settings", "arguments", "tls", "wire", "crypto", "machine", "client", "check", "aio",
+            "errors", "access", "settings", "arguments", "tls", "wire", "crypto", "machine", "paths", "client", "check",
+            "aio",
         },
     },
     "natlab": {

@@ -16,7 +16,7 @@ from nat_traversal.client import control_link, phases
 from nat_traversal.client.agent import FINAL_REFUSALS
 from nat_traversal.crypto import epochs, frames, schedule
 from nat_traversal.crypto.epochs import EpochSettings
-from nat_traversal.paths import control_channel
+from nat_traversal.paths import bundles, control_channel
 from nat_traversal.paths.control_channel import ChannelSettings
 from nat_traversal.paths.methods import handshake, relay
 from nat_traversal.paths.mtu import MtuSettings
@@ -54,7 +54,7 @@ MODULES = (
     "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
     "server.methods.ordered_hello", "server.methods.simultaneous", "server.methods.prediction",
     "server.allocation",
-    "paths.mtu", "paths.upkeep", "paths.fragments", "paths.control_channel", "crypto.window",
+    "paths.mtu", "paths.upkeep", "paths.bundles", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed", "wire.services", "client.services",
     "wire.messages", "wire.samples", "wire.opener", "paths.methods.low_ttl", "server.methods.low_ttl",
 )  # fmt: skip
@@ -76,7 +76,7 @@ INSIDE = {
     "PONG": TRANSACTION_BYTES,
     "BYE": 0,
     "DATA": outbox.FLOW.size,
-    "FRAGMENT": outbox.FRAGMENT.size,
+    "BUNDLE": bundles.CARRIED.size + bundles.RECORD.size,
     "CONTROL": control_channel._HEADER.size,
 }
 """Octets that each kind of frame has inside beside a payload, a body or padding."""

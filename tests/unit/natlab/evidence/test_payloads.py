@@ -35,8 +35,12 @@ def test_a_payload_in_words_moves_no_cursor_and_tells_what_is_left_out(
 
 
 def test_only_opened_frames_have_words() -> None:
-    answers = [b"hi".hex(), payloads.NOT_OPENED]
-    assert payloads.answered([b"one", b"two"], answers) == {b"one": '2 octets "hi"'}
+    answers = [b"hi".hex(), payloads.NOT_OPENED, "", f"{b'a'.hex()},,{b'b'.hex()}"]
+    assert payloads.answered([b"one", b"two", b"three", b"four"], answers) == {
+        b"one": '2 octets "hi"',
+        b"three": '0 octets ""',
+        b"four": '1 octets "a" + 0 octets "" + 1 octets "b"',
+    }
 
 
 def test_the_lab_asks_a_program_that_exists_and_knows_its_answer() -> None:
