@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from natlab.evidence.check import MODELLED, Check
-from natlab.evidence.methods import ordered_hello, port_mapping, prediction, simultaneous
+from natlab.evidence.methods import low_ttl, ordered_hello, port_mapping, prediction, simultaneous
 from natlab.evidence.replay import differences
 from natlab.evidence.trace import Trace
+from natlab.oracle.methods.low_ttl import NAME as LOW_TTL
 from natlab.oracle.methods.ordered_hello import NAME
 from natlab.oracle.methods.port_mapping import NAME as PORT_MAPPING
 from natlab.oracle.methods.prediction import NAME as PREDICTION
@@ -35,6 +36,7 @@ METHODS: Mapping[str, MethodChecks] = {
     NAME: MethodChecks(ordered_hello.outcome_is_proven, ordered_hello.conduct),
     PORT_MAPPING: MethodChecks(ordered_hello.outcome_is_proven, port_mapping.conduct),
     PREDICTION: MethodChecks(ordered_hello.outcome_is_proven, prediction.conduct),
+    LOW_TTL: MethodChecks(ordered_hello.outcome_is_proven, low_ttl.conduct),
     SIMULTANEOUS: MethodChecks(ordered_hello.outcome_is_proven, simultaneous.conduct),
 }
 """By the name that `natlab.oracle.predict.METHODS` has for it too."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from nat_traversal.wire.behavior import Filtering
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.opener import Opener
 from natlab.behavior import NatBehavior, Unsolicited
 from natlab.evidence.journey import SIDES, Fate, Passage
 from natlab.evidence.methods.ordered_hello_round import Round, hello_of
@@ -56,11 +57,17 @@ def cause(trace: Trace, nat_a: str, nat_b: str) -> str:
         assert round_.arrival is not None
         swapped = ", with roles swapped" if round_.number == 2 else ""
         swapped = ", as first packets crossed" if round_.number > 2 else swapped
+        if any(_is_of(each, round_) for each in trace.openers):
+            swapped = ", as openers ended between the NATs"
         swapped = ", as both aimed at the next port" if round_.is_burst else swapped
         return f"{reasons.cause_of_arrival(round_.arrival)}{swapped}."
     hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
     found = reasons.cause_of_failure(hellos, trace.rounds[-1])
     return f"{found[0].upper() if found.startswith('both') else found[0]}{found[1:]}."
+
+
+def _is_of(opener: Passage, round_: Round) -> bool:
+    return isinstance(opener.datagram, Opener) and opener.datagram.tag == round_.tag
 
 
 def _cause_of_silence(trace: Trace) -> str:

@@ -33,7 +33,7 @@ class Fate(StrEnum):
 
     That answer is rate-limited, so one for the same 5-tuple is enough."""
     EXPIRED = "expired"
-    """Its TTL ended between the two NATs."""
+    """Its TTL ended between the two NATs, or at the sender's own."""
     LOST = "lost"
     """Left the sender's NAT and never reached the peer's."""
     BLOCKED = "blocked"
@@ -153,7 +153,9 @@ class _Sightings:
             left.source if left else None,
             reached.time if reached else None,
             arrived.time if arrived else None,
-            self._fate(left, reached, arrived, own, peer),
+            self._fate(left, reached, arrived, own, peer)
+            if left
+            else self._fate_inside(entered, own),
             _seen(sent, entered, left, reached, inside, arrived),
         )
 
@@ -201,16 +203,19 @@ class _Sightings:
                 return packet
         return None
 
+    def _fate_inside(self, entered: Packet | None, own: Side) -> Fate:
+        """Of one that never left the sender's NAT."""
+        expired = entered and self._errors(own.lan, Icmp.TIME_EXCEEDED, entered)
+        return Fate.EXPIRED if expired else Fate.BLOCKED
+
     def _fate(
         self,
-        left: Packet | None,
+        left: Packet,
         reached: Packet | None,
         arrived: Packet | None,
         own: Side,
         peer: Side,
     ) -> Fate:
-        if left is None:
-            return Fate.BLOCKED
         if reached is None:
             expired = self._errors(own.wan, Icmp.TIME_EXCEEDED, left)
             return Fate.EXPIRED if expired else Fate.LOST

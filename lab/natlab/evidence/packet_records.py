@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nat_traversal.wire import datagrams
+from nat_traversal.wire.opener import Opener
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 
@@ -24,7 +25,7 @@ class PacketRecord:
     """None for an announce."""
     fate: Fate
     kind: str
-    """``HELLO``, ``CONFIRM``, ``DATA`` or ``ANNOUNCE``."""
+    """``HELLO``, ``CONFIRM``, ``OPENER``, ``DATA`` or ``ANNOUNCE``."""
     source: str
     """The sender's socket."""
     translated: str | None
@@ -62,6 +63,8 @@ def records_of(trace: Trace, payloads: Mapping[bytes, str]) -> list[PacketRecord
                     continue
                 data_shown.add((passage.sender, number))
                 record = _record(passage, zero, "DATA", number, payload=payloads.get(octets))
+            case Opener(round=number):
+                record = _record(passage, zero, "OPENER", number)
             case _:
                 record = _record(passage, zero, "ANNOUNCE")
         records.append(record)

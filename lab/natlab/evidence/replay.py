@@ -79,6 +79,8 @@ class _Replay:
             nat.judge(knock.server, knock.outside, knock.time)
 
     def leave(self, index: int, passage: Passage, now: float) -> str | None:
+        if passage.fate is Fate.EXPIRED and passage.translated is None:
+            return None  # it ended before the NAT had anything to do with it
         nat, real = self.nats[passage.sender], passage.translated
         target = self._in_model(passage.destination)
         if real is not None and not nat.knows(passage.source, target):

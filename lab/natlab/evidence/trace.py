@@ -13,6 +13,7 @@ from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
+from nat_traversal.wire.opener import Opener
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SERVER_LINK, SIDES, Passage, decode, follow_all
 from natlab.evidence.methods.ordered_hello_round import Round, rounds_of
@@ -55,6 +56,8 @@ class Trace:
     handed_on: tuple[Handed, ...] = ()
     """Programs' frames that went through the server."""
     knocks: tuple[Knocked, ...] = ()
+    openers: tuple[Passage, ...] = ()
+    """Datagrams of `low-ttl` that are to end on their way."""
     both_began: float | None = None
     """When the later of the hosts sent its first packet."""
 
@@ -153,7 +156,7 @@ class Trace:
 
     def passages(self) -> tuple[Passage, ...]:
         """Every transmission between the hosts and to the server, in order."""
-        found = [*self.announces]
+        found = [*self.announces, *self.openers]
         for round_ in self.rounds:
             found += [*round_.hellos, *round_.confirms, *round_.data]
         return tuple(sorted(found, key=lambda passage: passage.sent))
@@ -170,6 +173,7 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
         strangers=tuple(_strangers(ordered, passages)),
         handed_on=tuple(handed_on(ordered)),
         knocks=tuple(_knocks(ordered)),
+        openers=tuple(p for p in passages if isinstance(p.datagram, Opener)),
         both_began=_both_began(ordered),
     )
 

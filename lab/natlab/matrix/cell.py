@@ -66,7 +66,9 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
 
     with ExitStack() as ready:
         spares = [ready.enter_context(Prepared()) for _ in range(PREPARED)]
-        topology = made_by(TwoNats(nat_a=job.nat_a, nat_b=job.nat_b), job.firewall)
+        topology = made_by(
+            TwoNats(nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers), job.firewall
+        )
         entered = bed(topology, job.directory, lambda _: CAPTURE_POINTS, job.links, keep)
         stands = ready.enter_context(entered)
         for node, observed in stands.probes.items():

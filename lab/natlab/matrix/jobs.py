@@ -39,6 +39,8 @@ class CellJob:
     firewall: Firewall = Firewall.NFTABLES
     methods: tuple[MethodName, ...] = LADDER
     """The rungs that the clients may use."""
+    routers: int = 0
+    """Further ones between the NATs, beside the internet's."""
     key_log: bool = False
     """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
 

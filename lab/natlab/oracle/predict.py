@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods import ordered_hello, port_mapping, prediction, simultaneous
+from natlab.oracle.methods import low_ttl, ordered_hello, port_mapping, prediction, simultaneous
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
@@ -15,6 +15,7 @@ LADDER = (
     MethodName.PORT_MAPPING,
     MethodName.PREDICTION,
     MethodName.SIMULTANEOUS,
+    MethodName.LOW_TTL,
     MethodName.RELAY,
 )
 """The rungs of the project's client that the lab can prove by packets, in their order."""
@@ -23,6 +24,7 @@ METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     port_mapping.NAME: port_mapping.predict,
     prediction.NAME: prediction.predict,
     simultaneous.NAME: simultaneous.predict,
+    low_ttl.NAME: low_ttl.predict,
 }
 """Every method that the model knows, by the name that programs and reports have for it."""
 

@@ -21,7 +21,7 @@ from natlab.report.svg_ladder import Row, rows_of
 
 PAIR = "two_nats"
 _SIDE = {side.host: side for side in SIDES}
-_UDP = frozenset({"HELLO", "CONFIRM", "ANNOUNCE", "DATA", "UDP"})
+_UDP = frozenset({"HELLO", "CONFIRM", "ANNOUNCE", "OPENER", "DATA", "UDP"})
 
 
 @dataclass(frozen=True, slots=True)

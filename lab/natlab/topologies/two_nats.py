@@ -11,7 +11,8 @@
            host_a 10.0.1.2                10.0.2.2  host_b
 
 With `none` instead of a NAT, nat_x is a plain router and host_x has a public address:
-203.0.113.130 or 198.51.100.130, behind .129.
+203.0.113.130 or 198.51.100.130, behind .129. With `routers=5` there are five more routers on the
+way from the internet to nat_b, hop_1 to hop_5, with links from 198.18.1.0/30 on.
 
 Every link is point to point, so that the lab needs no bridge, no Open vSwitch, no controller. The
 nodes configure themselves, also under plain Mininet (as root, from the root of this repository):
@@ -25,33 +26,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nat_traversal.errors import UsageError
 from natlab.nat.ruleset import Firewall
 from natlab.network import addressing
 from natlab.network.base import LabTopo, made_by
 from natlab.network.network import Network, standing
 from natlab.presets import preset
 
+MOST_ROUTERS = 30
+_BLOCK_B = "198.51.100.0/24"
+_BEFORE, _NEXT = "198.18.{}.1", "198.18.{}.2"
+"""The ends of the link before each further router."""
+
 
 class TwoNats(LabTopo):
-    """`nat_a` and `nat_b` are preset names. Raises `UsageError` for any other."""
+    """`nat_a` and `nat_b` are preset names, `routers` is 0 to 30. Raises `UsageError` for any other."""
 
     def build(
-        self, nat_a: str = "port-restricted-cone", nat_b: str = "port-restricted-cone"
+        self,
+        nat_a: str = "port-restricted-cone",
+        nat_b: str = "port-restricted-cone",
+        routers: int = 0,
     ) -> None:
-        sides = [addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))]
-        self.add_internet(
-            {f"internet-{side.letter}": [str(side.router)] for side in sides},
-            # To the public blocks behind plain routers; unused where there is a NAT.
-            [
-                f"{side.host.network} via {side.wan.ip}"
-                for side in sides
-                if side.preset.behavior is None
-            ],
-        )
-        for side in sides:
-            self._add_side(side)
+        if not 0 <= routers <= MOST_ROUTERS:
+            raise UsageError(f"routers={routers}: give 0 to {MOST_ROUTERS}")
+        near, far = addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))
+        ends = {"internet-a": [str(near.router)], "internet-b": [str(_end(far, 0, routers))]}
+        routes = [
+            *_inside(near),
+            *([f"{_BLOCK_B} via {_NEXT.format(1)}"] if routers else _inside(far)),
+        ]
+        self.add_internet(ends, routes)
+        for hop in range(1, routers + 1):
+            last = hop == routers
+            self.add_router(
+                f"hop_{hop}",
+                {
+                    f"hop_{hop}-in": [f"{_NEXT.format(hop)}/30"],
+                    f"hop_{hop}-b": [_end(far, hop, routers)],
+                },
+                [
+                    f"default via {_BEFORE.format(hop)}",
+                    *(_inside(far) if last else [f"{_BLOCK_B} via {_NEXT.format(hop + 1)}"]),
+                ],
+            )
+            self.join(f"hop_{hop - 1}-b" if hop > 1 else "internet-b", f"hop_{hop}-in")
+        self._add_side(near, "internet-a")
+        self._add_side(far, f"hop_{routers}-b" if routers else "internet-b")
 
-    def _add_side(self, side: addressing.SideAddresses) -> None:
+    def _add_side(self, side: addressing.SideAddresses, router: str) -> None:
         host_interface = f"{side.host_node}-eth0"
         self.add_host(
             side.host_node, {host_interface: [str(side.host)]}, [f"default via {side.lan.ip}"]
@@ -64,7 +87,17 @@ class TwoNats(LabTopo):
             [f"default via {side.router.ip}"],
         )
         self.join(host_interface, side.ports.lan)
-        self.join(side.ports.wan, f"internet-{side.letter}")
+        self.join(side.ports.wan, router)
+
+
+def _inside(side: addressing.SideAddresses) -> list[str]:
+    """The route to the public block behind a plain router; none where there is a NAT."""
+    return [] if side.preset.behavior else [f"{side.host.network} via {side.wan.ip}"]
+
+
+def _end(side: addressing.SideAddresses, hop: int, routers: int) -> str:
+    """The address of router number `hop`, the internet being 0, on its link towards `side`."""
+    return str(side.router) if hop == routers else f"{_BEFORE.format(hop + 1)}/30"
 
 
 @dataclass(frozen=True, slots=True)

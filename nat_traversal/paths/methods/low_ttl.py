@@ -25,8 +25,6 @@ AGAIN_AFTER = 0.2
 """Seconds until the counts of which no router has told are tried once more."""
 SEARCH_WITHIN = 0.6
 """Seconds for routers to answer: their way back may take 0.3 s, and a datagram may be lost."""
-OPENERS = 2
-"""From the announced socket, one behind the other: this host's own network may lose one."""
 
 
 class LowTtl(OrderedHello):
@@ -100,8 +98,9 @@ class LowTtl(OrderedHello):
         closed = [each.close() for each in self._probes]
         self._probes = ()
         hops = search.hops.between
-        opener = [] if hops is None else [self._opener(self._socket, search.to, hops)] * OPENERS
-        opened = [each for each in opener if self._takes(search.to)]
+        opened: list[Output] = []
+        if hops is not None and self._takes(search.to):
+            opened = [self._opener(self._socket, search.to, hops)]
         told = m.HelloSent(search.order.transaction, opened=bool(opened))
         return [*closed, *opened, do.SendMessage(told)]
 
