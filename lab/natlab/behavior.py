@@ -23,6 +23,7 @@ from nat_traversal.wire.behavior import (
     PortAllocation,
     Refresh,
 )
+from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
 
 
 class Unsolicited(StrEnum):
@@ -104,6 +105,10 @@ class NatBehavior:
     addresses: int = 1
     pooling: Pooling = Pooling.PAIRED
     port_mapping: PortMapping = PortMapping.NONE
+    tcp_mapping: TcpMapping = TcpMapping.ENDPOINT_INDEPENDENT
+    tcp_filtering: TcpFiltering = TcpFiltering.ADDRESS_AND_PORT_DEPENDENT
+    crossing_syn: CrossingSyn = CrossingSyn.LET_IN
+    syn: Syn = Syn.AS_REST
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
@@ -125,17 +130,8 @@ class NatBehavior:
         parts = [MAPPING_IDS[self.mapping], FILTERING_IDS[self.filtering]]
         parts += [
             str(ours)
-            for ours, theirs in (
-                (self.allocation, usual.allocation),
-                (self.hairpin, usual.hairpin),
-                (self.unsolicited, usual.unsolicited),
-                (self.refresh, usual.refresh),
-                (self.protocols, usual.protocols),
-                (self.overflow, usual.overflow),
-                (self.pooling, usual.pooling),
-                (self.port_mapping, usual.port_mapping),
-            )
-            if ours is not theirs
+            for field in TERMS
+            if (ours := getattr(self, field)) is not getattr(usual, field)
         ]
         parts += [
             f"{name}-{value}"
@@ -172,19 +168,23 @@ NUMBERS: MappingABC[str, Number] = {
 _EXAMPLES = ("30s", "sessions-4096", "background-20", "addresses-2")
 _APART = 32
 """From one external address to the next, so that neighbours have pools beside each other."""
+TERMS: MappingABC[str, type[StrEnum]] = {
+    "allocation": PortAllocation,
+    "hairpin": Hairpin,
+    "unsolicited": Unsolicited,
+    "refresh": Refresh,
+    "protocols": Protocols,
+    "overflow": Overflow,
+    "pooling": Pooling,
+    "port_mapping": PortMapping,
+    "tcp_mapping": TcpMapping,
+    "tcp_filtering": TcpFiltering,
+    "crossing_syn": CrossingSyn,
+    "syn": Syn,
+}
+"""The fields whose flags are words, in the order in which an id has them, and the words."""
 FLAGS: MappingABC[str, tuple[str, object]] = {
-    str(term): (field, term)
-    for field, terms in (
-        ("allocation", PortAllocation),
-        ("hairpin", Hairpin),
-        ("unsolicited", Unsolicited),
-        ("refresh", Refresh),
-        ("protocols", Protocols),
-        ("overflow", Overflow),
-        ("pooling", Pooling),
-        ("port_mapping", PortMapping),
-    )
-    for term in terms
+    str(term): (field, term) for field, terms in TERMS.items() for term in terms
 }
 FLAGS_IN_WORDS = ", ".join([*_EXAMPLES, *FLAGS])
 """For messages and help."""
@@ -206,11 +206,10 @@ def usual_behavior(mapping: Mapping, filtering: Filtering) -> NatBehavior:
 def parse_behavior(text: str) -> NatBehavior:
     """The behaviour with the id `text`.
 
-    After mapping and filtering come flags in any order, each at most once: a value of
-    `PortAllocation`, `Hairpin`, `Unsolicited`, `Refresh`, `Protocols`, `Overflow`, `Pooling` or `PortMapping`, a
-    lifetime such as ``30s`` or ``2m``, or one of `NUMBERS` with its number.
-    Without them: ``preserving`` for EIM and ``random`` for the others, ``no-hairpin``, ``drop``,
-    ``outbound-refresh``, ``any-protocol``, ``no-port-mapping``, ``120s``, one address, and no limit of sessions.
+    After mapping and filtering come flags in any order, each at most once: a word of `FLAGS`, a
+    lifetime such as ``30s`` or ``2m``, or one of `NUMBERS` with its number. Without them a NAT is
+    `usual_behavior`: ``preserving`` for EIM and ``random`` for the others, and the first of every
+    other field, which `NatBehavior` has as its default.
     Raises `UsageError`.
     """
     first, _, rest = text.partition("+")

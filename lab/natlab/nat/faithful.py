@@ -5,6 +5,7 @@ from __future__ import annotations
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, Refresh
 from natlab.behavior import NatBehavior, Overflow, Pooling
+from natlab.terms import TcpFiltering, TcpMapping
 
 DEPTH: dict[Mapping | Filtering, int] = {
     **{term: depth for depth, term in enumerate(Mapping)},
@@ -44,4 +45,14 @@ def refuse_the_unfaithful(behavior: NatBehavior) -> None:
     if behavior.blocks_udp and (behavior.sessions or behavior.background):
         raise UsageError(
             f"no rules make {behavior}: sessions and background are about UDP, which does not pass"
+        )
+    if behavior.addresses > 1 and behavior.tcp_mapping is TcpMapping.FRESH:
+        raise UsageError(f"no rules make {behavior}: tcp-apdm goes with one address")
+    if (
+        behavior.addresses > 1
+        and behavior.tcp_filtering is not TcpFiltering.ADDRESS_AND_PORT_DEPENDENT
+    ):
+        raise UsageError(
+            f"no rules make {behavior}: a port is of one address here, so {behavior.tcp_filtering}"
+            " goes with one address"
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from natlab.errors import NetworkError
+from natlab.nat import tcp
 from natlab.nat.rules import TABLE
 from natlab.nat.sessions import PLACES
 from natlab.sandbox.netns import in_namespace
@@ -126,7 +127,7 @@ def _deletions(
 ) -> Iterator[str]:
     """One line for each element that belongs to the inside endpoint or to its external ports."""
     for name, (_, elements) in table.items():
-        if name in PLACES:
+        if name in PLACES or name.startswith(tcp.PREFIX):
             continue
         for key, value in elements:
             parts = key if isinstance(key, tuple) else (key,)

@@ -1,6 +1,6 @@
-"""NAT behaviour as one nftables table. Pure: text in, text out.
+"""UDP behind a NAT, as the greater part of its nftables table. Pure: text in, text out.
 
-It makes every NAT but the order-sensitive one. Its maps are the NAT's mapping table: `mapped` has the
+Its maps are the NAT's mapping table: `mapped` has the
 external port of an internal endpoint (and of as much of the destination as the mapping depends on),
 `owner_address` and `owner_port` the internal endpoint of an external port, `sent` and `permitted` to
 whom that port has sent. Their timeouts are the mapping's lifetime. Connection tracking only does the
@@ -16,7 +16,19 @@ from dataclasses import dataclass
 from nat_traversal.wire.behavior import Filtering, Hairpin, Refresh
 from natlab.behavior import NatBehavior, Overflow, Unsolicited, pool
 from natlab.nat import asked, ports, sessions
-from natlab.nat.faithful import DEPTH, refuse_the_unfaithful
+from natlab.nat.faithful import DEPTH
+from natlab.nat.fields import (
+    FLOW,
+    QUOTED_SOURCE,
+    QUOTED_SOURCE_PORT,
+    QUOTED_TARGET,
+    QUOTED_TARGET_PORT,
+    QUOTES_UDP,
+    SOURCE,
+    SOURCE_PORT,
+    TARGET,
+    TARGET_PORT,
+)
 from natlab.nat.rest import (
     chain,
     choice,
@@ -24,48 +36,15 @@ from natlab.nat.rest import (
     rest_inbound,
     rest_outbound,
     to_router,
-    without_udp,
 )
-from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
+from natlab.nat.ruleset import RouterPorts
 
-TABLE = "nat_lab"
 _FRESH_ZONE = "numgen inc mod 65535 offset 1"
-# Header fields by their place (IPv4 without options), since those of a quoted packet have no names and
-# a key has one type. Behind each: what the packet, and what the packet that an ICMP error quotes has.
-_SOURCE, _SOURCE_PORT = "@nh,96,32", "@nh,160,16"
-_TARGET, _TARGET_PORT = "@nh,128,32", "@nh,176,16"
-_QUOTED_SOURCE, _QUOTED_SOURCE_PORT = "@th,160,32", "@th,224,16"
-_QUOTED_TARGET, _QUOTED_TARGET_PORT = "@th,192,32", "@th,240,16"
-_FLOW = f"{_SOURCE} . {_SOURCE_PORT} . {_TARGET} . {_TARGET_PORT}"
-_QUOTES_UDP = (
-    "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
-    " @th,64,8 0x45 @th,136,8 17"
-)
 
 
-def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
-    """The table under which `router` behaves as `behavior` says, towards both UDP and the rest.
-
-    Raises `UsageError` for a behaviour that it cannot make faithfully, with the reason.
-    """
-    refuse_the_unfaithful(behavior)
-    if behavior.blocks_udp:
-        chains = [*without_udp(behavior, router)]
-    else:
-        chains = [*_Table(behavior, router).parts()]
-    body = "\n".join(f"\t{line}" for part in chains for line in part)
-    return RuleSet(
-        # Deleting takes a table that exists; this makes one if there is none.
-        nft=f"table ip {TABLE} {{}}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n{body}\n}}\n"
-        + (asked.CHAINS if asked.is_asked(behavior) else ""),
-        sysctls=(
-            FORWARD,
-            ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
-            ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
-            EVERY_ERROR,
-        ),
-        miniupnpd=asked.configuration(router) if asked.is_asked(behavior) else "",
-    )
+def parts(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:
+    """The maps, sets and chains for UDP, and the chains in which the rest passes."""
+    return _Table(behavior, router).parts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +137,15 @@ class _Table:
             (
                 "map",
                 "zone_of",
-                f"{_SOURCE} . {_SOURCE_PORT}{self._remote(_TARGET, _TARGET_PORT)} : ct zone",
+                f"{SOURCE} . {SOURCE_PORT}{self._remote(TARGET, TARGET_PORT)} : ct zone",
             ),
-            ("map", "zone_at", f"{_TARGET_PORT} : ct zone"),
+            ("map", "zone_at", f"{TARGET_PORT} : ct zone"),
             *([("set", "alive", f"ip saddr . udp sport{remote}")] if self._refreshes_both else ()),
             *(sessions.memory() if self.behavior.sessions else ()),
             *(self._memory_of_pool() if self._pool[1:] else ()),
-            *([("map", "hairpins", f"{_FLOW} : ct zone")] if self._hairpins else ()),
-            *([("map", "visitors", f"{_FLOW} : ct zone")] if self._has_visitors else ()),
-            *([("set", "callers", _FLOW)] if asked.is_asked(self.behavior) else ()),
+            *([("map", "hairpins", f"{FLOW} : ct zone")] if self._hairpins else ()),
+            *([("map", "visitors", f"{FLOW} : ct zone")] if self._has_visitors else ()),
+            *([("set", "callers", FLOW)] if asked.is_asked(self.behavior) else ()),
         ):
             options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
             yield [f"{kind} {name} {{", f"\ttypeof {of}", *indented(options), "}"]
@@ -186,17 +165,17 @@ class _Table:
 
         A mapping made anew has another, so that flows of the old one are not found.
         """
-        key = f"{_SOURCE} . {_SOURCE_PORT}{self._remote(_TARGET, _TARGET_PORT)}"
+        key = f"{SOURCE} . {SOURCE_PORT}{self._remote(TARGET, TARGET_PORT)}"
         yield chain("outbound", *self._zone("zone_of", key))
         if self._hairpins:
             # A zone for each way, so that an answer is a flow of its own and leaves from its own
             # mapping: connection tracking would send it from the port that was sent to.
-            yield chain("hairpin", *self._zone("hairpins", _FLOW))
-        quoted = f"{_QUOTED_TARGET} . {_QUOTED_TARGET_PORT}"
-        known = f"{quoted}{self._remote(_QUOTED_SOURCE, _QUOTED_SOURCE_PORT)}"
+            yield chain("hairpin", *self._zone("hairpins", FLOW))
+        quoted = f"{QUOTED_TARGET} . {QUOTED_TARGET_PORT}"
+        known = f"{quoted}{self._remote(QUOTED_SOURCE, QUOTED_SOURCE_PORT)}"
         rules = [f"ct zone set {known} map @zone_of"]
         if self._has_visitors:
-            flow = f"{quoted} . {_QUOTED_SOURCE} . {_QUOTED_SOURCE_PORT}"
+            flow = f"{quoted} . {QUOTED_SOURCE} . {QUOTED_SOURCE_PORT}"
             rules.insert(0, f"ct zone set {flow} map @visitors")
         yield chain("outbound_error", *rules)
 
@@ -211,15 +190,15 @@ class _Table:
         lan, wan = f'iifname "{self.router.lan}"', f'iifname "{self.router.wan}"'
         rules = [
             f"{wan} meta l4proto udp goto admit",
-            f"{wan} {_QUOTES_UDP} ct zone set {_QUOTED_SOURCE_PORT} map @zone_at",
+            f"{wan} {QUOTES_UDP} ct zone set {QUOTED_SOURCE_PORT} map @zone_at",
             f"{lan} meta l4proto udp goto outbound",
-            f"{lan} {_QUOTES_UDP} goto outbound_error",
+            f"{lan} {QUOTES_UDP} goto outbound_error",
         ]
         if self._hairpins:
             own = f"{lan} ip daddr {self._own} meta l4proto udp"
             rules.insert(2, f"{own} goto hairpin")
         if asked.is_asked(self.behavior):
-            known = f"{_FLOW} @callers update @callers {{ {_FLOW} }}"
+            known = f"{FLOW} @callers update @callers {{ {FLOW} }}"
             rules.insert(2, f"{lan} meta l4proto udp {known} accept")
         return chain("inbound", hook, *rules)
 
@@ -230,12 +209,12 @@ class _Table:
             refresh = (
                 "update @owned { udp dport } update @owner_address { udp dport : 0.0.0.0 }"
                 " update @owner_port { udp dport : 0 }"
-                f" update @zone_at {{ {_TARGET_PORT} : 0 }} "
+                f" update @zone_at {{ {TARGET_PORT} : 0 }} "
             )
             refresh += "update @placed { udp dport . ip daddr } " if self._pool[1:] else ""
             refresh_sent = f"{refresh}update @sent {{ udp dport . ip saddr . udp sport }} "
             refresh_permitted = f"{refresh}update @permitted {{ udp dport . ip saddr }} "
-        into = f"ct zone set {_TARGET_PORT} map @zone_at accept"
+        into = f"ct zone set {TARGET_PORT} map @zone_at accept"
         match self.behavior.filtering:
             case Filtering.ENDPOINT_INDEPENDENT:
                 wider = [f"{refresh}{into}"]
@@ -339,7 +318,7 @@ class _Table:
                     rules.append(f"{port} . ip saddr != @permitted drop")
                 case Filtering.ADDRESS_AND_PORT_DEPENDENT:
                     rules.append(f"{port} . ip saddr . udp sport != @sent drop")
-            flow = f"{_TARGET} . {_TARGET_PORT} . {_SOURCE} . {_SOURCE_PORT}"
+            flow = f"{TARGET} . {TARGET_PORT} . {SOURCE} . {SOURCE_PORT}"
             rules.append(f"{hairpin} update @visitors {{ {flow} : ct zone }}")
         # After the source NAT, where the kernel's choice can be read off the packet.
         return chain("learn", "type filter hook postrouting priority srcnat + 200;", *rules)
@@ -364,7 +343,7 @@ class _Table:
                 ("owner_port", f"udp sport : {port}-src"),
                 ("sent", f"udp sport . {to[0]} . {to[1]}"),
                 ("permitted", f"udp sport . {to[0]}"),
-                ("zone_at", f"{_SOURCE_PORT} : ct zone"),
+                ("zone_at", f"{SOURCE_PORT} : ct zone"),
             ):
                 rules.append(f"{udp} {direction} {self._verb} @{name} {{ {element} }}")
         return chain("note", *rules)
@@ -376,10 +355,10 @@ class _Table:
             rules.append(f'oifname "{self.router.wan}" meta l4proto udp jump session')
         if self.behavior.overflow is Overflow.EVICT:
             rules.append(f"{wan} jump still_open")
-        flow = (_TARGET, _TARGET_PORT, _SOURCE, _SOURCE_PORT)
+        flow = (TARGET, TARGET_PORT, SOURCE, SOURCE_PORT)
         if self._refreshes_both:
             key = f"ip daddr . udp dport{self._remote('ip saddr', 'udp sport')}"
-            zone = f"{_TARGET} . {_TARGET_PORT}{self._remote(_SOURCE, _SOURCE_PORT)}"
+            zone = f"{TARGET} . {TARGET_PORT}{self._remote(SOURCE, SOURCE_PORT)}"
             rules.append(
                 f"{wan} {key} @alive update @alive {{ {key} }} update @mapped {{ {key} : 0 }}"
                 f" update @zone_of {{ {zone} : 0 }}"
@@ -395,5 +374,5 @@ class _Table:
             "type filter hook forward priority filter;",
             *rules,
             f"{wan} accept",
-            *rest_inbound(self.router),
+            *rest_inbound(self.behavior, self.router),
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from natlab.behavior import NatBehavior, Pooling, Protocols, Unsolicited, pool
 from natlab.nat.ruleset import RouterPorts
+from natlab.terms import TcpFiltering
 
 
 def chain(name: str, *rules: str) -> list[str]:
@@ -54,9 +55,11 @@ def rest_outbound(behavior: NatBehavior, router: RouterPorts) -> str:
     return f'oifname "{router.wan}" snat ip to {chosen}'
 
 
-def rest_inbound(router: RouterPorts) -> Iterator[str]:
+def rest_inbound(behavior: NatBehavior, router: RouterPorts) -> Iterator[str]:
     # Related: ICMP errors about the inside host's own packets (RFC 4787 REQ-10, RFC 5508 REQ-4).
     yield f'iifname "{router.wan}" ct state established,related accept'
+    if behavior.tcp_filtering is not TcpFiltering.ADDRESS_AND_PORT_DEPENDENT:
+        yield f'iifname "{router.wan}" meta l4proto tcp ct status dnat accept'
     yield f'iifname "{router.wan}" drop'
     # Untranslatable, so it would leave with an inside address.
     yield f'oifname "{router.wan}" ct state invalid drop'
@@ -69,7 +72,7 @@ def without_udp(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str
         "forward",
         "type filter hook forward priority filter;",
         f"meta l4proto {blocked} drop",
-        *rest_inbound(router),
+        *rest_inbound(behavior, router),
     )
     yield to_router(behavior, router)
     yield chain(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from natlab.behavior import Unsolicited
 from natlab.nat.iptables import chains_for, masquerade
-from natlab.nat.nftables import TABLE, table_for
 from natlab.nat.ruleset import FORWARD, Firewall, RouterPorts, RuleSet
+from natlab.nat.table import TABLE, table_for
 from natlab.presets import Preset
 
 __all__ = ["TABLE", "Firewall", "RouterPorts", "RuleSet", "check_made", "rules_for"]

@@ -25,7 +25,7 @@ from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
-from natlab.probe import crowd
+from natlab.probe import crowd, tcp
 from natlab.probe.errors import Errors
 from natlab.probe.fill import WANTED, fill
 from natlab.probe.finding import Finding
@@ -42,6 +42,7 @@ from natlab.probe.sockets import (
     one_cpu,
 )
 from natlab.sandbox import sandbox
+from natlab.terms import Syn
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -60,6 +61,8 @@ EVERY = (
     *("EIM+EIF+sessions-256", "APDM+APDF+evict+sessions-256", CROWDED),
     *("EIM+APDF+sequential+background-20", "APDM+APDF+sequential+background-100"),
     *("EIM+APDF+addresses-2", "EIM+EIF+arbitrary+addresses-3", "APDM+APDF+arbitrary+addresses-2"),
+    *("EIM+EIF+tcp-eif+syn-icmp", "EIM+ADF+tcp-adf+syn-reset"),
+    *("APDM+APDF+tcp-apdm+no-crossing-syn", "EIM+APDF+reject+syn-drop"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 BY_IPTABLES = (
@@ -169,7 +172,7 @@ def _examine(
         with one_cpu(), ExitStack() as stack:
             exchange = Exchange(hosts[0], server, stack)
             subject = _Subject(network, exchange, preset(name), behavior, hosts[1])
-            findings = [*subject.findings()]
+            findings = [*subject.findings(), *tcp.findings(exchange, server, behavior)]
             if behavior.blocks_udp:
                 return findings, None
             errors = Errors(exchange, server, stack)
@@ -244,9 +247,16 @@ class _Subject:
         yield Finding("errors about who is let in", "leave", leaving)
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
             yield Finding("errors about hairpinned", "come back", errors.hairpinned(self.other))
+        yield Finding("TCP from outside", self._syn_wanted(), errors.syn(ports.wan_address))
+
+    def _syn_wanted(self) -> str:
         drops = self.behavior.unsolicited is Unsolicited.DROP
-        seen = errors.syn(ports.wan_address)
-        yield Finding("TCP from outside", "silence" if drops else "reset", seen)
+        return {
+            Syn.AS_REST: "silence" if drops else "reset",
+            Syn.DROP: "silence",
+            Syn.RESET: "reset",
+            Syn.UNREACHABLE: "port unreachable",
+        }[self.behavior.syn]
 
     def _routers(self) -> tuple[str, str]:
         """The NAT, and the router behind it, as they call themselves towards inside."""

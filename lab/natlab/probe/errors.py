@@ -126,11 +126,15 @@ class Errors:
         with in_namespace(self._outside.pid):
             client = self._stack.enter_context(socket.socket())
         client.setblocking(False)
+        self._heard(self._outer)
         client.connect_ex((address, self._mapped.port))
         self._exchange.settle()
         if not select.select([], [client], [], 0)[1]:
             return "silence"
         error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        told = [each.kind for each in self._heard(self._outer) if each.source == endpoint(client)]
+        if told:
+            return "port unreachable" if told == [_PORT_UNREACHABLE] else f"ICMP {told}"
         return (
             "reset" if error == errno.ECONNREFUSED else f"error {errno.errorcode.get(error, error)}"
         )

@@ -170,7 +170,7 @@ class Exchange:
         token = secrets.token_bytes(8)
         inside, remote = self._fence_inside, self._fence_outside
         inside.sendto(token, endpoint(remote).sockaddr)
-        self._settle_by_tcp()
+        self.settle_by_tcp()
         seen_as = None
         remote.setblocking(False)
         try:
@@ -195,7 +195,7 @@ class Exchange:
                 socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             )
         pinging.sendto(_echo_request(token), (self._outside.first, 0))
-        self._settle_by_tcp()
+        self.settle_by_tcp()
         pinging.setblocking(False)
         heard = b""
         try:
@@ -230,7 +230,7 @@ class Exchange:
         self._fence_inside.sendto(token, endpoint(self._fence_outside).sockaddr)
         self._receive(self._fence_outside, token, "the fence outwards")
 
-    def _settle_by_tcp(self) -> None:
+    def settle_by_tcp(self) -> None:
         """As `settle`, where no UDP passes: by a TCP connection to the server."""
         with in_namespace(self._outside.pid):
             listener = self._stack.enter_context(socket.socket())

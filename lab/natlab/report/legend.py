@@ -11,15 +11,18 @@ from types import MappingProxyType
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import (
     LIFETIME,
+    TERMS,
     NatBehavior,
     Overflow,
     Pooling,
+    PortMapping,
     Protocols,
     Unsolicited,
     usual_behavior,
 )
 from natlab.evidence.result import Report
 from natlab.presets import preset
+from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
 
 _NO_NAT = "a public host, without a NAT"
 _MAPPING: MappingABC[Mapping, str] = MappingProxyType(
@@ -58,6 +61,19 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Overflow.EVICT: "ends an old session for a new one when it is full",
         Pooling.PAIRED: "has one external address for all mappings of a host",
         Pooling.ARBITRARY: "takes the next external address for each mapping",
+        PortMapping.NONE: "leads no ports to hosts that ask",
+        PortMapping.ASKED: "leads ports to hosts that ask",
+        TcpMapping.ENDPOINT_INDEPENDENT: "keeps the port of TCP",
+        TcpMapping.FRESH: "takes a random port for each TCP connection",
+        TcpFiltering.ENDPOINT_INDEPENDENT: "lets everybody connect to a port of TCP that is in use",
+        TcpFiltering.ADDRESS_DEPENDENT: "lets addresses connect to which the host has connected",
+        TcpFiltering.ADDRESS_AND_PORT_DEPENDENT: "lets nobody else connect by TCP",
+        CrossingSyn.LET_IN: "lets a SYN in that crosses the host's own",
+        CrossingSyn.DROPPED: "drops a SYN that crosses the host's own",
+        Syn.AS_REST: "treats a SYN from outside as the rest",
+        Syn.DROP: "drops other SYNs in silence",
+        Syn.RESET: "resets other TCP connections",
+        Syn.UNREACHABLE: "answers other SYNs with an ICMP error",
     }
 )
 
@@ -96,15 +112,7 @@ def nats_of(report: Report) -> dict[str, NatWords]:
 
 def _flags(behavior: NatBehavior) -> Iterator[str]:
     usual = usual_behavior(behavior.mapping, behavior.filtering)
-    for field in (
-        "allocation",
-        "hairpin",
-        "unsolicited",
-        "refresh",
-        "protocols",
-        "overflow",
-        "pooling",
-    ):
+    for field in TERMS:
         term = getattr(behavior, field)
         if term is not getattr(usual, field):
             yield _FLAGS[term]

@@ -19,6 +19,7 @@ FLAGGED = (
     "APDM+EIF+tcp-only+9s",
     "APDM+APDF+evict+sessions-4096",
     "EIM+EIF+arbitrary+background-20+addresses-2+30s",
+    "EIM+EIF+tcp-apdm+tcp-adf+no-crossing-syn+syn-icmp+30s",
 )
 
 

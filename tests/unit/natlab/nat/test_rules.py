@@ -21,6 +21,7 @@ FLAGGED = (
     "APDM+APDF+hairpin-internal-source",
     "ADM+EIF+block-per-host+reject",
     "EIM+APDF+evict+sessions-1024+background-20",
+    "EIM+EIF+tcp-apdm+tcp-eif+no-crossing-syn+syn-icmp",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
 BLOCKED = ["udp-blocked", "tcp-only"]
@@ -301,3 +302,34 @@ def test_loading_replaces_the_table_that_was_loaded_before(name: str) -> None:
         "delete table ip nat_lab",
         "table ip nat_lab {",
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "who"), [("tcp-eif", "tcp dport"), ("tcp-adf", "tcp dport . ip saddr")]
+)
+def test_only_a_first_segment_makes_a_strangers_connection(flag: str, who: str) -> None:
+    inside = "dnat ip to tcp dport map @tcp_address : tcp dport map @tcp_port"
+    first = "tcp flags & (fin | syn | rst | ack) == syn"
+    rule = f'iifname "w0" ip daddr 203.0.113.2 {first} {who} @tcp_open {inside}'
+    assert chain(f"EIM+EIF+{flag}", "tcp_destination") == [rule]
+    assert 'iifname "w0" meta l4proto tcp ct status dnat accept' in chain(
+        f"EIM+EIF+{flag}", "forward"
+    )
+
+
+def test_without_flags_of_tcp_no_rule_is_added_for_it() -> None:
+    assert "tcp_" not in rules_for(preset("EIM+EIF"), ROUTER).nft
+
+
+@pytest.mark.parametrize("flag", ["tcp-apdm", "tcp-eif", "tcp-adf"])
+def test_tcp_of_a_nat_with_several_addresses_is_refused_where_a_port_does_not_tell(
+    flag: str,
+) -> None:
+    with pytest.raises(UsageError, match=f"{flag} goes with one address"):
+        rules_for(preset(f"EIM+EIF+{flag}+addresses-2"), ROUTER)
+
+
+@pytest.mark.parametrize("flag", ["tcp-eif", "syn-drop", "no-crossing-syn"])
+def test_stock_linux_has_no_flags_of_tcp(flag: str) -> None:
+    with pytest.raises(UsageError, match="order-sensitive is stock Linux"):
+        rules_for(preset(f"EIM+APDF+order-sensitive+inbound-refresh+{flag}"), ROUTER)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from natlab.behavior import NINE
+from natlab.behavior import FLAGS as ALL_FLAGS
+from natlab.behavior import NINE, parse_behavior, usual_behavior
 from natlab.presets import PRESETS, REAL_WORLD, preset
 from natlab.probe.conformance import EVERY
 from natlab.report.legend import in_words
@@ -43,3 +44,10 @@ def test_different_behaviours_have_different_words() -> None:
         if (found := in_words(name))
     }
     assert len(words) == len(behaviors)
+
+
+@pytest.mark.parametrize("flag", ALL_FLAGS)
+def test_every_flag_has_words(flag: str) -> None:
+    behavior = parse_behavior(f"ADM+ADF+{flag}")
+    if behavior != usual_behavior(behavior.mapping, behavior.filtering):
+        assert len(in_words(f"ADM+ADF+{flag}").flags) == 1

@@ -1,0 +1,216 @@
+"""Claims about TCP behind a NAT (RFC 5382): mapping, filtering, and SYNs that cross on the way.
+
+Inside are the kernel's own sockets. Outside are they too, but for the crossing: there the segments are made
+by hand, since no call makes a kernel send its SYN at a given moment.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NatBehavior
+from natlab.errors import NetworkError
+from natlab.probe.finding import Finding
+from natlab.probe.sockets import TIMEOUT, Exchange, Host, Outside, endpoint, internet_checksum
+from natlab.sandbox.netns import Command, in_namespace, run_together
+from natlab.terms import CrossingSyn, TcpFiltering, TcpMapping
+
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_HEADER = 20
+_SEQUENCE = 0x0101_0101
+_SILENT = """table ip nat_lab_probe {}
+delete table ip nat_lab_probe
+"""
+_MAPPINGS = {
+    TcpMapping.ENDPOINT_INDEPENDENT: "the internal port, for all",
+    TcpMapping.FRESH: "another port for each connection",
+}
+_FILTERS = {
+    TcpFiltering.ENDPOINT_INDEPENDENT: "open to all",
+    TcpFiltering.ADDRESS_DEPENDENT: "open to its addresses",
+    TcpFiltering.ADDRESS_AND_PORT_DEPENDENT: "open to no other",
+}
+_CROSSING = {CrossingSyn.LET_IN: "a connection", CrossingSyn.DROPPED: "the SYN does not come in"}
+
+
+def findings(exchange: Exchange, outside: Outside, behavior: NatBehavior) -> Iterator[Finding]:
+    """To be used within `one_cpu`, once the NAT's fence is open, or where it lets no UDP through."""
+    with ExitStack() as stack:
+        settle = exchange.settle_by_tcp if behavior.blocks_udp else exchange.settle
+        tcp = _Tcp(exchange.host, outside, stack, settle)
+        yield Finding("TCP mapping", _MAPPINGS[behavior.tcp_mapping], tcp.mapping())
+        yield Finding("TCP filtering", _FILTERS[behavior.tcp_filtering], tcp.filtering())
+        yield Finding("SYNs that cross", _CROSSING[behavior.crossing_syn], tcp.crossing())
+
+
+class _Tcp:
+    def __init__(
+        self, host: Host, outside: Outside, stack: ExitStack, settle: Callable[[], None]
+    ) -> None:
+        self._host, self._outside, self._stack, self._settle = host, outside, stack, settle
+        first, second = outside.first, outside.second
+        self._remotes = [self._listening(outside.pid, each) for each in (first, first, second)]
+
+    def mapping(self) -> str:
+        """One inside port connects to three endpoints outside."""
+        port, seen = 0, []
+        for remote in self._remotes:
+            inside = self._socket(self._host.pid, self._host.address, port)
+            port = endpoint(inside).port
+            seen.append(self._connect(inside, remote))
+        ports = {each.port for each in seen}
+        if ports == {port}:
+            return "the internal port, for all"
+        return "another port for each connection" if len(ports) == len(seen) else str(seen)
+
+    def filtering(self) -> str:
+        """An inside endpoint connects to the first remote; then the others' addresses connect to it."""
+        first, second = self._outside.first, self._outside.second
+        unsent = self._comes_in(first, self._remotes[0], sends=False)
+        if unsent:
+            return "open before it has sent"
+        let_in = (self._comes_in(first, self._remotes[0]), self._comes_in(second, self._remotes[0]))
+        return {
+            (True, True): "open to all",
+            (True, False): "open to its addresses",
+            (False, False): "open to no other",
+        }.get(let_in, "open to other addresses alone")
+
+    def _comes_in(self, source: str, remote: socket.socket, *, sends: bool = True) -> bool:
+        """From `source` to an inside endpoint that has connected to `remote`, if it `sends`."""
+        inside = self._socket(self._host.pid, self._host.address)
+        listener = self._socket(self._host.pid, *inside.getsockname())
+        mapped = Endpoint(self._leaves_from, endpoint(inside).port)
+        if sends:
+            mapped = self._connect(inside, remote)
+        listener.listen()
+        stranger = self._socket(self._outside.pid, source)
+        stranger.setblocking(False)
+        stranger.connect_ex(mapped.sockaddr)
+        for _ in range(2):  # a handshake crosses the NAT three times
+            self._settle()
+        if not select.select([listener], [], [], 0)[0]:
+            return False
+        accepted, seen_as = listener.accept()
+        self._stack.enter_context(accepted)
+        if Endpoint(*seen_as) != endpoint(stranger) or not select.select([], [stranger], [], 0)[1]:
+            raise NetworkError(f"a TCP connection from {endpoint(stranger)} came as {seen_as}")
+        return True
+
+    @property
+    def _leaves_from(self) -> str:
+        inside = self._socket(self._host.pid, self._host.address)
+        return self._connect(inside, self._remotes[0]).address
+
+    def crossing(self) -> str:
+        """SYN out, SYN in, SYN and ACK out, SYN and ACK in: then data."""
+        held = self._socket(self._outside.pid, self._outside.first)
+        remote = endpoint(held)
+        with self._by_hand(remote) as raw, ExitStack() as stack:
+            inside = stack.enter_context(self._socket(self._host.pid, self._host.address))
+            inside.setblocking(False)
+            inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            inside.connect_ex(remote.sockaddr)
+            out = self._heard(raw, remote)
+            if [flags for _, flags, *_ in out] != [_SYN]:
+                return f"{len(out)} segments came out, and not one SYN"
+            ((mapped, _, sequence, _, _),) = out
+            expected = (sequence + 1) & 0xFFFF_FFFF
+            _send(raw, remote, mapped, _SYN, (_SEQUENCE, 0))
+            answers = [flags for _, flags, *_ in self._heard(raw, remote)]
+            if answers != [_SYN | _ACK]:
+                return "a reset" if _RST in {each & _RST for each in answers} else _CROSSING_DROPPED
+            _send(raw, remote, mapped, _SYN | _ACK, (_SEQUENCE, expected))
+            # Old kernels answer this with a challenge, which the ACK ends.
+            _send(raw, remote, mapped, _ACK, (_SEQUENCE + 1, expected))
+            self._settle()
+            inside.send(b"through")
+            came = b"".join(payload for *_, payload in self._heard(raw, remote))
+            return "a connection" if came == b"through" else "the SYN comes in, and no data out"
+
+    @contextmanager
+    def _by_hand(self, remote: Endpoint) -> Iterator[socket.socket]:
+        """A raw socket, while the kernel there does not reset what comes to `remote`."""
+        quiet = f"tcp sport {remote.port} tcp flags & rst == rst drop"
+        hook = "type filter hook output priority filter;"
+        rules = f"{_SILENT}table ip nat_lab_probe {{ chain output {{ {hook} {quiet}; }}; }}\n"
+        run_together([Command(("nft", "-f", "-"), rules, self._outside.pid)])
+        try:
+            with in_namespace(self._outside.pid):
+                raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+            with raw:
+                raw.bind((remote.address, 0))
+                raw.setblocking(False)
+                yield raw
+        finally:
+            run_together([Command(("nft", "-f", "-"), _SILENT, self._outside.pid)])
+
+    def _heard(
+        self, raw: socket.socket, remote: Endpoint
+    ) -> list[tuple[Endpoint, int, int, int, bytes]]:
+        """Source, flags, both numbers and payload of all that has come to `remote` by now."""
+        for _ in range(2):
+            self._settle()
+        heard: list[tuple[Endpoint, int, int, int, bytes]] = []
+        while True:
+            try:
+                packet = raw.recv(2048)
+            except BlockingIOError:
+                return heard
+            segment = packet[4 * (packet[0] & 0xF) :]
+            source, target, sequence, acknowledged, offset, flags = struct.unpack_from(
+                "!HHIIBB", segment
+            )
+            if target == remote.port:
+                sender = Endpoint(socket.inet_ntoa(packet[12:16]), source)
+                payload = segment[4 * (offset >> 4) :]
+                wanted = flags & (_FIN | _SYN | _RST | _ACK)
+                heard.append((sender, wanted, sequence, acknowledged, payload))
+
+    def _connect(self, inside: socket.socket, remote: socket.socket) -> Endpoint:
+        """Connect, and tell from which endpoint that came. Raises `NetworkError` if it does not."""
+        try:
+            inside.connect(endpoint(remote).sockaddr)
+            accepted, seen_as = remote.accept()
+        except OSError as error:
+            where = f"{endpoint(inside)} to {endpoint(remote)}"
+            raise NetworkError(f"no TCP connection from {where}: {error}") from None
+        self._stack.enter_context(accepted)
+        return Endpoint(*seen_as)
+
+    def _listening(self, pid: int, address: str) -> socket.socket:
+        opened = self._socket(pid, address)
+        opened.listen()
+        return opened
+
+    def _socket(self, pid: int, address: str, port: int = 0) -> socket.socket:
+        """One of several that may share a port."""
+        with in_namespace(pid):
+            opened = socket.socket()
+        self._stack.enter_context(opened)
+        opened.settimeout(TIMEOUT)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind((address, port))
+        return opened
+
+
+_CROSSING_DROPPED = _CROSSING[CrossingSyn.DROPPED]
+
+
+def _send(
+    raw: socket.socket, source: Endpoint, target: Endpoint, flags: int, numbers: tuple[int, int]
+) -> None:
+    """One TCP segment without data and options. `numbers` are those of the segment and of what it acknowledges."""
+    head = struct.pack(
+        "!HHIIBBHHH", source.port, target.port, *numbers, 5 << 4, flags, 65_535, 0, 0
+    )
+    addresses = socket.inet_aton(source.address) + socket.inet_aton(target.address)
+    pseudo = addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, _HEADER)
+    checksum = struct.pack("!H", internet_checksum(pseudo + head))
+    raw.sendto(head[:16] + checksum + head[18:], (target.address, 0))
