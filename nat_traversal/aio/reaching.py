@@ -44,7 +44,8 @@ class Reaching:
             opened.ipv6 = sock = self._open_ipv6()
             self._loop.add_reader(sock, self._readable, opened, sock)
             found += (Endpoint(address, endpoint_of(sock.getsockname()).port),)
-        self._feed(e.HostsFound(found, order.generation))
+        own_port = endpoint_of(opened.udp.getsockname()).port
+        self._feed(e.HostsFound(found, order.generation, own_port))
 
     def map_port(self, opened: OpenSocket | None) -> None:
         """Let the router lead a port to the socket, if it is an IPv4 one."""

@@ -171,10 +171,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         peer.offered(generation, now)
-            case e.HostsFound(endpoints, generation):
+            case e.HostsFound(endpoints, generation, own_port):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.direct.reach.hosts_found(endpoints, generation)
+                        return peer.direct.reach.hosts_found(endpoints, generation, own_port)
             case e.RouterMaps(port, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):

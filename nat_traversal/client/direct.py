@@ -144,8 +144,10 @@ class Direct:
             case m.Validated(address):
                 self._restraint.budget.validate(address)
                 return []
-            case m.SendHello():
+            case m.SendHello() | m.Agree():
                 return self.rounds.ordered(message, now)
+            case m.GuessLater(wait):
+                return self._restraint.guesses_later(wait, now)
             case m.AddedCandidates():
                 return self.reach.added(message, now)
             case m.Failed(attempt, code, text):
@@ -182,6 +184,8 @@ class Direct:
         if isinstance(action, do.UsePath) and isinstance(phase, Established):
             phase.path.end = reason
             return self._path_end(phase.path, now)
+        if isinstance(action, do.OpenUdp) and phase.method.not_opened(action.generation):
+            return []
         return self._scarcity.failed(phase, action, reason, now)
 
     def frame_opened(
@@ -340,7 +344,7 @@ class Direct:
         punching = Punching(*shown, method, start, keys, connection, until)
         self.rounds.enter(_T.START, punching)
         handshake = keys.handshake(self._nonce_secret, connection)
-        begun = method.start(granted, handshake, self._restraint.budget, now)
+        begun = method.start(granted, handshake, self._restraint.budget_of(granted, now), now)
         return actions + self.rounds.carry(punching, begun, now)
 
     def _proof_came(self, now: float) -> None:
@@ -363,7 +367,7 @@ class Direct:
         has_other = self._has_another() and code != m.Verdict.KEYS_DIFFER
         if self._once and not has_other:
             return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
-        pause = self._retry.next()
+        pause = self._restraint.pause(self._retry.next(), now)
         self._timers.set((self.id, "retry"), now + pause)
         self.failure = (code, text) if has_other else self.failure
         kind = note.NotDirect if has_other else note.AttemptFailed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from nat_traversal.client.announcer import AnnounceKey
 from nat_traversal.client.control_link import ControlLink
@@ -42,6 +43,8 @@ class Reach:
         self._said: m.PortMapped | None = None
         """The port of the router that nobody has knocked at yet."""
         self._left = 0
+        self._asked: m.OpenSocket | None = None
+        """The newest order."""
         self.deadline: float | None = None
         """When to call `due`."""
 
@@ -51,15 +54,20 @@ class Reach:
         if not isinstance(phase, Announcing):
             return []
         actions: list[do.Action] = []
-        if order.hosts or order.ipv6:
+        self._asked = order
+        if order.hosts or order.ipv6 or order.own_port:
             actions.append(do.FindHosts(phase.socket.generation, order.hosts, order.ipv6))
         if order.maps:
             actions.append(do.MapPort(phase.socket.generation))
         return actions
 
-    def hosts_found(self, found: tuple[Endpoint, ...], generation: int) -> list[do.Action]:
-        """This host's own addresses, for which the server has asked."""
-        return [do.SendMessage(self._restraint.tells_hosts(found, generation))]
+    def hosts_found(
+        self, found: tuple[Endpoint, ...], generation: int, port: int
+    ) -> list[do.Action]:
+        """This host's own addresses, and the socket's own port, as far as the server has asked for them."""
+        asked = self._asked
+        told = self._restraint.tells_hosts(found, generation)
+        return [do.SendMessage(replace(told, port=port if asked and asked.own_port else 0))]
 
     def router_maps(self, port: int | None, generation: int, now: float) -> list[do.Action]:
         """The router says that its `port` leads to that socket: the server shall knock there."""

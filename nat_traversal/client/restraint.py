@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.paths.budget import (
     ATTEMPT_BURST,
     MOST_HOSTS,
@@ -13,10 +15,12 @@ from nat_traversal.paths.budget import (
     Surroundings,
     TrafficBudget,
 )
+from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import MethodName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class Restraint:
         self._hosts: tuple[Endpoint, ...] = ()
         """The host addresses that the server has been told for the present attempt."""
         self._breach: Breach | None = None
+        self._probes = Probes()
+        self._guess_at = 0.0
+        """When the server lets this pair guess ports."""
 
     def take_breach(self, *, in_round: bool) -> Breach | None:
         """The server's order that no honest one gives, once; None if there was none."""
@@ -78,6 +85,22 @@ class Restraint:
         if around.meets(start.candidates):
             around = replace(around, hosts=self._hosts)
         return replace(start, candidates=self.plausible(start.candidates, around))
+
+    def budget_of(self, start: m.StartRound, now: float) -> TrafficBudget:
+        """The budget for that round's words; for guesses one of their own, if there is any left."""
+        if start.method != MethodName.BIRTHDAY or not start.candidates:
+            return self.budget
+        address = start.candidates[0].endpoint.address
+        return self._probes.begin(self.budget, address, now) or self.budget
+
+    def guesses_later(self, wait: float, now: float) -> list[do.Action]:
+        """The server says that ports may be guessed in `wait` seconds: then it is worth while to try again."""
+        self._guess_at = now + wait
+        return [do.Tell(note.GuessDue(wait))]
+
+    def pause(self, pause: float, now: float) -> float:
+        """Seconds until the next attempt, which otherwise would begin in `pause`."""
+        return max(pause, self._guess_at - now)
 
     def plausible(
         self, candidates: tuple[m.Candidate, ...], around: Surroundings

@@ -32,7 +32,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Reason
-from nat_traversal.paths.methods.method import Output, Proven
+from nat_traversal.paths.methods.method import Order, Output, Proven
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
@@ -191,7 +191,7 @@ class Rounds:
 
     # Orders and proof
 
-    def ordered(self, order: m.SendHello, now: float) -> list[do.Action]:
+    def ordered(self, order: Order, now: float) -> list[do.Action]:
         """The server ordered a step of one of the rounds."""
         actions: list[do.Action] = []
         for phase in (self.phase, self.beside):

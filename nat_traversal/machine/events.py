@@ -138,6 +138,8 @@ class HostsFound:
 
     endpoints: tuple[Endpoint, ...]
     generation: int
+    own_port: int = 0
+    """The socket's; 0: not told."""
 
 
 @dataclass(frozen=True, slots=True)

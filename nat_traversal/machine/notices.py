@@ -340,6 +340,14 @@ class ClientsHidden:
 
 
 @dataclass(frozen=True, slots=True)
+class GuessDue:
+    """Client: a direct path would take guesses of ports, and the server lets this pair try that later."""
+
+    wait: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -395,6 +403,7 @@ Notice = (
     | Woke
     | WhyRelayed
     | RelayTold
+    | GuessDue
     | PathLost
     | ServerRefused
     | HostRegistered

@@ -97,6 +97,10 @@ class TrafficBudget:
         """Somebody at `address` has answered: the server's question there, or this host's own."""
         self._validated.add(address)
 
+    def is_validated(self, address: str) -> bool:
+        """Whether somebody there has answered."""
+        return address in self._validated
+
     def is_left(self, destination: Endpoint) -> bool:
         """Whether one more datagram to that address is within the attempt's bound."""
         sent, _ = self._sent.get(destination.address, (0, 0))

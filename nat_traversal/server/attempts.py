@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket, Buckets
+from nat_traversal.server.grants import Grants
 from nat_traversal.settings import ServerSettings
 
 MOST_WAIT = 30.0
@@ -19,6 +20,8 @@ class AttemptBudgets:
 
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:
         self._counters = counters
+        self.grants = Grants()
+        """Who may guess ports."""
         self._begun = counters.counter("attempts-begun", "an attempt began")
         self._deferred = counters.counter(
             "attempts-deferred", "an attempt had to wait for a budget of attempts"

@@ -61,6 +61,8 @@ class Member:
     """The key for the next relayed path; empty while it is in use."""
     methods: frozenset[str] = frozenset()
     """The further methods in which the host takes part."""
+    own_port: tuple[int, int] = (0, 0)
+    """A socket, and its port at the host itself; 0: not told."""
     is_measured: bool = False
     """`round_trip` is one that was measured."""
     sightings: Sightings = field(default_factory=Sightings)
@@ -112,6 +114,18 @@ class Member:
                 for each in candidates
                 if is_private(each.endpoint.address) or each.endpoint.family == 6
             )
+
+    def told_port(self, generation: int, port: int) -> None:
+        """That socket's own port."""
+        self.own_port = (generation, port)
+
+    @property
+    def keeps_port(self) -> bool | None:
+        """Whether the newest socket is seen at its own port; None: not known."""
+        generation, port = self.own_port
+        if generation != self.generation or not port or (seen := self.seen) is None:
+            return None
+        return seen.port == port
 
     def is_mapped(self, port: int) -> Candidate | None:
         """The router's `port` leads to the newest socket, at the address where the server sees that."""

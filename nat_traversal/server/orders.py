@@ -13,13 +13,13 @@ from nat_traversal.wire import messages as m
 _ASKS: dict[type[m.Message], int] = {
     m.Heartbeat: 1,
     m.OpenSocket: 2,
-    m.StartRound: 1,
+    m.StartRound: 2,
     m.SendHello: 2,
     m.PeerStatus: 1,
     m.OpenRelay: 1,
 }
 """Answers that each message may draw: host addresses come apart from `opened`; `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
-peer leaves in a round retries."""
+peer leaves in a round retries, perhaps after it has agreed."""
 _ORDERS: dict[type[m.Message], str] = {
     m.OpenSocket: "open",
     m.StartRound: "start",
@@ -30,6 +30,7 @@ _ANSWERS: frozenset[type[object]] = frozenset(
         m.HeartbeatAnswer,
         m.SocketOpened,
         m.HostAddresses,
+        m.Agree,
         m.HelloSent,
         m.Established,
         m.Decline,

@@ -135,8 +135,9 @@ class Session:
             case m.SocketOpened(generation, public):
                 member.opened(generation, public)
                 return self.socket_shown(now)
-            case m.HostAddresses(generation, candidates):
+            case m.HostAddresses(generation, candidates, port):
                 member.told_hosts(generation, candidates)
+                member.told_port(generation, port)
                 return self.socket_shown(now)
             case _ if self._method is not None:
                 return self._settled(self._method.message_arrived(member, message, now), now)
@@ -187,9 +188,9 @@ class Session:
     def _attempt_begins(self, now: float) -> list[do.Action]:
         self._machine.fire(_T.ATTEMPT)
         self._attempt = next(self._attempts)
-        self._method = self._make_method(
-            Attempt(self._attempt, self.members, self._transactions, self._rng, self._settings)
-        )
+        given = self.members, self._transactions, self._rng, self._settings
+        attempt = Attempt(self._attempt, *given, grants=self._budgets.grants)
+        self._method = self._make_method(attempt)
         return self._settled(self._method.begin(now), now)
 
     def _settled(self, actions: list[do.Action], now: float) -> list[do.Action]:

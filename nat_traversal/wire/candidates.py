@@ -34,6 +34,8 @@ class OpenSocket:
     """Show so many further ports of the NAT, each by a `Sample` from a socket of its own: at most `MOST_SAMPLES`."""
     maps: bool = False
     """Let the router lead a port to it."""
+    own_port: bool = False
+    """Tell its port at the host itself, so that the server knows whether the NAT keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class HostAddresses:
 
     generation: int
     candidates: tuple[Candidate, ...]
+    port: int = 0
+    """The socket's own, if it was asked for; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

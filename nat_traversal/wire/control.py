@@ -26,7 +26,7 @@ from nat_traversal.wire import (
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
-from nat_traversal.wire.octets import NONCE_BYTES
+from nat_traversal.wire.octets import MAC_BYTES, NONCE_BYTES
 from nat_traversal.wire.offers import Offer, Suite, Trust
 from nat_traversal.wire.samples import MOST_SAMPLES
 
@@ -213,6 +213,7 @@ _FLAG = _Form(_load_flag, default=False)
 _SERVES = _Form(_load_serves, str, default=m.Serves.UNTOLD)
 _METHODS = _Form(_list_of(_text(16), most=8).load, list, default=())
 _PORT = _integer(1, 65_535)
+_OWN_PORT = _Form(_integer(0, 65_535).load, default=0)
 _NONCE = _Form(_octets(NONCE_BYTES, or_none=True).load, bytes.hex, default=b"")
 _CANDIDATE = _Form(_load_candidate, _dump_candidate)
 _CANDIDATES = _list_of(_CANDIDATE, most=8)
@@ -272,9 +273,13 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         "open",
         m.OpenSocket,
         {"generation": _GENERATION, "samples": _SAMPLES}
-        | dict.fromkeys(("goes_on", "hosts", "ipv6", "maps"), _FLAG),
+        | dict.fromkeys(("goes_on", "hosts", "ipv6", "maps", "own_port"), _FLAG),
     ),
-    ("hosts", m.HostAddresses, {"generation": _GENERATION, "candidates": _HOSTS}),
+    (
+        "hosts",
+        m.HostAddresses,
+        {"generation": _GENERATION, "candidates": _HOSTS, "port": _OWN_PORT},
+    ),
     ("mapped", m.PortMapped, {"generation": _GENERATION, "port": _PORT, "nonce": _NONCE}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (
@@ -308,6 +313,12 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "step": _integer(0, 3),
         },
     ),
+    (
+        "agree",
+        m.Agree,
+        {"attempt": _ATTEMPT, "round": _ROUND, "mac": _octets(MAC_BYTES, or_none=True)},
+    ),
+    ("later", m.GuessLater, {"wait": _Form(_seconds(0.0).load)}),
     ("sent", m.HelloSent, {"transaction": _TRANSACTION, "heard": _FLAG, "opened": _FLAG}),
     ("established", m.Established, {"attempt": _ATTEMPT, "round": _ROUND}),
     ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),

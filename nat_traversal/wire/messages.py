@@ -13,6 +13,8 @@ from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC041
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
 from nat_traversal.wire.candidates import OpenSocket as OpenSocket  # noqa: PLC0414 - likewise
 from nat_traversal.wire.candidates import PortMapped as PortMapped  # noqa: PLC0414 - likewise
+from nat_traversal.wire.guessing import Agree as Agree  # noqa: PLC0414 - likewise
+from nat_traversal.wire.guessing import GuessLater as GuessLater  # noqa: PLC0414 - likewise
 from nat_traversal.wire.offers import Offer
 
 MOST_AT_ONCE = 32
@@ -381,6 +383,8 @@ Message = (
     | AddedCandidates
     | Validated
     | SendHello
+    | Agree
+    | GuessLater
     | HelloSent
     | Established
     | Failed

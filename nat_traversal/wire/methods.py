@@ -20,6 +20,8 @@ class MethodName(StrEnum):
     """The contract with a port that a router leads to its host: by PCP, NAT-PMP or UPnP."""
     PREDICTION = "prediction"
     """Both aim at the port that a NAT gives next: for NATs that give ports in sequence, or of a small block."""
+    BIRTHDAY = "birthday"
+    """Many sockets of one host, many probes of the other: for a NAT that gives ports at random."""
     SIMULTANEOUS = "simultaneous"
     """First packets that cross: for NATs that are order-sensitive on both sides."""
     LOW_TTL = "low-ttl"
@@ -39,7 +41,7 @@ FURTHER = (
     MethodName.SIMULTANEOUS,
     MethodName.LOW_TTL,
 )
-"""The rungs to which both hosts have to say yes when they register."""
+"""The rungs to which both hosts have to say yes when they register, and say so unless they are told otherwise."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 
 

@@ -13,7 +13,7 @@ from nat_traversal.errors import WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
-from nat_traversal.wire import control, datagrams
+from nat_traversal.wire import control, datagrams, guessing
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.endpoint import Endpoint
@@ -153,14 +153,15 @@ class Client(Process):
                     self.control.write(control.encode(message))
             case do.FindHosts(generation, hosts):
                 found = (self.sockets[generation],) if hosts else ()
-                self.feed(e.HostsFound(found, generation))
+                own_port = self.sockets[generation].port
+                self.feed(e.HostsFound(found, generation, own_port))
             case do.MapPort(generation):
                 self._map_port(generation)
             case do.OpenUdp(generation):
                 most = 2 + MOST + self.world.relays
                 own = [each for each in self.sockets if each <= MAX_COUNTER]
                 assert len(own) < most, "two rounds', two older paths', the relays'"
-                assert len(self.sockets) < most + m.MOST_AT_ONCE, "those of one round that speak"
+                assert len(self.sockets) < most + guessing.SOCKETS, "those of one round that speak"
                 self._unopened.add(generation)
                 self.host.check_room()
                 self._unopened.remove(generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nat_traversal.paths.methods.birthday import Birthday
 from nat_traversal.paths.methods.low_ttl import LowTtl
 from nat_traversal.paths.methods.method import Method
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
@@ -10,7 +11,7 @@ from nat_traversal.paths.methods.simultaneous import Simultaneous
 from nat_traversal.wire import messages as m
 
 _BY_NAME: dict[str, type[OrderedHello]] = {
-    each.name: each for each in (OrderedHello, Prediction, Simultaneous, LowTtl)
+    each.name: each for each in (OrderedHello, Prediction, Birthday, Simultaneous, LowTtl)
 }
 
 

@@ -177,6 +177,11 @@ class Handshake:
         step = _STEP_OF_STATE.get(self.state)
         return [] if step is None else self._hellos(step, fresh)
 
+    def probe(self, endpoint: Endpoint) -> list[Output]:
+        """The peer may be there: this state's HELLO goes there once, unless the peer has been heard."""
+        step = _STEP_OF_STATE.get(self.state)
+        return [] if step is None or self._heard_from else self._hellos(step, [endpoint])
+
     @property
     def deadline(self) -> float | None:
         """When to call `repeat` next."""

@@ -34,6 +34,8 @@ class Proven:
     pair: NominatedPair
 
 
+Order = m.SendHello | m.Agree
+"""The server's words within a round. An `Agree` is the peer's, handed on."""
 Output = do.Action | Proven
 """A method's actions, and its result, in order."""
 
@@ -73,8 +75,11 @@ class Method(Protocol):
         """The server began a round. Datagrams of it may have come before. Each word to the peer is taken from
         `budget` first, and does not leave where that says no."""
 
-    def ordered(self, order: m.SendHello, now: float) -> list[Output]:
+    def ordered(self, order: Order, now: float) -> list[Output]:
         """The server ordered a step. An order that makes no sense now is ignored."""
+
+    def not_opened(self, generation: int) -> bool:
+        """There was no room for that socket. Whether it was one that the method can do without."""
 
     def arrived(
         self, datagram: Datagram, source: Endpoint, generation: int, now: float

@@ -13,7 +13,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods import handshake as h
-from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
+from nat_traversal.paths.methods.method import HandshakeKeys, Order, Output, Proven
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_private
@@ -79,10 +79,15 @@ class OrderedHello:
             outputs += self._hello_arrived(handshake, hello, source, now)
         return outputs + self._faults(handshake)
 
-    def ordered(self, order: m.SendHello, now: float) -> list[Output]:
+    def not_opened(self, generation: int) -> bool:
+        """A round needs every socket that it opens."""
+        del generation
+        return False
+
+    def ordered(self, order: Order, now: float) -> list[Output]:
         """The server's order, if it is one of this round and makes sense in it."""
         handshake = self._handshake
-        if handshake is None:
+        if handshake is None or not isinstance(order, m.SendHello):
             return []
         start = handshake.start
         if (order.attempt, order.round) != (start.attempt, start.round):

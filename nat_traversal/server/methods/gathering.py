@@ -47,6 +47,8 @@ class Gathering:
         """Order the sockets that are missing. `goes_on`: the round before does. `samples`: with so many each."""
         actions: list[do.Action] = []
         asks = self._questions() if goes_on else NO_QUESTIONS
+        first, second = self._attempt.members
+        asks = replace(asks, own_port=MethodName.BIRTHDAY in first.methods & second.methods)
         way = 0.0
         for member in self._attempt.members:
             if member.socket is SocketState.USED:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
+from nat_traversal.server.methods.birthday import Birthday
 from nat_traversal.server.methods.low_ttl import LowTtl
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Outcome
 from nat_traversal.server.methods.ordered_hello import OrderedHello
@@ -13,7 +14,7 @@ from nat_traversal.server.methods.prediction import Prediction
 from nat_traversal.server.methods.simultaneous import Simultaneous
 from nat_traversal.wire import messages as m
 
-FURTHER = (Prediction, Simultaneous, LowTtl)
+FURTHER = (Prediction, Birthday, Simultaneous, LowTtl)
 """In the order in which they are tried."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
+from nat_traversal.server.grants import Grants
 from nat_traversal.server.member import Member
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -84,6 +85,8 @@ class Attempt:
     """Another method follows if this one opens no path."""
     heard: set[str] = field(default_factory=set)
     """The hosts that a HELLO of the other one has reached."""
+    grants: Grants = field(default_factory=Grants)
+    """Of the server: who may guess ports."""
 
     def roles(self, round_: int) -> tuple[Member, Member]:
         """A and B of a round: the host whose id sorts first is A in odd ones."""

@@ -1,0 +1,262 @@
+"""The method `birthday` at the server: one host opens many sockets, the other one probes many ports, until two meet.
+
+The host behind the NAT that gives ports at random is the opener, role B. The other, whose NAT keeps ports, is the prober,
+role A. Nothing begins before both have agreed, each with a MAC under the round's key. Then the three orders of the
+contract take many words each: the prober's probes, the opener's sockets, some more probes. So sockets follow probes, as a
+prober's order-sensitive NAT needs it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.server.addresses import no_path
+from nat_traversal.server.member import Member
+from nat_traversal.server.methods.gathering import Aim, Gathering
+from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
+from nat_traversal.wire import guessing
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.methods import MethodName
+
+READY_WITHIN = 1.0
+"""Seconds for the echoes and the sockets' own ports, once both sockets were seen; what is needed is there in two round
+trips."""
+LOOK_EVERY = 0.05
+"""Seconds between two looks at whether they have come."""
+AGREE_WITHIN = 2.0
+"""Above both round trips."""
+SLOW = 1.5
+"""Times the usual that a busy host may take for its words."""
+PROOF_WITHIN = 1.0
+"""Above both round trips, after the last word."""
+
+
+class BirthdayState(Enum):
+    """Named by what the server waits for."""
+
+    GATHERING = auto()  # both sockets, their own ports, their echoes
+    AGREEING = auto()  # both hosts' word that they take part
+    PROBING = auto()  # the prober's word that it has probed
+    OPENING = auto()  # the opener's word that its sockets have spoken
+    FOLLOWING = auto()  # proof: the prober probes a few ports more
+    OVER = auto()
+
+
+class BirthdayTrigger(Enum):
+    """The events of the round."""
+
+    GATHERED = auto()
+    AGREED = auto()
+    SENT = auto()
+    HEARD = auto()
+    PROVEN = auto()
+    FAIL = auto()
+
+
+_S, _T = BirthdayState, BirthdayTrigger
+TABLE = {
+    (_S.GATHERING, _T.GATHERED): _S.AGREEING,
+    (_S.GATHERING, _T.FAIL): _S.OVER,
+    (_S.AGREEING, _T.AGREED): _S.PROBING,
+    (_S.AGREEING, _T.FAIL): _S.OVER,
+    (_S.PROBING, _T.SENT): _S.OPENING,
+    (_S.PROBING, _T.HEARD): _S.FOLLOWING,
+    (_S.PROBING, _T.PROVEN): _S.OVER,
+    (_S.PROBING, _T.FAIL): _S.OVER,
+    (_S.OPENING, _T.SENT): _S.FOLLOWING,
+    (_S.OPENING, _T.HEARD): _S.FOLLOWING,
+    (_S.OPENING, _T.PROVEN): _S.OVER,
+    (_S.OPENING, _T.FAIL): _S.OVER,
+    (_S.FOLLOWING, _T.SENT): _S.FOLLOWING,
+    (_S.FOLLOWING, _T.HEARD): _S.FOLLOWING,
+    (_S.FOLLOWING, _T.PROVEN): _S.OVER,
+    (_S.FOLLOWING, _T.FAIL): _S.OVER,
+}
+_STEPS = {_S.PROBING: 1, _S.OPENING: 2, _S.FOLLOWING: 3}
+_WORDS = {1: guessing.PROBES, 2: guessing.SOCKETS, 3: guessing.MORE}
+
+
+class Birthday:
+    """One round after those of `attempt.round`; none where it would be in vain, or the hosts' addresses have had one
+    lately."""
+
+    name = MethodName.BIRTHDAY.value
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
+        self._gathering = Gathering(attempt)
+        self._round = attempt.round
+        self._deadline = 0.0
+        self._ready_by: float | None = None
+        self._agreed: set[str] = set()
+        self._awaited: tuple[int, Member] | None = None
+        """The newest order's transaction, and who has it."""
+        self._proven: set[str] = set()
+        self.outcome: Outcome | None = None
+        """How the round ended; None while it goes on."""
+
+    @property
+    def state(self) -> BirthdayState:
+        return self._machine.state
+
+    @property
+    def round(self) -> int:
+        """The last one that has begun."""
+        return self._round
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `timed_out`."""
+        if self.state is _S.GATHERING and self._ready_by is None:
+            return self._gathering.deadline
+        return None if self.state is _S.OVER else self._deadline
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a fresh socket that a host shows now still belongs to this attempt."""
+        return self.state is _S.GATHERING
+
+    def begin(self, now: float) -> list[do.Action]:
+        """Ask for what is missing."""
+        return [*self._gathering.begin(now), *self.socket_shown(now)]
+
+    def socket_shown(self, now: float) -> list[do.Action]:
+        """A member's socket was seen, or its own port has come."""
+        if self.state is not _S.GATHERING or not self._gathering.is_complete:
+            return []
+        if self._ready_by is None:
+            self._ready_by = now + READY_WITHIN
+        members = self._attempt.members
+        if any(each.seen is None or each.keeps_port is None for each in members):
+            if now < self._ready_by:
+                self._deadline = now + LOOK_EVERY
+                return []
+            return self._fail("a host has not shown that it receives where it is seen")
+        keeping = [each for each in members if each.keeps_port]
+        if len(keeping) != 1:
+            return self._fail(no_path(*members, frozenset(self._attempt.heard)))
+        (prober,) = keeping
+        (opener,) = (each for each in members if each is not prober)
+        return self._asked(prober, opener, now)
+
+    def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
+        """A host has said something. A message that does not fit is late, and ignored."""
+        here = (self._attempt.number, self._round)
+        match message:
+            case m.Agree(attempt, round_) if (attempt, round_) == here:
+                return self._agrees(member, message, now)
+            case m.HelloSent(transaction, heard) if (transaction, member) == self._awaited:
+                return self._sent(member, now, heard=heard)
+            case m.Established(attempt, round_) if (attempt, round_) == here:
+                self._established(member, now)
+            case m.Decline(attempt) if attempt == self._attempt.number and not self.outcome:
+                text = f"{member.id} takes no part: the two sides' keys do not fit"
+                return self._fail(text, m.Verdict.KEYS_DIFFER)
+        return []
+
+    def timed_out(self, now: float) -> list[do.Action]:
+        """The deadline is due. A host that is slow to say that it has sent holds nobody up."""
+        match self.state:
+            case _S.GATHERING if self._ready_by is not None:
+                return self.socket_shown(now)
+            case _S.GATHERING:
+                asked = self._gathering.timed_out(now)
+                return self._fail(asked.text, asked.verdict) if isinstance(asked, NoPath) else asked
+            case _S.PROBING | _S.OPENING:
+                self._machine.fire(_T.SENT)
+                return [self._order(now)]
+        return self._fail(no_path(*self._attempt.members, frozenset(self._attempt.heard)))
+
+    def _asked(self, prober: Member, opener: Member, now: float) -> list[do.Action]:
+        """Begin the round if the hosts' addresses allow it now; else tell both hosts when they will."""
+        first, second = self._attempt.members
+        seen = [each.seen for each in (prober, opener)]
+        wait = self._attempt.grants.ask(
+            (first.id, second.id), (each.address for each in seen if each is not None), now
+        )
+        if wait:
+            later = m.GuessLater(min(wait, 3600.0))
+            told: list[do.Action] = [
+                do.SendMessage(later, each.connection) for each in (prober, opener)
+            ]
+            return [*told, *self._fail(f"ports may be guessed in {wait:.0f} s")]
+        self._round = self._attempt.round + 1
+        if self._attempt.roles(self._round)[0] is not prober:
+            self._round += 1
+        aims = {
+            host.id: Aim((m.Candidate("srflx", there, validated=True),))
+            for host, there in ((prober, seen[1]), (opener, seen[0]))
+            if there is not None
+        }
+        started = self._gathering.start(self.name, self._round, prober, opener, aims)
+        if isinstance(started, NoPath):
+            return self._fail(started.text, started.verdict)
+        self._machine.fire(_T.GATHERED)
+        self._wait(AGREE_WITHIN, now)
+        return started
+
+    def _agrees(self, member: Member, agree: m.Agree, now: float) -> list[do.Action]:
+        """Hand it on: the peer alone can tell whether it is genuine. Both have it before any order."""
+        if self.state is not _S.AGREEING or member.id in self._agreed:
+            return []
+        if not agree.mac:
+            return self._fail(f"{member.id} guesses no ports now")
+        self._agreed.add(member.id)
+        first, second = self._attempt.members
+        peer = second if member is first else first
+        handed: list[do.Action] = [do.SendMessage(agree, peer.connection)]
+        if len(self._agreed) < len(self._attempt.members):
+            return handed
+        self._machine.fire(_T.AGREED)
+        return [*handed, self._order(now)]
+
+    def _order(self, now: float) -> do.Action:
+        """The words of this state are due."""
+        step = _STEPS[self.state]
+        prober, opener = self._attempt.roles(self._round)
+        member = opener if step == 2 else prober
+        transaction = next(self._attempt.transactions)
+        self._awaited = transaction, member
+        self._wait(SLOW * _WORDS[step] / guessing.RATE + PROOF_WITHIN, now)
+        order = m.SendHello(transaction, self._attempt.number, self._round, step)
+        return do.SendMessage(order, member.connection)
+
+    def _sent(self, member: Member, now: float, *, heard: bool) -> list[do.Action]:
+        if self.state not in _STEPS:
+            return []
+        if heard:
+            self._attempt.heard.add(member.id)
+            self._machine.fire(_T.HEARD)
+            self._wait(self._attempt.settings.verdict_within, now)
+            return []
+        was = self.state
+        self._machine.fire(_T.SENT)
+        if was is _S.FOLLOWING:
+            self._wait(PROOF_WITHIN, now)
+            return []
+        return [self._order(now)]
+
+    def _established(self, member: Member, now: float) -> None:
+        if self.state not in _STEPS:
+            return
+        member.established = True
+        self._proven.add(member.id)
+        self._attempt.heard.add(member.id)
+        if len(self._proven) == len(self._attempt.members):
+            self._machine.fire(_T.PROVEN)
+            self.outcome = Proven(self._round)
+        else:
+            self._machine.fire(_T.HEARD)
+            self._wait(self._attempt.settings.verdict_within, now)
+
+    def _wait(self, seconds: float, now: float) -> None:
+        """So long above both round trips."""
+        self._deadline = now + seconds + sum(each.round_trip for each in self._attempt.members)
+
+    def _fail(self, text: str, verdict: m.Verdict = m.Verdict.NO_PATH) -> list[do.Action]:
+        self._machine.fire(_T.FAIL)
+        self.outcome = NoPath(verdict, text)
+        return []
