@@ -296,6 +296,9 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         "this host was asleep, or its clock was set: asking the path and the server whether they still answer"
     ),
     note.WhyRelayed: lambda n: f"relayed since {n.reason}: {n.remedy}",
+    note.GuessDue: lambda n: (
+        f"a direct path takes guesses of ports, and this address has had some lately: the next may come in {n.wait:.0f} s"
+    ),
     note.RelayTold: lambda n: f"relay: {n.text}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",
     note.ServerRefused: lambda n: f"the server refused: {n.text}",

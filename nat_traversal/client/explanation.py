@@ -44,7 +44,7 @@ def explain(mine: NatFacts | None, theirs: NatFacts | None) -> Explanation | Non
         text = "both NATs move a packet to another port if the other side's comes first"
         return Explanation(text, _FORWARD, found)
     reason = _unknown_ports(here, there)
-    if found not in set(MethodName) or found == MethodName.RELAY:
+    if found not in set(MethodName) or found in (MethodName.BIRTHDAY, MethodName.RELAY):
         reason = f"{reason}, {_NOT_WITHOUT}"
     return Explanation(reason, _FORWARD, found)
 

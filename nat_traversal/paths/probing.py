@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nat_traversal.paths.budget import MOST_OCTETS, Pace, TrafficBudget
+from nat_traversal.wire import guessing
 from nat_traversal.wire.endpoint import Endpoint
 
 MOST_PROBES = 1_300
@@ -14,7 +15,7 @@ APART = 110.0
 MOST_KEPT = 64
 """Addresses that are remembered. Where all are fresh, another one is refused."""
 AT_ONCE = 5
-"""Packets without a pause: with the rate of 140 a second no second has more than 150."""
+"""Packets without a pause: with the usual rate no second has more than 150."""
 
 
 class ProbeBudget(TrafficBudget):
@@ -56,13 +57,13 @@ class Probes:
         if is_early or len(self._rounds) >= MOST_KEPT or not whole.is_validated(address):
             return None
         spent = sum(budget.spent for _, budget, of in self._rounds if of == address)
-        if spent:
+        if MOST_PROBES - spent < guessing.PROBES:
             return None
         budget = ProbeBudget(whole, address, MOST_PROBES - spent)
         self._rounds.append((now, budget, address))
         return budget
 
 
-def pace(rate: float) -> Pace:
-    """So many packets a second, a few at once where this host was busy."""
-    return Pace(AT_ONCE, 1.0 / rate)
+def pace() -> Pace:
+    """Of one side's packets, a few at once where this host was busy."""
+    return Pace(AT_ONCE, 1.0 / guessing.RATE)

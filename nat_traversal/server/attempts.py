@@ -21,7 +21,7 @@ class AttemptBudgets:
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:
         self._counters = counters
         self.grants = Grants()
-        """Who may guess ports."""
+        """The turns of pairs that guess ports."""
         self._begun = counters.counter("attempts-begun", "an attempt began")
         self._deferred = counters.counter(
             "attempts-deferred", "an attempt had to wait for a budget of attempts"

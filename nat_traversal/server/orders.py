@@ -18,7 +18,7 @@ _ASKS: dict[type[m.Message], int] = {
     m.PeerStatus: 1,
     m.OpenRelay: 1,
 }
-"""Answers that each message may draw: host addresses come apart from `opened`; `sent` of HELLO 3 comes twice if HELLO 2 is late, and a host whose
+"""Answers that each message may draw: host addresses come apart from `opened`; `sent` of HELLO 3 comes twice if HELLO 2 is late. A host whose
 peer leaves in a round retries, perhaps after it has agreed."""
 _ORDERS: dict[type[m.Message], str] = {
     m.OpenSocket: "open",

@@ -9,17 +9,17 @@ Nothing is said before both hosts have agreed. Each proves that with a MAC under
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
+from math import gcd
 
 from nat_traversal.crypto.proof import is_mac, mac
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import UdpSocket
-from nat_traversal.paths.budget import Pace, TrafficBudget
+from nat_traversal.paths.budget import TrafficBudget
 from nat_traversal.paths.methods import handshake as h
 from nat_traversal.paths.methods.method import HandshakeKeys, Order, Output
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
-from nat_traversal.paths.probing import AT_ONCE, ProbeBudget
+from nat_traversal.paths.probing import ProbeBudget, pace
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import guessing
 from nat_traversal.wire import messages as m
@@ -46,7 +46,7 @@ class Birthday(OrderedHello):
         """Those that the prober has not tried."""
         self._fresh: list[UdpSocket] = []
         """Those that the opener has not opened."""
-        self._pace = Pace(AT_ONCE, 1.0 / guessing.RATE)
+        self._pace = pace()
         self._left = 0
         """Words of the present order that are still due."""
         self._next_at: float | None = None
@@ -73,11 +73,7 @@ class Birthday(OrderedHello):
         if not isinstance(budget, ProbeBudget) or not start.candidates:
             return [*began, do.SendMessage(m.Agree(start.attempt, start.round))]
         self._budget = budget
-        # The ports are no secret, but each host tries others.
-        rng = random.Random(mac(keys.secret, b"ports" + start.token))  # noqa: S311
-        self._ports = rng.sample(
-            range(guessing.LOWEST, guessing.HIGHEST + 1), guessing.PROBES + guessing.MORE
-        )
+        self._ports = _ports(mac(keys.secret, b"ports" + start.token))
         self._fresh = [*self._announced.further(guessing.SOCKETS)]
         proof = mac(keys.sending, _agreement(start))
         return [*began, do.SendMessage(m.Agree(start.attempt, start.round, proof))]
@@ -204,5 +200,18 @@ class Birthday(OrderedHello):
 
 
 def _agreement(start: m.StartRound) -> bytes:
-    """What a host says yes to. The key is the round's, and the direction's."""
+    """The words to which a host says yes. The key is the round's, and the direction's."""
     return b"nat-traversal birthday" + start.token + bytes([start.round])
+
+
+def _ports(octets: bytes) -> list[int]:
+    """The prober's ports, all of them different: evenly spaced by a step that follows from `octets`, as does the first.
+
+    The NAT draws its ports at random, so any ports will do.
+    """
+    count = guessing.HIGHEST + 1 - guessing.LOWEST
+    first, step = (int.from_bytes(part) for part in (octets[:4], octets[4:8]))
+    while gcd(step, count) > 1:
+        step += 1
+    some = range(guessing.PROBES + guessing.MORE)
+    return [guessing.LOWEST + (first + step * index) % count for index in some]

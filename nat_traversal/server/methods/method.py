@@ -86,7 +86,7 @@ class Attempt:
     heard: set[str] = field(default_factory=set)
     """The hosts that a HELLO of the other one has reached."""
     grants: Grants = field(default_factory=Grants)
-    """Of the server: who may guess ports."""
+    """The server's turns of pairs that guess ports."""
 
     def roles(self, round_: int) -> tuple[Member, Member]:
         """A and B of a round: the host whose id sorts first is A in odd ones."""

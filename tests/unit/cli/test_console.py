@@ -130,6 +130,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "no direct path: no HELLO got through; the relay goes on, next attempt in 5 s",
     ),
     (
+        note.GuessDue(118.4),
+        "guess-due",
+        "a direct path takes guesses of ports, and this address has had some lately: the next may come in 118 s",
+    ),
+    (
         note.PathMoved("ordered-hello", PEER, 4, ""),
         "path-moved",
         "datagrams go directly to 198.51.100.2:6000 from now on",

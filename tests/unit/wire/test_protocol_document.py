@@ -21,7 +21,7 @@ from nat_traversal.paths.control_channel import ChannelSettings
 from nat_traversal.paths.methods import handshake, relay
 from nat_traversal.paths.mtu import MtuSettings
 from nat_traversal.server import session
-from nat_traversal.server.methods import ordered_hello, simultaneous
+from nat_traversal.server.methods import birthday, ordered_hello, simultaneous
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import (
     TRANSACTION_BYTES,
@@ -42,6 +42,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "session.TABLE": session.TABLE,
     "server.methods.ordered_hello.TABLE": ordered_hello.TABLE,
     "server.methods.simultaneous.TABLE": simultaneous.TABLE,
+    "server.methods.birthday.TABLE": birthday.TABLE,
     "control_link.TABLE": control_link.TABLE,
     "phases.TABLE": phases.TABLE,
     "handshake.TABLE_A": handshake.TABLE_A,
@@ -57,6 +58,7 @@ MODULES = (
     "paths.mtu", "paths.upkeep", "paths.bundles", "paths.control_channel", "crypto.window",
     "wire", "wire.control", "wire.datagrams", "wire.octets", "wire.relayed", "wire.services", "client.services",
     "wire.messages", "wire.samples", "wire.opener", "paths.methods.low_ttl", "server.methods.low_ttl",
+    "wire.guessing", "server.grants", "server.methods.birthday", "paths.probing",
 )  # fmt: skip
 STRUCTS = {
     "HELLO": datagrams._HELLO,
