@@ -12,7 +12,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.budget import Remainder, TrafficBudget
 from nat_traversal.paths.hops import Hops
-from nat_traversal.paths.methods.method import HandshakeKeys, Output
+from nat_traversal.paths.methods.method import HandshakeKeys, Order, Output
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
@@ -55,9 +55,9 @@ class LowTtl(OrderedHello):
         self._start, self._keys, self._left = start, keys, Remainder(budget)
         return super().start(start, keys, self._left, now)
 
-    def ordered(self, order: m.SendHello, now: float) -> list[Output]:
+    def ordered(self, order: Order, now: float) -> list[Output]:
         """The server's order: openers first, a HELLO once both hosts' have left."""
-        if order.step:
+        if not isinstance(order, m.SendHello) or order.step:
             return super().ordered(order, now)
         is_of_this_round = self._handshake is not None and (order.attempt, order.round) == (
             self._start.attempt,
