@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from nat_traversal.check.verdict import Udp, Verdict
+from nat_traversal.check.verdict import Ipv6, Udp, Verdict
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -44,7 +44,9 @@ GUESSED = {
 _PREDICTABLE = frozenset({PortAllocation.SEQUENTIAL, PortAllocation.PRESERVING})
 _TIMES = {
     "ordered-hello": (0.0, "a round trip to the peer"),
-    "simultaneous": (2.5, ""),
+    "ipv6": (0.6, ""),
+    "port-mapping": (0.6, "the router's answer"),
+    "simultaneous": (2.5, "some 2 s more by low-ttl, if first packets do not cross"),
     "prediction": (2.5, ""),
     "birthday": (10.0, "the wait for the server's grant"),
     "relay": (1.0, ""),
@@ -63,6 +65,10 @@ class Side:
     allocation: PortAllocation = PortAllocation.PRESERVING
     order_sensitive: bool = False
     passes_udp: bool = True
+    ipv6: bool = False
+    """It reaches the server over IPv6 as well."""
+    maps_ports: bool = False
+    """Its router leads a port to it, and has a public address."""
 
     @property
     def id(self) -> str:
@@ -84,6 +90,16 @@ class Row:
 
 def rung(mine: Side, theirs: Side) -> str:
     """The first rung that opens the pair, by its name."""
+    found = _after_the_contract(mine, theirs)
+    if found in ("ordered-hello", "relay-tcp"):
+        return found
+    if mine.ipv6 and theirs.ipv6:
+        return "ipv6"
+    return "port-mapping" if mine.maps_ports or theirs.maps_ports else found
+
+
+def _after_the_contract(mine: Side, theirs: Side) -> str:
+    """The rung where there is nothing but IPv4 and these two NATs."""
     if not (mine.passes_udp and theirs.passes_udp):
         return "relay-tcp"
     if mine.order_sensitive and theirs.order_sensitive:
@@ -168,7 +184,9 @@ def _possible(verdict: Verdict) -> Iterator[Side]:
     ):
         can_be = mapping is Mapping.ENDPOINT_INDEPENDENT
         can_be = can_be and filtering is not Filtering.ENDPOINT_INDEPENDENT
-        yield Side(mapping, filtering, allocation, order and can_be, udp)
+        has_ipv6 = verdict.ipv6 in (Ipv6.UNTRANSLATED, Ipv6.TRANSLATED)
+        maps = any(verdict.port_mapping.values())
+        yield Side(mapping, filtering, allocation, order and can_be, udp, has_ipv6, maps)
 
 
 def _side(id_: str) -> Side:
@@ -180,6 +198,7 @@ def _side(id_: str) -> Side:
     )
 
 
+_STRICT = _side("APDM+APDF")
 PEERS = {
     "a public host": Side(),
     **{
@@ -195,6 +214,8 @@ PEERS = {
         Filtering.ADDRESS_AND_PORT_DEPENDENT,
         PortAllocation.SEQUENTIAL,
     ),
+    "APDM+APDF, with IPv6": replace(_STRICT, ipv6=True),
+    "APDM+APDF, mapping ports": replace(_STRICT, maps_ports=True),
     "UDP blocked": Side(passes_udp=False),
 }
 """Kinds of peers by their names: as ids have them, with random ports where a NAT maps by destination."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
 from nat_traversal.check.rungs import GUESSED, PEERS, Row, Side, rows, rung
-from nat_traversal.check.verdict import Udp, Verdict
+from nat_traversal.check.verdict import Ipv6, Udp, Verdict
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NINE, Unsolicited
@@ -89,6 +90,45 @@ def test_times_count_the_measured_round_trip() -> None:
     assert found["APDM+APDF"].rung == "birthday"
     assert found["APDM+APDF+sequential"].rung == "prediction"
     assert "swapped" in found["EIM+APDF+order-sensitive"].note
+
+
+def test_ipv6_and_a_router_that_maps_ports_come_before_a_guess() -> None:
+    strict = Verdict(
+        SERVER,
+        Udp.PASSES,
+        0.05,
+        nat=True,
+        mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT,
+        filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
+        allocation=PortAllocation.RANDOM,
+        order_sensitive=False,
+    )
+    alone = by_peer(strict)
+    assert alone["APDM+APDF"].rung == alone["APDM+APDF, with IPv6"].rung == "relay"
+    assert alone["APDM+APDF, mapping ports"].rung == "port-mapping"
+    both = by_peer(replace(strict, ipv6=Ipv6.UNTRANSLATED, port_mapping={"pcp": True}))
+    assert both["APDM+APDF, with IPv6"].rung == "ipv6"
+    assert (both["APDM+APDF"].rung, both["APDM+APDF"].seconds) == ("port-mapping", 0.7)
+    assert both["EIM+EIF"].rung == "ordered-hello"
+    assert both["UDP blocked"].rung == "relay-tcp"
+    unanswered = replace(strict, ipv6=Ipv6.UNANSWERED, port_mapping={"pcp": False})
+    assert by_peer(unanswered) == alone
+
+
+def test_two_order_sensitive_nats_are_told_what_follows() -> None:
+    verdict = Verdict(
+        SERVER,
+        Udp.PASSES,
+        0.05,
+        nat=True,
+        mapping=Mapping.ENDPOINT_INDEPENDENT,
+        filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
+        allocation=PortAllocation.PRESERVING,
+        order_sensitive=True,
+    )
+    row = by_peer(verdict)["EIM+APDF+order-sensitive"]
+    assert row.rung == "simultaneous"
+    assert "low-ttl" in row.note
 
 
 def test_a_host_without_udp_needs_the_tcp_relay_towards_everybody() -> None:

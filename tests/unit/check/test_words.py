@@ -40,9 +40,9 @@ def test_the_report_has_a_line_for_each_thing_and_a_table() -> None:
     assert head["port mapping"].strip() == "pcp not answered, upnp answered"
     assert head["order sensitive"].strip().startswith("not told: each destination")
     table = lines[lines.index("") + 2 :]
-    assert len(table) == 13
+    assert len(table) == 15
     (same,) = [line for line in table if line.startswith("APDM+APDF ")]
-    assert same.split()[1:4] == ["relay", "1.10", "s"]
+    assert same.split()[1:4] == ["port-mapping", "0.70", "s"]
 
 
 def test_each_line_fits_a_terminal_and_none_is_without_words() -> None:
