@@ -1,0 +1,69 @@
+"""The model's word on pairs behind one NAT, behind one carrier's, and with IPv6: and the client's in the virtual world."""
+
+from __future__ import annotations
+
+import pytest
+
+from nat_traversal.wire.methods import ALL, MethodName
+from natlab.oracle.neighbours import behind_one_carrier, behind_one_nat, with_ipv6
+from tests.sim.test_hosts import at_home
+
+HAIRPINS = ["no-hairpin", "hairpin-external-source", "hairpin-internal-source"]
+
+
+@pytest.mark.parametrize(
+    ("nat", "rung"),
+    [
+        ("EIM+APDF", "host"),
+        ("EIM+APDF+hairpin-external-source", "ordered-hello"),
+        ("EIM+EIF+hairpin-internal-source", "ordered-hello"),
+        ("symmetric", "host"),
+        ("linux-masquerade", "host"),
+        ("none", "ordered-hello"),
+        ("udp-blocked", None),
+    ],
+)
+def test_behind_one_nat(nat: str, rung: str | None) -> None:
+    assert behind_one_nat(nat, ALL) == rung
+
+
+def test_what_is_not_allowed_does_not_open_it() -> None:
+    assert behind_one_nat("EIM+APDF", [MethodName.ORDERED_HELLO, MethodName.RELAY]) == "relay"
+    assert behind_one_nat("EIM+APDF", [MethodName.ORDERED_HELLO]) is None
+
+
+@pytest.mark.parametrize("hairpin", HAIRPINS)
+@pytest.mark.parametrize("nat", ["EIM+EIF", "EIM+APDF", "ADM+ADF", "APDM+APDF"])
+def test_the_client_takes_the_rung_that_the_model_names(nat: str, hairpin: str) -> None:
+    named = behind_one_nat(f"{nat}+{hairpin}", [MethodName.ORDERED_HELLO, MethodName.HOST])
+    world, a, b = at_home(f"{nat}+{hairpin}")
+    world.run(6.0)
+    assert [client.path.method for client in (a, b) if client.claims] == [named] * 2
+
+
+@pytest.mark.parametrize(
+    ("nats", "carrier", "rung"),
+    [
+        (("EIM+APDF", "EIM+APDF"), "EIM+APDF", "relay"),
+        (("EIM+APDF", "EIM+APDF"), "EIM+EIF+hairpin-external-source", "ordered-hello"),
+        (("symmetric", "EIM+APDF"), "EIM+EIF+hairpin-external-source", "relay"),
+        (("EIM+APDF", "none"), "EIM+EIF+hairpin-external-source", "ordered-hello"),
+        (("EIM+EIF", "EIM+EIF"), "symmetric", "relay"),
+        (("EIM+EIF", "udp-blocked"), "EIM+EIF+hairpin-external-source", None),
+    ],
+)
+def test_behind_one_carrier(nats: tuple[str, str], carrier: str, rung: str | None) -> None:
+    assert behind_one_carrier(*nats, carrier, ALL) == rung
+
+
+@pytest.mark.parametrize(
+    ("nats", "rung"),
+    [
+        (("symmetric", "port-restricted-cone"), "ipv6"),
+        (("symmetric", "symmetric"), "ipv6"),
+        (("full-cone", "symmetric"), "ordered-hello"),
+        (("udp-blocked", "none"), None),
+    ],
+)
+def test_with_ipv6(nats: tuple[str, str], rung: str | None) -> None:
+    assert with_ipv6(*nats, ALL) == rung
