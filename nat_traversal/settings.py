@@ -109,6 +109,8 @@ class ClientSettings:
     """Age of a look-up of the service's name up to which it will do for a new flow."""
     name_within: float = seconds(0.5)
     """For such a look-up, after which a new flow takes the addresses that were known before."""
+    tcp_patience: float = seconds(60.0)
+    """Without a path to the other side, until TCP connections through it end."""
     tell_again: float = seconds(60.0)
     """Between two words about the same trouble."""
     wake_interval: float = seconds(5.0, 0.001)

@@ -190,11 +190,11 @@ class AcceptedStream(asyncio.Transport):
                 self._said_all()
 
 
-class Acceptor:
+class Door:
     """Takes connections on bound sockets.
 
     `admit` gets the address of each, before anything is made for it. It gives the octets to refuse it
-    with, empty for no word at all, or None to take it. `accepted` makes the protocol of one that is taken.
+    with, empty for no word at all, or None to take it. `taken` gets the socket of one that is taken, which does not block.
     `out_of_files` is told when this process has no room for one more: once, until all that wait have been taken.
     """
 
@@ -205,19 +205,17 @@ class Acceptor:
         backlog: int,
         burst: int,
         admit: Callable[[Address], bytes | None],
-        accepted: Callable[[Address], asyncio.Protocol],
+        taken: Callable[[socket.socket, Address], object],
         out_of_files: Callable[[OSError], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets = list(sockets)
         self._burst = burst
-        self._admit, self._accepted, self._out_of_files = admit, accepted, out_of_files
-        self._lingering: set[AcceptedStream] = set()
+        self._admit, self._taken, self._out_of_files = admit, taken, out_of_files
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._is_told = False
         for sock in self._sockets:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             sock.listen(backlog)
             self._loop.add_reader(sock, self._readable, sock)
 
@@ -263,7 +261,7 @@ class Acceptor:
             log.debug("gone before it was taken: %s", error)
             sock.close()
             return
-        AcceptedStream(self._loop, sock, self._accepted(address), address, self._lingering)
+        self._taken(sock, address)
 
     def _rest(self, listener: socket.socket, error: OSError) -> None:
         """The kernel would say so again at once: look after those that are here meanwhile."""
@@ -276,6 +274,38 @@ class Acceptor:
     def _go_on(self, listener: socket.socket) -> None:
         del self._resting[listener]
         self._loop.add_reader(listener, self._readable, listener)
+
+
+class Acceptor(Door):
+    """A door behind which each connection is an `AcceptedStream`, with the protocol that `accepted` makes."""
+
+    def __init__(
+        self,
+        sockets: Iterable[socket.socket],
+        *,
+        backlog: int,
+        burst: int,
+        admit: Callable[[Address], bytes | None],
+        accepted: Callable[[Address], asyncio.Protocol],
+        out_of_files: Callable[[OSError], None],
+    ) -> None:
+        sockets = list(sockets)
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        loop = asyncio.get_running_loop()
+        lingering: set[AcceptedStream] = set()
+
+        def taken(sock: socket.socket, address: Address) -> None:
+            AcceptedStream(loop, sock, accepted(address), address, lingering)
+
+        super().__init__(
+            sockets,
+            backlog=backlog,
+            burst=burst,
+            admit=admit,
+            taken=taken,
+            out_of_files=out_of_files,
+        )
 
 
 def _refuse(sock: socket.socket, words: bytes) -> None:

@@ -74,6 +74,7 @@ class Client(Driver):
             token=config.server_token,
             methods=usable(config.methods),
             services=config.services,
+            certificate=config.certificate,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()
@@ -162,8 +163,8 @@ class Client(Driver):
                 self._use_path(self.sockets[generation], action)
             case do.SelectPath(generation):
                 self._select_path(self.sockets[generation])
-            case do.MatchServices(_, numbers):
-                self._forwarder.match(numbers)
+            case do.MatchServices(_, numbers, certificate):
+                self._forwarder.match(numbers, certificate)
             case do.SendFrame(kind, plain, generation):
                 path = self.sockets[generation].path
                 assert path is not None, "frames come after UsePath"

@@ -41,3 +41,5 @@ class ClientConfig:
     """The further methods in which the client takes part."""
     services: tuple[ServiceOffer, ...] = ()
     """The named ones."""
+    certificate: bytes = b""
+    """This process's, for TCP services."""

@@ -10,8 +10,7 @@ from nat_traversal.aio.client import Client
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.datapath import FROM_LISTENER, DataPath
 from nat_traversal.aio.inbox import Delivery
-from nat_traversal.aio.offload import runs_of
-from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.aio.outbox import runs_with_room
 from nat_traversal.aio.traffic import Traffic
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.security import Security
@@ -31,7 +30,6 @@ from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
 from nat_traversal.wire.messages import Relaying, Serves
-from nat_traversal.wire.tray import Run, Tray
 
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
@@ -98,11 +96,8 @@ class Connection:
         if self._path is None:  # the peer had no proof of it: between two rounds
             self._traffic.unsendable.value += len(payloads)
             return
-        for same in runs_of(payloads):
-            tray = Tray.of(b"".join((bytes(HEADROOM), *same)))
-            run = Run.between(tray, HEADROOM, len(tray.octets), len(same[0]))
-            for each in [run] * (1 if same[0] else len(same)):  # empty ones are no run
-                self._path.send_run(FLOW, FROM_LISTENER, each)
+        for run in runs_with_room(payloads):
+            self._path.send_run(FLOW, FROM_LISTENER, run)
         self._path.flush()
 
     async def receive(self) -> bytes:
@@ -154,7 +149,7 @@ class Connection:
     def path_down(self) -> None:
         self._path = None
 
-    def match(self, numbers: Mapping[int, int]) -> None:
+    def match(self, numbers: Mapping[int, int], certificate: bytes) -> None:
         """The API has the unnamed service alone."""
 
     def deliver(self, batch: Sequence[Delivery]) -> None:

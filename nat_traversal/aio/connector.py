@@ -112,6 +112,9 @@ class Connector:
         for each in [each for each in self._flows if each.used_at < before]:
             self._drop(each)
 
+    def leave(self) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         self._service.close()
         self._forget()

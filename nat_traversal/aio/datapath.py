@@ -51,8 +51,8 @@ class Forwarder(Protocol):
     def path_down(self) -> None:
         """The path has ended."""
 
-    def match(self, numbers: Mapping[int, int]) -> None:
-        """These named services cross: this side's numbers, and the peer's."""
+    def match(self, numbers: Mapping[int, int], certificate: bytes) -> None:
+        """These named services cross: this side's numbers, and the peer's. `certificate`: of the peer's process, for TCP services."""
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         """Datagrams came: each flow's in order, and each flow once unless its turn came again."""
@@ -129,6 +129,11 @@ class DataPath:
     @frame_size.setter
     def frame_size(self, octets: int) -> None:
         self._out.frame_size = octets
+
+    @property
+    def whole(self) -> int:
+        """Octets of a program's datagram that passes in one frame."""
+        return self._out.whole
 
     def send_run(self, flow: int, direction: int, run: Run) -> None:
         """Take a flow's datagrams of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the

@@ -50,7 +50,16 @@ class AddressMemory:
 async def dial(
     addresses: list[Endpoint], protocol: Callable[[], P], *, delay: float = ATTEMPT_DELAY
 ) -> tuple[P, Endpoint]:
-    """The protocol and address of the first connection that stands. `addresses` has at least one.
+    """The protocol and address of the first connection that stands, as `connected` has it."""
+    sock, address = await connected(addresses, delay=delay)
+    _, made = await asyncio.get_running_loop().create_connection(protocol, sock=sock)
+    return made, address
+
+
+async def connected(
+    addresses: list[Endpoint], *, delay: float = ATTEMPT_DELAY
+) -> tuple[socket.socket, Endpoint]:
+    """The socket and address of the first connection that stands. `addresses` has at least one.
 
     Each address is tried `delay` seconds after the one before, or at once when that fails. The others
     are closed. Raises the `OSError` of the address that failed first, if all do.
@@ -71,8 +80,7 @@ async def dial(
                 address = tries.pop(task)
                 error = task.exception()
                 if error is None:
-                    _, made = await loop.create_connection(protocol, sock=task.result())
-                    return made, address
+                    return task.result(), address
                 if not isinstance(error, OSError):
                     raise error
                 first_error = first_error or error

@@ -102,6 +102,9 @@ class Listener:
         for flow in [flow for flow in self._flows if flow.used_at < before]:
             self._drop(flow)
 
+    def leave(self) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         self._loop.remove_reader(self._socket.sock)
         self._socket.close()
@@ -200,6 +203,9 @@ class Side(Protocol):
     def expire(self, before: float) -> None:
         """Forget the flows that were used last before that."""
 
+    def leave(self) -> None:
+        """Say what is to be said before the path ends. Nothing is sent or delivered after it."""
+
     def close(self) -> None: ...
 
 
@@ -220,6 +226,8 @@ class ProgramForwarder:
         """By the direction of what comes for them."""
         self._numbers: Mapping[int, int] = {}
         """This side's numbers of the named services that the peer has too, and its own."""
+        self.certificate = b""
+        """Of the peer's process, for TCP services."""
         self._path: DataPath | None = None
         self._problem = problem
         self._idle = settings.flow_idle
@@ -243,9 +251,9 @@ class ProgramForwarder:
             if side is not None:
                 side.close()
 
-    def match(self, numbers: Mapping[int, int]) -> None:
+    def match(self, numbers: Mapping[int, int], certificate: bytes) -> None:
         """These named services cross: this side's numbers, and the peer's."""
-        self._numbers = numbers
+        self._numbers, self.certificate = numbers, certificate
         for direction, side in self._sides.items():
             if direction > FROM_LISTENER:
                 listens = not direction & FROM_LISTENER
@@ -277,6 +285,11 @@ class ProgramForwarder:
 
     def not_sent(self, reason: str) -> None:
         self._problem(f"a datagram to the other side was {reason}")
+
+    def leave(self) -> None:
+        """Say goodbye while a path stands."""
+        for side in self._sides.values():
+            side.leave()
 
     def close(self) -> None:
         self._sweep.cancel()

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nat_traversal.aio.offload import most_in_a_run
+from nat_traversal.aio.offload import most_in_a_run, runs_of
 from nat_traversal.aio.packet_io import LONGEST, PacketIO
 from nat_traversal.crypto.counted import COUNTER_OCTETS
 from nat_traversal.crypto.epochs import Epochs
@@ -85,6 +85,12 @@ class Outbox:
         self._waiting: list[tuple[int, int, Run]] = []
         """Few datagrams of one size each, until it is known which sizes come beside them: flow, direction, run."""
         self._refused = _Refused()
+
+    @property
+    def whole(self) -> int:
+        """Octets of a datagram that passes in one frame."""
+        overhead: int = self._epochs.sealer.overhead(Kind.DATA)
+        return self.frame_size - overhead - FLOW.size
 
     def add(self, flow: int, direction: int, run: Run) -> None:
         """A flow's datagrams in one `direction` (service and side, as in the frame), of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the first.
@@ -276,6 +282,15 @@ class Outbox:
                 payload = memoryview(plain)[FLOW.size :]
                 yield range(counter, counter + 1), Record(direction, flow, payload)
         yield from records_in(bundled)
+
+
+def runs_with_room(parts: Sequence[bytes | memoryview]) -> Iterator[Run]:
+    """Copies of `parts` as runs, with `HEADROOM` before each: for `Outbox.add`."""
+    for same in runs_of(parts):
+        tray = Tray.of(b"".join((bytes(HEADROOM), *same)))
+        run = Run.between(tray, HEADROOM, len(tray.octets), len(same[0]))
+        count = 1 if same[0] else len(same)  # empty ones are no run
+        yield from [run] * count
 
 
 def _counter_of(frame: memoryview) -> int:

@@ -40,7 +40,7 @@ class Ports:
             number = port
             try:
                 for host in hosts:
-                    made = cls((*made.tcp, _bind_tcp(host, number)), made.udp)
+                    made = cls((*made.tcp, bind_tcp(host, number)), made.udp)
                     number = made.tcp[0].getsockname()[1]
                     udp = open_udp(Endpoint(host, number), only_v6=True)
                     made = cls(made.tcp, (*made.udp, AnsweringSocket(udp)))
@@ -107,7 +107,8 @@ class Ports:
         return (exact or wide or ours)[0]
 
 
-def _bind_tcp(host: str, port: int) -> socket.socket:
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A socket at that IP address and port (0: any), which does not listen yet. Raises `UsageError`."""
     # asyncio turns Nagle's delay off, which costs a round trip, only where it is told the protocol.
     try:
         tcp = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -12,14 +12,21 @@ from nat_traversal.arguments.parser import checked
 from nat_traversal.cli import access, keys, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
-from nat_traversal.cli.services import check_services, parse_service
+from nat_traversal.cli.services import (
+    NamedEnd,
+    check_services,
+    check_tcp,
+    parse_end,
+    parse_service,
+)
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings
 from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.endpoint import parse_host_port
+from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.ids import check_id, parse_server
 from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.services import Side
 
 P = TypeVar("P", bound=argparse.ArgumentParser)
 
@@ -78,15 +85,15 @@ def add_services(parser: argparse.ArgumentParser) -> None:
     """The ends of the forwarding, and how long a flow or a path may be silent."""
     parser.add_argument(
         "--listen",
-        metavar="[HOST:]PORT",
-        type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
-        help="take local programs' datagrams here (127.0.0.1 by default)",
+        metavar="[tcp:][HOST:]PORT",
+        type=checked(lambda text: parse_end(Side.LISTEN, text)),
+        help="take local programs' datagrams here (127.0.0.1 by default), or with tcp: their TCP connections",
     )
     parser.add_argument(
         "--connect",
-        metavar="HOST:PORT",
-        type=checked(parse_host_port),
-        help="hand the other side's datagrams to the service there",
+        metavar="[tcp:]HOST:PORT",
+        type=checked(lambda text: parse_end(Side.CONNECT, text)),
+        help="hand the other side's datagrams to the service there, or with tcp: its TCP connections",
     )
     parser.add_argument(
         "--service",
@@ -95,7 +102,8 @@ def add_services(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:SIDE=ADDRESS",
         type=checked(parse_service),
         help="a service with a name that the other side has too: NAME:listen=[HOST:]PORT here and "
-        "NAME:connect=HOST:PORT there, or the other way round; may be given several times",
+        "NAME:connect=HOST:PORT there, or the other way round, with tcp: before the address if it is TCP; "
+        "may be given several times",
     )
     parser.add_argument(
         "--once", action="store_true", help="one attempt: end when it fails or the path is lost"
@@ -170,16 +178,22 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         settings = replace(settings, local_port=options.local_port)
     if options.mtu is not None:
         settings = replace(settings, mtu=options.mtu)
+    unnamed = {"listen": options.listen, "connect": options.connect}
+    services = [each for each in unnamed.values() if isinstance(each, NamedEnd)]
+    udp = {side: at for side, at in unnamed.items() if isinstance(at, HostPort)}
+    services += options.service
+    key_options = keys.key_options(options)
+    check_tcp(services, plaintext=key_options.plaintext)
     return ClientOptions(
         server=options.server,
         id=options.id,
         remote=options.remote,
-        listen=options.listen,
-        connect=options.connect,
+        listen=udp.get("listen"),
+        connect=udp.get("connect"),
         once=options.once,
         settings=settings,
-        services=check_services(options.service, options.listen),
-        keys=keys.key_options(options),
+        services=check_services(services, udp.get("listen")),
+        keys=key_options,
         token_file=access.token_file(options),
         tls=tls.client_tls(options),
         relaying=relay.relaying_of(options),

@@ -25,7 +25,7 @@ from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
 from nat_traversal.pairing.exchange import Exchange
 from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
-from nat_traversal.wire.services import Side
+from nat_traversal.wire.services import ServiceKind, Side
 
 AGAIN = 2.0
 """Seconds until the next try, where the server or the other host could not be reached."""
@@ -132,7 +132,8 @@ def _other_side(then: ClientOptions) -> str:
     words += ["--connect HOST:PORT"] * (then.listen is not None)
     for end in then.services:
         at = "PORT" if end.side is Side.CONNECT else "HOST:PORT"
-        words.append(f"--service {end.name}:{end.side.other}={at}")
+        tcp = "tcp:" if end.kind is ServiceKind.TCP else ""
+        words.append(f"--service {end.name}:{end.side.other}={tcp}{at}")
     return " ".join(words)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.endpoint import HostPort, parse_host_port
@@ -15,7 +16,10 @@ from nat_traversal.wire.services import (
     check_service_name,
 )
 
-_FORM = "write NAME:listen=[HOST:]PORT or NAME:connect=HOST:PORT"
+_FORM = "write NAME:listen=[HOST:]PORT or NAME:connect=HOST:PORT, with tcp: before the address of a TCP service"
+_TCP = f"{ServiceKind.TCP}:"
+UNNAMED_TCP = "tcp"
+"""The name that a TCP service of ``--listen`` and ``--connect`` bears towards the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,15 @@ class NamedEnd:
     side: Side
     at: HostPort
     """Where local programs send to, or where the service is."""
+    kind: ServiceKind = ServiceKind.UDP
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.side}={self.at}"
+        return f"{self.name}:{self.side}={self.address}"
+
+    @property
+    def address(self) -> str:
+        """Where it is, as a user writes it."""
+        return f"{_TCP if self.kind is ServiceKind.TCP else ''}{self.at}"
 
 
 def parse_service(text: str) -> NamedEnd:
@@ -38,10 +48,25 @@ def parse_service(text: str) -> NamedEnd:
     if not (colon and equals) or side not in set(Side):
         raise UsageError(f"{text!r} is no service: {_FORM}")
     check_service_name(name)
-    if at.startswith(f"{ServiceKind.TCP}:"):
-        raise UsageError(f"{text!r}: a service carries UDP only; tcp is not there yet")
-    host = "127.0.0.1" if side == Side.LISTEN else None
-    return NamedEnd(name, Side(side), parse_host_port(at, default_host=host))
+    return _end(name, Side(side), at)
+
+
+def parse_end(side: Side, text: str) -> HostPort | NamedEnd:
+    """The address of ``--listen`` or ``--connect``. With ``tcp:`` before it, it is a service with a name: the same on
+    both sides. Raises `UsageError`."""
+    if not text.startswith(_TCP):
+        return _address(side, text)
+    return _end(UNNAMED_TCP, side, text)
+
+
+def _end(name: str, side: Side, text: str) -> NamedEnd:
+    kind = ServiceKind.TCP if text.startswith(_TCP) else ServiceKind.UDP
+    at = text.removeprefix(_TCP) if kind is ServiceKind.TCP else text
+    return NamedEnd(name, side, _address(side, at), kind)
+
+
+def _address(side: Side, text: str) -> HostPort:
+    return parse_host_port(text, default_host="127.0.0.1" if side is Side.LISTEN else None)
 
 
 def check_services(ends: Sequence[NamedEnd], listen: HostPort | None) -> tuple[NamedEnd, ...]:
@@ -49,18 +74,28 @@ def check_services(ends: Sequence[NamedEnd], listen: HostPort | None) -> tuple[N
     if len(ends) > MOST_SERVICES:
         raise UsageError(f"more than {MOST_SERVICES} times --service: run a second client")
     names: dict[str, NamedEnd] = {}
-    ports = {} if listen is None else {listen: f"--listen {listen}"}
+    ports = {} if listen is None else {(ServiceKind.UDP, listen): f"--listen {listen}"}
     for end in ends:
         before = names.setdefault(end.name, end)
         if before is not end:
             raise UsageError(f"--service {before} and --service {end} have one name: rename one")
         if end.side is Side.LISTEN and end.at.port:
-            other = ports.setdefault(end.at, f"--service {end}")
+            other = ports.setdefault((end.kind, end.at), f"--service {end}")
             if other != f"--service {end}":
                 raise UsageError(f"{other} and --service {end} have one port: change one")
     return tuple(ends)
 
 
+def check_tcp(ends: Iterable[NamedEnd], *, plaintext: bool) -> None:
+    """Refuse TCP services that cannot be. Raises `UsageError`."""
+    if all(end.kind is not ServiceKind.TCP for end in ends):
+        return
+    if plaintext:
+        raise UsageError("--plaintext has no TCP services, which need a sealed path: leave it out")
+    if find_spec("aioquic") is None:
+        raise UsageError("TCP services need one more package: pip install 'nat-traversal[tcp]'")
+
+
 def offer_of(number: int, end: NamedEnd) -> ServiceOffer:
     """`end` as the other side is told of it, by this side's `number`."""
-    return ServiceOffer(number, end.name, end.side)
+    return ServiceOffer(number, end.name, end.side, end.kind)

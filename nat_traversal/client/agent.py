@@ -58,6 +58,7 @@ class Agent:
         token: bytes | None = None,
         methods: tuple[str, ...] = (),
         services: tuple[ServiceOffer, ...] = (),
+        certificate: bytes = b"",
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -84,6 +85,7 @@ class Agent:
             relaying=relaying,
             may_join=may_join,
             services=services,
+            certificate=certificate,
         )
         self.peers = {peer.id: peer}
 
@@ -198,8 +200,8 @@ class Agent:
                 return [do.SendMessage(m.ServiceState(up))] if self.link.is_registered else []
             case e.ServiceChanged(up, peer_id, number):
                 return self.peers[peer_id].services.refuses(number, not up, now)
-            case e.ServicesChanged(peer_id, offers):
-                return self.peers[peer_id].services.change(offers, now)
+            case e.ServicesChanged(peer_id, offers, certificate):
+                return self.peers[peer_id].services.change(offers, now, certificate)
             case e.NatFound(facts):
                 for peer in self.peers.values():
                     peer.explaining.found(facts)

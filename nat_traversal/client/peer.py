@@ -55,6 +55,7 @@ class Peer:
         relaying: m.Relaying,
         may_join: bool,
         services: Iterable[ServiceOffer] = (),
+        certificate: bytes = b"",
     ) -> None:
         self.id = identity.peer
         self._identity = identity
@@ -96,7 +97,7 @@ class Peer:
         """The path that carried last, while none does."""
         self.story = Story(self.id)
         """The agent tells it every notice."""
-        self.services = PeerServices(self.id, services)
+        self.services = PeerServices(self.id, services, certificate)
         self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property

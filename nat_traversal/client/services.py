@@ -11,7 +11,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.paths.budget import Pace
 from nat_traversal.paths.control_channel import MAX_BODY
 from nat_traversal.paths.path import Path
-from nat_traversal.paths.upkeep import SERVICES
+from nat_traversal.paths.upkeep import CERTIFICATE, SERVICES
 from nat_traversal.wire.serial import is_later
 from nat_traversal.wire.services import (
     MAX_REVISION,
@@ -29,10 +29,14 @@ WORDS_EVERY = 10.0
 
 
 class PeerServices:
-    """The named services for `peer` on this side, and its own. It tells nothing where neither side has any."""
+    """The named services for `peer` on this side, and its own. It tells nothing where neither side has any.
 
-    def __init__(self, peer: str, own: Iterable[ServiceOffer]) -> None:
+    `certificate`: this process's for TCP services, in at most `MAX_BODY` - 1 octets.
+    """
+
+    def __init__(self, peer: str, own: Iterable[ServiceOffer], certificate: bytes = b"") -> None:
         self._peer = peer
+        self._certificate = certificate
         self.own: tuple[ServiceOffer, ...] = tuple(own)
         self.theirs: tuple[ServiceOffer, ...] | None = None
         """The peer's newest list; None: it has told none."""
@@ -41,6 +45,8 @@ class PeerServices:
         """The revision that the peer was told on a path, by the path's socket."""
         self._instance = b""
         """The peer's process that told `theirs`."""
+        self._their_certificate = b""
+        """Of that process."""
         self._their_revision = 0
         self._parts: list[ServicesPart] = []
         self._matched: dict[int, int] = {}
@@ -52,9 +58,12 @@ class PeerServices:
         """This side's number of each service that both have, and the peer's."""
         return self._matched
 
-    def change(self, own: Iterable[ServiceOffer], now: float) -> list[do.Action]:
+    def change(
+        self, own: Iterable[ServiceOffer], now: float, certificate: bytes = b""
+    ) -> list[do.Action]:
         """This side has other services from now on, or one of them refuses datagrams. The next `carries`
         tells the peer."""
+        self._certificate = certificate or self._certificate
         changed = tuple(own)
         if changed == self.own:
             return []
@@ -87,6 +96,9 @@ class PeerServices:
         for word in path.take_words():
             if word[:1] == SERVICES:
                 actions += self._arrived(path, word[1:], now)
+            elif word[:1] == CERTIFICATE:
+                actions += self._met(path)
+                self._their_certificate = word[1:]
         return actions
 
     def _arrived(self, path: Path, octets: bytes, now: float) -> list[do.Action]:
@@ -113,6 +125,7 @@ class PeerServices:
         if path.instance == self._instance:
             return []
         self._instance, self.theirs, self._their_revision, self._parts = path.instance, None, 0, []
+        self._their_certificate = b""
         self._said = ()
         if not self._matched:
             return []
@@ -123,8 +136,11 @@ class PeerServices:
         if self._told_on.get(path.generation) == self._revision:
             return []
         self._told_on = {path.generation: self._revision}
-        bodies = encode_services(self._revision, self.own, MAX_BODY - len(SERVICES))
-        return [action for body in bodies for action in path.tell(SERVICES + body, now)]
+        parts = encode_services(self._revision, self.own, MAX_BODY - len(SERVICES))
+        bodies = [SERVICES + part for part in parts]
+        if self._certificate:
+            bodies.insert(0, CERTIFICATE + self._certificate)
+        return [action for body in bodies for action in path.tell(body, now)]
 
     def _match(self, now: float) -> list[do.Action]:
         if self.theirs is None:
@@ -162,7 +178,7 @@ class PeerServices:
         if matched == self._matched:
             return []
         self._matched = matched
-        return [do.MatchServices(self._peer, matched)]
+        return [do.MatchServices(self._peer, matched, self._their_certificate)]
 
     def _say(
         self, matched: Mapping[int, int], said: list[note.Notice], now: float

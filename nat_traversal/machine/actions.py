@@ -136,6 +136,8 @@ class MatchServices:
 
     peer: str
     numbers: Mapping[int, int]
+    certificate: bytes = b""
+    """The one that the peer's process shows in QUIC, for TCP services; empty: it has told none."""
 
 
 @dataclass(frozen=True, slots=True)

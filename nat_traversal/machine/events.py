@@ -207,6 +207,8 @@ class ServicesChanged:
 
     peer: str
     offers: tuple[ServiceOffer, ...]
+    certificate: bytes = b""
+    """This process's, if one of them carries TCP."""
 
 
 @dataclass(frozen=True, slots=True)

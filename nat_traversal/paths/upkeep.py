@@ -45,7 +45,10 @@ FACTS = b"\x04"
 SERVICES = b"\x05"
 """The first octet of the control message that tells this side's services."""
 
-WORDS = frozenset({SERVICES})
+CERTIFICATE = b"\x06"
+"""The first octet of the control message that tells the certificate which this side's process shows in QUIC."""
+
+WORDS = frozenset({SERVICES, CERTIFICATE})
 """The first octets of the control messages that concern the peer, and not the path: `Path.take_words` has them."""
 
 

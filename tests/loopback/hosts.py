@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 from nat_traversal import Endpoint, Server, ServerSettings, serve
@@ -15,14 +16,17 @@ from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
+from nat_traversal.aio.tcp_programs import TcpPrograms
+from nat_traversal.aio.tcp_service import TcpListener, TcpSide
 from nat_traversal.client.security import Security
+from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying
-from nat_traversal.wire.services import ServiceOffer, Side
+from nat_traversal.wire.services import ServiceKind, ServiceOffer, Side
 from tests.loopback.support import N, eventually
 
 
@@ -60,8 +64,10 @@ class Host:
         relaying: Relaying = Relaying.AUTO,
         platform: Platform | None = None,
         services: Mapping[str, Endpoint | None] | None = None,
+        tcp: Mapping[str, Endpoint | None] | None = None,
     ) -> None:
-        """`services`: the named ones, each with its service's address; None: this side listens for it."""
+        """`services`: the named ones, each with its service's address; None: this side listens for it. `tcp`: those
+        that carry TCP, likewise."""
         self.notices = Notices()
         self.problems: list[str] = []
         self.counters = Counters()
@@ -85,6 +91,18 @@ class Host:
                 side = Connector(FixedService([at]), *common)
             self.forwarder.add(number, side, listens=at is None)
             offers.append(ServiceOffer(number, name, Side.LISTEN if at is None else Side.CONNECT))
+        self.tcp: dict[str, TcpSide] = {}
+        programs = TcpPrograms(settings, lambda: self.forwarder.certificate) if tcp else None
+        for number, (name, at) in enumerate((tcp or {}).items(), len(offers) + 1):
+            assert programs is not None
+            self.tcp[name] = (
+                programs.listener(HostPort("127.0.0.1", 0), tell)
+                if at is None
+                else programs.connector(FixedService([at]), tell, partial(self._changed, number))
+            )
+            self.forwarder.add(number, self.tcp[name], listens=at is None)
+            listens = Side.LISTEN if at is None else Side.CONNECT
+            offers.append(ServiceOffer(number, name, listens, ServiceKind.TCP))
         config = ClientConfig(
             HostPort(*server.sockaddr),
             *(local_id, remote_id, once),
@@ -93,7 +111,9 @@ class Host:
             tls=tls,
             relaying=relaying,
             services=tuple(offers),
+            certificate=b"" if programs is None else programs.identity.octets,
         )
+        self._peer = remote_id
         self.client = Client(
             config, self.forwarder, self.notices.append, counters=self.counters, platform=platform
         )
@@ -102,9 +122,19 @@ class Host:
         self.client.start()
         return self
 
+    def _changed(self, number: int, up: bool) -> None:
+        self.client.feed(e.ServiceChanged(up, self._peer, number))
+
     async def __aexit__(self, *_: object) -> None:
+        self.forwarder.leave()
         await self.client.close()
         self.forwarder.close()
+
+    def tcp_port(self, name: str) -> Endpoint:
+        """Where local programs connect to."""
+        side = self.tcp[name]
+        assert isinstance(side, TcpListener)
+        return side.endpoint
 
     @property
     def port(self) -> Endpoint:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from nat_traversal.arguments.config import Key
 from nat_traversal.cli.peers.plan import PeerPlan
 from nat_traversal.wire.endpoint import HostPort
-from nat_traversal.wire.services import Side
+from nat_traversal.wire.services import ServiceKind, Side
 
 EVERY = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
@@ -36,23 +36,23 @@ def _ids(plans: Mapping[Key, PeerPlan]) -> Iterator[tuple[str, Key]]:
 
 
 def _ports(plans: Mapping[Key, PeerPlan]) -> Iterator[tuple[str, Key]]:
-    taken: list[tuple[HostPort, str]] = []
+    taken: list[tuple[ServiceKind, HostPort, str]] = []
     for key, plan in plans.items():
-        for at, place, what in _listening(key, plan):
-            rival = next((each for each in taken if _collide(each[0], at)), None)
-            if rival is not None:
-                yield f"{what} and {rival[1]} have one port: change one", place
-            taken.append((at, what))
+        for kind, at, place, what in _listening(key, plan):
+            rivals = [other for of, there, other in taken if of is kind and _collide(there, at)]
+            if rivals:
+                yield f"{what} and {rivals[0]} have one port: change one", place
+            taken.append((kind, at, what))
 
 
-def _listening(key: Key, plan: PeerPlan) -> Iterator[tuple[HostPort, Key, str]]:
+def _listening(key: Key, plan: PeerPlan) -> Iterator[tuple[ServiceKind, HostPort, Key, str]]:
     if plan.options.listen is not None:
         at = plan.options.listen
-        yield at, (*key, "listen"), f"listen {at} of {plan.peer}"
+        yield ServiceKind.UDP, at, (*key, "listen"), f"listen {at} of {plan.peer}"
     for number, end in enumerate(plan.options.services):
         if end.side is Side.LISTEN:
-            what = f"service {end.name} of {plan.peer} (listen {end.at})"
-            yield end.at, (*key, "service", number, "listen"), what
+            what = f"service {end.name} of {plan.peer} (listen {end.address})"
+            yield end.kind, end.at, (*key, "service", number, "listen"), what
 
 
 def _collide(one: HostPort, other: HostPort) -> bool:

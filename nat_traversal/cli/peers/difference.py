@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nat_traversal.cli.peers.plan import PeerPlan
 from nat_traversal.wire.endpoint import HostPort
-from nat_traversal.wire.services import Side
+from nat_traversal.wire.services import ServiceKind, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ def difference(old: Mapping[str, PeerPlan], new: Mapping[str, PeerPlan]) -> Diff
     )
 
 
-def new_ports(old: Iterable[PeerPlan], new: Iterable[PeerPlan]) -> Iterator[HostPort]:
+def new_ports(
+    old: Iterable[PeerPlan], new: Iterable[PeerPlan]
+) -> Iterator[tuple[ServiceKind, HostPort]]:
     """Where `new` listens and `old` does not."""
     held = {at for plan in old for at in _listening(plan)}
     for plan in new:
@@ -55,7 +57,7 @@ def _without_services(plan: PeerPlan) -> PeerPlan:
     return replace(plan, options=replace(plan.options, services=()))
 
 
-def _listening(plan: PeerPlan) -> Iterator[HostPort]:
+def _listening(plan: PeerPlan) -> Iterator[tuple[ServiceKind, HostPort]]:
     if plan.options.listen is not None:
-        yield plan.options.listen
-    yield from (end.at for end in plan.options.services if end.side is Side.LISTEN)
+        yield ServiceKind.UDP, plan.options.listen
+    yield from ((end.kind, end.at) for end in plan.options.services if end.side is Side.LISTEN)

@@ -50,7 +50,8 @@ class PeerClient:
     def start(self) -> None:
         """Begin. Needs `open`."""
         assert self.programs.forwarder is not None
-        config = replace(self._config, services=self.programs.offers)
+        programs = self.programs
+        config = replace(self._config, services=programs.offers, certificate=programs.certificate)
         self._client = Client(config, self.programs.forwarder, self._told, counters=self.counters)
         self._console.event("started", id=config.local_id, peer=config.remote_id)
         self._client.start()
@@ -73,7 +74,8 @@ class PeerClient:
                     replace(each, refuses=each.number in self._refusing)
                     for each in self.programs.offers
                 ]
-                self._client.feed(e.ServicesChanged(plan.peer, tuple(offers)))
+                certificate = self.programs.certificate
+                self._client.feed(e.ServicesChanged(plan.peer, tuple(offers), certificate))
         for step in next_steps(replace(plan.options, listen=None, connect=None, services=new)):
             self._console.say(step)
 
@@ -94,6 +96,7 @@ class PeerClient:
             self.programs.close()
             return
         last = client.status()
+        self.programs.leave()
         await client.close()
         self.programs.close()
         if last.path is not PathKind.NONE:

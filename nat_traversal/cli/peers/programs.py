@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import Problem
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
+from nat_traversal.aio.forwarder import Side as ProgramSide
 from nat_traversal.aio.packet_io import open_udp
-from nat_traversal.aio.service import NamedService, service_at
+from nat_traversal.aio.ports import bind_tcp
+from nat_traversal.aio.service import NamedService, Service, service_at
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions
@@ -19,12 +23,18 @@ from nat_traversal.cli.waiting import acquired
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.endpoint import Endpoint, HostPort
-from nat_traversal.wire.services import MOST_SERVICES, UNNAMED, ServiceOffer, Side
+from nat_traversal.wire.services import MOST_SERVICES, UNNAMED, ServiceKind, ServiceOffer, Side
 
-Changed = Callable[[bool, int], None]
-"""Hears whether the service with that number answers."""
-End = Connector | Listener
-"""The sockets of one service at this host."""
+if TYPE_CHECKING:
+    from nat_traversal.aio.tcp_programs import TcpPrograms
+
+T = TypeVar("T")
+
+
+class Changed(Protocol):
+    """Hears whether the service with that number answers."""
+
+    def __call__(self, up: bool, number: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class Opened:
 
     named: NamedEnd
     number: int
-    side: End
+    side: ProgramSide
 
 
 class Programs:
@@ -62,6 +72,12 @@ class Programs:
         """Of the named services that there are."""
         self._last_number = 0
         self.forwarder: ProgramForwarder | None = None
+        self._tcp: TcpPrograms | None = None
+
+    @property
+    def certificate(self) -> bytes:
+        """This process's towards the other side, if there are TCP services."""
+        return b"" if self._tcp is None else self._tcp.identity.octets
 
     @property
     def offers(self) -> tuple[ServiceOffer, ...]:
@@ -111,8 +127,10 @@ class Programs:
         def problem(text: str) -> None:
             self._problem(f"service {named.name}: {text}")
 
-        if named.side is Side.LISTEN:
-            side: End | Exit = await self._listener(named.at, problem)
+        if named.kind is ServiceKind.TCP:
+            side: ProgramSide | Exit = await self._tcp_side(named, problem, number)
+        elif named.side is Side.LISTEN:
+            side = await self._listener(named.at, problem)
         else:
             side = await self._connector(named.at, problem, number)
         return side if isinstance(side, Exit) else Opened(named, number, side)
@@ -126,10 +144,15 @@ class Programs:
     async def open_further(self, named: NamedEnd) -> None:
         """One more named service, while the client runs. It waits for no address. Raises `UsageError`."""
         if named.side is Side.LISTEN:
-            check_free(named.at)
+            check_free(named.kind, named.at)
         opened = await self.open_named(named)
         if not isinstance(opened, Exit):
             self._add(opened)
+
+    def leave(self) -> None:
+        """Say goodbye while a path stands: nothing crosses after it."""
+        if self.forwarder is not None:
+            self.forwarder.leave()
 
     def close(self) -> None:
         """Free everything."""
@@ -154,23 +177,49 @@ class Programs:
     async def _listener(self, at: HostPort, problem: Problem) -> Listener | Exit:
         settings = self._options.settings
 
-        async def listen() -> Listener:
-            return Listener(at, self._counters, problem, settings)
-
-        return await acquired(listen, self._end, self._console, settings, once=self._options.once)
+        return await self._bound(lambda: Listener(at, self._counters, problem, settings))
 
     async def _connector(self, at: HostPort, problem: Problem, number: int) -> Connector | Exit:
-        settings = self._options.settings
-        service = service_at(at, settings, problem)
+        service = await self._service(at, problem)
+        if isinstance(service, Exit):
+            return service
+        changed = partial(self._changed, number=number)
+        return Connector(service, self._counters, problem, self._options.settings, changed)
+
+    async def _tcp_side(self, named: NamedEnd, problem: Problem, number: int) -> ProgramSide | Exit:
+        if self._tcp is None:
+            from nat_traversal.aio.tcp_programs import TcpPrograms  # noqa: PLC0415 - few need QUIC
+
+            self._tcp = TcpPrograms(self._options.settings, self._certificate)
+        tcp = self._tcp
+        if named.side is Side.LISTEN:
+            return await self._bound(lambda: tcp.listener(named.at, problem))
+        service = await self._service(named.at, problem)
+        if isinstance(service, Exit):
+            return service
+        return tcp.connector(service, problem, partial(self._changed, number=number))
+
+    def _certificate(self) -> bytes:
+        """The one that the other side has told."""
+        return b"" if self.forwarder is None else self.forwarder.certificate
+
+    async def _bound(self, make: Callable[[], T]) -> T | Exit:
+        """The result of `make`, which binds a socket."""
+
+        async def bind() -> T:
+            return make()
+
+        options = self._options
+        return await acquired(bind, self._end, self._console, options.settings, once=options.once)
+
+    async def _service(self, at: HostPort, problem: Problem) -> Service | Exit:
+        """The service that the other side's programs want."""
+        service = service_at(at, self._options.settings, problem)
         if isinstance(service, NamedService):
             ended = await self._look_up(service, at)
             if ended is not None:
                 return ended
-
-        def changed(up: bool) -> None:
-            self._changed(up, number)
-
-        return Connector(service, self._counters, problem, settings, changed)
+        return service
 
     async def _look_up(self, service: NamedService, at: HostPort) -> Exit | None:
         """Begin to look the service's name up. With ``--once`` wait for the answer: the status if there is none."""
@@ -190,11 +239,13 @@ class Programs:
         return None
 
 
-def check_free(at: HostPort) -> None:
+def check_free(kind: ServiceKind, at: HostPort) -> None:
     """See whether a socket can be bound there now. Raises `LocalAddressError`."""
-    open_udp(Endpoint(at.host, at.port)).close()
+    is_tcp = kind is ServiceKind.TCP
+    sock = bind_tcp(at.host, at.port) if is_tcp else open_udp(Endpoint(at.host, at.port))
+    sock.close()
 
 
-def _close(side: End | Exit | None) -> None:
-    if isinstance(side, Connector | Listener):
+def _close(side: ProgramSide | Exit | None) -> None:
+    if side is not None and not isinstance(side, Exit):
         side.close()

@@ -62,8 +62,8 @@ class Supervisor:
         for name, plan in new.items():
             if plan != old.get(name):
                 plan.config()
-        for at in new_ports(old.values(), new.values()):
-            check_free(at)
+        for kind, at in new_ports(old.values(), new.values()):
+            check_free(kind, at)
         told = difference(old, new)
         leaving = [self.peers.pop(name) for name in (*told.ends, *told.anew)]
         await _close(leaving)

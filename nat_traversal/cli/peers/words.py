@@ -9,10 +9,11 @@ from nat_traversal.aio.traffic import Traffic
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.services import NamedEnd
 from nat_traversal.client.path_status import PathStatus, sentence
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
-from nat_traversal.wire.services import Side
+from nat_traversal.wire.services import ServiceKind, Side
 
 
 def tell_status(console: Console, status: PathStatus) -> None:
@@ -28,10 +29,20 @@ def next_steps(options: ClientOptions) -> Iterator[str]:
     if options.connect is not None:
         yield f"ready: datagrams of the other side's programs go to {options.connect}"
     for service in options.services:
-        if service.side is Side.LISTEN:
+        if service.kind is ServiceKind.TCP:
+            yield _tcp_step(service)
+        elif service.side is Side.LISTEN:
             yield f"service {service.name}: send your program's datagrams to {service.at}"
         else:
             yield f"service {service.name}: datagrams of the other side's programs go to {service.at}"
+
+
+def _tcp_step(service: NamedEnd) -> str:
+    if service.side is Side.LISTEN:
+        return f"service {service.name}: connect your program to {service.at}, over TCP"
+    return (
+        f"service {service.name}: TCP connections of the other side's programs go to {service.at}"
+    )
 
 
 def exit_status(notice: note.Notice, *, once: bool) -> Exit | None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nat_traversal.cli.services import NamedEnd, check_services, offer_of, parse_service
+from nat_traversal.cli.services import (
+    NamedEnd,
+    check_services,
+    check_tcp,
+    offer_of,
+    parse_end,
+    parse_service,
+)
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.endpoint import HostPort
-from nat_traversal.wire.services import ServiceOffer, Side
+from nat_traversal.wire.services import ServiceKind, ServiceOffer, Side
 
 DNS = NamedEnd("dns", Side.CONNECT, HostPort("127.0.0.1", 53))
 GAME = NamedEnd("game", Side.LISTEN, HostPort("127.0.0.1", 34197))
@@ -27,13 +36,46 @@ def test_both_sides_are_read() -> None:
         ("game:serve=1", "is no service"),
         ("a b:listen=1", "cannot name a service"),
         (f"{'a' * 33}:listen=1", "1 to 32 letters"),
-        ("web:listen=tcp:80", "tcp is not there yet"),
+        ("web:listen=tcp:", "HOST:PORT or PORT"),
+        ("web:listen=sctp:80:1", "HOST:PORT or PORT"),
+        ("web:connect=tcp:80", "HOST:PORT"),
         ("dns:connect=53", "HOST:PORT"),
     ],
 )
 def test_what_is_none_says_what_would_be(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         parse_service(text)
+
+
+def test_tcp_stands_before_the_address() -> None:
+    web = NamedEnd("web", Side.LISTEN, HostPort("127.0.0.1", 80), ServiceKind.TCP)
+    assert parse_service("web:listen=tcp:80") == web
+    assert str(web) == "web:listen=tcp:127.0.0.1:80"
+    assert offer_of(3, web) == ServiceOffer(3, "web", Side.LISTEN, ServiceKind.TCP)
+    assert parse_end(Side.LISTEN, "tcp:80") == replace(web, name="tcp")
+    assert parse_end(Side.CONNECT, "tcp:[::1]:22") == NamedEnd(
+        "tcp", Side.CONNECT, HostPort("::1", 22), ServiceKind.TCP
+    )
+    assert parse_end(Side.LISTEN, "80") == HostPort("127.0.0.1", 80)
+
+
+def test_a_port_may_be_used_over_udp_and_tcp() -> None:
+    both = [parse_service("web:listen=tcp:80"), parse_service("quic:listen=80")]
+    assert check_services(both, None) == tuple(both)
+    with pytest.raises(UsageError, match="have one port: change one"):
+        check_services([both[0], parse_service("other:listen=tcp:80")], None)
+
+
+def test_tcp_services_need_a_sealed_path_and_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = parse_service("web:listen=tcp:80")
+    check_tcp([web, GAME], plaintext=False)
+    check_tcp([GAME], plaintext=True)
+    with pytest.raises(UsageError, match="--plaintext has no TCP services"):
+        check_tcp([GAME, web], plaintext=True)
+    monkeypatch.setattr("nat_traversal.cli.services.find_spec", lambda _: None)
+    check_tcp([GAME], plaintext=False)
+    with pytest.raises(UsageError, match=r"pip install 'nat-traversal\[tcp\]'$"):
+        check_tcp([web], plaintext=False)
 
 
 def test_one_name_or_one_port_twice_is_refused() -> None:

@@ -32,10 +32,11 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "server": {"errors", "access", "settings", "wire", "crypto", "machine"},
         "check": {"errors", "settings", "wire", "paths"},
         "mapping": {"wire", "machine"},
+        "streams": {"errors", "machine"},
         "aio": {
             "pairing",
             "errors", "access", "settings", "tls", "wire", "crypto", "machine", "paths", "client", "server", "check",
-            "mapping",
+            "mapping", "streams",
         },
         "cli": {
             "pairing",
@@ -90,6 +91,7 @@ MACHINES = {
     "server",
     "check",
     "mapping",
+    "streams",
 }
 """Rooms of `nat_traversal` without I/O, clock, threads or chance of their own."""
 IMPURE = {
