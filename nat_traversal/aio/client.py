@@ -25,6 +25,7 @@ from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
+from nat_traversal.aio.roaming import Roaming
 from nat_traversal.aio.tls import ClientTls
 from nat_traversal.aio.traffic import Traffic
 from nat_traversal.client.agent import Agent
@@ -165,10 +166,10 @@ class Client(Driver):
                 self._select_path(self.sockets[generation])
             case do.MatchServices(_, numbers, certificate):
                 self._forwarder.match(numbers, certificate)
-            case do.SendFrame(kind, plain, generation):
-                path = self.sockets[generation].path
-                assert path is not None, "frames come after UsePath"
-                path.send_frame(kind, plain)
+            case do.SendFrame(generation=generation):
+                self.sockets[generation].send_frame(action)
+            case do.RedirectPath(generation, remote):
+                self.sockets[generation].redirect(remote)
             case do.SizeFrames(generation, size):
                 path = self.sockets[generation].path
                 assert path is not None, "sizes come after UsePath"
@@ -359,11 +360,14 @@ class Client(Driver):
             clock=self._loop,
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
             on_event=self.feed,
-            on_other=lambda data: self._arrived(opened, data, order.remote),
+            on_other=lambda data: self._arrived(opened, data, path.remote),
             io=opened.stream,
         )
         if opened.udp is not None:
             self._loop.remove_reader(opened.sock)
+        if opened.udp is not None and order.roams:
+            opened.roaming = Roaming(opened.udp, path, self._config.settings, self.feed)
+        elif opened.udp is not None:
             self._loop.add_reader(opened.sock, path.readable)
 
     def _select_path(self, opened: OpenSocket) -> None:

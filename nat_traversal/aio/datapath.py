@@ -84,6 +84,8 @@ class DataPath:
     ) -> None:
         self.order = order
         """The action that it was built from."""
+        self.remote = order.remote
+        """Where the peer is now."""
         self._io = io or self._connected(sock, settings)
         self._epochs = order.epochs
         self._forwarder = forwarder
@@ -108,13 +110,17 @@ class DataPath:
     def _connected(self, sock: socket.socket | None, settings: ClientSettings) -> PacketIO:
         assert sock is not None, "a path has a socket, or an io of its own"
         try:
-            sock.connect(self.order.remote.sockaddr)  # the kernel now drops what others send
+            sock.connect(self.remote.sockaddr)  # the kernel now drops what others send
         except OSError as error:  # nothing can be sent, so that consent will expire
-            log.warning("no way to %s: %s", self.order.remote, error)
+            log.warning("no way to %s: %s", self.remote, error)
         forbid_fragments(sock)
         return RunSocket(
             sock, tray_for_reading(), self._failed, self._lost, offload=bool(settings.offload)
         )
+
+    def use_socket(self, sock: socket.socket) -> None:
+        """Go on by `sock`, which is not connected yet, in the place of the one before."""
+        self._io = self._out.io = self._connected(sock, self._settings)
 
     @property
     def waiting_octets(self) -> int:
@@ -198,6 +204,10 @@ class DataPath:
     def arrived(self, runs: Sequence[Run]) -> None:
         """Datagrams: programs' go to the forwarder, everything else to the agent, all in order."""
         self._in.arrived(runs)
+
+    def overheard(self, frame: bytes, on_frame: Callable[[Kind, bytes], None]) -> None:
+        """A frame has come by another socket: if it is no program's, it goes to `on_frame`."""
+        self._in.arrived([Run.of(frame)], on_frame)
 
     def close(self) -> None:
         """The path has ended; its socket is closed by its owner."""

@@ -89,8 +89,11 @@ class Inbox:
         self._traffic.received.value += 1
         self._forward([Delivery(flow, direction, [payload])])
 
-    def arrived(self, runs: Sequence[Run]) -> None:
-        """Datagrams, which are handed on in order."""
+    def arrived(
+        self, runs: Sequence[Run], on_frame: Callable[[Kind, bytes], None] | None = None
+    ) -> None:
+        """Datagrams, which are handed on in order. `on_frame` in the place of the usual one."""
+        on_frame = on_frame or self._on_frame
         place, to, now = self._place, 0, self._clock.time()
         for run in runs:
             for frames in _frames_in(run):
@@ -106,7 +109,7 @@ class Inbox:
                     else:
                         for part in opened.run.parts():
                             self._deliver()
-                            self._on_frame(Kind(opened.kind), bytes(part))
+                            on_frame(Kind(opened.kind), bytes(part))
                             if self.closed:
                                 return
         self._deliver()

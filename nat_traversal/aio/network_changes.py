@@ -117,6 +117,7 @@ class NetworkChanges:
         if self._sock is not None:
             self._loop.remove_reader(self._sock)
             self._sock.close()
+            self._sock = None
 
     def look(self) -> None:
         """Tell the machine if anything that counts has changed since the last look."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.hops import Tracer, send_limited
 from nat_traversal.aio.relay_stream import RelayStream
+from nat_traversal.aio.roaming import Roaming
+from nat_traversal.machine import actions as do
 from nat_traversal.machine.events import HopTold
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -26,6 +28,8 @@ class OpenSocket:
     mapped: int = 0
     """The port of this host to which the router was asked to lead one; 0: none."""
     path: DataPath | None = None
+    roaming: Roaming | None = None
+    """The sockets of a path that may move."""
     tracer: Tracer | None = None
     """Once it has sent a datagram of which a router may tell."""
     early: list[bytes] = field(default_factory=list)
@@ -37,14 +41,31 @@ class OpenSocket:
         assert self.udp is not None
         return self.udp
 
+    def send_frame(self, order: do.SendFrame) -> None:
+        """Seal and send it, where the path leads or elsewhere."""
+        assert self.path is not None, "frames come after UsePath"
+        if order.to is None:
+            self.path.send_frame(order.kind, order.plain)
+        elif self.roaming is not None:
+            self.roaming.send(order.kind, order.plain, order.to)
+
+    def redirect(self, remote: Endpoint) -> None:
+        """The peer is at `remote` now."""
+        if self.roaming is not None:
+            self.roaming.redirect(remote)
+
     @property
     def kernel_socket(self) -> socket.socket | None:
         """The one beneath the path."""
+        if self.roaming is not None:
+            return self.roaming.sock
         return self.udp if self.stream is None else self.stream.protocol.kernel_socket
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """The open ones."""
+        if self.roaming is not None:
+            return self.roaming.sockets
         return tuple(each for each in (self.udp, self.ipv6) if each is not None)
 
     def towards(self, remote: Endpoint) -> socket.socket:

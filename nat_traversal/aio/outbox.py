@@ -66,7 +66,8 @@ class Outbox:
         sent: Counter,
         narrowed: Callable[[int], None],
     ) -> None:
-        self._io = io
+        self.io = io
+        """Its owner may put another in its place."""
         self._epochs = epochs
         self._sealer = epochs.sealer
         """Of the frames that are there."""
@@ -122,7 +123,7 @@ class Outbox:
         end = sealer.seal_one(_DATA, inner, tray.octets, start, size, octets, 0)
         if end > self.longest:  # noqa: PLR1730 - the fast path
             self.longest = end
-        if self._io.send_run(octets[:end], end):
+        if self.io.send_run(octets[:end], end):
             self._sent.value += 1
         else:
             self._see_to_refused([_Segment(0, end, end, end)], 1)
@@ -170,7 +171,7 @@ class Outbox:
         while (left := segment.end - segment.sent) >= most or (rest and left):
             start = segment.sent
             segment.sent = min(segment.end, start + most)
-            self._io.send_run(octets[start : segment.sent], size)
+            self.io.send_run(octets[start : segment.sent], size)
 
     def refused(self, frame: memoryview, *, too_long: bool) -> None:
         """This frame did not leave: told in the course of `flush`."""

@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from nat_traversal.aio.ears import ear_of
 from nat_traversal.aio.offload import RunSocket
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import (
@@ -80,7 +81,7 @@ class ServiceFlow:
             self.sock.connect(socket_address(target))
             self._home: _Address = self.sock.getpeername()
             self._home_is_here = _is_here(self._home[0])
-            self.ear = _ear_of(self.sock, settings.socket_buffer)
+            self.ear = ear_of(self.sock, self.sock.getsockname(), settings.socket_buffer)
             """None where the kernel gives none."""
         except OSError:
             self.sock.close()
@@ -211,27 +212,6 @@ def _open(family: int, buffer: int, recalls: Callable[[int], bool]) -> socket.so
     finally:
         for sock in refused:
             sock.close()
-
-
-def _ear_of(sock: socket.socket, buffer: int) -> socket.socket | None:
-    """A socket with the address and port of a connected one, for what does not come from its peer.
-
-    Both may share the port only while this runs: otherwise any program could join them.
-    """
-    ear = socket.socket(sock.family, socket.SOCK_DGRAM)
-    try:
-        ear.setblocking(False)
-        ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        for each in (sock, ear):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ear.bind(sock.getsockname())
-        for each in (sock, ear):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    except OSError as error:
-        log.debug("answers from other ports of the service will be lost: %s", error)
-        ear.close()
-        return None
-    return ear
 
 
 def _is_here(address: str) -> bool:

@@ -289,6 +289,9 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         f"no direct path: {n.text}; the relay goes on, next attempt in {n.retry_in:.0f} s"
     ),
     note.PathMoved: _path_moved,
+    note.PeerRoamed: lambda n: (
+        f"the other side's address is {n.remote} now: the path goes on there"
+    ),
     note.NetworkChanged: lambda _: (
         "this host's network has changed: asking the path and the server whether they still answer"
     ),

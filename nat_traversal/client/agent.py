@@ -157,10 +157,14 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.relayed.stream_broken(generation, reason)
-            case e.FrameOpened(kind, plain, generation):
+            case e.FrameOpened(kind, plain, generation, source):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.frame_opened(kind, plain, generation, now)
+                        return peer.frame_opened(kind, plain, generation, now, source)
+            case e.PeerElsewhere(_, _, generation):
+                for peer in self.peers.values():
+                    if peer.owns(generation):
+                        peer.elsewhere(event, now)
             case e.FrameRefused(size, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):

@@ -189,14 +189,14 @@ class Direct:
         return self._scarcity.failed(phase, action, reason, now)
 
     def frame_opened(
-        self, kind: Kind, plain: bytes, generation: int, now: float
+        self, kind: Kind, plain: bytes, generation: int, now: float, source: Endpoint | None = None
     ) -> list[do.Action]:
         """An authentic frame came on this peer's path of that socket, which is none of a program's."""
         phase = self.rounds.at(generation)
         if not isinstance(phase, Established):
             return []
         followed = self.rounds.follow(phase, now) if self.rounds.beside else []
-        actions = phase.path.frame_opened(kind, plain, now)
+        actions = phase.path.frame_opened(kind, plain, now, source)
         return followed + actions + self._path_end(phase.path, now)
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:

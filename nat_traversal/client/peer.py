@@ -20,6 +20,7 @@ from nat_traversal.client.restraint import Breach
 from nat_traversal.client.security import Security
 from nat_traversal.client.services import PeerServices
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
@@ -196,7 +197,7 @@ class Peer:
         return []
 
     def frame_opened(
-        self, kind: Kind, plain: bytes, generation: int, now: float
+        self, kind: Kind, plain: bytes, generation: int, now: float, source: Endpoint | None = None
     ) -> list[do.Action]:
         """An authentic frame came on a path of this peer, which is none of a program's."""
         path = self.relayed.path_at(generation)
@@ -204,8 +205,14 @@ class Peer:
             actions = path.frame_opened(kind, plain, now)
             return actions + self.services.heard(path, now) + self.relayed.ended()
         path = self.direct.rounds.path_at(generation)
-        actions = self.direct.frame_opened(kind, plain, generation, now)
+        actions = self.direct.frame_opened(kind, plain, generation, now, source)
         return actions if path is None else actions + self.services.heard(path, now)
+
+    def elsewhere(self, event: e.PeerElsewhere, now: float) -> None:
+        """This peer's newest frame has come from another address than the path's."""
+        path = self.direct.rounds.path_at(event.generation)
+        if path is not None:
+            path.elsewhere(event.source, event.kind, now)
 
     def frame_refused(self, size: int, generation: int, now: float) -> list[do.Action]:
         """A frame of this peer's path was too long for this host's own network."""

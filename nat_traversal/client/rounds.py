@@ -219,7 +219,7 @@ class Rounds:
         start, method = phase.round, phase.method
         ours, theirs = phase.connection, pair.connection
         epochs = self._security.epochs(phase.keys, ours, theirs, self._rng, now)
-        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name)
+        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name, roams=True)
         phase.announcer.stop()
         left = closing(phase, pair.socket)
         proven = Established(pair.socket, phase.announcer, method, start, phase.keys, path)

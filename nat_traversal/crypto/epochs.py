@@ -19,6 +19,7 @@ from typing import Protocol
 
 from nat_traversal.crypto.frames import (
     CONNECTION_OCTETS,
+    HEADER_OCTETS,
     FrameCounters,
     Opened,
     Opener,
@@ -115,6 +116,10 @@ class Epochs:
         old = 0 if self._old is None else self._old.opener.opened
         return self._opened_before + old + self._opener.opened
 
+    def newest(self) -> tuple[int, int]:
+        """The newest frame that was authentic: its epoch and counter, or -1."""
+        return self.epoch, self._opener.newest
+
     @property
     def binding(self) -> bytes:
         """The same at both ends, for this epoch of this path alone, and no secret: 32 octets."""
@@ -176,6 +181,10 @@ class Epochs:
         """The kind of one frame, and what was sealed in it; nothing if it is dropped. For what is rare."""
         found, _ = self.open_run(Run.of(frame), Tray(len(frame)), now)
         return [(opened.kind, bytes(opened.run.parts()[0])) for opened in found]
+
+    def authenticates(self, kind: int) -> bool:
+        """Whether nobody but the peer can make a frame of that kind: without encryption anybody makes programs'."""
+        return self.sealer.overhead(kind) > HEADER_OCTETS
 
     def _opener_for(self, connection: memoryview) -> Opener | None:
         if connection == self._connection:

@@ -120,6 +120,16 @@ class UsePath:
     """Seals and opens its frames."""
     instance: bytes = field(default=b"", repr=False)
     """The peer's process: programs' flows go on while it is the same. Empty: always another."""
+    roams: bool = field(default=False, repr=False)
+    """Frames from other addresses are told by `events.PeerElsewhere`; else they are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectPath:
+    """Client: from now on frames go between that socket and `remote`, where the peer is now."""
+
+    generation: int
+    remote: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,8 @@ class SendFrame:
     kind: Kind
     plain: bytes = field(repr=False)
     generation: int
+    to: Endpoint | None = None
+    """Where the peer may be; None: where the path leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +217,7 @@ Action = (
     | UseStream
     | SendOnStream
     | UsePath
+    | RedirectPath
     | SelectPath
     | MatchServices
     | SendFrame

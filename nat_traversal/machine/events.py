@@ -108,6 +108,17 @@ class FrameOpened:
     kind: Kind
     plain: bytes = field(repr=False)
     generation: int
+    source: Endpoint | None = None
+    """From where; None: from where the path leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerElsewhere:
+    """Client: an authentic frame of `kind`, newer than any before, came on the path of a socket, but from `source`."""
+
+    source: Endpoint
+    kind: Kind
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +264,7 @@ Event = (
     | StreamOpened
     | StreamBroken
     | FrameOpened
+    | PeerElsewhere
     | FrameRefused
     | LargerFramesSent
     | DatagramsOffered

@@ -226,6 +226,14 @@ class NotDirect:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerRoamed:
+    """The peer's address has changed, and the path goes on there."""
+
+    remote: Endpoint
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkChanged:
     """This host's network has changed: the path is asked whether it lives, and no pause goes on."""
 
@@ -399,6 +407,7 @@ Notice = (
     | AttemptFailed
     | NotDirect
     | PathMoved
+    | PeerRoamed
     | NetworkChanged
     | Woke
     | WhyRelayed

@@ -70,10 +70,10 @@ class NominatedPair:
     connection: bytes
     """Frames to the peer bear it: 4 octets."""
 
-    def use(self, epochs: Epochs, instance: bytes = b"") -> do.Action:
+    def use(self, epochs: Epochs, instance: bytes = b"", *, roams: bool = False) -> do.Action:
         """Let users' datagrams go this way, to the peer's process `instance`."""
-        return do.UsePath(self.socket.generation, self.remote, epochs, instance)
+        return do.UsePath(self.socket.generation, self.remote, epochs, instance, roams)
 
-    def send(self, kind: Kind, plain: bytes = b"") -> do.Action:
-        """Send the peer a frame."""
-        return do.SendFrame(kind, plain, self.socket.generation)
+    def send(self, kind: Kind, plain: bytes = b"", to: Endpoint | None = None) -> do.Action:
+        """Send the peer a frame, or to an address at which it may be."""
+        return do.SendFrame(kind, plain, self.socket.generation, to)

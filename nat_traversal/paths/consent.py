@@ -187,12 +187,16 @@ class Consent:
             answered = self._asked.pop(transaction)
             answered.is_answered = True
             self._round_trip = now - answered.sent_at
-            self.is_doubted = self._silence_told = False
-            self._unanswered_since = self._pressed_at = None
-            self._suspicion_told = False
-            self._consent_until = now + self._settings.consent
-            self._ping_at = now + self._pause()
+            self.renew(now)
         return []
+
+    def renew(self, now: float) -> None:
+        """The peer has shown that it hears this side."""
+        self.is_doubted = self._silence_told = False
+        self._unanswered_since = self._pressed_at = None
+        self._suspicion_told = False
+        self._consent_until = now + self._settings.consent
+        self._ping_at = now + self._pause()
 
     def _repeat(self, now: float) -> float:
         """Until the next ping, while none is answered. Nobody is pressed on an idle path."""

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.consent import Consent, Reason
 from nat_traversal.paths.mtu import HEADERS_IPV4, HEADERS_IPV6
+from nat_traversal.paths.roaming import Roaming
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
 from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.nat_facts import NatFacts
@@ -29,6 +32,7 @@ class Path:
         now: float,
         *,
         method: str,
+        roams: bool = False,
     ) -> None:
         self.method = method
         """The rung that opened it."""
@@ -38,6 +42,7 @@ class Path:
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
+        self._roaming = Roaming(pair, rng, epochs.newest) if roams else None
         self.instance = b""
         """The peer's process."""
         self.end: str | None = None
@@ -48,7 +53,9 @@ class Path:
     @property
     def deadline(self) -> float:
         """When to call `due` next."""
-        return min(self._consent.deadline, self._upkeep.deadline)
+        roaming = None if self._roaming is None else self._roaming.deadline
+        times = self._consent.deadline, self._upkeep.deadline, roaming
+        return min(each for each in times if each is not None)
 
     @property
     def generation(self) -> int:
@@ -94,7 +101,8 @@ class Path:
         """Let users' datagrams go this way, to the peer's process `instance`."""
         self.instance = instance
         sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
-        return [self._pair.use(self._epochs, instance), sized]
+        roams = self._roaming is not None
+        return [self._pair.use(self._epochs, instance, roams=roams), sized]
 
     def move(self, socket: UdpSocket) -> None:
         """Go on from `socket`, with the same keys; `use` it then."""
@@ -123,15 +131,31 @@ class Path:
         words, self._upkeep.words = self._upkeep.words, []
         return words
 
-    def frame_opened(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
-        """An authentic frame came, which is none of a program's. It may end the path."""
+    def elsewhere(self, source: Endpoint, kind: Kind, now: float) -> None:
+        """The newest authentic frame so far has come from another address than the path's."""
+        if self._roaming is not None:
+            self._roaming.heard(source, kind, now, self._consent.round_trip)
+
+    def frame_opened(
+        self, kind: Kind, plain: bytes, now: float, source: Endpoint | None = None
+    ) -> list[do.Action]:
+        """An authentic frame came, which is none of a program's; `source`: from an address that is not the path's.
+        It may end the path."""
         if kind is Kind.BYE:
             self.end = "the other side closed it"
             return []
         if kind is Kind.CONTROL:
             return self._upkeep.control(plain, now, self._consent.round_trip)
         answered = self._upkeep.answered(plain, now) if kind is Kind.PONG else None
-        return self._consent.arrived(kind, plain, now) if answered is None else answered
+        if answered is not None:
+            return answered
+        transaction, roaming = plain[:TRANSACTION_BYTES], self._roaming
+        if roaming is not None and kind is Kind.PONG and roaming.answered(transaction, source, now):
+            return []
+        actions = self._consent.arrived(kind, plain, now)
+        if roaming is not None and source is not None and kind is Kind.PING and actions:
+            actions += roaming.pong(transaction, source)
+        return actions
 
     def frame_refused(self, size: int, now: float) -> list[do.Action]:
         """A frame of `size` octets was too long for this host's own network."""
@@ -178,7 +202,26 @@ class Path:
         actions = self._consent.due(now) + self._upkeep.due(now, self._consent.round_trip)
         if self._upkeep.is_too_narrow:
             self.end = self._too_narrow()
-        return actions
+        return actions + self._roam(now)
+
+    def _roam(self, now: float) -> list[do.Action]:
+        """Ask for the peer where it seems to be, and follow it there."""
+        if self._roaming is None:
+            return []
+        actions = self._roaming.due(now)
+        remote = self._roaming.take_move()
+        if remote is None:
+            return actions
+        self._pair = pair = replace(self._pair, remote=remote)
+        self._consent.pair = self._upkeep.pair = self._roaming.pair = pair
+        self._consent.renew(now)
+        self._upkeep.search(path_mtu(remote.family, now, self._packet))
+        return [
+            *actions,
+            do.RedirectPath(self.generation, remote),
+            do.SizeFrames(self.generation, self._upkeep.size),
+            do.Tell(note.PeerRoamed(remote, self.generation)),
+        ]
 
     def _too_narrow(self) -> str:
         if self._packet:

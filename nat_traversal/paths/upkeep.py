@@ -124,6 +124,12 @@ class Upkeep:
         self._sizes.answered(size, now)
         return self._resized()
 
+    def search(self, sizes: PathMtu) -> None:
+        """The path leads another way: what passes there is yet to be found."""
+        self._sizes = sizes
+        self._probes.clear()
+        self._used = self._small_passed = 0
+
     def refused(self, size: int, now: float) -> list[do.Action]:
         """This host's own stack says that frames of `size` octets are too long."""
         self._sizes.refused(size, now)

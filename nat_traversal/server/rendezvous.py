@@ -228,6 +228,7 @@ class Rendezvous:
                 | e.ServicesChanged()
                 | e.Woke()
                 | e.NetworkChanged()
+                | e.PeerElsewhere()
                 | e.StoreAnswered()
                 | e.AccessChanged()
             ):  # others'

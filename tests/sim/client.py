@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nat_traversal.client.agent import Agent
@@ -217,12 +217,14 @@ class Client(Process):
                 self.matched[peer] = dict(numbers)
             case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
-            case do.SendFrame(kind, plain, generation):
+            case do.RedirectPath(generation, remote):
+                self._open[generation] = replace(self._open[generation], remote=remote)
+            case do.SendFrame(kind, plain, generation, to):
                 used = self._open[generation]
                 self.world.net.send_from_host(
                     self.host,
                     self.sockets[generation],
-                    used.remote,
+                    to or used.remote,
                     used.epochs.sealer.seal(kind, plain),
                 )
             case do.Tell(notice):
@@ -311,11 +313,19 @@ class Client(Process):
         if used is None:
             self._early.append((generation, octets))
             return
-        if source not in (None, used.remote):
-            return  # the kernel drops it, since the socket is connected
         now = self.world.clock.now
-        for kind, plain in used.epochs.open(octets, now):
+        if source in (None, used.remote):
+            elsewhere = None
+        elif used.roams and used.epochs.authenticates(octets[0]):
+            elsewhere = source
+        else:
+            return  # the kernel drops it, since the socket is connected
+        before = used.epochs.newest()
+        for number, plain in used.epochs.open(octets, now):
+            kind = datagrams.Kind(number)
+            if elsewhere is not None and used.epochs.newest() > before:
+                self.feed(e.PeerElsewhere(elsewhere, kind, generation))
             if kind in datagrams.PROGRAMS:
                 self.delivered.append(plain)
             else:
-                self.feed(e.FrameOpened(datagrams.Kind(kind), plain, generation))
+                self.feed(e.FrameOpened(kind, plain, generation, elsewhere))

@@ -108,6 +108,8 @@ class Network:
         """A packet for which one of these is true is lost on the way between the NATs."""
         self.overtaken_by: Callable[[Packet, bytes], Iterable[bytes]] = lambda *_: ()
         """What an attacker on the way sends ahead of each datagram, with its very source and destination."""
+        self.copied_by: Callable[[Packet], Iterable[Endpoint]] = lambda _: ()
+        """From where an attacker on the way sends a copy of each datagram, which comes first."""
         self.weather = weather
         self.routers: tuple[str, ...] = ()
         """The addresses of those on the way from one NAT to the other, for `host_a` in this order."""
@@ -236,4 +238,6 @@ class Network:
         packet.receivers.append((self._clock.now, socket))
         for forged in self.overtaken_by(packet, data):
             receive(forged, packet.source)
+        for source in self.copied_by(packet):
+            receive(data, source)
         receive(data, packet.source)

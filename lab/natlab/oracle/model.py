@@ -157,6 +157,10 @@ class ModelNat:
             held.address = address if held.address == self.public_address else held.address
         self.public_address, self._addresses = address, (address, *self._addresses[1:])
 
+    def forget(self) -> None:
+        """As a reboot: no mapping is left."""
+        self._mappings.clear()
+
     def others_took(self, port: int) -> None:
         """Of a NAT with ports in sequence: others have taken all before `port`, which is the next. From then on
         they take ports only where this is called."""

@@ -125,6 +125,7 @@ class Machines:
         kinds = sorted(FRAMES - PROGRAMS)
         choices: list[Callable[[], e.Event]] = [
             lambda: e.FrameOpened(Kind(rng.choice(kinds)), octets(rng, _PLAIN), generation),
+            lambda: e.PeerElsewhere(SERVER, Kind(rng.choice(kinds)), generation),
             lambda: e.FrameRefused(rng.choice([500, 548, 1472]), generation),
             lambda: e.LargerFramesSent(generation),
             lambda: e.DatagramsOffered(generation),
@@ -160,6 +161,7 @@ class Machines:
                 self._paths.add(generation)
             case (
                 do.SelectPath(generation)
+                | do.RedirectPath(generation)
                 | do.SizeFrames(generation)
                 | do.SendFrame(_, _, generation)
             ):

@@ -132,8 +132,9 @@ class End:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self.sock)
-        self.sock.close()
+        if self.sock.fileno() >= 0:  # nobody has taken it over
+            asyncio.get_running_loop().remove_reader(self.sock)
+            self.sock.close()
 
     @property
     def endpoint(self) -> Endpoint:

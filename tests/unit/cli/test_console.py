@@ -144,6 +144,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "path-moved",
         "datagrams go through the relay from now on, since the other side has stopped answering",
     ),
+    (
+        note.PeerRoamed(PEER, 4),
+        "peer-roamed",
+        "the other side's address is 198.51.100.2:6000 now: the path goes on there",
+    ),
     (note.NetworkChanged(), "network-changed", "this host's network has changed: asking the path"),
     (note.Woke(), "woke", "this host was asleep, or its clock was set: asking the path"),
     (

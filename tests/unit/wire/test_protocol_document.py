@@ -52,7 +52,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
 MODULES = (
     "client.agent", "client.direct", "client.peer", "client.relayed", "client.announcer",
     "client.control_link", "paths.methods.handshake", "paths.methods.ordered_hello",
-    "paths.methods.relay", "paths.budget", "paths.consent", "server.relays", "server.relaying",
+    "paths.methods.relay", "paths.budget", "paths.consent", "paths.roaming", "server.relays", "server.relaying",
     "server.methods.ordered_hello", "server.methods.simultaneous", "server.methods.prediction",
     "server.allocation",
     "paths.mtu", "paths.upkeep", "paths.bundles", "paths.control_channel", "crypto.window",

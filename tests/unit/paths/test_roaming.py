@@ -1,0 +1,156 @@
+"""A new source of a path's frames: what is sent there, and when the path moves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nat_traversal.machine import actions as do
+from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.paths.roaming import TRIAL_DATAGRAMS, TRIAL_EVERY, TRIALS_AT_ONCE, Roaming
+from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.endpoint import Endpoint
+
+OLD, NEW, OTHER = (
+    Endpoint("192.0.2.1", 5000),
+    Endpoint("192.0.2.9", 5000),
+    Endpoint("192.0.2.9", 6000),
+)
+ROUND_TRIP = 0.04
+
+
+class Rig:
+    """A path whose peer's frames are numbered; the clock is the test's."""
+
+    def __init__(self) -> None:
+        self.newest = (0, 0)
+        pair = NominatedPair(UdpSocket(1), OLD, b"abcd")
+        self.roaming = Roaming(pair, random.Random(1), lambda: self.newest)
+        self.sent: list[do.SendFrame] = []
+        self.now = 0.0
+
+    def heard(self, source: Endpoint = NEW, kind: Kind = Kind.DATA) -> None:
+        """The newest frame so far."""
+        self.newest = (0, self.newest[1] + 1)
+        self.roaming.heard(source, kind, self.now, ROUND_TRIP)
+        self.run(0.0)
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (deadline := self.roaming.deadline) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self._keep(self.roaming.due(self.now))
+        self.now = end
+
+    def nonces(self, to: Endpoint | None) -> list[bytes]:
+        """Of the pings to there; None: to the old address."""
+        return [each.plain for each in self.sent if each.kind is Kind.PING and each.to == to]
+
+    def answer(self, nonce: bytes, source: Endpoint | None) -> bool:
+        self.newest = (0, self.newest[1] + 1)
+        if source is not None:
+            self.roaming.heard(source, Kind.PONG, self.now, ROUND_TRIP)
+        return self.roaming.answered(nonce, source, self.now)
+
+    def _keep(self, actions: list[do.Action]) -> None:
+        for action in actions:
+            assert isinstance(action, do.SendFrame)
+            self.sent.append(action)
+
+
+def test_both_addresses_are_asked_at_once_with_nonces_of_their_own() -> None:
+    rig = Rig()
+    rig.heard()
+    assert len(rig.nonces(NEW)) == len(rig.nonces(None)) == 1
+    assert rig.nonces(NEW) != rig.nonces(None)
+
+
+def test_the_path_moves_once_the_new_one_has_answered_and_the_old_one_has_not() -> None:
+    rig = Rig()
+    rig.heard()
+    rig.run(ROUND_TRIP)
+    assert rig.answer(rig.nonces(NEW)[0], NEW)
+    rig.run(0.1)
+    assert rig.roaming.take_move() is None, "the old one still has time"
+    rig.run(0.2)
+    assert rig.roaming.take_move() == NEW
+    assert rig.roaming.take_move() is None
+
+
+@pytest.mark.parametrize("source", [None, NEW, OTHER])
+def test_it_stays_where_it_is_once_the_old_one_answers_wherever_that_seems_to_come_from(
+    source: Endpoint | None,
+) -> None:
+    rig = Rig()
+    rig.heard()
+    assert rig.answer(rig.nonces(NEW)[0], NEW)
+    rig.answer(rig.nonces(None)[0], source)
+    rig.run(10.0)
+    assert rig.roaming.take_move() is None
+
+
+@pytest.mark.parametrize("source", [None, OTHER])
+def test_a_nonce_has_to_come_from_where_it_was_sent(source: Endpoint | None) -> None:
+    rig = Rig()
+    rig.heard()
+    assert rig.roaming.answered(rig.nonces(NEW)[0], source, rig.now)
+    rig.run(10.0)
+    assert rig.roaming.take_move() is None
+
+
+def test_a_newer_frame_from_the_old_address_keeps_it_there() -> None:
+    rig = Rig()
+    rig.heard()
+    assert rig.answer(rig.nonces(NEW)[0], NEW)
+    rig.newest = (0, rig.newest[1] + 1)
+    rig.run(10.0)
+    assert rig.roaming.take_move() is None
+
+
+def test_a_source_that_never_answers_gets_ten_datagrams_pongs_included_however_long_it_goes_on() -> (
+    None
+):
+    rig = Rig()
+    for _ in range(600):
+        rig.heard(kind=Kind.PING)
+        for action in rig.roaming.pong(b"12345678", NEW):
+            assert isinstance(action, do.SendFrame)
+            rig.sent.append(action)
+        rig.run(0.1)
+    assert sum(each.to == NEW for each in rig.sent) == TRIAL_DATAGRAMS
+
+
+def test_a_source_that_answers_may_have_more() -> None:
+    rig = Rig()
+    rig.heard()
+    rig.answer(rig.nonces(NEW)[0], NEW)
+    pongs = [action for _ in range(50) for action in rig.roaming.pong(b"12345678", NEW)]
+    assert len(pongs) == 50
+
+
+def test_only_the_source_on_trial_gets_a_pong() -> None:
+    rig = Rig()
+    assert rig.roaming.pong(b"12345678", NEW) == []
+    rig.heard()
+    assert rig.roaming.pong(b"12345678", OTHER) == []
+
+
+def test_trials_begin_four_at_once_and_one_a_second_in_the_long_run() -> None:
+    rig = Rig()
+    for number in range(3000):
+        rig.heard(Endpoint("192.0.2.9", 1024 + number))
+        rig.run(0.01)
+    asked = {each.to for each in rig.sent} - {None}
+    assert len(asked) <= 30.0 / TRIAL_EVERY + TRIALS_AT_ONCE
+
+
+def test_a_source_tried_in_vain_is_tried_again_when_it_pings_alone() -> None:
+    rig = Rig()
+    rig.heard()
+    rig.answer(rig.nonces(None)[0], None)
+    asked = len(rig.nonces(NEW))
+    rig.heard()
+    assert len(rig.nonces(NEW)) == asked
+    rig.heard(kind=Kind.PING)
+    assert len(rig.nonces(NEW)) == asked + 1
