@@ -83,9 +83,7 @@ class Direct:
             identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
         )
         self._scarcity = Scarcity(settings.socket_again)
-        self.reach = Reach(
-            link, self.rounds, self._restraint, settings, key=lambda: self.announce_key
-        )
+        self.reach = Reach(link, self.rounds, self._restraint, settings, key=self._present_key)
         self.failure: tuple[str, str] | None = None
         """Why the newest attempt failed, as code and text, where another way was left."""
 
@@ -272,6 +270,9 @@ class Direct:
         told = do.SendMessage(m.SocketOpened(fresh.socket.generation, public_of(fresh.pair)))
         shown = [*fresh.announcer.announce(now), *fresh.announcer.samples(order.samples)]
         return [*actions, *opened, told, *shown]
+
+    def _present_key(self) -> AnnounceKey:
+        return self.announce_key
 
     def _offer(self, pair: KeyPair | None) -> Offer:
         """This side's offer for the round of the socket with these keys."""
