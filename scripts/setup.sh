@@ -29,9 +29,9 @@ programs='
   tshark               tshark                test
   ping                 iputils-ping          test
   conntrack            conntrack             test
-  iperf3               iperf3                test
-  wireguard-go         wireguard-go          test
-  wg                   wireguard-tools       test
+  iperf3               iperf3                test bench
+  wireguard-go         wireguard-go          test bench
+  wg                   wireguard-tools       test bench
   socat                socat                 test bench
   systemd-analyze      systemd               test
   redis-server         redis-server          test

@@ -34,7 +34,8 @@ WARM = Load(rate=2_000, seconds=0.3, in_runs=False)
 """For flows to begin and the path's MTU to be found."""
 WIREGUARD, DIRECT = "wireguard-go", "the link alone"
 _OURS = [sys.executable, "-m", "nat_traversal"]
-_BUFFER = 4 << 20
+BUFFER = 4 << 20
+"""Octets of each socket's buffers."""
 _WARM = 0.5
 """The share of each flow's datagrams that has to come before a chain is called warm."""
 
@@ -59,11 +60,22 @@ def two_hosts() -> Iterator[None]:
         _ip(f"netns del {A}", f"netns del {B}")
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a program on host A sends to, and where the service on host B is."""
+
+    listen: int
+    service: int
+
+
 @dataclass(slots=True)
 class Chain:
     """Carries datagrams from `sources` on host A to `sink` on host B, and back."""
 
     name: str
+    ports: Ports
+    to: tuple[str, int]
+    """Where a program on host A sends to."""
     sources: list[socket.socket]
     sink: socket.socket
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -94,6 +106,15 @@ class Chain:
             min(one.fewest, other.fewest),
         )
 
+    @contextmanager
+    def port_lent(self) -> Iterator[None]:
+        """Another program may have the service's port for a while."""
+        self.sink.close()
+        try:
+            yield
+        finally:
+            self.sink = _bound(B, self.ports.service)
+
     def processor_time(self) -> float:
         """Seconds that the hops have used."""
         return sum(_processor_time(pid) for pid in self._pids())
@@ -101,6 +122,11 @@ class Chain:
     def memory(self) -> int:
         """Octets in memory that the hops have for themselves (PSS)."""
         return sum(_memory(pid) for pid in self._pids())
+
+    def close(self) -> None:
+        """Close the sockets of its programs."""
+        for sock in (*self.sources, self.sink):
+            sock.close()
 
     def _pids(self) -> list[int]:
         return [pid for process in self.processes for pid in _family(process.pid)]
@@ -119,29 +145,20 @@ Hops = Callable[["Ports"], AbstractContextManager[list[subprocess.Popen[str]]]]
 """Something that carries datagrams from one port to the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a program on host A sends to, and where the service on host B is."""
-
-    listen: int
-    service: int
-
-
 @contextmanager
 def chain(name: str, hops: Hops, ports: Ports, flows: int = 1) -> Iterator[Chain]:
     """Start `hops` and the programs at their ends, and let the first datagrams cross."""
     with ExitStack() as stack:
-        sink = stack.enter_context(udp(B, ("0.0.0.0", ports.service)))  # noqa: S104
         processes = stack.enter_context(hops(ports))
         to = (TUNNEL[B], ports.service) if name == WIREGUARD else ("127.0.0.1", ports.listen)
         if name == DIRECT:
             to = (LINK[B], ports.service)
-        sources = []
+        made = Chain(name, ports, to, [], _bound(B, ports.service), processes)
+        stack.callback(made.close)
         for _ in range(flows):
-            source = stack.enter_context(udp(A, ("0.0.0.0", 0)))  # noqa: S104
+            source = _bound(A, 0)
+            made.sources.append(source)
             source.connect(to)
-            sources.append(source)
-        made = Chain(name, sources, sink, processes)
         deadline = time.monotonic() + READY_WITHIN
         while made.carry(replace(WARM, rate=WARM.rate * max(1, flows / 100))).fewest < _WARM:
             if time.monotonic() > deadline:
@@ -149,16 +166,14 @@ def chain(name: str, hops: Hops, ports: Ports, flows: int = 1) -> Iterator[Chain
         yield made
 
 
-@contextmanager
-def udp(namespace: str, at: tuple[str, int]) -> Iterator[socket.socket]:
+def _bound(namespace: str, port: int) -> socket.socket:
     """A socket in one of the namespaces."""
     with in_named_namespace(namespace):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with closing(sock):
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        sock.bind(at)
-        yield sock
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+    sock.bind(("0.0.0.0", port))  # noqa: S104
+    return sock
 
 
 # The hops
@@ -167,7 +182,7 @@ def udp(namespace: str, at: tuple[str, int]) -> Iterator[socket.socket]:
 @contextmanager
 def our_server() -> Iterator[None]:
     """The server that clients of all our chains meet at."""
-    with _started(B, [*_OURS, "server", "--json", "--quiet"]) as server:
+    with started(B, [*_OURS, "server", "--json", "--quiet"]) as server:
         _event(server, "listening")
         yield
 
@@ -195,7 +210,7 @@ def our_hops(*options: str) -> Hops:
             ):
                 words = ["client", "--server", LINK[B], "--id", own, "-r", other, *forwards]
                 command = [*_OURS, *words, *options, "--json", "--quiet"]
-                clients.append(stack.enter_context(_started(space, command)))
+                clients.append(stack.enter_context(started(space, command)))
             for client in clients:
                 _event(client, "path-established")
             yield clients
@@ -210,12 +225,12 @@ def socat_hops(*, fork: bool = False) -> Hops:
     def hops(ports: Ports) -> Iterator[list[subprocess.Popen[str]]]:
         between = ports.listen + 1_000
         listening = "UDP4-LISTEN:{},bind={},reuseaddr,rcvbuf={}" + (",fork" if fork else "")
-        there = f"UDP4:127.0.0.1:{ports.service},rcvbuf={_BUFFER}"
-        here = f"UDP4:{LINK[B]}:{between},rcvbuf={_BUFFER}"
+        there = f"UDP4:127.0.0.1:{ports.service},rcvbuf={BUFFER}"
+        here = f"UDP4:{LINK[B]}:{between},rcvbuf={BUFFER}"
         with (
-            _started(B, ["socat", listening.format(between, LINK[B], _BUFFER), there]) as second,
-            _started(
-                A, ["socat", listening.format(ports.listen, "127.0.0.1", _BUFFER), here]
+            started(B, ["socat", listening.format(between, LINK[B], BUFFER), there]) as second,
+            started(
+                A, ["socat", listening.format(ports.listen, "127.0.0.1", BUFFER), here]
             ) as first,
         ):
             _wait_for(B, between)
@@ -240,7 +255,7 @@ def wireguard_hops(_: Ports) -> Iterator[list[subprocess.Popen[str]]]:
         processes = []
         for name, other, device in ((A, B, "wga"), (B, A, "wgb")):
             processes.append(
-                stack.enter_context(_started(name, ["wireguard-go", "--foreground", device]))
+                stack.enter_context(started(name, ["wireguard-go", "--foreground", device]))
             )
             deadline = time.monotonic() + READY_WITHIN
             while not Path(f"/run/wireguard/{device}.sock").exists():
@@ -280,7 +295,7 @@ def _said(*words: str, text: str = "") -> str:
 
 
 @contextmanager
-def _started(namespace: str, words: list[str]) -> Iterator[subprocess.Popen[str]]:
+def started(namespace: str, words: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A program in a namespace, until the block is left; its children end with it."""
     if shutil.which(words[0]) is None:
         raise ProgramError(f"{words[0]} is missing: scripts/setup.sh bench installs it")

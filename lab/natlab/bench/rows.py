@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from natlab.bench import iperf
 from natlab.bench.chains import (
     DIRECT,
     WIREGUARD,
@@ -48,6 +49,13 @@ class Row:
     """The least ratio to socat's rate, by chain."""
     until_loss: float = 0.0
     """Offer as much as makes socat lose this share, instead of the load's rate."""
+    by_iperf3: bool = False
+    """iperf3 offers the load, as much of it as it can."""
+
+    @property
+    def many_programs(self) -> bool:
+        """More programs than one send to a chain, one after the other or at once."""
+        return self.flows > 1 or self.by_iperf3
 
 
 _ALL = (SEALED, PLAINTEXT, SOCAT, WIREGUARD)
@@ -67,6 +75,13 @@ ROWS = (
         f"{SMALLEST} to {LARGEST:,} octets one by one",
         Load(ANY_SIZE, rate=_PLENTY, in_runs=False),
         goals={SEALED: 0.8},
+    ),
+    Row(
+        "iperf3",
+        "1,200 octets by iperf3 -u",
+        replace(_SINGLES, rate=0.0, seconds=2.0),
+        chains=(*_ALL, DIRECT),
+        by_iperf3=True,
     ),
     Row("back", "1,200 octets from the service", _RUNS, way="back"),
     Row("both", "1,200 octets both ways at once", _RUNS, way="both"),
@@ -118,12 +133,12 @@ def measure(names: Sequence[str], pairs: int) -> list[Measured]:
     rows = [row for row in ROWS if row.name in names]
     measured: list[Measured] = []
     with two_hosts(), our_server():
-        for flows in sorted({row.flows for row in rows}):
-            some = [row for row in rows if row.flows == flows]
+        for flows, many in sorted({(row.flows, row.many_programs) for row in rows}):
+            some = [row for row in rows if (row.flows, row.many_programs) == (flows, many)]
             with ExitStack() as stack:
                 wanted = {name for row in some for name in row.chains}
                 chains = {
-                    name: stack.enter_context(chain(name, _hops(name, flows), ports, flows))
+                    name: stack.enter_context(chain(name, _hops(name, many=many), ports, flows))
                     for name, ports in _PORTS.items()
                     if name in wanted
                 }
@@ -151,11 +166,11 @@ _PORTS = {
 }
 
 
-def _hops(name: str, flows: int) -> Hops:
+def _hops(name: str, *, many: bool) -> Hops:
     return {
         SEALED: our_hops(),
         PLAINTEXT: our_hops("--plaintext"),
-        SOCAT: socat_hops(fork=flows > 1),
+        SOCAT: socat_hops(fork=many),
         WIREGUARD: wireguard_hops,
         DIRECT: no_hops,
     }[name]
@@ -170,12 +185,16 @@ def _measure(row: Row, chains: Mapping[str, Chain], pairs: int) -> Measured:
     for _ in range(pairs):
         for name in row.chains:
             before = chains[name].processor_time()
-            carried = chains[name].carry(load, row.way)
+            carried = _carried(row, chains[name], load)
             used = chains[name].processor_time() - before
             runs[name].append((carried, 1e6 * used / carried.received))
     socat = [carried for carried, _ in runs[SOCAT]]
     sides = {name: _side(some, socat, row.flows) for name, some in runs.items()}
     return Measured(row.name, row.title, sides)
+
+
+def _carried(row: Row, over: Chain, load: Load) -> Carried:
+    return iperf.carry(over, load) if row.by_iperf3 else over.carry(load, row.way)
 
 
 def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[Carried], flows: int) -> Side:

@@ -45,7 +45,7 @@ def lines(title: str, sides: Mapping[str, Side], goals: Mapping[str, float]) -> 
     """A row's lines in the order of `COLUMNS`, one for each chain."""
     made = []
     for number, (chain, side) in enumerate(sides.items()):
-        delays = [f"{value:,.0f}" for value in (side.delay, side.delay_99)]
+        delays = [f"{value:,.0f}" if value else "" for value in (side.delay, side.delay_99)]
         goal = f">= {goals[chain]:.1f}" if chain in goals else ""
         slowest = f"{side.slowest:.2f} x" if side.flows > 1 else ""
         made.append(

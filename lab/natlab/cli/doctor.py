@@ -99,9 +99,9 @@ _PROGRAMS = (
     ("stun", "stun-client", Need.TESTS),
     ("stund", "stun-server", Need.TESTS),
     ("conntrack", "conntrack", Need.TESTS),
-    ("iperf3", "iperf3", Need.TESTS),
-    ("wireguard-go", "wireguard-go", Need.TESTS),
-    ("wg", "wireguard-tools", Need.TESTS),
+    ("iperf3", "iperf3", Need.BENCH),
+    ("wireguard-go", "wireguard-go", Need.BENCH),
+    ("wg", "wireguard-tools", Need.BENCH),
     ("socat", "socat", Need.BENCH),
     ("tshark", "tshark", Need.NOTHING),
 )

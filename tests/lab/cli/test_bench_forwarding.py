@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from natlab.bench import chains
+from natlab.bench import chains, iperf
 from natlab.bench.load import ANY_SIZE, LARGEST, SMALLEST, Carried, Load
 from natlab.bench.rows import ROWS
 from natlab.cli.bench_forwarding import COLUMNS, forwarding_table, lines, measure_forwarding
+from natlab.errors import ProgramError
 from natlab.sandbox import sandbox
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.measures_time]
@@ -28,6 +29,8 @@ def _carried() -> dict[str, Carried]:
             found["any"] = link.carry(replace(SLOW, size=ANY_SIZE, in_runs=False))
             found["back"] = link.carry(SLOW, "back")
             found["both"] = link.carry(SLOW, "both")
+            found["iperf3"] = iperf.carry(link, replace(SLOW, in_runs=False))
+            found["after it"] = link.carry(SLOW)
             found["window"] = link.carry(Load(window=8, seconds=0.1))
         with chains.chain("socat", chains.socat_hops(fork=True), ports, 3) as some:
             found["flows"] = some.carry(SLOW)
@@ -39,8 +42,19 @@ def test_a_sink_counts_what_a_sender_sends() -> None:
     for name, carried in found.items():
         assert carried.received == carried.sent > 0, name
         assert carried.fewest == 1.0, name
-        assert 0.0 < carried.delay <= carried.delay_99, name
+        if name != "iperf3":
+            assert 0.0 < carried.delay <= carried.delay_99, name
     assert found["both"].sent > 1.5 * found["back"].sent
+
+
+def test_iperf3_tells_what_came_or_why_not() -> None:
+    end = {
+        "sum_sent": {"packets": 100, "seconds": 2.0},
+        "sum_received": {"packets": 98, "lost_packets": 18},
+    }
+    assert iperf.carried({"end": end}) == Carried(100, 80, 2.0, 0.0, 0.0, 0.8)
+    with pytest.raises(ProgramError, match="no route"):
+        iperf.carried({"end": {}, "error": "no route"})
 
 
 def test_a_row_has_each_of_its_chains_beside_socat() -> None:
