@@ -23,7 +23,17 @@ from nat_traversal.wire.behavior import (
     PortAllocation,
     Refresh,
 )
-from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
+from natlab.terms import (
+    AfterError,
+    CrossingSyn,
+    Fragments,
+    IcmpErrors,
+    Parity,
+    Payload,
+    Syn,
+    TcpFiltering,
+    TcpMapping,
+)
 
 
 class Unsolicited(StrEnum):
@@ -109,6 +119,11 @@ class NatBehavior:
     tcp_filtering: TcpFiltering = TcpFiltering.ADDRESS_AND_PORT_DEPENDENT
     crossing_syn: CrossingSyn = CrossingSyn.LET_IN
     syn: Syn = Syn.AS_REST
+    icmp_errors: IcmpErrors = IcmpErrors.TRANSLATED
+    after_error: AfterError = AfterError.NOTHING
+    fragments: Fragments = Fragments.PASSED
+    parity: Parity = Parity.ANY
+    payload: Payload = Payload.LEFT
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
@@ -181,6 +196,11 @@ TERMS: MappingABC[str, type[StrEnum]] = {
     "tcp_filtering": TcpFiltering,
     "crossing_syn": CrossingSyn,
     "syn": Syn,
+    "icmp_errors": IcmpErrors,
+    "after_error": AfterError,
+    "fragments": Fragments,
+    "parity": Parity,
+    "payload": Payload,
 }
 """The fields whose flags are words, in the order in which an id has them, and the words."""
 FLAGS: MappingABC[str, tuple[str, object]] = {

@@ -1,4 +1,4 @@
-"""The values of a NAT's flags about TCP (RFC 5382). Pure; `natlab.behavior` puts them together."""
+"""The values of a NAT's flags about TCP (RFC 5382), ICMP errors and quirks. Pure; `natlab.behavior` puts them together."""
 
 from __future__ import annotations
 
@@ -43,3 +43,41 @@ class Syn(StrEnum):
     RESET = "syn-reset"
     UNREACHABLE = "syn-icmp"
     """ICMP port unreachable."""
+
+
+class IcmpErrors(StrEnum):
+    """The fate of ICMP errors from outside about an inside host's own packets (RFC 5508 REQ-3 to 6)."""
+
+    TRANSLATED = "icmp-errors"
+    DROPPED = "no-icmp-errors"
+    """No path MTU discovery, and no word of what is unreachable."""
+
+
+class AfterError(StrEnum):
+    """The filter after an ICMP error about a datagram (RFC 4787 REQ-12)."""
+
+    NOTHING = "icmp-keeps"
+    CLOSES = "icmp-closes"
+    """It is closed to whom that datagram went, until the host sends there again. RFC 4787 forbids it."""
+
+
+class Fragments(StrEnum):
+    """The fate of IP fragments (RFC 4787 REQ-14)."""
+
+    PASSED = "fragments"
+    DROPPED = "no-fragments"
+
+
+class Parity(StrEnum):
+    """Whether an external port is even where the internal one is (RFC 4787 section 4.2.2, REQ-4)."""
+
+    ANY = "any-parity"
+    KEPT = "port-parity"
+
+
+class Payload(StrEnum):
+    """Whether the NAT looks for addresses in what datagrams carry (RFC 4787 REQ-10, RFC 5389 section 15.2)."""
+
+    LEFT = "no-alg"
+    REWRITTEN = "alg"
+    """Four octets that are the internal address become the external one on the way out, and back on the way in."""

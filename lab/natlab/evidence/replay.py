@@ -106,7 +106,11 @@ class _Replay:
 
     def arrive(self, index: int, passage: Passage, now: float) -> str | None:
         target = self._in_model(passage.destination)
-        admission = self.nats[passage.receiver].judge(self.source_of[index], target, now).admission
+        source = self.source_of[index]
+        verdict = self.nats[passage.receiver].judge(source, target, now)
+        if verdict.is_answered:
+            self.nats[passage.sender].hears_error(source, target)
+        admission = verdict.admission
         if passage.fate in _SAME[admission]:
             return None
         return f"to {passage.destination} was {passage.fate}, in the model {admission}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, Refresh
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import NatBehavior, Overflow, Pooling
-from natlab.terms import TcpFiltering, TcpMapping
+from natlab.terms import AfterError, IcmpErrors, Parity, Payload, TcpFiltering, TcpMapping
 
 DEPTH: dict[Mapping | Filtering, int] = {
     **{term: depth for depth, term in enumerate(Mapping)},
@@ -56,3 +56,17 @@ def refuse_the_unfaithful(behavior: NatBehavior) -> None:
             f"no rules make {behavior}: a port is of one address here, so {behavior.tcp_filtering}"
             " goes with one address"
         )
+    if behavior.after_error is AfterError.CLOSES and (
+        behavior.blocks_udp or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
+    ):
+        raise UsageError(
+            f"no rules make {behavior}: an open filter has nothing to close, so icmp-closes goes with"
+            " ADF or APDF, and with UDP"
+        )
+    if behavior.after_error is AfterError.CLOSES and behavior.icmp_errors is IcmpErrors.DROPPED:
+        raise UsageError(f"no rules make {behavior}: an error that is dropped closes nothing")
+    drawn = (PortAllocation.RANDOM, PortAllocation.PRESERVING)
+    if behavior.parity is Parity.KEPT and behavior.allocation not in drawn:
+        raise UsageError(f"no rules make {behavior}: port-parity goes with random or preserving")
+    if behavior.payload is Payload.REWRITTEN and (behavior.blocks_udp or behavior.addresses > 1):
+        raise UsageError(f"no rules make {behavior}: alg goes with UDP, and with one address")

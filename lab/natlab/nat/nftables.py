@@ -57,7 +57,7 @@ class _Table:
     def parts(self) -> Iterator[list[str]]:
         yield from self._memory()
         yield from (*self._zones(), self._inbound(), self._admit(), self._refuse())
-        for name, rules in ports.chains(self.behavior.allocation):
+        for name, rules in ports.chains(self.behavior.allocation, self.behavior.parity):
             yield chain(name, *rules)
         if self.behavior.sessions:
             for name, rules in sessions.chains(self.behavior, self._verb, self._refused):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nat_traversal.wire.behavior import PortAllocation
+from natlab.terms import Parity
 
 _HIGHEST_BIT = 1 << 15
 _FIRST, _COUNT = 1024, 65536 - 1024
@@ -45,21 +46,22 @@ def rules(allocation: PortAllocation) -> Iterator[str]:
     yield "ct mark 1 udp checksum set 0"
 
 
-def chains(allocation: PortAllocation) -> Iterator[Chain]:
+def chains(allocation: PortAllocation, parity: Parity = Parity.ANY) -> Iterator[Chain]:
     """The chains to which `rules` jumps, each chain after those that it jumps to."""
+    bits = range(parity is Parity.KEPT, 16)
     # The rate stands for "once": who comes second exceeds it. The kernel counts under a lock.
     once = "limit rate over 1/week burst 1 packets"
     yield "claim", [f"add @owned {{ udp sport {once} }} return", "meta mark set 0"]
     flip_any = [
-        *map(_flip, range(16)),
+        *map(_flip, bits),
         f"udp sport < {_FIRST} udp sport set udp sport ^ {_HIGHEST_BIT}",
     ]
     match allocation:
         case PortAllocation.PRESERVING | PortAllocation.RANDOM:
             yield "throw", [*flip_any, "jump claim"]
-            yield from _search(_draw_any(), _COUNT)
+            yield from _search(_draw_any(bits), _COUNT)
         case PortAllocation.SEQUENTIAL:
-            yield from _search(_draw_any(), _COUNT)
+            yield from _search(_draw_any(bits), _COUNT)
         case PortAllocation.BLOCK_PER_HOST:
             first = ", ".join(f"0.0.0.{host} : {host << _BLOCK_BITS}" for host in _BLOCKS)
             start = f"udp sport set {_OWN_BLOCK} map {{ {first} }}"
@@ -73,10 +75,11 @@ def chains(allocation: PortAllocation) -> Iterator[Chain]:
             yield from _search(draw, 1 << _BLOCK_BITS)
 
 
-def _draw_any() -> list[str]:
-    """The next of all ports. One count for all, so no two packets get the same."""
+def _draw_any(bits: range) -> list[str]:
+    """The next of all ports, in these bits. One count for all, so no two packets get the same."""
     count = f"meta mark set numgen inc mod {_COUNT} offset {_FIRST}"
-    return [count, "udp sport set 0", *map(_copy, range(16))]
+    kept = f"udp sport & {(1 << bits.start) - 1}" if bits.start else "0"
+    return [count, f"udp sport set {kept}", *map(_copy, bits)]
 
 
 def _search(draw: list[str], count: int) -> Iterator[Chain]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natlab.behavior import NatBehavior
-from natlab.nat import asked, nftables, tcp
+from natlab.nat import asked, nftables, quirks, tcp
 from natlab.nat.faithful import refuse_the_unfaithful
 from natlab.nat.rest import without_udp
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
@@ -18,7 +18,11 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     """
     refuse_the_unfaithful(behavior)
     made = without_udp if behavior.blocks_udp else nftables.parts
-    parts = [*made(behavior, router), *tcp.parts(behavior, router)]
+    parts = [
+        *made(behavior, router),
+        *tcp.parts(behavior, router),
+        *quirks.parts(behavior, router),
+    ]
     body = "\n".join(f"\t{line}" for part in parts for line in part)
     is_asked = asked.is_asked(behavior)
     return RuleSet(

@@ -16,6 +16,7 @@ from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocat
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Pooling, Unsolicited, pool
 from natlab.oracle.places import Places
+from natlab.terms import AfterError, Parity
 
 _PORTS = range(1024, 65536)
 """Where stock Linux looks for a port when it cannot keep one above 1023."""
@@ -50,6 +51,11 @@ class Verdict:
 
     admission: Admission
     internal: Endpoint | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """By an ICMP error."""
+        return self.admission in {Admission.TAKEN_BY_ROUTER, Admission.REJECTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,13 @@ class ModelNat:
             return Verdict(Admission.REJECTED)
         return Verdict(Admission.NO_MAPPING if mapping is None else Admission.FILTERED)
 
+    def hears_error(self, source: Endpoint, destination: Endpoint) -> None:
+        """An ICMP error came about what left as `source` for `destination`."""
+        closes = self.behavior is not None and self.behavior.after_error is AfterError.CLOSES
+        mapping = self._at(source.port) if self._is_mine(source) else None
+        if closes and self.behavior is not None and mapping is not None:
+            mapping.permitted.pop(_key(self.behavior.filtering, destination), None)
+
     def hairpin(
         self, source: Endpoint, destination: Endpoint, now: float = 0.0
     ) -> tuple[Endpoint, Verdict]:
@@ -298,11 +311,9 @@ class ModelNat:
     def _allocate(self, how: PortAllocation, source: Endpoint, destination: Endpoint) -> int:
         """The port of a new mapping, which no other has."""
         match how:
-            case PortAllocation.PRESERVING:
-                taken = self._is_taken(source.port)
-                return self._random_port(destination, _PORTS) if taken else source.port
-            case PortAllocation.RANDOM:
-                return self._random_port(destination, _PORTS)
+            case PortAllocation.PRESERVING | PortAllocation.RANDOM:
+                keeps = how is PortAllocation.PRESERVING and not self._is_taken(source.port)
+                return source.port if keeps else self._random_port(destination, self._of(source))
             case PortAllocation.SEQUENTIAL:
                 port = self._first_free(_PORTS, self._next_port - _PORTS[0], destination)
                 self._next_port = port + 1
@@ -310,6 +321,13 @@ class ModelNat:
             case PortAllocation.BLOCK_PER_HOST:
                 first = _BLOCK * int(source.address.rpartition(".")[2])
                 return self._random_port(destination, range(first, first + _BLOCK))
+
+    def _of(self, source: Endpoint) -> range:
+        """The ports that are for an internal endpoint."""
+        assert self.behavior is not None
+        if self.behavior.parity is Parity.KEPT:
+            return range(_PORTS.start + source.port % 2, _PORTS.stop, 2)
+        return _PORTS
 
     def _random_port(self, destination: Endpoint, ports: range) -> int:
         return self._first_free(ports, self._rng.randrange(len(ports)), destination)

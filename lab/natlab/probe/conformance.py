@@ -25,8 +25,8 @@ from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
-from natlab.probe import crowd, tcp
-from natlab.probe.errors import Errors
+from natlab.probe import crowd, quirks, tcp
+from natlab.probe.errors import LOST, Errors
 from natlab.probe.fill import WANTED, fill
 from natlab.probe.finding import Finding
 from natlab.probe.lifetimes import measure
@@ -42,7 +42,7 @@ from natlab.probe.sockets import (
     one_cpu,
 )
 from natlab.sandbox import sandbox
-from natlab.terms import Syn
+from natlab.terms import IcmpErrors, Syn
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -63,6 +63,8 @@ EVERY = (
     *("EIM+APDF+addresses-2", "EIM+EIF+arbitrary+addresses-3", "APDM+APDF+arbitrary+addresses-2"),
     *("EIM+EIF+tcp-eif+syn-icmp", "EIM+ADF+tcp-adf+syn-reset"),
     *("APDM+APDF+tcp-apdm+no-crossing-syn", "EIM+APDF+reject+syn-drop"),
+    *("EIM+APDF+no-icmp-errors+no-fragments", "EIM+ADF+icmp-closes", "APDM+APDF+icmp-closes"),
+    *("EIM+APDF+random+port-parity", "APDM+APDF+preserving+port-parity+alg"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 BY_IPTABLES = (
@@ -175,6 +177,7 @@ def _examine(
             findings = [*subject.findings(), *tcp.findings(exchange, server, behavior)]
             if behavior.blocks_udp:
                 return findings, None
+            findings += quirks.findings(exchange, server, behavior)
             errors = Errors(exchange, server, stack)
             sent = time.monotonic()
             inner = Exchange(_host(network, "host_b"), server, stack)
@@ -235,9 +238,11 @@ class _Subject:
 
     def errors(self, errors: Errors) -> Iterator[Finding]:
         """To be asked `LATE` seconds after `errors` was made, or later."""
-        yield Finding(f"errors {LATE:g} s late", "come in", errors.late())
-        ports = self.network.nat("nat_a").ports
-        yield Finding("errors on the way", "come in", errors.on_the_way(self._routers()))
+        ports, routers = self.network.nat("nat_a").ports, self._routers()
+        lets_in = self.behavior.icmp_errors is IcmpErrors.TRANSLATED
+        yield Finding(f"errors {LATE:g} s late", "come in" if lets_in else LOST, errors.late())
+        wanted = "come in" if lets_in else f"none from {routers[1]}"
+        yield Finding("errors on the way", wanted, errors.on_the_way(routers))
         stranger = {
             Filtering.ENDPOINT_INDEPENDENT: BOTH_OTHER,
             Filtering.ADDRESS_DEPENDENT: SAME_ADDRESS,

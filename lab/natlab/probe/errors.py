@@ -18,15 +18,17 @@ from natlab.probe.sockets import SAME_ENDPOINT, Exchange, Host, Outside, endpoin
 from natlab.sandbox.netns import in_namespace
 
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
-_PORT_UNREACHABLE = (_UNREACHABLE, 3)
+PORT_UNREACHABLE = (_UNREACHABLE, 3)
 _KINDS = {
     "network unreachable": (_UNREACHABLE, 0),
     "host unreachable": (_UNREACHABLE, 1),
-    "port unreachable": _PORT_UNREACHABLE,
+    "port unreachable": PORT_UNREACHABLE,
     "fragmentation needed": (_UNREACHABLE, 4),
     "TTL exceeded": (_TIME_EXCEEDED, 0),
 }
 """Type and code (RFC 792)."""
+LOST = f"lost: {', '.join(_KINDS)}"
+"""The words where none of them comes in."""
 _QUOTED_OCTETS = 8
 _HEADER = 20
 
@@ -72,7 +74,7 @@ class Errors:
         lost = []
         for words, kind in _KINDS.items():
             self._heard(self._inside)
-            self._outer.sendto(_error_about(kind, self._mapped, remote), (self._mapped.address, 0))
+            self._outer.sendto(error_about(kind, self._mapped, remote), (self._mapped.address, 0))
             self._exchange.settle()
             wanted = (kind, endpoint(self._late), remote)
             heard = [(each.kind, each.source, each.target) for each in self._heard(self._inside)]
@@ -102,7 +104,7 @@ class Errors:
         self._heard(self._outer)
         sender.sendto(b"x", mapped.sockaddr)
         self._exchange.settle()
-        wanted = _Error(mapped.address, _PORT_UNREACHABLE, endpoint(sender), mapped)
+        wanted = _Error(mapped.address, PORT_UNREACHABLE, endpoint(sender), mapped)
         return "leave" if wanted in self._heard(self._outer) else "do not leave"
 
     def hairpinned(self, other: Host) -> str:
@@ -118,7 +120,7 @@ class Errors:
         both[0].sendto(b"x", mapped[1].sockaddr)
         exchange.settle()
         heard = [(each.kind, each.source, each.target) for each in self._heard(self._inside)]
-        wanted = (_PORT_UNREACHABLE, endpoint(both[0]), mapped[1])
+        wanted = (PORT_UNREACHABLE, endpoint(both[0]), mapped[1])
         return "come back" if wanted in heard else "do not come back"
 
     def syn(self, address: str) -> str:
@@ -134,7 +136,7 @@ class Errors:
         error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = [each.kind for each in self._heard(self._outer) if each.source == endpoint(client)]
         if told:
-            return "port unreachable" if told == [_PORT_UNREACHABLE] else f"ICMP {told}"
+            return "port unreachable" if told == [PORT_UNREACHABLE] else f"ICMP {told}"
         return (
             "reset" if error == errno.ECONNREFUSED else f"error {errno.errorcode.get(error, error)}"
         )
@@ -152,7 +154,7 @@ class Errors:
                 heard.append(error)
 
 
-def _error_about(kind: tuple[int, int], source: Endpoint, target: Endpoint) -> bytes:
+def error_about(kind: tuple[int, int], source: Endpoint, target: Endpoint) -> bytes:
     """An ICMP error that quotes a UDP datagram, as little of it as RFC 792 asks for."""
     addresses = socket.inet_aton(source.address) + socket.inet_aton(target.address)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 36, 1, 0, 60, socket.IPPROTO_UDP, 0) + addresses

@@ -22,7 +22,17 @@ from natlab.behavior import (
 )
 from natlab.evidence.result import Report
 from natlab.presets import preset
-from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
+from natlab.terms import (
+    AfterError,
+    CrossingSyn,
+    Fragments,
+    IcmpErrors,
+    Parity,
+    Payload,
+    Syn,
+    TcpFiltering,
+    TcpMapping,
+)
 
 _NO_NAT = "a public host, without a NAT"
 _MAPPING: MappingABC[Mapping, str] = MappingProxyType(
@@ -74,6 +84,16 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Syn.DROP: "drops other SYNs in silence",
         Syn.RESET: "resets other TCP connections",
         Syn.UNREACHABLE: "answers other SYNs with an ICMP error",
+        IcmpErrors.TRANSLATED: "lets ICMP errors in",
+        IcmpErrors.DROPPED: "lets no ICMP error in",
+        AfterError.NOTHING: "keeps its filters after an ICMP error",
+        AfterError.CLOSES: "closes to whom an ICMP error is about",
+        Fragments.PASSED: "lets fragments through",
+        Fragments.DROPPED: "drops fragments",
+        Parity.ANY: "gives odd ports for even ones",
+        Parity.KEPT: "gives even ports for even ones",
+        Payload.LEFT: "leaves payloads alone",
+        Payload.REWRITTEN: "rewrites addresses in payloads",
     }
 )
 

@@ -167,7 +167,10 @@ class _Story:
         nat, name = self.nats[record.receiver], _SIDE[record.receiver].nat
         destination = _endpoint(record.destination)
         target = self.modelled.get(destination, destination)
-        admission = nat.judge(self.sources[place], target, now).admission
+        verdict = nat.judge(self.sources[place], target, now)
+        if verdict.is_answered and record.sender in self.nats:
+            self.nats[record.sender].hears_error(self.sources[place], target)
+        admission = verdict.admission
         if nat.behavior is None:
             return f"{record.receiver} is public, and receives {_name(record)} from {shown}."
         asked = self._admitted(nat, target, now)

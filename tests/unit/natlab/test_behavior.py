@@ -20,6 +20,7 @@ FLAGGED = (
     "APDM+APDF+evict+sessions-4096",
     "EIM+EIF+arbitrary+background-20+addresses-2+30s",
     "EIM+EIF+tcp-apdm+tcp-adf+no-crossing-syn+syn-icmp+30s",
+    "APDM+ADF+icmp-closes+no-fragments+port-parity+alg",
 )
 
 

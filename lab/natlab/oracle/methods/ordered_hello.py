@@ -81,6 +81,8 @@ class ModelHost:
         verdict = peer.nat.judge(source, destination)
         if verdict.internal == peer.socket:
             peer.target = source
+        if verdict.is_answered:
+            self.nat.hears_error(source, destination)
         return Step(round_, name, self.name, source, destination, verdict.admission)
 
     def is_heard_by(self, peer: ModelHost) -> bool:

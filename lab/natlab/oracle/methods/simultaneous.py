@@ -6,7 +6,7 @@ Both hosts' first HELLOs have left before either comes to the other's NAT. Then 
 from __future__ import annotations
 
 from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, model_hosts
-from natlab.oracle.model import Admission
+from natlab.oracle.model import Admission, Verdict
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction, Step
 
@@ -43,7 +43,9 @@ def crossed(name: str, a: ModelHost, b: ModelHost) -> Prediction:
         steps.append(
             Step(ROUND, f"HELLO {number}", host.name, source, destination, verdict.admission)
         )
-    for step, peer in zip(steps, (b, a), strict=True):
+    for step, sender, peer in zip(steps, (a, b), (b, a), strict=True):
+        if Verdict(step.admission).is_answered:
+            sender.nat.hears_error(step.source, step.destination)
         if step.admission is Admission.DELIVERED:
             peer.target = step.source
     if steps[1].admission is Admission.DELIVERED:

@@ -22,6 +22,7 @@ FLAGGED = (
     "ADM+EIF+block-per-host+reject",
     "EIM+APDF+evict+sessions-1024+background-20",
     "EIM+EIF+tcp-apdm+tcp-eif+no-crossing-syn+syn-icmp",
+    "EIM+APDF+random+icmp-closes+no-fragments+port-parity+alg",
 )
 EVERY = [*PRESETS, *REAL_WORLD, *NINE, *FLAGGED]
 BLOCKED = ["udp-blocked", "tcp-only"]
@@ -329,7 +330,22 @@ def test_tcp_of_a_nat_with_several_addresses_is_refused_where_a_port_does_not_te
         rules_for(preset(f"EIM+EIF+{flag}+addresses-2"), ROUTER)
 
 
-@pytest.mark.parametrize("flag", ["tcp-eif", "syn-drop", "no-crossing-syn"])
-def test_stock_linux_has_no_flags_of_tcp(flag: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("EIM+EIF+icmp-closes", "icmp-closes goes with ADF or APDF"),
+        ("EIM+APDF+no-udp+icmp-closes", "and with UDP"),
+        ("EIM+APDF+no-icmp-errors+icmp-closes", "an error that is dropped closes nothing"),
+        ("EIM+APDF+sequential+port-parity", "port-parity goes with random or preserving"),
+        ("EIM+APDF+alg+addresses-2", "alg goes with UDP, and with one address"),
+    ],
+)
+def test_quirks_that_do_not_go_together_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        rules_for(preset(text), ROUTER)
+
+
+@pytest.mark.parametrize("flag", ["tcp-eif", "syn-drop", "no-crossing-syn", "alg", "no-fragments"])
+def test_stock_linux_has_no_such_flags(flag: str) -> None:
     with pytest.raises(UsageError, match="order-sensitive is stock Linux"):
         rules_for(preset(f"EIM+APDF+order-sensitive+inbound-refresh+{flag}"), ROUTER)

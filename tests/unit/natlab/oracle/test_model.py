@@ -302,3 +302,27 @@ def test_packet_to_another_address_is_nobodys() -> None:
     nat.outbound(INSIDE, REMOTE)
     elsewhere = Endpoint("203.0.113.9", INSIDE.port)
     assert nat.judge(REMOTE, elsewhere).admission is Admission.NO_MAPPING
+
+
+def test_an_icmp_error_closes_where_a_nat_lets_it_and_the_next_packet_opens_again() -> None:
+    nat = ModelNat(parse_behavior("EIM+APDF+icmp-closes"), PUBLIC, random.Random(1))
+    outside = nat.outbound(INSIDE, REMOTE)
+    nat.outbound(INSIDE, STRANGER)
+    nat.hears_error(outside, REMOTE)
+    assert nat.judge(REMOTE, outside).admission is Admission.FILTERED
+    assert nat.inbound(STRANGER, outside) == INSIDE
+    assert nat.outbound(INSIDE, REMOTE) == outside
+    assert nat.inbound(REMOTE, outside) == INSIDE
+
+
+def test_an_icmp_error_closes_nothing_behind_other_nats() -> None:
+    nat = ModelNat(parse_behavior("EIM+APDF"), PUBLIC, random.Random(1))
+    outside = nat.outbound(INSIDE, REMOTE)
+    nat.hears_error(outside, REMOTE)
+    assert nat.inbound(REMOTE, outside) == INSIDE
+
+
+def test_parity_is_kept_by_a_nat_that_draws_its_ports() -> None:
+    nat = ModelNat(parse_behavior("APDM+APDF+port-parity"), PUBLIC, random.Random(1))
+    sources = [Endpoint(INSIDE.address, 30_000 + n) for n in range(20)]
+    assert all((nat.outbound(each, REMOTE).port - each.port) % 2 == 0 for each in sources)
