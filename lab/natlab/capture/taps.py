@@ -1,6 +1,6 @@
 """Capturing on many interfaces of many network namespaces at once, on one timeline, with scapy.
 
-The only module that imports scapy. Every socket is opened inside its node's namespace and stays
+Every socket is opened inside its node's namespace and stays
 there; one thread of this process reads them all. The kernel stamps the time, so the order of
 packets does not depend on when they are read. Parsing is left until the traffic has ended.
 """
@@ -19,15 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from scapy.arch.linux import L2ListenSocket
-from scapy.data import DLT_EN10MB, SO_TIMESTAMPNS
-from scapy.interfaces import InterfaceProvider, NetworkInterface
-from scapy.layers import l2  # noqa: F401 - makes Ethernet known to scapy's sockets
-from scapy.sendrecv import AsyncSniffer
-from scapy.utils import PcapNgWriter
-
 from natlab.capture.packet import Packet, dissect
 from natlab.capture.ring import Ring
+from natlab.capture.scapy_parts import (
+    DLT_EN10MB,
+    SO_TIMESTAMPNS,
+    AsyncSniffer,
+    InterfaceProvider,
+    L2ListenSocket,
+    NetworkInterface,
+    PcapNgWriter,
+)
 from natlab.errors import LabError
 from natlab.sandbox.netns import in_namespace
 from natlab.sandbox.threads import in_words

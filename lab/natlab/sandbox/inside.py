@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from natlab.sandbox.streams import never_fail_on_output
 from natlab.sandbox.threads import end_process_with_any_thread
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_GARBAGE = 50_000
+"""So many new objects before Python looks for garbage: nearly all are of modules, and stay."""
 _BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -33,6 +36,7 @@ def serve(connection_fd: int, stderr_fd: int) -> None:
     """Process 1 of the sandbox: furnish it, then answer calls."""
     os.dup2(stderr_fd, 2)
     os.close(stderr_fd)
+    gc.set_threshold(_GARBAGE)
     never_fail_on_output()
     end_process_with_any_thread(1)
     # Handed to no child of ours, so that the caller sees our end when we end.
@@ -43,6 +47,7 @@ def serve(connection_fd: int, stderr_fd: int) -> None:
         # The caller would see no end while threads of a call go on.
         traceback.print_exc()
         os._exit(1)
+    gc.freeze()  # at its end Python would look through all of it twice
 
 
 class _Call:

@@ -7,6 +7,7 @@ the namespaces, arguments, environment and streams that ``mnexec -da PID python 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -24,12 +25,16 @@ from natlab.sandbox.netns import enter_node
 
 _ORDER_BYTES = 1 << 16
 _MOST_FILES = 1 << 20
+_USUAL_GARBAGE = gc.get_threshold()
 
 
 def preload(*modules: str) -> None:
     """Import `modules`, so that what is prepared from now on need not. None may be one that is run."""
     for module in modules:
         importlib.import_module(module)
+    # Never looked at again by the collector, they stay memory that the forks share.
+    gc.collect()
+    gc.freeze()
 
 
 class Prepared:
@@ -148,6 +153,7 @@ def _await_order(orders: socket.socket, mask: Iterable[int]) -> None:
     _take_streams(*streams)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
+    gc.set_threshold(*_USUAL_GARBAGE)
     module, *sys.argv[1:] = words
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
