@@ -148,9 +148,10 @@ class Direct:
                 return self._restraint.guesses_later(wait, now)
             case m.AddedCandidates():
                 return self.reach.added(message, now)
-            case m.Failed(attempt, code, text):
+            case m.Failed(attempt, code, text, lasting):
                 if self.rounds.is_of_another_attempt(attempt):
                     return []
+                self._restraint.lasts(lasting, now)
                 return self._attempt_failed(code, text, now)
         log.debug("ignored from the server: %r", message)
         return []

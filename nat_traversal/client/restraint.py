@@ -48,6 +48,7 @@ class Restraint:
         """The host addresses that the server has been told for the present attempt."""
         self._breach: Breach | None = None
         self._probes = Probes()
+        self._lasts_until = 0.0
         self._guess_at = 0.0
         """When the server lets this pair guess ports."""
 
@@ -100,7 +101,11 @@ class Restraint:
 
     def pause(self, pause: float, now: float) -> float:
         """Seconds until the next attempt, which otherwise would begin in `pause`."""
-        return max(pause, self._guess_at - now)
+        return max(pause, self._guess_at - now, self._lasts_until - now)
+
+    def lasts(self, lasting: bool, now: float) -> None:
+        """The server says of an attempt that failed whether the next will end so too, unless something changes."""
+        self._lasts_until = now + self._settings.retry_most / 2 if lasting else 0.0
 
     def plausible(
         self, candidates: tuple[m.Candidate, ...], around: Surroundings
@@ -130,6 +135,7 @@ class Restraint:
         self._attempts.change(min(self._settings.retry_most, doubled) / 2, now)
 
     def reset(self, now: float) -> None:
-        """A path stands, or this host has just woken up."""
+        """A path stands, or this host has just woken up or changed its network."""
         self._failures = 0
+        self._lasts_until = 0.0
         self._attempts.change(self._settings.retry_first / 2, now)

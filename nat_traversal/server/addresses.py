@@ -45,6 +45,17 @@ def obstacle(host: Member, peer: Member) -> str | None:
     return None
 
 
+def ports_at_random(first: Member, second: Member) -> str | None:
+    """Why two hosts whose NATs both give ports at random do not meet; None if there may be another cause."""
+    one, other = ({each.address for each in host.endpoints} for host in (first, second))
+    if one & other or any(map(is_private, one | other)):
+        return None
+    return (
+        f"the NATs of {first.id} and {second.id} both give each destination a port at random, so there is no direct "
+        "path without guessing ports on both sides; a port forwarding, UPnP or IPv6 would change that"
+    )
+
+
 def no_path(first: Member, second: Member, heard: frozenset[str]) -> str:
     """The causes of an attempt without a path that fit what the server saw. `heard`: the ids of hosts that
     a HELLO of the other one reached."""

@@ -206,9 +206,9 @@ class Session:
             case Proven(round_):
                 self._budgets.ended(name, "connected")
                 return [*actions, *self._connected(round_)]
-            case NoPath(verdict, text):
-                self._budgets.ended(name, verdict)
-                return [*actions, *self._failed(verdict, text, now)]
+            case NoPath() as no_path:
+                self._budgets.ended(name, no_path.verdict)
+                return [*actions, *self._failed(no_path, now)]
 
     def _connected(self, round_: int) -> list[do.Action]:
         self._machine.fire(_T.PROVEN)
@@ -219,7 +219,8 @@ class Session:
             do.Tell(note.PairConnected(first.id, second.id, self._attempt, round_, first.source))
         ]
 
-    def _failed(self, verdict: m.Verdict, text: str, now: float) -> list[do.Action]:
+    def _failed(self, no_path: NoPath, now: float) -> list[do.Action]:
+        verdict, text = no_path.verdict, no_path.text
         self._machine.fire(_T.FAIL)
         actions: list[do.Action] = []
         if self._relaying is not None and verdict is not m.Verdict.KEYS_DIFFER:
@@ -227,7 +228,7 @@ class Session:
             actions += self._relaying.missed(now)
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
-            failed = m.Failed(self._attempt, verdict, text)
+            failed = m.Failed(self._attempt, verdict, text, no_path.is_lasting)
             actions.append(do.SendMessage(failed, member.connection))
         first, second = self.members
         return [

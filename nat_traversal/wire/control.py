@@ -321,7 +321,11 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ("later", m.GuessLater, {"wait": _Form(_seconds(0.0).load)}),
     ("sent", m.HelloSent, {"transaction": _TRANSACTION, "heard": _FLAG, "opened": _FLAG}),
     ("established", m.Established, {"attempt": _ATTEMPT, "round": _ROUND}),
-    ("failed", m.Failed, {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT)}),
+    (
+        "failed",
+        m.Failed,
+        {"attempt": _ATTEMPT, "code": _text(32), "text": _text(MAX_TEXT), "lasting": _FLAG},
+    ),
     ("retry", m.Retry, {"generation": _GENERATION, "public": _PUBLIC}),
     ("decline", m.Decline, {"attempt": _ATTEMPT}),
     ("relay", m.OpenRelay, {"relay": _RELAY, "token": _TOKEN, "ticket": _TOKEN, "peer": _KEYS}),

@@ -280,6 +280,8 @@ class Failed:
     code: str
     """One of `Verdict`, or one that a later server knows."""
     text: str
+    lasting: bool = False
+    """The next attempt will end so too, as long as neither NAT changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,6 @@ def test_a_block_is_met_by_32_sockets_and_32_ports_in_the_median() -> None:
     ("nat_a", "nat_b"),
     [
         ("symmetric", "EIM+APDF"),
-        ("symmetric", "symmetric"),
         ("APDM+APDF+block-per-host", SEQUENTIAL),
         ("linux-masquerade", "linux-masquerade"),
     ],

@@ -16,6 +16,13 @@ from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.methods import MethodName
 
 NO_QUESTIONS = m.OpenSocket(0)
+_ABOUT_PORTS = {
+    MethodName.PREDICTION,
+    MethodName.BIRTHDAY,
+    MethodName.SIMULTANEOUS,
+    MethodName.LOW_TTL,
+}
+"""Methods that depend on whether a NAT keeps its hosts' ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Gathering:
         actions: list[do.Action] = []
         asks = self._questions() if goes_on else NO_QUESTIONS
         first, second = self._attempt.members
-        asks = replace(asks, own_port=MethodName.BIRTHDAY in first.methods & second.methods)
+        asks = replace(asks, own_port=bool(_ABOUT_PORTS & first.methods & second.methods))
         way = 0.0
         for member in self._attempt.members:
             if member.socket is SocketState.USED:

@@ -25,6 +25,8 @@ class Ladder:
         both = frozenset.intersection(*(each.methods for each in attempt.members))
         self._further: list[MakeMethod] = [each for each in FURTHER if each.name in both]
         self._attempt = replace(attempt, has_further=bool(self._further))
+        self._keeps: dict[str, bool] = {}
+        """What the newest sockets have shown of the hosts' NATs."""
         self._method: Method = OrderedHello(self._attempt)
 
     @property
@@ -71,10 +73,16 @@ class Ladder:
     def _settled(self, actions: list[do.Action], now: float) -> list[do.Action]:
         """Go on with the next method where this one has opened no path."""
         match self._method.outcome:
-            case NoPath(m.Verdict.NO_PATH) if self._further:
+            case NoPath(m.Verdict.NO_PATH, is_lasting=False) if self._further:
                 make = self._further.pop(0)
+                for member in self._attempt.members:
+                    if (keeps := member.keeps_port) is not None:
+                        self._keeps[member.id] = keeps
                 attempt = replace(
-                    self._attempt, round=self._method.round, has_further=bool(self._further)
+                    self._attempt,
+                    round=self._method.round,
+                    has_further=bool(self._further),
+                    keeps=self._keeps,
                 )
                 self._method = make(attempt)
                 return [*actions, *self.begin(now)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,6 +27,8 @@ class NoPath:
 
     verdict: m.Verdict
     text: str
+    is_lasting: bool = False
+    """The next attempt will end so too, as long as neither NAT changes: no further method is of use."""
 
 
 Outcome = Proven | NoPath
@@ -85,6 +87,8 @@ class Attempt:
     """Another method follows if this one opens no path."""
     heard: set[str] = field(default_factory=set)
     """The hosts that a HELLO of the other one has reached."""
+    keeps: Mapping[str, bool] = field(default_factory=dict)
+    """By the ids of hosts: whether its NAT keeps the ports of its sockets, as far as that is known."""
     grants: Grants = field(default_factory=Grants)
     """The server's turns of pairs that guess ports."""
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from math import ceil, sqrt
 
 from nat_traversal.machine import actions as do
+from nat_traversal.server.addresses import no_path, ports_at_random
 from nat_traversal.server.allocation import Block, Sequential
 from nat_traversal.server.methods.gathering import Aim
 from nat_traversal.server.methods.method import Attempt, NoPath
@@ -64,8 +65,19 @@ class Prediction(Simultaneous):
             return []
         aims = self._aims(now)
         if aims is None:
-            return self._fail(NoPath(m.Verdict.NO_PATH, _NO_RULE))
+            return self._fail(self._without_rule())
         return self._round_begins(now, aims)
+
+    def _without_rule(self) -> NoPath:
+        """No port can be aimed at. Where both NATs give ports at random, nobody can meet by any other way either."""
+        attempt, members = self._attempt, self._attempt.members
+        rules = [each.sightings.allocation(each.generation) for each in members]
+        keeps = [attempt.keeps.get(each.id) for each in members]
+        if attempt.heard or any(rules) or keeps != [False, False]:
+            return NoPath(m.Verdict.NO_PATH, _NO_RULE)
+        if (at_random := ports_at_random(*members)) is None:
+            return NoPath(m.Verdict.NO_PATH, no_path(*members, frozenset()))
+        return NoPath(m.Verdict.NO_PATH, at_random, is_lasting=True)
 
     def timed_out(self, now: float) -> list[do.Action]:
         """The deadline is due."""
