@@ -26,7 +26,7 @@ class Ladder:
         self._further: list[MakeMethod] = [each for each in FURTHER if each.name in both]
         self._attempt = replace(attempt, has_further=bool(self._further))
         self._keeps: dict[str, bool] = {}
-        """What the newest sockets have shown of the hosts' NATs."""
+        """Of the hosts' NATs, as the newest sockets have shown them."""
         self._method: Method = OrderedHello(self._attempt)
 
     @property
