@@ -333,6 +333,8 @@ class ServerSettings:
     """The same, of one source."""
     registered_per_source: int = number(256, 1, 1_000_000)
     """Registered connections of one source at a time."""
+    pairs: int = number(64, 1, 65_535)
+    """Registrations that one connection carries: a client's peers. Each counts as a connection in all other bounds."""
     reserved: int = number(512, 0, 1_000_000)
     """Connections kept for sources that have none, at most an eighth of `connections`."""
     connects_burst: int = number(128, 1, 1_000_000)

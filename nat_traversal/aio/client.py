@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from nat_traversal.aio.background import Background
 from nat_traversal.aio.client_config import ClientConfig
-from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.datapath import DataPath, Forwarder
-from nat_traversal.aio.dial import AddressMemory, dial
+from nat_traversal.aio.dial import AddressMemory, dial, failure
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.hops import usable
 from nat_traversal.aio.local_ports import LocalPorts
@@ -26,11 +25,12 @@ from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.roaming import Roaming
-from nat_traversal.aio.tls import ClientTls
+from nat_traversal.aio.tls import ClientTls, TlsStream
 from nat_traversal.aio.traffic import Traffic
+from nat_traversal.aio.trunk import Alone, Control, Trunk
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
-from nat_traversal.errors import NameUnresolvedError, WireError
+from nat_traversal.errors import NameUnresolvedError, ServerUnreachableError, WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -45,10 +45,8 @@ log = logging.getLogger(__name__)
 
 
 class Client(Driver):
-    """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`.
-
-    Raises `UsageError` for ids and files that cannot be used.
-    """
+    """Runs one agent. Every notice goes to `on_notice`, users' datagrams to and from `forwarder`. A `trunk` is shared.
+    Raises `UsageError` for ids and files that cannot be used."""
 
     def __init__(
         self,
@@ -59,7 +57,9 @@ class Client(Driver):
         counters: Counters | None = None,
         rng: random.Random | None = None,
         platform: Platform | None = None,
+        trunk: Trunk | None = None,
     ) -> None:
+        self._trunk = trunk or Alone()
         self._platform = platform or Platform()
         self._changes: NetworkChanges | None = None
         self.agent = Agent(
@@ -84,7 +84,7 @@ class Client(Driver):
         self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self._forwarder = forwarder
         self._on_notice = on_notice
-        self.control: ControlProtocol | None = None
+        self.control: Control | None = None
         """The connection to the server, while one stands or is being made."""
         self._connecting: asyncio.Task[None] | None = None
         self._beside = Background()
@@ -187,7 +187,14 @@ class Client(Driver):
         server = self._config.server
         try:
             addresses = await self._platform.resolve(server, families=self._config.families)
-            await dial(self._memory.order(addresses), self._new_control)
+            await self._trunk.join(
+                self._memory.order(addresses),
+                *(self._config.local_id, self._control_event, self._controls),
+                settings=self._config.settings,
+                tls=self._new_tls(),
+            )
+        except ServerUnreachableError as error:
+            self.feed(e.ControlBroken(str(error)))
         except NameUnresolvedError as error:
             hint = "" if error.is_temporary else ": check --server"
             if (lack := room_problem()) is not None:  # the resolver does not tell that
@@ -195,13 +202,14 @@ class Client(Driver):
             else:
                 self.feed(e.ControlBroken(f"{error}{hint}"))
         except OSError as error:
-            text = f"cannot connect to {server}: {_in_words(error)}"
+            text = f"cannot connect to {server}: {failure(error)}"
             self.feed(e.ControlBroken(text, lacks_room=lacks_room(error)))
 
-    def _new_control(self) -> ControlProtocol:
-        tls = None if self._tls is None else self._tls.stream()
-        self.control = ControlProtocol(0, self._control_event, self._config.settings, tls)
-        return self.control
+    def _controls(self, control: Control) -> None:
+        self.control = control
+
+    def _new_tls(self) -> TlsStream | None:
+        return None if self._tls is None else self._tls.stream()
 
     def _control_event(self, event: e.Event) -> None:
         match event:
@@ -253,13 +261,12 @@ class Client(Driver):
         self._loop.add_reader(sock, self._readable, opened, sock)
 
     def _open_stream(self, generation: int, ticket: bytes) -> None:
-        tls = None if self._tls is None else self._tls.stream()
         opened = OpenSocket(generation, None)
         opened.stream = stream = RelayStream(
             generation,
             ticket,
             self._config.settings,
-            tls,
+            self._new_tls(),
             on_event=self.feed,
             arrived=lambda datagram: self._streamed(opened, datagram),
         )
@@ -281,7 +288,7 @@ class Client(Driver):
         try:
             await dial([server], lambda: stream.protocol)
         except OSError as error:
-            self.feed(e.StreamBroken(generation, _in_words(error)))
+            self.feed(e.StreamBroken(generation, failure(error)))
 
     def _streamed(self, opened: OpenSocket, datagram: Datagram) -> None:
         """A datagram came over a connection to a relay."""
@@ -390,9 +397,3 @@ class Client(Driver):
             self._loop.remove_reader(sock)
             sock.close()
         self._reaching.closed(opened)
-
-
-def _in_words(error: OSError) -> str:
-    # asyncio's own text shows a Python tuple
-    own = os.strerror(error.errno) if error.errno else str(error)
-    return in_words(error) if lacks_room(error) else own

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from nat_traversal.machine.failures import in_words, lacks_room
 from nat_traversal.wire.endpoint import Endpoint
 
 ATTEMPT_DELAY = 0.25
@@ -92,6 +94,12 @@ async def connected(
                 outcome.close()
     assert first_error is not None, "no address was given"
     raise first_error
+
+
+def failure(error: OSError) -> str:
+    """Why a connection could not be made, in words: asyncio's own text shows a Python tuple."""
+    own = os.strerror(error.errno) if error.errno else str(error)
+    return in_words(error) if lacks_room(error) else own
 
 
 async def _connected(address: Endpoint) -> socket.socket:

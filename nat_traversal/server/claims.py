@@ -40,15 +40,16 @@ class Claims:
         """`host` wants its id. A holder at this server is known without the store, whose lease may have run out while
         nobody could renew it."""
         assert host.registration is not None
-        rival = self._registry.with_id(host.registration.register.id)
-        if rival is None or rival.registration is None:
+        rivals = self._registry.rivals(host)
+        if not rivals:
             return [self._connections.claim(host.registration.holder)]
-        return self.contend(host, rival.registration.holder, now)
+        assert rivals[0].registration is not None
+        return self.contend(host, rivals[0].registration.holder, now)
 
     def settled(self, host: Host) -> list[ServerAction]:
         """The store has given the id to `host`. A holder here has lost it by now."""
-        rival = self._registry.with_id(host.id) if host.id else None
-        return [] if rival is None else self._connections.refuse(rival, *_LAPSED)
+        rivals = self._registry.rivals(host)
+        return [each for rival in rivals for each in self._connections.refuse(rival, *_LAPSED)]
 
     def contend(self, host: Host, holder: Holder, now: float) -> list[ServerAction]:
         """The id that `host` wants is `holder`'s."""
@@ -71,13 +72,11 @@ class Claims:
         if ours.offer.instance != theirs.offer.instance:
             return self._ask(host, rival, now)  # perhaps somebody started the client twice
         # The same process again: its old connection is dead, whatever TCP thinks.
-        return [
-            *self._connections.lives(rival, now),
-            *self._connections.refuse(
-                rival, m.ErrorCode.REPLACED, "this client has connected again"
-            ),
-            self._connections.claim(host.registration.holder),
-        ]
+        actions = self._connections.lives(rival, now)
+        for each in self._registry.rivals(host):
+            again = "this client has connected again"
+            actions += self._connections.refuse(each, m.ErrorCode.REPLACED, again)
+        return [*actions, self._connections.claim(host.registration.holder)]
 
     def proven(self, host: Host, mac: bytes, now: float) -> list[ServerAction]:
         """An answer to the question came. Meanwhile the id may have become free, or another's."""

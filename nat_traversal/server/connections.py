@@ -192,7 +192,7 @@ class Connections:
             self.here(peer.connection).session = None
             actions.append(Publish(peer.id, PeerLeft(host.member.id)))
         contenders = self.challenges.gone(host.connection)
-        return [*actions, *(self._claim_of(self.here(each)) for each in contenders)]
+        return [*actions, *(each for waiting in contenders for each in self._again(waiting))]
 
     def unsent(self, action: object, reason: str) -> list[ServerAction]:
         """An action failed. A host that could not be told something is let go: it may come back."""
@@ -229,9 +229,14 @@ class Connections:
         """Ask for an id, or for its lease to go on."""
         return Claim(holder, self._settings.lease)
 
-    def _claim_of(self, host: Host) -> StoreRequest:
+    def _again(self, contender: e.ConnectionId) -> list[ServerAction]:
+        """The holder that `contender` has waited for is gone; others of the same client may have the id still."""
+        host = self.here(contender)
         assert host.registration is not None
-        return self.claim(host.registration.holder)
+        if not (rivals := self._registry.rivals(host)):
+            return [self.claim(host.registration.holder)]
+        holder = rivals[0].registration
+        return self.refuse_id(host, holder.register if holder else None)
 
     def lives(self, holder: Host, now: float) -> list[ServerAction]:
         """The holder has shown that it lives: those that want its id have to wait."""
@@ -244,7 +249,9 @@ class Connections:
     def is_mute(self, holder: Host) -> list[ServerAction]:
         """The holder has not answered: its id goes to the first that wants it."""
         text = "this client did not answer in time, and another one has come with its id"
-        return self.refuse(holder, m.ErrorCode.REPLACED, text)
+        others = [each for each in self._registry.with_id(holder.id or "") if each is not holder]
+        mute = [*others, holder]  # all on one connection: the holder goes last, when the id is free
+        return [act for each in mute for act in self.refuse(each, m.ErrorCode.REPLACED, text)]
 
     def refuse_id(self, host: Host, holder: m.Register | None) -> list[ServerAction]:
         """The id that the host wants is another one's. `holder`: its registration, if it is at this server."""

@@ -21,6 +21,8 @@ HANDSHAKE = 20.0
 
 def weight(message: m.Message | m.UnknownMessage) -> float:
     """Units of a message."""
+    if isinstance(message, m.ForPair):
+        message = message.message
     return WEIGHTS.get(type(message), 1.0)
 
 

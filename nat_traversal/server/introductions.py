@@ -58,6 +58,8 @@ class Introductions:
         elif other is None or other.member is None or not _match(host, other):
             absent = m.PeerStatus(m.PeerState.ABSENT)
             actions.append(do.SendMessage(absent, host.connection))
+            if found is None:
+                other = _free(self._registry.with_id(host.registration.register.peer))
             if other is not None and other.member is not None and other.session is None:
                 actions += _not_matching(host, other)
         else:
@@ -81,6 +83,10 @@ class Introductions:
             actions += [_present(host, other), _present(other, host)]
             actions += session.begin(now)
         return [*actions, *self._announces.early(host.registration.handle, now)]
+
+
+def _free(hosts: list[Host]) -> Host | None:
+    return next((each for each in hosts if each.session is None), None)
 
 
 def _match(host: Host, other: Host) -> bool:

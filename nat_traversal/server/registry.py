@@ -11,6 +11,7 @@ from nat_traversal.server.possession import Question
 from nat_traversal.server.rate import Allowance
 from nat_traversal.server.session import Session, SessionState
 from nat_traversal.server.store import Holder
+from nat_traversal.server.trunks import trunk_of
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
@@ -70,7 +71,8 @@ class Registry:
         self.kept_handles = kept_handles
         self._spent: dict[bytes, None] = {}
         self._hosts: dict[e.ConnectionId, Host] = {}
-        self._by_id: dict[str, Host] = {}
+        self._by_id: dict[str, dict[str, Host]] = {}
+        """Of each id, those on one connection, by the peer that each wants."""
         self._by_handle: dict[bytes, Host] = {}
         self._unregistered: dict[e.ConnectionId, Host] = {}
         """The oldest first."""
@@ -94,9 +96,23 @@ class Registry:
         """The host at that connection; None once it has gone."""
         return self._hosts.get(connection)
 
-    def with_id(self, host_id: str) -> Host | None:
-        """The host that has this id."""
-        return self._by_id.get(host_id)
+    def with_id(self, host_id: str) -> list[Host]:
+        """Those that have this id: one for each peer that the client wants, all on one connection."""
+        return list(self._by_id.get(host_id, {}).values())
+
+    def rivals(self, host: Host) -> list[Host]:
+        """Those that have the id which `host` wants and are on another connection, or want its very peer. That one
+        comes first: perhaps it is the same process, whose key tells so."""
+        assert host.registration is not None
+        register, trunk = host.registration.register, trunk_of(host.connection)
+        those = self._by_id.get(register.id, {})
+        rivals = [
+            each
+            for peer, each in those.items()
+            if each is not host and (peer == register.peer or trunk_of(each.connection) != trunk)
+        ]
+        same = those.get(register.peer)
+        return sorted(rivals, key=lambda each: each is not same)
 
     def with_handle(self, handle: bytes) -> Host | None:
         """The host that registered with the key of this handle; perhaps it has not got its id yet."""
@@ -118,8 +134,9 @@ class Registry:
 
     def admit(self, host: Host, member: Member) -> None:
         """The id is the host's from now on."""
+        assert host.registration is not None
         host.member = member
-        self._by_id[member.id] = host
+        self._by_id.setdefault(member.id, {})[host.registration.register.peer] = host
 
     def remove(self, host: Host) -> None:
         """A connection has gone, and what was registered on it."""
@@ -133,7 +150,10 @@ class Registry:
         while len(self._spent) > self.kept_handles:
             del self._spent[next(iter(self._spent))]
         if host.member is not None:
-            del self._by_id[host.member.id]
+            those = self._by_id[host.member.id]
+            del those[host.registration.register.peer]
+            if not those:
+                del self._by_id[host.member.id]
 
 
 @dataclass(frozen=True, slots=True)

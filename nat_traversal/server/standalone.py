@@ -13,6 +13,7 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import Host
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
+from nat_traversal.server.trunks import Trunks
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.messages import Message, Register
 
@@ -37,6 +38,8 @@ class StandaloneServer:
             rng=rng, settings=settings, counters=counters, possession=possession
         )
         self._store: Store = store or MemoryStore()
+        settings = settings or ServerSettings()
+        self._trunks = Trunks(self._pairs_of(settings))
 
     @property
     def counters(self) -> Counters:
@@ -75,6 +78,7 @@ class StandaloneServer:
     def reconfigure(self, settings: ServerSettings) -> None:
         """Other settings hold for what begins from now on."""
         self._rendezvous.reconfigure(settings)
+        self._trunks.most = self._pairs_of(settings)
 
     @property
     def relays(self) -> int:
@@ -99,7 +103,14 @@ class StandaloneServer:
 
     def handle(self, event: e.Event, now: float) -> list[do.Action]:
         """One event in, actions out, in the order in which to carry them out."""
-        return self._handle(event, now)
+        done: list[do.Action] = []
+        for each in self._trunks.events(event):
+            done += self._handle(each, now)
+        return self._trunks.actions(done)
+
+    def _pairs_of(self, settings: ServerSettings) -> int:
+        """Registrations that a connection carries."""
+        return settings.pairs
 
     def _handle(self, event: ServerEvent, now: float) -> list[do.Action]:
         done: list[do.Action] = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nat_traversal.machine.events import ConnectionId
+from nat_traversal.server.trunks import trunk_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +122,37 @@ class MemoryStore:
     no lease runs out here: not even where the whole host was suspended for longer than that."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, Holder] = {}
+        self._holders: dict[str, dict[str, Holder]] = {}
+        """Of each id, those on one connection, by the peer that each wants."""
 
     def handle(self, request: StoreRequest, now: float) -> list[StoreAnswer]:
         """The answers to one request, in order."""
         del now
         match request:
             case Claim(holder):
-                present = self._holders.setdefault(holder.id, holder)
-                return [Claimed(holder) if present == holder else Held(holder, present)]
+                present = self._rival(holder)
+                if present is not None:
+                    return [Held(holder, present)]
+                self._holders.setdefault(holder.id, {})[holder.peer] = holder
+                return [Claimed(holder)]
             case Release(holder):
-                if self._holders.get(holder.id) == holder:
-                    del self._holders[holder.id]
+                those = self._holders.get(holder.id, {})
+                if those.get(holder.peer) == holder:
+                    del those[holder.peer]
+                    if not those:
+                        del self._holders[holder.id]
                 return []
             case LookUp(id_, asker):
-                return [LookedUp(asker, self._holders.get(id_))]
+                return [LookedUp(asker, self._holders.get(id_, {}).get(asker.id))]
             case Publish(id_, signal):
-                receiver = self._holders.get(id_)
+                receiver = self._holders.get(id_, {}).get(signal.peer)
                 return [] if receiver is None else [Signalled(receiver, signal)]
+
+    def _rival(self, claimant: Holder) -> Holder | None:
+        """One that has the id on another connection, or for the same peer."""
+        trunk = trunk_of(claimant.connection)
+        for peer, holder in self._holders.get(claimant.id, {}).items():
+            is_other = peer == claimant.peer or trunk_of(holder.connection) != trunk
+            if is_other and holder != claimant:
+                return holder
+        return None

@@ -28,6 +28,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
 from nat_traversal.wire.octets import MAC_BYTES, NONCE_BYTES
 from nat_traversal.wire.offers import Offer, Suite, Trust
+from nat_traversal.wire.pairs import MOST_PAIRS
 from nat_traversal.wire.samples import MOST_SAMPLES
 
 MAX_LINE = 4096
@@ -206,6 +207,7 @@ _GENERATION = _integer(1, MAX_COUNTER)
 _ATTEMPT = _integer(1, MAX_COUNTER)
 _ROUND = _integer(1, MAX_ROUND)
 _RELAY = _integer(1, MAX_COUNTER)
+_PAIR = _integer(1, MOST_PAIRS)
 _HOST_ID = _Form(_load_id)
 _TOKEN = _octets(TOKEN_BYTES)
 _KEYS = _Form(_load_offer, _dump_offer)
@@ -254,6 +256,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "transaction": _TRANSACTION,
             "version": _integer(1, 255),
             "heartbeat": _seconds(0.1),
+            "pairs": _Form(_PAIR.load, default=1),
         },
     ),
     ("error", m.Refused, {"code": _text(32), "text": _text(MAX_TEXT)}),
@@ -339,6 +342,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("ping", m.Heartbeat, {"transaction": _TRANSACTION}),
     ("pong", m.HeartbeatAnswer, {"transaction": _TRANSACTION}),
+    ("leave", m.Leave, {}),
 )
 _BY_TYPE = {type_: (class_, forms) for type_, class_, forms in _MESSAGES}
 _BY_CLASS = {class_: (type_, forms) for type_, class_, forms in _MESSAGES}
@@ -346,14 +350,19 @@ _BY_CLASS = {class_: (type_, forms) for type_, class_, forms in _MESSAGES}
 
 def encode(message: m.Message) -> bytes:
     """One line, newline included. Raises `LocalProtocolError` for a value that has no encoding."""
-    type_, forms = _BY_CLASS[type(message)]
-    values = {name: getattr(message, name) for name in forms}
+    said, about = (
+        (message.message, {"pair": message.pair})
+        if isinstance(message, m.ForPair)
+        else (message, {})
+    )
+    type_, forms = _BY_CLASS[type(said)]
+    values = {name: getattr(said, name) for name in forms}
     fields = {
         name: form.dump(values[name])
         for name, form in forms.items()
         if form.default is None or values[name] != form.default
     }
-    line = _json({"type": type_, **fields}).encode() + b"\n"
+    line = _json({"type": type_, **about, **fields}).encode() + b"\n"
     if len(line) > MAX_LINE:
         raise LocalProtocolError(f"a {type_} line of {len(line)} octets: at most {MAX_LINE}")
     return line
@@ -369,6 +378,12 @@ def decode(line: bytes) -> m.Message | m.UnknownMessage:
         raise WireError("a line must be one JSON object in UTF-8") from None
     if not isinstance(fields, dict):
         raise WireError("a line must be one JSON object")
+    if "pair" in fields:
+        return m.ForPair(_load(_PAIR, fields, "pair"), _message(fields))
+    return _message(fields)
+
+
+def _message(fields: dict[str, Any]) -> m.Message | m.UnknownMessage:
     type_ = fields.get("type")
     if not isinstance(type_, str):
         raise WireError("a message must have a type")

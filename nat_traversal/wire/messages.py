@@ -16,6 +16,8 @@ from nat_traversal.wire.candidates import PortMapped as PortMapped  # noqa: PLC0
 from nat_traversal.wire.guessing import Agree as Agree  # noqa: PLC0414 - likewise
 from nat_traversal.wire.guessing import GuessLater as GuessLater  # noqa: PLC0414 - likewise
 from nat_traversal.wire.offers import Offer
+from nat_traversal.wire.pairs import ForPair as ForPair  # noqa: PLC0414 - a message in a message
+from nat_traversal.wire.pairs import Leave as Leave  # noqa: PLC0414 - one of them
 
 MOST_AT_ONCE = 32
 """Sockets that speak at once in a round, and ports of the peer that one of them speaks to."""
@@ -158,6 +160,8 @@ class Registered:
     version: int
     heartbeat: float
     """Seconds between pings from either side; two missed end the connection."""
+    pairs: int = 1
+    """Registrations that one connection may carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +175,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class GoAway:
-    """Server to client: this server ends. Come back, to another of its addresses first.
-
-    The wire's name is ``goaway``.
-    """
+    """Server to client: this server ends. Come back, to another of its addresses first. The wire's name is ``goaway``."""
 
     retry_in: float
     """Seconds, 0 to 3600, another number for each client."""
@@ -399,4 +400,6 @@ Message = (
     | RelayNews
     | Heartbeat
     | HeartbeatAnswer
+    | Leave
+    | ForPair
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from nat_traversal.aio.client import Client
 from nat_traversal.aio.client_config import ClientConfig
+from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -58,6 +59,11 @@ class FarClient(Client):
         except OSError as error:
             sock.close()
             self.feed(e.ControlBroken(str(error)))
+
+    def _new_control(self) -> ControlProtocol:
+        made = ControlProtocol(0, self._control_event, self._config.settings, self._new_tls())
+        self._controls(made)
+        return made
 
     def _later(self, delay: float, call: Callable[..., None], *values: Any) -> None:
         if not self.is_over:

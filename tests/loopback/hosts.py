@@ -18,6 +18,7 @@ from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
 from nat_traversal.aio.tcp_programs import TcpPrograms
 from nat_traversal.aio.tcp_service import TcpListener, TcpSide
+from nat_traversal.aio.trunk import Trunk
 from nat_traversal.client.security import Security
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -65,6 +66,7 @@ class Host:
         platform: Platform | None = None,
         services: Mapping[str, Endpoint | None] | None = None,
         tcp: Mapping[str, Endpoint | None] | None = None,
+        trunk: Trunk | None = None,
     ) -> None:
         """`services`: the named ones, each with its service's address; None: this side listens for it. `tcp`: those
         that carry TCP, likewise."""
@@ -115,7 +117,10 @@ class Host:
         )
         self._peer = remote_id
         self.client = Client(
-            config, self.forwarder, self.notices.append, counters=self.counters, platform=platform
+            *(config, self.forwarder, self.notices.append),
+            counters=self.counters,
+            platform=platform,
+            trunk=trunk,
         )
 
     async def __aenter__(self) -> Self:

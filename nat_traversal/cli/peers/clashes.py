@@ -20,19 +20,11 @@ def clashes(plans: Mapping[Key, PeerPlan]) -> Iterator[tuple[str, Key]]:
 
 def _ids(plans: Mapping[Key, PeerPlan]) -> Iterator[tuple[str, Key]]:
     peers: set[str] = set()
-    own: dict[str | None, str] = {}
     for key, plan in plans.items():
         if plan.peer in peers:
             yield f"{plan.peer} has a [[peer]] before: put its services there", (*key, "id")
             continue
         peers.add(plan.peer)
-        other = own.setdefault(plan.options.id, plan.peer)
-        if other != plan.peer:
-            text = (
-                f"{plan.options.id} is this host's id for {other} already, and a server knows a host by one "
-                f'id for one peer: write as = "NAME" here, and let {plan.peer} connect to that'
-            )
-            yield text, key
 
 
 def _ports(plans: Mapping[Key, PeerPlan]) -> Iterator[tuple[str, Key]]:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from nat_traversal.aio.client import Client
+from nat_traversal.aio.trunk import Trunk
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.peers.plan import PeerPlan
@@ -21,14 +22,21 @@ from nat_traversal.machine.counters import Counters
 class PeerClient:
     """`open`, `start`, `close`, in this order. `ended` gets the exit status once the client ends by itself.
 
-    `waits_until` ends the wait for an address that this host lacks. Raises `UsageError` for a plan that cannot be used.
+    `waits_until` ends the wait for an address that this host lacks. `trunk`: shared with other peers' clients. Raises `UsageError` for a plan that cannot be used.
     """
 
-    def __init__(self, plan: PeerPlan, console: Console, waits_until: asyncio.Future[Exit]) -> None:
+    def __init__(
+        self,
+        plan: PeerPlan,
+        console: Console,
+        waits_until: asyncio.Future[Exit],
+        trunk: Trunk | None = None,
+    ) -> None:
         self.plan = plan
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.counters = Counters()
         self._console = console
+        self._trunk = trunk
         self._config = plan.config()
         self._tellers = Teller(asyncio.get_running_loop().time, plan.options.settings.tell_again)
         self.programs = Programs(
@@ -52,7 +60,9 @@ class PeerClient:
         assert self.programs.forwarder is not None
         programs = self.programs
         config = replace(self._config, services=programs.offers, certificate=programs.certificate)
-        self._client = Client(config, self.programs.forwarder, self._told, counters=self.counters)
+        self._client = Client(
+            config, self.programs.forwarder, self._told, counters=self.counters, trunk=self._trunk
+        )
         self._console.event("started", id=config.local_id, peer=config.remote_id)
         self._client.start()
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from nat_traversal.aio.trunk import Trunk
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.peers.difference import Difference, difference, new_ports
@@ -15,6 +16,8 @@ from nat_traversal.cli.peers.plan import PeerPlan
 from nat_traversal.cli.peers.programs import check_free
 from nat_traversal.client.path_status import PathKind, PathStatus
 from nat_traversal.errors import UsageError
+from nat_traversal.tls import ClientTlsSettings
+from nat_traversal.wire.endpoint import HostPort
 
 
 class Supervisor:
@@ -29,12 +32,11 @@ class Supervisor:
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.peers: dict[str, PeerClient] = {}
         """Those that run, by the other host's id."""
+        self._trunks: dict[tuple[HostPort, ClientTlsSettings | None], Trunk] = {}
 
     async def open(self, plans: Iterable[PeerPlan]) -> Exit | None:
         """Bind every socket towards programs, or none. The status to end with if that cannot be. Raises `UsageError`."""
-        made = [
-            PeerClient(each, PeerConsole(self._console, each.peer), self._stop) for each in plans
-        ]
+        made = [self._made(each) for each in plans]
         for number, peer in enumerate(made):
             try:
                 lacking = await peer.open()
@@ -75,8 +77,13 @@ class Supervisor:
                 await self._add(new[name])
         return told
 
+    def _made(self, plan: PeerPlan) -> PeerClient:
+        """Peers at one server share its control connection."""
+        trunk = self._trunks.setdefault((plan.options.server, plan.options.tls), Trunk())
+        return PeerClient(plan, PeerConsole(self._console, plan.peer), self._stop, trunk)
+
     async def _add(self, plan: PeerPlan) -> None:
-        peer = PeerClient(plan, PeerConsole(self._console, plan.peer), self._stop)
+        peer = self._made(plan)
         if await peer.open() is None:
             self._begin(peer)
 

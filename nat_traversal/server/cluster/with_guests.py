@@ -49,6 +49,11 @@ class ServerWithGuests(StandaloneServer, ABC):
         self._now = 0.0
         self.counters.gauge("guests", "clients of other servers", lambda: len(self._guests))
 
+    def _pairs_of(self, settings: ServerSettings) -> int:
+        """One: the shared store knows a client by one id and one peer."""
+        del settings
+        return 1
+
     @abstractmethod
     def _gone(self, connection: e.ConnectionId) -> None:
         """A connection has ended, and the machine knows it."""

@@ -44,7 +44,7 @@ async def test_a_reload_changes_what_has_changed_and_loses_no_datagram_of_the_re
     at_anna, at_new, at_ben = unused(), unused(), unused()
     with Service() as dns, Service() as web, Program() as program, Program() as other:
         async with a_server() as (server, _):
-            head = f'server = "{server.endpoint}"\n'
+            head = f'server = "{server.endpoint}"\nid = "hub"\n'
             file.write_text(
                 head
                 + peer("anna", connect_dns=dns.endpoint, connect_old=web.endpoint)
@@ -98,7 +98,9 @@ async def test_a_file_with_mistakes_changes_nothing_and_all_are_told(tmp_path: P
     at_anna, taken = unused(), unused()
     with Service() as dns, Program() as program:
         async with a_server() as (server, _):
-            good = f'server = "{server.endpoint}"\n' + peer("anna", connect_dns=dns.endpoint)
+            good = f'server = "{server.endpoint}"\nid = "hub"\n' + peer(
+                "anna", connect_dns=dns.endpoint
+            )
             file.write_text(good)
             async with (
                 Command.run(

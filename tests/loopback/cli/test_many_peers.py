@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from nat_traversal import Endpoint
+from nat_traversal import Endpoint, ServerSettings
 from tests.loopback.cli.words import CLIENT
 from tests.loopback.command import Command
 from tests.loopback.hosts import a_server
@@ -17,7 +17,7 @@ from tests.loopback.support import unused
 
 def peer(name: str, **services: Endpoint) -> str:
     """A table of a peer. A service's name begins with the side."""
-    lines = ["[[peer]]", f'id = "{name}"', f'as = "hub-{name}"']
+    lines = ["[[peer]]", f'id = "{name}"']
     for word, at in services.items():
         side, _, called = word.partition("_")
         lines += ["[[peer.service]]", f'name = "{called}"', f'{side} = "{at}"']
@@ -26,7 +26,7 @@ def peer(name: str, **services: Endpoint) -> str:
 
 def friend(server: Endpoint, name: str, *services: str) -> tuple[str, ...]:
     words = [word for each in services for word in ("--service", each)]
-    return (*CLIENT, "--json", "--server", str(server), "--id", name, "-r", f"hub-{name}", *words)
+    return (*CLIENT, "--json", "--server", str(server), "--id", name, "-r", "hub", *words)
 
 
 async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None
     with Service() as dns, Service() as game, Program() as program:
         async with a_server() as (server, _):
             file.write_text(
-                f'server = "{server.endpoint}"\n'
+                f'server = "{server.endpoint}"\nid = "hub"\n'
                 + peer("anna", connect_dns=dns.endpoint, connect_game=game.endpoint)
                 + peer("ben", connect_dns=dns.endpoint, listen_game=at_ben)
             )
@@ -51,6 +51,7 @@ async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None
                 await anna.event("services-ready")
                 await ben.event("services-ready")
                 await hub.line("ben: services to ben are ready: game")
+                assert len(server.connections) == 3, "the hub has one for both"
                 assert await program.ask(b"1", at_anna) == b"1"
                 assert await program.ask(b"2", at_ben) == b"2"
                 assert ([each for each, _ in dns.asked], [each for each, _ in game.asked]) == (
@@ -73,7 +74,7 @@ async def test_no_peer_begins_if_one_port_is_taken(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(taken.sockaddr)
         file.write_text(
-            'server = "192.0.2.2"\n[set]\nport-within = "10ms"\n'
+            'server = "192.0.2.2"\nid = "hub"\n[set]\nport-within = "10ms"\n'
             + peer("anna", listen_dns=free)
             + peer("ben", listen_dns=taken)
         )
@@ -91,7 +92,7 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
     with Service() as dns:
         async with a_server() as (server, _):
             file.write_text(
-                f'server = "{server.endpoint}"\n'
+                f'server = "{server.endpoint}"\nid = "hub"\n'
                 + peer("anna", connect_dns=dns.endpoint)
                 + peer("ben", connect_dns=dns.endpoint)
             )
@@ -122,3 +123,25 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                 assert asked.told == [
                     "error: no client named hub of this user runs with --config: start one"
                 ]
+
+
+async def test_a_server_that_takes_one_peer_of_an_id_is_told_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hub.toml"
+    async with a_server(settings=ServerSettings(pairs=1)) as (server, _):
+        head = f'server = "{server.endpoint}"\nid = "hub"\n'
+        anna, ben = peer("anna", listen_dns=unused()), peer("ben", listen_dns=unused())
+        file.write_text(head + anna + ben)
+        async with Command.run(
+            *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+        ) as hub:
+            line = await hub.line("this server takes 1 of one id's peers")
+            assert 'as = "NAME"' in line
+            later = line.partition(":")[0]
+            both = (anna + ben).replace(f'"{later}"\n', f'"{later}"\nas = "hub-too"\n')
+            file.write_text(head + both)
+            hub.process.send_signal(signal.SIGHUP)
+            await hub.line(f"registered as hub-too, to connect to {later}")
+            assert len(server.connections) == 2
+            assert await hub.end(signal.SIGTERM) == 0

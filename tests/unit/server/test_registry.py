@@ -12,6 +12,7 @@ from nat_traversal.server.registry import (
     Registry,
 )
 from nat_traversal.server.store import Holder
+from nat_traversal.server.trunks import seat
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import handle_of
 from nat_traversal.wire.endpoint import Endpoint
@@ -42,17 +43,11 @@ def early(key: bytes, generation: int = 1) -> EarlyAnnounce:
 def test_host_is_found_by_connection_id_and_handle_until_it_goes() -> None:
     registry = Registry(kept_handles=2)
     a = admit(registry, 1, "host_a", KEY)
-    assert (
-        registry.get(1) is registry.with_id("host_a") is registry.with_handle(handle_of(KEY)) is a
-    )
-    assert (len(registry), set(registry.ids)) == (1, {"host_a"})
+    assert registry.get(1) is registry.with_handle(handle_of(KEY)) is a
+    assert (len(registry), set(registry.ids), registry.with_id("host_a")) == (1, {"host_a"}, [a])
     registry.remove(a)
-    assert (
-        registry.get(1)
-        is registry.with_id("host_a")
-        is registry.with_handle(handle_of(KEY))
-        is None
-    )
+    assert registry.get(1) is registry.with_handle(handle_of(KEY)) is None
+    assert registry.with_id("host_a") == []
     assert (len(registry), set(registry.ids)) == (0, set())
 
 
@@ -75,7 +70,7 @@ def test_host_without_its_id_leaves_the_holder_in_the_tables() -> None:
     register = m.Register(1, (2,), "host_a", "host_x", OTHER_KEY, 1, an_offer())
     registry.registered(contender, Registration(register, Holder("host_a", "host_x", 2)))
     registry.remove(contender)
-    assert registry.with_id("host_a") is holder
+    assert registry.with_id("host_a") == [holder]
 
 
 def test_handle_is_known_while_its_host_is_here_and_among_the_last_that_went() -> None:
@@ -112,3 +107,24 @@ def test_oldest_early_announce_makes_room() -> None:
     assert kept.take(handle_of(second), 0.0) is None
     assert kept.take(handle_of(first), 0.0) == early(first)
     assert kept.take(handle_of(third), 0.0) == early(third)
+
+
+def test_rivals_are_on_another_connection_and_the_one_for_the_same_peer_comes_first() -> None:
+    registry = Registry(kept_handles=2)
+    keys = some_keys("1", "2", "3", "4")
+    for pair, peer in enumerate(("host_b", "host_c")):
+        held = host(seat(1, pair))
+        registry.add(held)
+        register = m.Register(1, (2,), "host_a", peer, keys[pair], 1, an_offer())
+        registry.registered(held, Registration(register, Holder("host_a", peer, held.connection)))
+        registry.admit(held, Member("host_a", held.connection, 1, 5.0, register.offer))
+    found = []
+    for connection, key in ((2, keys[2]), (seat(1, 9), keys[3])):
+        newcomer = host(connection)
+        registry.add(newcomer)
+        register = m.Register(1, (2,), "host_a", "host_c", key, 1, an_offer())
+        registry.registered(
+            newcomer, Registration(register, Holder("host_a", "host_c", connection))
+        )
+        found.append([each.connection for each in registry.rivals(newcomer)])
+    assert found == [[seat(1, 1), 1], [seat(1, 1)]]
