@@ -25,6 +25,8 @@ class Action(StrEnum):
 
     LINK_DOWN = "link-down"
     LINK_UP = "link-up"
+    CUT = "cut"
+    HEAL = "heal"
     NAT_REBOOT = "nat-reboot"
     NAT_SWAP = "nat-swap"
     WAN_ADDRESS = "wan-address"
@@ -40,6 +42,8 @@ class Action(StrEnum):
 WORDS = {
     Action.LINK_DOWN: ("NODE|INTERFACE",),
     Action.LINK_UP: ("NODE|INTERFACE",),
+    Action.CUT: ("NODE", "NODE"),
+    Action.HEAL: ("NODE", "NODE"),
     Action.NAT_REBOOT: ("NAT",),
     Action.NAT_SWAP: ("NAT", "PRESET"),
     Action.WAN_ADDRESS: ("NAT", "ADDRESS"),

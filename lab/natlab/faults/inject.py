@@ -49,10 +49,13 @@ class Faults:
         self._programs = programs
         self._restarted: dict[str, Program] = {}
         self._lost: dict[str, list[_Words]] = {}
+        self._cut: set[frozenset[str]] = set()
         self._injecting = threading.RLock()
         self._actions: Mapping[Action, Callable[..., object]] = {
             Action.LINK_DOWN: self.link_down,
             Action.LINK_UP: self.link_up,
+            Action.CUT: self.cut,
+            Action.HEAL: self.heal,
             Action.NAT_REBOOT: self.reboot,
             Action.NAT_SWAP: self.swap,
             Action.WAN_ADDRESS: self.change_address,
@@ -80,6 +83,8 @@ class Faults:
         match fault.action:
             case Action.LINK_DOWN | Action.LINK_UP:
                 self._interfaces(first)
+            case Action.CUT | Action.HEAL:
+                self._ends(first, others[0])
             case Action.NAT_REBOOT | Action.NAT_SWAP:
                 self._network.nat(first)
             case Action.WAN_ADDRESS:
@@ -111,6 +116,14 @@ class Faults:
             for interface in interfaces:
                 wait_until_running(handle, interface, deadline)
         run_together([_ip(node, node.route_lines(interfaces))])
+
+    def cut(self, one: str, other: str) -> None:
+        """Nothing crosses the link between two neighbours from now on, and neither is told: no carrier is lost."""
+        self._lose_frames("-I", one, other)
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo `cut`."""
+        self._lose_frames("-D", one, other)
 
     def reboot(self, nat: str) -> None:
         """The NAT forgets everything: connection tracking, and every set and map."""
@@ -226,6 +239,27 @@ class Faults:
         except ProgramError:
             return False
         return True
+
+    def _ends(self, one: str, other: str) -> list[tuple[LabNode, str]]:
+        """Both ends of the link between two neighbours."""
+        first, second = self._network.node(one), self._network.node(other)
+        links = self._network.mininet.linksBetween(first, second)
+        if len(links) != 1:
+            many = "no link" if not links else f"{len(links)} links"
+            raise UsageError(f"{many} between {one} and {other}: name two neighbours")
+        return [(each.node, each.name) for each in (links[0].intf1, links[0].intf2)]
+
+    def _lose_frames(self, verb: str, one: str, other: str) -> None:
+        ends = self._ends(one, other)
+        pair = frozenset((one, other))
+        if (pair in self._cut) is (verb == "-I"):
+            state = "cut already" if verb == "-I" else "not cut"
+            raise UsageError(f"the link between {one} and {other} is {state}")
+        for node, interface in ends:
+            for program in _IPTABLES.values():
+                match = ("PREROUTING", "-t", "raw", "-i", interface, "-j", "DROP")
+                run_together([Command((program, "-w", verb, *match), "", node.pid)])
+        self._cut ^= {pair}
 
     def _interfaces(self, where: str) -> tuple[LabNode, list[str]]:
         names = self._network.names

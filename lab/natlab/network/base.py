@@ -85,6 +85,8 @@ class LabTopo(Topo):  # type: ignore[misc]
         ``mn`` would answer any exception with a clean-up that removes files in /tmp and ends processes
         by their names, its own and other people's.
         """
+        self.delays: dict[tuple[str, str], float] = {}
+        """Seconds, one way, of links between neighbours that are long by themselves. Plain ``mn`` makes none."""
         try:
             super().__init__(*args, **params)
         except (UsageError, TypeError) as error:

@@ -36,6 +36,7 @@ NAMES = (
     "public_peer",
     "multi_homed",
     "dual_stack",
+    "regions",
     "star",
 )
 """The topologies that come with the lab."""

@@ -78,6 +78,11 @@ class Network:
         raise UsageError("this topology has no server: give one node the role `server`")
 
     @property
+    def delays(self) -> Mapping[tuple[str, str], float]:
+        """Seconds, one way, that the topology gives to links between neighbours."""
+        return dict(getattr(self.mininet.topo, "delays", {}))
+
+    @property
     def rules(self) -> Mapping[str, RuleSet]:
         """The rules now loaded into each NAT, by node name."""
         nats = (self.node(name) for name in self.with_role(Role.NAT))

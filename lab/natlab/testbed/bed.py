@@ -14,7 +14,7 @@ from pathlib import Path
 
 from natlab.capture.taps import Capture, Tap
 from natlab.links.apply import Conditioned, conditioned
-from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
+from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions, Way
 from natlab.network.adjacency import wan_links
 from natlab.network.background import subscribers
 from natlab.network.network import Network, Topology, standing
@@ -100,6 +100,8 @@ def bed(
 ) -> Iterator[Bed]:
     """`probed`, then `conditions` on the links between NATs and what is outside them, then a capture.
 
+    Links that the topology makes long have its delays as well.
+
     With `places`, each node first gets a ``/run`` and a ``/tmp`` of its own.
 
     `points` names the interfaces to capture on, each with its node. Output of programs goes to
@@ -121,10 +123,17 @@ def bed(
 
 @contextmanager
 def _links(network: Network, conditions: LinkConditions) -> Iterator[Conditioned | None]:
-    if conditions == PLAIN:
+    asked = dict.fromkeys(wan_links(network), conditions) if conditions != PLAIN else {}
+    long = {
+        link: LinkConditions(
+            Way(delay), Way(delay), seed=conditions.seed, is_default=conditions.is_default
+        )
+        for link, delay in network.delays.items()
+    }
+    every = {**long, **asked}
+    if not every:
         yield None
         return
-    every = dict.fromkeys(wan_links(network), conditions)
     with conditioned(network, every, restore=False) as links:  # the network ends with them
         yield links
 

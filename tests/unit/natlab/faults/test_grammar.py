@@ -43,7 +43,7 @@ def test_a_fault_is_read_and_written_the_same(text: str) -> None:
         ("at=-1s:link-down host_a", "'-1s' is no duration"),
         ("at=99999s:link-down host_a", "'99999s' is out of range: give 0s to 86400s"),
         ("on=a:b+soon:link-down host_a", "'soon' is no duration"),
-        ("at=1s:", "unknown action '': choose from link-down, link-up, nat-reboot"),
+        ("at=1s:", "unknown action '': choose from link-down, link-up, cut, heal, nat-reboot"),
         ("at=1s:explode host_a", "unknown action 'explode'"),
         ("at=1s:link-down", "link-down takes NODE|INTERFACE, not nothing"),
         ("at=1s:nat-reboot nat_a now", "nat-reboot takes NAT, not nat_a now"),
