@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the README asks of a user, on a fresh Debian: git and make, then the two commands.
+# What the README asks of a user, on a fresh Debian: git and make, then the commands.
 #   scripts/provision.sh [CHECKOUT]     as a user who may sudo, or as root; CHECKOUT: by default, here
 set -euo pipefail
 cd "${1:-.}"
@@ -13,3 +13,4 @@ fi
 
 make lab
 make test
+make test-measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 _TESTS = Path(__file__).parent
 _LAB = _TESTS / "lab"
+
+# All that is collected stays to the end: while pytest collects, Python need not look for garbage in it.
+gc.disable()
 
 # A sandbox calls functions of test modules by the names under which pytest imported them.
 sys.path.insert(0, str(_TESTS.parent))
@@ -34,6 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if _LAB in item.path.parents]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if _LAB not in item.path.parents]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(
