@@ -168,6 +168,8 @@ class Client(Driver):
                 self._forwarder.match(numbers, certificate)
             case do.SendFrame(generation=generation):
                 self.sockets[generation].send_frame(action)
+            case do.RebindUdp(generation):
+                self.sockets[generation].rebind()
             case do.RedirectPath(generation, remote):
                 self.sockets[generation].redirect(remote)
             case do.SizeFrames(generation, size):

@@ -49,6 +49,11 @@ class OpenSocket:
         elif self.roaming is not None:
             self.roaming.send(order.kind, order.plain, order.to)
 
+    def rebind(self) -> None:
+        """Go on from the address that this host has now."""
+        if self.roaming is not None:
+            self.roaming.rebind()
+
     def redirect(self, remote: Endpoint) -> None:
         """The peer is at `remote` now."""
         if self.roaming is not None:

@@ -227,6 +227,12 @@ class Direct:
         if self._timers.is_set((self.id, "retry")):
             self._timers.set((self.id, "retry"), now)
 
+    def rebind(self, stale: frozenset[int]) -> list[do.Action]:
+        """This host's address under these sockets has changed: the peer may follow a path to the new one."""
+        return [
+            do.RebindUdp(each.generation) for each in self.rounds.paths if each.generation in stale
+        ]
+
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         for name, deadline in (self.rounds.deadlines() | {"reach": self.reach.deadline}).items():

@@ -249,7 +249,7 @@ class Peer:
         self.direct.woke(now)
         for path in self._standing:
             path.press(now, Reason.STALE if path.generation in stale else Reason.PEER)
-        return self.relayed.rebind(stale, self._carrier, now)
+        return self.direct.rebind(stale) + self.relayed.rebind(stale, self._carrier, now)
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once, and each path has to show that it lives."""

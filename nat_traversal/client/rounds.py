@@ -89,6 +89,12 @@ class Rounds:
         """The direct path, while it stands."""
         return self.phase.path if isinstance(self.phase, Established) else None
 
+    @property
+    def paths(self) -> list[Path]:
+        """All that stand."""
+        here = [each.path for each in (self.phase, self.beside) if isinstance(each, Established)]
+        return [*here, *self.older.paths]
+
     def path_at(self, generation: int) -> Path | None:
         """The path of that socket, while it stands."""
         phase = self.at(generation)

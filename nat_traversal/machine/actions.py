@@ -125,6 +125,14 @@ class UsePath:
 
 
 @dataclass(frozen=True, slots=True)
+class RebindUdp:
+    """Client: this host's datagrams leave from another address now: let the path of that socket go on from there, by the
+    same port."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class RedirectPath:
     """Client: from now on frames go between that socket and `remote`, where the peer is now."""
 
@@ -217,6 +225,7 @@ Action = (
     | UseStream
     | SendOnStream
     | UsePath
+    | RebindUdp
     | RedirectPath
     | SelectPath
     | MatchServices

@@ -133,10 +133,9 @@ class Consent:
     def press(self, now: float, reason: Reason = Reason.SILENT) -> None:
         """The path may be dead: find out quickly."""
         patience = self._patience
-        if reason is Reason.PEER:
+        if reason is not Reason.SILENT:
             patience = min(patience, self._settings.quick_ping + self._round_trip)
-        elif reason is Reason.STALE:
-            patience = 0.0
+        if reason is Reason.STALE:
             self._asked.clear()  # as in `doubt`
         if self._pressed_at is None:
             self._pressed_at, self._suspect_at = now, math.inf

@@ -134,6 +134,14 @@ class Client(Process):
         if self.control is not None:
             self.control.is_cut = self.control.other.is_cut = True
 
+    def hand_over(self, nat: str, public: str, inside: str, *, keeps: bool = False) -> None:
+        """As from Wi-Fi to cellular: another NAT, and no way back, unless the host `keeps` the old one. The kernel tells it."""
+        stale = frozenset(self._open) - self.streams.keys()
+        self.host.move(nat, public, inside, keeps=keeps)
+        if self.control is not None:
+            self.control.is_cut = self.control.other.is_cut = True
+        self.feed(e.NetworkChanged(stale, server_is_stale=True))
+
     def _carry_out(self, action: do.Action) -> None:
         match action:
             case do.OpenControl() if self.host.is_full:
@@ -217,6 +225,8 @@ class Client(Process):
                 self.matched[peer] = dict(numbers)
             case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
+            case do.RebindUdp(generation):
+                self._rebind(generation)
             case do.RedirectPath(generation, remote):
                 self._open[generation] = replace(self._open[generation], remote=remote)
             case do.SendFrame(kind, plain, generation, to):
@@ -237,6 +247,16 @@ class Client(Process):
         """A router's ICMP error has come for a datagram of that socket, if it is still open."""
         if generation in self.sockets:
             self.feed(e.HopTold(teller, generation))
+
+    def _rebind(self, generation: int) -> None:
+        """The same port at the host's address of now. Nobody answers at the one before."""
+        before, sockets = self.sockets[generation], self.host.sockets
+        now = self.sockets[generation] = replace(before, address=self.host.address)
+        sockets[now] = sockets[before]
+        sockets[before] = lambda data, source: (
+            None if data[0] == datagrams.Kind.PING else self._datagram(data, source, generation)
+        )
+        self.all_sockets.add(now)
 
     def _map_port(self, generation: int) -> None:
         """The router answers after `router_takes`, if it maps ports; where it `router_lies` it has led none here."""

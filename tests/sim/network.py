@@ -64,7 +64,10 @@ class Host:
     def __init__(self, name: str, nat: str, public: str, inside: str, rng: random.Random) -> None:
         behavior = preset(nat).behavior
         self.name = name
+        self._rng = rng
         self.nat = ModelNat(behavior, public, rng)
+        self.left: list[ModelNat] = []
+        """The one before, by which nothing leaves any more."""
         self.address = inside if behavior else public
         self.router = inside.rpartition(".")[0] + ".1"
         """Its NAT's address towards it."""
@@ -88,6 +91,18 @@ class Host:
         socket = Endpoint(self.address, next(self._ports))
         self.sockets[socket] = receive
         return socket
+
+    @property
+    def addresses(self) -> set[str]:
+        """Those of its NATs, outside."""
+        return {nat.public_address for nat in (self.nat, *self.left)}
+
+    def move(self, nat: str, public: str, inside: str, *, keeps: bool) -> None:
+        """To another network. What comes to the old one still arrives if the host `keeps` it."""
+        behavior = preset(nat).behavior
+        self.left = [self.nat] if keeps else []
+        self.nat = ModelNat(behavior, public, self._rng)
+        self.address = inside if behavior else public
 
     def check_room(self) -> None:
         """Raises what a kernel says where there is no room for one more socket."""
@@ -137,8 +152,8 @@ class Network:
         self, host: Host, socket: Endpoint, destination: Endpoint, data: bytes, hops: int = 0
     ) -> None:
         """`hops`: at which it ends, if the way is as long as that; 0: at none."""
-        if host.udp_blocked:
-            return
+        if host.udp_blocked or socket.address != host.address:
+            return  # there is no way, or none from there any more
         to_nat = 0 if host.nat.behavior is None else 1
         if hops and hops <= to_nat:
             self._tell_hop(host, socket, host.router, LAN)
@@ -217,7 +232,7 @@ class Network:
     def _owner(self, public: Endpoint) -> str | None:
         if public in self.server_sockets:
             return "server"
-        names = [h.name for h in self.hosts.values() if h.nat.public_address == public.address]
+        names = [h.name for h in self.hosts.values() if public.address in h.addresses]
         return names[0] if names else None
 
     def _arrive(self, packet: Packet, data: bytes) -> None:
@@ -227,10 +242,12 @@ class Network:
             self._deliver(packet, destination, self.server_sockets[destination], data)
         elif owner is not None and not self.hosts[owner].udp_blocked:
             host = self.hosts[owner]
-            verdict = host.nat.judge(packet.source, destination, now)
+            nats = (host.nat, *host.left)
+            nat = next(each for each in nats if each.public_address == destination.address)
+            verdict = nat.judge(packet.source, destination, now)
             packet.arrivals.append((now, owner, verdict.admission))
             for behind in self.hosts.values():
-                if behind.nat is host.nat and verdict.internal in behind.sockets:
+                if nat in (behind.nat, *behind.left) and verdict.internal in behind.sockets:
                     inside = verdict.internal
                     self._deliver(packet, inside, behind.sockets[inside], data)
 

@@ -158,6 +158,8 @@ def test_the_peer_keeps_its_path_while_a_new_one_is_opened() -> None:
     """Host A sees its path die, B does not: no datagram of B's is lost on the way to another."""
     world, a, b = connected()
     streams = Stream(a, b), Stream(b, a)
+    old = a.path.remote
+    world.net.drop(lambda p: p.destination == old and is_frame(p, Kind.PING))
     a.feed(e.NetworkChanged(frozenset({a.path.generation})))
     world.run(20.0)
     for each in (a, b):
