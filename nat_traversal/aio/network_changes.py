@@ -101,7 +101,8 @@ class NetworkChanges:
         self._ways, self._feed = ways, feed
         self._here, self._source = here, source
         self._loop = asyncio.get_running_loop()
-        self._last: Hashable = (here(), frozenset[int](), False)
+        self._last_here = here()
+        self._last_stale = frozenset[int | None]()
         self._looked_at = self._loop.time() - CALM
         self._timer: asyncio.TimerHandle | None = None
         self._sock = events()
@@ -125,11 +126,12 @@ class NetworkChanges:
         ways = self._ways()
         stale = frozenset(number for number, ends in ways.paths.items() if self._is_stale(ends))
         server_is_stale = ways.server is not None and self._is_stale(ways.server)
-        here = self._here()
-        last, self._last = self._last, (here, stale, server_is_stale)
-        if self._last == last:
+        found = stale | {None} if server_is_stale else stale
+        here, before, known = self._here(), self._last_here, self._last_stale
+        self._last_here, self._last_stale = here, found
+        if here == before and found <= known:
             return
-        if here or stale or server_is_stale:  # else there is no network: wait for the next one
+        if here or found:  # else there is no network: wait for the next one
             self._feed(e.NetworkChanged(stale, server_is_stale))
 
     def _told(self, sock: socket.socket) -> None:

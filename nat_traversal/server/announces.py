@@ -41,6 +41,14 @@ class Announces:
         kept = self._early.take(handle, now)
         return self.arrived(kept, now) if kept else []
 
+    def overtaken(
+        self, host: Host, message: m.Message | m.UnknownMessage, now: float
+    ) -> list[do.Action]:
+        """A host that wanted no attempt wants one now: its announce may have come first."""
+        if not isinstance(message, m.Retry) or host.registration is None:
+            return []
+        return self.early(host.registration.handle, now)
+
     def arrived(self, arrived: EarlyAnnounce, now: float) -> list[do.Action]:
         """An announce came: answered if its host has made it, kept if that is yet to come."""
         announce, source = arrived.announce, arrived.source
@@ -55,6 +63,8 @@ class Announces:
             return []
         seen = m.Candidate("srflx", source)
         if not host.member.announced(announce.number, announce.generation, seen):
+            if host.member.generation == 0:  # its wish for an attempt may be on its way
+                self._early.keep(arrived, now)
             return []
         host.member.sightings.add(now, announce.generation, source.port)
         host.member.local = arrived.local

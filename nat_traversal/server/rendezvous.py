@@ -282,12 +282,12 @@ class Rendezvous:
         if host.member is not None:
             host.member.heard_at = now
         allowance = host.allowance
-        is_free = is_answer(message)
-        if not (allowance.answered(now) if is_free else allowance.take(now)):
+        if not (allowance.answered(now) if is_answer(message) else allowance.take(now)):
             text = f"more than {self._settings.rate:g} messages a second"
             return self._connections.refuse(host, m.ErrorCode.TOO_FAST, text)
         alive = self._connections.lives(host, now)
-        return [*alive, *self._obey(host, message, now)]
+        obeyed = self._obey(host, message, now)
+        return [*alive, *obeyed, *self._announces.overtaken(host, message, now)]
 
     def _obey(
         self, host: Host, message: m.Message | m.UnknownMessage, now: float

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from natlab.programs.programs import Programs
 from natlab.sandbox.netns import udp_socket
 from natlab.sandbox.zygote import Prepared
+from tests.lab.streams import Stream
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -127,6 +128,10 @@ class Tunnel:
             if _receive(self._program, answer) is not None:
                 return True
         return False
+
+    def stream(self) -> Stream:
+        """Datagrams both ways, from now on the only ones."""
+        return Stream(self._program, self._entrance, self._service)
 
     def strays(self) -> list[bytes]:
         """What has come out at either end and was not asked for."""

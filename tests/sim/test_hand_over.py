@@ -66,7 +66,9 @@ def test_where_it_does_not_another_path_is_there_within_a_second(nat_b: str) -> 
     world, a, b, streams = streaming("full-cone", nat_b)
     a.hand_over("full-cone", *CELLULAR)
     world.run(20.0)
-    assert carrier(b).remote.address == CELLULAR[0]
+    remote = carrier(b).remote
+    assert remote is not None
+    assert remote.address == CELLULAR[0]
     for client, stream in zip((b, a), streams, strict=True):
         assert not client.told(note.PathLost)
         assert longest_gap(stream) <= SECOND

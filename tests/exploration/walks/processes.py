@@ -144,9 +144,10 @@ class ClientProcess(_Process):
 
     @property
     def binding(self) -> bytes:
-        """Of the direct path, which stands."""
-        (found,) = (b for order, b in self.paths.values() if order.remote != SERVER)
-        return found
+        """Of the newest direct path, which stands."""
+        (peer,) = self.agent.peers.values()
+        assert peer.direct.path is not None
+        return self.paths[peer.direct.path.generation][1]
 
     def start(self) -> None:
         self._run(self.agent.start(self._clock.time()))

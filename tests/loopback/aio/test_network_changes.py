@@ -115,6 +115,16 @@ async def test_without_a_kernel_that_tells_the_timer_looks_and_tells_each_change
     assert host.fed[1:] == [e.NetworkChanged(frozenset({5}), server_is_stale=True)]
 
 
+async def test_a_socket_that_is_left_behind_is_told_once_and_its_end_is_no_change() -> None:
+    host = FakeHost()
+    with host.watched(told=False):
+        host.here, host.source = OF_AWAY, AWAY
+        await host.looked(times=3)
+        host.paths = {}
+        await host.looked(times=3)
+    assert host.fed == [e.NetworkChanged(frozenset({4}), server_is_stale=True)]
+
+
 def test_only_a_connected_socket_has_two_ends() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         assert ends_of(sock) is None

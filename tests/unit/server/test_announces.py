@@ -31,6 +31,18 @@ def test_announce_before_its_registration_is_answered_with_it() -> None:
     assert rig.sent(A, m.SendHello)
 
 
+def test_announce_before_the_wish_for_an_attempt_of_a_host_that_wanted_none_is_answered_with_that() -> (
+    None
+):
+    rig = Rig()
+    rig.register(A, generation=0)
+    rig.announce(A, generation=2)
+    assert not rig.answers
+    rig.retry(A, 2)
+    ((_, destination),) = rig.answers
+    assert destination == ADDRESS[A]
+
+
 def test_early_announce_is_kept_for_seconds_only() -> None:
     rig = Rig()
     rig.announce(A)

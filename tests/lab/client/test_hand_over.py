@@ -1,0 +1,92 @@
+"""A stream between two hosts while one of them moves, or its NAT forgets it: real kernels, real NATs, real clients.
+
+Time is counted in datagrams of the stream, fifty a second. The limits are generous: other work may run beside.
+"""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.lab import warm
+from tests.lab.pairs import Pair, events, start_server, tunnels
+
+PAIR = Pair("host_a", "host_b")
+_TIMEOUT = 120.0
+_MORE = 75
+"""Datagrams that have to arrive each way after the fault."""
+_GAP = 100
+"""The most in a row that may be lost: two seconds, where half of one is usual."""
+_TOLD = ("path-established", "path-lost", "path-moved", "peer-roamed", "network-changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    topology: str
+    nats: Mapping[str, str]
+    fault: str
+
+
+FULL = {"nat_a": "full-cone", "nat_b": "full-cone"}
+ROAMING = {
+    "hand-over": Case("multi_homed", {"nat_b": "full-cone"}, "link-down host_a-wifi"),
+    "new port": Case("two_nats", {**FULL, "nat_a": "symmetric"}, "nat-reboot nat_a"),
+    "new wan address": Case("two_nats", FULL, "wan-address nat_a 203.0.113.77"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    gaps: tuple[int, int]
+    told: dict[str, list[str]]
+    """By host, the events that have to do with the path."""
+
+
+def _stream_through(directory: Path, case: Case) -> Seen:
+    from natlab.faults.grammar import parse_action
+    from natlab.faults.inject import Faults
+    from natlab.network.network import standing
+    from natlab.programs.programs import Programs
+
+    topology = import_module(f"topologies.{case.topology}").topos[case.topology](**case.nats)
+    with standing(topology) as network, Programs(directory) as programs:
+        start_server(network, programs)
+        with tunnels(network, programs, PAIR, options=()) as made:
+            tunnel = made[PAIR]
+            assert tunnel.verdicts() == {"path-established"}
+            stream = tunnel.stream()
+            with stream.running():
+                stream.flow_on(_MORE // 3)
+                Faults(network, programs).inject(parse_action(case.fault))
+                stream.flow_on(_MORE)
+            told = {
+                host: [str(each["event"]) for each in events(client) if each["event"] in _TOLD]
+                for host, client in tunnel.clients.items()
+            }
+        return Seen((stream.there.longest_gap, stream.back.longest_gap), told)
+
+
+@pytest.mark.parametrize("name", ROAMING)
+def test_the_path_goes_on_without_another_attempt(tmp_path: Path, name: str) -> None:
+    seen = warm.call(_TIMEOUT, _stream_through, tmp_path, ROAMING[name])
+    own = ["network-changed"] if name == "hand-over" else []
+    assert seen.told == {
+        "host_a": ["path-established", *own],
+        "host_b": ["path-established", "peer-roamed"],
+    }
+    assert max(seen.gaps) <= _GAP, seen
+
+
+def test_where_the_peers_nat_filters_a_new_path_takes_over(tmp_path: Path) -> None:
+    case = Case("multi_homed", {"nat_b": "port-restricted-cone"}, "link-down host_a-wifi")
+    seen = warm.call(_TIMEOUT, _stream_through, tmp_path, case)
+    assert seen.told["host_a"][:2] == ["path-established", "network-changed"]
+    assert "path-lost" not in seen.told["host_a"]
+    assert all(told.count("path-established") >= 2 for told in seen.told.values())
+    assert max(seen.gaps) <= _GAP, seen
