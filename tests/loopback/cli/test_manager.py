@@ -14,7 +14,7 @@ import pytest
 from nat_traversal.wire.endpoint import Endpoint
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host
-from tests.loopback.support import DEADLINE
+from tests.loopback.support import DEADLINE, unused
 
 SERVER = ("traversal_server.py", "--json", "--host", "127.0.0.1", "--port", "0")
 HAND_OVER = """
@@ -147,3 +147,20 @@ async def test_sockets_of_another_process_are_left_alone() -> None:
     async with Command.run(*words, LISTEN_FDS="2", LISTEN_PID="1") as server:
         await server.event("listening")
         assert await server.end(signal.SIGTERM) == 0
+
+
+async def test_the_manager_hears_each_change_of_a_client_with_a_file(tmp_path: Path) -> None:
+    file, at = tmp_path / "hub.toml", unused()
+    path = str(tmp_path / "notify")
+    file.write_text(f'server = "{at}"\nid = "hub"\n[[peer]]\nid = "anna"\nlisten = "{unused()}"\n')
+    words = ("python3", "traversal_client.py", "--config", str(file))
+    with manager(path) as notified:
+        async with Command.run(
+            *words, NOTIFY_SOCKET=path, WATCHDOG_USEC="50000", XDG_RUNTIME_DIR=str(tmp_path)
+        ) as client:
+            status = "STATUS=1 peers: 0 direct, 0 relayed, 1 without a path"
+            await notified.until("READY=1", status, "WATCHDOG=1", "WATCHDOG=1")
+            client.process.send_signal(signal.SIGHUP)
+            await notified.until("RELOADING=1", "READY=1")
+            assert await client.end(signal.SIGTERM) == 0
+            await notified.until("STOPPING=1")

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 from nat_traversal import Endpoint, ServerSettings
+from nat_traversal.aio.outbox import HEADROOM
+from nat_traversal.machine import notices as note
+from nat_traversal.wire.tray import Run
 from tests.loopback.cli.words import CLIENT
 from tests.loopback.command import Command
-from tests.loopback.hosts import a_server
+from tests.loopback.hosts import Host, a_server
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import unused
 
@@ -145,3 +148,39 @@ async def test_a_server_that_takes_one_peer_of_an_id_is_told_with_the_remedy(
             await hub.line(f"registered as hub-too, to connect to {later}")
             assert len(server.connections) == 2
             assert await hub.end(signal.SIGTERM) == 0
+
+
+async def test_a_peer_reaches_only_the_services_of_its_own_table(tmp_path: Path) -> None:
+    """Neither by another's name, nor by frames that bear any number there is."""
+    file = tmp_path / "hub.toml"
+    with Service() as dns, Service() as game, Program() as program:
+        async with a_server() as (server, _):
+            file.write_text(
+                f'server = "{server.endpoint}"\nid = "hub"\n'
+                + peer("anna", connect_dns=dns.endpoint)
+                + peer("ben", connect_game=game.endpoint)
+            )
+            asks = {"dns": None, "game": None}
+            async with (
+                Command.run(
+                    *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+                ) as hub,
+                Host(server.endpoint, "anna", "hub", services=asks) as anna,
+                Host(server.endpoint, "ben", "hub", services={"game": None}) as ben,
+            ):
+                await hub.line("anna has the service game, which this side has not")
+                assert (await anna.notices.wait(note.ServicesReady)).names == ("dns",)
+                await ben.notices.wait(note.ServicesReady)
+                program.send(b"by name", anna.listeners["game"].endpoint)
+                for direction in range(256):
+                    anna.path.send_run(7, direction, Run.of(b"by number", HEADROOM))
+                anna.path.flush(more=False)
+                assert await program.ask(b"1", anna.listeners["dns"].endpoint) == b"1"
+                assert await program.ask(b"2", ben.listeners["game"].endpoint) == b"2"
+                assert [each for each, _ in game.asked] == [b"2"]
+                assert {each for each, _ in dns.asked} <= {b"1", b"by number"}
+                assert await hub.end(signal.SIGTERM) == 0
+    (counted,) = [
+        each for each in hub.events if each["event"] == "stopped" and each["peer"] == "anna"
+    ]
+    assert counted["unclaimed"] >= 254
