@@ -7,7 +7,7 @@ import argparse
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.methods import MethodName, parse_methods
-from natlab.matrix.jobs import PROVABLE
+from natlab.matrix.jobs import PROVABLE, USUAL
 
 
 def add_methods_option(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +16,10 @@ def add_methods_option(parser: argparse.ArgumentParser) -> None:
         "--methods",
         metavar="NAME[,NAME]",
         type=checked(_provable),
-        default=PROVABLE,
+        default=USUAL,
         help="ways to a path that the project's clients may use; "
-        f"{MethodName.ORDERED_HELLO} is the contract alone (default: all, {','.join(PROVABLE)})",
+        f"{MethodName.ORDERED_HELLO} is the contract alone (default: {','.join(USUAL)}; "
+        f"{MethodName.BIRTHDAY} takes ten seconds a pair)",
     )
 
 

@@ -9,9 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from natlab.evidence.check import MODELLED, Check
-from natlab.evidence.methods import low_ttl, ordered_hello, port_mapping, prediction, simultaneous
+from natlab.evidence.methods import (
+    birthday,
+    low_ttl,
+    ordered_hello,
+    port_mapping,
+    prediction,
+    simultaneous,
+)
 from natlab.evidence.replay import differences
 from natlab.evidence.trace import Trace
+from natlab.oracle.methods.birthday import NAME as BIRTHDAY
 from natlab.oracle.methods.low_ttl import NAME as LOW_TTL
 from natlab.oracle.methods.ordered_hello import NAME
 from natlab.oracle.methods.port_mapping import NAME as PORT_MAPPING
@@ -36,6 +44,7 @@ METHODS: Mapping[str, MethodChecks] = {
     NAME: MethodChecks(ordered_hello.outcome_is_proven, ordered_hello.conduct),
     PORT_MAPPING: MethodChecks(ordered_hello.outcome_is_proven, port_mapping.conduct),
     PREDICTION: MethodChecks(ordered_hello.outcome_is_proven, prediction.conduct),
+    BIRTHDAY: MethodChecks(ordered_hello.outcome_is_proven, birthday.conduct),
     LOW_TTL: MethodChecks(ordered_hello.outcome_is_proven, low_ttl.conduct),
     SIMULTANEOUS: MethodChecks(ordered_hello.outcome_is_proven, simultaneous.conduct),
 }
@@ -59,9 +68,11 @@ def outcome_is_predicted(trace: Trace, prediction: Prediction) -> Check:
     observed = (trace.outcome, counted(round_.number) if round_ else None)
     predicted = (prediction.outcome, prediction.round)
     why = f"observed {_in_words(*observed)}"
+    by_chance = observed == (Outcome.FAILED, None) and Outcome.FAILED in prediction.outcomes
     if observed != predicted:
-        why += f", predicted {_in_words(*predicted)}"
-    return Check("the outcome is the predicted one", observed == predicted, why)
+        share = f" in {prediction.share:.1%} of the runs" if by_chance else ""
+        why += f", predicted {_in_words(*predicted)}{share}"
+    return Check("the outcome is the predicted one", by_chance or observed == predicted, why)
 
 
 def packets_fared_as_modelled(trace: Trace, nat_a: str, nat_b: str) -> Check:

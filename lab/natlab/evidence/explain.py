@@ -13,6 +13,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.opener import Opener
 from natlab.behavior import NatBehavior, Unsolicited
 from natlab.evidence.journey import SIDES, Fate, Passage
+from natlab.evidence.methods.bursts import guesses_at_random
 from natlab.evidence.methods.ordered_hello_round import Round, hello_of
 from natlab.evidence.trace import Trace
 from natlab.presets import preset
@@ -60,6 +61,7 @@ def cause(trace: Trace, nat_a: str, nat_b: str) -> str:
         if any(_is_of(each, round_) for each in trace.openers):
             swapped = ", as openers ended between the NATs"
         swapped = ", as both aimed at the next port" if round_.is_burst else swapped
+        swapped = ", as many sockets met many probes" if guesses_at_random(round_) else swapped
         return f"{reasons.cause_of_arrival(round_.arrival)}{swapped}."
     hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
     found = reasons.cause_of_failure(hellos, trace.rounds[-1])

@@ -1,8 +1,8 @@
 """Every captured packet once more, through the model: did each NAT do with it what the model does? Pure.
 
 What the hosts sent, and when, is taken from the capture, so that no race between programs matters.
-The model chooses random ports of its own; that they stand for each other, one for one, is part of
-what is held against it.
+Where chance decides, the model takes the port that the kernel took, if it may. That the ports stand for each other, one
+for one, is part of what is held against it.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class _Replay:
             ):  # else the model's own port shows that it is none
                 nat.others_took(real.port)
             self.last_port[passage.sender] = real.port
+            nat.draws(real.port)  # somebody may have aimed at it before
         try:
             source = self.source_of[index] = nat.outbound(passage.source, target, now)
         except NoRoomError:

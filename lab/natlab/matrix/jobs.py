@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nat_traversal.wire.methods import MethodName
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
-from natlab.oracle.predict import LADDER
+from natlab.oracle.predict import LADDER, WITH_CHANCE
 from natlab.testbed.files import KEYS_FILE
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from natlab.testbed.program_file import ProgramFile
 
 TOPOLOGY = "two_nats"
-PROVABLE = LADDER
+USUAL = LADDER
+"""The rungs that the clients of a cell may use, unless it says otherwise."""
+PROVABLE = WITH_CHANCE
 """The rungs of the clients that a cell can prove by packets."""
 CELL_TIMEOUT = 90.0
 """Seconds for a whole cell; far more than one takes on a slow machine."""
@@ -37,7 +39,7 @@ class CellJob:
     links: LinkConditions = DEFAULT_LINKS
     """Of the link between each NAT and the internet."""
     firewall: Firewall = Firewall.NFTABLES
-    methods: tuple[MethodName, ...] = LADDER
+    methods: tuple[MethodName, ...] = USUAL
     """The rungs that the clients may use."""
     routers: int = 0
     """Further ones between the NATs, beside the internet's."""

@@ -111,6 +111,8 @@ class ModelNat:
         self._timeout = lifetime if timeout is None else timeout
         self._sessions = Places(behavior, self._timeout) if behavior and behavior.sessions else None
         self._next_port = _PORTS[0]
+        self._next_draw = 0
+        """The port that is taken next where chance decides; 0: any."""
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
         self._forwarded: dict[int, Endpoint] = {}
         """The internal endpoint of each port that was asked for."""
@@ -173,6 +175,10 @@ class ModelNat:
         if self.behavior and self.behavior.allocation is PortAllocation.SEQUENTIAL:
             self._next_port = port
             self._foreign, self._foreign_next = {}, inf
+
+    def draws(self, port: int) -> None:
+        """The next port that it takes at random is this one, if it may be and is free."""
+        self._next_draw = port
 
     def knows(self, source: Endpoint, destination: Endpoint) -> bool:
         """A packet that leaves so needs no new mapping."""
@@ -330,7 +336,9 @@ class ModelNat:
         return _PORTS
 
     def _random_port(self, destination: Endpoint, ports: range) -> int:
-        return self._first_free(ports, self._rng.randrange(len(ports)), destination)
+        drawn, self._next_draw = self._next_draw, 0
+        start = ports.index(drawn) if drawn in ports else self._rng.randrange(len(ports))
+        return self._first_free(ports, start, destination)
 
     def _first_free(self, ports: range, start: int, destination: Endpoint) -> int:
         """From index `start` on, and around."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods import low_ttl, ordered_hello, port_mapping, prediction, simultaneous
+from natlab.oracle.methods import (
+    birthday,
+    low_ttl,
+    ordered_hello,
+    port_mapping,
+    prediction,
+    simultaneous,
+)
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 from natlab.presets import preset
@@ -18,11 +25,14 @@ LADDER = (
     MethodName.LOW_TTL,
     MethodName.RELAY,
 )
-"""The rungs of the project's client that the lab can prove by packets, in their order."""
+"""The rungs that the project's client has without being asked, as far as the lab can prove them by packets, in their order."""
+WITH_CHANCE = (*LADDER[:3], MethodName.BIRTHDAY, *LADDER[3:])
+"""All that the lab can prove. `birthday` takes ten seconds a pair."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
     ordered_hello.NAME: ordered_hello.predict,
     port_mapping.NAME: port_mapping.predict,
     prediction.NAME: prediction.predict,
+    birthday.NAME: birthday.predict,
     simultaneous.NAME: simultaneous.predict,
     low_ttl.NAME: low_ttl.predict,
 }

@@ -36,3 +36,10 @@ class Prediction:
     outcome: Outcome
     round: int | None
     steps: tuple[Step, ...]
+    share: float = 1.0
+    """Of the runs that end so; chance lets the others fail."""
+
+    @property
+    def outcomes(self) -> frozenset[Outcome]:
+        """All that may be."""
+        return frozenset({self.outcome, Outcome.FAILED} if self.share < 1 else {self.outcome})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from natlab.evidence.check import Check
 from natlab.evidence.journey import SIDES
 from natlab.evidence.methods.ordered_hello_round import Round
@@ -15,6 +17,13 @@ MOST_SOCKETS = 32
 def guesses(round_: Round) -> bool:
     """Whether it is such a round. In the contract's own rounds nobody may speak from several sockets."""
     return round_.is_burst and round_.number not in ROUNDS
+
+
+def guesses_at_random(round_: Round) -> bool:
+    """Whether a host spoke from more sockets, or to more ports, than a port that is foreseen could want."""
+    ways = {(each.sender, each.source, each.destination) for each in round_.hellos}
+    of_host = Counter(sender for sender, _, _ in ways)
+    return guesses(round_) and max(of_host.values()) > 2 * MOST_SOCKETS
 
 
 def bounds(trace: Trace) -> tuple[Check, ...]:
@@ -36,11 +45,12 @@ def only_the_peer_was_aimed_at(trace: Trace) -> Check:
 
 
 def all_aimed_at_one_port(trace: Trace) -> Check:
-    """The first word of each of a host's sockets went to one port, from few sockets. How long that took is told."""
+    """The first word of each of a host's sockets went to one port, from few sockets. How long that took is told.
+    Rounds of guesses at random have duties of their own (`evidence.methods.birthday`)."""
     name = "all sockets of a side aimed at one port"
     told = []
     for round_ in filter(guesses, trace.rounds):
-        for side in SIDES:
+        for side in SIDES if not guesses_at_random(round_) else ():
             first = {
                 each.source: each for each in reversed(round_.hellos) if each.sender == side.host
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -10,6 +10,9 @@ from math import inf
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import Passage
+
+_MOST_AIMS = 16
+"""Candidates of one round, and those from which the peer was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,11 @@ class Round:
 
     @property
     def is_burst(self) -> bool:
-        """One of the hosts spoke from many sockets."""
+        """One of the hosts spoke from several sockets, or to more ports than there are candidates."""
         sockets = {(hello.sender, hello.source) for hello in self.hellos}
-        return len(sockets) > len({sender for sender, _ in sockets})
+        aims = Counter(sender for sender, _ in {(h.sender, h.destination) for h in self.hellos})
+        is_wide = max(aims.values(), default=0) > _MOST_AIMS
+        return is_wide or len(sockets) > len({sender for sender, _ in sockets})
 
     @property
     def arrival(self) -> Passage | None:
