@@ -63,6 +63,9 @@ class Member:
     """The further methods in which the host takes part."""
     own_port: tuple[int, int] = (0, 0)
     """A socket, and its port at the host itself; 0: not told."""
+    keeps_port: bool | None = None
+    """Whether one of its sockets was seen at its own port; None: not known. A NAT that keeps ports gives another one where
+    two of its hosts have sockets at the same."""
     is_measured: bool = False
     """`round_trip` is one that was measured."""
     sightings: Sightings = field(default_factory=Sightings)
@@ -118,14 +121,14 @@ class Member:
     def told_port(self, generation: int, port: int) -> None:
         """That socket's own port."""
         self.own_port = (generation, port)
+        self._compare_ports()
 
-    @property
-    def keeps_port(self) -> bool | None:
-        """Whether the newest socket is seen at its own port; None: not known."""
+    def _compare_ports(self) -> None:
+        """Note whether the newest socket is seen at its own port."""
         generation, port = self.own_port
-        if generation != self.generation or not port or (seen := self.seen) is None:
-            return None
-        return seen.port == port
+        seen = self.seen
+        if generation == self.generation and port and seen is not None:
+            self.keeps_port = bool(self.keeps_port) or seen.port == port
 
     def is_mapped(self, port: int) -> Candidate | None:
         """The router's `port` leads to the newest socket, at the address where the server sees that."""
@@ -180,6 +183,7 @@ class Member:
             replace(each, validated=True) if each.endpoint == endpoint else each
             for each in self.candidates
         )
+        self._compare_ports()
         return True
 
     def answered(self, round_trip: float) -> None:

@@ -6,8 +6,8 @@ random ports of the opener's address. They meet if one of these ports belongs to
 to miss is about (1 - n/N)^m. With n = 544 sockets, m = 700 probes and the N = 64,512 ports from 1,024 up that is
 (1 - 544/64512)^700 = 0.27 %. So 99.7 of 100 meet; 97 would take n * m = 3.51 N, and here n * m is 5.9 N.
 
-Probes and sockets follow each other, in (700 + 544) / 144 = 8.6 s. With `MORE` probes while all sockets are open no
-router gets more than 544 + 700 + 32 = 1,276 entries, even one that makes an entry of each foreign packet.
+Probes and sockets follow each other, in (700 + 544) / 144 = 8.6 s. No router gets more than 544 + 700 = 1,244 entries of
+them, even one that makes an entry of each foreign packet.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ LOWEST, HIGHEST = 1024, 65_535
 """The ports that a NAT gives a socket above the well-known ones."""
 SOCKETS = 544
 PROBES = 700
-MORE = 32
-"""Probes after the sockets are open: for an opener's NAT that is order-sensitive, and needs its own packet to be first."""
 RATE = 144.0
 """Packets a second of one side: with a few at once, and the first word, no second has more than 150."""
 

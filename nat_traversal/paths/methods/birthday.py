@@ -1,7 +1,7 @@
 """The method `birthday`: one host speaks from many sockets, the other to many ports, until a word gets in.
 
 `nat_traversal.wire.guessing` has the numbers. The prober, role A, speaks from its announced socket: HELLO 1 to each of many
-random ports of the peer's address, and HELLO 3 to some more at the end. The opener, role B, speaks from many fresh sockets:
+random ports of the peer's address. The opener, role B, speaks from many fresh sockets:
 HELLO 2 from each to the prober's one address and port. The socket that hears the peer stays, and the others close.
 
 Nothing is said before both hosts have agreed. Each proves that with a MAC under the round's key, which no server has.
@@ -89,7 +89,7 @@ class Birthday(OrderedHello):
         if isinstance(order, m.Agree):
             self._has_agreed = is_mac(keys.receiving, _agreement(start), order.mac)
             return [] if self._has_agreed else [do.Count(do.Fault.FORGED)]
-        is_mine = (order.step == 2) == (start.role is m.Role.B)
+        is_mine = order.step == (2 if self._is_opener else 1)
         if not self._has_agreed or not is_mine:
             return []
         if self._is_heard:
@@ -99,8 +99,7 @@ class Birthday(OrderedHello):
         if said is None:
             return []
         self._obeyed = order
-        words = {1: guessing.PROBES, 2: guessing.SOCKETS, 3: guessing.MORE}
-        self._left = words[order.step]
+        self._left = guessing.SOCKETS if self._is_opener else guessing.PROBES
         return [*self._send(said), *self._go_on(now)]
 
     def arrived(
@@ -130,6 +129,7 @@ class Birthday(OrderedHello):
     def not_opened(self, generation: int) -> bool:
         """There was no room for that socket: those that are open have to do."""
         self._fresh.clear()
+        self._left = min(self._left, 1)
         return self._open.pop(UdpSocket(generation), None) is not None
 
     @property
@@ -213,5 +213,4 @@ def _ports(octets: bytes) -> list[int]:
     first, step = (int.from_bytes(part) for part in (octets[:4], octets[4:8]))
     while gcd(step, count) > 1:
         step += 1
-    some = range(guessing.PROBES + guessing.MORE)
-    return [guessing.LOWEST + (first + step * index) % count for index in some]
+    return [guessing.LOWEST + (first + step * index) % count for index in range(guessing.PROBES)]

@@ -1,9 +1,9 @@
 """The method `birthday` at the server: one host opens many sockets, the other one probes many ports, until two meet.
 
 The host behind the NAT that gives ports at random is the opener, role B. The other, whose NAT keeps ports, is the prober,
-role A. Nothing begins before both have agreed, each with a MAC under the round's key. Then the three orders of the
-contract take many words each: the prober's probes, the opener's sockets, some more probes. So sockets follow probes, as a
-prober's order-sensitive NAT needs it.
+role A. Nothing begins before both have agreed, each with a MAC under the round's key. Then the first two orders of the
+contract take many words each: the prober's probes, the opener's sockets. So sockets follow probes, as a prober's
+order-sensitive NAT needs it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BirthdayState(Enum):
     AGREEING = auto()  # both hosts' word that they take part
     PROBING = auto()  # the prober's word that it has probed
     OPENING = auto()  # the opener's word that its sockets have spoken
-    FOLLOWING = auto()  # proof: the prober probes a few ports more
+    PROVING = auto()  # both sides' proof
     OVER = auto()
 
 
@@ -62,20 +62,20 @@ TABLE = {
     (_S.AGREEING, _T.AGREED): _S.PROBING,
     (_S.AGREEING, _T.FAIL): _S.OVER,
     (_S.PROBING, _T.SENT): _S.OPENING,
-    (_S.PROBING, _T.HEARD): _S.FOLLOWING,
+    (_S.PROBING, _T.HEARD): _S.PROVING,
     (_S.PROBING, _T.PROVEN): _S.OVER,
     (_S.PROBING, _T.FAIL): _S.OVER,
-    (_S.OPENING, _T.SENT): _S.FOLLOWING,
-    (_S.OPENING, _T.HEARD): _S.FOLLOWING,
+    (_S.OPENING, _T.SENT): _S.PROVING,
+    (_S.OPENING, _T.HEARD): _S.PROVING,
     (_S.OPENING, _T.PROVEN): _S.OVER,
     (_S.OPENING, _T.FAIL): _S.OVER,
-    (_S.FOLLOWING, _T.SENT): _S.FOLLOWING,
-    (_S.FOLLOWING, _T.HEARD): _S.FOLLOWING,
-    (_S.FOLLOWING, _T.PROVEN): _S.OVER,
-    (_S.FOLLOWING, _T.FAIL): _S.OVER,
+    (_S.PROVING, _T.HEARD): _S.PROVING,
+    (_S.PROVING, _T.PROVEN): _S.OVER,
+    (_S.PROVING, _T.FAIL): _S.OVER,
 }
-_STEPS = {_S.PROBING: 1, _S.OPENING: 2, _S.FOLLOWING: 3}
-_WORDS = {1: guessing.PROBES, 2: guessing.SOCKETS, 3: guessing.MORE}
+_STEPS = {_S.PROBING: 1, _S.OPENING: 2}
+_WORDS = {1: guessing.PROBES, 2: guessing.SOCKETS}
+_SPEAKING = frozenset({_S.PROBING, _S.OPENING, _S.PROVING})
 
 
 class Birthday:
@@ -166,8 +166,7 @@ class Birthday:
                 asked = self._gathering.timed_out(now)
                 return self._fail(asked.text, asked.verdict) if isinstance(asked, NoPath) else asked
             case _S.PROBING | _S.OPENING:
-                self._machine.fire(_T.SENT)
-                return [self._order(now)]
+                return self._goes_on(now)
         return self._fail(no_path(*self._attempt.members, frozenset(self._attempt.heard)))
 
     def _asked(self, prober: Member, opener: Member, now: float) -> list[do.Action]:
@@ -217,7 +216,7 @@ class Birthday:
         """The words of this state are due."""
         step = _STEPS[self.state]
         prober, opener = self._attempt.roles(self._round)
-        member = opener if step == 2 else prober
+        member = prober if step == 1 else opener
         transaction = next(self._attempt.transactions)
         self._awaited = transaction, member
         self._wait(SLOW * _WORDS[step] / guessing.RATE + PROOF_WITHIN, now)
@@ -225,22 +224,24 @@ class Birthday:
         return do.SendMessage(order, member.connection)
 
     def _sent(self, member: Member, now: float, *, heard: bool) -> list[do.Action]:
-        if self.state not in _STEPS:
+        if self.state not in _SPEAKING:
             return []
         if heard:
             self._attempt.heard.add(member.id)
             self._machine.fire(_T.HEARD)
             self._wait(self._attempt.settings.verdict_within, now)
             return []
-        was = self.state
-        self._machine.fire(_T.SENT)
-        if was is _S.FOLLOWING:
-            self._wait(PROOF_WITHIN, now)
-            return []
-        return [self._order(now)]
+        return self._goes_on(now) if self.state in _STEPS else []
+
+    def _goes_on(self, now: float) -> list[do.Action]:
+        """With the next order, or with the wait for proof."""
+        if self._machine.fire(_T.SENT) is _S.OPENING:
+            return [self._order(now)]
+        self._wait(PROOF_WITHIN, now)
+        return []
 
     def _established(self, member: Member, now: float) -> None:
-        if self.state not in _STEPS:
+        if self.state not in _SPEAKING:
             return
         member.established = True
         self._proven.add(member.id)
