@@ -74,6 +74,7 @@ class Client(Driver):
             may_join=config.may_join,
             token=config.server_token,
             methods=usable(config.methods),
+            probes=config.probes,
             services=config.services,
             certificate=config.certificate,
         )

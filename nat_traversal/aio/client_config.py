@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.epochs import TellKey
+from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying, Serves
 from nat_traversal.wire.methods import FURTHER
 from nat_traversal.wire.services import ServiceOffer
+
+OF_THIS_PROCESS = Probes()
+"""All its clients are behind the same router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,5 @@ class ClientConfig:
     """The named ones."""
     certificate: bytes = b""
     """This process's, for TCP services."""
+    probes: Probes = field(default=OF_THIS_PROCESS, repr=False)
+    """The rounds of guessed ports that this host has had lately."""

@@ -19,10 +19,12 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
+from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.ids import check_id
+from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.services import ServiceOffer
 
 log = logging.getLogger(__name__)
@@ -59,12 +61,15 @@ class Agent:
         methods: tuple[str, ...] = (),
         services: tuple[ServiceOffer, ...] = (),
         certificate: bytes = b"",
+        probes: Probes | None = None,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
         settings = settings or ClientSettings()
         security = security or Security.sealed()
         peer_key = security.demanded(peer_id)
+        if security.make_key is None:  # without keys no host can show that it agrees to guesses
+            methods = tuple(each for each in methods if each != MethodName.BIRTHDAY)
         identity = Identity(check_id(host_id), check_id(peer_id), serves, peer_key, methods)
         self._once = once
         self._settings = settings
@@ -85,6 +90,7 @@ class Agent:
             relaying=relaying,
             may_join=may_join,
             services=services,
+            probes=probes,
             certificate=certificate,
         )
         self.peers = {peer.id: peer}

@@ -36,6 +36,7 @@ from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
 from nat_traversal.paths.methods.by_name import of_round
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
+from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES, datagrams
 from nat_traversal.wire import messages as m
@@ -68,6 +69,7 @@ class Direct:
         timers: Timers,
         rng: random.Random,
         once: bool,
+        probes: Probes | None = None,
         has_other: Callable[[], bool] = bool,
     ) -> None:
         self._identity, self.id = identity, identity.peer
@@ -77,7 +79,7 @@ class Direct:
         self._nonce_secret = rng.randbytes(KEY_BYTES)
         self._link, self._sockets, self._timers = link, sockets, timers
         self._rng, self._once, self._has_other = rng, once, has_other
-        self._restraint = Restraint(settings)
+        self._restraint = Restraint(settings, probes)
         self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
         self.rounds = Rounds(
             identity, settings, security, link=link, rng=rng, on_proof=self._proof_came

@@ -26,6 +26,7 @@ from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
 from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.path import Path
+from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
@@ -55,6 +56,7 @@ class Peer:
         once: bool,
         relaying: m.Relaying,
         may_join: bool,
+        probes: Probes | None = None,
         services: Iterable[ServiceOffer] = (),
         certificate: bytes = b"",
     ) -> None:
@@ -74,6 +76,7 @@ class Peer:
             timers=timers,
             rng=rng,
             once=once,
+            probes=probes,
             has_other=self._is_relayed,
         )
         self.relayed = Relayed(

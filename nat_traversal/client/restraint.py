@@ -36,7 +36,7 @@ class Breach:
 class Restraint:
     """The limits of one peer, whatever the server orders. No datagram leaves past `budget`."""
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, probes: Probes | None = None) -> None:
         self._settings = settings
         self._sockets = Pace(SOCKET_BURST, SOCKET_INTERVAL)
         self._attempts = Pace(ATTEMPT_BURST, settings.retry_first / 2)
@@ -47,7 +47,7 @@ class Restraint:
         self._hosts: tuple[Endpoint, ...] = ()
         """The host addresses that the server has been told for the present attempt."""
         self._breach: Breach | None = None
-        self._probes = Probes()
+        self._probes = probes or Probes()
         self._lasts_until = 0.0
         self._guess_at = 0.0
         """When the server lets this pair guess ports."""
