@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -17,7 +18,7 @@ from nat_traversal.wire import DEFAULT_PORT, datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
-from tests.lab.attackers.raw import Spoofer
+from tests.lab.attackers.raw import Sniffer, Spoofer
 from tests.lab.attackers.wire import Line, registration
 from tests.unit.counterpart import Counterpart
 
@@ -108,6 +109,24 @@ def lie(host_id: str, peer_id: str, victim: str) -> None:
                 line.say(m.HeartbeatAnswer(transaction))
 
 
+def overtake(wire: str, source: str, destination: str, victim: str, count: str) -> None:
+    """On the way between two hosts: each datagram is sent on only after a copy that bears a victim's address."""
+    spoofer, at = Spoofer(), _endpoint(victim)
+    rule = ["FORWARD", "-p", "udp", "-s", source, "-d", destination, "-j", "DROP"]
+    with Sniffer(wire) as sniffer:
+        subprocess.run(["iptables", "-I", *rule], check=True)
+        tell("at work")
+        done = 0
+        while done < int(count):
+            said_by, said_to, octets = sniffer.next()
+            if (said_by.address, said_to.address) == (source, destination):
+                spoofer.send(octets, at, said_to)
+                spoofer.send(octets, said_by, said_to)
+                done += 1
+        subprocess.run(["iptables", "-D", *rule], check=True)
+    tell(f"overtaken {done}")
+
+
 def serve(address: str, victim: str) -> None:
     """A server that aims its client at a victim, and says that this has asked for it."""
     with socket.create_server((address, DEFAULT_PORT)) as listening:
@@ -143,7 +162,7 @@ def _endpoint(text: str) -> Endpoint:
     return Endpoint(address, int(port))
 
 
-ATTACKS = {each.__name__: each for each in (replay, repeat, strangers, squat, lie, serve)}
+ATTACKS = {each.__name__: each for each in (replay, repeat, strangers, squat, lie, overtake, serve)}
 
 if __name__ == "__main__":
     ATTACKS[sys.argv[1]](*sys.argv[2:])

@@ -19,6 +19,7 @@ from tests.lab.attackers.stage import (
     SERVER,
     VICTIM,
     VICTIM_PORT,
+    WIRES,
     Stage,
     Window,
     stage,
@@ -36,6 +37,8 @@ SPEAKERS = (*(PAIR.first, PAIR.second), SERVER)
 TIMES = 5
 """Each datagram is played so often again: more often than one that a host says itself, meanwhile."""
 STRANGERS = 20
+OVERTAKEN = 200
+"""Datagrams: four seconds of a stream."""
 QUICK = ("--set", "ping-interval=300ms", "--set", "reconnect-first=100ms")
 AIMED = (
     *("--set", "hello-interval=5ms", "--set", "hello-repeats=100"),
@@ -90,6 +93,8 @@ def play(directory: Path) -> Played:
         with on.scene("strangers"):
             on.attack("strangers", "strangers", ID_1, ID_2, str(STRANGERS))
         carried.append(tunnel.carries(b"strangers"))
+        _overtaken(on, tunnel)
+        carried.append(tunnel.carries(b"overtaken"))
         said_of_a = list(events(on.programs[ID_1]))
         _bye_again(on, tunnel, replayed)
         _squatted(on)
@@ -125,6 +130,25 @@ def _register_again(on: Stage) -> None:
     octets = next(each.payload for each in said if each.payload)
     with on.scene("register again"):
         on.attack("register again", "repeat", octets.hex())
+
+
+def _overtaken(on: Stage, tunnel: Tunnel) -> None:
+    """Each datagram of the first host comes from the victim's address first, while a stream goes both ways."""
+    at = f"{on.network.address(VICTIM)}:{VICTIM_PORT}"
+    said = on.windows["recorded"].sent_by(PAIR.first, Kind.DATA)[0]
+    words = (WIRES[PAIR.first], said.source.address, said.destination.address, at, str(OVERTAKEN))
+    stream = tunnel.stream()
+    with (
+        udp_socket(on.network.pid(VICTIM), on.network.address(VICTIM), VICTIM_PORT),
+        stream.running(),
+        on.scene("overtaken"),
+    ):
+        stream.flow_on(5)
+        attacker = on.attacker("overtaken", "overtake", *words, node=ROUTER)
+        attacker.wait(timeout=READY_WITHIN)
+        stream.flow_on(5)
+    on.told["overtaken"] = attacker.lines()[-1].text
+    assert (stream.there.longest_gap, stream.back.longest_gap) <= (5, 5)
 
 
 def _bye_again(on: Stage, tunnel: Tunnel, replayed: dict[str, list[Packet]]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nat_traversal.paths.mtu import HEADERS_IPV4
+from nat_traversal.paths.roaming import TRIAL_DATAGRAMS, TRIAL_OCTETS
 from nat_traversal.wire.datagrams import Kind
 from natlab.capture.packet import Protocol
 from tests.lab import warm
@@ -11,6 +13,7 @@ from tests.lab.attackers.scenes import (
     BYE,
     ID_1,
     ID_2,
+    OVERTAKEN,
     PLACES,
     RECORDED,
     STRANGERS,
@@ -64,6 +67,20 @@ def test_the_pair_noticed_nothing_of_all_that_was_sent_again(played: Played) -> 
     for name in (ID_1, ID_2):
         assert events(played, name).count("path-established") >= 1
     assert not {"path-lost", "path-moved", "server-lost"} & set(events(played, ID_1))
+
+
+def test_who_overtakes_every_datagram_aims_ten_small_ones_at_a_victim_and_no_stream(
+    played: Played,
+) -> None:
+    window = played.windows["overtaken"]
+    assert played.told["overtaken"] == f"overtaken {OVERTAKEN}"
+    drawn = window.got_by(VICTIM)
+    assert drawn, "the victim was not asked whether it is the peer"
+    assert {Kind(each.payload[0]) for each in drawn} <= {Kind.PING, Kind.PONG}
+    assert len(drawn) <= TRIAL_DATAGRAMS
+    assert sum(HEADERS_IPV4 + len(each.payload) for each in drawn) <= TRIAL_OCTETS
+    for name in (ID_1, ID_2):
+        assert "peer-roamed" not in events(played, name)
 
 
 def test_a_farewell_of_an_earlier_path_ends_no_later_one(played: Played) -> None:
