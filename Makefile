@@ -12,7 +12,7 @@ waiting := $(shell echo $$((3 * $$(nproc))))
 fast := tests/loopback tests/exploration tests/sim tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast test-measured coverage fuzz explore soak scoreboard check bench bench-lab doctor docs dist lock clean
+.PHONY: help setup lab test test-fast test-measured test-plain coverage fuzz explore soak scoreboard check bench bench-lab doctor docs dist lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ test-measured: ## the tests that measure time in the lab, which others beside th
 test-fast: ## units, virtual clock and loopback: what needs no namespaces, in about a minute
 	@scripts/setup.sh check
 	@$(python) -m pytest -n $$((2 * $$(nproc))) $(fast) $(PYTEST_ARGS)
+
+# Other systems have none of Linux' own features; tests of these are skipped by name.
+test-plain: ## units, virtual clock and sockets without what Linux alone has, as on another system
+	@scripts/setup.sh check
+	@PYTHONPATH=tests/plain_system $(python) -m pytest -n $$(nproc) --ignore tests/unit/natlab --ignore tests/unit/project \
+		tests/unit tests/sim tests/loopback/aio $(PYTEST_ARGS)
 
 # The tests that prove nat_traversal itself; with all others they would take three times as long.
 coverage: ## 95 % of the lines and branches of nat_traversal are run by its own tests

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from nat_traversal.aio.features import set_linux_option
 from nat_traversal.aio.packet_io import FAMILIES, endpoint_of, forbid_fragments, open_udp
 from nat_traversal.aio.ping import ping
 from nat_traversal.aio.resolver import resolve
@@ -240,7 +241,7 @@ def _hear_errors(sock: socket.socket) -> None:
         else (socket.IPPROTO_IP, _IP_RECVERR)
     )
     with contextlib.suppress(OSError):  # not Linux
-        sock.setsockopt(level, option, 1)
+        set_linux_option(sock, level, option, 1)
 
 
 def _forget_errors(sock: socket.socket) -> None:

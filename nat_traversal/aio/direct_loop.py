@@ -1,7 +1,7 @@
 """An event loop that calls readers of sockets without a detour, for the delay of datagrams that come alone.
 
 Asyncio makes a key, a handle and a place in a queue of each socket that is readable, and calls it in a context of its own. A process
-that was asleep finds nothing of that in its caches (docs/performance.md has what it costs). So here the selector calls.
+that was asleep finds nothing of that in its caches (docs/performance.md has what it costs). So here the selector calls. It takes a system with epoll.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _DirectSelector(selectors.EpollSelector):
 
 class DirectLoop(asyncio.SelectorEventLoop):
     """Calls what `add_reader` is given as soon as the socket is found readable, before timers that are due, in whatever
-    context the loop runs. Everything else is asyncio's. Only where there is epoll."""
+    context the loop runs. Everything else is asyncio's."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._direct = _DirectSelector(self._reader_failed, at_once)
@@ -80,11 +80,6 @@ class DirectLoop(asyncio.SelectorEventLoop):
 
     def _reader_failed(self, error: Exception) -> None:
         self.call_exception_handler({"message": "a socket's reader failed", "exception": error})
-
-
-def quick_loop(at_once: int = AT_ONCE) -> asyncio.AbstractEventLoop:
-    """The event loop with the least delay that this system has. `at_once`: sockets that are read before anything else is done."""
-    return DirectLoop(at_once) if hasattr(select, "epoll") else asyncio.new_event_loop()
 
 
 def _events(event: int) -> int:

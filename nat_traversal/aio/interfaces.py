@@ -10,10 +10,10 @@ import contextlib
 import re
 import socket
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from nat_traversal.aio.features import LINUX
 from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.wire.addresses import is_link_local, is_private, is_usable
 from nat_traversal.wire.endpoint import Endpoint
@@ -44,7 +44,7 @@ def hosts_of(sock: socket.socket) -> tuple[Endpoint, ...]:
 
 def host_addresses(names: Callable[[], list[tuple[int, str]]] = socket.if_nameindex) -> list[str]:
     """The first IPv4 address of each interface that is up and leads to other hosts, in the kernel's order."""
-    if not sys.platform.startswith("linux"):
+    if not LINUX:
         return []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return [
@@ -59,7 +59,7 @@ def networks() -> frozenset[tuple[str, int, str]]:
     """The interfaces that lead to other hosts: name, whether a carrier is there, and the first IPv4 address; and the IPv6
     address by which this host reaches others."""
     found: set[tuple[str, int, str]] = set()
-    if not sys.platform.startswith("linux"):
+    if not LINUX:
         return frozenset(("", 1, each) for each in (source_towards(_FAR), ipv6_address()) if each)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _, name in socket.if_nameindex():

@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from nat_traversal.aio.features import LINUX, set_linux_option
 from nat_traversal.aio.packet_io import BATCH, LONGEST, PKTINFO, Batch, Failed, Origin
 from nat_traversal.aio.soft_errors import Lost, SoftErrors
 from nat_traversal.wire.tray import Run, Tray
@@ -90,7 +91,7 @@ class RunSocket:
         self.errors = SoftErrors(sock, self._lost_earlier, queued=connected)
         self._last: tuple[memoryview, int] | None = None
         """The first datagram of the last run that was sent, and how many it had."""
-        self.sends_runs = offload and hasattr(sock, "sendmsg")
+        self.sends_runs = offload and LINUX
         self._alone_from = LONGEST + 1
         """Octets from which on datagrams go one by one, for so many more runs."""
         self._alone_for = 0
@@ -103,7 +104,7 @@ class RunSocket:
 
     def _turn_on(self) -> bool:
         try:
-            self.sock.setsockopt(*_GRO, 1)
+            set_linux_option(self.sock, *_GRO, 1)
         except OSError as error:
             log.debug("the kernel puts no datagrams together (%s)", error.strerror)
             return False

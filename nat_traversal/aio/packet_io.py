@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from nat_traversal.aio.features import set_linux_option
 from nat_traversal.errors import LocalAddressError, UsageError
 from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint, HostPort
@@ -107,7 +108,7 @@ def _discover_mtu(sock: socket.socket, how: int) -> None:
         options.append((socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER))
     try:
         for level, option in options:
-            sock.setsockopt(level, option, how)
+            set_linux_option(sock, level, option, how)
     except OSError as error:  # not Linux
         log.debug("the kernel decides whether IP fragments: %s", error)
 
@@ -187,9 +188,15 @@ class AnsweringSocket:
         self._asked: tuple[bytes, Local] = (b"", None)
         """The last ancillary data and what it says: most datagrams are sent to one address."""
         if self.is_wildcard and self._family == socket.AF_INET:
-            self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+            self._tell_local()
         elif self.is_wildcard:
             self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+    def _tell_local(self) -> None:
+        try:
+            set_linux_option(self.sock, socket.IPPROTO_IP, IP_PKTINFO, 1)
+        except OSError as error:  # not Linux: the kernel chooses the address of answers
+            log.debug("the kernel tells no address that was asked: %s", error)
 
     def receive_into(self, view: memoryview) -> tuple[int, tuple[str, int], Local]:
         """One datagram: its length, source and the address it was sent to. Raises what `recvmsg` raises."""

@@ -14,6 +14,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nat_traversal.aio.features import set_linux_option
+
 SOFT = frozenset(
     {
         errno.ECONNREFUSED,
@@ -21,7 +23,7 @@ SOFT = frozenset(
         errno.EHOSTUNREACH,
         errno.ENETUNREACH,
         errno.EHOSTDOWN,
-        errno.ENONET,
+        getattr(errno, "ENONET", errno.EHOSTUNREACH),  # Linux alone has it
         errno.ENOPROTOOPT,
         errno.EOPNOTSUPP,
         errno.EPROTO,
@@ -103,7 +105,7 @@ class SoftErrors:
             (socket.IPPROTO_IPV6, IPV6_RECVERR) if is_ipv6 else (socket.IPPROTO_IP, IP_RECVERR)
         )
         try:
-            sock.setsockopt(level, option, 1)
+            set_linux_option(sock, level, option, 1)
         except OSError:  # not Linux: only the failing calls tell
             pass
         else:

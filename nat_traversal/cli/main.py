@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -133,9 +134,13 @@ def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Comman
 
 def _loop_factory(options: argparse.Namespace) -> LoopFactory:
     """Of the event loop that the command runs on."""
-    from nat_traversal.aio.direct_loop import AT_ONCE, quick_loop  # noqa: PLC0415
+    if not hasattr(select, "epoll"):  # not Linux
+        import asyncio  # noqa: PLC0415 - late, as all that takes long
 
-    return partial(quick_loop, SERVER_AT_ONCE if options.command == "server" else AT_ONCE)
+        return asyncio.new_event_loop
+    from nat_traversal.aio.direct_loop import AT_ONCE, DirectLoop  # noqa: PLC0415
+
+    return partial(DirectLoop, SERVER_AT_ONCE if options.command == "server" else AT_ONCE)
 
 
 def _run(parser: Parser, arguments: Sequence[str] | None) -> int:

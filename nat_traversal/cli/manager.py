@@ -69,7 +69,7 @@ class Manager:
             return
         with (
             contextlib.suppress(OSError),  # a manager that has gone, or is too busy to read
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
         ):
             sock.setblocking(False)
             sock.sendto("\n".join(lines).encode(), self._address)

@@ -21,6 +21,7 @@ from scripts.attack import attacks
 from scripts.attack.attacks import Attack, Target
 from scripts.attack.swarm import addresses
 from tests.certificates import Authority
+from tests.features import linux_only
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.support import DEADLINE, eventually
 
@@ -123,6 +124,7 @@ async def a_pair(server: Server, tls: ClientTlsSettings | None = None) -> AsyncI
 
 
 @pytest.mark.parametrize("name", CASES)
+@linux_only
 async def test_a_pair_connects_while_the_server_turns_an_attack_away(name: str) -> None:
     case = CASES[name]
     async with (
@@ -144,6 +146,7 @@ async def connects_undisturbed(server: Server, tls: ClientTlsSettings | None = N
             assert host.notices.of(note.AttemptFailed) == []
 
 
+@linux_only
 async def test_a_pair_connects_while_handshakes_are_begun_and_left(tmp_path: Path) -> None:
     issued = Authority.new().issue("127.0.0.1")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+
+if not hasattr(select, "epoll"):
+    pytest.skip("the loop takes epoll", allow_module_level=True)
 
 from nat_traversal.aio.direct_loop import DirectLoop
 

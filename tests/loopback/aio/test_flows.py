@@ -9,6 +9,7 @@ from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Kind
+from tests.features import linux_only
 from tests.loopback.hosts import Host, a_server, two_hosts
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import eventually
@@ -107,6 +108,7 @@ class TestAcrossPaths:
 class TestElsewhere:
     """Answers from another port or address of the service's host."""
 
+    @linux_only
     async def test_a_transfer_goes_on_at_the_port_that_answered(self) -> None:
         """As TFTP: a fresh port for each transfer (RFC 1350 section 4)."""
         with Program() as service, Program() as one, Program() as two:

@@ -18,6 +18,7 @@ from nat_traversal.aio.service import FixedService
 from nat_traversal.machine.counters import Counters
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+from tests.features import linux_only
 from tests.loopback.hosts import Host, refused, two_hosts
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import eventually, unused
@@ -225,6 +226,7 @@ class TestAskedAddress:
     """On a wildcard address, a reply leaves from the address that was asked."""
 
     @pytest.mark.parametrize("listen", ["0.0.0.0", "::", "0::0"])
+    @linux_only
     async def test_one_program_asks_several_addresses_of_the_listener(self, listen: str) -> None:
         with Service() as service, Program() as program:
             async with two_hosts(listen=listen, connect=[service.endpoint]) as (a, _):

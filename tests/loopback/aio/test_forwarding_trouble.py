@@ -18,6 +18,7 @@ from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.platform import Platform
 from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
+from tests.features import linux_only
 from tests.loopback.hosts import Host, refused, two_hosts
 from tests.loopback.programs import Program, Service
 from tests.loopback.support import eventually, unused
@@ -194,6 +195,7 @@ class TestTrouble:
                 assert await program.ask(b"x", a.port) == b"x"
                 assert a.problems == []
 
+    @linux_only
     async def test_an_error_of_a_service_s_socket_ends_neither_flow_nor_client(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -21,6 +21,7 @@ from nat_traversal.aio.offload import (
 )
 from nat_traversal.aio.packet_io import BATCH
 from nat_traversal.aio.soft_errors import Lost
+from tests.features import linux_only
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -125,6 +126,7 @@ def test_senders_stay_apart_and_are_told(pair: Pair) -> None:
         sock.close()
 
 
+@linux_only
 def test_a_long_run_of_the_kernel_s_ends_a_batch_and_short_ones_do_not(pair: Pair) -> None:
     """So many are company enough: the next hop gets them before the next ones are read."""
     ours, theirs = pair
@@ -166,6 +168,7 @@ class Refusing(socket.socket):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EOPNOTSUPP, errno.EINVAL, errno.EMSGSIZE])
+@linux_only
 def test_where_the_kernel_says_no_they_go_one_by_one(
     pair: Pair, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +188,7 @@ def test_where_the_kernel_says_no_they_go_one_by_one(
         assert caplog.text.count("no runs of datagrams here") == never_again
 
 
+@linux_only
 def test_datagrams_longer_than_the_mtu_go_one_by_one_for_a_while_and_shorter_ones_in_runs(
     pair: Pair,
 ) -> None:

@@ -13,6 +13,7 @@ from nat_traversal.client.security import Security
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
+from tests.features import linux_only
 from tests.loopback.aio.clients import DISCARD
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server, two_hosts
@@ -122,6 +123,7 @@ class TestPeer:
                     await b.notices.wait(note.PathLost, count)
             assert len({source for _, source in service.asked}) == 2
 
+    @linux_only
     async def test_traffic_goes_on_after_the_peer_was_killed_and_started_again(self) -> None:
         with Service() as service, Program() as program:
             async with (

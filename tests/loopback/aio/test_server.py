@@ -16,6 +16,7 @@ from nat_traversal.server.useless import COUNTED
 from nat_traversal.wire import control
 from nat_traversal.wire import datagrams as d
 from nat_traversal.wire import messages as m
+from tests.features import linux_only
 from tests.loopback.aio.guests import DISCARD, NO_RATE_LIMIT, a_deaf_client, a_pair_connects
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.programs import Program
@@ -232,6 +233,7 @@ class TestIdentity:
 class TestUdp:
     """The server's UDP port."""
 
+    @linux_only
     async def test_the_answer_leaves_from_the_address_that_was_asked(self) -> None:
         async with a_server("0.0.0.0") as (server, _), await Wire.to(server.endpoint) as wire:
             wire.send(register("host_a", "host_b"))

@@ -12,6 +12,7 @@ import pytest
 
 from nat_traversal.aio.offload import RunSocket, tray_for_reading
 from nat_traversal.aio.soft_errors import SOFT, Lost
+from tests.features import linux_only
 from tests.loopback.support import unused
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def test_both_kinds_at_once_are_told_apart(peer: socket.socket, late: _Late, sen
 
 @pytest.mark.parametrize("sender", ["plain", "runs"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@linux_only
 def test_the_kernel_s_queue_tells_each_datagram_that_was_refused(sender: str, host: str) -> None:
     port = unused().port
     address = unused().address if host != "::1" else host
@@ -133,6 +135,7 @@ def test_the_kernel_s_queue_tells_each_datagram_that_was_refused(sender: str, ho
         assert sending.failed == []
 
 
+@linux_only
 def test_a_reader_hears_what_no_send_was_told() -> None:
     closed = unused()
     told: list[Lost] = []
@@ -175,6 +178,7 @@ def test_people_are_told_why_and_by_whom(lost: Lost, words: str) -> None:
     assert str(lost) == words
 
 
+@linux_only
 def test_a_run_that_fails_for_an_earlier_datagram_leaves_as_a_run() -> None:
     """ENOPROTOOPT is also what a kernel without runs says: the late one must not end them for good."""
     closed = unused()

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from nat_traversal.aio.wake import LATE, LEAP, STEP, WakeWatch, suspended
+from tests.features import linux_only
 from tests.loopback.support import eventually
 
 
@@ -78,6 +79,7 @@ def test_a_system_without_a_clock_that_counts_sleep_has_never_slept(
     assert suspended() == 0.0
 
 
+@linux_only
 def test_the_two_clocks_of_this_host_tell_its_sleep() -> None:
     before = suspended()
     boot = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
