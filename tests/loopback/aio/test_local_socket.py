@@ -15,6 +15,7 @@ import pytest
 
 from nat_traversal.aio.local_socket import MOST_OCTETS, Answer, LocalSocket, Request
 from nat_traversal.errors import InstanceRunsError, UsageError
+from tests.features import linux_only
 
 
 async def echo(request: Request) -> Answer:
@@ -59,6 +60,7 @@ async def test_only_its_owner_finds_and_opens_it(local: LocalSocket) -> None:
     assert modes == [0o700, 0o600]
 
 
+@linux_only
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 async def test_another_user_gets_no_answer_even_where_the_modes_would_let_it(
     tmp_path: Path, local: LocalSocket
