@@ -284,6 +284,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.HelloCameIn: lambda n: f"round {n.round}: HELLO {n.step} heard from {n.source}",
     note.PathSized: lambda n: f"frames of {n.size} octets pass; longer datagrams are cut",
     note.PathEstablished: _path_established,
+    note.PeerAnswered: lambda n: f"the other side answered after {1000 * n.seconds:.1f} ms",
     note.AttemptFailed: _attempt_failed,
     note.NotDirect: lambda n: (
         f"no direct path: {n.text}; the relay goes on, next attempt in {n.retry_in:.0f} s"

@@ -1,10 +1,11 @@
-"""The options of `status` and `reload`, which ask a running client."""
+"""The options of `status`, `ping` and `reload`, which ask a running client."""
 
 from __future__ import annotations
 
 import argparse
 
-from nat_traversal.arguments.parser import Parser
+from nat_traversal.arguments.parser import Parser, checked
+from nat_traversal.cli.common_arguments import number
 
 
 def status_options(parser: Parser) -> None:
@@ -12,7 +13,25 @@ def status_options(parser: Parser) -> None:
     parser.description = "Tells how the paths of this user's clients are."
     _add_name(parser, "default: every client")
     parser.add_argument("--json", action="store_true", help="one JSON object a client on stdout")
+    parser.add_argument(
+        "--watch", action="store_true", help="tell it anew each second, until Ctrl-C"
+    )
     parser.set_defaults(command="status")
+
+
+def ping_options(parser: Parser) -> None:
+    """Add the options of `ping`."""
+    parser.description = "Asks a running client to ping a peer through its path, a second apart, and tells the times."
+    parser.add_argument("peer", metavar="PEER", help="the other host's id")
+    _add_name(parser, "default: the only client")
+    parser.add_argument(
+        "--count",
+        metavar="NUMBER",
+        type=checked(lambda text: number(text, 1, 1_000_000)),
+        default=4,
+        help="pings (default: 4)",
+    )
+    parser.set_defaults(command="ping")
 
 
 def reload_options(parser: Parser) -> None:

@@ -19,7 +19,7 @@ from nat_traversal.cli.common_arguments import add_version
 from nat_traversal.cli.config_arguments import config_options
 from nat_traversal.cli.config_file import merged, request_of
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.local_arguments import reload_options, status_options
+from nat_traversal.cli.local_arguments import ping_options, reload_options, status_options
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.cli.pairing_arguments import (
     accept_options,
@@ -63,6 +63,7 @@ def every_command() -> Parser:
     check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
     config_options(commands.add_parser("config", help="look at a client's configuration file"))
     status_options(commands.add_parser("status", help="tell how the paths of running clients are"))
+    ping_options(commands.add_parser("ping", help="ping a peer through a running client's path"))
     reload_options(commands.add_parser("reload", help="let a running client read its file again"))
     _key_commands(commands)
     return parser
@@ -147,7 +148,7 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
     given = environment.use(parser, os.environ).parse_args(arguments)
     if given.command in ("genkey", "gentoken", "identity"):
         return _make_key(given)
-    if given.command in ("config-check", "status", "reload"):
+    if given.command in ("config-check", "status", "ping", "reload"):
         return _ask(given)
     # Neither is needed to read the arguments or to show help.
     import asyncio  # noqa: PLC0415
@@ -198,7 +199,13 @@ def _ask(options: argparse.Namespace) -> Exit:
         if options.command == "status":
             from nat_traversal.cli import status_command  # noqa: PLC0415
 
-            return status_command.run(options.name, os.environ, console, as_json=options.json)
+            return status_command.run(
+                options.name, os.environ, console, as_json=options.json, watch=options.watch
+            )
+        if options.command == "ping":
+            from nat_traversal.cli import ping_command  # noqa: PLC0415
+
+            return ping_command.run(options.peer, options.name, options.count, os.environ)
         if options.command == "reload":
             from nat_traversal.cli import reload_command  # noqa: PLC0415
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nat_traversal.cli.console import Console
@@ -12,11 +13,39 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of, sockets
 from nat_traversal.errors import UsageError
 
+EVERY = 1.0
+"""Seconds between two looks of ``--watch``."""
+_CLEAR = "\x1b[H\x1b[J"
+
 
 def run(
-    name: str | None, environment: Mapping[str, str], console: Console, *, as_json: bool
+    name: str | None,
+    environment: Mapping[str, str],
+    console: Console,
+    *,
+    as_json: bool,
+    watch: bool = False,
 ) -> Exit:
     """Print the answer of the client `name`, or of each. Raises `UsageError` if there is none."""
+    try:
+        while True:
+            answers = _answers(name, environment, console)
+            if watch and not as_json and sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+            for answer in answers:
+                lines = [json.dumps(answer)] if as_json else _words(answer)
+                sys.stdout.writelines(f"{line}\n" for line in lines)
+            sys.stdout.flush()
+            if not watch:
+                return Exit.OK if answers else Exit.USAGE
+            time.sleep(EVERY)
+    except KeyboardInterrupt:
+        return Exit.OK
+
+
+def _answers(
+    name: str | None, environment: Mapping[str, str], console: Console
+) -> list[dict[str, Any]]:
     paths = [socket_of(name, environment)] if name is not None else list(sockets(environment))
     if not paths:
         paths = [socket_of(None, environment)]
@@ -28,7 +57,15 @@ def run(
             if len(paths) == 1:
                 raise
             console.fail(str(error))
-    for answer in answers:
-        lines = [json.dumps(answer)] if as_json else [each["text"] for each in answer["peers"]]
-        sys.stdout.writelines(f"{line}\n" for line in lines)
-    return Exit.OK if answers else Exit.USAGE
+    return answers
+
+
+def _words(answer: Mapping[str, Any]) -> Iterator[str]:
+    for peer in answer["peers"]:
+        yield f"{peer['text']}; {peer['sent']} datagrams sent, {peer['received']} received"
+        for service in peer["services"]:
+            name = service["name"] or "service"
+            kind = "tcp:" if service["kind"] == "tcp" else ""
+            dead = ", where nothing listens now" if service["refuses"] else ""
+            flows = f"{service['flows']} program{'s' * (service['flows'] != 1)}"
+            yield f"  {name}: {service['side']} {kind}{service['at']}{dead}, {flows}"

@@ -206,18 +206,28 @@ class Agent:
                 return told + self.link.woke(now)
             case e.NetworkChanged():
                 return self._network_changed(event, now)
-            case e.ServiceChanged(up, number=0):
-                return [do.SendMessage(m.ServiceState(up))] if self.link.is_registered else []
-            case e.ServiceChanged(up, peer_id, number):
-                return self.peers[peer_id].services.refuses(number, not up, now)
-            case e.ServicesChanged(peer_id, offers, certificate):
-                return self.peers[peer_id].services.change(offers, now, certificate)
+            case e.ServiceChanged() | e.ServicesChanged() | e.EchoWanted():
+                return self._from_this_host(event, now)
             case e.NatFound(facts):
                 for peer in self.peers.values():
                     peer.explaining.found(facts)
             case e.StopRequested():
                 return self._close()
         return []
+
+    def _from_this_host(
+        self, event: e.ServiceChanged | e.ServicesChanged | e.EchoWanted, now: float
+    ) -> list[do.Action]:
+        """News of this host's services, or a question of its user."""
+        match event:
+            case e.ServiceChanged(up, number=0):
+                return [do.SendMessage(m.ServiceState(up))] if self.link.is_registered else []
+            case e.ServiceChanged(up, peer_id, number):
+                return self.peers[peer_id].services.refuses(number, not up, now)
+            case e.ServicesChanged(peer_id, offers, certificate):
+                return self.peers[peer_id].services.change(offers, now, certificate)
+            case e.EchoWanted(peer_id):
+                return self.peers[peer_id].ask(now)
 
     def _network_changed(self, event: e.NetworkChanged, now: float) -> list[do.Action]:
         """A connection that leaves by a way of the past will not come back: make another at once."""

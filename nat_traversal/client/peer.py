@@ -118,6 +118,10 @@ class Peer:
         """The path of now, and why there is no better one."""
         return self.story.status(self._carrier, self._carries_since, now)
 
+    def ask(self, now: float) -> list[do.Action]:
+        """Ping the peer on the path of now, if there is one."""
+        return [] if self._carrier is None else self._carrier.ask(now)
+
     def _is_relayed(self) -> bool:
         return self.relayed.is_open
 

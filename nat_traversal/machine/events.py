@@ -213,6 +213,13 @@ class ServiceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EchoWanted:
+    """Client: a user wants to know whether `peer` answers on the path of now."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServicesChanged:
     """Client: these are the named services for `peer` from now on."""
 
@@ -276,6 +283,7 @@ Event = (
     | Woke
     | NetworkChanged
     | ServiceChanged
+    | EchoWanted
     | ServicesChanged
     | AccessChanged
     | NatFound

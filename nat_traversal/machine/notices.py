@@ -208,6 +208,15 @@ class PathSized:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerAnswered:
+    """The peer has answered a ping that a user asked for (`events.EchoWanted`)."""
+
+    generation: int
+    seconds: float
+    """There and back."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """Neither role worked. `retry_in` is None where the client gives up."""
 
@@ -404,6 +413,7 @@ Notice = (
     | HelloCameIn
     | PathEstablished
     | PathSized
+    | PeerAnswered
     | AttemptFailed
     | NotDirect
     | PathMoved

@@ -10,6 +10,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.consent import Consent, Reason
+from nat_traversal.paths.echo import Echo
 from nat_traversal.paths.mtu import HEADERS_IPV4, HEADERS_IPV6
 from nat_traversal.paths.roaming import Roaming
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
@@ -42,6 +43,7 @@ class Path:
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
+        self._echo = Echo(rng)
         self._roaming = Roaming(pair, rng, epochs.newest) if roams else None
         self.instance = b""
         """The peer's process."""
@@ -146,6 +148,9 @@ class Path:
             return []
         if kind is Kind.CONTROL:
             return self._upkeep.control(plain, now, self._consent.round_trip)
+        echo = self._echo.answered(plain, now) if kind is Kind.PONG else None
+        if echo is not None:
+            return [do.Tell(note.PeerAnswered(self.generation, echo))]
         answered = self._upkeep.answered(plain, now) if kind is Kind.PONG else None
         if answered is not None:
             return answered
@@ -156,6 +161,10 @@ class Path:
         if roaming is not None and source is not None and kind is Kind.PING and actions:
             actions += roaming.pong(transaction, source)
         return actions
+
+    def ask(self, now: float) -> list[do.Action]:
+        """A user wants to know whether the peer answers: send a ping, whose answer is told."""
+        return [self._echo.ask(self._pair, now)]
 
     def frame_refused(self, size: int, now: float) -> list[do.Action]:
         """A frame of `size` octets was too long for this host's own network."""

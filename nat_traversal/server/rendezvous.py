@@ -226,6 +226,7 @@ class Rendezvous:
             case (
                 e.ServiceChanged()
                 | e.ServicesChanged()
+                | e.EchoWanted()
                 | e.Woke()
                 | e.NetworkChanged()
                 | e.PeerElsewhere()

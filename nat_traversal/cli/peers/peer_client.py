@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
+from typing import Any
 
 from nat_traversal.aio.client import Client
 from nat_traversal.aio.trunk import Trunk
@@ -13,7 +15,7 @@ from nat_traversal.cli.peers.plan import PeerPlan
 from nat_traversal.cli.peers.programs import Programs
 from nat_traversal.cli.peers.words import exit_status, next_steps, tell_status, tell_summary
 from nat_traversal.cli.teller import Teller
-from nat_traversal.client.path_status import PathKind, PathStatus
+from nat_traversal.client.path_status import PathKind, PathStatus, sentence
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
@@ -48,6 +50,8 @@ class PeerClient:
             changed=self._service_changed,
         )
         self._client: Client | None = None
+        self._echoes: list[asyncio.Future[float]] = []
+        """Those who wait for the peer's answer to a ping."""
         self._refusing: set[int] = set()
         """Named services that refuse datagrams, by their numbers."""
 
@@ -95,6 +99,32 @@ class PeerClient:
             return PathStatus(self.plan.peer, PathKind.NONE, reason="it has not begun yet")
         return self._client.status()
 
+    def report(self) -> dict[str, Any]:
+        """All that this client can say of the peer, as plain values."""
+        status, counts = self.status(), self.counters.snapshot()
+        return {
+            **status.as_json(),
+            "text": sentence(status),
+            "server": str(self.plan.options.server),
+            "sent": counts.get("sent", 0),
+            "received": counts.get("received", 0),
+            "services": self.programs.report(self._refusing),
+        }
+
+    async def ping(self, within: float) -> float | None:
+        """Seconds until the peer has answered a ping on the path of now; None: it has not, `within` so many."""
+        if self._client is None:
+            return None
+        answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._echoes.append(answer)
+        self._client.feed(e.EchoWanted(self.plan.peer))
+        try:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(answer, within)
+            return None
+        finally:
+            self._echoes.remove(answer)
+
     def tell_status(self) -> None:
         """Say which path there is."""
         tell_status(self._console, self.status())
@@ -123,6 +153,11 @@ class PeerClient:
 
     def _told(self, notice: note.Notice) -> None:
         options, console, tellers = self.plan.options, self._console, self._tellers
+        if isinstance(notice, note.PeerAnswered):
+            for answer in self._echoes:
+                if not answer.done():
+                    answer.set_result(notice.seconds)
+            return
         match notice:
             case note.AnnounceUnanswered() | note.AskedBy():  # these may come without end
                 console.told_now_and_then(notice, tellers, None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import Problem
@@ -83,6 +83,27 @@ class Programs:
     def offers(self) -> tuple[ServiceOffer, ...]:
         """The named services as the other side is told of them."""
         return tuple(offer_of(number, end) for end, number in self._numbers.items())
+
+    def report(self, refusing: Collection[int]) -> list[dict[str, Any]]:
+        """Each service as plain values; `refusing`: the numbers of those at which nothing listens now."""
+        options, forwarder = self._options, self.forwarder
+        unnamed = ((Side.LISTEN, options.listen), (Side.CONNECT, options.connect))
+        ends = [("", side, "udp", at, UNNAMED) for side, at in unnamed if at is not None]
+        ends += [
+            (end.name, end.side, str(end.kind), end.at, number)
+            for end, number in self._numbers.items()
+        ]
+        return [
+            {
+                "name": name or None,
+                "side": str(side),
+                "kind": kind,
+                "at": str(at),
+                "flows": 0 if forwarder is None else forwarder.flows_of(number),
+                "refuses": number in refusing,
+            }
+            for name, side, kind, at, number in ends
+        ]
 
     async def open(self) -> Exit | None:
         """Open all of them. The status to end with if this host lacks what they need. Raises `UsageError`.

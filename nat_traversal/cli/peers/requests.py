@@ -10,11 +10,13 @@ from nat_traversal.aio.local_socket import Answer, Request
 from nat_traversal.cli.peers.supervisor import Supervisor
 from nat_traversal.client.path_status import sentence
 
+PING_WITHIN = 2.0
+"""Seconds for a peer's answer."""
 Reload = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Requests:
-    """`ask` is ``status`` or ``reload``: the answer of anything else is an ``error``, one line."""
+    """`ask` is ``status``, ``ping`` with a ``peer``, or ``reload``: the answer of anything else is an ``error``, one line."""
 
     def __init__(self, name: str, supervisor: Supervisor, reload: Reload | None = None) -> None:
         self._name = name
@@ -25,6 +27,8 @@ class Requests:
         match request.get("ask"):
             case "status":
                 return self._status()
+            case "ping":
+                return await self._ping(str(request.get("peer", "")))
             case "reload" if self._reload is not None:
                 return await self._reload()
             case str(asked):
@@ -32,7 +36,13 @@ class Requests:
         return {"error": "the request has no 'ask'"}
 
     def _status(self) -> dict[str, Any]:
-        paths = [
-            {**status.as_json(), "text": sentence(status)} for status in self._supervisor.statuses()
-        ]
-        return {"name": self._name, "pid": os.getpid(), "peers": paths}
+        peers = [each.report() for each in self._supervisor.peers.values()]
+        return {"name": self._name, "pid": os.getpid(), "peers": peers}
+
+    async def _ping(self, name: str) -> dict[str, Any]:
+        peer = self._supervisor.peers.get(name)
+        if peer is None:
+            known = ", ".join(self._supervisor.peers)
+            return {"error": f"there is no peer {name!r} here: choose from {known}"}
+        seconds = await peer.ping(PING_WITHIN)
+        return {"peer": name, "seconds": seconds, "text": sentence(peer.status())}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +33,16 @@ def peer(name: str, **services: Endpoint) -> str:
 def friend(server: Endpoint, name: str, *services: str) -> tuple[str, ...]:
     words = [word for each in services for word in ("--service", each)]
     return (*CLIENT, "--json", "--server", str(server), "--id", name, "-r", "hub", *words)
+
+
+async def said_by(*words: str, folder: Path) -> tuple[int | None, str]:
+    """The exit status of a command, and its first words on either stream."""
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
 
 
 async def test_a_hub_serves_two_friends_and_outlives_one(tmp_path: Path) -> None:
@@ -114,6 +127,24 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                 assert (said["name"], said["pid"]) == ("hub", hub.process.pid)
                 paths = {each["peer"]: (each["path"], each["reason"]) for each in said["peers"]}
                 assert paths == {"anna": ("direct", None), "ben": ("none", "ben is not there yet")}
+                by_name = {each["peer"]: each for each in said["peers"]}
+                (service,) = by_name["anna"]["services"]
+                assert service == {
+                    "name": "dns",
+                    "side": "connect",
+                    "kind": "udp",
+                    "at": str(dns.endpoint),
+                    "flows": 0,
+                    "refuses": False,
+                }
+                ping = (sys.executable, "-m", "nat_traversal", "ping", "--count", "1")
+                for peer_id, status_of_it, words in (
+                    ("anna", 0, "anna answered after"),
+                    ("ben", 4, "ben does not answer: there is no path to ben: ben is not there"),
+                    ("carl", 2, "error: there is no peer 'carl' here: choose from anna, ben"),
+                ):
+                    ended, said_of_it = await said_by(*ping, peer_id, folder=tmp_path)
+                    assert (ended, said_of_it.startswith(words)) == (status_of_it, True), said_of_it
                 async with Command.run(
                     *CLIENT, "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
                 ) as second:

@@ -157,6 +157,7 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "relay: all 256 relays of the server are in use",
     ),
     (note.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
+    (note.PeerAnswered(4, 0.0431), "peer-answered", "the other side answered after 43.1 ms"),
     (note.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),
     (
         note.AttemptFailed("no-path", "too bad", None),

@@ -7,8 +7,10 @@ import random
 import pytest
 
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths import mtu
+from nat_traversal.paths.echo import KEPT
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
@@ -110,3 +112,25 @@ def test_one_that_does_not_carry_the_given_size_is_ended_with_what_to_give() -> 
     run_until_it_ends(path, answer=range(100))
     assert path.end is not None
     assert "IP packets of 1400 octets do not pass on it: give a smaller --mtu" in path.end
+
+
+def test_a_user_s_ping_is_told_once_when_it_is_answered_and_measures_nothing_else() -> None:
+    path = new_path()
+    (ping,) = path.ask(1.0)
+    assert isinstance(ping, do.SendFrame)
+    assert path.frame_opened(Kind.PONG, b"another!".ljust(TRANSACTION_BYTES), 1.02) == []
+
+    assert path.frame_opened(Kind.PONG, ping.plain, 1.04) == [
+        do.Tell(note.PeerAnswered(3, pytest.approx(0.04)))
+    ]
+    assert path.frame_opened(Kind.PONG, ping.plain, 1.06) == []
+    assert path.round_trip is None
+
+
+def test_the_newest_pings_of_a_user_alone_are_waited_for() -> None:
+    path = new_path()
+    asked = [path.ask(float(each))[0] for each in range(KEPT + 1)]
+    first, second = (each.plain for each in asked[:2] if isinstance(each, do.SendFrame))
+
+    assert path.frame_opened(Kind.PONG, first, 20.0) == []
+    assert path.frame_opened(Kind.PONG, second, 20.0) != []

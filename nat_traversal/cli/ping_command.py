@@ -1,0 +1,53 @@
+"""The command `ping`: a running client pings a peer through its path, asked by its local socket."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+
+from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.local import ask, socket_of
+from nat_traversal.errors import UsageError
+
+EVERY = 1.0
+"""Seconds between two pings."""
+
+
+def run(peer: str, name: str | None, count: int, environment: Mapping[str, str]) -> Exit:
+    """Print each answer's time, and a summary. Raises `UsageError` if there is no such client or peer."""
+    path = socket_of(name, environment)
+    sent, times = 0, list[float]()
+    try:
+        for turn in range(count):
+            if turn:
+                time.sleep(EVERY)
+            answer = ask(path, ask="ping", peer=peer)
+            if (error := answer.get("error")) is not None:
+                raise UsageError(str(error))
+            sent += 1
+            seconds = answer["seconds"]
+            if seconds is None:
+                _say(f"{peer} does not answer: {answer['text']}")
+            else:
+                times.append(seconds)
+                _say(f"{peer} answered after {1000 * seconds:.1f} ms")
+    except KeyboardInterrupt:
+        pass
+    if sent:
+        _say(_summary(sent, times))
+    return Exit.OK if times or not sent else Exit.TRAVERSAL_FAILED
+
+
+def _summary(sent: int, times: list[float]) -> str:
+    text = f"{sent} sent, {len(times)} answered"
+    if not times:
+        return text
+    least, mean, most = min(times), sum(times) / len(times), max(times)
+    return f"{text}, {1000 * least:.1f}/{1000 * mean:.1f}/{1000 * most:.1f} ms at least, on average, at most"
+
+
+def _say(text: str) -> None:
+    """At once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
