@@ -13,6 +13,7 @@ from nat_traversal.client.rounds import Rounds
 from nat_traversal.crypto.proof import is_signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
+from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.budget import Surroundings
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
@@ -57,6 +58,9 @@ class Reach:
         self._asked = order
         if order.hosts or order.ipv6 or order.own_port:
             actions.append(do.FindHosts(phase.socket.generation, order.hosts, order.ipv6))
+        if order.spare and not phase.method.further:
+            spare = phase.method.open_spare()
+            actions += [spare.open(), do.FindHosts(spare.generation, hosts=False)]
         if order.maps:
             actions.append(do.MapPort(phase.socket.generation))
         return actions
@@ -65,6 +69,8 @@ class Reach:
         self, found: tuple[Endpoint, ...], generation: int, port: int
     ) -> list[do.Action]:
         """This host's own addresses, and the socket's own port, as far as the server has asked for them."""
+        if (beside := UdpSocket(generation)).number != generation:
+            return [do.SendMessage(m.SparePort(beside.number, port))]
         asked = self._asked
         told = self._restraint.tells_hosts(found, generation)
         return [do.SendMessage(replace(told, port=port if asked and asked.own_port else 0))]

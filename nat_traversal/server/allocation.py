@@ -52,6 +52,13 @@ class Sequential:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The NAT keeps the ports of the host's sockets, as far as they are free: that of one has been told."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Any port of a small block."""
 

@@ -66,6 +66,8 @@ class Member:
     keeps_port: bool | None = None
     """Whether one of its sockets was seen at its own port; None: not known. A NAT that keeps ports gives another one where
     two of its hosts have sockets at the same."""
+    spare: tuple[int, int] = (0, 0)
+    """A socket, and the own port of one beside it that has spoken to nobody."""
     is_measured: bool = False
     """`round_trip` is one that was measured."""
     sightings: Sightings = field(default_factory=Sightings)
@@ -122,6 +124,12 @@ class Member:
         """That socket's own port."""
         self.own_port = (generation, port)
         self._compare_ports()
+
+    @property
+    def spare_port(self) -> int | None:
+        """The own port of the socket beside the newest one; None: not told."""
+        generation, port = self.spare
+        return port if generation == self.generation else None
 
     def _compare_ports(self) -> None:
         """Note whether the newest socket is seen at its own port."""

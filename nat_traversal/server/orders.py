@@ -30,6 +30,7 @@ _ANSWERS: frozenset[type[object]] = frozenset(
         m.HeartbeatAnswer,
         m.SocketOpened,
         m.HostAddresses,
+        m.SparePort,
         m.Agree,
         m.HelloSent,
         m.Established,

@@ -139,6 +139,9 @@ class Session:
                 member.told_hosts(generation, candidates)
                 member.told_port(generation, port)
                 return self.socket_shown(now)
+            case m.SparePort(generation, port):
+                member.spare = (generation, port)
+                return self.socket_shown(now)
             case _ if self._method is not None:
                 return self._settled(self._method.message_arrived(member, message, now), now)
         return []

@@ -36,6 +36,8 @@ class OpenSocket:
     """Let the router lead a port to it."""
     own_port: bool = False
     """Tell its port at the host itself, so that the server knows whether the NAT keeps it."""
+    spare: bool = False
+    """Open one more socket, which speaks to nobody yet, and tell its own port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class HostAddresses:
     candidates: tuple[Candidate, ...]
     port: int = 0
     """The socket's own, if it was asked for; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparePort:
+    """Client to server: the own port of the socket beside that one, which has spoken to nobody. The wire's name is
+    ``spare``."""
+
+    generation: int
+    port: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,13 +276,14 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         "open",
         m.OpenSocket,
         {"generation": _GENERATION, "samples": _SAMPLES}
-        | dict.fromkeys(("goes_on", "hosts", "ipv6", "maps", "own_port"), _FLAG),
+        | dict.fromkeys(("goes_on", "hosts", "ipv6", "maps", "own_port", "spare"), _FLAG),
     ),
     (
         "hosts",
         m.HostAddresses,
         {"generation": _GENERATION, "candidates": _HOSTS, "port": _OWN_PORT},
     ),
+    ("spare", m.SparePort, {"generation": _GENERATION, "port": _PORT}),
     ("mapped", m.PortMapped, {"generation": _GENERATION, "port": _PORT, "nonce": _NONCE}),
     ("opened", m.SocketOpened, {"generation": _GENERATION, "public": _PUBLIC}),
     (

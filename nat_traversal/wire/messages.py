@@ -13,6 +13,7 @@ from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC041
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
 from nat_traversal.wire.candidates import OpenSocket as OpenSocket  # noqa: PLC0414 - likewise
 from nat_traversal.wire.candidates import PortMapped as PortMapped  # noqa: PLC0414 - likewise
+from nat_traversal.wire.candidates import SparePort as SparePort  # noqa: PLC0414 - likewise
 from nat_traversal.wire.guessing import Agree as Agree  # noqa: PLC0414 - likewise
 from nat_traversal.wire.guessing import GuessLater as GuessLater  # noqa: PLC0414 - likewise
 from nat_traversal.wire.offers import Offer
@@ -381,6 +382,7 @@ Message = (
     | OpenSocket
     | SocketOpened
     | HostAddresses
+    | SparePort
     | PortMapped
     | StartRound
     | AddedCandidates

@@ -37,6 +37,8 @@ class OrderedHello:
         self._proof_told = False
         self.is_mapped = False
         """A port of this host's router leads to the socket."""
+        self._spare: tuple[UdpSocket, ...] = ()
+        """One beside the announced socket that has spoken to nobody, if the server has wanted one."""
         self._counted = (0, 0)
         """Forged and replayed datagrams of this round that were counted."""
 
@@ -45,12 +47,18 @@ class OrderedHello:
         """The method of a round, in the place of what has waited for it."""
         method = cls(waiting._socket, waiting._settings)
         method._early, method.is_mapped = waiting._early, waiting.is_mapped
+        method._spare = waiting._spare
         return method
+
+    def open_spare(self) -> UdpSocket:
+        """The server wants one more socket, which speaks to nobody yet. The caller opens it."""
+        self._spare = self._socket.further(1)
+        return self._spare[0]
 
     @property
     def further(self) -> tuple[UdpSocket, ...]:
-        """None: the announced socket is all that a round takes."""
-        return ()
+        """The announced socket is all that a round takes, but one may be at hand."""
+        return self._spare
 
     @property
     def peer_has_proof(self) -> bool:
@@ -72,9 +80,9 @@ class OrderedHello:
     ) -> list[Output]:
         """The round begins, with the HELLOs that overtook the server's word of it."""
         self._handshake = handshake = h.Handshake(start, keys, self._settings, budget)
-        outputs: list[Output] = [
-            do.Tell(note.RoundStarted(start.attempt, start.round, start.role, start.candidates))
-        ]
+        began = note.RoundStarted(start.attempt, start.round, start.role, start.candidates)
+        outputs: list[Output] = [*(each.close() for each in self._spare), do.Tell(began)]
+        self._spare = ()
         for hello, source in self._early:
             outputs += self._hello_arrived(handshake, hello, source, now)
         return outputs + self._faults(handshake)

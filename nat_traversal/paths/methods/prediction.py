@@ -38,7 +38,7 @@ class Prediction(OrderedHello):
     @property
     def further(self) -> tuple[UdpSocket, ...]:
         """The fresh sockets; once the peer was heard by one, that alone."""
-        return self._open
+        return self._open or self._spare
 
     @property
     def deadline(self) -> float | None:
@@ -60,7 +60,8 @@ class Prediction(OrderedHello):
         opened: list[Output] = []
         if start.sockets:
             self._open = self._speaking = self._announced.further(start.sockets)
-            opened = [each.open() for each in self._open]
+            opened = [each.open() for each in self._open if each not in self._spare]
+            self._spare = ()
         begun = super().start(start, keys, Remainder(budget), now)
         if self._handshake is not None:
             self._handshake.openers = len(self._speaking)

@@ -50,8 +50,11 @@ class Gathering:
         """When it ends at the latest; the deadline is earlier, once."""
         self._asked_at: float | None = None
 
-    def begin(self, now: float, *, goes_on: bool = False, samples: int = 0) -> list[do.Action]:
-        """Order the sockets that are missing. `goes_on`: the round before does. `samples`: with so many each."""
+    def begin(
+        self, now: float, *, goes_on: bool = False, samples: int = 0, spare: bool = False
+    ) -> list[do.Action]:
+        """Order the sockets that are missing. `goes_on`: the round before does. `samples`: with so many each.
+        `spare`: with one beside it that speaks to nobody yet."""
         actions: list[do.Action] = []
         asks = self._questions() if goes_on else NO_QUESTIONS
         first, second = self._attempt.members
@@ -62,9 +65,8 @@ class Gathering:
                 member.expect(member.generation % MAX_COUNTER + 1)
                 way = max(way, member.round_trip)
                 member.hosts = None if asks.hosts or asks.ipv6 else ()
-                order = replace(
-                    asks, generation=member.generation, goes_on=goes_on, samples=samples
-                )
+                order = replace(asks, generation=member.generation, goes_on=goes_on)
+                order = replace(order, samples=samples, spare=spare)
                 actions.append(do.SendMessage(order, member.connection))
         self._asked_at = None
         self.deadline = now + self._settings.ask_after

@@ -11,10 +11,11 @@ from nat_traversal.server.methods.low_ttl import LowTtl
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Outcome
 from nat_traversal.server.methods.ordered_hello import OrderedHello
 from nat_traversal.server.methods.prediction import Prediction
+from nat_traversal.server.methods.preserved import Preserved
 from nat_traversal.server.methods.simultaneous import Simultaneous
 from nat_traversal.wire import messages as m
 
-FURTHER = (Prediction, Birthday, Simultaneous, LowTtl)
+FURTHER = (Prediction, Birthday, Simultaneous, Preserved, LowTtl)
 """In the order in which they are tried."""
 
 

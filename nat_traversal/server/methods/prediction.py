@@ -15,7 +15,8 @@ from math import ceil, sqrt
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.addresses import no_path, ports_at_random
-from nat_traversal.server.allocation import Block, Sequential
+from nat_traversal.server.allocation import Block, Kept, Sequential
+from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import Aim
 from nat_traversal.server.methods.method import Attempt, NoPath
 from nat_traversal.server.methods.simultaneous import CrossingState, Simultaneous
@@ -36,6 +37,7 @@ class Prediction(Simultaneous):
     """The rounds after those of `attempt.round`, none where no NAT gives its ports away."""
 
     name = MethodName.PREDICTION.value
+    samples = SAMPLES
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__(attempt)
@@ -51,8 +53,14 @@ class Prediction(Simultaneous):
     def begin(self, now: float) -> list[do.Action]:
         """The first try, or the next."""
         self._samples_until = None
-        gathered = self._gathering.begin(now, samples=SAMPLES)
+        gathered = self._gathering.begin(now, samples=self.samples, spare=True)
         return [*gathered, *self.socket_shown(now)]
+
+    @property
+    def _uses_spares(self) -> bool:
+        """Whether a host whose NAT keeps its ports speaks from a socket that the server has not seen. It is of use
+        where that NAT maps by destination, and no one can tell. So it is the second try."""
+        return self._round > self._attempt.round
 
     def socket_shown(self, now: float) -> list[do.Action]:
         """A member's socket was seen, or one of its samples."""
@@ -60,13 +68,18 @@ class Prediction(Simultaneous):
             return []
         if self._samples_until is None:
             self._samples_until = now + SAMPLES_WITHIN
-        seen = (each.sightings.count(each.generation) for each in self._attempt.members)
-        if min(seen) <= SAMPLES and now < self._samples_until:
+        if now < self._samples_until and not all(map(self._has_shown, self._attempt.members)):
             return []
         aims = self._aims(now)
         if aims is None:
             return self._fail(self._without_rule())
         return self._round_begins(now, aims)
+
+    def _has_shown(self, member: Member) -> bool:
+        """All that was asked for beside its socket."""
+        seen = member.sightings.count(member.generation)
+        is_told = not self._uses_spares or member.spare_port is not None
+        return seen > self.samples and is_told
 
     def _without_rule(self) -> NoPath:
         """No port can be aimed at. Where both NATs give ports at random, nobody can meet by any other way either."""
@@ -88,12 +101,24 @@ class Prediction(Simultaneous):
     def _proof_within(self) -> float:
         return TRY_WITHIN
 
+    def _rule(self, member: Member) -> Sequential | Block | Kept | None:
+        """By which the peer can tell a port of that host."""
+        kept = (
+            member.spare_port if self._uses_spares and self._attempt.keeps.get(member.id) else None
+        )
+        return member.sightings.allocation(member.generation) if kept is None else Kept(kept)
+
+    def _has_chance(self, rules: list[Sequential | Block | Kept | None]) -> bool:
+        return any(isinstance(rule, Sequential | Block) for rule in rules)
+
     def _aims(self, now: float) -> dict[str, Aim] | None:
         """Each host's, by its id; None where there is none that has a chance."""
         first, second = self._attempt.members
-        rules = [each.sightings.allocation(each.generation) for each in (first, second)]
-        known = [rule for rule in rules if rule is not None]
-        if not known or (len(known) > 1 and any(isinstance(rule, Block) for rule in known)):
+        rules = [self._rule(each) for each in (first, second)]
+        known = [rule for rule in rules if isinstance(rule, Sequential | Block)]
+        if not self._has_chance(rules) or (
+            len(known) > 1 and any(isinstance(rule, Block) for rule in known)
+        ):
             return None
         # Both hosts' words leave this long after their samples did.
         farther = max(each.round_trip for each in (first, second))
@@ -108,6 +133,8 @@ class Prediction(Simultaneous):
                     due = rule.expected(leaves_at + host.round_trip / 2)
                     sockets[host.id] = count = _sockets(due)
                     at = _at(at, rule.ahead(due + ceil(count / 2)))
+                case Kept(port):
+                    sockets[host.id], at = 1, _at(at, port)
                 case Block():
                     sockets[host.id] = m.MOST_AT_ONCE
                     port, *more = rule.draw(m.MOST_AT_ONCE, self._attempt.rng)
