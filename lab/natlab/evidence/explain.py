@@ -60,7 +60,8 @@ def cause(trace: Trace, nat_a: str, nat_b: str) -> str:
         swapped = ", as first packets crossed" if round_.number > 2 else swapped
         if any(_is_of(each, round_) for each in trace.openers):
             swapped = ", as openers ended between the NATs"
-        swapped = ", as both aimed at the next port" if round_.is_burst else swapped
+        is_aimed = round_.is_burst or any(map(trace.is_spare, round_.hellos))
+        swapped = ", as both aimed at the next port" if is_aimed else swapped
         swapped = ", as many sockets met many probes" if guesses_at_random(round_) else swapped
         return f"{reasons.cause_of_arrival(round_.arrival)}{swapped}."
     hellos = [hello for round_ in trace.rounds for hello in round_.hellos]

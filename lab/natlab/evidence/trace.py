@@ -83,6 +83,20 @@ class Trace:
         return tuple(sorted(host for host in hosts if host not in heard))
 
     @property
+    def spares(self) -> tuple[tuple[float, str, int], ...]:
+        """Each own port of a socket that had spoken to nobody: when the host told the server, which host, the port."""
+        return tuple(
+            (said.time, said.host, said.message.port)
+            for said in self.said
+            if isinstance(said.message, messages.SparePort)
+        )
+
+    def is_spare(self, hello: Passage) -> bool:
+        """It went to such a port."""
+        ports = {port for _, host, port in self.spares if host == hello.receiver}
+        return hello.destination.port in ports
+
+    @property
     def both_registered(self) -> float | None:
         """When the later of the two hosts sent its first registration."""
         first: dict[str, float] = {}

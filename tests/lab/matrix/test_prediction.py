@@ -23,6 +23,8 @@ SEQUENTIAL = "APDM+APDF+sequential"
     [
         ("EIM+APDF", SEQUENTIAL),
         (f"{SEQUENTIAL}+background-100", f"{SEQUENTIAL}+background-20"),
+        ("APDM+APDF+preserving", "EIM+APDF"),
+        ("APDM+APDF+preserving", "ADM+APDF+preserving"),
     ],
 )
 def test_a_pair_opens_at_the_port_that_comes_next_while_others_take_ports(

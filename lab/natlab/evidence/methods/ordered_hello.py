@@ -16,6 +16,7 @@ from natlab.evidence.methods import bursts
 from natlab.evidence.methods.ordered_hello_round import Round, confirm_of, hello_of
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import ROUNDS
+from natlab.oracle.prediction import NAT_ADDRESS
 
 _HOSTS = tuple(side.host for side in SIDES)
 
@@ -183,6 +184,9 @@ def _known_since(trace: Trace, passages: list[Passage]) -> dict[tuple[str, Endpo
     for knock in reversed(trace.knocks):
         hearer = next(host for host in _HOSTS if host != knock.host)
         since[hearer, knock.outside] = knock.time
+    for time, host, port in trace.spares:
+        hearer = next(each for each in _HOSTS if each != host)
+        since.setdefault((hearer, Endpoint(NAT_ADDRESS[host], port)), time)
     for passage in (*trace.announces, *passages):
         if passage.translated is None or passage.arrived is None:
             continue

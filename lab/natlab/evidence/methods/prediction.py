@@ -13,9 +13,9 @@ def conduct(trace: Trace) -> tuple[Check, ...]:
 
 
 def took_place(trace: Trace) -> Check:
-    """At least one round of many sockets."""
-    rounds = [round_.number for round_ in filter(bursts.guesses, trace.rounds)]
-    seen = ", ".join(map(str, rounds)) or "none"
-    return Check(
-        "a port was aimed at that comes next", bool(rounds), f"rounds of many sockets: {seen}"
-    )
+    """At least one round of many sockets, or one to a port that its host had told."""
+    many = [round_.number for round_ in filter(bursts.guesses, trace.rounds)]
+    told = [each.number for each in trace.rounds if any(map(trace.is_spare, each.hellos))]
+    seen = [", ".join(map(str, rounds)) or "none" for rounds in (many, told)]
+    why = f"rounds of many sockets: {seen[0]}; to a fresh socket's own port: {seen[1]}"
+    return Check("a port was aimed at that comes next", bool(many or told), why)

@@ -1,6 +1,6 @@
 """`prediction` between two model NATs, after the contract's rounds: both hosts aim at a port that comes next. Pure.
 
-A NAT that gives ports in sequence tells the next one by the last. Of the many sockets of the host behind it only the
+A NAT that gives ports in sequence tells the next one by the last, and one that keeps ports the one of a fresh socket. Of the many sockets of the host behind it only the
 one that gets that port is followed here. A port of a block is met by chance, so nothing is predicted of those.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nat_traversal.wire.behavior import PortAllocation
+from nat_traversal.wire.behavior import Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.oracle.methods.ordered_hello import ModelHost, model_hosts
 from natlab.oracle.methods.simultaneous import ROUND, crossed
@@ -34,9 +34,23 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
 
 
 def _tells(host: ModelHost) -> bool:
-    """Whether its NAT's next port is known."""
+    """Whether the port is known that its NAT will give towards the peer, and the server has not seen it."""
+    return _is_sequential(host) or _keeps(host)
+
+
+def _is_sequential(host: ModelHost) -> bool:
     behavior = host.nat.behavior
     return behavior is not None and behavior.allocation is PortAllocation.SEQUENTIAL
+
+
+def _keeps(host: ModelHost) -> bool:
+    """A socket that has spoken to nobody gets its own port, which the host tells."""
+    behavior = host.nat.behavior
+    return (
+        behavior is not None
+        and behavior.allocation is PortAllocation.PRESERVING
+        and behavior.mapping is not Mapping.ENDPOINT_INDEPENDENT
+    )
 
 
 def _aim(host: ModelHost) -> Endpoint:
@@ -45,4 +59,4 @@ def _aim(host: ModelHost) -> Endpoint:
     if not _tells(host):
         return seen
     host.socket = replace(host.socket, port=host.socket.port + _FRESH)
-    return replace(seen, port=seen.port + 1)
+    return replace(seen, port=host.socket.port if _keeps(host) else seen.port + 1)

@@ -29,6 +29,16 @@ def test_it_opens_every_pair_that_the_reviewed_table_gives_it_where_ports_come_i
     assert {method_of(*pair) for pair in due} == {MethodName.PREDICTION}
 
 
+def test_it_opens_all_of_them_where_ports_are_kept_too() -> None:
+    kept = [nat if nat.startswith("EIM") else f"{nat}+preserving" for nat in NINE]
+    due = [pair for pair in product(kept, kept) if rung(*pair) is Rung.PREDICTION]
+    assert len(due) == 39
+    assert [pair for pair in due if prediction.predict(*pair).outcome is Outcome.CONNECTED] == due
+    assert {method_of(*pair) for pair in due} == {MethodName.PREDICTION}
+    mixed = predict("APDM+APDF+preserving", "ADM+APDF+sequential", prediction.NAME)
+    assert mixed.outcome is Outcome.CONNECTED
+
+
 @pytest.mark.parametrize(
     ("nat_a", "nat_b"),
     [
