@@ -158,10 +158,9 @@ class Inbox:
 
     def _take_apart(self, bundle: Opened, now: float) -> None:
         """Add the datagrams that these frames complete to those of their flows."""
-        flows, arrived = self._flows, self._unbundler.arrived
-        for number, part in enumerate(bundle.run.parts(), bundle.number):
-            for direction, flow, payload in arrived(number, part, now):
-                flows.setdefault((direction, flow), []).append(payload)
+        flows = self._flows
+        for direction, flow, payload in self._unbundler.arrived_run(bundle.number, bundle.run, now):
+            flows.setdefault((direction, flow), []).append(payload)
 
     def _deliver(self) -> None:
         """Hand over the payloads of each flow, and forget them."""

@@ -281,7 +281,7 @@ class Outbox:
                 bundled.clear()
                 direction, flow = FLOW.unpack_from(plain)
                 payload = memoryview(plain)[FLOW.size :]
-                yield range(counter, counter + 1), Record(direction, flow, payload)
+                yield range(counter, counter + 1), (direction, flow, payload)
         yield from records_in(bundled)
 
 

@@ -30,7 +30,7 @@ def opened(frames: Iterable[str], log: Iterable[str]) -> Iterator[str]:
             if number not in seen:  # captured once more
                 seen.add(number)
                 found = unbundler.arrived(number, memoryview(content), 0.0)
-                datagrams += [each.payload.hex() for each in found]
+                datagrams += [payload.hex() for _, _, payload in found]
         elif content is not None and len(content) >= FLOW.size:
             datagrams.append(content[FLOW.size :].hex())
         yield ",".join(datagrams) if datagrams else NOT_OPENED

@@ -110,7 +110,7 @@ async def test_datagrams_that_have_become_too_long_here_are_bundled_and_sent_aga
                 continue
             number += 1
             came = unbundler.arrived(number, memoryview(plain), 0.0)
-            found += [bytes(each.payload) for each in came]
+            found += [bytes(payload) for _, _, payload in came]
         assert sorted(found) == sorted(payloads)
         assert path.frame_size == 548
         assert len(end.events) == 1

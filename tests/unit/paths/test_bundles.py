@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nat_traversal.paths.bundles import MOST_PAYLOAD, Bundler, Unbundler, records_in
+from nat_traversal.wire.tray import Run, Tray
 from tests.unit.bundled import Datagram, bundled
 
 DATAGRAMS = st.lists(
@@ -53,6 +55,33 @@ def test_any_order_of_frames_gives_each_datagram_back_once(
 
 
 @given(DATAGRAMS, CONTENTS, st.data())
+def test_frames_of_one_size_together_are_the_same_as_one_by_one(
+    datagrams: list[Datagram], content: int, data: st.DataObject
+) -> None:
+    """Whatever the frames are cut into, and in whatever order these come; also where some octets are wrong."""
+    octets = bytearray(b"".join(bundled(datagrams, content)))
+    step = content + 2
+    count = -(-len(octets) // step)
+    carried = st.integers(0, count - 1).map(lambda frame: frame * step + 1)
+    wrong = st.tuples(carried | st.integers(0, len(octets) - 1), st.integers(0, 255))
+    for at, octet in data.draw(st.lists(wrong, max_size=2)):
+        octets[at] = octet
+    cuts = sorted({0, count, *data.draw(st.sets(st.integers(1, count), max_size=3))})
+    tray = Tray.of(bytes(octets))
+    together, one_by_one = Unbundler(), Unbundler()
+    for first, after in data.draw(st.permutations(list(pairwise(cuts)))):
+        run = Run.between(tray, first * step, min(after * step, len(octets)), step)
+        found = [(*of, bytes(payload)) for *of, payload in together.arrived_run(first, run, 0.0)]
+        single = [taken(one_by_one, first + at, bytes(part)) for at, part in enumerate(run.parts())]
+        assert found == [each for some in single for each in some]
+    for name in ("octets", "malformed", "deadline"):
+        assert getattr(together, name) == getattr(one_by_one, name), name
+    for unbundler in (together, one_by_one):
+        unbundler.give_up()
+    assert together.incomplete == one_by_one.incomplete
+
+
+@given(DATAGRAMS, CONTENTS, st.data())
 def test_a_lost_frame_takes_the_datagrams_that_lie_in_it_and_no_others(
     datagrams: list[Datagram], content: int, data: st.DataObject
 ) -> None:
@@ -79,7 +108,7 @@ def test_the_sender_knows_which_frames_each_datagram_lies_in(
     datagrams: list[Datagram], content: int
 ) -> None:
     frames = enumerate(bundled(datagrams, content))
-    found = [(place, tuple(record)) for place, record in records_in(frames)]
+    found = [(place, (*of, bytes(payload))) for place, (*of, payload) in records_in(frames)]
     assert found == list(zip(where(datagrams, content), datagrams, strict=True))
 
 
@@ -119,6 +148,14 @@ WHOLE = (1, 7, b"whole")
 def test_a_frame_with_lengths_that_cannot_be_is_dropped_as_a_whole(plain: bytes) -> None:
     unbundler = Unbundler()
     assert taken(unbundler, 5, plain) == []
+    assert (unbundler.malformed, unbundler.octets) == (1, 0)
+
+
+def test_a_datagram_longer_than_any_is_dropped_even_if_its_length_comes_in_two_parts() -> None:
+    unbundler = Unbundler()
+    octets = record(bytes(MOST_PAYLOAD + 1))
+    assert taken(unbundler, 1, b"\0\0" + octets[:5]) == []
+    assert taken(unbundler, 2, struct.pack("!H", len(octets) - 5) + octets[5:]) == []
     assert (unbundler.malformed, unbundler.octets) == (1, 0)
 
 
