@@ -182,7 +182,7 @@ class Unbundler:
         return found
 
     def _in_order(self, number: int, frames: Run, now: float) -> list[Record] | None:
-        """What they hold one behind the other, if all their lengths agree. None: nothing was done."""
+        """The same where all their lengths agree. None: they do not, and nothing was done."""
         content, total = frames.size - CARRIED.size, frames.total
         if content < RECORD.size or frames.last <= CARRIED.size:
             return None
