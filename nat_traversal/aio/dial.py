@@ -70,6 +70,7 @@ async def connected(
     tries: dict[asyncio.Task[socket.socket], Endpoint] = {}
     ahead = list(addresses)
     first_error: OSError | None = None
+    first: socket.socket | None = None
     try:
         while ahead or tries:
             if ahead:
@@ -82,14 +83,21 @@ async def connected(
                 address = tries.pop(task)
                 error = task.exception()
                 if error is None:
-                    return task.result(), address
+                    first = task.result()
+                    return first, address
                 if not isinstance(error, OSError):
                     raise error
                 first_error = first_error or error
     finally:
         for task in tries:
             task.cancel()
-        for outcome in await asyncio.gather(*tries, return_exceptions=True):
+        try:
+            others = await asyncio.gather(*tries, return_exceptions=True)
+        except asyncio.CancelledError:
+            if first is not None:
+                first.close()
+            raise
+        for outcome in others:
             if isinstance(outcome, socket.socket):
                 outcome.close()
     assert first_error is not None, "no address was given"

@@ -10,34 +10,41 @@ import logging
 import socket
 import struct
 from collections import deque
+from itertools import islice
 from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 PIECE = 65_536
 """Octets that are read at once, before the others' turn."""
+PIECES = 64
+"""That are written at once."""
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Owner(Protocol):
-    """The mover of connections' octets. Each call bears the number of the connection's stream."""
+Key = tuple[int, int]
+"""Of one connection: the number of the QUIC connection, and the stream in it."""
 
-    def room(self, stream: int) -> int:
+
+class Owner(Protocol):
+    """The mover of connections' octets. Each call bears the connection's key."""
+
+    def room(self, key: Key) -> int:
         """Octets that may be read now."""
 
-    def came(self, stream: int, octets: bytes) -> None:
+    def came(self, key: Key, octets: bytes) -> None:
         """The program has sent these."""
 
-    def ended(self, stream: int) -> None:
+    def ended(self, key: Key) -> None:
         """The program has sent its last octet."""
 
-    def taken(self, stream: int, octets: int) -> None:
+    def taken(self, key: Key, octets: int) -> None:
         """The kernel has taken so many of those to write."""
 
-    def broke(self, stream: int) -> None:
+    def broke(self, key: Key) -> None:
         """The program, or its host, has reset the connection. It is closed."""
 
-    def done(self, stream: int) -> None:
+    def done(self, key: Key) -> None:
         """Both directions have ended, everything is written, and it is closed."""
 
 
@@ -47,19 +54,19 @@ class TcpEnd:
     __slots__ = (
         "_ends",
         "_is_open",
+        "_key",
         "_loop",
         "_out",
         "_owner",
         "_reads",
         "_sock",
-        "_stream",
         "_waiting",
         "connecting",
     )
 
-    def __init__(self, owner: Owner, stream: int) -> None:
+    def __init__(self, owner: Owner, key: Key) -> None:
         self._owner = owner
-        self._stream = stream
+        self._key = key
         self._loop = asyncio.get_running_loop()
         self._sock: socket.socket | None = None
         self._out: deque[memoryview] = deque()
@@ -73,6 +80,11 @@ class TcpEnd:
         """Nothing follows what is to be written."""
         self.connecting: asyncio.Task[None] | None = None
         """The task that will `begin` it."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Both directions have ended; the program may still have to read."""
+        return self._ends and not self._is_open
 
     def begin(self, sock: socket.socket) -> None:
         """The connection stands. `sock` does not block."""
@@ -88,14 +100,15 @@ class TcpEnd:
             self._loop.add_reader(self._sock, self._readable)
 
     def write(self, octets: bytes) -> None:
-        """For the program."""
+        """For the program, with the next `flush`."""
         self._out.append(memoryview(octets))
-        if not self._waiting:
-            self._flush()
 
     def end(self) -> None:
-        """Nothing more is to be written: the program sees the end of the stream."""
+        """Nothing more is to be written: the program sees the end of the stream, with the next `flush`."""
         self._ends = True
+
+    def flush(self) -> None:
+        """Write what is at hand, unless the kernel has to take other octets first."""
         if not self._waiting:
             self._flush()
 
@@ -123,7 +136,7 @@ class TcpEnd:
 
     def _readable(self) -> None:
         assert self._sock is not None
-        room = min(PIECE, self._owner.room(self._stream))
+        room = min(PIECE, self._owner.room(self._key))
         if room <= 0:
             self._stop_reading()
             return
@@ -135,11 +148,11 @@ class TcpEnd:
             self._broke(error)
             return
         if octets:
-            self._owner.came(self._stream, octets)
+            self._owner.came(self._key, octets)
             return
         self._is_open = False
         self._stop_reading()
-        self._owner.ended(self._stream)
+        self._owner.ended(self._key)
         self._see_whether_done()
 
     def _flush(self) -> None:
@@ -148,12 +161,12 @@ class TcpEnd:
         out, taken = self._out, 0
         try:
             while out:
-                sent = self._sock.send(out[0])
+                sent = self._sock.sendmsg([*islice(out, PIECES)])
                 taken += sent
-                if sent < len(out[0]):
+                while sent and sent >= len(out[0]):
+                    sent -= len(out.popleft())
+                if sent:
                     out[0] = out[0][sent:]
-                else:
-                    out.popleft()
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
@@ -165,7 +178,7 @@ class TcpEnd:
         elif not out:
             self._stop_waiting()
         if taken:
-            self._owner.taken(self._stream, taken)
+            self._owner.taken(self._key, taken)
         if self._ends and not out and self._sock is not None:
             self._say_end(self._sock)
 
@@ -180,12 +193,12 @@ class TcpEnd:
     def _see_whether_done(self) -> None:
         if self._ends and not self._out and not self._is_open and self._sock is not None:
             self.close()
-            self._owner.done(self._stream)
+            self._owner.done(self._key)
 
     def _broke(self, error: OSError) -> None:
         self.close()
         log.debug("TCP: %s", error)
-        self._owner.broke(self._stream)
+        self._owner.broke(self._key)
 
     def _stop_reading(self) -> None:
         if self._reads and self._sock is not None:

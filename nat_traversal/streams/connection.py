@@ -7,6 +7,7 @@ side has one stream more, for its grants of credit.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from aioquic.quic import events as q
@@ -17,13 +18,20 @@ from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.streams import actions as do
 from nat_traversal.streams.actions import StreamAction, Why
 from nat_traversal.streams.credit import Grants, Incoming, Outgoing, encode_grant, window
-from nat_traversal.streams.quic import ADDRESS, resize
+from nat_traversal.streams.quic import ADDRESS, end_of, resize
 from nat_traversal.streams.states import TABLE, StreamState, StreamTrigger
 
 log = logging.getLogger(__name__)
 
 TCP = b"\x01"
 """The first octet of a stream from the side that listens: an ordinary TCP connection."""
+SILENCE = 60.0
+"""Seconds without an answer, while a path stands and QUIC asks for one, until it is over."""
+_SILENT = f"no answer for {SILENCE:g} s"
+_ROUNDING = 1e-6
+"""Seconds. aioquic adds a pause to a time, and later takes it from another: the two may miss each other by the last bit."""
+_LONGEST_PAUSE = 3600.0
+"""Seconds: QUIC asks again far sooner."""
 BAD_WORD = 0x10
 """QUIC's application error where the other side breaks these rules."""
 _GRANTS_OF_CLIENT, _GRANTS_OF_SERVER = 2, 3
@@ -48,6 +56,8 @@ class Streams:
         self._grants = Grants()
         self._streams: dict[int, _Stream] = {}
         self._is_closed = False
+        self._asked_at: float | None = None
+        """When the first timer ran out since the other side was heard last."""
 
     # What this side wants
 
@@ -125,14 +135,20 @@ class Streams:
         """Those that are to leave now."""
         return [octets for octets, _ in self._quic.datagrams_to_send(now)]
 
-    def arrived(self, datagram: bytes, now: float) -> list[StreamAction]:
-        """A datagram came."""
-        self._quic.receive_datagram(datagram, ADDRESS, now)
+    def arrived(self, datagrams: Iterable[bytes], now: float) -> list[StreamAction]:
+        """Datagrams came."""
+        self._asked_at = None
+        for datagram in datagrams:
+            self._quic.receive_datagram(datagram, ADDRESS, now)
         return self._happened()
 
     def due(self, now: float) -> list[StreamAction]:
         """The deadline has come."""
-        self._quic.handle_timer(now)
+        self._asked_at = now if self._asked_at is None else self._asked_at
+        if now - self._asked_at > SILENCE and not self._is_closed:
+            self.close(_SILENT)
+            return [do.Closed(_SILENT)]
+        self._quic.handle_timer(now + _ROUNDING)
         return self._happened()
 
     def hurry(self, now: float) -> list[StreamAction]:
@@ -141,7 +157,9 @@ class Streams:
         deadline = self.deadline
         if deadline is None or deadline - now > _LONGEST_PAUSE:
             return []  # nothing is on its way
-        return self.due(max(now, deadline))
+        self._asked_at = None
+        self._quic.handle_timer(max(now, deadline))
+        return self._happened()
 
     # What the other side wants
 
@@ -155,15 +173,14 @@ class Streams:
                 if not self._is_closed:
                     self.close(str(error))
                     found.append(do.Closed(str(error)))
+        end = end_of(self._quic)
+        if end is not None and not self._is_closed:
+            self._is_closed = True
+            found.append(do.Closed(_in_words(end)))
         return found
 
     def _event(self, event: q.QuicEvent) -> list[StreamAction]:
         match event:
-            case q.ConnectionTerminated():
-                if self._is_closed:
-                    return []
-                self._is_closed = True
-                return [do.Closed(_in_words(event))]
             case _ if self._is_closed:
                 return []
             case q.StreamDataReceived(data, end_stream, stream):
@@ -230,10 +247,6 @@ class Streams:
         if at.state.fire(trigger) is StreamState.GONE:
             del self._streams[stream]
         return True
-
-
-_LONGEST_PAUSE = 3600.0
-"""Seconds: QUIC asks again far sooner."""
 
 
 def _in_words(event: q.ConnectionTerminated) -> str:

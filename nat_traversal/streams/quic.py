@@ -13,6 +13,7 @@ from typing import Any
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -85,7 +86,12 @@ def server(identity: StreamIdentity, first: bytes, size: int) -> QuicConnection:
 
 def resize(quic: QuicConnection, size: int) -> None:
     """Let its datagrams have `size` octets from now on."""
-    quic._max_datagram_size = max(SMALLEST, size)  # noqa: SLF001 - see `_with_streams`
+    quic._max_datagram_size = max(SMALLEST, size)  # noqa: SLF001 - as in `_with_streams`
+
+
+def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
+    """Why it is over, as soon as either side has said so. aioquic's own event waits until late datagrams are gone."""
+    return quic._close_event  # noqa: SLF001
 
 
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
@@ -101,7 +107,8 @@ def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
 
 
 def _with_streams(quic: QuicConnection) -> QuicConnection:
-    # aioquic's interface has no word for these two; its release is pinned, and tests see to it that they work.
+    # aioquic's interface has no word for this, nor for what `resize` and `end_of` need. Its release is pinned, and tests
+    # see to it that they work.
     limit = quic._local_max_streams_bidi  # noqa: SLF001
     limit.value = limit.sent = 2 * MOST_STREAMS
     return quic

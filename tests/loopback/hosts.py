@@ -17,7 +17,8 @@ from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.service import FixedService
 from nat_traversal.aio.tcp_programs import TcpPrograms
-from nat_traversal.aio.tcp_service import TcpListener, TcpSide
+from nat_traversal.aio.tcp_service import TcpListener
+from nat_traversal.aio.tcp_side import TcpSide
 from nat_traversal.aio.trunk import Trunk
 from nat_traversal.client.security import Security
 from nat_traversal.machine import events as e

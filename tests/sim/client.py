@@ -69,6 +69,8 @@ class Client(Process):
         self.asked_for_nat = 0
         self.matched: dict[str, dict[int, int]] = {}
         """By peer: the numbers of the named services that cross, here and there."""
+        self.certificates: list[bytes] = []
+        """Of the peer's process, each time that services were matched."""
         self._unopened: set[int] = set()
         """Sockets for which there was no room."""
 
@@ -221,8 +223,9 @@ class Client(Process):
             case do.SelectPath(generation):
                 assert generation in self._open, "selected after UsePath"
                 self.selected = generation
-            case do.MatchServices(peer, numbers):
+            case do.MatchServices(peer, numbers, certificate):
                 self.matched[peer] = dict(numbers)
+                self.certificates.append(certificate)
             case do.SizeFrames(generation, size):
                 self.frame_sizes.append(size)
             case do.RebindUdp(generation):

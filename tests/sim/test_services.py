@@ -160,3 +160,53 @@ def test_a_peer_that_changes_its_list_without_end_makes_this_side_say_little() -
         world.run(0.2)
     said = a.told(note.ServiceOnlyHere) + a.told(note.ServiceOnlyThere)
     assert 8 <= len(said) <= 2 * 12
+
+
+class TestCertificate:
+    """TCP services: each process tells the certificate that it shows in QUIC, ahead of its services."""
+
+    @staticmethod
+    def tcp(side: Side) -> Offers:
+        return (ServiceOffer(1, "web", side, ServiceKind.TCP),)
+
+    @pytest.mark.parametrize("loss", [0.0, 0.3])
+    def test_it_is_known_when_the_services_match(self, loss: float) -> None:
+        world = World(nat_a="EIM+APDF", nat_b="EIM+APDF", weather=Weather(loss=loss))
+        sides = {"host_a": Side.LISTEN, "host_b": Side.CONNECT}
+        a, b = (
+            world.client(
+                *(name, other), services=self.tcp(sides[name]), certificate=name.encode() * 40
+            ).start()
+            for name, other in (("host_a", "host_b"), ("host_b", "host_a"))
+        )
+        world.until(lambda: bool(a.matched and b.matched), within=120.0)
+        assert (a.certificates, b.certificates) == ([b"host_b" * 40], [b"host_a" * 40])
+
+    def test_that_of_a_process_which_has_ended_counts_no_more(self) -> None:
+        world = World(nat_a="EIM+APDF", nat_b="EIM+APDF")
+        a = world.client("host_a", "host_b", services=self.tcp(Side.LISTEN)).start()
+        b = world.client(
+            "host_b", "host_a", services=self.tcp(Side.CONNECT), certificate=b"first"
+        ).start()
+        world.until(lambda: bool(a.matched), within=10.0)
+        b.crash()
+        world.client(
+            "host_b", "host_a", services=self.tcp(Side.CONNECT), certificate=b"second"
+        ).start()
+        world.until(lambda: a.certificates[-1:] == [b"second"], within=60.0)
+        assert a.certificates == [b"first", b"", b"second"]
+
+    def test_a_service_that_is_added_later_brings_it(self) -> None:
+        world, a, b = pair_with((listens(1, "dns"),), (connects(1, "dns"),))
+        world.run(1.0)
+        web = ServiceOffer(2, "web", Side.CONNECT, ServiceKind.TCP)
+        b.feed(e.ServicesChanged("host_a", (connects(1, "dns"), web), b"certificate"))
+        a.feed(
+            e.ServicesChanged(
+                "host_b",
+                (listens(1, "dns"), ServiceOffer(5, "web", Side.LISTEN, ServiceKind.TCP)),
+                b"another",
+            )
+        )
+        world.until(lambda: a.matched == {"host_b": {1: 1, 5: 2}}, within=5.0)
+        assert a.certificates[-1] == b"certificate"

@@ -105,6 +105,7 @@ class World:
         token: bytes | None = None,
         methods: tuple[str, ...] | None = None,
         services: tuple[ServiceOffer, ...] = (),
+        certificate: bytes = b"",
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -118,6 +119,7 @@ class World:
             token=token,
             methods=self.methods if methods is None else methods,
             services=services,
+            certificate=certificate,
         )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)

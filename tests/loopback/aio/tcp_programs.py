@@ -49,6 +49,8 @@ async def a_tcp_service(
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Break the connection off."""
+    if writer.transport.is_closing():  # the other end was faster
+        return
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from nat_traversal import Endpoint
 from nat_traversal.machine import notices as note
-from nat_traversal.settings import ClientSettings
-from tests.loopback.aio.tcp_programs import Conversation, a_connection, a_tcp_service, asked, echo
+from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked
+from tests.loopback.aio.tcp_sides import through, two_sides
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.support import eventually, unused
-
-
-@asynccontextmanager
-async def two_sides(
-    service: Endpoint, settings: ClientSettings | None = None
-) -> AsyncIterator[tuple[Host, Host]]:
-    """host_a listens for programs, host_b connects to `service`."""
-    async with a_server() as (server, _):
-        a = Host(*(server.endpoint, "host_a", "host_b"), tcp={"web": None}, settings=settings)
-        b = Host(*(server.endpoint, "host_b", "host_a"), tcp={"web": service}, settings=settings)
-        async with a, b:
-            await a.notices.wait(note.ServicesReady)
-            await b.notices.wait(note.ServicesReady)
-            yield a, b
-
-
-@asynccontextmanager
-async def through(conversation: Conversation = echo) -> AsyncIterator[tuple[Host, Host]]:
-    """The same with a service that has that conversation."""
-    async with a_tcp_service(conversation) as service, two_sides(service) as (a, b):
-        yield a, b
 
 
 async def test_what_a_program_says_comes_back_and_both_ends_close() -> None:

@@ -1,0 +1,144 @@
+"""TCP services when something goes: a slow reader, many programs, the path, the other process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from nat_traversal.machine import notices as note
+from nat_traversal.settings import ClientSettings
+from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
+from nat_traversal.wire import messages as m
+from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked, reset
+from tests.loopback.aio.tcp_sides import through
+from tests.loopback.hosts import Host, a_server
+from tests.loopback.support import eventually
+
+
+async def test_two_hundred_programs_at_once_each_get_their_own_answers() -> None:
+    async with through() as (a, b):
+        at = a.tcp_port("web")
+        octets = [bytes([index]) * (1000 + 50 * index) for index in range(200)]
+        answers = await asyncio.gather(*(asked(each, at) for each in octets))
+        assert answers == octets
+        await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "all have ended")
+
+
+async def test_a_program_that_reads_nothing_is_sent_a_window_and_no_more() -> None:
+    written = 0
+
+    async def writes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(65_536))
+                await writer.drain()
+                written += 65_536
+
+    async with through(writes) as (a, b), a_connection(a.tcp_port("web")) as (reader, writer):
+        before = -1
+        while written != before:  # until half a second passes without a word
+            before = written
+            await asyncio.sleep(0.5)
+        kernel = 16 * 1024 * 1024
+        """More than the buffers of four TCP sockets take."""
+        assert INITIAL_CREDIT < written < MOST_WINDOW + kernel
+        assert b.counters["sent"] * 1200 < MOST_WINDOW + kernel
+        assert await reader.readexactly(1_000_000) == bytes(1_000_000)
+        reset(writer)
+
+
+async def test_a_program_s_reset_reaches_the_service() -> None:
+    broke: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def reads(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read(100)
+            await reader.read(100)
+        except ConnectionResetError as error:
+            broke.set_result(error)
+
+    async with through(reads) as (a, b):
+        async with a_connection(a.tcp_port("web")) as (_, writer):
+            writer.write(b"1")
+            await eventually(lambda: b.tcp["web"].flows, "the service has it")
+            reset(writer)
+        await eventually(broke.done, "the service is told")
+        await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "nothing is left")
+
+
+async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The connection carries octets to and fro."""
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+
+
+async def test_a_connection_outlives_the_move_from_a_dead_path_to_another() -> None:
+    async with through() as (a, b), a_connection(a.tcp_port("web")) as connection:
+        await echoes(*connection)
+        asyncio.get_running_loop().remove_reader(b.socket.sock)  # b is deaf on that path
+        await echoes(*connection)
+        assert a.notices.of(note.PathMoved)
+        assert (a.problems, b.problems) == ([], [])
+
+
+async def test_a_connection_outlives_the_loss_of_the_only_path() -> None:
+    hasty = ClientSettings().with_consent(0.5)
+    never = m.Relaying.NEVER
+    async with a_tcp_service() as service, a_server() as (server, _):
+        a = Host(
+            *(server.endpoint, "host_a", "host_b"),
+            tcp={"web": None},
+            relaying=never,
+            settings=hasty,
+        )
+        b = Host(
+            *(server.endpoint, "host_b", "host_a"),
+            tcp={"web": service},
+            relaying=never,
+            settings=hasty,
+        )
+        async with a, b:
+            await a.notices.wait(note.ServicesReady)
+            async with a_connection(a.tcp_port("web")) as connection:
+                await echoes(*connection)
+                asyncio.get_running_loop().remove_reader(b.socket.sock)
+                await echoes(*connection)
+                assert a.notices.of(note.PathEstablished)[1:]
+            assert (a.problems, b.problems) == ([], [])
+
+
+async def test_the_end_of_the_other_client_resets_connections_at_once_and_a_new_one_serves() -> (
+    None
+):
+    async with (
+        a_tcp_service() as service,
+        a_server() as (server, _),
+        Host(server.endpoint, "host_a", "host_b", tcp={"web": None}) as a,
+    ):
+        for count in (1, 2):
+            async with Host(server.endpoint, "host_b", "host_a", tcp={"web": service}):
+                await a.notices.wait(note.ServicesReady, count)
+                reader, writer = await asyncio.open_connection(*a.tcp_port("web").sockaddr)
+                writer.write(b"1")
+                assert await reader.readexactly(1) == b"1"
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+            writer.close()
+            assert a.problems == ["connections ended (1): the other side has ended them"] * count
+
+
+async def test_another_process_of_the_listening_side_begins_anew() -> None:
+    async with (
+        a_tcp_service() as service,
+        a_server() as (server, _),
+        Host(server.endpoint, "host_b", "host_a", tcp={"web": service}) as b,
+    ):
+        for count in (1, 2):
+            async with Host(server.endpoint, "host_a", "host_b", tcp={"web": None}) as a:
+                await a.notices.wait(note.ServicesReady)
+                await b.notices.wait(note.ServicesReady, count)
+                assert await asked(b"hello", a.tcp_port("web")) == b"hello"
+        await eventually(lambda: not b.tcp["web"].flows, "nothing is left")

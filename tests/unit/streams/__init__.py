@@ -1,0 +1,1 @@
+"""Streams of TCP inside a path, on a virtual clock."""
