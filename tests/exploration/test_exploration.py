@@ -41,7 +41,7 @@ def test_a_store_that_gives_an_id_twice_is_found(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(MemoryStore, "handle", gives_all)
     monkeypatch.setattr(Claims, "settled", lambda *_: [])
-    monkeypatch.setattr(Registry, "with_id", lambda *_: None)
+    monkeypatch.setattr(Registry, "rivals", lambda *_: [])
     with pytest.raises(WrongError, match="two holders of an id"):
         explore(Rules(kinds=frozenset({"cut"})), 1, most=50_000)
 

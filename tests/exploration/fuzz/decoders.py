@@ -81,6 +81,8 @@ class Decoders:
             return "refused"
         if isinstance(found, m.UnknownMessage):
             return "unknown"
+        if isinstance(found, m.ForPair) and isinstance(found.message, m.UnknownMessage):
+            return "unknown, of a further pair"
         try:
             again = control.decode(control.encode(found)[:-1])
         except LocalProtocolError:

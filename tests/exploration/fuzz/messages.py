@@ -40,6 +40,11 @@ class Messages:
         """One that could have come over a control connection."""
         while True:
             class_ = self._rng.choice(CLASSES)
+            if class_ is m.ForPair:
+                said = self.make()
+                if isinstance(said, m.ForPair | m.UnknownMessage):
+                    continue
+                return m.ForPair(self._rng.randrange(1, 4), said)
             values = {each.name: self._value(each.name, str(each.type)) for each in fields(class_)}
             try:
                 return control.decode(control.encode(class_(**values)).removesuffix(b"\n"))
@@ -70,12 +75,12 @@ class Messages:
             case "id" | "peer" | "asked_by":
                 return rng.choice(["host_a", "host_b", "x", ""])
             case "key" | "mac":
-                return rng.randbytes(32)
+                return rng.choice([b"", rng.randbytes(16), *3 * [rng.randbytes(32)]])
             case "public" | "owner" | "peer_key" | "relay_public":
                 return rng.choice([b"", bytes(32), rng.randbytes(32)])
             case "nonce" | "token" | "ticket":
                 return rng.randbytes(rng.choice([8, 16]))
-            case "heartbeat" | "retry_in":
+            case "heartbeat" | "retry_in" | "wait":
                 return rng.choice([0.0, 0.1, 1.0, 20.0, 3600.0])
             case "candidates":
                 return tuple(self._candidate() for _ in range(rng.randrange(1, 9)))

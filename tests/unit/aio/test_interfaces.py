@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
+from nat_traversal.aio import interfaces
 from nat_traversal.aio.interfaces import host_addresses, hosts_of, is_plausible
 from nat_traversal.wire.addresses import is_loopback
 
@@ -45,5 +45,5 @@ def test_loopback_and_what_is_gone_have_no_address() -> None:
 
 
 def test_other_systems_tell_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(interfaces, "LINUX", False)
     assert host_addresses(lambda: [(1, "eth0")]) == []
