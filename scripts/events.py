@@ -49,6 +49,10 @@ _OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "invitation": ("Pairing: the line to copy. It holds a secret.", {"line": _TEXT}),
     "paired": ("Pairing: both know each other's keys.", {"peer": _TEXT, "key": _TEXT}),
+    "saved": (
+        "Pairing: the other host stands in a client's configuration file.",
+        {"file": _TEXT},
+    ),
     "listening": ("Server: it is open.", {"endpoint": _ENDPOINT}),
     "metrics": ("Server: its page of numbers.", {"endpoint": _ENDPOINT}),
     "draining": ("Server: it ends in good order.", {"connections": _COUNT, "attempts": _COUNT}),

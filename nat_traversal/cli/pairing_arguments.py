@@ -40,6 +40,8 @@ class PairingOptions:
     identity: str | None
     valid: float = WAIT
     invitation: Invitation | None = None
+    save: str | None = None
+    """The configuration file that the other host is added to; empty: the usual one."""
 
 
 def invite_options(parser: P) -> P:
@@ -80,6 +82,14 @@ def _common(parser: P, command: str) -> P:
         metavar="FILE",
         help="this host's private key; made if it is not there (default: as nat-traversal identity has it)",
     )
+    parser.add_argument(
+        "--save",
+        metavar="FILE|NAME",
+        nargs="?",
+        const="",
+        help="add the other host to this configuration file of nat-traversal client (default: client.toml "
+        "in ~/.config/nat-traversal; root's in /etc/nat-traversal)",
+    )
     relay.add_client_options(parser)
     access.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
@@ -98,7 +108,7 @@ def pairing_options_of(options: argparse.Namespace) -> PairingOptions:
             raise UsageError(
                 "--ca names a file that the other host lacks: give --server-fingerprint"
             )
-        return PairingOptions(then, identity, float(options.valid))
+        return PairingOptions(then, identity, float(options.valid), save=options.save)
     if options.line is not None:
         raise UsageError(
             "an invitation holds a secret, and every user of this host can read a command line: "
@@ -112,7 +122,7 @@ def pairing_options_of(options: argparse.Namespace) -> PairingOptions:
         remote=invitation.inviter,
         tls=invitation.tls,
     )
-    return PairingOptions(then, identity, invitation=invitation)
+    return PairingOptions(then, identity, invitation=invitation, save=options.save)
 
 
 def _line() -> str:

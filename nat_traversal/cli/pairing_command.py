@@ -6,19 +6,22 @@ import asyncio
 import random
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from nat_traversal.aio.connection import connect
 from nat_traversal.aio.pairing import exchange_keys
-from nat_traversal.cli import client_command
+from nat_traversal.cli import client_command, reload_command
 from nat_traversal.cli.access import read_token
 from nat_traversal.cli.client_arguments import random_id
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.keys import KeyOptions
+from nat_traversal.cli.local import ask, sockets
 from nat_traversal.cli.make_keys import kept_identity, write_line
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.pairing_arguments import PairingOptions
+from nat_traversal.cli.peers.saving import Saving
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
@@ -42,6 +45,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
             remote=then.remote or random_id("guest"),
         )
         invitation = _invitation(then, public, options.valid)
+        saving = _saving(options, then, file, environment)
         if console.as_json:
             console.event("invitation", line=invitation.url())
         else:
@@ -55,6 +59,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
     else:
         invitation = options.invitation
         exchange = Exchange(public, invitation.public)
+        saving = _saving(options, then, file, environment)
     end = stop_signal(console)
     pairing = asyncio.ensure_future(_pair(invitation, exchange, then, console, environment))
     either: list[asyncio.Future[Any]] = [end, pairing]
@@ -74,10 +79,41 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         await asyncio.wait([pairing])
     console.event("paired", peer=then.remote, key=as_text(PUBLIC, peer))
     console.say(f"paired with {then.remote}; from now on both know each other by their keys")
-    console.say(f"the next time, without an invitation: {_command(then, file, peer)}")
+    if saving is None:
+        console.say(f"the next time, without an invitation: {_command(then, file, peer)}")
+    else:
+        saving.save(then, file, peer)
+        console.event("saved", file=str(saving.path))
+        console.say(f"saved: from now on nat-traversal client --config {saving.path} connects")
+        if _is_taken_over(saving.path, then.remote, console, environment):
+            return Exit.OK
     return await client_command.run(
         replace(then, keys=KeyOptions(identity=file, peer_key=peer)), console
     )
+
+
+def _saving(
+    options: PairingOptions, then: ClientOptions, identity: str, environment: dict[str, str]
+) -> Saving | None:
+    """The place of the new peer, seen to have room for it. Raises `UsageError`."""
+    if options.save is None:
+        return None
+    saving = Saving(options.save, environment)
+    saving.check(then, identity)
+    return saving
+
+
+def _is_taken_over(path: Path, peer: str, console: Console, environment: dict[str, str]) -> bool:
+    """Whether a client that runs with this file has the new peer now."""
+    at = next((each for each in sockets(environment) if each.stem == path.stem), None)
+    if at is None:
+        return False
+    try:
+        reload_command.run(path.stem, environment, console)
+        return any(each["peer"] == peer for each in ask(at, ask="status")["peers"])
+    except UsageError as error:
+        console.say(f"the client that runs with that file has not read it again: {error}")
+        return False
 
 
 async def _pair(

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nat_traversal.arguments.config import Config, Key, read
+from nat_traversal.arguments.config import Config, Key, parse, read
 from nat_traversal.arguments.configured import CheckWord, collected, filled, text_of
 from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Parser, told
@@ -55,7 +55,20 @@ def read_file(
 
     Raises `UsageError` for a file that is no TOML, and `ConfigError` with all mistakes of one that is.
     """
-    reader = _Reader(read(str(path)), options, environment)
+    return _read(path, read(str(path)), options, environment)
+
+
+def read_text(
+    path: Path, text: str, options: argparse.Namespace, environment: Mapping[str, str]
+) -> tuple[argparse.Namespace, ClientFile]:
+    """The same of `text`, which is to be the file `path`."""
+    return _read(path, parse(text, str(path)), options, environment)
+
+
+def _read(
+    path: Path, config: Config, options: argparse.Namespace, environment: Mapping[str, str]
+) -> tuple[argparse.Namespace, ClientFile]:
+    reader = _Reader(config, options, environment)
     reader.read()
     if reader.mistakes:
         raise ConfigError([str(each) for each in sorted(reader.mistakes, key=_line)])

@@ -1,0 +1,132 @@
+"""`invite --save` and `accept --save`: both sides' files have the other host, and a client finds it there again."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nat_traversal import Endpoint
+from tests.loopback.cli.words import CLIENT, SERVER, listening
+from tests.loopback.command import Command
+from tests.loopback.programs import Program, Service
+from tests.loopback.support import unused
+
+INVITE = ("nat-traversal", "invite", "--json")
+ACCEPT = ("nat-traversal", "accept", "--json")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Endpoint]:
+    async with Command.run(*SERVER, "--port", "0") as running:
+        yield Endpoint("127.0.0.1", (await listening(running)).port)
+
+
+def state(folder: Path) -> str:
+    """A host's own state."""
+    folder.mkdir(exist_ok=True)
+    return str(folder)
+
+
+async def test_both_files_connect_the_same_hosts_again(server: Endpoint, tmp_path: Path) -> None:
+    home, away = tmp_path / "home.toml", tmp_path / "new" / "away.toml"
+    older = "# mine\n[set]\nhello-repeats = 7\n"
+    home.write_text(
+        f'[[peer]]\nid = "old"\nas = "x"\nserver = "{server}"\nconnect = "127.0.0.1:9"\n{older}'
+    )
+    home.chmod(0o640)
+    a, b = state(tmp_path / "a"), state(tmp_path / "b")
+    with Service() as service, Program() as program:
+        local = unused()
+        words = ("--server", str(server), "--service", f"game:connect={service.endpoint}")
+        async with Command.run(
+            *INVITE, *words, "--save", str(home), XDG_STATE_HOME=a, XDG_RUNTIME_DIR=a
+        ) as inviter:
+            line = (await inviter.event("invitation"))["line"]
+            listen = ("--service", f"game:listen={local}", "--save", str(away))
+            async with Command.run(
+                *ACCEPT, *listen, typed=line, XDG_STATE_HOME=b, XDG_RUNTIME_DIR=b
+            ) as guest:
+                assert (await inviter.event("saved"))["file"] == str(home)
+                assert (await guest.event("saved"))["file"] == str(away)
+                await guest.event("services-ready")
+                assert await program.ask(b"1", local) == b"1"
+                assert await guest.end(signal.SIGTERM) == 0
+            assert await inviter.end(signal.SIGTERM) == 0
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (home, away)] == [0o640, 0o600]
+        assert older in home.read_text()
+        assert "#" + line.partition("#")[2] not in home.read_text() + away.read_text()
+        async with (
+            Command.run(*CLIENT, "--json", "--config", str(home), XDG_RUNTIME_DIR=a) as one,
+            Command.run(*CLIENT, "--json", "--config", str(away), XDG_RUNTIME_DIR=b) as other,
+        ):
+            await other.event("services-ready")
+            assert await program.ask(b"2", local) == b"2"
+            for each in (one, other):
+                assert await each.end(signal.SIGTERM) == 0
+        vouched = [each["vouched"] for each in other.events if each["event"] == "path-established"]
+        assert vouched[0].endswith("has the key that this side knows")
+
+
+async def test_a_client_that_runs_with_the_file_takes_the_new_peer_over(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    file, runtime = tmp_path / "home.toml", state(tmp_path / "run")
+    file.write_text(
+        f'server = "{server}"\nid = "home"\n[[peer]]\nid = "old"\nconnect = "127.0.0.1:9"\n'
+    )
+    with Service() as service, Program() as program:
+        local = unused()
+        async with Command.run(
+            *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=runtime
+        ) as client:
+            await client.line("registered as home")
+            words = (
+                "--server",
+                str(server),
+                "--connect",
+                str(service.endpoint),
+                "--save",
+                str(file),
+            )
+            async with Command.run(
+                *INVITE, *words, XDG_STATE_HOME=state(tmp_path / "a"), XDG_RUNTIME_DIR=runtime
+            ) as inviter:
+                line = (await inviter.event("invitation"))["line"]
+                guest_state = state(tmp_path / "b")
+                async with Command.run(
+                    *ACCEPT, "--listen", str(local), typed=line, XDG_STATE_HOME=guest_state
+                ) as guest:
+                    assert await inviter.end() == 0
+                    await guest.line("ready: send")
+                    assert await program.ask(b"1", local) == b"1"
+                    assert await guest.end(signal.SIGTERM) == 0
+            assert await client.end(signal.SIGTERM) == 0
+    assert any(line.startswith("reloaded: guest-") for line in inviter.told)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tlss = true", "did you mean tls?"),
+        (
+            '[[peer]]\nid = "friend"\nas = "x"\nserver = "192.0.2.2"\nlisten = 1\n',
+            "friend has a [[peer]]",
+        ),
+        ('[[peer]]\nid = "y"\nas = "x"\nserver = "192.0.2.2"\nlisten = 5301\n', "have one port"),
+    ],
+)
+async def test_a_file_that_has_no_room_is_told_before_anything_begins(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "home.toml"
+    file.write_text(text)
+    words = ("--server", "192.0.2.2", "-r", "friend", "--listen", "5301", "--save", str(file))
+    async with Command.run(*INVITE, *words, XDG_STATE_HOME=state(tmp_path / "a")) as inviter:
+        assert await inviter.end() == 2
+    assert says in inviter.told[-1]
+    assert not inviter.events
+    assert file.read_text() == text
