@@ -7,14 +7,16 @@ import random
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
-from nat_traversal.server.gate import Gate
+from nat_traversal.server.gate import Gate, Refusal
 from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import Host
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
+from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.server.trunks import Trunks
 from nat_traversal.settings import ServerSettings
+from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, Register
 
 
@@ -39,7 +41,7 @@ class StandaloneServer:
         )
         self._store: Store = store or MemoryStore()
         settings = settings or ServerSettings()
-        self._trunks = Trunks(self._pairs_of(settings))
+        self._trunks = Trunks(self._pairs_of(settings), self._refusal)
 
     @property
     def counters(self) -> Counters:
@@ -104,9 +106,14 @@ class StandaloneServer:
     def handle(self, event: e.Event, now: float) -> list[do.Action]:
         """One event in, actions out, in the order in which to carry them out."""
         done: list[do.Action] = []
-        for each in self._trunks.events(event):
+        for each in self._trunks.events(event, now):
             done += self._handle(each, now)
         return self._trunks.actions(done)
+
+    def _refusal(self, remote: Endpoint | None, now: float) -> Refusal | None:
+        """Why a further registration from there is not taken now."""
+        source = source_of(remote.address) if remote else ""
+        return self._rendezvous.gate.refusal(source, now)
 
     def _pairs_of(self, settings: ServerSettings) -> int:
         """Registrations that a connection carries."""

@@ -6,12 +6,13 @@ connection that carries it, so nothing has to be kept to find one from the other
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.events import ConnectionId
+from nat_traversal.server.gate import Refusal
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.pairs import for_pair
@@ -37,24 +38,30 @@ def seat(trunk: ConnectionId, pair: int) -> ConnectionId:
 
 
 class Trunks:
-    """Turns events of connections into those of registrations, and their actions back. `most`: registrations of a
-    connection; 1: none beside the first."""
+    """Turns events of connections into those of registrations, and their actions back.
 
-    def __init__(self, most: int) -> None:
+    `most`: registrations of a connection; 1: none beside the first. `refusal` says why one more from there is not
+    taken now, by the bounds that new connections have.
+    """
+
+    def __init__(
+        self, most: int, refusal: Callable[[Endpoint | None, float], Refusal | None]
+    ) -> None:
         self.most = most
+        self._refusal = refusal
         self._pairs: dict[ConnectionId, set[int]] = {}
         """Those that stand, of each connection."""
         self._remotes: dict[ConnectionId, Endpoint | None] = {}
         self._refused: list[do.Action] = []
 
-    def events(self, event: e.Event) -> Iterator[e.Event]:
+    def events(self, event: e.Event, now: float) -> Iterator[e.Event]:
         """`event` as the machine is to hear it."""
         match event:
             case e.ControlOpened(trunk, remote):
                 self._pairs[trunk], self._remotes[trunk] = {0}, remote
                 yield event
             case e.ControlReceived(message, trunk) if trunk in self._pairs:
-                yield from self._received(message, trunk)
+                yield from self._received(message, trunk, now)
             case e.ControlGarbled(_, trunk) | e.ControlBroken(_, trunk) if trunk in self._pairs:
                 pairs = self._forget(trunk)
                 for pair in sorted(pairs - {0}):
@@ -88,7 +95,7 @@ class Trunks:
         return done
 
     def _received(
-        self, message: m.Message | m.UnknownMessage, trunk: ConnectionId
+        self, message: m.Message | m.UnknownMessage, trunk: ConnectionId, now: float
     ) -> Iterator[e.Event]:
         pair, inner = (
             (message.pair, message.message) if isinstance(message, m.ForPair) else (0, message)
@@ -106,12 +113,17 @@ class Trunks:
             pass  # late words about a registration that has ended
         elif len(pairs) >= self.most:
             text = f"a connection to this server carries at most {self.most} peers: give the others a client of their own"
-            refused = m.Refused(m.ErrorCode.SERVER_FULL, text)
-            self._refused.append(do.SendMessage(for_pair(pair, refused), trunk))
+            self._refuse(trunk, pair, m.ErrorCode.SERVER_FULL, text)
+        elif pair and (refusal := self._refusal(self._remotes[trunk], now)) is not None:
+            self._refuse(trunk, pair, refusal.code, refusal.text)
         elif pair:
             pairs.add(pair)
             yield e.ControlOpened(connection, self._remotes[trunk])
             yield e.ControlReceived(inner, connection)
+
+    def _refuse(self, trunk: ConnectionId, pair: int, code: m.ErrorCode, text: str) -> None:
+        refused = for_pair(pair, m.Refused(code, text))
+        self._refused.append(do.SendMessage(refused, trunk))
 
     def _closed(self, trunk: ConnectionId, pair: int) -> list[do.Action]:
         """The machine has ended that registration."""

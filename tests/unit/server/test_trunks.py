@@ -169,3 +169,21 @@ def test_a_message_that_had_no_form_ends_only_its_registration() -> None:
     rig.feed(e.ActionFailed(failed, "too long"))
     assert (told(rig, HUB)[-1], rig.closed) == (m.ForPair(7, m.Leave()), [])
     assert [host.connection for host in rig.machine.hosts] == [HUB]
+
+
+def test_registrations_that_come_and_go_without_end_are_held_to_the_rate_of_connections() -> None:
+    rig = Rig(replace(SETTINGS, connects_burst=5, connects_per_source=1.0))
+    a_hub(rig)
+    codes: list[str] = []
+    for number in range(1, 20):
+        rig.receive(HUB, m.ForPair(number, register("hub", f"friend_{number}", "hub-ben")))
+        rig.receive(HUB, m.ForPair(number, m.Leave()))
+        codes += [
+            each.message.code
+            for each in told(rig, HUB)
+            if isinstance(each, m.ForPair) and isinstance(each.message, m.Refused)
+        ]
+    assert codes.count(m.ErrorCode.TOO_FAST) == 14
+    rig.wait(2.0)
+    rig.receive(HUB, m.ForPair(77, register("hub", "ben", "hub-carl")))
+    assert m.ForPair(77, TWO) in told(rig, HUB)
