@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from natlab.cli.run import RunStatus
+from natlab.evidence.result import Report
+from natlab.report.files import write_report
 from tests import ROOT
+from tests.unit.natlab.cells import cell
 
 _ASCII = {
     "LC_ALL": "C",
@@ -43,25 +46,20 @@ def _lab(
     return done.returncode, out, err
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("of") / "one"
-    status, _, words = _lab(f"matrix --nat none --report {directory} 2>&1 | head -1")
-    assert (status, words) == (0, [])
-    return directory
-
-
 @pytest.fixture
-def filled(arguments: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """The test's arguments with a report for {0}, which is made only where it is wanted, and a new directory for {1}."""
-    report = request.getfixturevalue("report") if "{0}" in arguments else None
+def filled(arguments: str, tmp_path: Path) -> str:
+    """The test's arguments with a report for {0} and a new directory for {1}."""
+    report = tmp_path / "report.json"
+    write_report(Report({"nat_traversal": "of a test"}, (cell(),)), report)
     return arguments.format(report, tmp_path / "run")
 
 
 def test_a_matrix_whose_reader_goes_away_writes_its_report_and_keeps_its_verdict(
-    report: Path,
+    tmp_path: Path,
 ) -> None:
-    assert {path.name for path in report.iterdir()} >= {
+    status, _, words = _lab(f"matrix --nat none --report {tmp_path / 'one'} 2>&1 | head -1")
+    assert (status, words) == (0, [])
+    assert {path.name for path in (tmp_path / "one").iterdir()} >= {
         "index.html",
         "report.json",
         "junit.xml",

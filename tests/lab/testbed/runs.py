@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-STRICT = ("--strict-markers", "-W", "error", "-p", "no:asyncio")
+UNUSED = tuple(
+    word for name in ("asyncio", "cov", "hypothesispytest") for word in ("-p", f"no:{name}")
+)
+"""Plugins that these runs have no use for; together they would take as long as pytest itself."""
+STRICT = ("--strict-markers", "-W", "error", *UNUSED)
 
 
 def run(

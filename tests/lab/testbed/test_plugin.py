@@ -89,12 +89,9 @@ _MANY = """
 
 
 @pytest.mark.timeout(110)
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_a_run_that_passes_leaves_no_files(
-    options: tuple[str, ...], pytester: pytest.Pytester
-) -> None:
+def test_a_run_in_two_workers_that_passes_leaves_no_files(pytester: pytest.Pytester) -> None:
     kept = pytester.path / "kept"
-    outcomes, result = run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", *options)
+    outcomes, result = run(pytester, _MANY, "-v", f"--nat-lab-keep={kept}", "-n", "2")
     assert outcomes == {"passed": 4}
     assert "test_functions_run_on_the_host[full-cone--full-cone]" in result.stdout.str()
     assert not any(kept.iterdir())

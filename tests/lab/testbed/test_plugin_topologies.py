@@ -91,10 +91,9 @@ _TOPOLOGIES = """
 
 
 @pytest.mark.timeout(110)
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_the_fixture_is_any_topology(options: tuple[str, ...], pytester: pytest.Pytester) -> None:
+def test_the_fixture_is_any_topology(pytester: pytest.Pytester) -> None:
     kept = pytester.path / "kept"
-    outcomes, result = run(pytester, _TOPOLOGIES, "-v", f"--nat-lab-keep={kept}", *options)
+    outcomes, result = run(pytester, _TOPOLOGIES, "-v", f"--nat-lab-keep={kept}")
     assert outcomes == {"passed": 7}, result.stdout.str()
     assert "test_both[multi_homed]" in result.stdout.str()
     assert not any(kept.iterdir())
