@@ -109,6 +109,12 @@ def add_services(parser: argparse.ArgumentParser) -> None:
         "--once", action="store_true", help="one attempt: end when it fails or the path is lost"
     )
     parser.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=checked(lambda text: parse_duration(text, least=0.1, most=DAY)),
+        help="end with status 4 if no path stands after so long, for scripts (default: wait on)",
+    )
+    parser.add_argument(
         "--idle",
         metavar="DURATION",
         type=checked(lambda text: parse_duration(text, least=1.0, most=DAY)),
@@ -191,6 +197,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         listen=udp.get("listen"),
         connect=udp.get("connect"),
         once=options.once,
+        wait=options.wait,
         settings=settings,
         services=check_services(services, udp.get("listen")),
         keys=key_options,

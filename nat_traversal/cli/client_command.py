@@ -32,9 +32,15 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     gc.freeze()  # the collector need not look at all that was imported again and again
     peer.start()
     on_demand(peer.tell_status)
+    patience = None
+    if options.wait is not None:
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(options.wait, peer.give_up, options.wait)
     either: list[asyncio.Future[Any]] = [stop, peer.ended]
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return stop.result() if stop.done() else peer.ended.result()
     finally:
+        if patience is not None:
+            patience.cancel()
         await peer.close()

@@ -57,4 +57,6 @@ class ClientOptions:
     """Whether a relay may be reached by TCP."""
     methods: tuple[str, ...] = FURTHER
     """The further methods that may be used."""
+    wait: float | None = None
+    """Seconds for a path to stand; None: no limit."""
     services: tuple[NamedEnd, ...] = ()

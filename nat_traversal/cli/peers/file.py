@@ -23,7 +23,7 @@ from nat_traversal.errors import ConfigError, UsageError
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.services import Side
 
-_NEVER = ("config", "help", "version", "once")
+_NEVER = ("config", "help", "version", "once", "wait")
 """Options that no file has."""
 _PROCESS = ("json", "quiet", "verbose")
 """Those of the whole process: no peer has them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +53,7 @@ class PeerClient:
         self._client: Client | None = None
         self._echoes: list[asyncio.Future[float]] = []
         """Those who wait for the peer's answer to a ping."""
+        self._was_registered = False
         self._refusing: set[int] = set()
         """Named services that refuse datagrams, by their numbers."""
 
@@ -125,6 +127,14 @@ class PeerClient:
         finally:
             self._echoes.remove(answer)
 
+    def give_up(self, seconds: float) -> None:
+        """End if no path stands; `seconds` were to wait for one."""
+        status = self.status()
+        if status.path is PathKind.NONE and not self.ended.done():
+            reason = status.reason or "it has ended"
+            self._console.fail(f"no path after {seconds:g} s: {reason}")
+            self.ended.set_result(Exit.TRAVERSAL_FAILED)
+
     def tell_status(self) -> None:
         """Say which path there is."""
         tell_status(self._console, self.status())
@@ -142,6 +152,14 @@ class PeerClient:
         if last.path is not PathKind.NONE:
             tell_status(self._console, last)
         tell_summary(self._console, self.counters)
+
+    def _beside(self, lost: str) -> Iterator[str]:
+        """Lines for people beside that of a lost server, for that reason."""
+        if self.status().path is PathKind.DIRECT:
+            yield f"the connection to {self.plan.peer} goes on without the server"
+        if not self._was_registered and lost.startswith("no answer"):
+            at = self.plan.options.server
+            yield f"nothing answers at TCP port {at.port} of {at.host}: is it open in the server's firewall?"
 
     def _problem(self, text: str) -> None:
         self._console.problem(text, self._tellers)
@@ -165,10 +183,13 @@ class PeerClient:
                 console.told_now_and_then(notice, tellers, code)
             case note.ServerLost(reason, float()):
                 console.told_now_and_then(notice, tellers, reason)
+                for text in self._beside(reason):
+                    console.problem(text, tellers)
             case _:
                 console.told(notice)
         match notice:
             case note.RegisteredAtServer():
+                self._was_registered = True
                 tellers.forget(lambda kind: isinstance(kind, tuple) and kind[0] is note.ServerLost)
             case note.PathEstablished():
                 for step in next_steps(options):

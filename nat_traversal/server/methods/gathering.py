@@ -131,10 +131,13 @@ class Gathering:
         if mute:
             text = f"{' and '.join(mute)} answered the server neither over TCP nor UDP"
             return NoPath(m.Verdict.PEER_SILENT, text)
-        silent = " and ".join(member.id for member in self._not_seen())
-        text = (
-            f"no UDP packet from {silent} reached the server: UDP to its port must not be blocked"
-        )
+        silent = [member.id for member in self._not_seen()]
+        where = "UDP to its port must not be blocked"
+        if len(silent) > 1:
+            where = (
+                "the server's own firewall is the likely cause: it must let UDP in, as it does TCP"
+            )
+        text = f"no UDP packet from {' and '.join(silent)} reached the server: {where}"
         return NoPath(m.Verdict.UDP_BLOCKED, text)
 
 

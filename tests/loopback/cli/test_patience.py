@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
+from nat_traversal import Endpoint
 from tests.loopback.cli.words import CLIENT, SERVER, at, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server
@@ -106,6 +108,31 @@ class TestPatience:
                 await b.connected()
                 assert await a.end(signal.SIGTERM) == 0
 
+    async def test_a_port_that_answers_nothing_is_named(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            where = Endpoint("127.0.0.1", mute.getsockname()[1])
+            hasty = ("--set", "answer-within=50ms", "--connect", "127.0.0.1:9")
+            async with Command.run(*host_a(where), *hasty) as a:
+                await a.line("no answer within 0.05 s")
+                await a.line(f"nothing answers at TCP port {where.port} of 127.0.0.1")
+                assert await a.end(signal.SIGTERM) == 0
+
+    async def test_a_script_waits_for_a_path_no_longer_than_it_said(self) -> None:
+        async with a_server() as (server, _):
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--wait", "2s")
+            async with Command.run(*words) as a:
+                assert await a.end() == 4
+            assert "error: no path after 2 s: host_b is not there yet" in a.told
+            async with (
+                Command.run(*words) as a,
+                Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
+            ):
+                await a.line("connected to")
+                await b.connected()
+                await asyncio.sleep(2.2)  # past the limit, which is for the first path alone
+                assert a.process.returncode is None
+                assert await a.end(signal.SIGTERM) == 0
+
     async def test_a_server_that_was_killed_is_found_again_and_the_path_stays(self) -> None:
         where = unused()
         with Service() as service, Program() as program:
@@ -122,6 +149,7 @@ class TestPatience:
                     await a.line("connected to")
                     await b.line("connected to")
                     assert await first.end(signal.SIGKILL) == -signal.SIGKILL
+                    await a.line("the connection to host_b goes on without the server")
                     assert await program.ask(b"1", local) == b"1"
                     async with Command.run(*SERVER, *at(where)) as second:
                         await second.line("host_a has come")

@@ -221,6 +221,18 @@ def test_silent_gathering_asks_then_blames_udp_of_a_host_that_lives() -> None:
     )
 
 
+def test_silent_gathering_of_both_hosts_blames_the_server_s_firewall() -> None:
+    rig = Rig()
+    rig.time_out()
+    for connection in (A, B):
+        rig.member[connection].heard_at = 1.0
+    rig.time_out()
+    outcome = rig.outcome()
+    assert isinstance(outcome, NoPath)
+    assert outcome.verdict is m.Verdict.UDP_BLOCKED
+    assert "from host_a and host_b reached the server: the server's own firewall" in outcome.text
+
+
 def test_silent_gathering_blames_a_host_that_answers_nothing() -> None:
     rig = Rig()
     rig.time_out()
