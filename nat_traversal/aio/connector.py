@@ -102,8 +102,9 @@ class Connector:
         self._service.doubt()
 
     def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
-        if self._flows.get(number) is not None or self._service.is_fresh:
-            self._hand_over(number, payloads)
+        at = self._flows.get(number)
+        if at is not None or self._service.is_fresh:
+            self._hand_over(number, at, payloads)
         else:
             for payload in payloads:
                 self._wait(number, payload)
@@ -145,22 +146,27 @@ class Connector:
         waiting, self._waiting = self._waiting, {}
         self._kept = self._kept_octets = 0
         for number, payloads in waiting.items():
-            self._hand_over(number, [memoryview(each) for each in payloads])
+            at = self._flows.get(number)
+            self._hand_over(number, at, [memoryview(each) for each in payloads])
 
-    def _hand_over(self, number: int, payloads: Sequence[memoryview]) -> None:
+    def _hand_over(
+        self, number: int, at: _ConnectFlow | None, payloads: Sequence[memoryview]
+    ) -> None:
+        """To the flow `at`, or to one that begins. The datagrams leave first: what is noted of them can wait."""
         now = self._loop.time()
         while payloads:
-            at = self._flows.get(number) or self._open(number)
+            at = at or self._flows.get(number) or self._open(number)
             if at is None:
                 self._traffic.unsendable.value += len(payloads)
                 return
             flow = at.flow
+            count = flow.send(payloads, now)
             self._flows.asks(number, at)
             at.used_at = now
             at.tries = 1
-            count = flow.send(payloads, now)
             if flow.lost or flow.failed:
                 self._settle(at, payloads[:count])
+                at = None
             payloads = payloads[count:]
 
     def _open(self, number: int) -> _ConnectFlow | None:

@@ -71,6 +71,8 @@ class Listener:
         self._path: DataPath | None = None
         self.to: int | None = FROM_LISTENER
         self._read_at = 0.0
+        self._latest: tuple[Origin | None, _ListenFlow | None] = None, None
+        """The flow of the last datagram, and where that came from: as a rule the next one comes from there too."""
         self._answering: tuple[str, int] = ("", 0)
         self._loop.add_reader(self._socket.sock, self._readable)
 
@@ -92,11 +94,11 @@ class Listener:
         if flow is None:
             self._traffic.unclaimed.value += len(payloads)
             return
+        self._answering = flow.source
+        self._io.send_parts(payloads, flow.source, flow.ancillary)
         self._flows.answers(flow.key, flow)
         self._by_source[flow.source[0]].answers(flow.key, flow)
         flow.used_at = self._loop.time()
-        self._answering = flow.source
-        self._io.send_parts(payloads, flow.source, flow.ancillary)
 
     def expire(self, before: float) -> None:
         for flow in [flow for flow in self._flows if flow.used_at < before]:
@@ -121,8 +123,9 @@ class Listener:
             if self._path is None or self.to is None:
                 self._without_path(batch)
             elif is_alone and batch.runs:
-                number = self._flow(batch.origins[0], now).number
-                self._path.send_alone(number, self.to, batch.runs[0], now)
+                flow = self._flow(batch.origins[0], now)
+                self._path.send_alone(flow.number, self.to, batch.runs[0], now)
+                self._asks(flow, now)
             elif not is_alone:
                 self._forward(self._path, self.to, batch, now, more=left > 0 and not is_last)
 
@@ -135,18 +138,30 @@ class Listener:
     def _forward(self, path: DataPath, to: int, batch: Batch, now: float, *, more: bool) -> None:
         """Hand datagrams to the path: those of all programs together."""
         for run, origin in zip(batch.runs, batch.origins, strict=True):
-            path.send_run(self._flow(origin, now).number, to, run)
+            flow = self._flow(origin, now)
+            path.send_run(flow.number, to, run)
+            self._asks(flow, now)
         path.flush(more=more)
 
+    def _asks(self, flow: _ListenFlow, now: float) -> None:
+        """Note that its program has sent. Whatever has to leave at once leaves before."""
+        self._flows.asks(flow.key, flow)
+        self._by_source[flow.source[0]].asks(flow.key, flow)
+        flow.used_at = now
+
     def _flow(self, origin: Origin, now: float) -> _ListenFlow:
+        latest, flow = self._latest
+        if latest != origin or flow is None:
+            flow = self._flow_of(origin, now)
+            self._latest = origin, flow
+        return flow
+
+    def _flow_of(self, origin: Origin, now: float) -> _ListenFlow:
         source, told = origin
         local = self._socket.local(told)
         key = (source, local.address if local else "")
         flow = self._flows.get(key)
         if flow is not None:
-            self._flows.asks(key, flow)
-            self._by_source[source[0]].asks(key, flow)
-            flow.used_at = now
             return flow
         self._make_room(source[0])
         self._next_number = (self._next_number + 1) % 2**32
@@ -176,6 +191,7 @@ class Listener:
         self._problem(f"a reply to {host}:{port} was not sent: {reason}")
 
     def _drop(self, flow: _ListenFlow) -> None:
+        self._latest = None, None
         own = self._by_source[flow.source[0]]
         for table in (self._flows, own):
             table.remove(flow.key)

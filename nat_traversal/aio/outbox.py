@@ -86,12 +86,13 @@ class Outbox:
         self._waiting: list[tuple[int, int, Run]] = []
         """Few datagrams of one size each, until it is known which sizes come beside them: flow, direction, run."""
         self._refused = _Refused()
+        self._overhead = epochs.sealer.overhead(_DATA) + FLOW.size
+        """Octets of a DATA frame beside its payload, in all epochs."""
 
     @property
     def whole(self) -> int:
         """Octets of a datagram that passes in one frame."""
-        overhead: int = self._epochs.sealer.overhead(Kind.DATA)
-        return self.frame_size - overhead - FLOW.size
+        return self.frame_size - self._overhead
 
     def add(self, flow: int, direction: int, run: Run) -> None:
         """A flow's datagrams in one `direction` (service and side, as in the frame), of 0 to 65,507 octets, which lie without gaps, with `HEADROOM` before the first.
@@ -99,7 +100,7 @@ class Outbox:
         The room is written to, and so are the payloads. They stay where they are until a flush.
         """
         self._waiting.append((flow, direction, run))
-        if run.total >= FEW and run.size + self._overhead() <= self.frame_size:
+        if run.total >= FEW and run.size <= self.whole:
             *before, last = self._waiting
             self._waiting = before
             self._seal_waiting()
@@ -109,12 +110,8 @@ class Outbox:
         """`add` and `flush`, in fewer steps where it is one datagram in one frame."""
         tray, start, _, size, _, total = run
         sealer, octets = self._epochs.sealer, self._out.octets
-        if (
-            self._at
-            or self._waiting
-            or total != 1
-            or size + sealer.overhead(_DATA) + FLOW.size > self.frame_size
-        ):
+        is_first = not (self._at or self._waiting)
+        if not is_first or total != 1 or size + self._overhead > self.frame_size:
             self.add(flow, direction, run)
             self.flush()
             return
@@ -184,10 +181,6 @@ class Outbox:
 
     # Sealing
 
-    def _overhead(self) -> int:
-        """Octets of a DATA frame beside its payload."""
-        return self._epochs.sealer.overhead(_DATA) + FLOW.size
-
     def _seal_waiting(self) -> None:
         """Datagrams that came in small runs: a frame for each if they have one size and fit, bundled otherwise."""
         waiting = self._waiting
@@ -196,7 +189,7 @@ class Outbox:
         self._waiting = []
         size, last = waiting[0][2].size, waiting[-1][2].size
         is_one_size = all(run.last == run.size == size for _, _, run in waiting[:-1])
-        if is_one_size and last <= size and size + self._overhead() <= self.frame_size:
+        if is_one_size and last <= size <= self.whole:
             for flow, direction, run in waiting:
                 self._seal_each(flow, direction, run)
         else:
@@ -204,7 +197,7 @@ class Outbox:
 
     def _seal_each(self, flow: int, direction: int, run: Run) -> None:
         inners = [FLOW.pack(direction, flow)] * run.total
-        self._make_room((run.size + self._overhead()) * run.total)
+        self._make_room((run.size + self._overhead) * run.total)
         self._seal(_DATA, inners, run)
         self._count += run.total
 

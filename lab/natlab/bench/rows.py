@@ -69,7 +69,8 @@ ROWS = (
     Row("64", "64 octets", Load(64, rate=_MORE)),
     Row("512", "512 octets", Load(512, rate=_MORE)),
     Row("1400", "1,400 octets", Load(1_400, rate=_PLENTY)),
-    Row("9000", "9,000 octets", Load(9_000, rate=60_000.0)),
+    Row("9000", "9,000 octets", Load(9_000, rate=120_000.0)),
+    Row("window-9000", "9,000 octets, 64 on the way", Load(9_000, window=64)),
     Row(
         "any",
         f"{SMALLEST} to {LARGEST:,} octets one by one",
