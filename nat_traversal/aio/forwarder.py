@@ -144,7 +144,7 @@ class Listener:
         path.flush(more=more)
 
     def _asks(self, flow: _ListenFlow, now: float) -> None:
-        """Note that its program has sent. Whatever has to leave at once leaves before."""
+        """Note that its program has sent, once the datagram has left."""
         self._flows.asks(flow.key, flow)
         self._by_source[flow.source[0]].asks(flow.key, flow)
         flow.used_at = now
