@@ -181,6 +181,9 @@ class ClientSettings:
     """Between pings once the server says that the peer has left."""
     doubt_within: float = seconds(3.0)
     """Above a round trip, without an answered ping, until such a path ends."""
+    mapping_age: float = seconds(0.0, 0.0, DAY)
+    """At which a NAT on the way ends a mapping whatever flows through it: the next path opens before. 0: learned, where
+    two paths die at the same age."""
     kept_pings: int = number(16, 1, 10_000)
     """The newest pings whose answer counts: in doubt, those of a round trip of more than 5 s."""
 

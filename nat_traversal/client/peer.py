@@ -16,6 +16,7 @@ from nat_traversal.client.path_status import PathStatus, Story
 from nat_traversal.client.peer_status import notices_of
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.relayed import Relayed
+from nat_traversal.client.renewal import Renewal
 from nat_traversal.client.restraint import Breach
 from nat_traversal.client.security import Security
 from nat_traversal.client.services import PeerServices
@@ -102,6 +103,7 @@ class Peer:
         self.story = Story(self.id)
         """The agent tells it every notice."""
         self.services = PeerServices(self.id, services, certificate)
+        self.renewal = Renewal(settings, is_second=identity.peer < identity.id)
         self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property
@@ -242,6 +244,9 @@ class Peer:
         """One of this peer's timers is due."""
         if name == "explain":
             return self.explaining.due()
+        if name == "renew":
+            self.renewal.taken()
+            return self.direct.seek(now)
         if name == "missing":
             missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [do.Tell(missing)]
@@ -254,6 +259,7 @@ class Peer:
     def network_changed(self, stale: frozenset[int], now: float) -> list[do.Action]:
         """This host's datagrams leave by another way than before; those of the sockets `stale` cannot arrive."""
         self.direct.woke(now)
+        self.renewal.forget()
         for path in self._standing:
             path.press(now, Reason.STALE if path.generation in stale else Reason.PEER)
         return self.direct.rebind(stale) + self.relayed.rebind(stale, self._carrier, now)
@@ -268,6 +274,7 @@ class Peer:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         self.direct.arm()
         self._timers.follow((self.id, "relay"), self.relayed.deadline)
+        self._timers.follow((self.id, "renew"), self.renewal.deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
@@ -291,6 +298,7 @@ class Peer:
         if self.state is PathState.CLOSED:
             self._carrier = None
             return self.relayed.close()
+        self.renewal.look(self.direct.path, now)
         self._follow(now)
         actions = self._select(now)
         carrier = self._carrier

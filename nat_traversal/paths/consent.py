@@ -75,6 +75,8 @@ class Consent:
         """When a pressed path becomes suspect."""
         self._is_judged = False
         """`due` has been called since."""
+        self._heard_at = now
+        """When a ping or pong came last."""
         self._suspicion_told = False
 
     @property
@@ -90,6 +92,11 @@ class Consent:
     def round_trip(self) -> float:
         """The last one that was measured, in seconds; 0 before."""
         return self._round_trip
+
+    @property
+    def heard_at(self) -> float:
+        """When something authentic came last, to `quiet_after` / 4."""
+        return max(self._heard_at, self._watch.heard_at)
 
     def loss(self, now: float) -> float | None:
         """The share of the newest pings, at most `JUDGED`, that were not answered in time. None: none is due yet."""
@@ -178,7 +185,7 @@ class Consent:
     def arrived(self, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """An authentic frame of the peer. A ping is answered, a pong that answers one of the last pings
         renews consent."""
-        self.was_heard = True
+        self.was_heard, self._heard_at = True, now
         transaction = plain[:TRANSACTION_BYTES]
         if kind is Kind.PING and len(transaction) == TRANSACTION_BYTES:
             return [self.pair.send(Kind.PONG, transaction)]

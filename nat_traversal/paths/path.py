@@ -20,6 +20,9 @@ from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.nat_facts import NatFacts
 
+SILENT = "the other side has stopped answering"
+"""Why most paths end."""
+
 
 class Path:
     """The path over `pair`; `epochs` seals and opens its frames. Every call but `due` may come at any time."""
@@ -45,6 +48,8 @@ class Path:
         self._packet = settings.mtu
         self._echo = Echo(rng)
         self._roaming = Roaming(pair, rng, epochs.newest) if roams else None
+        self.began_at = now
+        """When it stood."""
         self.instance = b""
         """The peer's process."""
         self.end: str | None = None
@@ -195,6 +200,15 @@ class Path:
         """It may be dead: datagrams had better take another path, if one stands."""
         return self._consent.is_suspect(now)
 
+    @property
+    def heard_at(self) -> float:
+        """When something authentic came last, as far as anybody has looked."""
+        return self._consent.heard_at
+
+    def has_died(self, now: float) -> bool:
+        """It draws nothing any more, or has ended so."""
+        return self.end == SILENT if self.end else self.is_suspect(now)
+
     def turns_suspect(self, now: float) -> bool:
         """It is suspect. True once each time, for who looks for another one."""
         return self._consent.turns_suspect(now)
@@ -206,7 +220,7 @@ class Path:
     def due(self, now: float) -> list[do.Action]:
         """Send all that is due at `now`. It may end the path."""
         if self._consent.has_expired(now):
-            self.end = "the other side has stopped answering"
+            self.end = SILENT
             return []
         actions = self._consent.due(now) + self._upkeep.due(now, self._consent.round_trip)
         if self._upkeep.is_too_narrow:

@@ -23,6 +23,8 @@ class Watch:
         self._quiet_since = 0.0
         self._offered_at = -settings.quick_for
         self._looked_at = 0.0
+        self.heard_at = 0.0
+        """When something authentic was seen to have come last, while datagrams flowed."""
 
     def is_busy(self, now: float) -> bool:
         """Whether a datagram was sent a short time ago."""
@@ -43,7 +45,7 @@ class Watch:
         self._looked_at, self.deadline = now, now + self._pause
         if count == self._count:
             return now - self._quiet_since >= self._settings.quiet_after
-        self._count, self._quiet_since = count, now
+        self._count, self._quiet_since, self.heard_at = count, now, now
         if self._offered_at <= looked_at:
             self.deadline = None  # all that was sent before is answered
         return False
