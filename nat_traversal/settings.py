@@ -160,6 +160,11 @@ class ClientSettings:
     ping_interval: float = seconds(5.0, 0.001)
     """Between pings on a path (RFC 7675 section 5.1), each jittered by a fifth. Far below the shortest mapping
     timeout that RFC 4787 section 4.3 allows (120 s) and the 30 s of stock Linux."""
+    idle_ping: float = seconds(60.0, 0.001)
+    """The longest pause between pings on a direct path that programs do not use; it is reached step by step. Half of the 120 s of
+    RFC 4787 section 4.3, since a ping may be lost."""
+    idle_after: float = seconds(30.0, 0.001)
+    """Without a program's datagram, after which a path counts as idle."""
     ping_repeat: float = seconds(1.0, 0.001)
     """Between pings while none is answered. Where a fifth of all packets is lost, five unanswered ones are
     no proof of death (one path in a hundred ended falsely within a minute); thirty are."""
@@ -232,6 +237,7 @@ class ClientSettings:
             self,
             consent=consent,
             ping_interval=min(self.ping_interval, consent / 6.0),
+            idle_ping=min(self.idle_ping, consent / 6.0),
             ping_repeat=min(self.ping_repeat, consent / 30.0),
             silent_after=min(self.silent_after, consent / 5.0),
             quiet_after=min(self.quiet_after, consent / 3.0),

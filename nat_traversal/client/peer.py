@@ -260,6 +260,7 @@ class Peer:
         """This host's datagrams leave by another way than before; those of the sockets `stale` cannot arrive."""
         self.direct.woke(now)
         self.renewal.forget()
+        self.direct.rounds.lifetime.forget()
         for path in self._standing:
             path.press(now, Reason.STALE if path.generation in stale else Reason.PEER)
         return self.direct.rebind(stale) + self.relayed.rebind(stale, self._carrier, now)

@@ -11,8 +11,8 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
 
 SAME = 6.0
-"""Seconds by which two ages may differ. A mapping is older than its path by the time that the path took to open, and the last
-sign of life older than the end by the time between two pings."""
+"""Seconds by which two ages may differ. A mapping is a little older than its path, and the last sign of life may come one
+pause between pings before the end."""
 LEAST = 20.0
 """Seconds. Paths that die younger die of something else."""
 LEAD = 15.0

@@ -32,6 +32,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Reason
+from nat_traversal.paths.keepalive import Lifetime
 from nat_traversal.paths.methods.method import Order, Output, Proven
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
@@ -70,6 +71,8 @@ class Rounds:
         """The other round of the attempt, while it goes on."""
         self._strange: int | None = None
         """The newest attempt in a round of which a stranger has answered, as far as those rounds are over."""
+        self.lifetime = Lifetime(settings)
+        """Of mappings, as the paths have shown."""
         self.older = OlderPaths()
         """The paths that this attempt is to replace."""
 
@@ -225,7 +228,12 @@ class Rounds:
         start, method = phase.round, phase.method
         ours, theirs = phase.connection, pair.connection
         epochs = self._security.epochs(phase.keys, ours, theirs, self._rng, now)
-        path = Path(pair, epochs, self._settings, self._rng, now, method=method.name, roams=True)
+        path = Path(
+            *(pair, epochs, self._settings, self._rng, now),
+            method=method.name,
+            roams=True,
+            lifetime=self.lifetime,
+        )
         phase.announcer.stop()
         left = closing(phase, pair.socket)
         proven = Established(pair.socket, phase.announcer, method, start, phase.keys, path)

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.keepalive import Keepalive
 from nat_traversal.paths.watch import Watch
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
@@ -53,10 +54,14 @@ class Consent:
         rng: random.Random,
         now: float,
         authentic: Callable[[], int] = int,
+        *,
+        keepalive: Keepalive | None = None,
     ) -> None:
         self.pair = pair
         self._settings = settings
         self._rng = rng
+        self._keepalive = keepalive
+        """None: pings go out as often as on a path in use."""
         self._asked: dict[bytes, _Ping] = {}
         """The newest pings whose answer counts."""
         self._judged: deque[_Ping] = deque(maxlen=JUDGED)
@@ -133,6 +138,9 @@ class Consent:
     def offered(self, now: float) -> None:
         """A program's datagram has been sent on the path."""
         self._watch.offered(now)
+        if self._keepalive is not None and self._keepalive.used(now):
+            self._ping_at = min(self._ping_at, now)
+            self._consent_until = min(self._consent_until, now + self._settings.consent)
         since = self._unanswered_since
         if since is not None and now - since >= self._patience:
             self.press(now)
@@ -188,6 +196,7 @@ class Consent:
         self.was_heard, self._heard_at = True, now
         transaction = plain[:TRANSACTION_BYTES]
         if kind is Kind.PING and len(transaction) == TRANSACTION_BYTES:
+            self._tarry(now)
             return [self.pair.send(Kind.PONG, transaction)]
         if kind is Kind.PONG and transaction in self._asked:
             answered = self._asked.pop(transaction)
@@ -201,8 +210,21 @@ class Consent:
         self.is_doubted = self._silence_told = False
         self._unanswered_since = self._pressed_at = None
         self._suspicion_told = False
-        self._consent_until = now + self._settings.consent
-        self._ping_at = now + self._pause()
+        pause = None if self._keepalive is None else self._keepalive.answered(now)
+        self._ping_at = now + (self._pause() if pause is None else pause)
+        self._consent_until = now + (pause or 0.0) + self._settings.consent
+
+    def _tarry(self, now: float) -> None:
+        """The peer pings an idle path: this side need not as well."""
+        pause = None if self._keepalive is None else self._keepalive.asked(now)
+        if pause is not None and self._unanswered_since is None and self._pressed_at is None:
+            self._ping_at = max(self._ping_at, now + pause)
+            self._consent_until = max(self._consent_until, self._ping_at + self._settings.consent)
+
+    def died(self) -> None:
+        """Consent has expired: the NATs on the way may not bear such a pause."""
+        if self._keepalive is not None:
+            self._keepalive.died()
 
     def _repeat(self, now: float) -> float:
         """Until the next ping, while none is answered. Nobody is pressed on an idle path."""

@@ -11,6 +11,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.consent import Consent, Reason
 from nat_traversal.paths.echo import Echo
+from nat_traversal.paths.keepalive import Keepalive, Lifetime
 from nat_traversal.paths.mtu import HEADERS_IPV4, HEADERS_IPV6
 from nat_traversal.paths.roaming import Roaming
 from nat_traversal.paths.upkeep import Upkeep, path_mtu
@@ -37,12 +38,14 @@ class Path:
         *,
         method: str,
         roams: bool = False,
+        lifetime: Lifetime | None = None,
     ) -> None:
         self.method = method
         """The rung that opened it."""
         self._pair = pair
         self._epochs = epochs
-        self._consent = Consent(pair, settings, rng, now, epochs.authentic)
+        keepalive = None if lifetime is None else Keepalive(lifetime, settings, rng, now)
+        self._consent = Consent(*(pair, settings, rng, now, epochs.authentic), keepalive=keepalive)
         sizes = path_mtu(pair.remote.family, now, settings.mtu)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
@@ -221,6 +224,7 @@ class Path:
         """Send all that is due at `now`. It may end the path."""
         if self._consent.has_expired(now):
             self.end = SILENT
+            self._consent.died()
             return []
         actions = self._consent.due(now) + self._upkeep.due(now, self._consent.round_trip)
         if self._upkeep.is_too_narrow:

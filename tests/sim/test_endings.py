@@ -186,7 +186,7 @@ def test_pings_cost_two_datagrams_each_and_are_rare() -> None:
     world.run(600.0)
     probes = [packet for packet in world.net.log[before:] if packet.sender != "server"]
     assert all(map(keeps_alive, probes))
-    assert 2 * 2 * 100 <= len(probes) <= 2 * 2 * 150
+    assert 2 * 10 <= len(probes) <= 2 * 2 * 20, "on a path that nobody uses"
 
 
 # Doubt: the server says that the peer left

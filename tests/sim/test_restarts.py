@@ -79,6 +79,8 @@ def test_lost_path_shortens_a_long_pause_before_reconnecting() -> None:
     world, a, b = connected()
     world.server.stop()
     world.run(300.0)
+    for client in (a, b):  # both lose it at about the same time where they use it
+        client.send_frame(Kind.DATA, b"01234?")
     world.net.drop(keeps_alive)
     world.until(lambda: bool(a.told(note.PathLost) and b.told(note.PathLost)), within=40.0)
     world.net.drops.clear()
