@@ -28,6 +28,7 @@ from natlab.terms import (
     CrossingSyn,
     Fragments,
     IcmpErrors,
+    Ipv6,
     Parity,
     Payload,
     Syn,
@@ -124,6 +125,7 @@ class NatBehavior:
     fragments: Fragments = Fragments.PASSED
     parity: Parity = Parity.ANY
     payload: Payload = Payload.LEFT
+    ipv6: Ipv6 = Ipv6.FIREWALL
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
@@ -201,6 +203,7 @@ TERMS: MappingABC[str, type[StrEnum]] = {
     "fragments": Fragments,
     "parity": Parity,
     "payload": Payload,
+    "ipv6": Ipv6,
 }
 """The fields whose flags are words, in the order in which an id has them, and the words."""
 FLAGS: MappingABC[str, tuple[str, object]] = {

@@ -81,3 +81,15 @@ class Payload(StrEnum):
     LEFT = "no-alg"
     REWRITTEN = "alg"
     """Four octets that are the internal address become the external one on the way out, and back on the way in."""
+
+
+class Ipv6(StrEnum):
+    """The fate of IPv6, where the router has that. None of them lets in what nobody inside has asked for."""
+
+    FIREWALL = "ipv6-firewall"
+    """Nothing is translated (RFC 6092)."""
+    NAT66 = "nat66"
+    """All hosts have the router's address; ports are kept while they are free, as in stock Linux."""
+    NPTV6 = "nptv6"
+    """Each host has its own address in the outer prefix, and its ports (RFC 6296, but that addresses
+    keep their last 64 bits and checksums change)."""

@@ -25,7 +25,7 @@ from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
-from natlab.probe import crowd, quirks, tcp
+from natlab.probe import crowd, ipv6, quirks, tcp
 from natlab.probe.errors import LOST, Errors
 from natlab.probe.fill import WANTED, fill
 from natlab.probe.finding import Finding
@@ -42,7 +42,7 @@ from natlab.probe.sockets import (
     one_cpu,
 )
 from natlab.sandbox import sandbox
-from natlab.terms import IcmpErrors, Syn
+from natlab.terms import IcmpErrors, Ipv6, Syn
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -65,6 +65,7 @@ EVERY = (
     *("APDM+APDF+tcp-apdm+no-crossing-syn", "EIM+APDF+reject+syn-drop"),
     *("EIM+APDF+no-icmp-errors+no-fragments", "EIM+ADF+icmp-closes", "APDM+APDF+icmp-closes"),
     *("EIM+APDF+random+port-parity", "APDM+APDF+preserving+port-parity+alg"),
+    *("EIM+APDF+nat66", "EIM+APDF+nptv6"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 BY_IPTABLES = (
@@ -185,7 +186,8 @@ def _examine(
             ages, lived = _ages(inner, behavior.refresh)
             time.sleep(max(0.0, sent + LATE - time.monotonic()))
             told = [*subject.errors(errors)]
-        return [*findings, *filled, *ages, *told], lived
+    further = [] if behavior.ipv6 is Ipv6.FIREWALL else ipv6.examined(really, behavior.ipv6)
+    return [*findings, *filled, *ages, *told, *further], lived
 
 
 def _filled(

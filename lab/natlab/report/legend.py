@@ -27,6 +27,7 @@ from natlab.terms import (
     CrossingSyn,
     Fragments,
     IcmpErrors,
+    Ipv6,
     Parity,
     Payload,
     Syn,
@@ -94,6 +95,9 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Parity.KEPT: "gives even ports for even ones",
         Payload.LEFT: "leaves payloads alone",
         Payload.REWRITTEN: "rewrites addresses in payloads",
+        Ipv6.FIREWALL: "translates no IPv6",
+        Ipv6.NAT66: "has one IPv6 address for all hosts",
+        Ipv6.NPTV6: "gives each host its own IPv6 address in another prefix",
     }
 )
 

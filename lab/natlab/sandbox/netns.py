@@ -106,7 +106,8 @@ def _setns(fd: int, kind: int = _CLONE_NEWNET) -> None:
 def udp_socket(pid: int, address: str, port: int = 0) -> socket.socket:
     """A UDP socket in the namespace of process `pid`, bound to `address` and `port` (0: any)."""
     with in_namespace(pid):
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
         opened.bind((address, port))
     except OSError:

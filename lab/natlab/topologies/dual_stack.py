@@ -1,4 +1,4 @@
-"""IPv6 without NAT: routers that filter it statefully and translate only IPv4, and an IPv6-only host.
+"""IPv6 with and without NAT: routers that filter it statefully and translate only IPv4, and an IPv6-only host.
 
                            server  192.0.2.2, 192.0.2.3, 2001:db8:5::2
                              |
@@ -14,16 +14,20 @@
    2001:db8:a:1::2      2001:db8:b:1::2       2001:db8:c:1::2
 
 Towards IPv6 each router is RFC 6092's "simple security": what the inside has not asked for does not
-come in, and no address or port changes (RFC 4787's address and port-dependent filtering, REC-17).
+come in, and no address or port changes (RFC 4787's address and port-dependent filtering, REC-17). With
+the flag `nat66` or `nptv6` it translates IPv6 as well, and its inside has fd00:a:1::/64 or fd00:b:1::/64.
 
     mn --custom topologies/dual_stack.py --topo dual_stack,nat_a=symmetric
 """
 
 from __future__ import annotations
 
+from natlab.nat.ipv6 import stateful_firewall
 from natlab.network import addressing
 from natlab.network.addressing import SERVER_ROUTER
 from natlab.network.base import HOME_A, HOME_B, Home, LabTopo, router_ports
+from natlab.presets import preset
+from natlab.terms import Ipv6
 
 SERVER_IPV6 = "2001:db8:5::2"
 
@@ -66,50 +70,37 @@ class DualStack(LabTopo):
             ["default via 2001:db8:c::1"],
             firewall=stateful_firewall("fw_c-wan"),
         )
-        self.add_host("host_c", {"host_c-eth0": ["2001:db8:c:1::2/64"]}, [_default("c")])
+        self.add_host(
+            "host_c", {"host_c-eth0": ["2001:db8:c:1::2/64"]}, ["default via 2001:db8:c:1::1"]
+        )
         self.join("host_c-eth0", "fw_c-lan")
         self.join("fw_c-wan", "internet-c")
 
     def _add_dual_home(self, x: str, home: Home, nat: str) -> None:
         lan, wan, eth0 = f"{home.nat}-lan", f"{home.nat}-wan", f"host_{x}-eth0"
         network = home.lan_network(nat)
+        behavior = preset(nat).behavior
+        ipv6 = behavior.ipv6 if behavior else Ipv6.FIREWALL
+        outside = f"2001:db8:{x}:1::"
+        inside = outside if ipv6 is Ipv6.FIREWALL else f"fd00:{x}:1::"
         self.add_nat(
             home.nat,
             nat,
             router_ports(lan, wan, home.wan, [str(network[2])]),
             {
-                lan: [f"{network[1]}/24", f"2001:db8:{x}:1::1/64"],
+                lan: [f"{network[1]}/24", f"{inside}1/64"],
                 wan: [home.wan, f"2001:db8:{x}::2/64"],
             },
             [f"default via {home.gateway}", f"default via 2001:db8:{x}::1"],
-            firewall=stateful_firewall(wan),
+            firewall=stateful_firewall(wan, ipv6, f"{inside}/64", f"{outside}/64"),
         )
         self.add_host(
             f"host_{x}",
-            {eth0: [f"{network[2]}/24", f"2001:db8:{x}:1::2/64"]},
-            [f"default via {network[1]}", _default(x)],
+            {eth0: [f"{network[2]}/24", f"{inside}2/64"]},
+            [f"default via {network[1]}", f"default via {inside}1"],
         )
         self.join(eth0, lan)
         self.join(wan, f"internet-{x}")
-
-
-def _default(letter: str) -> str:
-    return f"default via 2001:db8:{letter}:1::1"
-
-
-def stateful_firewall(wan: str) -> str:
-    """The input of ``ip6tables-restore`` for a router that lets in what the inside has asked for.
-
-    Neighbour discovery is the link's own business and stays open (RFC 4890 section 4.4).
-    """
-    rules = [
-        f"INPUT -i {wan} -p icmpv6 -j ACCEPT",
-        f"INPUT -i {wan} -j DROP",
-        f"FORWARD -i {wan} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-        f"FORWARD -i {wan} -j DROP",
-    ]
-    lines = [":INPUT ACCEPT [0:0]", ":FORWARD ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]"]
-    return "\n".join(["*filter", *lines, *(f"-A {rule}" for rule in rules), "COMMIT", ""])
 
 
 topos = {"dual_stack": DualStack}

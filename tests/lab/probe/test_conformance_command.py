@@ -28,6 +28,7 @@ def is_crowded(name: str) -> bool:
 ELSEWHERE = {
     *("EIM+ADF+tcp-adf+syn-reset", "EIM+APDF+reject+syn-drop"),
     *("EIM+ADF+icmp-closes", "EIM+APDF+random+port-parity"),
+    *("EIM+APDF+nat66", "EIM+APDF+nptv6"),  # test_ipv6.py
 }
 HERE = [
     *(name for name in EVERY if not is_crowded(name) and name not in ELSEWHERE),

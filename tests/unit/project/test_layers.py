@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "evidence": {"errors", "behavior", "presets", "capture", "oracle"},
         "network": {"errors", "behavior", "presets", "nat", "sandbox"},
         "links": {"errors", "network", "sandbox"},
-        "topologies": {"errors", "presets", "nat", "network"},
+        "topologies": {"errors", "terms", "presets", "nat", "network"},
         "faults": {"errors", "behavior", "presets", "nat", "network", "programs", "sandbox"},
         "report": {"errors", "terms", "behavior", "presets", "capture", "evidence", "oracle"},
         "probe": {"errors", "terms", "behavior", "presets", "nat", "network", "sandbox", "topologies"},
