@@ -36,6 +36,8 @@ programs='
   systemd-analyze      systemd               test
   redis-server         redis-server          test
   chromium             chromium              test
+  tayga                tayga                 test
+  unbound              unbound               test
   node                 nodejs                scoreboard
   npm                  npm                   scoreboard
   supernode            n2n                   scoreboard
@@ -52,7 +54,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
 # package=service: a public server that the package would start now and at every boot
-services='coturn=coturn stun-server=stun redis-server=redis-server n2n=n2n tinc=tinc'
+services='coturn=coturn stun-server=stun redis-server=redis-server n2n=n2n tinc=tinc tayga=tayga unbound=unbound'
 
 # Runs as root.
 install_packages() {

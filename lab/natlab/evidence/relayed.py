@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nat_traversal.wire import datagrams
+from nat_traversal.wire import DEFAULT_PORT, datagrams
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SERVER_LINK, SIDES, decode
 
 METHOD = "relay"
 """As the programs name it."""
+_LENGTH = 2
+"""Octets before each datagram of a relay by TCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class Handed:
 def handed_on(packets: Iterable[Packet]) -> Iterator[Handed]:
     """Every such frame, in order of its arrival. `packets` must be in order of time.
 
-    The server adds nothing to a frame, so the same octets pass all four points on its way.
+    The server adds nothing to a frame, so the same octets pass all four points on its way, also where a
+    host has them by TCP.
     """
-    ordered = [packet for packet in packets if packet.protocol is Protocol.UDP]
+    ordered = [each for packet in packets for each in _datagrams(packet)]
     left = _first(ordered, {side.host_link: True for side in SIDES})
     through = _first(ordered, {SERVER_LINK: True})
     hosts = {side.host_link: side.host for side in SIDES}
@@ -48,6 +51,23 @@ def handed_on(packets: Iterable[Packet]) -> Iterator[Handed]:
             continue
         seen.add(payload)
         yield Handed(hosts[other[packet.point]], hosts[packet.point], sent, packet.time)
+
+
+def _datagrams(packet: Packet) -> Iterator[Packet]:
+    """`packet`, or each datagram of a segment of a relay by TCP: after its length, and whole in the segment."""
+    if packet.protocol is Protocol.UDP:
+        yield packet
+    elif packet.protocol is Protocol.TCP and DEFAULT_PORT in {
+        packet.source.port,
+        packet.destination.port,
+    }:
+        left = packet.payload
+        while len(left) > _LENGTH:
+            end = _LENGTH + int.from_bytes(left[:_LENGTH])
+            if end > len(left):
+                return  # control messages are text, whose first two octets are more than any length
+            yield replace(packet, protocol=Protocol.UDP, payload=left[_LENGTH:end])
+            left = left[end:]
 
 
 def _first(

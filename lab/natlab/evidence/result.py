@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median, median_low
 
-from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
 from natlab.evidence.checks import run_checks
@@ -207,7 +207,7 @@ class Case:
         """By which way datagrams go at the end."""
         if self.method is None:
             return Kind.NONE
-        return Kind.RELAYED if self.method is MethodName.RELAY else Kind.DIRECT
+        return Kind.RELAYED if self.method in RELAYS else Kind.DIRECT
 
 
 @dataclass(frozen=True, slots=True)

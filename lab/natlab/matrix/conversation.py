@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nat_traversal.wire import DEFAULT_PORT
-from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.check import Check
 from natlab.evidence.way import Kind
 from natlab.links.conditions import LinkConditions
@@ -198,10 +198,9 @@ def programs_agree(conversation: Conversation, path: Kind, *, heard: bool) -> It
         conversation.statuses == expected,
         f"exit statuses {_in_words(conversation.statuses)}, expected {_in_words(expected)}",
     )
-    told = {
-        None: Kind.NONE,
-        MethodName.RELAY.value: Kind.RELAYED,
-    }.get(conversation.method, Kind.DIRECT)
+    told = Kind.NONE if conversation.method is None else Kind.DIRECT
+    if conversation.method in RELAYS:
+        told = Kind.RELAYED
     why = f"client_a says {conversation.method or 'that there is no path'}, the packets {path}"
     yield Check("the client names the way that the packets took", told is path, why)
     if connected:

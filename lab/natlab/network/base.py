@@ -22,6 +22,7 @@ from natlab.nat.rules import Firewall, RouterPorts
 from natlab.network import addressing
 from natlab.network.addressing import Role
 from natlab.network.nodes import FORWARDING, LabLink, LabNode, Nat
+from natlab.network.translator import Nat64
 from natlab.presets import preset
 
 Addresses = Mapping[str, Sequence[str]]
@@ -111,9 +112,14 @@ class LabTopo(Topo):  # type: ignore[misc]
         routes: Sequence[str] = (),
         *,
         firewall: str = "",
+        nat64: Nat64 | None = None,
     ) -> None:
-        """A router: forwards what its IPv6 `firewall` (for ``ip6tables-restore``) lets through."""
-        self._add(name, Role.ROUTER, addresses, routes=routes, rules=FORWARDING, firewall=firewall)
+        """A router: forwards what its IPv6 `firewall` (for ``ip6tables-restore``) lets through.
+
+        With `nat64` it translates between IPv6 and IPv4.
+        """
+        told = {"firewall": firewall, "nat64": nat64}
+        self._add(name, Role.ROUTER, addresses, routes=routes, rules=FORWARDING, **told)
 
     def add_nat(
         self,

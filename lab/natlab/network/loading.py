@@ -36,6 +36,7 @@ NAMES = (
     "public_peer",
     "multi_homed",
     "dual_stack",
+    "nat64",
     "regions",
     "star",
 )

@@ -24,6 +24,7 @@ from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
 from natlab.network.port_mapper import PortMapper
+from natlab.network.translator import Nat64, Translator
 from natlab.presets import Preset, preset
 from natlab.sandbox.machine import NO_SYSFS
 from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
@@ -70,6 +71,7 @@ class LabNode(Node):  # type: ignore[misc]
         nat: Nat | None = None,
         bridges: Mapping[str, Sequence[str]] = MappingProxyType({}),
         firewall: str = "",
+        nat64: Nat64 | None = None,
         **params: object,
     ) -> None:
         self.addresses = dict(addresses)
@@ -82,6 +84,8 @@ class LabNode(Node):  # type: ignore[misc]
         self.holder: subprocess.Popen[bytes] | None = None
         self.mapper: PortMapper | None = None
         """The miniupnpd that runs here."""
+        self.nat64 = nat64
+        self.translator: Translator | None = None
         super().__init__(name, **params)
 
     @classmethod
@@ -209,12 +213,14 @@ class LabNode(Node):  # type: ignore[misc]
         return {}
 
     def ask_anew(self) -> None:
-        """Run a miniupnpd that knows no mapping, where the rules want one. The interfaces have to exist."""
+        """Run a miniupnpd that knows no mapping, where the rules want one, and a translator. The interfaces have to exist."""
         if self.mapper is not None:
             self.mapper.end()
             self.mapper = None
         if self.rules is not None and self.rules.miniupnpd:
             self.mapper = PortMapper(self.pid, self.rules.miniupnpd)
+        if self.nat64 is not None and self.translator is None:
+            self.translator = Translator(self.pid, self.nat64)
 
     def terminate(self) -> None:
         super().terminate()
@@ -225,6 +231,9 @@ class LabNode(Node):  # type: ignore[misc]
         if self.mapper is not None:
             self.mapper.end()
             self.mapper = None
+        if self.translator is not None:
+            self.translator.end()
+            self.translator = None
         if self.holder is not None:
             self.holder.kill()
             self.holder.wait()

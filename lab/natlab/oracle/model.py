@@ -16,6 +16,7 @@ from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocat
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Pooling, Unsolicited, pool
 from natlab.oracle.places import Places
+from natlab.oracle.pooling import paired_place
 from natlab.terms import AfterError, Parity
 
 _PORTS = range(1024, 65536)
@@ -278,11 +279,7 @@ class ModelNat:
         if not self._addresses[1:]:
             return self.public_address
         if self.behavior.pooling is Pooling.PAIRED:
-            of_host = (held.address for held in self._mappings.values())
-            owners = (held.internal.address for held in self._mappings.values())
-            found = dict(zip(owners, of_host, strict=True)).get(source.address)
-            if found is not None:
-                return found
+            return self._addresses[paired_place(source.address, len(self._addresses))]
         place = self._next_address
         self._next_address = (place + 1) % len(self._addresses)
         return self._addresses[place]

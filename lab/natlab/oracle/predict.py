@@ -24,6 +24,7 @@ LADDER = (
     MethodName.SIMULTANEOUS,
     MethodName.LOW_TTL,
     MethodName.RELAY,
+    MethodName.RELAY_TCP,
 )
 """The rungs that the project's client has without being asked, as far as the lab can prove them by packets, in their order."""
 WITH_CHANCE = (*LADDER[:3], MethodName.BIRTHDAY, *LADDER[3:])
@@ -61,14 +62,19 @@ def predict_direct(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) ->
 
 
 def method_of(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> MethodName | None:
-    """The rung on which the client's datagrams go at the end, if it may use these; None: on none.
+    """The rung on which host_a's datagrams go at the end, if it may use these; None: on none.
 
     Raises `UsageError` for a name that is no preset.
     """
     direct = predict_direct(nat_a, nat_b, methods)
     if direct.outcome is Outcome.CONNECTED:
         return MethodName(direct.method)
-    behaviors = [preset(name).behavior for name in (nat_a, nat_b)]
-    if any(behavior is not None and behavior.blocks_udp for behavior in behaviors):
+    mute_a, mute_b = (
+        behavior is not None and behavior.blocks_udp
+        for behavior in (preset(name).behavior for name in (nat_a, nat_b))
+    )
+    if MethodName.RELAY not in methods or (
+        (mute_a or mute_b) and MethodName.RELAY_TCP not in methods
+    ):
         return None
-    return MethodName.RELAY if MethodName.RELAY in methods else None
+    return MethodName.RELAY_TCP if mute_a else MethodName.RELAY

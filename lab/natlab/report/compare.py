@@ -12,6 +12,7 @@ from rich.text import Text
 
 from natlab.evidence.result import CellResult, Report, Timing
 from natlab.oracle.outcome import Outcome
+from natlab.report.normal import normal_form
 from natlab.report.words import ends, spread
 
 _FACTOR = 1.5
@@ -113,6 +114,7 @@ def _sums(old: Report, new: Report, changes: tuple[Change, ...]) -> Iterator[Tex
     text = f"{len(changes)} of {len(pairs)} pairs changed, {worse} for the worse"
     text += f": {vanished} of them are in the old report only" if vanished else ""
     yield Text(text, style="bold red" if worse else "bold green")
+    yield _alike(old, new)
     before = {(cell.nat_a, cell.nat_b): cell.timing for cell in old.cells}
     both = [
         (earlier.median, cell.timing.median)
@@ -122,6 +124,21 @@ def _sums(old: Report, new: Report, changes: tuple[Change, ...]) -> Iterator[Tex
     if both:
         was, is_ = (median(times) for times in zip(*both, strict=True))
         yield Text(f"median connect time over {len(both)} pairs: {was:.1f} ms, now {is_:.1f} ms")
+
+
+def _alike(old: Report, new: Report) -> Text:
+    """How far the reports are the same but for what no seed decides."""
+    before, after = normal_form(old), normal_form(new)
+    common = before.keys() & after.keys()
+    differ = sorted(pair for pair in common if before[pair] != after[pair])
+    text = (
+        f"{len(common) - len(differ)} of {len(common)} pairs are alike in all but times and ports"
+    )
+    named = ", ".join(
+        f"{' × '.join(pair)} ({', '.join(part for part in before[pair] if before[pair][part] != after[pair][part])})"
+        for pair in differ
+    )
+    return Text(f"{text}; not {named}" if differ else text)
 
 
 def _shares(cell: CellResult) -> tuple[float, float]:

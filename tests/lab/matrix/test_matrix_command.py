@@ -15,7 +15,8 @@ import pytest
 
 from natlab.errors import LabError
 from natlab.matrix.matrix import Plan, run_matrix
-from natlab.report.files import JSON_FILE
+from natlab.report.files import JSON_FILE, read_report
+from natlab.report.normal import normal_form
 from natlab.sandbox import sandbox
 from tests import ROOT
 
@@ -96,6 +97,8 @@ def test_two_matrices_at_once_do_not_disturb_each_other_and_a_killed_one_leaves_
     assert _outcomes(reports[0]) == _outcomes(reports[1])
     assert set(_outcomes(reports[0]).values()) == {("connected", 1, True)}
     assert len(_outcomes(reports[0])) == 2
+    first, second = (normal_form(read_report(report / JSON_FILE)) for report in reports[:2])
+    assert first == second
     assert all(_await(False, tag) == set() for tag in tags[:2])
 
 

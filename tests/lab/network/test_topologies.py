@@ -248,6 +248,7 @@ def _plain_mininet(name: str, host: str, target: str) -> str:
         ("multi_homed", "host_a"),
         ("star", "host_3"),
         ("dual_stack", "host_b"),
+        ("nat64", "host_b"),
         ("regions", "host_b"),
     ],
 )

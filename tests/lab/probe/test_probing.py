@@ -52,6 +52,7 @@ TOPOLOGIES = {
         "nat_a": "APDM+APDF",
         "nat_b": "no UDP passes",
     },
+    "nat64,nat_a=restricted-cone,nat_b=none": {"nat_a": "EIM+ADF", "nat_b": "no NAT"},
     "regions,nat_a=mobile-carrier,nat_b=none": {"nat_a": "APDM+ADF", "nat_b": "no NAT"},
     "star,peers=4,nats=symmetric/full-cone/none": {
         "nat_1": "APDM+APDF",

@@ -10,7 +10,7 @@ from natlab.behavior import NINE, NatBehavior, parse_behavior
 from natlab.evidence import checks
 from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.predict import METHODS, predict
+from natlab.oracle.predict import LADDER, METHODS, method_of, predict
 from natlab.presets import PRESETS
 
 PASSABLE_FOR_SYMMETRIC = {"none", "full-cone", "restricted-cone"}
@@ -129,3 +129,22 @@ def test_no_round_begins_where_no_udp_passes(blocked: str) -> None:
 def test_each_method_that_is_predicted_has_its_checks_too() -> None:
     assert set(METHODS) == set(checks.METHODS)
     assert [METHODS[name]("none", "none").method for name in METHODS] == list(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("nat_a", "nat_b", "method"),
+    [
+        ("udp-blocked", "none", "relay-tcp"),
+        ("none", "tcp-only", "relay"),
+        ("symmetric", "symmetric", "relay"),
+    ],
+)
+def test_without_a_direct_path_host_a_relays_by_tcp_where_its_udp_is_blocked(
+    nat_a: str, nat_b: str, method: str
+) -> None:
+    assert method_of(nat_a, nat_b) == method
+
+
+def test_blocked_udp_without_the_relay_by_tcp_leaves_nothing() -> None:
+    without = [method for method in LADDER if method != "relay-tcp"]
+    assert method_of("udp-blocked", "none", without) is None
