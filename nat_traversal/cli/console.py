@@ -303,6 +303,11 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.GuessDue: lambda n: (
         f"a direct path takes guesses of ports, and this address has had some lately: the next may come in {n.wait:.0f} s"
     ),
+    note.HopSought: lambda n: (
+        f"round {n.round}: a first packet to {n.destination} ends at hop {n.hop}, between the NATs"
+        if n.hop
+        else f"round {n.round}: no router on the way to {n.destination} tells how far a packet has come"
+    ),
     note.RelayTold: lambda n: f"relay: {n.text}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",
     note.ServerRefused: lambda n: f"the server refused: {n.text}",

@@ -306,6 +306,16 @@ class GuessDue:
     """Seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class HopSought:
+    """Client: a first packet to the peer ends at router number `hop`, so that it opens this host's NAT alone. None:
+    no router between the NATs has answered."""
+
+    round: int
+    hop: int | None
+    destination: Endpoint
+
+
 HostRegistered = server.HostRegistered
 HostLeft = server.HostLeft
 HostRefused = server.HostRefused
@@ -349,6 +359,7 @@ Notice = (
     | WhyRelayed
     | RelayTold
     | GuessDue
+    | HopSought
     | PathLost
     | ServerRefused
     | HostRegistered

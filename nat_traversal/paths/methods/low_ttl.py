@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from nat_traversal.crypto.proof import signed
 from nat_traversal.machine import actions as do
+from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.budget import Remainder, TrafficBudget
 from nat_traversal.paths.hops import Hops
@@ -102,7 +103,8 @@ class LowTtl(OrderedHello):
         if hops is not None and self._takes(search.to):
             opened = [self._opener(self._socket, search.to, hops)]
         told = m.HelloSent(search.order.transaction, opened=bool(opened))
-        return [*closed, *opened, do.SendMessage(told)]
+        sought = note.HopSought(self._start.round, hops if opened else None, search.to)
+        return [*closed, *opened, do.SendMessage(told), do.Tell(sought)]
 
     def _look(self, search: _Search) -> list[Output]:
         """A datagram that ends at each router of which nothing is known, as far as the budget goes."""

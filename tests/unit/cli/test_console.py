@@ -135,6 +135,16 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "a direct path takes guesses of ports, and this address has had some lately: the next may come in 118 s",
     ),
     (
+        note.HopSought(5, 3, PEER),
+        "hop-sought",
+        "round 5: a first packet to 198.51.100.2:6000 ends at hop 3, between the NATs",
+    ),
+    (
+        note.HopSought(5, None, PEER),
+        "hop-sought",
+        "round 5: no router on the way to 198.51.100.2:6000 tells how far a packet has come",
+    ),
+    (
         note.PathMoved("ordered-hello", PEER, 4, ""),
         "path-moved",
         "datagrams go directly to 198.51.100.2:6000 from now on",
