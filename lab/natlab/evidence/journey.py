@@ -33,7 +33,7 @@ class Fate(StrEnum):
 
     That answer is rate-limited, so one for the same 5-tuple is enough."""
     EXPIRED = "expired"
-    """Its TTL ended between the two NATs, or at the sender's own."""
+    """Its TTL ended between the two NATs, or at one of them."""
     LOST = "lost"
     """Left the sender's NAT and never reached the peer's."""
     BLOCKED = "blocked"
@@ -219,6 +219,8 @@ class _Sightings:
         if reached is None:
             expired = self._errors(own.wan, Icmp.TIME_EXCEEDED, left)
             return Fate.EXPIRED if expired else Fate.LOST
+        if arrived is None and self._errors(peer.wan, Icmp.TIME_EXCEEDED, reached):
+            return Fate.EXPIRED
         if arrived is None:
             # What the host itself refuses passes here too, translated; it came in from the LAN.
             from_host = self._quoted[peer.lan, False]

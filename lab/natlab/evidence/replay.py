@@ -20,7 +20,8 @@ from natlab.oracle.possible import HOSTS, model_nats
 MOST_TAKEN = 4096
 """Ports in sequence that others may take between two of a host: at 100 a second more than an attempt lasts."""
 _SAME = {
-    Admission.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED),
+    # The NAT lets it in, and its TTL ends there.
+    Admission.DELIVERED: (Fate.DELIVERED, Fate.PORT_CLOSED, Fate.EXPIRED),
     Admission.FILTERED: (Fate.DROPPED,),
     Admission.NO_MAPPING: (Fate.DROPPED,),
     Admission.TAKEN_BY_ROUTER: (Fate.TAKEN_BY_ROUTER,),

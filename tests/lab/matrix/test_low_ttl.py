@@ -31,6 +31,15 @@ def test_two_order_sensitive_nats_open_by_openers_that_end_between_them(
     assert {each.sender for each in ended} == {"host_a", "host_b"}
 
 
+def test_openers_that_a_nat_lets_in_end_there_or_at_its_host_and_fare_as_modelled(
+    tmp_path: Path,
+) -> None:
+    cell = _cell("EIM+APDF", "APDM+EIF", tmp_path, routers=0)
+    assert cell.ok, cell
+    fates = {each.fate for each in cell.packets if each.kind == "OPENER"}
+    assert fates >= {"expired", "delivered"}
+
+
 def _cell(nat_a: str, nat_b: str, directory: Path, *, routers: int) -> CellResult:
     from natlab.matrix.cell import run_cell  # noqa: PLC0415 - it reads Mininet
 
