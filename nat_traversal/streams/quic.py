@@ -97,6 +97,7 @@ def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=[ALPN],
+        congestion_control_algorithm="cubic",  # RFC 9438, as the TCP of most hosts
         connection_id_length=_CID_OCTETS,
         idle_timeout=_NEVER,
         is_client=is_client,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import ice, wireguard
+from examples import ice, tcp, wireguard
 from natlab.testbed.api import NatLab
 from tests import ROOT
 
@@ -65,6 +65,20 @@ def test_wireguard_between_two_homes_carries_ping_and_iperf3(nat_lab: NatLab) ->
     ]
     assert len(crossing) > 100
     assert {packet.destination.address for packet in crossing} == {"198.51.100.2"}
+
+
+@pytest.mark.nat_pairs(("port-restricted-cone", "full-cone"), ("symmetric", "symmetric"))
+def test_curl_and_a_database_s_client_use_tcp_services_directly_and_by_the_relay(
+    nat_lab: NatLab,
+) -> None:
+    result = tcp.run(nat_lab, octets=500_000)
+    assert result.is_whole
+    assert result.database == ("OK", "home-b")
+    is_relayed = nat_lab.nat_a == "symmetric"
+    assert str(nat_lab.path()) == ("relayed through server" if is_relayed else "direct")
+    ends = {port for packet in nat_lab.packets() for port in (packet.source, packet.destination)}
+    services = {tcp.WEB, tcp.DATABASE, tcp.LISTEN_WEB, tcp.LISTEN_DATABASE}
+    assert not [each for each in ends if each.port in services], "inside the path alone"
 
 
 def test_dig_asks_dnsmasq_from_behind_two_nats(tmp_path: Path) -> None:

@@ -51,21 +51,22 @@ async def test_a_program_that_reads_nothing_is_sent_a_window_and_no_more() -> No
 
 
 async def test_a_program_s_reset_reaches_the_service() -> None:
-    broke: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    has_begun, is_broken = asyncio.Event(), asyncio.Event()
 
     async def reads(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        has_begun.set()
         try:
             await reader.read(100)
-            await reader.read(100)
-        except ConnectionResetError as error:
-            broke.set_result(error)
+        except ConnectionResetError:
+            is_broken.set()
 
     async with through(reads) as (a, b):
         async with a_connection(a.tcp_port("web")) as (_, writer):
             writer.write(b"1")
-            await eventually(lambda: b.tcp["web"].flows, "the service has it")
+            await eventually(has_begun.is_set, "the service has it")
             reset(writer)
-        await eventually(broke.done, "the service is told")
+        await eventually(is_broken.is_set, "the service is told")
         await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "nothing is left")
 
 

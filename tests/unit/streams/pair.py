@@ -95,7 +95,7 @@ class Side:
         while waiting:
             octets, is_last = waiting.pop(0)
             room = self.streams.room(stream)
-            if octets:
+            if octets and room:
                 self.streams.send(stream, octets[:room])
             if len(octets) > room:
                 waiting.insert(0, (octets[room:], is_last))
