@@ -99,6 +99,10 @@ class ClientSettings:
     """Pause after the first broken connection; doubling, each shortened by up to half."""
     reconnect_most: float = seconds(60.0, 0.001)
     """The longest such pause."""
+    reconnect_soon: float = seconds(2.0, 0.001)
+    """The longest such pause while no direct path stands, for `reconnect_soon_for`: a server that restarts finds its clients at once."""
+    reconnect_soon_for: float = seconds(60.0)
+    """For so long after the server was lost."""
     wait_first: float = seconds(0.5, 0.001)
     """Pause until the address of ``--listen`` is tried again, which this host lacks; doubling."""
     wait_most: float = seconds(5.0, 0.001)

@@ -322,7 +322,8 @@ class Agent:
         actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.link_lost()
-        return actions + self.link.broken(reason, now, pause, at_least)
+        needed = any(peer.state is not PathState.ESTABLISHED for peer in self.peers.values())
+        return actions + self.link.broken(reason, now, pause, at_least, needed=needed)
 
     def _has_path(self) -> bool:
         return any(peer.has_path for peer in self.peers.values())

@@ -116,6 +116,8 @@ class ControlLink:
         self._registering_at = 0.0
         self._round_trip = 0.0
         """Seconds from the registration to its answer, last time."""
+        self._away_since: float | None = None
+        """When the server was lost; None: it is there."""
         self._doubt: int | None = None
         """The ping whose answer the connection is waited for in doubt."""
 
@@ -220,6 +222,7 @@ class ControlLink:
             return []
         self._machine.fire(_T.ACCEPTED)
         self._round_trip = now - self._registering_at
+        self._away_since = None
         self._backoff.reset()
         self._heartbeat = answer.heartbeat
         self._timers.cancel("answer")
@@ -272,17 +275,27 @@ class ControlLink:
         return [do.SendMessage(m.Heartbeat(self._next_transaction()))]
 
     def broken(
-        self, reason: str, now: float, pause: float | None = None, at_least: float = 0.0
+        self,
+        reason: str,
+        now: float,
+        pause: float | None = None,
+        at_least: float = 0.0,
+        *,
+        needed: bool = False,
     ) -> list[do.Action]:
         """The connection failed or ended: try again after a pause. The server may have said which one;
         no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait.
-        There is none where it was doubted: the network has changed, and the server has not."""
+        There is none where it was doubted: the network has changed, and the server has not. `needed`: no path stands
+        without the server."""
         self._machine.fire(_T.BROKEN)
         if self._doubt is not None and pause is None:
             pause = 0.0
         self._cancel_timers()
+        if self._away_since is None:
+            self._away_since = now
         if pause is None:
-            pause = self._backoff.next()
+            is_new = needed and now - self._away_since < self._settings.reconnect_soon_for
+            pause = self._backoff.next(self._settings.reconnect_soon if is_new else None)
         pause = max(at_least, min(pause, self._settings.reconnect_most))
         self._timers.set("reconnect", now + pause)
         return [do.Tell(note.ServerLost(reason, pause))]

@@ -151,6 +151,7 @@ class Peer:
     def link_lost(self) -> list[do.Action]:
         """There is no server for now: paths stay, all else waits."""
         self._timers.cancel((self.id, "missing"))
+        self.relayed.link_lost()
         return self.direct.link_lost()
 
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:

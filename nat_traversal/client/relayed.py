@@ -45,6 +45,8 @@ class Leg:
     """When to try TCP beside UDP, unless the server has answered by then."""
     stream: UdpSocket | None = None
     """The connection that is being made."""
+    is_of_the_past: bool = False
+    """The connection to the server on which it was ordered has ended: the next server may number another relay so."""
     opens_at: float | None = None
     """When to try again to open the socket, for which there was no room."""
 
@@ -182,12 +184,18 @@ class Relayed:
     def news(self, news: m.RelayNews) -> list[do.Action]:
         """The server's word about a relay; all but one end it."""
         told: list[do.Action] = [do.Tell(note.RelayTold(news.code, news.text))]
-        leg = next((each for each in self._legs if each.order.relay == news.relay), None)
+        present = [each for each in self._legs if not each.is_of_the_past]
+        leg = next((each for each in present if each.order.relay == news.relay), None)
         if news.code == m.RelayCode.SLOW:
             return told
         if news.code == m.RelayCode.DONE:
             told = []  # the peer's own doing, and no trouble
         return told if leg is None else told + self._drop(leg, news.text)
+
+    def link_lost(self) -> None:
+        """The server is gone, or will have forgotten this connection."""
+        for leg in self._legs:
+            leg.is_of_the_past = True
 
     # Datagrams, time, the end
 
@@ -304,7 +312,8 @@ class Relayed:
         self._legs.remove(leg)
         if leg.path is not None:
             leg.path.end = leg.path.end or reason
-        return [*_closed(leg), *self._ready(leg.order.relay)]
+        done = [] if leg.is_of_the_past else self._ready(leg.order.relay)
+        return [*_closed(leg), *done]
 
     def _ready(self, relay: int) -> list[do.Action]:
         """Tell the server that this side has done with that relay, and can take another. The next registration does so

@@ -75,9 +75,11 @@ class Backoff:
         self._most = most
         self._failures = 0
 
-    def next(self) -> float:
-        """The pause after one more failure."""
-        pause = min(self._most, self._first * 2.0 ** min(self._failures, 32))
+    def next(self, most: float | None = None) -> float:
+        """The pause after one more failure, this time at most `most`."""
+        pause = min(
+            self._most if most is None else most, self._first * 2.0 ** min(self._failures, 32)
+        )
         self._failures += 1
         return pause * self._rng.uniform(0.5, 1.0)
 

@@ -306,7 +306,17 @@ class Client(Process):
             self.host, socket, destination or self.world.address_for(self), data
         )
 
+    def sleep(self, seconds: float) -> None:
+        """As a laptop: its host hears nothing, and no connection outlives it."""
+        self.stop_running()
+        if self.control is not None:
+            self.control.is_cut = self.control.other.is_cut = True
+        self.world.run(seconds)
+        self.go_on(forgets=True)
+
     def _datagram(self, data: bytes, source: Endpoint, generation: int) -> None:
+        if self.holds(lambda: self._datagram(data, source, generation)):
+            return
         try:
             datagram = datagrams.decode(data)
         except WireError:

@@ -49,7 +49,7 @@ class Stream:
 
     def _next(self) -> None:
         clock = self.sender.world.clock
-        if self.sender.selected is not None:
+        if self.sender.selected is not None and not self.sender.is_stopped:
             number = len(self.sent)
             self.sender.send_frame(Kind.DATA, b"01234%d" % number)
             self.sent.append(number)

@@ -7,10 +7,12 @@ Time is counted in datagrams of the stream, fifty a second. The limits are gener
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -23,6 +25,8 @@ _MORE = 75
 """Datagrams that have to arrive each way after the fault."""
 _GAP = 100
 """The most in a row that may be lost: two seconds, where half of one is usual."""
+_STOPPED_FOR = 5.0
+_QUICK = ("--consent", "2s", "--set", "wake-interval=200ms")
 _TOLD = ("path-established", "path-lost", "path-moved", "peer-roamed", "network-changed")
 
 
@@ -81,6 +85,37 @@ def test_the_path_goes_on_without_another_attempt(tmp_path: Path, name: str) -> 
         "host_b": ["path-established", "peer-roamed"],
     }
     assert max(seen.gaps) <= _GAP, seen
+
+
+def _stopped(directory: Path) -> tuple[list[str], int]:
+    """The client of host_a is stopped past consent, here 2 s: what it told, and how many datagrams it then missed."""
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
+
+    with (
+        two_nats_network("port-restricted-cone", "port-restricted-cone") as network,
+        Programs(directory) as programs,
+    ):
+        start_server(network, programs)
+        with tunnels(network, programs, PAIR, options=_QUICK) as made:
+            tunnel = made[PAIR]
+            assert tunnel.verdicts() == {"path-established"}
+            client, stream = tunnel.clients["host_a"], tunnel.stream()
+            with stream.running():
+                stream.flow_on(_MORE // 3)
+                client.signal(SIGSTOP)
+                time.sleep(_STOPPED_FOR)
+                client.signal(SIGCONT)
+                since = stream.back.sent
+                stream.flow_on(_MORE)
+            told = [str(each["event"]) for each in events(client)]
+        return told, min(number for number in stream.back.arrived if number >= since) - since
+
+
+def test_a_client_that_was_stopped_carries_again(tmp_path: Path) -> None:
+    told, missed = warm.call(_TIMEOUT, _stopped, tmp_path)
+    assert "woke" in told
+    assert missed <= 3 * _GAP
 
 
 def test_where_the_peers_nat_filters_a_new_path_takes_over(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -237,3 +239,33 @@ class TestControl:
             )
             await eventually(lambda: not protocol.is_open, "it is closed")
         assert heard == []
+
+
+async def test_a_server_whose_name_leads_elsewhere_is_found_there_and_the_path_goes_on() -> None:
+    """The name is looked up at each connection, and the path needs no server."""
+    hasty = ClientSettings(reconnect_first=0.01, reconnect_most=0.02)
+    leads_to: list[Endpoint] = []
+
+    async def resolve(name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
+        del name, families
+        return leads_to
+
+    platform = Platform(resolve=resolve)
+    with Service() as service, Program() as program:
+        async with a_server() as (second, _), AsyncExitStack() as stack:
+            first, _ = await (gone := AsyncExitStack()).enter_async_context(a_server())
+            leads_to.append(first.endpoint)
+            host_of = partial(Host, first.endpoint, settings=hasty, platform=platform)
+            a = host_of("host_a", "host_b", listen="127.0.0.1")
+            b = host_of("host_b", "host_a", connect=[service.endpoint])
+            for host in (a, b):
+                await stack.enter_async_context(host)
+            for host in (a, b):
+                await host.connected()
+            leads_to[:] = [second.endpoint]
+            await gone.aclose()
+            for host in (a, b):
+                await host.notices.wait(note.RegisteredAtServer, count=2)
+            assert await program.ask(b"across", a.port) == b"across"
+            for host in (a, b):
+                assert len(host.notices.of(note.PathEstablished)) == 1

@@ -1,0 +1,184 @@
+"""Whatever has stopped a pair: three seconds after it is over, datagrams arrive again. `docs/recovery.md` has the table."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nat_traversal.client.security import Security
+from nat_traversal.crypto.dh import KeyPair
+from nat_traversal.machine import events as e
+from nat_traversal.machine import notices as note
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
+from tests.sim.client import Client
+from tests.sim.test_relay import Stream, assert_all_arrived
+from tests.sim.world import World
+
+WITHIN = 3.0
+"""Seconds from the end of the cause until datagrams arrive both ways."""
+EVERY = 0.02
+NATS = [
+    ("port-restricted-cone", "port-restricted-cone"),
+    ("symmetric", "full-cone"),
+    ("symmetric", "symmetric"),
+]
+"""The last pair is relayed."""
+RESTARTED = Endpoint("192.0.2.77", 6545)
+
+
+def streaming(nat_a: str = NATS[0][0], nat_b: str = NATS[0][1]) -> tuple[World, Client, Client]:
+    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO)
+    a, b = world.pair()
+    world.until(lambda: a.selected is not None and b.selected is not None)
+    world.run(10.0)
+    return world, a, b
+
+
+def both_ways(a: Client, b: Client, every: float = EVERY) -> tuple[Stream, Stream]:
+    return Stream(a, b, every=every), Stream(b, a, every=every)
+
+
+def assert_back(world: World, *streams: Stream, within: float = WITHIN) -> None:
+    """Datagrams that are sent from now on arrive in time, and go on to."""
+    firsts = [len(stream.sent) for stream in streams]
+    over = world.clock.now
+    for stream, first in zip(streams, firsts, strict=True):
+        world.until(lambda s=stream, n=first: any(each >= n for each in s.arrived[-50:]), within)  # type: ignore[misc]
+    assert world.clock.now <= over + within
+    begun = [len(stream.sent) for stream in streams]
+    world.run(10.0)
+    for stream, number in zip(streams, begun, strict=True):
+        second = int(1.0 / stream.every) + 1
+        assert set(range(number + second, len(stream.sent) - second)) <= set(stream.arrived)
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), NATS)
+@pytest.mark.parametrize("seconds", [10.0, 60.0])
+def test_a_program_that_was_stopped(nat_a: str, nat_b: str, seconds: float) -> None:
+    world, a, b = streaming(nat_a, nat_b)
+    streams = both_ways(a, b)
+    world.run(1.0)
+    a.stop_running()
+    world.run(seconds)
+    a.go_on()
+    assert_back(world, *streams)
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), NATS)
+@pytest.mark.parametrize("seconds", [10.0, 60.0, 3600.0])
+def test_a_host_that_slept(nat_a: str, nat_b: str, seconds: float) -> None:
+    world, a, b = streaming(nat_a, nat_b)
+    streams = both_ways(a, b, every=min(0.5, max(EVERY, seconds / 3600.0)))
+    world.run(1.0)
+    a.sleep(seconds)
+    assert_back(world, *streams)
+
+
+def test_both_hosts_slept_the_one_longer_than_the_other() -> None:
+    world, a, b = streaming()
+    streams = both_ways(a, b, every=0.2)
+    world.run(1.0)
+    b.stop_running()
+    a.sleep(600.0)
+    world.run(300.0)
+    b.go_on(forgets=True)
+    assert_back(world, *streams)
+
+
+def test_a_host_that_wakes_in_another_network() -> None:
+    world, a, b = streaming()
+    streams = both_ways(a, b)
+    world.run(1.0)
+    a.sleep(60.0)
+    a.hand_over("port-restricted-cone", "198.18.3.2", "10.0.3.2")
+    assert_back(world, *streams)
+
+
+def test_a_wall_clock_that_jumps_costs_nothing() -> None:
+    world, a, b = streaming()
+    streams = both_ways(a, b)
+    for _ in range(3):
+        world.run(1.0)
+        a.feed(e.Woke())
+    world.run(5.0)
+    assert_all_arrived(*streams)
+    for client in (a, b):
+        assert len(client.told(note.PathEstablished)) == 1
+        assert not client.told(note.ServerLost)
+
+
+@pytest.mark.parametrize("away", [1.0, 5.0, 600.0])
+def test_a_server_that_restarts_touches_no_direct_path(away: float) -> None:
+    world, a, b = streaming()
+    streams = both_ways(a, b, every=0.2)
+    world.server.stop()
+    world.run(away)
+    world.server.restart()
+    world.run(70.0)
+    assert_all_arrived(*streams)
+    assert all(len(each.told(note.PathEstablished)) == 1 for each in (a, b))
+    assert world.server.rendezvous.registered == {"host_a", "host_b"}
+
+
+@pytest.mark.parametrize("away", [0.5, 2.0, 5.0, 15.0, 30.0])
+def test_a_pair_without_a_path_has_one_soon_after_the_server_is_back(away: float) -> None:
+    world = World(nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    world.server.stop()
+    a, b = world.pair()
+    world.run(away)
+    world.server.restart()
+    world.until(lambda: a.is_connected and b.is_connected, WITHIN)
+
+
+@pytest.mark.parametrize("away", [0.5, 5.0, 15.0, 30.0])
+def test_a_relayed_pair_is_relayed_again_soon_after_the_server_is_back(away: float) -> None:
+    world, a, b = streaming("symmetric", "symmetric")
+    streams = both_ways(a, b)
+    world.server.stop()
+    world.run(away)
+    world.server.restart()
+    assert_back(world, *streams)
+
+
+@pytest.mark.parametrize(("nat_a", "nat_b"), NATS)
+def test_a_peer_that_is_killed_and_restarted(nat_a: str, nat_b: str) -> None:
+    world, a, b = streaming(nat_a, nat_b)
+    world.run(1.0)
+    a.crash()
+    world.run(20.0)
+    again = world.client("host_a", "host_b").start()
+    assert_back(world, *both_ways(again, b))
+
+
+def test_a_peer_with_an_identity_that_lost_power_and_is_back_before_the_server_knows() -> None:
+    ours, theirs = (KeyPair.generate(random.Random(seed)) for seed in (1, 2))
+    identity = Security.sealed(identity=ours, known={"host_b": theirs.public})
+    world = World(nat_a="port-restricted-cone", nat_b="port-restricted-cone")
+    a = world.client("host_a", "host_b", security=identity).start()
+    known = Security.sealed(identity=theirs, known={"host_a": ours.public})
+    b = world.client("host_b", "host_a", security=known).start()
+    world.connect(a, b)
+    world.run(10.0)
+    a.vanish()
+    world.run(5.0)
+    again = world.client("host_a", "host_b", security=identity).start()
+    asked = ServerSettings().challenge_within  # the old process may yet live, and is asked
+    assert_back(world, *both_ways(again, b), within=asked + 1.0)
+
+
+def test_a_server_at_a_new_address_of_its_name() -> None:
+    """The path stands meanwhile, and the new server helps when it is needed."""
+    world, a, b = streaming()
+    streams = both_ways(a, b)
+    world.server.stop()
+    world.run(5.0)
+    world.server.addresses, world.server_address = (RESTARTED,), RESTARTED
+    world.server.restart()
+    world.run(15.0)
+    assert_all_arrived(*streams)
+    assert world.server.rendezvous.registered == {"host_a", "host_b"}
+    a.hand_over("port-restricted-cone", "198.18.3.2", "10.0.3.2")
+    assert_back(world, *streams)
