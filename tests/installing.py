@@ -16,6 +16,9 @@ _NOT_COPIED = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "build", "dist", "lab-report"
 )
 
+_BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
+"""What a build frontend does in a checkout; pip would take longer than the build."""
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -29,14 +32,12 @@ def build(directory: Path) -> Built:
     """Build both in `directory`, with the setuptools of this environment and without a network."""
     copy = directory / "checkout"
     shutil.copytree(ROOT, copy, ignore=_NOT_COPIED)
-    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
-    _run([sys.executable, "-c", code, str(directory)], cwd=copy)
+    _run([sys.executable, "-c", _BUILD.format("sdist"), str(directory)], cwd=copy)
     (sdist,) = directory.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(directory / "unpacked", filter="data")
     (source,) = (directory / "unpacked").iterdir()
-    wheel = ("wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir")
-    _pip(*wheel, str(directory), str(source))
+    _run([sys.executable, "-c", _BUILD.format("wheel"), str(directory)], cwd=source)
     (found,) = directory.glob("*.whl")
     return Built(sdist, found)
 

@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
 from tests.lab import warm
 
 _FIRST = tuple(
-    Path(__file__).parent / room for room in ("testbed", "matrix", "cli", "test_soak.py")
+    Path(__file__).parent / place
+    for place in ("test_soak.py", "testbed/test_installed.py", "testbed", "matrix", "cli")
 )
-"""Where tests are long. None of them may begin when all others are done."""
+"""Where tests are long, the longest first. None of them may begin when all others are done."""
 
 
+_ASKED, _WORD = pytest.StashKey[str](), "what the lab lacks"
 _TOGETHER = tuple(
     f"tests/lab/{name}"
     for name in (
@@ -47,16 +50,34 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not any(item.path.is_relative_to(room) for room in _FIRST))
+    def turn(item: pytest.Item) -> int:
+        places = (n for n, place in enumerate(_FIRST) if item.path.is_relative_to(place))
+        return next(places, len(_FIRST))
+
+    items.sort(key=turn)
 
 
-@pytest.fixture(scope="session")
-def what_is_missing() -> str:
+def _missing() -> str:
     return "".join(
         f"\n  {finding.subject}: {finding.detail}. {finding.remedy}"
         for finding in doctor.examine()
         if not finding.has and finding.need in {Need.LAB, Need.TESTS}
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """One process asks for all workers."""
+    config = node.config
+    if _ASKED not in config.stash:
+        config.stash[_ASKED] = _missing()
+    node.workerinput[_WORD] = config.stash[_ASKED]
+
+
+@pytest.fixture(scope="session")
+def what_is_missing(pytestconfig: pytest.Config) -> str:
+    told: str | None = getattr(pytestconfig, "workerinput", {}).get(_WORD)
+    return _missing() if told is None else told
 
 
 @pytest.fixture(autouse=True)
