@@ -72,19 +72,24 @@ class PeerClient:
         self._console.event("started", id=config.local_id, peer=config.remote_id)
         self._client.start()
 
+    def end_services(self, plan: PeerPlan) -> None:
+        """End the named services that `plan` has not, which differs in nothing else: `change_services` follows."""
+        wanted = plan.options.services
+        self.programs.remove([each for each in self.programs.named if each not in wanted])
+
     async def change_services(self, plan: PeerPlan) -> None:
-        """Have the named services of `plan`, which differs in nothing else. The others lose no datagram.
+        """Have the named services of `plan`. Those that were there already lose no datagram.
 
         Raises `UsageError` for one that cannot be had. The rest are there.
         """
-        wanted, had = plan.options.services, self.plan.options.services
-        self.plan = plan
-        self.programs.remove([each for each in had if each not in wanted])
-        new = tuple(each for each in wanted if each not in had)
+        wanted = plan.options.services
+        new = tuple(each for each in wanted if each not in self.programs.named)
         try:
             for named in new:
                 await self.programs.open_further(named)
         finally:
+            there = tuple(each for each in wanted if each in self.programs.named)
+            self.plan = replace(plan, options=replace(plan.options, services=there))
             if self._client is not None:
                 offers = [
                     replace(each, refuses=each.number in self._refusing)

@@ -80,6 +80,11 @@ class Programs:
         return b"" if self._tcp is None else self._tcp.identity.octets
 
     @property
+    def named(self) -> tuple[NamedEnd, ...]:
+        """The named services that there are."""
+        return tuple(self._numbers)
+
+    @property
     def offers(self) -> tuple[ServiceOffer, ...]:
         """The named services as the other side is told of them."""
         return tuple(offer_of(number, end) for end, number in self._numbers.items())

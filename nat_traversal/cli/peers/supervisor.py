@@ -69,6 +69,8 @@ class Supervisor:
         told = difference(old, new)
         leaving = [self.peers.pop(name) for name in (*told.ends, *told.anew)]
         await _close(leaving)
+        for name in told.services:  # all give their ports up before any takes one
+            self.peers[name].end_services(new[name])
         for name in told.services:
             with self._telling(name):
                 await self.peers[name].change_services(new[name])

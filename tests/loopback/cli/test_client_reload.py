@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import pty
 import signal
 import socket
 import sys
+import termios
 from pathlib import Path
+
+import pytest
 
 from nat_traversal import Endpoint
 from tests.loopback.cli.test_many_peers import friend, peer
@@ -129,3 +135,68 @@ async def test_a_file_with_mistakes_changes_nothing_and_all_are_told(tmp_path: P
                 assert await program.ask(b"1", at_anna) == b"1"
                 assert await hub.end(signal.SIGTERM) == 0
     assert [each["peer"] for each in hub.events if each["event"] == "started"] == ["anna"]
+
+
+async def test_ports_go_from_one_peer_to_another_and_stay_with_one_that_begins_anew(
+    tmp_path: Path,
+) -> None:
+    file, one, two, three = tmp_path / "hub.toml", unused(), unused(), unused()
+    async with a_server() as (server, _):
+        head = f'server = "{server.endpoint}"\nid = "hub"\n'
+        file.write_text(
+            head
+            + peer("anna", listen_x=one, connect_dns=unused())
+            + peer("ben", connect_dns=unused(), listen_y=two)
+            + peer("carl", listen_z=three)
+        )
+        async with Command.run(
+            *CLIENT, "--json", "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
+        ) as hub:
+            await hub.line("registered as hub")
+            file.write_text(
+                head
+                + peer("anna", listen_x=two, connect_dns=unused())
+                + peer("ben", connect_dns=unused(), listen_y=one)
+                + peer("carl", listen_z=three).replace(
+                    "[[peer.service]]", 'relay = "never"\n[[peer.service]]'
+                )
+            )
+            assert await reload(tmp_path) == [
+                "reloaded: carl (begun anew), anna (other services), ben (other services)"
+            ]
+            assert await reload(tmp_path) == ["reloaded: nothing has changed"]
+            for at in (one, two, three):
+                with (
+                    socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rival,
+                    pytest.raises(OSError, match="in use"),
+                ):
+                    rival.bind(at.sockaddr)
+            assert await hub.end(signal.SIGTERM) == 0
+    assert not [line for line in hub.told if line.startswith("error")]
+
+
+async def test_with_a_terminal_sighup_says_that_it_is_closed(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(f'server = "{unused()}"\nid = "hub"\n' + peer("anna", listen_x=unused()))
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    client = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, "client", "--json", "--config", str(file)),
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        stdin=theirs,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=take_terminal,
+    )
+    os.close(theirs)
+    assert client.stdout is not None
+    assert b'"started"' in await client.stdout.readline()
+    await client.stdout.readline()
+    os.close(ours)
+    out, _ = await client.communicate()
+    assert client.returncode == 0
+    assert b'"stopped"' in out
