@@ -64,5 +64,5 @@ async def is_open(server: Endpoint) -> bool:
     try:
         async with await Wire.to(server):
             return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # the second: it closed just now
         return False
