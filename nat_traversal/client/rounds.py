@@ -157,7 +157,7 @@ class Rounds:
         if not isinstance(phase, Established):
             return [], None
         lost = replaced(phase)
-        if keeps and not lost.attempt_goes_on and not phase.path.is_doubted:
+        if keeps and not lost.attempt_goes_on:
             return self.set_aside(now), None
         phase.path.end = None if lost.attempt_goes_on else lost.reason
         phase.path.end_is_told = is_alone

@@ -101,7 +101,7 @@ def test_restarted_peer_gets_a_new_path_and_the_old_one_ends(restarted: str) -> 
     world.connect(new, other, within=5.0)
     assert new.path.binding == other.path.binding != old_token
     assert [notice.reason for notice in other.told(note.PathLost)] == [
-        "the other side asked for a new path"
+        "the other side has restarted"
     ]
 
 

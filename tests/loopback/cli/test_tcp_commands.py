@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked
 from tests.loopback.cli.words import CLIENT, host_a
@@ -56,6 +57,7 @@ async def test_a_killed_client_s_connections_end_when_patience_does() -> None:
         b_words = (*CLIENT, "--server", str(server.endpoint), "--id", "host_b", "-r", "host_a")
         async with Command.run(*b_words, "--service", f"web:connect=tcp:{service}") as b:
             await b.line("services to host_a are ready: web")
+            await a.notices.wait(note.ServicesReady)
             async with a_connection(a.tcp_port("web")) as (reader, writer):
                 writer.write(b"1")
                 assert await reader.readexactly(1) == b"1"
