@@ -129,6 +129,10 @@ class _Reader:
         before = len(self.mistakes)
         values = dict(table)
         services = values.pop("service", [])
+        for flag in ("remote", "peer-key"):
+            if flag in values:
+                del values[flag]
+                self._add(f"a [[peer]] has {_RENAMED[flag]} in the place of {flag}", *at, flag)
         known = {
             _RENAMED.get(name, name): option
             for name, option in self._known.items()

@@ -156,6 +156,10 @@ listen = true
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (
+            f'{HEAD}[[peer]]\nid = "anna"\npeer-key = "{KEY}"\n{LISTENS}',
+            "line 5: a [[peer]] has key in the place of peer-key",
+        ),
         (HEAD, "line  no peer: write [[peer]]"),
         (f"{HEAD}peer = 1", "line 3: peer must be a table for each peer: write [[peer]]"),
         (
