@@ -104,6 +104,8 @@ class _Replay:
         same = self.modelled.setdefault(real, source) == source
         if not (self.captured.setdefault(source, real) == real and same):
             return f"left as {real}, which the model would not have used for it"
+        if passage.fate is Fate.EXPIRED:
+            nat.hears_error(source, target)
         return None
 
     def arrive(self, index: int, passage: Passage, now: float) -> str | None:

@@ -161,6 +161,11 @@ class _Story:
         if record.fate is Fate.LOST:
             return f"The link loses {_name(record)}."
         if record.fate is Fate.EXPIRED:
+            if record.sender in self.nats:
+                target = _endpoint(record.destination)
+                self.nats[record.sender].hears_error(
+                    self.sources[place], self.modelled.get(target, target)
+                )
             return f"Its TTL ends between the NATs, as it should: {_name(record)} only opens its own NAT."
         if record.receiver not in self.nats:
             return f"The server receives it, and sees {record.sender} at {shown}."

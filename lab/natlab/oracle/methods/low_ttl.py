@@ -24,5 +24,6 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
         return Prediction(NAME, Outcome.FAILED, None, ())
     b.target, a.target = a.open_socket(ROUND), b.open_socket(ROUND)
     for host in (a, b):
-        host.nat.outbound(host.socket, host.target)
+        source = host.nat.outbound(host.socket, host.target)
+        host.nat.hears_error(source, host.target)
     return crossed(NAME, a, b)
