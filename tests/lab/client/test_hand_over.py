@@ -7,6 +7,7 @@ Time is counted in datagrams of the stream, fifty a second. The limits are gener
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from signal import SIGCONT, SIGSTOP
 import pytest
 
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels
 
 PAIR = Pair("host_a", "host_b")
 _TIMEOUT = 120.0
@@ -26,6 +27,8 @@ _MORE = 75
 _GAP = 100
 """The most in a row that may be lost: two seconds, where half of one is usual."""
 _STOPPED_FOR = 5.0
+_LOOKED_BY = 1.5
+"""Seconds by which the client has looked at what the kernel said: more than twice what it waits."""
 _QUICK = ("--consent", "2s", "--set", "wake-interval=200ms")
 _TOLD = ("path-established", "path-lost", "path-moved", "peer-roamed", "network-changed")
 
@@ -85,6 +88,48 @@ def test_the_path_goes_on_without_another_attempt(tmp_path: Path, name: str) -> 
         "host_b": ["path-established", "peer-roamed"],
     }
     assert max(seen.gaps) <= _GAP, seen
+
+
+def _interfaces_come(directory: Path) -> list[list[str]]:
+    """What the client of host_a has told after one of Docker's interfaces has come, and after one of another network."""
+    from natlab.programs.programs import Programs
+    from natlab.sandbox.netns import in_namespace
+    from natlab.topologies.two_nats import two_nats_network
+
+    with two_nats_network("full-cone", "full-cone") as network, Programs(directory) as programs:
+        start_server(network, programs)
+
+        def comes(name: str, peer: str, address: str) -> None:
+            with in_namespace(network.pid("host_a")):
+                for words in (
+                    f"ip link add {name} type veth peer name {peer}",
+                    f"ip addr add {address} dev {name}",
+                    f"ip link set {peer} up",
+                    f"ip link set {name} up",
+                ):
+                    subprocess.run(words.split(), check=True)
+
+        with tunnels(network, programs, PAIR, options=()) as made:
+            tunnel = made[PAIR]
+            assert tunnel.verdicts() == {"path-established"}
+            client = tunnel.clients["host_a"]
+            comes("docker0", "veth0a", "172.17.0.1/16")
+            time.sleep(_LOOKED_BY)
+            told = [[str(each["event"]) for each in events(client)]]
+            comes("eth9", "veth9", "10.99.0.1/24")
+            client.wait_for_line('"network-changed"', timeout=READY_WITHIN)
+            assert tunnel.carries(b"after that")
+            told.append([str(each["event"]) for each in events(client)])
+        return told
+
+
+def test_only_an_interface_that_may_lead_elsewhere_is_a_change_of_the_network(
+    tmp_path: Path,
+) -> None:
+    first, then = warm.call(_TIMEOUT, _interfaces_come, tmp_path)
+    assert "network-changed" not in first
+    assert then.count("path-established") == 1
+    assert not {"path-lost", "server-lost"} & set(then)
 
 
 def _stopped(directory: Path) -> tuple[list[str], int]:
