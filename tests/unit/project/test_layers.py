@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import rooms as source
-from scripts.rooms import Graph, cycles, room_of
+from scripts.rooms import Graph, cycles, room_of, syntax
 from tests import ROOT
 
 FOLDERS = {"nat_traversal": ROOT / "nat_traversal", "natlab": ROOT / "lab" / "natlab"}
@@ -100,11 +100,6 @@ IMPURE = {
     "threading", "time", "datetime", "secrets", "mininet", "scapy",
 }  # fmt: skip
 LAB_MAY_USE = {"errors", "arguments", "wire"}
-
-
-@cache
-def syntax(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache

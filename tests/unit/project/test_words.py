@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from scripts.rooms import syntax
 from tests import ROOT
 from tests.unit.project.test_documents import HEADLESS, LONGEST_SENTENCE, sentences
 
@@ -54,7 +55,7 @@ def messages(tree: ast.Module) -> Iterator[str]:
 
 
 def parsed(name: str) -> ast.Module:
-    return ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    return syntax(ROOT / name)
 
 
 def test_modules_and_their_messages_are_in_short_sentences_that_have_a_head() -> None:
