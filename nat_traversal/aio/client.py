@@ -73,7 +73,7 @@ class Client(Driver):
             relaying=config.relaying,
             may_join=config.may_join,
             token=config.server_token,
-            methods=usable(config.methods),
+            methods=usable(config.offered),
             probes=config.probes,
             services=config.services,
             certificate=config.certificate,

@@ -11,7 +11,8 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying, Serves
-from nat_traversal.wire.methods import FURTHER
+from nat_traversal.wire.methods import FURTHER, MethodName
+from nat_traversal.wire.offers import Trust
 from nat_traversal.wire.services import ServiceOffer
 
 OF_THIS_PROCESS = Probes()
@@ -42,10 +43,21 @@ class ClientConfig:
     may_join: bool = True
     """Whether a relay may be reached by TCP where UDP is not answered."""
     methods: tuple[str, ...] = FURTHER
-    """The further methods in which the client takes part."""
+    """The further methods in which the client may take part."""
+    guesses_without_key: bool = False
+    """Whether it takes part in `birthday` also where the server alone vouches for the peer, and so could order it alone."""
     services: tuple[ServiceOffer, ...] = ()
     """The named ones."""
     certificate: bytes = b""
     """This process's, for TCP services."""
     probes: Probes = field(default=OF_THIS_PROCESS, repr=False)
     """The rounds of guessed ports that this host has had lately."""
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The further methods in which the client takes part."""
+        security = self.security
+        has_key = security is not None and security.trust is not Trust.SERVER
+        if has_key or self.guesses_without_key:
+            return self.methods
+        return tuple(each for each in self.methods if each != MethodName.BIRTHDAY)

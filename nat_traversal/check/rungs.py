@@ -48,7 +48,10 @@ _TIMES = {
     "port-mapping": (0.6, "the router's answer"),
     "simultaneous": (2.5, "some 2 s more by low-ttl, if first packets do not cross"),
     "prediction": (2.5, ""),
-    "birthday": (10.0, "the wait for the server's turn; only if both sides name it in --methods"),
+    "birthday": (
+        10.0,
+        "the wait for the server's turn; only if both sides have a key, or name it in --methods",
+    ),
     "relay": (1.0, ""),
     "relay-tcp": (2.0, ""),
 }

@@ -206,4 +206,5 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         relaying=relay.relaying_of(options),
         may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
         methods=relay.further_methods(options),
+        methods_are_named=options.methods is not None,
     )

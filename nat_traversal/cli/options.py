@@ -57,6 +57,8 @@ class ClientOptions:
     """Whether a relay may be reached by TCP."""
     methods: tuple[str, ...] = FURTHER
     """The further methods that may be used."""
+    methods_are_named: bool = False
+    """Somebody has chosen them."""
     wait: float | None = None
     """Seconds for a path to stand; None: no limit."""
     services: tuple[NamedEnd, ...] = ()

@@ -44,21 +44,20 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         "--methods",
         type=checked(parse_methods),
         metavar="NAME[,NAME]",
-        help=f"ways to a path that may be used: {','.join(ALL)} (default: all but {MethodName.BIRTHDAY}, "
-        "which takes hundreds of a router's entries for a moment)",
+        help=f"ways to a path that may be used: {','.join(ALL)} (default: all; {MethodName.BIRTHDAY} only "
+        "where a key vouches for the peer)",
     )
 
 
 def further_methods(options: argparse.Namespace) -> tuple[str, ...]:
     """The methods beside the contract in which the client takes part. Raises `UsageError` for a contradiction."""
     allowed = FURTHER if options.methods is None else options.methods
-    further = [each for each in ALL if each in {*FURTHER, MethodName.BIRTHDAY} & {*allowed}]
     if not options.no_port_mapping:
-        return tuple(further)
+        return tuple(each for each in FURTHER if each in allowed)
     if options.methods is not None and MethodName.PORT_MAPPING in options.methods:
         text = "--no-port-mapping and --methods with port-mapping exclude each other: give one"
         raise UsageError(text)
-    return tuple(each for each in further if each != MethodName.PORT_MAPPING)
+    return tuple(each for each in FURTHER if each in allowed and each != MethodName.PORT_MAPPING)
 
 
 def relaying_of(options: argparse.Namespace) -> Relaying:

@@ -38,10 +38,11 @@ FURTHER = (
     MethodName.IPV6,
     MethodName.PORT_MAPPING,
     MethodName.PREDICTION,
+    MethodName.BIRTHDAY,
     MethodName.SIMULTANEOUS,
     MethodName.LOW_TTL,
 )
-"""The rungs to which both hosts have to say yes when they register, and say so unless they are told otherwise."""
+"""The rungs to which both hosts have to say yes when they register."""
 RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
 
 

@@ -50,6 +50,7 @@ class PeerPlan:
             server_token=self.token,
             may_join=options.may_join,
             methods=options.methods,
+            guesses_without_key=options.methods_are_named,
         )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from nat_traversal.cli.peers.plan import plan_of
+from nat_traversal.client.security import Security
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.messages import Relaying
@@ -87,3 +91,20 @@ def test_a_client_asks_its_router_unless_it_shall_not() -> None:
     assert "port-mapping" in client().methods
     assert "port-mapping" not in client("--no-port-mapping").methods
     assert client("--methods", "ordered-hello,host").methods == ("host",)
+
+
+@pytest.mark.parametrize(
+    ("words", "offers"),
+    [
+        ((), False),
+        (("--methods", "ordered-hello,birthday"), True),
+        (("--methods", "ordered-hello"), False),
+    ],
+)
+def test_ports_are_guessed_without_a_key_only_where_that_is_named(
+    words: tuple[str, ...], *, offers: bool
+) -> None:
+    config = plan_of(client("--id", "host_a", *words), {}).config()
+    assert ("birthday" in config.offered) is offers
+    key = replace(config, security=Security.sealed(psk=bytes(32)))
+    assert ("birthday" in key.offered) is (offers or not words)
