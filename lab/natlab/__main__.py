@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 try:
+    import gc
     import sys
 
     from natlab.errors import INSTALL, missing_package
@@ -27,6 +28,8 @@ def main(remedy: str = INSTALL) -> int:
         return UNAVAILABLE
     except KeyboardInterrupt:  # before the command could answer it: it has left nothing
         return INTERRUPTED
+    finally:
+        gc.freeze()  # at its end Python would look through all of it twice
 
 
 if __name__ == "__main__":
