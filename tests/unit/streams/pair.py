@@ -111,7 +111,7 @@ class Pair:
         self.clock = Clock()
         self.passes = True
         """Whether there is a path."""
-        self._loss, self._rng, self._size = loss, random.Random(7), size
+        self.loss, self._rng, self._size = loss, random.Random(7), size
         self.a, self.b = Side(self), Side(self)
         self.a.machine = Streams(quic.client(certificate or identity().octets, size), opens=True)
         self.a.streams.start(0.0)
@@ -119,7 +119,7 @@ class Pair:
 
     def carry(self, side: Side, datagram: bytes) -> None:
         """Bring one to the other side, unless it is lost."""
-        if not self.passes or self._rng.random() < self._loss:
+        if not self.passes or self._rng.random() < self.loss:
             return
         other = self.b if side is self.a else self.a
         self.clock.at(self.clock.now + WAY, lambda: self._arrives(other, datagram))

@@ -172,6 +172,29 @@ def test_an_outage_breaks_nothing_and_the_new_path_is_used_at_once() -> None:
     assert pair.b.received[stream] == OCTETS
 
 
+def test_a_new_path_is_used_at_once_though_silence_has_made_pauses_long() -> None:
+    pair = Pair()
+    stream = opened(pair)
+    pair.loss = 1.0  # the path is dead, and nobody knows
+    pair.a.says(stream, b"hello")
+    pair.run(40.0)
+    pair.loss = 0.0
+    pair.move()
+    pair.run(1.5 * WAY)
+    assert bytes(pair.b.received[stream]) == b"hello"
+
+
+def test_a_side_that_has_said_all_can_still_break_off() -> None:
+    pair = Pair()
+    stream = opened(pair)
+    pair.a.says(stream, b"bye", is_last=True)
+    pair.run(5.0)
+    broken_off(pair.a, stream)
+    pair.run(5.0)
+    assert pair.b.broken == [(stream, Why.RESET)]
+    assert (pair.a.streams.streams, pair.b.streams.streams) == (0, 0)
+
+
 def test_a_side_that_never_answers_is_given_up_with_a_reason() -> None:
     pair = Pair(loss=1.0)
     pair.a.streams.open()
