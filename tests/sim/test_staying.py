@@ -135,7 +135,7 @@ def test_pings_come_each_three_tenths_of_a_second_after_one_without_a_word() -> 
 
 def test_a_better_path_is_looked_for_while_the_relay_carries() -> None:
     world, a, b = relayed_world()
-    Stream(a, b)
+    Stream(a, b, every=0.5)
     world.net.drop(is_direct)
     world.run(60.0)
     begun = world.server.rendezvous.counters["attempts-begun"]
