@@ -274,7 +274,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.MappingLearned: lambda n: f"seen from outside as {n.mapped}",
     note.AddressHidden: lambda n: (
         f"the server sees this host at {n.mapped}, though it was reached at {n.via}: a proxy or a port "
-        "forwarding in front of it hides its clients' addresses, and no path can open; the server has to "
+        "forwarding in front of it hides its clients' addresses, and no direct path can open; the server has to "
         "run where it sees them (in a container with the host's network)"
     ),
     note.AnnounceUnanswered: _announce_unanswered,
@@ -319,7 +319,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     note.NoRoom: lambda n: f"no room for one more connection: {n.text}",
     note.ClientsHidden: lambda n: (
         f"every client seems to come from {n.source}, though they have reached this server at {n.via}: a proxy or "
-        "a port forwarding in front of it hides their addresses, and no path can open; let it keep the "
+        "a port forwarding in front of it hides their addresses, and no direct path can open; let it keep the "
         "source, or run the server where it sees them (in a container with the host's network)"
     ),
     note.PairConnected: lambda n: f"{n.first} and {n.second} are connected (round {n.round})",

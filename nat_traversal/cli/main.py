@@ -54,7 +54,7 @@ def every_command() -> Parser:
     add_version(parser)
     commands = parser.add_subparsers(
         required=True,
-        metavar="server|client|invite|accept|check|config|status|reload|genkey|identity|gentoken",
+        metavar="server|client|invite|accept|check|config|status|ping|reload|genkey|identity|gentoken",
     )
     server_options(commands.add_parser("server", help="introduce hosts to each other"))
     client_options(commands.add_parser("client", help="connect to another host"))
