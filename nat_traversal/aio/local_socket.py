@@ -112,7 +112,7 @@ class LocalSocket:
             except (ValueError, RecursionError):  # too long, or no JSON
                 request = None
         if isinstance(request, dict):
-            answer = await self._handle(request)
+            answer = await self._answer(request)
         else:
             answer = {
                 "error": f"one JSON object in a line of at most {MOST_OCTETS} octets is a request"
@@ -120,6 +120,16 @@ class LocalSocket:
         writer.write(json.dumps(answer).encode() + b"\n")
         async with asyncio.timeout(WITHIN):
             await writer.drain()
+
+    async def _answer(self, request: Request) -> Answer:
+        """Of a mistake in this program too, the other side gets one line."""
+        try:
+            return await self._handle(request)
+        except Exception as error:
+            log.debug("no answer to a request at %s", self.path, exc_info=True)
+            return {
+                "error": f"this is a mistake in nat-traversal: {type(error).__name__}: report it"
+            }
 
 
 def _is_ours(sock: socket.socket) -> bool:

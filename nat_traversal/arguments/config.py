@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from nat_traversal.arguments.user_file import descriptor_of
 from nat_traversal.errors import UsageError
 
 MAX_SIZE = 1 << 20
 """Octets in a file. Longer ones are refused: nobody writes that by hand."""
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_LONG = re.compile(r"[0-9_]{4301}")
+"""More digits than Python reads."""
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
 Key = tuple[str | int, ...]
@@ -50,7 +53,7 @@ class Config:
 def read(path: str) -> Config:
     """Read a file. Raises `UsageError`, one line with the place and what would be right."""
     try:
-        with Path(path).open("rb") as file:
+        with os.fdopen(descriptor_of(path), "rb") as file:
             octets = file.read(MAX_SIZE + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
@@ -67,7 +70,7 @@ def parse(text: str, path: str) -> Config:
     """The same for `text`, which errors call `path`. Raises `UsageError`."""
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number that is too long
         raise _malformed(text, path, error) from None
     return Config(path, values, _places(text))
 
@@ -77,6 +80,9 @@ def _where(path: str, line: int | None) -> str:
 
 
 def _malformed(text: str, path: str, error: Exception) -> UsageError:
+    if not isinstance(error, tomllib.TOMLDecodeError | RecursionError):
+        lines = (number for number, line in enumerate(text.splitlines(), 1) if _LONG.search(line))
+        return UsageError(f"{_where(path, next(lines, None))}: a number is too long: shorten it")
     said = str(error)
     place = _PLACE.search(said)
     line = len(text.splitlines()) or 1

@@ -105,7 +105,10 @@ def text_of(config: Config, value: Any, *key: str | int) -> str:
     """The text or number at `key` as text. Raises `UsageError`."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise config.problem(f"{key[-1]} must be a text in quotes or a number", *key)
-    return str(value)
+    try:
+        return str(value)
+    except ValueError:  # of more digits than Python writes, from a hexadecimal one
+        raise config.problem(f"{key[-1]}: a number is too long: shorten it", *key) from None
 
 
 def _parsed(config: Config, option: argparse.Action, text: str, key: Key) -> Any:

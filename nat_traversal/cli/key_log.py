@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
+from pathlib import Path
 
 from nat_traversal.crypto.epochs import TellKey
 from nat_traversal.crypto.key_log import as_line
@@ -43,6 +45,28 @@ def key_log(name: str | None) -> TellKey | None:
         os.close(file)
 
     return tell
+
+
+def check_key_log(name: str | None) -> None:
+    """Look, without making it, whether `key_log` could add to the file. Raises `UsageError`."""
+    if name is None:
+        return
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.is_dir():
+            raise UsageError(
+                f"--key-log {name}: {path.parent} is no folder that this user can write to: name one"
+            ) from None
+        return
+    except OSError as error:
+        raise UsageError(f"--key-log {name}: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"--key-log {name}: this is no regular file: name one")
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"--key-log {name}: this user cannot write to it: name another")
+    check_mode(mode, name)
 
 
 def _opened(name: str) -> int:

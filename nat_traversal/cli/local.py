@@ -50,7 +50,7 @@ def socket_of(name: str | None, environment: Mapping[str, str]) -> Path:
 
 
 def ask(path: Path, **request: Any) -> dict[str, Any]:
-    """The answer to one request, a JSON object. Raises `UsageError` if nobody gives one."""
+    """The answer to one request, a JSON object. Raises `UsageError` if nobody gives one, and with an ``error``."""
     octets = b""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(WITHIN)
@@ -70,4 +70,6 @@ def ask(path: Path, **request: Any) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise UsageError(f"the client {path.stem} gave no answer: only its user and root may ask")
+    if (told := answer.get("error")) is not None:
+        raise UsageError(str(told))
     return answer

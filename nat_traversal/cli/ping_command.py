@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of
-from nat_traversal.errors import UsageError
 
 EVERY = 1.0
 """Seconds between two pings."""
@@ -23,8 +22,6 @@ def run(peer: str, name: str | None, count: int, environment: Mapping[str, str])
             if turn:
                 time.sleep(EVERY)
             answer = ask(path, ask="ping", peer=peer)
-            if (error := answer.get("error")) is not None:
-                raise UsageError(str(error))
             sent += 1
             seconds = answer["seconds"]
             if seconds is None:

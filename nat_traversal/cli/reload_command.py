@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of
-from nat_traversal.errors import ConfigError, UsageError
+from nat_traversal.errors import ConfigError
 
 
 def run(name: str | None, environment: Mapping[str, str], console: Console) -> Exit:
@@ -15,7 +15,5 @@ def run(name: str | None, environment: Mapping[str, str], console: Console) -> E
     answer = ask(socket_of(name, environment), ask="reload")
     if mistakes := answer.get("mistakes"):
         raise ConfigError([str(each) for each in mistakes])
-    if (error := answer.get("error")) is not None:
-        raise UsageError(str(error))
     console.say(str(answer.get("text")))
     return Exit.OK

@@ -66,7 +66,14 @@ def _end(name: str, side: Side, text: str) -> NamedEnd:
 
 
 def _address(side: Side, text: str) -> HostPort:
-    return parse_host_port(text, default_host="127.0.0.1" if side is Side.LISTEN else None)
+    if side is Side.CONNECT:
+        return parse_host_port(text)
+    at = parse_host_port(text, default_host="127.0.0.1")
+    if at.host.lower() in set(ServiceKind):
+        raise UsageError(
+            f"{text!r} is no address to listen at: write PORT for UDP and {_TCP}PORT for TCP"
+        )
+    return at
 
 
 def check_services(ends: Sequence[NamedEnd], listen: HostPort | None) -> tuple[NamedEnd, ...]:

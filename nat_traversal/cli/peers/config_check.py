@@ -21,5 +21,10 @@ def run(given: str | None, console: Console) -> Exit:
         raise UsageError(f"there is no file to check: name one, or make {places}")
     _, file = read_file(path, client_options(Parser()).parse_args([]), os.environ)
     services = sum(len(plan.options.services) for plan in file.plans)
-    console.say(f"{path} is right: {len(file.plans)} peers, {services} named services")
+    peers = _counted(len(file.plans), "peer")
+    console.say(f"{path} is right: {peers}, {_counted(services, 'named service')}")
     return Exit.OK
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

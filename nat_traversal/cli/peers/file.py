@@ -14,6 +14,7 @@ from nat_traversal.arguments.config import Config, Key, parse, read
 from nat_traversal.arguments.configured import CheckWord, collected, filled, text_of
 from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Parser, told
+from nat_traversal.arguments.user_file import expanded
 from nat_traversal.cli.client_arguments import client_options_of
 from nat_traversal.cli.config_file import check_setting
 from nat_traversal.cli.peers.clashes import clashes
@@ -92,6 +93,7 @@ class _Reader:
         self.top = options
         self.plans: dict[Key, PeerPlan] = {}
         self.mistakes: list[UsageError] = []
+        self._lacks_file = False
 
     def read(self) -> None:
         """The whole file."""
@@ -147,7 +149,7 @@ class _Reader:
         if self._options.server is None and "server" not in said:
             self._add('no server: write server = "HOST" before the first [[peer]]', *at)
         ends = self._services(at, services)
-        if len(self.mistakes) > before:
+        if len(self.mistakes) > before or self._lacks_file:
             return
         merged = filled(self._options, _both(own, theirs))
         merged.service = ends
@@ -198,7 +200,11 @@ class _Reader:
         folder = Path(self._config.path).parent
         for dest in _FILES:
             if isinstance(found.get(dest), str):
-                found[dest] = str(folder / Path(found[dest]).expanduser())
+                try:
+                    found[dest] = str(folder / expanded(found[dest]))
+                except UsageError as error:
+                    self._lacks_file |= not at  # each peer would tell it again
+                    self._add(str(error), *at, dest.replace("_", "-"))
         return found
 
     def _placed(self, error: UsageError, at: Key, table: Mapping[str, Any]) -> UsageError:

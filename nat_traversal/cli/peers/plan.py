@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nat_traversal.aio.client_config import ClientConfig
+from nat_traversal.aio.tls import ClientTls
+from nat_traversal.arguments.user_file import check_readable
 from nat_traversal.cli.access import read_token
 from nat_traversal.cli.client_arguments import check_can_begin
-from nat_traversal.cli.key_log import key_log
+from nat_traversal.cli.key_log import check_key_log, key_log
 from nat_traversal.cli.keys import Keyring, read_keys
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
+from nat_traversal.errors import UsageError
 from nat_traversal.wire.messages import Serves
 from nat_traversal.wire.services import Side
 
@@ -62,7 +65,20 @@ def plan_of(
     assert options.id is not None, "a random one at least"
     keys = read_keys(options.keys, options.remote, environment)
     security_of(keys, options.remote)
+    _check_ca(options)
+    check_key_log(options.keys.key_log)
     return PeerPlan(options, keys, read_token(options.token_file, environment), may_change)
+
+
+def _check_ca(options: ClientOptions) -> None:
+    """See that TLS can begin, which else would fail only once older paths are gone."""
+    if options.tls is None or options.tls.ca is None:
+        return
+    try:
+        check_readable(options.tls.ca)
+    except UsageError as error:
+        raise UsageError(f"--ca {error}") from None
+    ClientTls.of(options.tls, options.server.host)
 
 
 def _serves(options: ClientOptions) -> Serves:

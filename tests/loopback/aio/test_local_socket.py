@@ -55,6 +55,19 @@ async def test_nonsense_gets_one_line_that_says_what_a_request_is(
     assert answer["error"].startswith("one JSON object in a line")
 
 
+async def test_a_mistake_of_this_program_is_one_line_too(tmp_path: Path) -> None:
+    async def fail(request: Request) -> Answer:
+        return {"asked": request["lacking"]}
+
+    local = LocalSocket(tmp_path / "run" / "hub.sock", fail)
+    await local.open()
+    try:
+        answer = json.loads(await answer_to(local.path, b"{}\n"))
+    finally:
+        await local.close()
+    assert answer == {"error": "this is a mistake in nat-traversal: KeyError: report it"}
+
+
 async def test_only_its_owner_finds_and_opens_it(local: LocalSocket) -> None:
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (local.path.parent, local.path)]
     assert modes == [0o700, 0o600]

@@ -130,6 +130,9 @@ async def test_a_file_with_mistakes_changes_nothing_and_all_are_told(tmp_path: P
                     file.write_text(good + peer("ben", listen_dns=taken))
                     (line,) = await reload(tmp_path, 2)
                     assert str(taken) in line
+                file.write_text(f'ca = "none.pem"\n{good}')
+                absent = f"{tmp_path / 'none.pem'}: No such file or directory"
+                assert await reload(tmp_path, 2) == [f"error: {file}:1: ca {absent}"]
                 file.write_text(good)
                 assert await reload(tmp_path) == ["reloaded: nothing has changed"]
                 assert await program.ask(b"1", at_anna) == b"1"

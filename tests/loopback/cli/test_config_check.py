@@ -41,7 +41,7 @@ def test_every_mistake_is_a_line_and_the_status_is_2(
 def test_a_file_that_is_right_is_said_to_be(tmp_path: Path) -> None:
     file = tmp_path / "hub.toml"
     file.write_text(f"{WRONG}listen = 5300\n")
-    assert run("config", "check", str(file)) == (0, [f"{file} is right: 1 peers, 1 named services"])
+    assert run("config", "check", str(file)) == (0, [f"{file} is right: 1 peer, 1 named service"])
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,14 +105,22 @@ def test_a_file_that_is_no_toml_is_told_with_the_line(text: str, said: str) -> N
     assert "\n" not in told
 
 
+def test_a_number_that_is_too_long_is_told_with_its_line() -> None:
+    with pytest.raises(UsageError) as caught:
+        config(f"a = 1\nb = {'9' * 5000}\n")
+    assert str(caught.value) == "f.toml:2: a number is too long: shorten it"
+
+
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
-    absent, folder, odd, long = (tmp_path / name for name in "abcd")
+    absent, folder, odd, long, pipe = (tmp_path / name for name in "abcde")
+    os.mkfifo(pipe)
     folder.mkdir()
     odd.write_bytes(b"a = 1\nb = '\xff'\n")
     long.write_bytes(b"#" * (MAX_SIZE + 1))
     for path, said in [
         (absent, f"{absent}: No such file or directory"),
         (folder, f"{folder}: Is a directory"),
+        (pipe, f"{pipe}: this is no regular file: name one"),
         (odd, f"{odd}:2: not in UTF-8: save it in that form"),
         (long, f"{long}: more than {MAX_SIZE} octets are no configuration"),
     ]:

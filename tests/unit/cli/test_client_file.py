@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from nat_traversal.errors import ConfigError, UsageError
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.services import Side
+from tests.certificates import Authority
 
 KEY = as_text(PUBLIC, bytes(31) + b"\x09")
 HEAD = 'server = "192.0.2.2"\nid = "hub"\n'
@@ -205,6 +207,51 @@ def test_a_mistake_has_its_line_and_its_remedy(file: Path, text: str, says: str)
     a_secret(file.parent / "open", SHARED, 0o644)
     (told,) = mistakes(file, text)
     assert says.format(folder=file.parent) in told
+
+
+@pytest.mark.parametrize("option", ["identity", "key-file", "ca", "server-token", "key-log"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a\\u0000b", "no file has a NUL in its name"),
+        ("~no-such-user/x", "the home of ~no-such-user is not known: write the whole path"),
+        ("folder", "folder"),
+        ("pipe", "pipe: this is no regular file: name one"),
+        ("folder/none/x", "folder/none"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_its_line(
+    file: Path, option: str, name: str, says: str
+) -> None:
+    (file.parent / "folder").mkdir()
+    os.mkfifo(file.parent / "pipe", 0o600)
+    known = f'key = "{KEY}"\n' if option == "identity" else ""
+    peer = f'[[peer]]\nid = "anna"\n{known}'
+    (told,) = mistakes(file, f'{HEAD}{peer}{option} = "{name}"\n{LISTENS}')
+    assert told.startswith("line 6: " if known else "line 5: ")
+    assert says in told
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "~no-such-user/x"])
+def test_a_name_of_the_whole_file_is_told_once(file: Path, name: str) -> None:
+    peer = f'[[peer]]\nid = "anna"\nkey = "{KEY}"\n{LISTENS}'
+    (told,) = mistakes(file, f'{HEAD}identity = "{name}"\n{peer}')
+    assert told.startswith("line 3: ")
+
+
+def test_a_ca_without_a_certificate_is_told_and_one_with_it_is_right(file: Path) -> None:
+    text = f'{HEAD}ca = "ca.pem"\n[[peer]]\nid = "anna"\n{LISTENS}'
+    authority = file.parent / "ca.pem"
+    authority.write_text("no certificate")
+    (told,) = mistakes(file, text)
+    assert told == f"line 3: ca {authority}: no certificate in PEM form is in it"
+    Authority.new().issued.certificate_file(authority)
+    assert len(read(file, text).plans) == 1
+
+
+def test_a_key_log_is_not_made_by_a_look_at_the_file(file: Path) -> None:
+    read(file, f'{HEAD}key-log = "keys"\n[[peer]]\nid = "anna"\n{LISTENS}')
+    assert not (file.parent / "keys").exists()
 
 
 def test_options_of_one_peer_have_no_place_beside_a_file(file: Path) -> None:

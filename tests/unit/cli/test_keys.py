@@ -139,6 +139,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_keys(KeyOptions(identity=own, known_peers=missing), "host_b", {})
     with pytest.raises(UsageError, match=r"own: another kind of key stands there.*genkey"):
         read_keys(KeyOptions(key_file=own), "host_b", {})
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(UsageError, match=f"{pipe}: this is no regular file"):
+        read_keys(KeyOptions(key_file=pipe), "host_b", {})
+    with pytest.raises(UsageError, match="no file has a NUL in its name"):
+        read_keys(KeyOptions(key_file="a\0b"), "host_b", {})
     binary = tmp_path / "binary"
     binary.write_bytes(bytes(range(256)))
     binary.chmod(0o600)

@@ -59,6 +59,14 @@ def test_tcp_stands_before_the_address() -> None:
     assert parse_end(Side.LISTEN, "80") == HostPort("127.0.0.1", 80)
 
 
+@pytest.mark.parametrize("text", ["TCP:80", "udp:80", "tcp:tcp:80", "tcp:UDP:80"])
+def test_a_kind_that_stands_where_a_host_would_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write PORT for UDP and tcp:PORT for TCP"):
+        parse_end(Side.LISTEN, text)
+    with pytest.raises(UsageError, match="write PORT for UDP and tcp:PORT for TCP"):
+        parse_service(f"web:listen={text}")
+
+
 def test_a_port_may_be_used_over_udp_and_tcp() -> None:
     both = [parse_service("web:listen=tcp:80"), parse_service("quic:listen=80")]
     assert check_services(both, None) == tuple(both)
