@@ -20,6 +20,7 @@ from nat_traversal.cli.client_arguments import (
 )
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.peers.places import USUAL
 from nat_traversal.errors import UsageError
 from nat_traversal.pairing.invitation import MOST_CHARACTERS, Invitation, parse
 
@@ -86,7 +87,7 @@ def _common(parser: P, command: str) -> P:
         "--save",
         metavar="FILE|NAME",
         nargs="?",
-        const="",
+        const=USUAL,
         help="add the other host to this configuration file of nat-traversal client (default: client.toml "
         "in ~/.config/nat-traversal; root's in /etc/nat-traversal)",
     )

@@ -9,30 +9,40 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from nat_traversal.arguments.config import MAX_SIZE
 from nat_traversal.arguments.parser import Parser
+from nat_traversal.arguments.user_file import descriptor_of, expanded
 from nat_traversal.cli.client_arguments import client_options
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.peers.file import read_text
-from nat_traversal.cli.peers.places import SYSTEM, USUAL, found, user_folder
+from nat_traversal.cli.peers.places import SYSTEM, found, user_folder
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.messages import Relaying
 
 _NOBODY = bytes(31) + b"\x09"
 """In the place of a key that is not known yet."""
+_MOST_OF_NAME = 250
+"""Octets: file systems take 255, and ``.toml`` may come behind it."""
 
 
 class Saving:
-    """`given`: the file, by its path or name; empty: the usual one. Raises `UsageError` where none can be."""
+    """`given`: the file, by its path or name. Raises `UsageError` where none can be."""
 
     def __init__(self, given: str, environment: Mapping[str, str]) -> None:
         self.path = _place(given, environment)
         self._environment = environment
 
     def check(self, options: ClientOptions, identity: str) -> None:
-        """See that the peer of `options` fits into the file, before its key is known. Raises `UsageError`."""
+        """See that the peer of `options` fits into the file, before its key is known: nothing is made yet.
+
+        Raises `UsageError`.
+        """
         self._with(entry_of(options, identity, _NOBODY))
-        _made(self.path.parent)
+        there = next(each for each in self.path.parents if each.exists())
+        if not there.is_dir():
+            raise UsageError(f"{there} is no folder: give --save another place")
+        _check_writable(there)
 
     def save(self, options: ClientOptions, identity: str, public: bytes) -> None:
         """Append the peer, whose key is `public`. An older file keeps its mode; a new one is for its owner only.
@@ -53,17 +63,29 @@ class Saving:
 
     def _with(self, entry: str) -> str:
         """The file's text with `entry`, found right."""
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            text = (
-                "# The peers of nat-traversal client --config; docs/client-config.md tells more.\n"
+        both = f"{self._text().rstrip()}\n\n{entry}"
+        if len(both.encode()) > MAX_SIZE:
+            raise UsageError(
+                f"{self.path}: one more peer makes it longer than {MAX_SIZE} octets: give --save another file"
             )
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{self.path} cannot be read: {error}") from None
-        both = f"{text.rstrip()}\n\n{entry}"
         read_text(self.path, both, client_options(Parser()).parse_args([]), self._environment)
         return both
+
+    def _text(self) -> str:
+        """What stands in the file; of a new one, its beginning."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return (
+                "# The peers of nat-traversal client --config; docs/client-config.md tells more.\n"
+            )
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be read: {error.strerror}") from None
+        try:
+            with os.fdopen(descriptor_of(str(self.path)), encoding="utf-8") as file:
+                return file.read(MAX_SIZE + 1)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{self.path} cannot be read: {error}") from None
 
 
 def entry_of(options: ClientOptions, identity: str, public: bytes) -> str:
@@ -96,11 +118,14 @@ def _line(name: str, value: str | bool) -> str:
 
 
 def _place(given: str, environment: Mapping[str, str]) -> Path:
+    if not given or given.endswith("/"):
+        raise UsageError(f"--save {given!r} is no file: give its path or its name, or --save alone")
+    if max(len(os.fsencode(part)) for part in given.split("/")) > _MOST_OF_NAME:
+        raise UsageError(f"--save has a name of more than {_MOST_OF_NAME} octets: shorten it")
     if "/" in given or given.endswith(".toml"):
-        return Path(given).absolute()
-    name = given or USUAL
+        return expanded(given).absolute()
     try:
-        there = found(given or None, environment)
+        there = found(given, environment)
     except UsageError:
         there = None
     if there is not None:
@@ -108,7 +133,7 @@ def _place(given: str, environment: Mapping[str, str]) -> Path:
     folder = SYSTEM if os.getuid() == 0 else user_folder(environment)
     if folder is None:
         raise UsageError("no HOME to keep a configuration in: give --save a path")
-    return folder / f"{name}.toml"
+    return folder / f"{given}.toml"
 
 
 def _made(folder: Path) -> Path:
@@ -116,13 +141,17 @@ def _made(folder: Path) -> Path:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{folder} cannot be written to: give --save another place")
+    _check_writable(folder)
     return folder
 
 
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot be written to: give --save another place")
+
+
 def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 600
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".nat-traversal-")  # mode 600
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import stat
 from collections.abc import AsyncIterator
@@ -10,6 +12,12 @@ from pathlib import Path
 import pytest
 
 from nat_traversal import Endpoint
+from nat_traversal.arguments.config import MAX_SIZE
+from nat_traversal.arguments.parser import Parser
+from nat_traversal.cli.client_arguments import client_options, client_options_of
+from nat_traversal.cli.peers.saving import Saving
+from nat_traversal.crypto.keyfile import IDENTITY, as_text
+from nat_traversal.errors import UsageError
 from tests.loopback.cli.words import CLIENT, SERVER, listening
 from tests.loopback.command import Command
 from tests.loopback.programs import Program, Service
@@ -17,6 +25,8 @@ from tests.loopback.support import unused
 
 INVITE = ("nat-traversal", "invite", "--json")
 ACCEPT = ("nat-traversal", "accept", "--json")
+WORDS = ("--server", "192.0.2.2", "--id", "home", "-r", "friend", "--listen", "5301")
+OPTIONS = client_options_of(client_options(Parser()).parse_args(WORDS))
 
 
 @pytest.fixture
@@ -130,3 +140,43 @@ async def test_a_file_that_has_no_room_is_told_before_anything_begins(
     assert says in inviter.told[-1]
     assert not inviter.events
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "is no file: give its path or its name, or --save alone"),
+        ("new/", "is no file: give its path or its name"),
+        ("new/" + "x" * 300, "a name of more than 250 octets: shorten it"),
+        ("x" * 300, "a name of more than 250 octets: shorten it"),
+        ("~no-such-user/new/x.toml", "the home of ~no-such-user is not known"),
+        ("./folder", "Is a directory"),
+        ("./pipe", "this is no regular file: name one"),
+        ("file/x.toml", "Not a directory"),
+        ("full.toml", "longer than 1048576 octets: give --save another file"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("file").touch()
+    Path("full.toml").write_text("#" * MAX_SIZE)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=re.escape(says)):
+        Saving(name, {}).check(OPTIONS, str(tmp_path / "identity"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_is_made_only_once_there_is_a_peer_to_save(tmp_path: Path) -> None:
+    identity = tmp_path / "identity"
+    identity.write_text(as_text(IDENTITY, bytes(range(32))))
+    identity.chmod(0o600)
+    file = tmp_path / "new" / ("x" * 245 + ".toml")
+    saving = Saving(str(file), {})
+    saving.check(OPTIONS, str(identity))
+    assert not file.parent.exists()
+    saving.save(OPTIONS, str(identity), bytes(31) + b"\x09")
+    assert 'id = "friend"' in file.read_text()
