@@ -36,6 +36,7 @@ AGAIN = 2.0
 
 async def run(options: PairingOptions, console: Console, environment: dict[str, str]) -> Exit:
     """Pair, then connect. Raises `UsageError`."""
+    saving = None if options.save is None else Saving(options.save, environment)
     file, public = kept_identity(options.identity, environment)
     then = options.then
     if options.invitation is None:
@@ -45,7 +46,8 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
             remote=then.remote or random_id("guest"),
         )
         invitation = _invitation(then, public, options.valid)
-        saving = _saving(options, then, file, environment)
+        if saving is not None:
+            saving.check(then, file)
         if console.as_json:
             console.event("invitation", line=invitation.url())
         else:
@@ -59,7 +61,8 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
     else:
         invitation = options.invitation
         exchange = Exchange(public, invitation.public)
-        saving = _saving(options, then, file, environment)
+        if saving is not None:
+            saving.check(then, file)
     end = stop_signal(console)
     pairing = asyncio.ensure_future(_pair(invitation, exchange, then, console, environment))
     either: list[asyncio.Future[Any]] = [end, pairing]
@@ -90,17 +93,6 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
     return await client_command.run(
         replace(then, keys=KeyOptions(identity=file, peer_key=peer)), console
     )
-
-
-def _saving(
-    options: PairingOptions, then: ClientOptions, identity: str, environment: dict[str, str]
-) -> Saving | None:
-    """The place of the new peer, seen to have room for it. Raises `UsageError`."""
-    if options.save is None:
-        return None
-    saving = Saving(options.save, environment)
-    saving.check(then, identity)
-    return saving
 
 
 def _is_taken_over(path: Path, peer: str, console: Console, environment: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,8 +22,9 @@ def found(given: str | None, environment: Mapping[str, str]) -> Path | None:
         return Path(given)
     places = [folder / f"{given or USUAL}.toml" for folder in folders(environment)]
     for place in places:
-        if place.is_file():
-            return place
+        with contextlib.suppress(OSError):  # a name that is too long
+            if place.is_file():
+                return place
     if given is None:
         return None
     looked = " and no ".join(map(str, places))

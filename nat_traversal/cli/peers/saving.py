@@ -72,7 +72,7 @@ class Saving:
         return both
 
     def _text(self) -> str:
-        """What stands in the file; of a new one, its beginning."""
+        """The text of the file; of a new one, its beginning."""
         try:
             self.path.stat()
         except FileNotFoundError:

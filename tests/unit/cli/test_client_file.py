@@ -279,12 +279,14 @@ def test_a_file_is_found_by_its_name(
     assert [plan.peer for plan in options.client_file.plans] == ["anna"]
 
 
+@pytest.mark.parametrize("name", ["nowhere", "x" * 300])
 def test_a_name_without_a_file_is_told_with_both_places(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    (tmp_path / "nat-traversal").mkdir()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    options = client_options(Parser()).parse_args(["--config", "nowhere"])
+    options = client_options(Parser()).parse_args(["--config", name])
     with pytest.raises(UsageError) as raised:
         merged(options)
-    assert f"{tmp_path}/nat-traversal/nowhere.toml" in str(raised.value)
-    assert "/etc/nat-traversal/nowhere.toml" in str(raised.value)
+    assert f"{tmp_path}/nat-traversal/{name}.toml" in str(raised.value)
+    assert f"/etc/nat-traversal/{name}.toml" in str(raised.value)
