@@ -172,6 +172,8 @@ class ClientTls:
                 ) from None
             except OSError as error:
                 raise UsageError(f"--ca {settings.ca}: {error.strerror}") from None
+            except ValueError:
+                raise UsageError(f"--ca {settings.ca!r}: no file has a NUL in its name") from None
         return cls(context, host.partition("%")[0].rstrip("."), settings.pin)
 
     def stream(self) -> TlsStream:

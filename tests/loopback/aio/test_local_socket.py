@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.aio.local_socket import MOST_OCTETS, Answer, LocalSocket, Request
+from nat_traversal.cli.local import ask
 from nat_traversal.errors import InstanceRunsError, UsageError
 from tests.features import linux_only
 
@@ -61,11 +62,14 @@ async def test_a_mistake_of_this_program_is_one_line_too(tmp_path: Path) -> None
 
     local = LocalSocket(tmp_path / "run" / "hub.sock", fail)
     await local.open()
+    says = "this is a mistake in nat-traversal: KeyError: report it"
     try:
         answer = json.loads(await answer_to(local.path, b"{}\n"))
+        with pytest.raises(UsageError, match=f"^{says}$"):
+            await asyncio.to_thread(ask, local.path, ask="status")
     finally:
         await local.close()
-    assert answer == {"error": "this is a mistake in nat-traversal: KeyError: report it"}
+    assert answer == {"error": says}
 
 
 async def test_only_its_owner_finds_and_opens_it(local: LocalSocket) -> None:

@@ -68,6 +68,8 @@ class TestFiles:
         ]:
             with pytest.raises(UsageError, match=f"--ca {file}: {why}"):
                 ClientTls.of(ClientTlsSettings(ca=str(file)), "server.example")
+        with pytest.raises(UsageError, match="no file has a NUL in its name"):
+            ClientTls.of(ClientTlsSettings(ca="a\0b"), "server.example")
 
 
 class TestStream:
