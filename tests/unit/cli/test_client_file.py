@@ -290,3 +290,8 @@ def test_a_name_without_a_file_is_told_with_both_places(
         merged(options)
     assert f"{tmp_path}/nat-traversal/{name}.toml" in str(raised.value)
     assert f"/etc/nat-traversal/{name}.toml" in str(raised.value)
+
+
+def test_a_hexadecimal_number_that_is_too_long_is_told_with_its_line(file: Path) -> None:
+    text = f'{HEAD}mtu = 0x{"F" * 6000}\n[[peer]]\nid = "anna"\n{LISTENS}'
+    assert mistakes(file, text) == ["line 3: mtu: a number is too long: shorten it"]
