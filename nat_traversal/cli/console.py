@@ -160,10 +160,10 @@ class Console:
                 self.reader_left()
         else:
             self._quiet = True
-        _discard(stream)
+        discard(stream)
 
 
-def _discard(stream: Any) -> None:
+def discard(stream: Any) -> None:
     """Let what is still buffered go nowhere: at its end Python would fail over it, with status 120."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -16,5 +16,7 @@ class Exit(IntEnum):
     NOT_YET = 7
     """With ``--once``: this host lacks the address to listen on, or the service's name has none. It is not
     `USAGE`: time may cure it, so a service manager should start the command again."""
+    INTERRUPTED = 130
+    """A command that only asks was ended by Ctrl-C before it had its answer, as shells show it."""
     OUTPUT_CLOSED = 141
     """The reader of the events has gone. Shells show this status for what SIGPIPE has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -192,9 +193,12 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
 
 def _ask(options: argparse.Namespace) -> Exit:
     """A command that needs no event loop."""
+    from nat_traversal.cli.answers import ReaderLeftError  # noqa: PLC0415
     from nat_traversal.cli.console import Console  # noqa: PLC0415
 
     console = Console(as_json=False)
+    if options.command in ("status", "ping"):  # they have something to say at their end
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if options.command == "status":
             from nat_traversal.cli import status_command  # noqa: PLC0415
@@ -215,6 +219,10 @@ def _ask(options: argparse.Namespace) -> Exit:
         return config_check.run(options.file, console)
     except UsageError as error:
         return _refused(error)
+    except ReaderLeftError as left:
+        return left.status
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
 
 
 def _refused(error: UsageError) -> Exit:

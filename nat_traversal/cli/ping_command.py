@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 
+from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of
 
@@ -25,14 +25,14 @@ def run(peer: str, name: str | None, count: int, environment: Mapping[str, str])
             sent += 1
             seconds = answer["seconds"]
             if seconds is None:
-                _say(f"{peer} does not answer: {answer['text']}")
+                print_lines(f"{peer} does not answer: {answer['text']}")
             else:
                 times.append(seconds)
-                _say(f"{peer} answered after {1000 * seconds:.1f} ms")
+                print_lines(f"{peer} answered after {1000 * seconds:.1f} ms")
     except KeyboardInterrupt:
         pass
     if sent:
-        _say(_summary(sent, times))
+        print_lines(_summary(sent, times))
     return Exit.OK if times or not sent else Exit.TRAVERSAL_FAILED
 
 
@@ -42,9 +42,3 @@ def _summary(sent: int, times: list[float]) -> str:
         return text
     least, mean, most = min(times), sum(times) / len(times), max(times)
     return f"{text}, {1000 * least:.1f}/{1000 * mean:.1f}/{1000 * most:.1f} ms at least, on average, at most"
-
-
-def _say(text: str) -> None:
-    """At once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

@@ -3,6 +3,7 @@
 try:
     import os
     import signal
+    import sys
     from collections.abc import Callable
     from functools import partial
     from pathlib import Path
@@ -13,6 +14,8 @@ except KeyboardInterrupt:  # nothing has begun
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Each asks for an end."""
+_ASKING = ("check", "config", "status", "ping", "reload", "genkey", "identity", "gentoken")
+"""Commands of which a script wants an answer."""
 
 
 def both() -> int:
@@ -35,7 +38,7 @@ def _quietly(name: str, checkout: Path | None = None) -> int:
 
     With `checkout`, its packages are used if this interpreter lacks them.
     """
-    _end_at_once()
+    _end_at_once(_early_status())
     if checkout is not None:
         venv.use(checkout)
     from nat_traversal.cli import main  # noqa: PLC0415
@@ -46,11 +49,31 @@ def _quietly(name: str, checkout: Path | None = None) -> int:
     return status
 
 
+def _early_status() -> int:
+    """A client or server that was stopped before it began has done as it was asked. Another command has not."""
+    return 130 if sys.argv[1:2] and sys.argv[1] in _ASKING else 0
+
+
 def _end_at_once(status: int = 0) -> None:
     """From now on a request to stop ends the process. Signals that were ignored, as by ``nohup``, stay so."""
     for number in STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        if number is signal.SIGHUP and "--config" in sys.argv and not has_terminal():
+            signal.signal(
+                number, lambda *_: None
+            )  # it means a reload, and the file is yet to be read
+        else:
             signal.signal(number, partial(_end, status))
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal: a SIGHUP then says that it is closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _end(status: int, *_: object) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of, sockets
@@ -30,12 +31,15 @@ def run(
     try:
         while True:
             answers = _answers(name, environment, console)
-            if watch and not as_json and sys.stdout.isatty():
-                sys.stdout.write(_CLEAR)
+            lines: list[str] = []
             for answer in answers:
-                lines = [json.dumps(answer)] if as_json else _words(answer)
-                sys.stdout.writelines(f"{line}\n" for line in lines)
-            sys.stdout.flush()
+                if as_json:
+                    lines.append(json.dumps(answer))
+                    continue
+                lines += [f"{answer['name']}:"] * (len(answers) > 1)
+                lines += _words(answer)
+            clears = watch and not as_json and sys.stdout is not None and sys.stdout.isatty()
+            print_lines(*([_CLEAR] if clears else []), *lines)
             if not watch:
                 return Exit.OK if answers else Exit.USAGE
             time.sleep(EVERY)

@@ -15,9 +15,10 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import own_folder
 from nat_traversal.cli.manager import Manager
 from nat_traversal.cli.peers.file import ClientFile
-from nat_traversal.cli.peers.reload import Reloading, has_terminal
+from nat_traversal.cli.peers.reload import Reloading
 from nat_traversal.cli.peers.requests import Requests
 from nat_traversal.cli.peers.supervisor import Supervisor
+from nat_traversal.cli.start import has_terminal
 from nat_traversal.cli.stop import on_demand, stop_signal
 from nat_traversal.errors import InstanceRunsError, UsageError
 

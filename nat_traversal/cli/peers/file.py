@@ -116,6 +116,9 @@ class _Reader:
             self._add(text, *key)
 
     def _refuse_flags(self) -> None:
+        if self._options.wait is not None:
+            text = "--wait has no place beside --config: it is for a script that waits for one peer"
+            self.mistakes.append(UsageError(text))
         for name in _PEER:
             option = self._known[name]
             if option.dest in told(self._options):

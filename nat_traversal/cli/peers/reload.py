@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -81,12 +80,3 @@ class Reloading:
             said += f"; a restart is needed for {', '.join(restart)}"
         self._console.say(said)
         return {"changed": changed, "restart": restart, "text": said}
-
-
-def has_terminal() -> bool:
-    """Whether this process has a controlling terminal: a SIGHUP then says that it is closed."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

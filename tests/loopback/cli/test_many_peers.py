@@ -127,6 +127,14 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                 assert (said["name"], said["pid"]) == ("hub", hub.process.pid)
                 paths = {each["peer"]: (each["path"], each["reason"]) for each in said["peers"]}
                 assert paths == {"anna": ("direct", None), "ben": ("none", "ben is not there yet")}
+                command = " ".join(status)
+                for stdout, code, words in (
+                    (">/dev/full", 2, "error: stdout takes no more: No space left on device\n"),
+                    (">&-", 2, "error: there is no stdout to write to\n"),
+                    ("| sleep 0", 141, ""),
+                ):
+                    line = f"set -o pipefail; {command} --watch {stdout}"
+                    assert await said_by("bash", "-c", line, folder=tmp_path) == (code, words)
                 by_name = {each["peer"]: each for each in said["peers"]}
                 (service,) = by_name["anna"]["services"]
                 assert service == {
