@@ -184,13 +184,11 @@ def test_construction_of_the_keys_is_named_as_in_the_code() -> None:
 
 
 def constants() -> dict[str, int | float]:
-    """Every public number of the core's modules, but what this side does with runs of datagrams."""
+    """Every public number of the core's modules."""
     found: dict[str, int | float] = {}
     for module in MODULES:
         for name, value in vars(importlib.import_module(f"nat_traversal.{module}")).items():
             if re.fullmatch(r"[A-Z][A-Z0-9_]+", name) and type(value) in (int, float):
-                if name == "FEW":  # this side's own: from when on runs pay
-                    continue
                 assert found.setdefault(name, value) == value, f"{name} has two values"
     return found
 
