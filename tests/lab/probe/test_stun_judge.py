@@ -20,9 +20,10 @@ import pytest
 
 from natlab.behavior import NINE
 from natlab.nat.ruleset import Firewall
-from natlab.network.addressing import SERVER, SERVER_SECOND
+from natlab.network.addressing import SERVER, SERVER_SECOND, SideAddresses
 from natlab.presets import PRESETS, REAL_WORLD
 from natlab.programs.program import Program
+from natlab.programs.programs import Programs
 from tests.lab import warm
 from tests.lab.impostors import DNAT, DROP_INPUT, SNAT, impostor, replace_nat_a
 
@@ -30,6 +31,10 @@ _STUN_PORT = 3478
 _SERVER = ("stund", "-h", str(SERVER.ip), "-a", str(SERVER_SECOND.ip), "-p", str(_STUN_PORT))
 _INSIDE_PORT = 1000
 """No NAT of the lab chooses a port below 1024, so only one that keeps ports shows this one."""
+
+
+_PORTS_OF_A_JUDGE = 20
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,6 @@ def _judge(
 
     With `to_oneself` its hosts accept packets that seem to come from themselves.
     """
-    from natlab.programs.programs import Programs
     from natlab.sandbox.netns import in_namespace, set_sysctl
     from natlab.topologies.two_nats import two_nats_network
 
@@ -69,12 +73,33 @@ def _judge(
             pid = network.pid(side.host_node)
             with in_namespace(pid):
                 set_sysctl("net.ipv4.conf.all.accept_local", int(to_oneself))
-            argv = ("stun", str(SERVER.ip), "-v", "-p", str(_INSIDE_PORT), "-i", str(side.host.ip))
-            judges.append(programs.start(side.host_node, argv, pid))
+            judges.append(_ask(programs, side, pid, 0))
         for judge in judges:
             judge.wait(timeout=30)
+        sides = (network.side_a, network.side_b)
+        for index, side in enumerate(sides):
+            for again in range(1, _TRIES):
+                if _has_compared(judges[index]):
+                    break
+                judges[index] = _ask(programs, side, network.pid(side.host_node), again)
+                judges[index].wait(timeout=30)
         first, second = (_read(judge) for judge in judges)
     return first, second
+
+
+def _ask(programs: Programs, side: SideAddresses, pid: int, again: int) -> Program:
+    """Start the judge behind a NAT that does not know its port yet."""
+    port = str(_INSIDE_PORT - again * _PORTS_OF_A_JUDGE)
+    argv = ("stun", str(SERVER.ip), "-v", "-p", port, "-i", str(side.host.ip))
+    name = f"{side.host_node}-{again}" if again else side.host_node
+    return programs.start(name, argv, pid)
+
+
+def _has_compared(judge: Program) -> bool:
+    """Whether it had both answers that it compares. Where the second is late, on a busy machine, it takes the mapping for
+    an independent one."""
+    said = "\n".join(line.text for line in judge.lines())
+    return "test I = 1" not in said or "test I(2) = 1" in said
 
 
 def _read(judge: Program) -> Verdict:
