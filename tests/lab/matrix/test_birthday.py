@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from natlab.evidence.result import CellResult
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.measures_time,  # hundreds of words at a pace, and the checks look at each second of it
+]
 METHODS = (MethodName.ORDERED_HELLO, MethodName.BIRTHDAY, MethodName.RELAY)
 
 
