@@ -11,11 +11,10 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member
-from nat_traversal.server.methods.gathering import Aim, Gathering
-from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
+from nat_traversal.server.methods.gathering import Aim
+from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import guessing
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
@@ -78,46 +77,25 @@ _WORDS = {1: guessing.PROBES, 2: guessing.SOCKETS}
 _SPEAKING = frozenset({_S.PROBING, _S.OPENING, _S.PROVING})
 
 
-class Birthday:
+class Birthday(Staged[BirthdayState, BirthdayTrigger]):
     """One round after those of `attempt.round`; none where it would be in vain, or the hosts' addresses have had one
     lately."""
 
     name = MethodName.BIRTHDAY.value
 
     def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
-        self._gathering = Gathering(attempt)
-        self._round = attempt.round
-        self._deadline = 0.0
+        super().__init__(attempt, TABLE, gathering=_S.GATHERING, over=_S.OVER, fail=_T.FAIL)
         self._ready_by: float | None = None
         self._agreed: set[str] = set()
         self._awaited: tuple[int, Member] | None = None
         """The newest order's transaction, and who has it."""
         self._proven: set[str] = set()
-        self.outcome: Outcome | None = None
-        """How the round ended; None while it goes on."""
-
-    @property
-    def state(self) -> BirthdayState:
-        return self._machine.state
-
-    @property
-    def round(self) -> int:
-        """The last one that has begun."""
-        return self._round
 
     @property
     def deadline(self) -> float | None:
         """When to call `timed_out`."""
-        if self.state is _S.GATHERING and self._ready_by is None:
-            return self._gathering.deadline
-        return None if self.state is _S.OVER else self._deadline
-
-    @property
-    def is_gathering(self) -> bool:
-        """Whether a fresh socket that a host shows now still belongs to this attempt."""
-        return self.state is _S.GATHERING
+        is_ready = self.state is _S.GATHERING and self._ready_by is not None
+        return self._deadline if is_ready else super().deadline
 
     def begin(self, now: float) -> list[do.Action]:
         """Ask for what is missing."""
@@ -134,10 +112,10 @@ class Birthday:
             if now < self._ready_by:
                 self._deadline = now + LOOK_EVERY
                 return []
-            return self._fail("a host has not shown that it receives where it is seen")
+            return self._fail(_without("a host has not shown that it receives where it is seen"))
         keeping = [each for each in members if each.keeps_port]
         if len(keeping) != 1:
-            return self._fail(no_path(*members, frozenset(self._attempt.heard)))
+            return self._no_path()
         (prober,) = keeping
         (opener,) = (each for each in members if each is not prober)
         return self._asked(prober, opener, now)
@@ -152,9 +130,8 @@ class Birthday:
                 return self._sent(member, now, heard=heard)
             case m.Established(attempt, round_) if (attempt, round_) == here:
                 self._established(member, now)
-            case m.Decline(attempt) if attempt == self._attempt.number and not self.outcome:
-                text = f"{member.id} takes no part: the two sides' keys do not fit"
-                return self._fail(text, m.Verdict.KEYS_DIFFER)
+            case m.Decline() if (declined := self._declined(member, message)) is not None:
+                return self._fail(declined)
         return []
 
     def timed_out(self, now: float) -> list[do.Action]:
@@ -164,10 +141,10 @@ class Birthday:
                 return self.socket_shown(now)
             case _S.GATHERING:
                 asked = self._gathering.timed_out(now)
-                return self._fail(asked.text, asked.verdict) if isinstance(asked, NoPath) else asked
+                return self._fail(asked) if isinstance(asked, NoPath) else asked
             case _S.PROBING | _S.OPENING:
                 return self._goes_on(now)
-        return self._fail(no_path(*self._attempt.members, frozenset(self._attempt.heard)))
+        return self._no_path()
 
     def _asked(self, prober: Member, opener: Member, now: float) -> list[do.Action]:
         """Begin the round if the hosts' addresses allow it now; else tell both hosts when they will."""
@@ -181,7 +158,7 @@ class Birthday:
             told: list[do.Action] = [
                 do.SendMessage(later, each.connection) for each in (prober, opener)
             ]
-            return [*told, *self._fail(f"ports may be guessed in {wait:.0f} s")]
+            return [*told, *self._fail(_without(f"ports may be guessed in {wait:.0f} s"))]
         self._round = self._attempt.round + 1
         if self._attempt.roles(self._round)[0] is not prober:
             self._round += 1
@@ -192,7 +169,7 @@ class Birthday:
         }
         started = self._gathering.start(self.name, self._round, prober, opener, aims)
         if isinstance(started, NoPath):
-            return self._fail(started.text, started.verdict)
+            return self._fail(started)
         self._machine.fire(_T.GATHERED)
         self._wait(AGREE_WITHIN, now)
         return started
@@ -202,7 +179,7 @@ class Birthday:
         if self.state is not _S.AGREEING or member.id in self._agreed:
             return []
         if not agree.mac:
-            return self._fail(f"{member.id} guesses no ports now")
+            return self._fail(_without(f"{member.id} guesses no ports now"))
         self._agreed.add(member.id)
         first, second = self._attempt.members
         peer = second if member is first else first
@@ -255,9 +232,9 @@ class Birthday:
 
     def _wait(self, seconds: float, now: float) -> None:
         """So long above both round trips."""
-        self._deadline = now + seconds + sum(each.round_trip for each in self._attempt.members)
+        self._deadline = now + seconds + self._ways
 
-    def _fail(self, text: str, verdict: m.Verdict = m.Verdict.NO_PATH) -> list[do.Action]:
-        self._machine.fire(_T.FAIL)
-        self.outcome = NoPath(verdict, text)
-        return []
+
+def _without(why: str) -> NoPath:
+    """No round, and so no path by this method."""
+    return NoPath(m.Verdict.NO_PATH, why)

@@ -56,8 +56,7 @@ class LowTtl(Simultaneous):
         """The round has begun: order the openers."""
         self._machine.fire(_T.OPEN)
         self._opened.clear()
-        round_trips = sum(each.round_trip for each in self._attempt.members)
-        self._deadline = now + OPEN_WITHIN + round_trips
+        self._deadline = now + OPEN_WITHIN + self._ways
         return [self._order(each, now, opens=True) for each in self._attempt.members]
 
     def _openers_left(self, now: float) -> list[do.Action]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member, SocketState
-from nat_traversal.server.methods.gathering import Gathering
-from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
+from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import messages as m
 
 ROUNDS = 2
@@ -59,21 +57,15 @@ _ORDER_OF_STATE = {
 }
 
 
-class OrderedHello:
+class OrderedHello(Staged[RoundState, RoundTrigger]):
     """One attempt. The host whose id sorts first is A in odd rounds."""
 
     name = "ordered-hello"
 
     def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._settings = attempt.settings
-        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
-        self._outcome: Outcome | None = None
-        self._round = 0
+        super().__init__(attempt, TABLE, gathering=_S.GATHERING, over=_S.OVER, fail=_T.FAIL)
         self._transaction: int | None = None
         """Of the order that is out."""
-        self._gathering = Gathering(attempt)
-        self._deadline = 0.0
         self._ordered_at = 0.0
         self._opened_at = 0.0
         self._is_acknowledged = False
@@ -83,32 +75,6 @@ class OrderedHello:
         """The first round that still goes on."""
         self._settles_at = 0.0
         """Until when the other host's proof may follow that of the first."""
-
-    @property
-    def state(self) -> RoundState:
-        return self._machine.state
-
-    @property
-    def round(self) -> int:
-        """The last one that has begun."""
-        return self._round
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How the attempt ended; None while it goes on."""
-        return self._outcome
-
-    @property
-    def deadline(self) -> float | None:
-        """When to call `timed_out`."""
-        if self.state is _S.GATHERING:
-            return self._gathering.deadline
-        return None if self.state is _S.OVER else self._deadline
-
-    @property
-    def is_gathering(self) -> bool:
-        """Whether a fresh socket that a host shows now still belongs to this attempt."""
-        return self.state is _S.GATHERING
 
     def begin(self, now: float) -> list[do.Action]:
         """The first round's gathering."""
@@ -122,8 +88,7 @@ class OrderedHello:
         roles = self._attempt.roles(self._round)
         started = self._gathering.start(self.name, self._round, *roles)
         if isinstance(started, NoPath):
-            self._fail(started.verdict, started.text)
-            return []
+            return self._fail(started)
         self._machine.fire(_T.GATHERED)
         return [*started, self._order(now)]
 
@@ -137,9 +102,8 @@ class OrderedHello:
             case m.Established(attempt, round_):
                 if attempt == self._attempt.number:
                     self._established(member, round_, now)
-            case m.Decline(attempt) if attempt == self._attempt.number and not self._outcome:
-                text = f"{member.id} takes no part: the two sides' keys do not fit"
-                self._fail(m.Verdict.KEYS_DIFFER, text)
+            case m.Decline() if (declined := self._declined(member, message)) is not None:
+                return self._fail(declined)
         return []
 
     def timed_out(self, now: float) -> list[do.Action]:
@@ -148,21 +112,19 @@ class OrderedHello:
             if now < self._settles_at:
                 self._deadline = self._gathering.deadline = self._settles_at
             else:
-                self._no_path()
+                return self._no_path()
         elif self.state is _S.GATHERING:
             asked = self._gathering.timed_out(now)
-            if not isinstance(asked, NoPath):
-                return asked
-            self._fail(asked.verdict, asked.text)
+            return self._fail(asked) if isinstance(asked, NoPath) else asked
         elif self.state in (_S.CALLING, _S.OPENING):
             role, step = _ORDER_OF_STATE[self.state]
             silent = self._in_role(role).id
             text = f"{silent} did not obey the order to send HELLO {step}"
-            self._fail(m.Verdict.PEER_SILENT, text)
+            return self._fail(NoPath(m.Verdict.PEER_SILENT, text))
         elif self._round < ROUNDS:
             return self._next_round(now)
         else:
-            self._no_path()
+            return self._no_path()
         return []
 
     def _next_round(self, now: float) -> list[do.Action]:
@@ -220,10 +182,6 @@ class OrderedHello:
         is_last = self._round == ROUNDS
         return self._settings.further_within if is_last else self._settings.swap_within
 
-    @property
-    def _ways(self) -> float:
-        return sum(each.round_trip for each in self._attempt.members)
-
     def _established(self, member: Member, round_: int, now: float) -> None:
         """`member` has proof, perhaps late. A report about a round that does not go on is ignored."""
         if not self._goes_on_from <= round_ <= self._round or self.state is _S.OVER:
@@ -236,7 +194,7 @@ class OrderedHello:
             self._machine.fire(_T.PROVEN)
             for each in self._attempt.members:
                 each.socket, each.established = SocketState.USED, True
-            self._outcome = Proven(round_)
+            self.outcome = Proven(round_)
             return
         self._settles_at = now + self._settings.verdict_within + self._ways
         if self.state is _S.ANSWERING:
@@ -251,15 +209,6 @@ class OrderedHello:
 
     def _next_transaction(self) -> int:
         return next(self._attempt.transactions)
-
-    def _no_path(self) -> None:
-        self._fail(
-            m.Verdict.NO_PATH, no_path(*self._attempt.members, frozenset(self._attempt.heard))
-        )
-
-    def _fail(self, verdict: m.Verdict, text: str) -> None:
-        self._machine.fire(_T.FAIL)
-        self._outcome = NoPath(verdict, text)
 
     def _in_role(self, role: m.Role) -> Member:
         a, b = self._attempt.roles(self._round)

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from enum import Enum, auto
 
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member
-from nat_traversal.server.methods.gathering import NO_AIMS, Aim, Gathering
-from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
+from nat_traversal.server.methods.gathering import NO_AIMS, Aim
+from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
 
@@ -60,47 +59,19 @@ TABLE = {
 }
 
 
-class Simultaneous:
+class Simultaneous(Staged[CrossingState, CrossingTrigger]):
     """The rounds after those of `attempt.round`. The host whose id sorts first is A in odd rounds."""
 
     name = MethodName.SIMULTANEOUS.value
 
     def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._settings = attempt.settings
-        self._machine = StateMachine(f"attempt {attempt.number}", _S.GATHERING, TABLE)
-        self._gathering = Gathering(attempt)
-        self._round = attempt.round
+        super().__init__(attempt, TABLE, gathering=_S.GATHERING, over=_S.OVER, fail=_T.FAIL)
         self._last = attempt.round + TRIES
-        self._deadline = 0.0
         self._orders: dict[int, tuple[Member, float]] = {}
         """By transaction: to whom, and when."""
         self._nearer: Member | None = None
         """Its order waits."""
         self._proven: set[str] = set()
-        self.outcome: Outcome | None = None
-        """How the tries ended; None while they go on."""
-
-    @property
-    def state(self) -> CrossingState:
-        return self._machine.state
-
-    @property
-    def round(self) -> int:
-        """The last one that has begun."""
-        return self._round
-
-    @property
-    def deadline(self) -> float | None:
-        """When to call `timed_out`."""
-        if self.state is _S.GATHERING:
-            return self._gathering.deadline
-        return None if self.state is _S.OVER else self._deadline
-
-    @property
-    def is_gathering(self) -> bool:
-        """Whether a fresh socket that a host shows now still belongs to this attempt."""
-        return self.state is _S.GATHERING
 
     def begin(self, now: float) -> list[do.Action]:
         """The first try."""
@@ -139,9 +110,8 @@ class Simultaneous:
             case m.Established(attempt, round_) if self.state is _S.ANSWERING:
                 if (attempt, round_) == (self._attempt.number, self._round):
                     self._established(member, now)
-            case m.Decline(attempt) if attempt == self._attempt.number and not self.outcome:
-                text = f"{member.id} takes no part: the two sides' keys do not fit"
-                return self._fail(NoPath(m.Verdict.KEYS_DIFFER, text))
+            case m.Decline() if (declined := self._declined(member, message)) is not None:
+                return self._fail(declined)
         return []
 
     def timed_out(self, now: float) -> list[do.Action]:
@@ -159,10 +129,6 @@ class Simultaneous:
                 self._machine.fire(_T.AGAIN)
                 return self.begin(now)
         return self._no_path()
-
-    def _no_path(self) -> list[do.Action]:
-        text = no_path(*self._attempt.members, frozenset(self._attempt.heard))
-        return self._fail(NoPath(m.Verdict.NO_PATH, text))
 
     def _proof_within(self) -> float:
         """Seconds above both round trips, from the last order."""
@@ -197,9 +163,4 @@ class Simultaneous:
 
     def _wait(self, seconds: float, now: float) -> None:
         """For proof, so long above both round trips."""
-        self._deadline = now + seconds + sum(each.round_trip for each in self._attempt.members)
-
-    def _fail(self, outcome: NoPath) -> list[do.Action]:
-        self._machine.fire(_T.FAIL)
-        self.outcome = outcome
-        return []
+        self._deadline = now + seconds + self._ways

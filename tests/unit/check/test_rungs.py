@@ -18,6 +18,16 @@ from natlab.presets import PRESETS, preset
 from tests import ROOT
 
 SERVER = Endpoint("192.0.2.2", 6545)
+STRICT = Verdict(
+    SERVER,
+    Udp.PASSES,
+    0.05,
+    nat=True,
+    mapping=Mapping.ENDPOINT_INDEPENDENT,
+    filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
+    allocation=PortAllocation.PRESERVING,
+    order_sensitive=False,
+)
 
 
 def side(nat: str) -> Side:
@@ -75,17 +85,7 @@ def test_what_is_not_told_is_not_guessed_and_what_holds_in_any_case_is_told() ->
 
 
 def test_times_count_the_measured_round_trip() -> None:
-    strict = Verdict(
-        SERVER,
-        Udp.PASSES,
-        0.05,
-        nat=True,
-        mapping=Mapping.ENDPOINT_INDEPENDENT,
-        filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
-        order_sensitive=False,
-        allocation=PortAllocation.PRESERVING,
-    )
-    found = by_peer(strict)
+    found = by_peer(STRICT)
     assert found["EIM+ADF"].seconds == 0.1
     assert found["APDM+APDF"].rung == "birthday"
     assert found["APDM+APDF+sequential"].rung == "prediction"
@@ -93,15 +93,8 @@ def test_times_count_the_measured_round_trip() -> None:
 
 
 def test_ipv6_and_a_router_that_maps_ports_come_before_a_guess() -> None:
-    strict = Verdict(
-        SERVER,
-        Udp.PASSES,
-        0.05,
-        nat=True,
-        mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT,
-        filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
-        allocation=PortAllocation.RANDOM,
-        order_sensitive=False,
+    strict = replace(
+        STRICT, mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, allocation=PortAllocation.RANDOM
     )
     alone = by_peer(strict)
     assert alone["APDM+APDF"].rung == alone["APDM+APDF, with IPv6"].rung == "relay"
@@ -116,16 +109,7 @@ def test_ipv6_and_a_router_that_maps_ports_come_before_a_guess() -> None:
 
 
 def test_two_order_sensitive_nats_are_told_what_follows() -> None:
-    verdict = Verdict(
-        SERVER,
-        Udp.PASSES,
-        0.05,
-        nat=True,
-        mapping=Mapping.ENDPOINT_INDEPENDENT,
-        filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
-        allocation=PortAllocation.PRESERVING,
-        order_sensitive=True,
-    )
+    verdict = replace(STRICT, order_sensitive=True)
     row = by_peer(verdict)["EIM+APDF+order-sensitive"]
     assert row.rung == "simultaneous"
     assert "low-ttl" in row.note
