@@ -28,6 +28,7 @@ html_title = "nat_traversal"
 html_additional_pages = {"index": "index.html"}
 templates_path = ["templates"]
 html_copy_source = False
+html_show_copyright = False
 
 CONTENTS = {
     "User guide": "docs/guide/README docs/guide/wireguard docs/guide/games docs/guide/sip docs/guide/ssh docs/guide/firewall docs/guide/running docs/comparison",

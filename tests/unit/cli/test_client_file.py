@@ -260,6 +260,12 @@ def test_options_of_one_peer_have_no_place_beside_a_file(file: Path) -> None:
     assert told == f"--remote has no place beside --config: a [[peer]] of {file} says that"
 
 
+def test_a_limit_of_the_wait_for_one_peer_has_no_place_beside_a_file(file: Path) -> None:
+    text = f'{HEAD}[[peer]]\nid = "anna"\n{LISTENS}'
+    (told,) = mistakes(file, text, "--wait", "5s")
+    assert told.startswith("--wait has no place beside --config")
+
+
 def test_no_key_shows_where_a_plan_is_told(file: Path) -> None:
     a_secret(file.parent / "anna.key", SHARED)
     text = f'{HEAD}[[peer]]\nid = "anna"\nkey-file = "anna.key"\n{LISTENS}'
