@@ -8,17 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nat_traversal.wire.candidates import AddedCandidates as AddedCandidates  # noqa: PLC0414 - as these
-from nat_traversal.wire.candidates import Candidate as Candidate  # noqa: PLC0414 - a message carries it
-from nat_traversal.wire.candidates import HostAddresses as HostAddresses  # noqa: PLC0414 - one of them
-from nat_traversal.wire.candidates import OpenSocket as OpenSocket  # noqa: PLC0414 - likewise
-from nat_traversal.wire.candidates import PortMapped as PortMapped  # noqa: PLC0414 - likewise
-from nat_traversal.wire.candidates import SparePort as SparePort  # noqa: PLC0414 - likewise
-from nat_traversal.wire.guessing import Agree as Agree  # noqa: PLC0414 - likewise
-from nat_traversal.wire.guessing import GuessLater as GuessLater  # noqa: PLC0414 - likewise
+from nat_traversal.wire.candidates import AddedCandidates as AddedCandidates
+from nat_traversal.wire.candidates import Candidate as Candidate
+from nat_traversal.wire.candidates import HostAddresses as HostAddresses
+from nat_traversal.wire.candidates import OpenSocket as OpenSocket
+from nat_traversal.wire.candidates import PortMapped as PortMapped
+from nat_traversal.wire.candidates import SparePort as SparePort
+from nat_traversal.wire.guessing import Agree as Agree
+from nat_traversal.wire.guessing import GuessLater as GuessLater
 from nat_traversal.wire.offers import Offer
-from nat_traversal.wire.pairs import ForPair as ForPair  # noqa: PLC0414 - a message in a message
-from nat_traversal.wire.pairs import Leave as Leave  # noqa: PLC0414 - one of them
+from nat_traversal.wire.pairs import ForPair as ForPair
+from nat_traversal.wire.pairs import Leave as Leave
+from nat_traversal.wire.relay_messages import OpenRelay as OpenRelay
+from nat_traversal.wire.relay_messages import RelayCode as RelayCode
+from nat_traversal.wire.relay_messages import Relaying as Relaying
+from nat_traversal.wire.relay_messages import RelayJoin as RelayJoin
+from nat_traversal.wire.relay_messages import RelayJoined as RelayJoined
+from nat_traversal.wire.relay_messages import RelayNews as RelayNews
+from nat_traversal.wire.relay_messages import RelayReady as RelayReady
 
 MOST_AT_ONCE = 32
 """Sockets that speak at once in a round, and ports of the peer that one of them speaks to."""
@@ -81,28 +88,6 @@ class Serves(StrEnum):
     def meets(self, other: Serves) -> bool:
         """Whether datagrams of programs can cross between the two at all."""
         return self is not other or self not in (Serves.LISTEN, Serves.CONNECT)
-
-
-class Relaying(StrEnum):
-    """Whether a client takes the server's relay."""
-
-    AUTO = "auto"
-    """Where no direct path stands soon."""
-    EARLY = "early"
-    """At once, until a direct path stands."""
-    NEVER = ""
-
-
-class RelayCode(StrEnum):
-    """Why a pair has no relay, or what became of it."""
-
-    OFF = "relay-off"
-    UNWANTED = "relay-unwanted"
-    FULL = "relay-full"
-    SLOW = "relay-slow"
-    IDLE = "relay-idle"
-    OVER = "relay-over"
-    DONE = "relay-done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,52 +285,6 @@ class Decline:
     """Client to server: I take no part in this attempt, since the peer's keys are not what I demand."""
 
     attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRelay:
-    """Server to both clients: a relay stands for the pair. Bind to it, and confirm the keys through it. The
-    wire's name is ``relay``."""
-
-    relay: int
-    token: bytes = field(repr=False)
-    ticket: bytes = field(repr=False)
-    """Opens the relay once by TCP, for this client alone: 16 octets."""
-    peer: Offer
-    """With the peer's `Register.relay_public`."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelayReady:
-    """Client to server: I have done with that relay, and the next may begin with this key."""
-
-    relay: int
-    public: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RelayJoin:
-    """Client to server, first line of a second connection: datagrams of that relay come here."""
-
-    ticket: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RelayJoined:
-    """Server to client, the only line on that connection: datagrams follow, each after its length."""
-
-    relay: int
-
-
-@dataclass(frozen=True, slots=True)
-class RelayNews:
-    """Server to client: there is no relay for the pair, or something became of it."""
-
-    relay: int
-    """Its number; 0: there is none."""
-    code: str
-    """One of `RelayCode`, or one that a later server knows. All but `RelayCode.SLOW` end the relay."""
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
