@@ -12,7 +12,7 @@ waiting := $(shell echo $$((3 * $$(nproc))))
 fast := tests/loopback tests/exploration tests/sim tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-fast test-measured test-plain coverage fuzz explore soak scoreboard check bench bench-lab doctor docs dist lock clean
+.PHONY: help setup lab test test-fast test-measured test-plain coverage fuzz explore soak scoreboard ladder-runs check bench bench-lab doctor docs dist lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ scoreboard: ## programs that others made, and ours, through the NATs; SCOREBOARD
 	@scripts/setup.sh scoreboard
 	@scripts/scoreboard.sh
 	@$(python) -m scoreboard $(SCOREBOARD_ARGS)
+
+ladder-runs: ## 20 runs of every pair, beside aioice with coturn (docs/ladder-runs.md); RUNS_ARGS="--most 60" does a share
+	@scripts/setup.sh scoreboard
+	@scripts/scoreboard.sh
+	@$(python) -m scoreboard.runs $(RUNS_ARGS)
 
 check: ## lint, format, types, and the workflows
 	@scripts/setup.sh check

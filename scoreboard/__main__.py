@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nat_traversal.errors import UsageError
 from natlab.errors import LabError
-from scoreboard.collect import collect, results_file
+from scoreboard.collect import Which, collect, results_file
 from scoreboard.pages import as_json, markdown, page
 from scoreboard.results import read_kept
 from scoreboard.rivals import HOME, RIVALS, ROOT, Rival, chosen_rivals, version_of
@@ -28,13 +28,16 @@ def main() -> int:
     kinds = [*SUITES, *(group.name for group in GROUPS if group.name not in SUITES)]
     add("--pairs", action="append", choices=kinds, default=[], help="only these (repeat it)")
     add("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="trials at a time: %(default)s")
+    add("--most", type=int, help="end after so many trials (default: when none is left)")
+    add("--late", action="store_true", help="also what had links that were late")
     add("--again", action="store_true", help="also what has a result")
     add("--print", action="store_true", help="run nothing: show the results that there are")
     add("--document", action="store_true", help="put the tables into docs/scoreboard.md as well")
     add("--output", type=Path, default=HOME / "out", help="for Markdown, JSON, HTML: %(default)s")
     options = parser.parse_args()
-    if options.jobs < 1:
-        parser.error("--jobs: give 1 or more")
+    for name, value in (("--jobs", options.jobs), ("--most", options.most)):
+        if value is not None and value < 1:
+            parser.error(f"{name}: give 1 or more")
     try:
         if not options.print:
             _run(options)
@@ -51,12 +54,22 @@ def main() -> int:
 def _run(options: argparse.Namespace) -> None:
     wanted = set(options.pairs)
     groups = [group for group in GROUPS if not wanted or {group.name, group.suite} & wanted]
+    which = Which.ALL if options.again else Which.LATE if options.late else Which.MISSING
+    there: list[tuple[Rival, str]] = []
     for rival in chosen_rivals(options.rival):
         version, reason = version_of(rival)
         if version is None:
             _say(f"{rival.name}: {reason}")
-            continue
-        collect(rival, version, groups, options.jobs, _say, again=options.again)
+        else:
+            there.append((rival, version))
+    left = options.most
+    # All rivals in turn, group by group: what else the machine does then meets all of them alike.
+    for group in groups:
+        for rival, version in there:
+            if left == 0:
+                return
+            ran = collect(rival, version, group, options.jobs, _say, which=which, most=left)
+            left = None if left is None else left - ran
 
 
 def _entry(rival: Rival) -> Entry:

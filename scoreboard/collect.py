@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 
 from natlab.evidence.result import CellResult
@@ -25,10 +26,27 @@ def results_file(rival: Rival) -> Path:
     return HOME / "results" / f"{rival.name}.json"
 
 
+class Which(Enum):
+    """The trials that are to be run."""
+
+    MISSING = "missing"
+    """Those without a result, and those that broke."""
+    LATE = "late"
+    """These, and those whose links were late."""
+    ALL = "all"
+
+
 def collect(
-    rival: Rival, version: str, groups: Sequence[Group], jobs: int, say: Say, *, again: bool
-) -> None:
-    """Run what is missing of `groups`, or everything with `again`.
+    rival: Rival,
+    version: str,
+    group: Group,
+    jobs: int,
+    say: Say,
+    *,
+    which: Which = Which.MISSING,
+    most: int | None = None,
+) -> int:
+    """Run the trials of `group` that `which` says, at most `most`, and return how many that were.
 
     Results of another version of the rival, or of other files of ours, are dropped. Raises `LabError`
     and `UsageError`, and goes on next time where it was interrupted.
@@ -38,34 +56,31 @@ def collect(
     if old is None or (old.version, old.digest) != (version, rival.digest):
         old = Kept(rival.name, version, rival.digest, {}, ())
     rows = {row.key: row for row in old.rows}
-    file = read_program_file(rival.file)
-    for group in groups:
-        pairs = [pair for pair in group.pairs if again or _is_missing(rows, group, pair)]
-        if not pairs:
-            continue
-        say(f"{rival.name} {version}: {group.title}, {len(pairs)} of {len(group.pairs)} trials")
+    pairs = [pair for pair in group.pairs if _is_due(rows.get((group.name, *pair)), which)][:most]
+    if not pairs:
+        return 0
+    say(f"{rival.name} {version}: {group.title}, {len(pairs)} of {len(group.pairs)} trials")
 
-        def done(cell: CellResult, group: Group = group) -> None:
-            row = row_of(group.name, cell)
-            rows[row.key] = row
-            write_kept(replace(old, header=_header(jobs), rows=tuple(rows.values())), path)
-            say(f"  {row.nat_a} × {row.nat_b}: {row.error or row.path}")
+    def done(cell: CellResult) -> None:
+        moment = datetime.now().astimezone().isoformat(timespec="minutes")
+        found = row_of(group.name, cell)
+        row = replace(found, ended=moment, load=round(os.getloadavg()[0], 1), jobs=jobs)
+        rows[row.key] = row
+        write_kept(replace(old, header=_HEADER, rows=tuple(rows.values())), path)
+        late = ", late" if row.late else ""
+        say(f"  {row.nat_a} × {row.nat_b}: {row.error or row.path}{late}")
 
-        report = HOME / "reports" / rival.name / group.name
-        links = conditions_of({"delay": LINKS})
-        run_matrix(Plan(pairs, jobs, report, links=links, program=placed(file, group)), done)
-
-
-def _is_missing(rows: dict[tuple[str, str, str], Row], group: Group, pair: tuple[str, str]) -> bool:
-    row = rows.get((group.name, *pair))
-    return row is None or row.error is not None
+    report = HOME / "reports" / rival.name / group.name
+    links = conditions_of({"delay": LINKS})
+    program = placed(read_program_file(rival.file), group)
+    run_matrix(Plan(pairs, jobs, report, links=links, program=program), done)
+    return len(pairs)
 
 
-def _header(jobs: int) -> dict[str, str]:
-    return {
-        "date": datetime.now().astimezone().isoformat(timespec="minutes"),
-        "kernel": platform.release(),
-        "processors": str(os.cpu_count()),
-        "load": " ".join(f"{each:.1f}" for each in os.getloadavg()),
-        "jobs": str(jobs),
-    }
+def _is_due(row: Row | None, which: Which) -> bool:
+    if row is None or row.error is not None:
+        return True
+    return which is Which.ALL or (which is Which.LATE and row.late)
+
+
+_HEADER = {"kernel": platform.release(), "processors": str(os.cpu_count())}

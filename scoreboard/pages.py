@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 
 from scoreboard.table import (
     PATHS,
@@ -58,8 +59,7 @@ def faults_table(lines: Sequence[Line]) -> Table:
     """Recovery, a time for each pair."""
     head = ("program", *(group.title for group in _FAULTS))
     return head, [
-        (line.name, *(", ".join(line.recovery[group.name]) or UNKNOWN for group in _FAULTS))
-        for line in lines
+        (line.name, *(", ".join(line.recovery[group.name]) for group in _FAULTS)) for line in lines
     ]
 
 
@@ -82,30 +82,39 @@ def programs_table(entries: Sequence[Entry]) -> Table:
 def _run(entry: Entry) -> str:
     if not entry.header:
         return entry.reason or UNKNOWN
-    words = entry.header
+    rows, words = entry.rows or (), entry.header
+    ended = sorted(row.ended for row in rows)
+    loads = sorted(row.load for row in rows if row.load is not None)
+    load = f", load {loads[0]:.0f} to {loads[-1]:.0f}, median {median(loads):.1f}" if loads else ""
     return (
-        f"{words['date']}, Linux {words['kernel']}, {words['processors']} processors, load {words['load']},"
-        f" {words['jobs']} trials at a time"
+        f"{ended[0]} to {ended[-1]}, Linux {words['kernel']}, {words['processors']} processors{load},"
+        f" at most {max(row.jobs or 1 for row in rows)} trials at a time"
     )
+
+
+def broken_table(entries: Sequence[Entry]) -> Table:
+    """Every trial that did not come to its end, and why."""
+    return ("program", "trial", "why"), [
+        (entry.name, f"{row.group}: {row.nat_a} × {row.nat_b}", " ".join(row.error.split()))
+        for entry in entries
+        for row in entry.rows or ()
+        if row.error is not None
+    ]
 
 
 def sections(entries: Sequence[Entry]) -> Sequence[tuple[str, Table]]:
     """Every table under its heading."""
     lines = [line_of(entry) for entry in entries if entry.rows]
     absent = [(entry.name, entry.reason) for entry in entries if not entry.rows]
-    troubled = [
-        (line.name, str(line.broken), str(line.late)) for line in lines if line.broken or line.late
-    ]
+    late = [(line.name, str(line.late)) for line in lines if line.late]
     found = [
         ("Pairs of presets", presets_table(lines)),
         ("Other places", places_table(lines)),
         ("Recovery", faults_table(lines)),
         ("Programs", programs_table(entries)),
         ("Not run", (("program", "why"), absent)),
-        (
-            "Trials that do not count",
-            (("program", "broken", "run with links that were late"), troubled),
-        ),
+        ("Trials that do not count", broken_table(entries)),
+        ("Trials whose links were late", (("program", "trials"), late)),
     ]
     return [(title, table) for title, table in found if table[1]]
 

@@ -34,6 +34,12 @@ class Row:
     """The machine was too busy for the links to keep their delay."""
     error: str | None = None
     """The trial broke: it counts for nothing."""
+    ended: str = ""
+    """When: date and time, to the minute."""
+    load: float | None = None
+    """The machine's, over the minute before the end: how many processes wanted a processor."""
+    jobs: int | None = None
+    """How many trials of this rival ran at a time."""
 
     @property
     def key(self) -> Key:
@@ -48,7 +54,7 @@ class Kept:
     version: str
     digest: str
     header: dict[str, str]
-    """Of the run that last added to it: date, machine, load, command."""
+    """The machine of the run that last added to it."""
     rows: tuple[Row, ...]
 
 

@@ -24,7 +24,7 @@ class Rival:
     version: Sequence[str]
     """The command whose last word of its first line is the version."""
     sources: Sequence[str]
-    """Files beside its program file that it is run by."""
+    """Files beside its program file that it is run by; ``../..`` and a pattern are this repository's."""
     chosen: str
     """What differs from its defaults, and what its user has to add; for the page."""
 
@@ -35,7 +35,10 @@ class Rival:
     @property
     def digest(self) -> str:
         """Of everything here that decides how it is run; results of another one are not kept."""
-        texts = [(FILES / name).read_bytes() for name in (self.file.name, *self.sources)]
+        files = (
+            path for name in (self.file.name, *self.sources) for path in sorted(FILES.glob(name))
+        )
+        texts = [path.read_bytes() for path in files]
         return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
@@ -47,17 +50,27 @@ _NODE = (
 )
 _PIP = (str(HOME / "venv/bin/python"), "-c")
 
+_OURS = "../../nat_traversal/**/*.py"
+_OUR_VERSION = (
+    str(ROOT / ".venv/bin/python"),
+    "-c",
+    "import nat_traversal; print(nat_traversal.__version__)",
+)
+
 RIVALS = (
     Rival(
         "nat_traversal",
         "this repository",
-        (
-            str(ROOT / ".venv/bin/python"),
-            "-c",
-            "import nat_traversal; print(nat_traversal.__version__)",
-        ),
-        (),
+        _OUR_VERSION,
+        (_OURS,),
         "Nothing: its own server with its relay, and no key files.",
+    ),
+    Rival(
+        "nat_traversal-key",
+        "this repository",
+        _OUR_VERSION,
+        (_OURS,),
+        "A key that both hosts share, so the rung `birthday` is on by itself: the peer has agreed to a hundred guesses a second. Else as nat_traversal.",
     ),
     Rival(
         "aioice",
@@ -71,7 +84,7 @@ RIVALS = (
         "Debian",
         (*_DEBIAN, "libnice10"),
         ("libnice_peer.py", "swap.py"),
-        "coturn for TURN over UDP, which tells the reflexive address too: no STUN server, whose answers this version does not take. Consent freshness (RFC 7675), off by default, is on. Candidates are exchanged when all are"
+        "coturn for TURN over UDP and TCP, which tells the reflexive address too: no STUN server, whose answers this version does not take. Consent freshness (RFC 7675), off by default, is on. Candidates are exchanged when all are"
         " gathered. The bridge makes another agent 1 s after one has failed.",
     ),
     Rival(
@@ -79,7 +92,7 @@ RIVALS = (
         "npm: node-datachannel",
         (*_NODE, "node-datachannel"),
         ("libdatachannel_peer.js", "bridge.js", "swap.py"),
-        "coturn for STUN and TURN over UDP; a reliable data channel. Candidates are exchanged when all are gathered. The bridge makes"
+        "coturn for STUN and TURN over UDP; a data channel without order and retransmission, for datagrams. Candidates are exchanged when all are gathered. The bridge makes"
         " another connection 1 s after one has failed.",
     ),
     Rival(

@@ -15,6 +15,8 @@ AFTER_FAULT = "after the last fault"
 """The lab's reason for a trial that had a path before the fault has these words."""
 UNKNOWN = "–"
 """For what was not measured."""
+BROKEN = "broken"
+"""For a trial that did not come to its end; the page tells why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Line:
     idle: float | None
     """Packets a minute of both hosts."""
     recovery: Mapping[str, Sequence[str]]
-    """Fault to a time for each trial, ``not`` without a path again in time, ``no path`` without one before."""
+    """Fault to a time for each pair, ``not`` without a path again in time, ``no path`` without one before."""
     places: Mapping[str, str]
     """Place and pair to the path."""
     broken: int
@@ -73,7 +75,7 @@ def line_of(entry: Entry) -> Line:
         _median(row.entries for row in presets if row.path != "none"),
         median(idle) if idle else None,
         {
-            group.name: [_recovery(row) for row in counted if row.group == group.name]
+            group.name: [_recovery(_found(rows, group, pair)) for pair in group.pairs]
             for group in GROUPS
             if group.suite == FAULTS
         },
@@ -94,10 +96,14 @@ def places() -> Sequence[tuple[str, Group, tuple[str, str]]]:
 
 
 def _path_of(rows: Sequence[Row], group: Group, pair: tuple[str, str]) -> str:
-    found = [row for row in rows if row.key == (group.name, *pair)]
-    if not found:
+    row = _found(rows, group, pair)
+    if row is None:
         return UNKNOWN
-    return "broken" if found[0].error is not None else found[0].path or UNKNOWN
+    return BROKEN if row.error is not None else row.path or UNKNOWN
+
+
+def _found(rows: Sequence[Row], group: Group, pair: tuple[str, str]) -> Row | None:
+    return next((row for row in rows if row.key == (group.name, *pair)), None)
 
 
 def _median(values: Iterable[float | None]) -> float | None:
@@ -112,7 +118,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
-def _recovery(row: Row) -> str:
+def _recovery(row: Row | None) -> str:
+    if row is None:
+        return UNKNOWN
+    if row.error is not None:
+        return BROKEN
     if row.recovery_ms is not None:
         return milliseconds(row.recovery_ms)
     return "not" if AFTER_FAULT in row.reason else "no path"

@@ -17,6 +17,8 @@ LINKS = "10ms"
 _SAME_NAT = {"host_a": "host_a1", "host_b": "host_a2"}
 _FAULTS_WITHIN = 120.0
 """Seconds for a path before the fault, and for the next one after it."""
+_AFTER_FAULT = 2.0
+"""Seconds that a trial goes on when datagrams are answered again: its recovery is measured then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ def placed(file: ProgramFile, group: Group) -> ProgramFile:
     """The program file as `group` wants it."""
     if group.faults:
         faults = tuple(map(parse_fault, group.faults))
-        file = replace(file, faults=faults, within=max(file.within, _FAULTS_WITHIN))
+        file = replace(
+            file, faults=faults, within=max(file.within, _FAULTS_WITHIN), settle=_AFTER_FAULT
+        )
     if group.idle:
         file = replace(file, idle=group.idle)
     if group.topology is not None:

@@ -18,6 +18,8 @@ try .venv/bin/python -m venv "$home/venv"
 try "$home/venv/bin/python" -m pip --disable-pip-version-check --quiet install --requirement scoreboard/requirements.txt
 cp scoreboard/package.json "$home/package.json"
 try npm install --prefix "$home" --no-audit --no-fund --loglevel error
+key_file=$home/nat_traversal.key
+(umask 077 && .venv/bin/python -m nat_traversal genkey >"$key_file")
 # Keys of a network that exists in the lab only.
 keys=$home/nebula
 rm -rf "$keys"

@@ -37,7 +37,7 @@ CONTENTS = {
         "docs/troubleshooting docs/messages docs/events docs/limitations"
     ),
     "Run a server": "docs/server/running docs/server/access docs/server/metrics docs/server/several docs/server/capacity docs/server/under-attack",
-    "The lab": "docs/lab/README docs/lab/guide docs/lab/pytest docs/lab/topologies docs/lab/links-and-faults docs/lab/presets docs/lab/program-file docs/lab/ci docs/lab/report docs/lab/how-it-works docs/lab/measurements docs/scoreboard",
+    "The lab": "docs/lab/README docs/lab/guide docs/lab/pytest docs/lab/topologies docs/lab/links-and-faults docs/lab/presets docs/lab/program-file docs/lab/ci docs/lab/report docs/lab/how-it-works docs/lab/measurements docs/scoreboard docs/ladder-runs",
     "How it is made": "docs/architecture docs/protocol docs/security docs/exploration docs/performance docs/benchmarks docs/glossary CONTRIBUTING SECURITY CHANGELOG",
 }
 """Every page, by what a reader looks for."""

@@ -51,7 +51,8 @@ async function session () {
   try {
     const own = gathered(connection)
     if (role === 'a') {
-      use(connection.createDataChannel('bridge'))
+      // As datagrams go: none waits for another, and none is sent twice.
+      use(connection.createDataChannel('bridge', { unordered: true, maxRetransmits: 0 }))
       await swap(await own)
       const answer = await swap(null)
       connection.setRemoteDescription(answer.sdp, answer.type)

@@ -67,8 +67,8 @@ class Bridge:
         agent.connect("component-state-changed", self.changed)
         self.stream = agent.add_stream(1)
         agent.set_stream_name(self.stream, "application")
-        relay = ("lab", "secret", Nice.RelayType.UDP)
-        agent.set_relay_info(self.stream, 1, self.server, TURN_PORT, *relay)
+        for over in (Nice.RelayType.UDP, Nice.RelayType.TCP):
+            agent.set_relay_info(self.stream, 1, self.server, TURN_PORT, "lab", "secret", over)
         _nice.nice_agent_attach_recv(hash(agent), self.stream, 1, None, self.received, None)
         agent.gather_candidates(self.stream)
         return False

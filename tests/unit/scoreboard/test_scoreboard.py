@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from natlab.evidence.result import CellResult
 from natlab.matrix.matrix import Plan
 from natlab.testbed.program_file import ByExchange, read_program_file
 from scoreboard import collect as collecting
+from scoreboard.collect import Which
 from scoreboard.pages import as_json, markdown, page
 from scoreboard.results import Kept, Row, read_kept, row_of, write_kept
 from scoreboard.rivals import RIVALS, Rival
@@ -52,12 +54,33 @@ def test_a_broken_trial_counts_for_nothing_and_is_told() -> None:
 
 
 def test_a_trial_without_a_path_after_the_fault_is_not_left_out() -> None:
+    rebooted = next(group for group in GROUPS if group.name == "nat-reboot")
+    handed_over = next(group for group in GROUPS if group.name == "hand-over")
+    told = (
+        {"path": "direct", "recovery_ms": 12.0},
+        {"path": "none", "reason": f"Nothing for 9 s {AFTER_FAULT}."},
+        {"path": "none", "reason": "It did not come within 9 s."},
+    )
     rows = [
-        row("none", "direct", group="nat-reboot", recovery_ms=12.0),
-        row("full-cone", "none", group="nat-reboot", reason=f"Nothing for 9 s {AFTER_FAULT}."),
-        row("symmetric", "none", group="nat-reboot", reason="It did not come within 9 s."),
+        replace(Row("nat-reboot", *pair, None), **words)  # type: ignore[arg-type]
+        for pair, words in zip(rebooted.pairs, told, strict=True)
     ]
-    assert "| other | 12 ms, not, no path | – |" in markdown([entry(*rows)])
+    rows.append(Row("hand-over", *handed_over.pairs[1], None, error="no room\nfor it"))
+    page_text = markdown([entry(*rows)])
+    assert "| other | 12 ms, not, no path | –, broken, – |" in page_text
+    assert "| other | hand-over: full-cone × symmetric | no room for it |" in page_text
+
+
+def test_the_load_and_the_time_of_all_trials_are_told() -> None:
+    rows = [
+        row("none", "direct", ended="2026-11-29T18:40+00:00", load=9.0, jobs=2),
+        row("symmetric", "direct", ended="2026-11-29T18:05+00:00", load=2.0, jobs=4),
+    ]
+    machine = {"kernel": "6.18", "processors": "2"}
+    assert (
+        "2026-11-29T18:05+00:00 to 2026-11-29T18:40+00:00, Linux 6.18, 2 processors, load 2 to 9, median 5.5,"
+        " at most 4 trials at a time" in markdown([replace(entry(*rows), header=machine)])
+    )
 
 
 def test_a_rival_that_cannot_run_is_told_with_its_reason() -> None:
@@ -90,6 +113,7 @@ def test_every_rival_has_a_program_file_that_fits_every_place(rival: Rival) -> N
     for group in GROUPS:
         found = placed(file, group)
         assert len(found.faults) == len(group.faults)
+    assert (file.within, file.settle) == (90, 20), "all have the same time"
     same = placed(file, next(group for group in GROUPS if group.nodes))
     assert [peer.node for peer in same.peers] == ["host_a1", "host_a2"]
     assert same.between == ("host_a1", "host_a2")
@@ -111,9 +135,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[tuple[
     return runs
 
 
-def collect(version: str = "1", *, again: bool = False) -> None:
+def collect(version: str = "1", **how: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
-        collecting.collect(RIVALS[0], version, [PRESETS], 1, lambda _: None, again=again)
+        collecting.collect(RIVALS[0], version, PRESETS, 1, lambda _: None, **how)
 
 
 def test_a_run_that_was_ended_goes_on_with_what_is_missing(
@@ -122,11 +146,26 @@ def test_a_run_that_was_ended_goes_on_with_what_is_missing(
     collect()
     collect()
     collect(version="2")
-    collect(version="2", again=True)
-    assert [len(pairs) for pairs in ran] == [36, 34, 36, 36]
+    collect(version="2", which=Which.ALL)
+    collect(version="2", most=3)
+    assert [len(pairs) for pairs in ran] == [36, 34, 36, 36, 3]
     kept = read_kept(collecting.results_file(RIVALS[0]))
     assert kept is not None
-    assert (kept.version, [each.key[1:] for each in kept.rows]) == ("2", list(PRESETS.pairs[:2]))
+    assert (kept.version, [each.key[1:] for each in kept.rows]) == ("2", list(PRESETS.pairs[:4]))
+    assert all(each.ended and each.load is not None and each.jobs == 1 for each in kept.rows)
+
+
+def test_what_ran_with_late_links_is_run_anew_if_one_wants(
+    ran: list[Sequence[tuple[str, str]]],
+) -> None:
+    collect()
+    path = collecting.results_file(RIVALS[0])
+    kept = read_kept(path)
+    assert kept is not None
+    write_kept(replace(kept, rows=(kept.rows[0], replace(kept.rows[1], late=True))), path)
+    collect()
+    collect(which=Which.LATE)
+    assert [pairs[0] == PRESETS.pairs[1] for pairs in ran] == [False, False, True]
 
 
 def test_a_file_that_holds_no_results_is_refused(tmp_path: Path) -> None:
