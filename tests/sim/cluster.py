@@ -15,6 +15,7 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Relaying
 from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.server import Server
@@ -202,10 +203,22 @@ class ClusterWorld(World):
         r: float = 1 / 16,
         p: float = 1 / 32,
         nat: str = "none",
+        nat_b: str | None = None,
         settings: ServerSettings | None = None,
+        relaying: Relaying = Relaying.NEVER,
+        methods: tuple[str, ...] = (),
         bare: bool = False,
     ) -> None:
-        super().__init__(seed=seed, r=r, p=p, nat_a=nat, nat_b=nat, bare=bare)
+        super().__init__(
+            seed=seed,
+            r=r,
+            p=p,
+            nat_a=nat,
+            nat_b=nat_b or nat,
+            relaying=relaying,
+            methods=methods,
+            bare=bare,
+        )
         self.server.stop()
         self.store = Store(self.clock, x)
         self.servers = [

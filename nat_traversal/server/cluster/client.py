@@ -12,6 +12,7 @@ from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.registry import EarlyAnnounce
 from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.datagrams import handle_of
 
 
 class Stage(Enum):
@@ -71,9 +72,9 @@ class Client:
         generation = 0 if member.established else member.told
         register = replace(register, generation=generation, offer=member.offer)
         is_used = member.socket is SocketState.USED and not member.established
-        if member.generation != member.told or not member.candidates or member.established:
+        newest = _seen(member)
+        if member.generation != member.told or newest is None or member.established:
             return Card(register, self.address, is_used=is_used)
-        newest = member.candidates[-1]
         return Card(register, self.address, newest.endpoint, newest.validated, is_used)
 
 
@@ -83,6 +84,7 @@ class Clients:
     def __init__(self) -> None:
         self._clients: dict[ConnectionId, Client] = {}
         self._by_id: dict[str, dict[ConnectionId, Client]] = {}
+        self._by_handle: dict[bytes, Client] = {}
 
     def __iter__(self) -> Iterator[Client]:
         """Those that are here now, whatever comes of it."""
@@ -92,6 +94,7 @@ class Clients:
         """It has come."""
         self._clients[client.connection] = client
         self._by_id.setdefault(client.id, {})[client.connection] = client
+        self._by_handle[handle_of(client.register.key)] = client
 
     def get(self, connection: ConnectionId) -> Client | None:
         """The one at that connection."""
@@ -101,6 +104,10 @@ class Clients:
         """Those that have this id, or want it."""
         return list(self._by_id.get(id_, {}).values())
 
+    def with_handle(self, handle: bytes) -> Client | None:
+        """The one whose announces bear it."""
+        return self._by_handle.get(handle)
+
     def remove(self, connection: ConnectionId) -> Client | None:
         """It has gone. None if it had before."""
         client = self._clients.pop(connection, None)
@@ -109,15 +116,24 @@ class Clients:
             del same[connection]
             if not same:
                 del self._by_id[client.id]
+            handle = handle_of(client.register.key)
+            if self._by_handle.get(handle) is client:
+                del self._by_handle[handle]
         return client
 
 
 def shown_of(client: Client, member: Member) -> Shown | None:
     """The present word about its socket; None while it was not seen."""
-    if not member.candidates:
+    seen = _seen(member)
+    if seen is None:
         return None
-    newest = member.candidates[-1]
-    return Shown(client.connection, member.generation, newest.endpoint, newest.validated)
+    mapped = next((each.endpoint.port for each in member.candidates if each.kind == "mapped"), 0)
+    return Shown(client.connection, member.generation, seen.endpoint, seen.validated, mapped)
+
+
+def _seen(member: Member) -> m.Candidate | None:
+    """Where the server sees its newest socket, and whether it has shown that it receives there."""
+    return next((each for each in member.candidates if each.kind == "srflx"), None)
 
 
 def mirror(member: Member, message: m.Message) -> None:

@@ -27,8 +27,9 @@ from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Announce, Echo, handle_of
+from nat_traversal.wire.samples import Sample
 
-_OWN = (m.Register, m.Proof, m.Heartbeat, m.UnknownMessage)
+_OWN = (m.Register, m.Proof, m.Heartbeat, m.PortMapped, m.UnknownMessage)
 """Messages that are for a client's own server."""
 
 
@@ -61,7 +62,6 @@ class ClusteredServer(ServerWithGuests):
         self._rng = rng
         self._shared = Timers()
         self._addresses: dict[e.ConnectionId, str] = {}
-        self._by_handle: dict[bytes, Client] = {}
         self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
         self._admits_at: float | None = None
         """None while the store is away."""
@@ -94,7 +94,9 @@ class ClusteredServer(ServerWithGuests):
                 self._announced(event, EarlyAnnounce(announce, source, local))
             case e.DatagramArrived(Echo(handle)):
                 self._feed(event)
-                self._refresh(self._by_handle.get(handle))
+                self._refresh(self._clients.with_handle(handle))
+            case e.DatagramArrived(Sample() as sample, source):
+                self._sampled(event, sample, source)
             case e.TimerFired():
                 for name in self._shared.due(now):
                     assert isinstance(name, _Due)
@@ -157,7 +159,6 @@ class ClusteredServer(ServerWithGuests):
         if early is not None and is_signed(early.announce, register.key):
             client.early = early
         self._clients.add(client)
-        self._by_handle[handle] = client
         if self._admits_at is None:
             self._send_away(client)
         elif self._now < self._admits_at:
@@ -167,7 +168,7 @@ class ClusteredServer(ServerWithGuests):
             self._claim(client)
 
     def _announced(self, event: e.Event, early: EarlyAnnounce) -> None:
-        client = self._by_handle.get(early.announce.handle)
+        client = self._clients.with_handle(early.announce.handle)
         self._feed(event)
         if client is None:
             self._early.keep(early, self._now)
@@ -233,9 +234,6 @@ class ClusteredServer(ServerWithGuests):
         if client is None:
             return
         self._shared.cancel(_Due(connection))
-        handle = handle_of(client.register.key)
-        if self._by_handle.get(handle) is client:
-            del self._by_handle[handle]
         for server in {client.rival, client.abroad} - {""}:
             if not self._is_ending:  # else it comes back, and its peer need not know
                 self._send(server, w.Gone(connection))
@@ -363,6 +361,9 @@ class ClusteredServer(ServerWithGuests):
             case w.Shown(connection):
                 if (guest := self._guests.of(sender, connection)) is not None:
                     self._show(guest, signal)
+            case w.Sampled(connection, generation, endpoint):
+                if (guest := self._guests.of(sender, connection)) is not None:
+                    self._play(guest, guest.samples(generation, endpoint))
             case w.Gone(connection):
                 if (guest := self._guests.of(sender, connection)) is not None:
                     self._close(guest, tell=False)

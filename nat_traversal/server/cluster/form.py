@@ -14,6 +14,8 @@ from nat_traversal.wire.messages import Register, UnknownMessage
 
 _KINDS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args(Signal)}
 _BOOLS, _INTS = frozenset({"validated", "is_used"}), frozenset({"connection", "generation"})
+_ADDED = {"mapped": 0}
+"""Fields that an earlier version does not write, and what it means by that."""
 
 
 def encode_card(card: Card) -> str:
@@ -73,10 +75,10 @@ def _card(said: Any) -> Card:
 
 
 def _load(name: str, said: dict[str, Any]) -> Any:
-    value = said.get(name)
+    value = said.get(name, _ADDED.get(name))
     if name in _BOOLS and type(value) is bool:
         return value
-    if name in _INTS and type(value) is int:
+    if name in _INTS | _ADDED.keys() and type(value) is int:
         return value
     if name == "address" and isinstance(value, str):
         return value

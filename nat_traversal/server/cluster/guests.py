@@ -16,7 +16,8 @@ from nat_traversal.server.cluster.words import Card, Shown
 from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire.datagrams import Announce, Echo, handle_of
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.messages import PortMapped, Relaying
+from nat_traversal.wire.samples import Sample
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +33,10 @@ class Guest:
     contends: bool
     """It wants an id that a client of this server has, and nothing else."""
     key: bytes = field(repr=False)
-    announces: int = 0
+    numbered: int = 0
+    """The last number of a datagram of its."""
+    announce: int = 0
+    """Of the newest announce."""
     generation: int = 0
     endpoint: Endpoint | None = None
     """Where its socket was shown last, and of which generation that is."""
@@ -41,6 +45,10 @@ class Guest:
     """The last word about its socket, while its own word of it is still to come."""
     question: bytes = b""
     """The nonce that it would have to echo from there."""
+    mapped: int = 0
+    """The port of its router that leads to that socket, as it was shown last."""
+    knock: bytes = b""
+    """The nonce that would have come by that port."""
 
     @property
     def id(self) -> str:
@@ -63,20 +71,38 @@ class Guest:
             generation = self.card.register.generation
             yield from self.shows(generation, self.card.endpoint, validated=self.card.validated)
 
-    def shows(self, generation: int, endpoint: Endpoint, *, validated: bool) -> Iterator[e.Event]:
-        """Its socket `generation` was seen at `endpoint`. The answer's nonce is `answered` in between."""
+    def shows(
+        self, generation: int, endpoint: Endpoint, *, validated: bool, mapped: int = 0
+    ) -> Iterator[e.Event]:
+        """Its socket `generation` was seen at `endpoint`, and the port `mapped` leads there. The nonces of what the server says to
+        that come in between."""
         if not generation:
             return
         handle = handle_of(self.key)
         if (generation, endpoint) != (self.generation, self.endpoint):
             self.generation, self.endpoint, self.validated = generation, endpoint, False
-            self.announces += 1
-            announce = Announce(handle, self.announces, generation)
+            self.mapped = 0
+            self.announce = self._number()
+            announce = Announce(handle, self.announce, generation)
             yield e.DatagramArrived(signed(announce, self.key), endpoint)
         if validated and not self.validated and self.question:
             self.validated = True
-            echo = Echo(handle, self.announces, self.question)
+            echo = Echo(handle, self.announce, self.question)
             yield e.DatagramArrived(signed(echo, self.key), endpoint)
+        if mapped != self.mapped and self.validated:
+            self.mapped, self.knock = mapped, b""
+            yield e.ControlReceived(PortMapped(generation, mapped), self.number)
+            if self.knock:
+                yield e.ControlReceived(PortMapped(generation, mapped, self.knock), self.number)
+
+    def samples(self, generation: int, endpoint: Endpoint) -> e.Event:
+        """It has shown one more port that its NAT gives."""
+        sample = Sample(handle_of(self.key), self._number(), generation)
+        return e.DatagramArrived(signed(sample, self.key), endpoint)
+
+    def _number(self) -> int:
+        self.numbered += 1
+        return self.numbered
 
 
 class Guests:

@@ -21,6 +21,9 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Announced
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.knock import Knock
+from nat_traversal.wire.samples import Sample
 from nat_traversal.wire.serial import is_later
 
 _ABROAD = "the two hosts are at different servers, which relay nothing for each other"
@@ -103,8 +106,20 @@ class ServerWithGuests(StandaloneServer, ABC):
         ):
             return
         guest.early = None
-        for event in guest.shows(shown.generation, shown.endpoint, validated=shown.validated):
+        seen = shown.generation, shown.endpoint
+        for event in guest.shows(*seen, validated=shown.validated, mapped=shown.mapped):
             self._play(guest, event)
+
+    def _sampled(self, event: e.Event, sample: Sample, source: Endpoint) -> None:
+        """A client shows one more port that its NAT gives: that counts where its pair is managed."""
+        client = self._clients.with_handle(sample.handle)
+        member = None if client is None else self.member(client.connection)
+        before = 0 if member is None else member.sightings.count(sample.generation)
+        self._feed(event)
+        if client is None or member is None or not client.abroad:
+            return
+        if member.sightings.count(sample.generation) > before:
+            self._send(client.abroad, w.Sampled(client.connection, sample.generation, source))
 
     def _close_all(self) -> None:
         """Nothing goes between servers for now, and no client need hear of it. Pairs at two servers meet anew once something
@@ -142,6 +157,8 @@ class ServerWithGuests(StandaloneServer, ABC):
                 self._gone(connection)
             case do.SendDatagram(Announced() as answer) if playing is not None:
                 playing.question = answer.nonce if any(answer.nonce) else b""
+            case do.SendDatagram(Knock() as knock) if playing is not None:
+                playing.knock = knock.nonce
             case do.Tell(note.HostRegistered(id_) | note.HostLeft(id_)) if (
                 playing is not None and playing.id == id_
             ):

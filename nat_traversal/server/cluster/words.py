@@ -146,6 +146,17 @@ class Shown:
     generation: int
     endpoint: Endpoint
     validated: bool
+    mapped: int = 0
+    """The port of its router that leads there, as its server has found; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """It has shown one more port that its NAT gives."""
+
+    connection: ConnectionId
+    generation: int
+    endpoint: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +199,4 @@ class Closed:
     connection: ConnectionId
 
 
-Signal = Arrived | Said | Shown | Contends | Gone | Order | Yielded | Closed
+Signal = Arrived | Said | Shown | Sampled | Contends | Gone | Order | Yielded | Closed
