@@ -24,7 +24,7 @@ MOST_OCTETS = 65_536
 WITHIN = 5.0
 """Seconds for a request to come, and for its answer to be taken."""
 AT_A_TIME = 16
-"""Connections; further ones are closed at once."""
+"""Connections. One more ends the oldest that waits for its request, or for its answer to be taken."""
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group at the other end (unix(7))."""
 
@@ -46,6 +46,8 @@ class LocalSocket:
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._idle: dict[asyncio.Task[None], None] = {}
+        """Those that make no progress by themselves, the oldest first."""
 
     async def open(self) -> None:
         """Begin to answer. Raises `InstanceRunsError` if another process does, `UsageError` if it cannot be."""
@@ -94,23 +96,43 @@ class LocalSocket:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._connections) >= AT_A_TIME or not _is_ours(writer.get_extra_info("socket")):
+        if not (self._has_room() and _is_ours(writer.get_extra_info("socket"))):
             writer.close()
             return
         self._connections.add(task)
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
-                await self._serve(reader, writer)
+                await self._serve(reader, writer, task)
         finally:
             self._connections.discard(task)
+            self._idle.pop(task, None)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _has_room(self) -> bool:
+        """For one more connection. One that only connects keeps no other out."""
+        if len(self._connections) < AT_A_TIME:
+            return True
+        oldest = next(iter(self._idle), None)
+        if oldest is None:
+            return False
+        del self._idle[oldest]
+        self._connections.discard(oldest)
+        oldest.cancel()
+        return True
+
+    async def _serve(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        task: asyncio.Task[None],
+    ) -> None:
+        self._idle[task] = None
         async with asyncio.timeout(WITHIN):
             try:
                 request = json.loads(await reader.readline())
             except (ValueError, RecursionError):  # too long, or no JSON
                 request = None
+        self._idle.pop(task, None)
         if isinstance(request, dict):
             answer = await self._answer(request)
         else:
@@ -118,6 +140,7 @@ class LocalSocket:
                 "error": f"one JSON object in a line of at most {MOST_OCTETS} octets is a request"
             }
         writer.write(json.dumps(answer).encode() + b"\n")
+        self._idle[task] = None
         async with asyncio.timeout(WITHIN):
             await writer.drain()
 

@@ -18,6 +18,9 @@ from nat_traversal.wire.services import (
 
 _FORM = "write NAME:listen=[HOST:]PORT or NAME:connect=HOST:PORT, with tcp: before the address of a TCP service"
 _TCP = f"{ServiceKind.TCP}:"
+QUIC = "aioquic~=1.7.2"
+"""The package of the extra ``tcp``. Its own name works also where nat-traversal was installed from a checkout."""
+LACKS_QUIC = "TCP services need one more package"
 UNNAMED_TCP = "tcp"
 """The name that a TCP service of ``--listen`` and ``--connect`` bears towards the other side."""
 
@@ -100,7 +103,7 @@ def check_tcp(ends: Iterable[NamedEnd], *, plaintext: bool) -> None:
     if plaintext:
         raise UsageError("--plaintext has no TCP services, which need a sealed path: leave it out")
     if find_spec("aioquic") is None:
-        raise UsageError("TCP services need one more package: pip install 'nat-traversal[tcp]'")
+        raise UsageError(f"{LACKS_QUIC}: pip install '{QUIC}'")
 
 
 def offer_of(number: int, end: NamedEnd) -> ServiceOffer:

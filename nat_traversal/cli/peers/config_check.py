@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli.client_arguments import client_options
@@ -11,6 +12,10 @@ from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.peers.file import read_file
 from nat_traversal.cli.peers.places import USUAL, folders, found
 from nat_traversal.errors import UsageError
+from nat_traversal.settings import ServerSettings
+
+USUAL_PEERS = ServerSettings().pairs
+"""Peers of one id that a server takes unless told otherwise."""
 
 
 def run(given: str | None, console: Console) -> Exit:
@@ -23,6 +28,13 @@ def run(given: str | None, console: Console) -> Exit:
     services = sum(len(plan.options.services) for plan in file.plans)
     peers = _counted(len(file.plans), "peer")
     console.say(f"{path} is right: {peers}, {_counted(services, 'named service')}")
+    ids = Counter((plan.options.id, plan.options.server) for plan in file.plans)
+    for (own, server), number in ids.items():
+        if number > USUAL_PEERS:
+            console.say(
+                f"but {own} has {number} peers at {server}, and a server takes {USUAL_PEERS} of one id unless its "
+                'pairs say more: give the others another id for this host, as = "NAME"'
+            )
     return Exit.OK
 
 

@@ -19,10 +19,10 @@ from nat_traversal.cli.client_arguments import client_options_of
 from nat_traversal.cli.config_file import check_setting
 from nat_traversal.cli.peers.clashes import clashes
 from nat_traversal.cli.peers.plan import PeerPlan, plan_of
-from nat_traversal.cli.services import NamedEnd, parse_service
+from nat_traversal.cli.services import LACKS_QUIC, NamedEnd, parse_service
 from nat_traversal.errors import ConfigError, UsageError
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.services import Side
+from nat_traversal.wire.services import MOST_SERVICES, ServiceKind, Side
 
 _NEVER = ("config", "help", "version", "once", "wait")
 """Options that no file has."""
@@ -94,6 +94,7 @@ class _Reader:
         self.plans: dict[Key, PeerPlan] = {}
         self.mistakes: list[UsageError] = []
         self._lacks_file = False
+        self._lacks_quic = False
 
     def read(self) -> None:
         """The whole file."""
@@ -160,7 +161,34 @@ class _Reader:
             options = client_options_of(merged)
             self.plans[at] = plan_of(options, self._environment, may_change=True)
         except UsageError as error:
-            self.mistakes.append(self._placed(error, at, table))
+            if str(error).startswith(LACKS_QUIC):
+                self._needs_quic(error, at, ends)
+                return
+            self.mistakes.append(
+                self._of_service(error, at, ends) or self._placed(error, at, table)
+            )
+
+    def _needs_quic(self, error: UsageError, at: Key, ends: list[NamedEnd]) -> None:
+        """Once for the file, at its first TCP service: one package is enough for all."""
+        if not self._lacks_quic:
+            self._lacks_quic = True
+            kinds = [each.kind for each in ends]
+            place = (
+                () if ServiceKind.TCP not in kinds else ("service", kinds.index(ServiceKind.TCP))
+            )
+            self._add(str(error), *at, *place)
+
+    def _of_service(self, error: UsageError, at: Key, ends: list[NamedEnd]) -> UsageError | None:
+        """`error` with the place of the service of this peer that it is about; None: it is about none."""
+        text = str(error)
+        for number in reversed(range(len(ends))):
+            key: Key = (*at, "service", number)
+            if f"and --service {ends[number]} have one" in text:
+                key = (*key, "name" if "one name" in text else ends[number].side)
+            elif number != MOST_SERVICES or not text.startswith("more than"):
+                continue
+            return self._config.problem(_in_file(text), *key)
+        return None
 
     def _services(self, at: Key, tables: Any) -> list[NamedEnd]:
         if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nat_traversal.aio.local_socket import MOST_OCTETS, Answer, LocalSocket, Request
+from nat_traversal.aio.local_socket import AT_A_TIME, MOST_OCTETS, Answer, LocalSocket, Request
 from nat_traversal.cli.local import ask
 from nat_traversal.errors import InstanceRunsError, UsageError
 from tests.features import linux_only
@@ -54,6 +54,38 @@ async def test_nonsense_gets_one_line_that_says_what_a_request_is(
 ) -> None:
     answer = json.loads(await answer_to(local.path, octets))
     assert answer["error"].startswith("one JSON object in a line")
+
+
+async def test_many_that_only_connect_keep_nobody_out(local: LocalSocket) -> None:
+    idle = [await asyncio.open_unix_connection(str(local.path)) for _ in range(150)]
+    for _ in range(3):
+        assert json.loads(await answer_to(local.path, b"{}\n")) == {"asked": {}}
+    still_open = [reader for reader, _ in idle if not reader.at_eof()]
+    assert len(still_open) <= AT_A_TIME
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_those_whose_answers_are_being_made_are_not_ended_for_others(tmp_path: Path) -> None:
+    all_there, goes_on = asyncio.Event(), asyncio.Event()
+    asked: list[Request] = []
+
+    async def slow(request: Request) -> Answer:
+        asked.append(request)
+        if len(asked) == AT_A_TIME:
+            all_there.set()
+        await goes_on.wait()
+        return {"asked": dict(request)}
+
+    local = LocalSocket(tmp_path / "run" / "hub.sock", slow)
+    await local.open()
+    first = [asyncio.ensure_future(answer_to(local.path, b"{}\n")) for _ in range(AT_A_TIME)]
+    await all_there.wait()
+    with pytest.raises(UsageError, match=r"gave no answer|does not answer"):
+        await asyncio.to_thread(ask, local.path, ask="status")
+    goes_on.set()
+    assert await asyncio.gather(*first) == [b'{"asked": {}}\n'] * AT_A_TIME
+    await local.close()
 
 
 async def test_a_mistake_of_this_program_is_one_line_too(tmp_path: Path) -> None:

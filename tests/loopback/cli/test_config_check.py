@@ -44,6 +44,17 @@ def test_a_file_that_is_right_is_said_to_be(tmp_path: Path) -> None:
     assert run("config", "check", str(file)) == (0, [f"{file} is right: 1 peer, 1 named service"])
 
 
+def test_more_peers_than_a_server_usually_takes_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    peers = "".join(
+        f'[[peer]]\nid = "p{number}"\nlisten = {6000 + number}\n' for number in range(65)
+    )
+    file.write_text(f'server = "192.0.2.2"\nid = "hub"\n{peers}')
+    status, told = run("config", "check", str(file))
+    assert (status, told[0]) == (0, f"{file} is right: 65 peers, 0 named services")
+    assert told[1].startswith("but hub has 65 peers at 192.0.2.2:6545, and a server takes 64")
+
+
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "none.toml"
     assert run("config", "check", str(file)) == (2, [f"error: {file}: No such file or directory"])

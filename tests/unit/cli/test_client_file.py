@@ -21,6 +21,9 @@ from tests.certificates import Authority
 
 KEY = as_text(PUBLIC, bytes(31) + b"\x09")
 HEAD = 'server = "192.0.2.2"\nid = "hub"\n'
+MANY_SERVICES = "".join(
+    f'[[peer.service]]\nname = "s{number}"\nlisten = {6000 + number}\n' for number in range(128)
+)
 LISTENS = '[[peer.service]]\nname = "dns"\nlisten = 5300\n'
 
 
@@ -186,6 +189,22 @@ listen = true
             "line 8: service dns of anna (listen 127.0.0.1:5300) and listen 0.0.0.0:5300 of anna have one port",
         ),
         (
+            f'{HEAD}[[peer]]\nid = "anna"\n{LISTENS}[[peer.service]]\nname = "dns"\nlisten = 5301\n',
+            "line 9: service dns:listen=127.0.0.1:5300 and service dns:listen=127.0.0.1:5301 have one name",
+        ),
+        (
+            f'{HEAD}[[peer]]\nid = "anna"\n{LISTENS}{LISTENS}',
+            "line 9: service dns:listen=127.0.0.1:5300 and service dns:listen=127.0.0.1:5300 have one name",
+        ),
+        (
+            f'{HEAD}[[peer]]\nid = "anna"\n{LISTENS}[[peer.service]]\nname = "game"\nlisten = 5300\n',
+            "line 10: service dns:listen=127.0.0.1:5300 and service game:listen=127.0.0.1:5300 have one port",
+        ),
+        (
+            f'{HEAD}[[peer]]\nid = "anna"\n{MANY_SERVICES}',
+            "line 386: more than 127 times service: run a second client",
+        ),
+        (
             f'{HEAD}[[peer]]\nid = "anna"\nkey-file = "none"\n{LISTENS}',
             "line 5: {folder}/none: No such file or directory",
         ),
@@ -207,6 +226,16 @@ def test_a_mistake_has_its_line_and_its_remedy(file: Path, text: str, says: str)
     a_secret(file.parent / "open", SHARED, 0o644)
     (told,) = mistakes(file, text)
     assert says.format(folder=file.parent) in told
+
+
+def test_a_lacking_package_is_one_line_at_the_first_service_that_needs_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nat_traversal.cli.services.find_spec", lambda _: None)
+    tcp = '[[peer.service]]\nname = "ssh"\nconnect = "tcp:127.0.0.1:22"\n'
+    text = f'{HEAD}[[peer]]\nid = "anna"\n{LISTENS}{tcp}[[peer]]\nid = "ben"\n{tcp}'
+    (told,) = mistakes(file, text)
+    assert told.startswith("line 8: TCP services need one more package: pip install ")
 
 
 @pytest.mark.parametrize("option", ["identity", "key-file", "ca", "server-token", "key-log"])

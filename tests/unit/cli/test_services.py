@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 
 import pytest
 
 from nat_traversal.cli.services import (
+    QUIC,
     NamedEnd,
     check_services,
     check_tcp,
@@ -17,6 +19,7 @@ from nat_traversal.cli.services import (
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.services import ServiceKind, ServiceOffer, Side
+from tests import ROOT
 
 DNS = NamedEnd("dns", Side.CONNECT, HostPort("127.0.0.1", 53))
 GAME = NamedEnd("game", Side.LISTEN, HostPort("127.0.0.1", 34197))
@@ -82,8 +85,13 @@ def test_tcp_services_need_a_sealed_path_and_their_package(monkeypatch: pytest.M
         check_tcp([GAME, web], plaintext=True)
     monkeypatch.setattr("nat_traversal.cli.services.find_spec", lambda _: None)
     check_tcp([GAME], plaintext=False)
-    with pytest.raises(UsageError, match=r"pip install 'nat-traversal\[tcp\]'$"):
+    with pytest.raises(UsageError, match=r"pip install 'aioquic~=[\d.]+'$"):
         check_tcp([web], plaintext=False)
+
+
+def test_the_package_of_tcp_services_is_the_one_of_the_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["optional-dependencies"]["tcp"] == [QUIC]
 
 
 def test_one_name_or_one_port_twice_is_refused() -> None:
