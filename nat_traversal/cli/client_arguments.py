@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
+from nat_traversal.arguments.ranges import parse as parse_settings
 from nat_traversal.cli import access, keys, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
@@ -21,7 +22,6 @@ from nat_traversal.cli.services import (
 )
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ClientSettings
-from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.ids import check_id, parse_server

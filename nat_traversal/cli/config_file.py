@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Parser
+from nat_traversal.arguments.ranges import names
+from nat_traversal.arguments.ranges import parse as parse_settings
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import names
-from nat_traversal.settings import parse as parse_settings
 
 T = TypeVar("T")
 

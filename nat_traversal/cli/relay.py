@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from nat_traversal.arguments.parser import checked
+from nat_traversal.arguments.ranges import parse as parse_settings
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
-from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import ALL, FURTHER, MethodName, parse_methods
 

@@ -6,12 +6,12 @@ import argparse
 from typing import TypeVar
 
 from nat_traversal.arguments.parser import checked
+from nat_traversal.arguments.ranges import parse as parse_settings
 from nat_traversal.cli import access, config_file, log_options, relay, tls
 from nat_traversal.cli.common_arguments import add_common, add_set, number
 from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
-from nat_traversal.settings import parse as parse_settings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.addresses import is_link_local
 from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from nat_traversal.arguments.ranges import parse
 from nat_traversal.errors import UsageError
-from nat_traversal.settings import ClientSettings, ServerSettings, parse
+from nat_traversal.settings import ClientSettings, ServerSettings
 
 
 @pytest.mark.parametrize(
