@@ -90,6 +90,9 @@ class PortMapping(StrEnum):
 
 LIFETIME = 120
 """Seconds without a refresh until a mapping ends: the least that RFC 4787 REQ-5 allows."""
+TCP_ESTABLISHED, TCP_TRANSITORY = 7440, 240
+"""Seconds without a packet until a TCP connection ends, and until one that begins or closes does: the least that
+RFC 5382 REQ-5 allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,9 @@ class NatBehavior:
 
     `sessions` is the most that it has at a time, 0 for no such limit: a session is what one internal
     endpoint has with one remote endpoint. `background` is how many datagrams a second other
-    subscribers send, each from a new endpoint. `addresses` is how many external ones it has. Their
-    ranges are in `NUMBERS`.
+    subscribers send, each from a new endpoint. `addresses` is how many external ones it has.
+    `tcp_sessions` is the most TCP connections from inside, 0 for no limit; `tcp_established` and
+    `tcp_transitory` are seconds. Their ranges are in `NUMBERS`.
     """
 
     mapping: Mapping
@@ -120,6 +124,9 @@ class NatBehavior:
     tcp_filtering: TcpFiltering = TcpFiltering.ADDRESS_AND_PORT_DEPENDENT
     crossing_syn: CrossingSyn = CrossingSyn.LET_IN
     syn: Syn = Syn.AS_REST
+    tcp_sessions: int = 0
+    tcp_established: int = TCP_ESTABLISHED
+    tcp_transitory: int = TCP_TRANSITORY
     icmp_errors: IcmpErrors = IcmpErrors.TRANSLATED
     after_error: AfterError = AfterError.NOTHING
     fragments: Fragments = Fragments.PASSED
@@ -133,9 +140,14 @@ class NatBehavior:
         for name, number in NUMBERS.items():
             value = getattr(self, name)
             if value != number.usual and not number.takes(value):
-                raise UsageError(f"a NAT cannot have {name}-{value}: give {number.words}")
-        if self.sessions & (self.sessions - 1):
-            raise UsageError(f"sessions-{self.sessions} is no power of two: give one, as 4096")
+                raise UsageError(
+                    f"a NAT cannot have {number.flag(name, value)}: give {number.words}"
+                )
+        for name in ("sessions", "tcp_sessions"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                flag = NUMBERS[name].flag(name, value)
+                raise UsageError(f"{flag} is no power of two: give one, as 4096")
 
     @property
     def blocks_udp(self) -> bool:
@@ -151,7 +163,7 @@ class NatBehavior:
             if (ours := getattr(self, field)) is not getattr(usual, field)
         ]
         parts += [
-            f"{name}-{value}"
+            number.flag(name, value)
             for name, number in NUMBERS.items()
             if (value := getattr(self, name)) != number.usual
         ]
@@ -167,6 +179,11 @@ class Number:
     """Without the flag."""
     least: int
     most: int
+    unit: str = ""
+    """It follows the number."""
+
+    def flag(self, name: str, value: int) -> str:
+        return f"{name.replace('_', '-')}-{value}{self.unit}"
 
     def takes(self, value: int) -> bool:
         return self.least <= value <= self.most
@@ -180,9 +197,15 @@ NUMBERS: MappingABC[str, Number] = {
     "sessions": Number(0, 64, 32_768),  # the probes alone take 17
     "background": Number(0, 1, 1000),
     "addresses": Number(1, 2, 4),
+    "tcp_sessions": Number(0, 64, 32_768),
+    "tcp_established": Number(TCP_ESTABLISHED, 1, 432_000, "s"),  # Linux' own are 5 days
+    "tcp_transitory": Number(TCP_TRANSITORY, 1, 7440, "s"),
 }
-"""The flags with a number, by name."""
-_EXAMPLES = ("30s", "sessions-4096", "background-20", "addresses-2")
+"""The flags with a number, by the name of the field."""
+_EXAMPLES = (
+    *("30s", "sessions-4096", "background-20", "addresses-2"),
+    *("tcp-sessions-4096", "tcp-established-300s", "tcp-transitory-60s"),
+)
 _APART = 32
 """From one external address to the next, so that neighbours have pools beside each other."""
 TERMS: MappingABC[str, type[StrEnum]] = {
@@ -272,11 +295,14 @@ def _whole_seconds(text: str) -> int:
 
 def _numbered(flag: str) -> tuple[str, int] | None:
     """The field and the number of a flag such as ``sessions-4096``; None if it is no such flag."""
-    name, _, digits = flag.partition("-")
-    if name not in NUMBERS or not (digits.isascii() and digits.isdecimal()):
+    words, _, end = flag.rpartition("-")
+    name = words.replace("-", "_")
+    number = None if "_" in flag else NUMBERS.get(name)
+    digits = end.removesuffix(number.unit) if number else ""
+    if number is None or not (digits.isascii() and digits.isdecimal()):
         return None
-    if not NUMBERS[name].takes(int(digits)):
-        raise UsageError(f"{flag!r}: give {name}- and {NUMBERS[name].words}")
+    if flag != number.flag(name, int(digits)) or not number.takes(int(digits)):
+        raise UsageError(f"{flag!r}: give {words}- and {number.words}{number.unit}")
     return name, int(digits)
 
 

@@ -43,6 +43,12 @@ class Syn(StrEnum):
     RESET = "syn-reset"
     UNREACHABLE = "syn-icmp"
     """ICMP port unreachable."""
+    HELD = "syn-hold"
+    """That as well, `HELD_FOR` seconds later, unless the inside host connects there meanwhile (REQ-4)."""
+
+
+HELD_FOR = 6
+"""Seconds for which RFC 5382 REQ-4 forbids an answer to a SYN that is not let in."""
 
 
 class IcmpErrors(StrEnum):

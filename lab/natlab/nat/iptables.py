@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NatBehavior, parse_behavior
-from natlab.nat import asked
+from natlab.nat import asked, tcp
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
 
 _STOCK = parse_behavior("EIM+APDF+order-sensitive+inbound-refresh")
@@ -31,13 +31,19 @@ def chains_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     """
     if replace(behavior, lifetime=_STOCK.lifetime) == _STOCK:
         return masquerade(behavior, router)
-    if replace(behavior, lifetime=_MADE[0].lifetime) not in _MADE:
+    plain = replace(
+        behavior,
+        lifetime=_MADE[0].lifetime,
+        tcp_established=_MADE[0].tcp_established,
+        tcp_transitory=_MADE[0].tcp_transitory,
+    )
+    if plain not in _MADE:
         raise UsageError(
             f"iptables makes {_NAMES} alone, not {behavior}: {_reason(behavior)}; nftables does"
         )
     made = _Chains(behavior, router)
     return RuleSet(
-        _sysctls(behavior),
+        (*_sysctls(behavior), *tcp.lifetimes(behavior)),
         ipset="".join(f"{line}\n" for line in made.sets()),
         iptables=_restorable(nat=[*made.translation()], filter=[*made.judgement()]),
     )

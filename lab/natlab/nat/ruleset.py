@@ -68,6 +68,8 @@ class RuleSet:
     ipset: str = ""
     miniupnpd: str = ""
     """The configuration of the miniupnpd that runs on the router; empty: none does."""
+    syn_group: int = 0
+    """The log group by which a holder of SYNs on the router hears of them; 0: none is there."""
 
     def __str__(self) -> str:
         parts = []
@@ -79,6 +81,8 @@ class RuleSet:
             parts.append(f"# iptables-restore\n{self.iptables}")
         if self.miniupnpd:
             parts.append(f"# miniupnpd -f\n{self.miniupnpd}")
+        if self.syn_group:
+            parts.append(f"# six seconds after a SYN of log group {self.syn_group}: ICMP\n")
         settings = "".join(f"{name} = {value}\n" for name, value in self.sysctls)
         parts.append(f"# sysctl -p\n{settings}")
         return "\n".join(parts)

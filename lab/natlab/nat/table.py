@@ -7,6 +7,7 @@ from natlab.nat import asked, nftables, quirks, tcp
 from natlab.nat.faithful import refuse_the_unfaithful
 from natlab.nat.rest import without_udp
 from natlab.nat.ruleset import EVERY_ERROR, FORWARD, RouterPorts, RuleSet
+from natlab.terms import Syn
 
 TABLE = "nat_lab"
 
@@ -33,7 +34,9 @@ def table_for(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
             FORWARD,
             ("net.netfilter.nf_conntrack_udp_timeout", behavior.lifetime),
             ("net.netfilter.nf_conntrack_udp_timeout_stream", behavior.lifetime),
+            *tcp.lifetimes(behavior),
             EVERY_ERROR,
         ),
+        syn_group=tcp.SYN_GROUP if behavior.syn is Syn.HELD else 0,
         miniupnpd=asked.configuration(router) if is_asked else "",
     )

@@ -14,6 +14,12 @@ from natlab.nat.rest import chain, indented
 from natlab.nat.ruleset import RouterPorts
 from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
 
+SYN_GROUP = 5382
+"""The kernel tells of the SYNs that are held, and of those that the inside sends, in this log group."""
+_TRANSITORY = ("syn_sent", "syn_recv", "fin_wait", "close_wait", "last_ack")
+_UNANSWERED = ("max_retrans", "unacknowledged")
+_NFLOG = f"log group {SYN_GROUP} queue-threshold 1"
+
 PREFIX = "tcp_"
 """How the names of its maps, sets and chains begin."""
 OPEN_FOR = 240
@@ -39,9 +45,30 @@ def parts(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:
     if behavior.crossing_syn is CrossingSyn.DROPPED:
         crossing = f"iifname {wan} {_SYN} ct direction reply drop"
         yield chain("tcp_forward", "type filter hook forward priority filter - 1;", crossing)
+    if behavior.tcp_sessions:
+        # Connection tracking is the table: what has closed does not count.
+        full = f"oifname {wan} meta l4proto tcp ct state new ct count over {behavior.tcp_sessions} drop"
+        yield chain("tcp_full", "type filter hook forward priority filter - 2;", full)
+    if behavior.syn is Syn.HELD:
+        held = f"iifname {wan} {_SYN} {_NFLOG}"
+        silent = f"iifname {wan} meta l4proto tcp drop"
+        yield chain("tcp_held", "type filter hook input priority filter - 1;", held, silent)
+        # As it looks outside.
+        sent = f"oifname {wan} {_SYN} {_NFLOG}"
+        yield chain("tcp_sent", "type filter hook postrouting priority srcnat + 200;", sent)
     if behavior.syn in _ANSWERS:
         answer = f"iifname {wan} meta l4proto tcp {_ANSWERS[behavior.syn]}"
         yield chain("tcp_input", "type filter hook input priority filter - 1;", answer)
+
+
+def lifetimes(behavior: NatBehavior) -> Iterator[tuple[str, int]]:
+    """Connection tracking's settings: how long it remembers what kind of TCP connection (RFC 5382 REQ-5)."""
+    established, transitory = behavior.tcp_established, behavior.tcp_transitory
+    own = "net.netfilter.nf_conntrack_tcp_timeout_"
+    yield f"{own}established", established
+    yield from ((own + state, transitory) for state in _TRANSITORY)
+    # Of an established one whose data nobody acknowledges.
+    yield from ((own + state, min(established, max(transitory, 300))) for state in _UNANSWERED)
 
 
 def _strangers(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:

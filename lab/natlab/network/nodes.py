@@ -24,6 +24,7 @@ from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
 from natlab.network.port_mapper import PortMapper
+from natlab.network.syn_holder import SynHolder
 from natlab.network.translator import Nat64, Translator
 from natlab.presets import Preset, preset
 from natlab.sandbox.machine import NO_SYSFS
@@ -82,10 +83,10 @@ class LabNode(Node):  # type: ignore[misc]
         self.bridges = bridges
         self.firewall = firewall
         self.holder: subprocess.Popen[bytes] | None = None
-        self.mapper: PortMapper | None = None
-        """The miniupnpd that runs here."""
         self.nat64 = nat64
         self.translator: Translator | None = None
+        self.running: list[PortMapper | SynHolder] = []
+        """The programs that run here for the rules."""
         super().__init__(name, **params)
 
     @classmethod
@@ -213,14 +214,18 @@ class LabNode(Node):  # type: ignore[misc]
         return {}
 
     def ask_anew(self) -> None:
-        """Run a miniupnpd that knows no mapping, where the rules want one, and a translator. The interfaces have to exist."""
-        if self.mapper is not None:
-            self.mapper.end()
-            self.mapper = None
+        """Run what the rules want and knows nothing yet, and a translator. The interfaces have to exist."""
+        self._end_programs()
         if self.rules is not None and self.rules.miniupnpd:
-            self.mapper = PortMapper(self.pid, self.rules.miniupnpd)
+            self.running.append(PortMapper(self.pid, self.rules.miniupnpd))
+        if self.rules is not None and self.rules.syn_group:
+            self.running.append(SynHolder(self.pid, self.rules.syn_group))
         if self.nat64 is not None and self.translator is None:
             self.translator = Translator(self.pid, self.nat64)
+
+    def _end_programs(self) -> None:
+        while self.running:
+            self.running.pop().end()
 
     def terminate(self) -> None:
         super().terminate()
@@ -228,9 +233,7 @@ class LabNode(Node):  # type: ignore[misc]
 
     def end(self) -> None:
         """Give up the namespaces. The kernel removes their interfaces when the last process left."""
-        if self.mapper is not None:
-            self.mapper.end()
-            self.mapper = None
+        self._end_programs()
         if self.translator is not None:
             self.translator.end()
             self.translator = None

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.behavior import NatBehavior, Protocols, Unsolicited
+from natlab.behavior import NatBehavior, Overflow, Protocols, Unsolicited
 from natlab.oracle.model import Admission, ModelNat
 from natlab.oracle.prediction import NAT_ADDRESS, SERVER
 from natlab.presets import preset
-from natlab.terms import CrossingSyn, Syn, TcpFiltering, TcpMapping
+from natlab.terms import HELD_FOR, CrossingSyn, Syn, TcpFiltering, TcpMapping
 
 _A, _B = NAT_ADDRESS
 _SOCKETS = {_A: Endpoint("10.0.1.2", 40_000), _B: Endpoint("10.0.2.2", 50_000)}
@@ -28,6 +28,7 @@ _ANSWERS = {
     Syn.DROP: Unsolicited.DROP,
     Syn.RESET: Unsolicited.REJECT,
     Syn.UNREACHABLE: Unsolicited.REJECT,
+    Syn.HELD: Unsolicited.DROP,
 }
 _REFUSED = (Admission.REJECTED, Admission.TAKEN_BY_ROUTER)
 
@@ -44,20 +45,25 @@ def tcp_side(behavior: NatBehavior) -> NatBehavior:
         hairpin=Hairpin.NONE,
         refresh=Refresh.OUTBOUND,
         protocols=Protocols.ANY,
+        sessions=behavior.tcp_sessions,
+        overflow=Overflow.REFUSE,
+        background=0,
+        lifetime=behavior.tcp_transitory,
     )
 
 
-def tcp_opens(nat_a: str, nat_b: str, *, crossing: bool) -> bool:
+def tcp_opens(nat_a: str, nat_b: str, *, crossing: bool, later: float = 1.0) -> bool:
     """Whether host_a and host_b, behind the presets of these names, get a connection.
 
-    Their SYNs are `crossing` on the way, or host_a's has met its fate when host_b's leaves. What was dropped
-    is sent again. Raises `UsageError` for a name that is no preset.
+    Their SYNs are `crossing` on the way, or host_a's has met its fate when host_b's leaves, so many seconds
+    `later`. What was dropped is sent again. Raises `UsageError` for a name that is no preset.
     """
-    return _Attempt(nat_a, nat_b).opens(crossing)
+    return _Attempt(nat_a, nat_b, later).opens(crossing)
 
 
 class _Attempt:
-    def __init__(self, nat_a: str, nat_b: str) -> None:
+    def __init__(self, nat_a: str, nat_b: str, later: float) -> None:
+        self._later = later
         rng = random.Random(0)  # noqa: S311 - model ports, not secrets
         self._behaviors = {_A: preset(nat_a).behavior, _B: preset(nat_b).behavior}
         self._nats = {
@@ -84,6 +90,9 @@ class _Attempt:
             self._leaves(_A)
             if self._arrives(_A, _B):
                 return True
+            receiver = self._behaviors[_B]
+            if receiver and receiver.syn is Syn.HELD and self._later > HELD_FOR:
+                self._ended.add(_A)
             self._leaves(_B)
         # The second time is the one that TCP sends again.
         ways = 2 * ((_B, _A), (_A, _B))

@@ -18,18 +18,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
-from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
+from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation
 from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited, pool
 from natlab.errors import LabError, SandboxUnavailableError
 from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
-from natlab.probe import crowd, ipv6, quirks, tcp
-from natlab.probe.errors import LOST, Errors
+from natlab.probe import crowd, ipv6, lifetimes, quirks, tcp, tcp_lifetimes
+from natlab.probe.errors import HELD, LOST, Errors
 from natlab.probe.fill import WANTED, fill
-from natlab.probe.finding import Finding
-from natlab.probe.lifetimes import measure
+from natlab.probe.finding import Finding, claim
+from natlab.probe.lifetimes import LIFETIME
 from natlab.probe.observe import Observation, observe
 from natlab.probe.sockets import (
     BOTH_OTHER,
@@ -63,6 +63,8 @@ EVERY = (
     *("EIM+APDF+addresses-2", "EIM+EIF+arbitrary+addresses-3", "APDM+APDF+arbitrary+addresses-2"),
     *("EIM+EIF+tcp-eif+syn-icmp", "EIM+ADF+tcp-adf+syn-reset"),
     *("APDM+APDF+tcp-apdm+no-crossing-syn", "EIM+APDF+reject+syn-drop"),
+    "EIM+APDF+reject+syn-hold+tcp-sessions-64",
+    "APDM+APDF+tcp-established-300s+tcp-transitory-60s",
     *("EIM+APDF+no-icmp-errors+no-fragments", "EIM+ADF+icmp-closes", "APDM+APDF+icmp-closes"),
     *("EIM+APDF+random+port-parity", "APDM+APDF+preserving+port-parity+alg"),
     *("EIM+APDF+nat66", "EIM+APDF+nptv6"),
@@ -76,11 +78,8 @@ BY_IPTABLES = (
     "linux-masquerade",
 )
 """The same for iptables: all that it makes."""
-LIFETIME = 2
-"""Seconds that the mappings live whose end is waited for."""
 LATE = 3.0
 """Seconds after a datagram when errors about it come: as long as Linux asks for a neighbour in vain."""
-TOLERANCE = 0.1
 _TIMEOUT = 120.0
 _FRESH, _OWN_PORTS = 5, 20_000
 
@@ -161,8 +160,7 @@ def _examine(
     behavior, loaded = preset(name).behavior, preset(really).behavior
     assert behavior is not None
     assert loaded is not None
-    lifetime = LIFETIME if loaded.lifetime == behavior.lifetime else loaded.lifetime
-    hurried = str(replace(loaded, lifetime=lifetime))
+    hurried = str(_hurried(loaded, behavior))
     topology = made_by(SharedNat(hosts=3, nat_a=really, nat_b=hurried), firewall)
     with standing(topology) as network:
         server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
@@ -183,11 +181,28 @@ def _examine(
             sent = time.monotonic()
             inner = Exchange(_host(network, "host_b"), server, stack)
             inner.open_fence()
-            ages, lived = _ages(inner, behavior.refresh)
+            told_of_tcp = stack.enter_context(tcp_lifetimes.asking(inner, server, LIFETIME))
+            stock = behavior.unsolicited is Unsolicited.ORDER_SENSITIVE
+            ages, lived = lifetimes.findings(
+                inner, behavior.refresh, None if stock else told_of_tcp
+            )
             time.sleep(max(0.0, sent + LATE - time.monotonic()))
             told = [*subject.errors(errors)]
     further = [] if behavior.ipv6 is Ipv6.FIREWALL else ipv6.examined(really, behavior.ipv6)
     return [*findings, *filled, *ages, *told, *further], lived
+
+
+def _hurried(loaded: NatBehavior, behavior: NatBehavior) -> NatBehavior:
+    """`loaded` with times that one can wait for, where they are those of `behavior`."""
+    if loaded.lifetime == behavior.lifetime:
+        loaded = replace(loaded, lifetime=LIFETIME)
+    if loaded.unsolicited is Unsolicited.ORDER_SENSITIVE:
+        return loaded
+    if loaded.tcp_established == behavior.tcp_established:
+        loaded = replace(loaded, tcp_established=LIFETIME)
+    if loaded.tcp_transitory == behavior.tcp_transitory:
+        loaded = replace(loaded, tcp_transitory=LIFETIME)
+    return loaded
 
 
 def _filled(
@@ -226,12 +241,12 @@ class _Subject:
         outside = pool(self.behavior, self.network.nat("nat_a").ports.wan_address)
         observed = observe(self.exchange, self.preset, outside)
         if self.behavior.blocks_udp:
-            yield _finding("no UDP passes, and TCP does", True, observed.mapping is None)
+            yield claim("no UDP passes, and TCP does", True, observed.mapping is None)
             echo = self.behavior.protocols is Protocols.NO_UDP
-            yield _finding("ICMP echo passes", echo, observed.echo_passes)
+            yield claim("ICMP echo passes", echo, observed.echo_passes)
             return
         yield from self._axes(observed)
-        yield _finding("port allocation", self.behavior.allocation, self._allocation())
+        yield claim("port allocation", self.behavior.allocation, self._allocation())
         shares = "the second is refused" if self._gives_a_port_once else "each reached at its own"
         yield Finding("two hosts on one port", shares, self._two_hosts())
         yield Finding("hairpin", self._hairpin_wanted(), self._hairpin())
@@ -254,7 +269,8 @@ class _Subject:
         yield Finding("errors about who is let in", "leave", leaving)
         if self.behavior.hairpin is Hairpin.EXTERNAL_SOURCE:
             yield Finding("errors about hairpinned", "come back", errors.hairpinned(self.other))
-        yield Finding("TCP from outside", self._syn_wanted(), errors.syn(ports.wan_address))
+        asked = errors.held_syn if self.behavior.syn is Syn.HELD else errors.syn
+        yield Finding("TCP from outside", self._syn_wanted(), asked(ports.wan_address))
 
     def _syn_wanted(self) -> str:
         drops = self.behavior.unsolicited is Unsolicited.DROP
@@ -263,6 +279,7 @@ class _Subject:
             Syn.DROP: "silence",
             Syn.RESET: "reset",
             Syn.UNREACHABLE: "port unreachable",
+            Syn.HELD: HELD,
         }[self.behavior.syn]
 
     def _routers(self) -> tuple[str, str]:
@@ -274,13 +291,13 @@ class _Subject:
         return str(lan.ip), str(gateway)
 
     def _axes(self, observed: Observation) -> Iterator[Finding]:
-        yield _finding("mapping", self.behavior.mapping, observed.mapping)
-        yield _finding("filtering", self.behavior.filtering, observed.filtering)
-        yield _finding("closed until it has sent", True, observed.closed_until_sent)
+        yield claim("mapping", self.behavior.mapping, observed.mapping)
+        yield claim("filtering", self.behavior.filtering, observed.filtering)
+        yield claim("closed until it has sent", True, observed.closed_until_sent)
         let_in = [p for p in observed.probes if p.question == "filtering" and p.arrived]
         inwards = [p for p in let_in if p.source.address.startswith("192.0.2.")]
-        yield _finding("sources unchanged", True, all(p.seen_as == p.source for p in inwards))
-        yield _finding("unsolicited", self.behavior.unsolicited, observed.unsolicited)
+        yield claim("sources unchanged", True, all(p.seen_as == p.source for p in inwards))
+        yield claim("unsolicited", self.behavior.unsolicited, observed.unsolicited)
 
     def _allocation(self) -> PortAllocation:
         """Of a few fresh mappings of either host."""
@@ -369,29 +386,3 @@ class _Subject:
         exchange.open_fence()
         arrived = exchange.send_in(question, remote, mapped, inside).arrived
         return "open" if arrived else "closed"
-
-
-def _ages(exchange: Exchange, refresh: Refresh) -> tuple[list[Finding], float]:
-    """How long nat_b's mappings live, and what makes them live on."""
-    found = measure(exchange, LIFETIME, TOLERANCE)
-    kept = {
-        Refresh.OUTBOUND: (True, False),
-        Refresh.BOTH: (True, True),
-        Refresh.ABSOLUTE: (False, False),
-    }[refresh]
-    wanted = f"within {TOLERANCE:.0%}"
-    range_ = f"{found.alive:.2f} to {found.dead:.2f} of what is configured"
-    return [
-        Finding("lifetime", wanted, wanted if found.is_as_configured(TOLERANCE) else range_),
-        _finding("outbound packets refresh", kept[0], found.kept_by_outbound),
-        _finding("inbound packets refresh", kept[1], found.kept_by_inbound),
-    ], (found.alive + found.dead) / 2
-
-
-def _finding(claim: str, wanted: object, seen: object) -> Finding:
-    words = {True: "yes", False: "no", None: "nothing that has a name"}
-
-    def say(value: object) -> str:
-        return words[value] if isinstance(value, bool) or value is None else str(value)
-
-    return Finding(claim, say(wanted), say(seen))

@@ -11,7 +11,8 @@ from rich.table import Table
 from natlab.nat.rules import rules_for
 from natlab.network.addressing import side
 from natlab.presets import preset
-from natlab.probe.conformance import LIFETIME, Conformance
+from natlab.probe.conformance import Conformance
+from natlab.probe.lifetimes import LIFETIME
 
 
 def _columns(found: Sequence[Conformance]) -> list[str]:

@@ -10,12 +10,22 @@ import errno
 import select
 import socket
 import struct
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.probe.sockets import SAME_ENDPOINT, Exchange, Host, Outside, endpoint, internet_checksum
+from natlab.probe.sockets import (
+    SAME_ENDPOINT,
+    TIMEOUT,
+    Exchange,
+    Host,
+    Outside,
+    endpoint,
+    internet_checksum,
+)
 from natlab.sandbox.netns import in_namespace
+from natlab.terms import HELD_FOR
 
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
 PORT_UNREACHABLE = (_UNREACHABLE, 3)
@@ -29,6 +39,7 @@ _KINDS = {
 """Type and code (RFC 792)."""
 LOST = f"lost: {', '.join(_KINDS)}"
 """The words where none of them comes in."""
+HELD = f"port unreachable after {HELD_FOR} s, unless the host connects"
 _QUOTED_OCTETS = 8
 _HEADER = 20
 
@@ -141,6 +152,32 @@ class Errors:
             "reset" if error == errno.ECONNREFUSED else f"error {errno.errorcode.get(error, error)}"
         )
 
+    def held_syn(self, address: str) -> str:
+        """Two kernels outside connect: one to a port that nobody uses, one to where the inside then connects."""
+        exchange, syn = self._exchange, _Syn(self._outside.pid, self._outside.first, self._stack)
+        crossed = _Syn(self._outside.pid, self._outside.first, self._stack)
+        own = _Syn(exchange.host.pid, exchange.host.address, self._stack)
+        self._heard(self._outer)
+        before = time.monotonic()
+        syn.connect(Endpoint(address, self._mapped.port))
+        # This port of TCP is the internal one, which no other has.
+        crossed.connect(Endpoint(address, own.endpoint.port))
+        exchange.settle()
+        if syn.ended(0) or crossed.ended(0):
+            return self.syn(address)
+        own.connect(crossed.endpoint)
+        if not crossed.ended(TIMEOUT) or crossed.error:
+            return "the inside host's own SYN opens nothing"
+        if not syn.ended(TIMEOUT):
+            return "silence"
+        took = time.monotonic() - before
+        # Those of earlier questions are answered, too.
+        heard = {each.source for each in self._heard(self._outer) if each.kind == PORT_UNREACHABLE}
+        told = heard & {syn.endpoint, crossed.endpoint}
+        if told != {syn.endpoint} or syn.error != errno.ECONNREFUSED:
+            return f"error {syn.error}, and ICMP about {told or 'nothing'}"
+        return HELD if took >= HELD_FOR else f"port unreachable after {took:.1f} s"
+
     @staticmethod
     def _heard(raw: socket.socket) -> list[_Error]:
         """The packets that have come since it was asked last."""
@@ -152,6 +189,27 @@ class Errors:
                 return heard
             if (error := _read(packet)) is not None:
                 heard.append(error)
+
+
+class _Syn:
+    """A socket of a node, whose kernel connects it."""
+
+    def __init__(self, pid: int, address: str, stack: ExitStack) -> None:
+        with in_namespace(pid):
+            self._socket = stack.enter_context(socket.socket())
+        self._socket.setblocking(False)
+        self._socket.bind((address, 0))
+        self.endpoint = endpoint(self._socket)
+
+    def connect(self, target: Endpoint) -> None:
+        self._socket.connect_ex(target.sockaddr)
+
+    def ended(self, within: float) -> bool:
+        """Whether the attempt has ended; then `error` is its error, or 0."""
+        if not select.select([], [self._socket], [], within)[1]:
+            return False
+        self.error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return True
 
 
 def error_about(kind: tuple[int, int], source: Endpoint, target: Endpoint) -> bytes:

@@ -16,3 +16,13 @@ class Finding:
     @property
     def holds(self) -> bool:
         return self.wanted == self.seen
+
+
+def claim(called: str, wanted: object, seen: object) -> Finding:
+    """One whose values are said in words."""
+    words = {True: "yes", False: "no", None: "nothing that has a name"}
+
+    def say(value: object) -> str:
+        return words[value] if isinstance(value, bool) or value is None else str(value)
+
+    return Finding(called, say(wanted), say(seen))

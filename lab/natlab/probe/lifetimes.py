@@ -15,12 +15,20 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from nat_traversal.wire.behavior import Refresh
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
+from natlab.probe.finding import Finding, claim
 from natlab.probe.sockets import SAME_ENDPOINT, Exchange
 
 if TYPE_CHECKING:
     import socket
+
+    from natlab.probe.tcp_lifetimes import TcpLifetimes
+
+LIFETIME = 2
+"""Seconds that the mappings and the TCP connections live whose end is waited for."""
+TOLERANCE = 0.1
 
 _AGES = (0.85, 0.91, 0.94, 0.97, 1.0, 1.03, 1.06, 1.09)
 """Of the lifetime, when a mapping is asked whether it lives."""
@@ -101,10 +109,35 @@ _PACKETS: dict[str, Callable[[_Mapped], object]] = {
 }
 
 
-def measure(exchange: Exchange, lifetime: float, tolerance: float) -> Lifetimes:
+def findings(
+    exchange: Exchange, refresh: Refresh, tcp: TcpLifetimes | None = None
+) -> tuple[list[Finding], float]:
+    """How long the NAT's mappings live, and what makes them live on; what is found, and the part of `LIFETIME`.
+
+    Meanwhile `tcp` asks about connections.
+    """
+    found = measure(exchange, LIFETIME, TOLERANCE, tcp)
+    kept = {
+        Refresh.OUTBOUND: (True, False),
+        Refresh.BOTH: (True, True),
+        Refresh.ABSOLUTE: (False, False),
+    }[refresh]
+    wanted = f"within {TOLERANCE:.0%}"
+    range_ = f"{found.alive:.2f} to {found.dead:.2f} of what is configured"
+    return [
+        Finding("lifetime", wanted, wanted if found.is_as_configured(TOLERANCE) else range_),
+        claim("outbound packets refresh", kept[0], found.kept_by_outbound),
+        claim("inbound packets refresh", kept[1], found.kept_by_inbound),
+        *(tcp.findings(TOLERANCE) if tcp else ()),
+    ], (found.alive + found.dead) / 2
+
+
+def measure(
+    exchange: Exchange, lifetime: float, tolerance: float, tcp: TcpLifetimes | None = None
+) -> Lifetimes:
     """Ask a NAT whose mappings are to live `lifetime` seconds, more or less by a part of `tolerance`.
 
-    It takes 1.3 times that, and thrice as long at most. Raises `NetworkError` if this machine paused
+    Meanwhile `tcp` asks about connections. It takes 1.3 times that, and thrice as long at most. Raises `NetworkError` if this machine paused
     every time.
     """
     open_at: dict[float, bool] = {}
@@ -122,6 +155,7 @@ def measure(exchange: Exchange, lifetime: float, tolerance: float) -> Lifetimes:
             if lived_on[way] is None
         }
         fresh = {age: _Mapped.make(exchange) for age in _AGES}
+        connections = [*tcp.agenda()] if tcp and not tcp.is_told(tolerance) else []
         _carry_out(
             exchange,
             began,
@@ -131,6 +165,7 @@ def measure(exchange: Exchange, lifetime: float, tolerance: float) -> Lifetimes:
                     (age * lifetime, partial(_ask, mapped, open_at, lifetime))
                     for age, mapped in fresh.items()
                 ),
+                *connections,
             ],
         )
         for way, each in refreshed.items():
@@ -146,7 +181,8 @@ def measure(exchange: Exchange, lifetime: float, tolerance: float) -> Lifetimes:
             continue
         found = Lifetimes(alive, dead, outbound, inbound)
         is_wrong = dead < 1 - tolerance or alive > 1 + tolerance
-        if is_wrong or found.is_as_configured(tolerance):
+        is_told = tcp is None or tcp.is_told(tolerance)
+        if is_told and (is_wrong or found.is_as_configured(tolerance)):
             return found
     if None in lived_on.values():
         raise NetworkError("this machine paused whenever it should have asked what was refreshed")

@@ -20,8 +20,12 @@ from natlab.probe.sockets import TIMEOUT, Exchange, Host, Outside, endpoint, int
 from natlab.sandbox.netns import Command, in_namespace, run_together
 from natlab.terms import CrossingSyn, TcpFiltering, TcpMapping
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_FIN, SYN, _RST, ACK = 0x01, 0x02, 0x04, 0x10
 _HEADER = 20
+RESET = struct.pack("ii", 1, 0)
+"""`SO_LINGER`, so that closing resets."""
+Segment = tuple[Endpoint, int, int, int, bytes]
+"""Source, flags, both numbers, payload."""
 _SEQUENCE = 0x0101_0101
 _SILENT = """table ip nat_lab_probe {}
 delete table ip nat_lab_probe
@@ -42,24 +46,30 @@ def findings(exchange: Exchange, outside: Outside, behavior: NatBehavior) -> Ite
     """To be used within `one_cpu`, once the NAT's fence is open, or where it lets no UDP through."""
     with ExitStack() as stack:
         settle = exchange.settle_by_tcp if behavior.blocks_udp else exchange.settle
-        tcp = _Tcp(exchange.host, outside, stack, settle)
+        tcp = Tcp(exchange.host, outside, stack, settle)
+        if behavior.tcp_sessions:
+            # First, while the NAT knows no other.
+            claim, wanted = f"TCP connection {behavior.tcp_sessions + 1}", "refused until one ends"
+            yield Finding(claim, wanted, tcp.beyond(behavior.tcp_sessions))
         yield Finding("TCP mapping", _MAPPINGS[behavior.tcp_mapping], tcp.mapping())
         yield Finding("TCP filtering", _FILTERS[behavior.tcp_filtering], tcp.filtering())
         yield Finding("SYNs that cross", _CROSSING[behavior.crossing_syn], tcp.crossing())
 
 
-class _Tcp:
+class Tcp:
+    """Sockets inside and outside one NAT; three remotes listen. `settle` ends when what was sent is where it ends."""
+
     def __init__(
         self, host: Host, outside: Outside, stack: ExitStack, settle: Callable[[], None]
     ) -> None:
-        self._host, self._outside, self._stack, self._settle = host, outside, stack, settle
+        self._host, self._outside, self._stack, self.settle = host, outside, stack, settle
         first, second = outside.first, outside.second
-        self._remotes = [self._listening(outside.pid, each) for each in (first, first, second)]
+        self.remotes = [self._listening(outside.pid, each) for each in (first, first, second)]
 
     def mapping(self) -> str:
         """One inside port connects to three endpoints outside."""
         port, seen = 0, []
-        for remote in self._remotes:
+        for remote in self.remotes:
             inside = self._socket(self._host.pid, self._host.address, port)
             port = endpoint(inside).port
             seen.append(self._connect(inside, remote))
@@ -71,10 +81,10 @@ class _Tcp:
     def filtering(self) -> str:
         """An inside endpoint connects to the first remote; then the others' addresses connect to it."""
         first, second = self._outside.first, self._outside.second
-        unsent = self._comes_in(first, self._remotes[0], sends=False)
+        unsent = self._comes_in(first, self.remotes[0], sends=False)
         if unsent:
             return "open before it has sent"
-        let_in = (self._comes_in(first, self._remotes[0]), self._comes_in(second, self._remotes[0]))
+        let_in = (self._comes_in(first, self.remotes[0]), self._comes_in(second, self.remotes[0]))
         return {
             (True, True): "open to all",
             (True, False): "open to its addresses",
@@ -93,7 +103,7 @@ class _Tcp:
         stranger.setblocking(False)
         stranger.connect_ex(mapped.sockaddr)
         for _ in range(2):  # a handshake crosses the NAT three times
-            self._settle()
+            self.settle()
         if not select.select([listener], [], [], 0)[0]:
             return False
         accepted, seen_as = listener.accept()
@@ -105,36 +115,66 @@ class _Tcp:
     @property
     def _leaves_from(self) -> str:
         inside = self._socket(self._host.pid, self._host.address)
-        return self._connect(inside, self._remotes[0]).address
+        return self._connect(inside, self.remotes[0]).address
 
     def crossing(self) -> str:
         """SYN out, SYN in, SYN and ACK out, SYN and ACK in: then data."""
-        held = self._socket(self._outside.pid, self._outside.first)
-        remote = endpoint(held)
-        with self._by_hand(remote) as raw, ExitStack() as stack:
+        remote = endpoint(self.held())
+        with self.by_hand(remote) as raw, ExitStack() as stack:
             inside = stack.enter_context(self._socket(self._host.pid, self._host.address))
             inside.setblocking(False)
-            inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             inside.connect_ex(remote.sockaddr)
-            out = self._heard(raw, remote)
-            if [flags for _, flags, *_ in out] != [_SYN]:
+            out = self.heard(raw, remote)
+            if [flags for _, flags, *_ in out] != [SYN]:
                 return f"{len(out)} segments came out, and not one SYN"
             ((mapped, _, sequence, _, _),) = out
             expected = (sequence + 1) & 0xFFFF_FFFF
-            _send(raw, remote, mapped, _SYN, (_SEQUENCE, 0))
-            answers = [flags for _, flags, *_ in self._heard(raw, remote)]
-            if answers != [_SYN | _ACK]:
+            send_segment(raw, remote, mapped, SYN, (_SEQUENCE, 0))
+            answers = [flags for _, flags, *_ in self.heard(raw, remote)]
+            if answers != [SYN | ACK]:
                 return "a reset" if _RST in {each & _RST for each in answers} else _CROSSING_DROPPED
-            _send(raw, remote, mapped, _SYN | _ACK, (_SEQUENCE, expected))
+            send_segment(raw, remote, mapped, SYN | ACK, (_SEQUENCE, expected))
             # Old kernels answer this with a challenge, which the ACK ends.
-            _send(raw, remote, mapped, _ACK, (_SEQUENCE + 1, expected))
-            self._settle()
+            send_segment(raw, remote, mapped, ACK, (_SEQUENCE + 1, expected))
+            self.settle()
             inside.send(b"through")
-            came = b"".join(payload for *_, payload in self._heard(raw, remote))
+            came = b"".join(payload for *_, payload in self.heard(raw, remote))
             return "a connection" if came == b"through" else "the SYN comes in, and no data out"
 
+    def beyond(self, most: int) -> str:
+        """As many connections as there may be; one more; and again after one has ended. Then all end."""
+        listener = self._socket(self._outside.pid, self._outside.first)
+        listener.listen(most + 1)
+        target = endpoint(listener).sockaddr
+
+        def connected() -> tuple[socket.socket, bool]:
+            opened = self.socket_inside()
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            opened.setblocking(False)
+            opened.connect_ex(target)
+            for _ in range(2):
+                self.settle()
+            return opened, bool(select.select([], [opened], [], 0)[1])
+
+        held = [connected() for _ in range(most)]
+        if not all(came for _, came in held):
+            return f"{sum(came for _, came in held)} come out"
+        one_more, too_many = connected()
+        one_more.close()
+        held[0][0].close()
+        self.settle()
+        last, _ = connected()
+        # Linux looks for closed ones once a tick; the SYN comes again after a second.
+        again = bool(select.select([], [last], [], TIMEOUT)[1])
+        for opened in (last, *(each for each, _ in held)):
+            opened.close()
+        if too_many:
+            return "there is room"
+        return "refused until one ends" if again else "refused, also when one has ended"
+
     @contextmanager
-    def _by_hand(self, remote: Endpoint) -> Iterator[socket.socket]:
+    def by_hand(self, remote: Endpoint) -> Iterator[socket.socket]:
         """A raw socket, while the kernel there does not reset what comes to `remote`."""
         quiet = f"tcp sport {remote.port} tcp flags & rst == rst drop"
         hook = "type filter hook output priority filter;"
@@ -150,13 +190,16 @@ class _Tcp:
         finally:
             run_together([Command(("nft", "-f", "-"), _SILENT, self._outside.pid)])
 
-    def _heard(
-        self, raw: socket.socket, remote: Endpoint
-    ) -> list[tuple[Endpoint, int, int, int, bytes]]:
+    def heard(self, raw: socket.socket, remote: Endpoint) -> list[Segment]:
         """Source, flags, both numbers and payload of all that has come to `remote` by now."""
         for _ in range(2):
-            self._settle()
-        heard: list[tuple[Endpoint, int, int, int, bytes]] = []
+            self.settle()
+        return [segment for segment, target in self.segments(raw) if target.port == remote.port]
+
+    @staticmethod
+    def segments(raw: socket.socket) -> list[tuple[Segment, Endpoint]]:
+        """All that has come by now, and where it went."""
+        heard: list[tuple[Segment, Endpoint]] = []
         while True:
             try:
                 packet = raw.recv(2048)
@@ -166,11 +209,27 @@ class _Tcp:
             source, target, sequence, acknowledged, offset, flags = struct.unpack_from(
                 "!HHIIBB", segment
             )
-            if target == remote.port:
-                sender = Endpoint(socket.inet_ntoa(packet[12:16]), source)
-                payload = segment[4 * (offset >> 4) :]
-                wanted = flags & (_FIN | _SYN | _RST | _ACK)
-                heard.append((sender, wanted, sequence, acknowledged, payload))
+            sender = Endpoint(socket.inet_ntoa(packet[12:16]), source)
+            payload = segment[4 * (offset >> 4) :]
+            wanted = flags & (_FIN | SYN | _RST | ACK)
+            heard.append(
+                (
+                    (sender, wanted, sequence, acknowledged, payload),
+                    Endpoint(socket.inet_ntoa(packet[16:20]), target),
+                )
+            )
+
+    def socket_inside(self) -> socket.socket:
+        """A fresh one of the inside host, bound."""
+        return self._socket(self._host.pid, self._host.address)
+
+    def held(self) -> socket.socket:
+        """A remote port that nobody else gets, and where nobody listens."""
+        return self._socket(self._outside.pid, self._outside.first)
+
+    def keep(self, opened: socket.socket) -> None:
+        """Close it when this ends."""
+        self._stack.enter_context(opened)
 
     def _connect(self, inside: socket.socket, remote: socket.socket) -> Endpoint:
         """Connect, and tell from which endpoint that came. Raises `NetworkError` if it does not."""
@@ -203,7 +262,7 @@ class _Tcp:
 _CROSSING_DROPPED = _CROSSING[CrossingSyn.DROPPED]
 
 
-def _send(
+def send_segment(
     raw: socket.socket, source: Endpoint, target: Endpoint, flags: int, numbers: tuple[int, int]
 ) -> None:
     """One TCP segment without data and options. `numbers` are those of the segment and of what it acknowledges."""

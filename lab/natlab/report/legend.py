@@ -11,6 +11,8 @@ from types import MappingProxyType
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import (
     LIFETIME,
+    TCP_ESTABLISHED,
+    TCP_TRANSITORY,
     TERMS,
     NatBehavior,
     Overflow,
@@ -85,6 +87,7 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Syn.DROP: "drops other SYNs in silence",
         Syn.RESET: "resets other TCP connections",
         Syn.UNREACHABLE: "answers other SYNs with an ICMP error",
+        Syn.HELD: "answers other SYNs after six seconds, where the host connects to nobody meanwhile",
         IcmpErrors.TRANSLATED: "lets ICMP errors in",
         IcmpErrors.DROPPED: "lets no ICMP error in",
         AfterError.NOTHING: "keeps its filters after an ICMP error",
@@ -148,3 +151,9 @@ def _flags(behavior: NatBehavior) -> Iterator[str]:
         yield f"others send {behavior.background} datagrams a second through it, each from a new port"
     if behavior.addresses > 1:
         yield f"has {behavior.addresses} external addresses"
+    if behavior.tcp_sessions:
+        yield f"has {behavior.tcp_sessions} TCP connections at most"
+    if behavior.tcp_established != TCP_ESTABLISHED:
+        yield f"a TCP connection lives {behavior.tcp_established} s without a packet"
+    if behavior.tcp_transitory != TCP_TRANSITORY:
+        yield f"one that begins or closes lives {behavior.tcp_transitory} s"

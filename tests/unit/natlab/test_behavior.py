@@ -21,6 +21,7 @@ FLAGGED = (
     "EIM+EIF+arbitrary+background-20+addresses-2+30s",
     "EIM+EIF+tcp-apdm+tcp-adf+no-crossing-syn+syn-icmp+30s",
     "APDM+ADF+icmp-closes+no-fragments+port-parity+alg",
+    "EIM+ADF+syn-hold+tcp-sessions-256+tcp-established-300s+tcp-transitory-60s",
 )
 
 
@@ -97,6 +98,12 @@ def test_only_endpoint_independent_mappings_usually_keep_the_port() -> None:
         ("EIM+EIF+odd", "unknown flag 'odd': choose from 30s, sessions-4096, background-20"),
         ("EIM+EIF+sessions-4097", "sessions-4097 is no power of two: give one, as 4096"),
         ("EIM+EIF+sessions-16", "'sessions-16': give sessions- and 64 to 32768"),
+        ("EIM+EIF+tcp-sessions-65", "tcp-sessions-65 is no power of two: give one, as 4096"),
+        (
+            "EIM+EIF+tcp-established-300",
+            "'tcp-established-300': give tcp-established- and 1 to 432000s",
+        ),
+        ("EIM+EIF+tcp_transitory-9s", "unknown flag 'tcp_transitory-9s'"),
         ("EIM+EIF+addresses-1", "'addresses-1': give addresses- and 2 to 4"),
         ("EIM+EIF+background-x", "unknown flag 'background-x'"),
         ("EIM+EIF+", "unknown flag ''"),

@@ -12,7 +12,7 @@ import pytest
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
 from natlab.probe import lifetimes
-from natlab.probe.conformance import LIFETIME, TOLERANCE
+from natlab.probe.lifetimes import LIFETIME, TOLERANCE
 from natlab.probe.sockets import Exchange
 
 
