@@ -76,6 +76,8 @@ class ClientSettings:
     """Repetitions in one state of a round, for the case that the server never ends the round."""
     relay_within: float = seconds(10.0, 0.001)
     """For a relay of the server to carry the peer's words, until this side gives it up."""
+    turn_within: float = seconds(15.0, 0.001)
+    """For a TURN server to carry the peer's words, its allocation included, until this side gives it up."""
     relay_tcp_after: float = seconds(1.0)
     """Without an answer over UDP, until a relay is tried by TCP as well; at once where UDP has been silent before."""
     explain_after: float = seconds(10.0)

@@ -10,6 +10,7 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from nat_traversal.aio.background import Background
 from nat_traversal.aio.client_config import ClientConfig
@@ -72,6 +73,7 @@ class Client(Driver):
             serves=config.serves,
             relaying=config.relaying,
             may_join=config.may_join,
+            turn=config.turn_part,
             token=config.server_token,
             methods=usable(config.offered),
             probes=config.probes,
@@ -94,7 +96,9 @@ class Client(Driver):
             config.settings.local_port,
             lambda at: self._platform.open_udp(at, config.settings.socket_buffer),
         )
-        self._reaching = Reaching(lambda: self._ports.open(6), self._readable, self.feed)
+        self._reaching = Reaching(
+            lambda: self._ports.open(6), self._readable, self.feed, self._platform, config.turn
+        )
         self._server_udp: Endpoint | None = None
         self._memory = AddressMemory()
         self._on_trial: Endpoint | None = None
@@ -148,6 +152,8 @@ class Client(Driver):
                 self._reaching.map_port(self.sockets.get(generation))
             case do.OpenUdp(generation):
                 self._open_udp(generation)
+            case do.OpenTurn(generation, peers):
+                self._open_turn(generation, peers)
             case do.CloseUdp(generation):
                 self._close_udp(generation)
             case do.SendDatagram(datagram, destination, generation, hops=hops) if hops:
@@ -263,6 +269,10 @@ class Client(Driver):
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(sock, self._readable, opened, sock)
 
+    def _open_turn(self, generation: int, peers: tuple[Endpoint, ...]) -> None:
+        opened = self.sockets[generation] = OpenSocket(generation, None)
+        self._reaching.open_turn(opened, peers, partial(self._turned, opened))
+
     def _open_stream(self, generation: int, ticket: bytes) -> None:
         opened = OpenSocket(generation, None)
         opened.stream = stream = RelayStream(
@@ -271,7 +281,7 @@ class Client(Driver):
             self._config.settings,
             self._new_tls(),
             on_event=self.feed,
-            arrived=lambda datagram: self._streamed(opened, datagram),
+            arrived=lambda datagram: self._streamed(opened, stream, datagram),
         )
         self.sockets[generation] = opened
         self._beside.do(self._dial_stream(generation, stream))
@@ -293,14 +303,20 @@ class Client(Driver):
         except OSError as error:
             self.feed(e.StreamBroken(generation, failure(error)))
 
-    def _streamed(self, opened: OpenSocket, datagram: Datagram) -> None:
+    def _streamed(self, opened: OpenSocket, stream: RelayStream, datagram: Datagram) -> None:
         """A datagram came over a connection to a relay."""
-        assert opened.stream is not None
-        assert opened.stream.remote is not None
+        assert stream.remote is not None
         if isinstance(datagram, Frame) and opened.path is not None:
             opened.path.arrived([Run.of(datagram.octets)])
         else:
-            self._decoded(opened, datagram, opened.stream.remote)
+            self._decoded(opened, datagram, stream.remote)
+
+    def _turned(self, opened: OpenSocket, data: bytes, source: Endpoint) -> None:
+        """A datagram came through this host's TURN server."""
+        if opened.path is None:
+            self._arrived(opened, data, source)
+        elif source == opened.path.remote:
+            opened.path.arrived([Run.of(data)])
 
     def _send(self, opened: OpenSocket, data: bytes, destination: Endpoint | None) -> None:
         if opened.path is not None:
@@ -308,7 +324,7 @@ class Client(Driver):
             return
         if opened.udp is None:
             assert opened.stream is not None
-            opened.stream.protocol.send_datagram(data)
+            opened.stream.send(data, destination)
             return
         address = destination or self._server_udp
         if address is None:
@@ -371,7 +387,7 @@ class Client(Driver):
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),
             on_event=self.feed,
             on_other=lambda data: self._arrived(opened, data, path.remote),
-            io=opened.stream,
+            io=None if opened.stream is None else opened.stream.towards(order.remote),
         )
         if opened.udp is not None:
             self._loop.remove_reader(opened.sock)
@@ -395,7 +411,7 @@ class Client(Driver):
             self.selected = None
             self._forwarder.path_down()
         if opened.stream is not None:
-            opened.stream.close()
+            self._reaching.ended(opened.stream.close())
         for sock in opened.sockets:
             self._loop.remove_reader(sock)
             sock.close()

@@ -14,6 +14,7 @@ from nat_traversal.wire.messages import Relaying, Serves
 from nat_traversal.wire.methods import FURTHER, MethodName
 from nat_traversal.wire.offers import Trust
 from nat_traversal.wire.services import ServiceOffer
+from nat_traversal.wire.turn import TurnPart, TurnServer
 
 OF_THIS_PROCESS = Probes()
 """All its clients are behind the same router."""
@@ -42,6 +43,10 @@ class ClientConfig:
     """Shows the server that this client may register: 32 octets."""
     may_join: bool = True
     """Whether a relay may be reached by TCP where UDP is not answered."""
+    turn: TurnServer | None = None
+    """This host's own, which relays where no other path stands; it needs the extra `turn`."""
+    takes_turn: bool = True
+    """Whether datagrams may go through a TURN server of the peer."""
     methods: tuple[str, ...] = FURTHER
     """The further methods in which the client may take part."""
     guesses_without_key: bool = False
@@ -52,6 +57,13 @@ class ClientConfig:
     """This process's, for TCP services."""
     probes: Probes = field(default=OF_THIS_PROCESS, repr=False)
     """The rounds of guessed ports that this host has had lately."""
+
+    @property
+    def turn_part(self) -> TurnPart:
+        """Its part in a path through TURN."""
+        if self.turn is not None:
+            return TurnPart.HAS
+        return TurnPart.TAKES if self.takes_turn else TurnPart.NEVER
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -5,14 +5,32 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.hops import Tracer, send_limited
-from nat_traversal.aio.relay_stream import RelayStream
+from nat_traversal.aio.packet_io import PacketIO
 from nat_traversal.aio.roaming import Roaming
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.events import HopTold
 from nat_traversal.wire.endpoint import Endpoint
+
+
+class StandIn(PacketIO, Protocol):
+    """It stands for a UDP socket, and carries one path: a connection to a relay, or an allocation at a TURN server."""
+
+    @property
+    def kernel_socket(self) -> socket.socket | None:
+        """The one beneath, once there is one."""
+
+    def send(self, data: bytes, destination: Endpoint | None) -> None:
+        """Send one datagram to the other host."""
+
+    def towards(self, remote: Endpoint) -> PacketIO:
+        """The way of a path to `remote`."""
+
+    def close(self) -> object:
+        """End it: what was sent still leaves."""
 
 
 @dataclass(eq=False, slots=True)
@@ -22,7 +40,7 @@ class OpenSocket:
     generation: int
     udp: socket.socket | None
     """None: `stream` stands for it."""
-    stream: RelayStream | None = None
+    stream: StandIn | None = None
     ipv6: socket.socket | None = None
     """A socket of the other IP version beside an IPv4 one, until a path takes one of the two."""
     mapped: int = 0
@@ -64,7 +82,7 @@ class OpenSocket:
         """The one beneath the path."""
         if self.roaming is not None:
             return self.roaming.sock
-        return self.udp if self.stream is None else self.stream.protocol.kernel_socket
+        return self.udp if self.stream is None else self.stream.kernel_socket
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:

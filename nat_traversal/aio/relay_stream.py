@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 from nat_traversal.aio.control_connection import ConnectionSettings, ControlProtocol
-from nat_traversal.aio.packet_io import Batch
+from nat_traversal.aio.packet_io import Batch, PacketIO
 from nat_traversal.aio.tls import TlsStream
 from nat_traversal.machine import events as e
 from nat_traversal.wire import messages as m
@@ -42,6 +43,21 @@ class RelayStream:
     def close(self) -> None:
         """Those datagrams that were sent still leave."""
         self.protocol.close()
+
+    @property
+    def kernel_socket(self) -> socket.socket | None:
+        """Of the connection, while it stands."""
+        return self.protocol.kernel_socket
+
+    def send(self, data: bytes, destination: Endpoint | None) -> None:
+        """One datagram to the other host, wherever it is."""
+        del destination
+        self.protocol.send_datagram(data)
+
+    def towards(self, remote: Endpoint) -> PacketIO:
+        """A path takes it."""
+        del remote
+        return self
 
     # The `PacketIO` interface
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.arguments.ranges import parse as parse_settings
-from nat_traversal.cli import access, keys, relay, tls
+from nat_traversal.cli import access, keys, relay, tls, turn
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.services import (
@@ -47,6 +47,7 @@ def client_options(parser: P) -> P:
     )
     add_services(parser)
     relay.add_client_options(parser)
+    turn.add_client_options(parser)
     keys.add_options(parser)
     access.add_client_options(parser)
     tls.add_client_options(parser)
@@ -190,6 +191,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
     services += options.service
     key_options = keys.key_options(options)
     check_tcp(services, plaintext=key_options.plaintext)
+    relaying = relay.relaying_of(options)
     return ClientOptions(
         server=options.server,
         id=options.id,
@@ -203,7 +205,10 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         keys=key_options,
         token_file=access.token_file(options),
         tls=tls.client_tls(options),
-        relaying=relay.relaying_of(options),
+        relaying=relaying,
+        turn=options.turn,
+        turn_credentials=options.turn_credentials,
+        takes_turn=turn.takes_turn(options, relaying),
         may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
         methods=relay.further_methods(options),
         methods_are_named=options.methods is not None,

@@ -210,6 +210,8 @@ def _attempt_failed(notice: note.AttemptFailed) -> str:
 
 
 def _path_established(notice: note.PathEstablished) -> str:
+    if notice.method == MethodName.TURN:
+        return f"connected through TURN, to {notice.remote}, {notice.vouched}"
     if notice.method in RELAYS:
         by = " by TCP" if notice.method == MethodName.RELAY_TCP else ""
         return f"connected through the relay of the server at {notice.remote}{by}, {notice.vouched}"
@@ -220,6 +222,7 @@ def _path_established(notice: note.PathEstablished) -> str:
 def _path_moved(notice: note.PathMoved) -> str:
     is_relayed = notice.method in RELAYS
     way = "through the relay" if is_relayed else f"directly to {notice.remote}"
+    way = "through TURN" if notice.method == MethodName.TURN else way
     why = f", since {notice.reason}" if notice.reason else ""
     return f"datagrams go {way} from now on{why}"
 
@@ -309,6 +312,7 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
         else f"round {n.round}: no router on the way to {n.destination} tells how far a packet has come"
     ),
     note.RelayTold: lambda n: f"relay: {n.text}",
+    note.TurnFailed: lambda n: f"TURN: {n.reason}",
     note.PathLost: lambda n: f"connection lost: {n.reason}",
     note.ServerRefused: lambda n: f"the server refused: {n.text}",
     note.HostRegistered: lambda n: f"{n.id} has come, for {n.peer}",

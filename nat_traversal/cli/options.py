@@ -12,6 +12,7 @@ from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import FURTHER
+from nat_traversal.wire.turn import TurnUri
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class ClientOptions:
     relaying: Relaying = Relaying.AUTO
     may_join: bool = True
     """Whether a relay may be reached by TCP."""
+    turn: TurnUri | None = None
+    """This host's TURN server."""
+    turn_credentials: str | None = None
+    """The file of a name and a password for it."""
+    takes_turn: bool = True
+    """Whether one of the two hosts' TURN servers may relay."""
     methods: tuple[str, ...] = FURTHER
     """The further methods that may be used."""
     methods_are_named: bool = False

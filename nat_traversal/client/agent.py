@@ -12,6 +12,7 @@ from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.peer import Peer
 from nat_traversal.client.phases import PathState
+from nat_traversal.client.relayed import Relayed
 from nat_traversal.client.security import Security, new_instance
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import actions as do
@@ -57,6 +58,7 @@ class Agent:
         serves: m.Serves = m.Serves.UNTOLD,
         relaying: m.Relaying = m.Relaying.NEVER,
         may_join: bool = True,
+        turn: m.TurnPart = m.TurnPart.NEVER,
         token: bytes | None = None,
         methods: tuple[str, ...] = (),
         services: tuple[ServiceOffer, ...] = (),
@@ -89,6 +91,7 @@ class Agent:
             once=once,
             relaying=relaying,
             may_join=may_join,
+            turn=turn,
             services=services,
             probes=probes,
             certificate=certificate,
@@ -155,14 +158,10 @@ class Agent:
                 for peer in self.peers.values():
                     if peer.owns(generation):
                         return peer.arrived(datagram, source, generation, now)
-            case e.StreamOpened(generation, remote):
+            case e.StreamOpened() | e.StreamBroken() | e.TurnOpened() | e.TurnBroken():
                 for peer in self.peers.values():
-                    if peer.owns(generation):
-                        return peer.relayed.stream_opened(generation, remote, now)
-            case e.StreamBroken(generation, reason):
-                for peer in self.peers.values():
-                    if peer.owns(generation):
-                        return peer.relayed.stream_broken(generation, reason)
+                    if peer.owns(event.generation):
+                        return _to_relay(peer.relayed, event, now)
             case e.FrameOpened(kind, plain, generation, source):
                 for peer in self.peers.values():
                     if peer.owns(generation):
@@ -334,3 +333,19 @@ class Agent:
         for peer in self.peers.values():
             actions += peer.close()
         return actions
+
+
+def _to_relay(
+    relayed: Relayed,
+    event: e.StreamOpened | e.StreamBroken | e.TurnOpened | e.TurnBroken,
+    now: float,
+) -> list[do.Action]:
+    match event:
+        case e.StreamOpened(generation, remote):
+            return relayed.stream_opened(generation, remote, now)
+        case e.StreamBroken(generation, reason):
+            return relayed.stream_broken(generation, reason)
+        case e.TurnOpened(generation, address):
+            return relayed.turn_opened(generation, address, now)
+        case e.TurnBroken(generation, reason):
+            return relayed.turn_failed(generation, reason)

@@ -74,10 +74,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RelayWish:
-    """Whether a client takes the server's relay, and the public key (32 octets, or none) for the next one."""
+    """Whether a client takes the server's relay, and its part in TURN; the public key (32 octets, or none) for the next."""
 
     relaying: m.Relaying = m.Relaying.NEVER
     public: bytes = b""
+    turn: m.TurnPart = m.TurnPart.NEVER
 
 
 NO_RELAY = RelayWish()
@@ -187,6 +188,7 @@ class ControlLink:
             relaying=wish.relaying,
             relay_public=wish.public,
             methods=identity.methods,
+            turn=wish.turn,
         )
         if self._token is not None:
             register = replace(register, access=shown(self._token, register))

@@ -65,12 +65,13 @@ def sentence(status: PathStatus) -> str:
     """`status` in one sentence."""
     if status.path is PathKind.NONE:
         return f"there is no path to {status.peer}: {status.reason or 'it has ended'}"
-    where = (
-        f"directly to {status.remote}, opened by {status.method},"
-        if status.path is PathKind.DIRECT
-        else f"through the relay at {status.remote}"
-        + (" by TCP" if status.method == MethodName.RELAY_TCP else "")
-    )
+    if status.path is PathKind.DIRECT:
+        where = f"directly to {status.remote}, opened by {status.method},"
+    elif status.method == MethodName.TURN:
+        where = f"through TURN, to {status.remote},"
+    else:
+        by = " by TCP" if status.method == MethodName.RELAY_TCP else ""
+        where = f"through the relay at {status.remote}{by}"
     quality = ", ".join(filter(None, (_round_trip(status), _loss(status), _mtu(status))))
     said = f"datagrams to {status.peer} have gone {where} for {_duration(status.seconds or 0.0)}"
     said += f" ({quality})" if quality else ""
@@ -108,7 +109,7 @@ class Story:
                 self._presence = state
             case note.AttemptFailed(_, text, _) | note.NotDirect(_, text, _):
                 self._failure = text
-            case note.RelayTold(_, text):
+            case note.RelayTold(_, text) | note.TurnFailed(text):
                 self._relay_word = text
             case note.AnnounceUnanswered():
                 self._udp_silent = True

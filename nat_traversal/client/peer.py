@@ -25,6 +25,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
+from nat_traversal.paths.budget import Surroundings
 from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.path import Path
 from nat_traversal.paths.probing import Probes
@@ -57,6 +58,7 @@ class Peer:
         once: bool,
         relaying: m.Relaying,
         may_join: bool,
+        turn: m.TurnPart = m.TurnPart.NEVER,
         probes: Probes | None = None,
         services: Iterable[ServiceOffer] = (),
         certificate: bytes = b"",
@@ -86,6 +88,7 @@ class Peer:
             security,
             relaying=relaying,
             may_join=may_join,
+            turn=turn,
             instance=instance,
             sockets=sockets,
             rng=rng,
@@ -162,6 +165,10 @@ class Peer:
                 return self.relayed.ordered(message, key, now, udp_is_silent=silent)
             case m.RelayNews():
                 return self.relayed.news(message)
+            case m.OpenTurn():
+                return self.relayed.turn_ordered(message, now)
+            case m.TurnAddress():
+                return self.relayed.turn_told(message, Surroundings(self._link.server), now)
             case m.PeerStatus():
                 return self._peer_status(message, now)
             case m.Mismatch(theirs):

@@ -1,4 +1,4 @@
-"""The relayed way to a peer: from the server's order of a relay to its end, beside the direct way."""
+"""The relayed way to a peer, through the server or a TURN server: from the order to its end, beside the direct way."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
+from nat_traversal.paths.budget import Surroundings
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.relay import Relay, RelayState
+from nat_traversal.paths.methods.turn import Turn
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES
@@ -29,15 +31,15 @@ from nat_traversal.wire.octets import CONNECTION_BYTES
 class Leg:
     """This host's way to one relay, and the path through it once that stands."""
 
-    order: m.OpenRelay
+    order: m.OpenRelay | m.OpenTurn
     socket: UdpSocket
-    method: Relay
-    make_method: Callable[[UdpSocket], Relay]
-    """For another socket, or a connection, in the place of this one."""
+    method: Relay | Turn
     keys: RoundKeys
     connection: bytes = field(repr=False)
     until: float
     """When to give up, unless the path stands by then."""
+    make_method: Callable[[UdpSocket], Relay] | None = None
+    """For a connection in the place of the socket."""
     path: Path | None = None
     closes_at: float | None = None
     """When this way, which carries nothing any more, is closed."""
@@ -70,6 +72,7 @@ class Relayed:
         *,
         relaying: m.Relaying,
         may_join: bool,
+        turn: m.TurnPart,
         instance: bytes,
         sockets: Sockets,
         rng: random.Random,
@@ -82,6 +85,9 @@ class Relayed:
         self._security = security
         self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
         self._may_join = may_join
+        self._turn = m.TurnPart.NEVER if security.make_key is None else turn
+        self._turn_problem = ""
+        """Told last of this host's TURN server."""
         self._instance = instance
         self._sockets = sockets
         self._rng = rng
@@ -94,9 +100,9 @@ class Relayed:
     @property
     def wish(self) -> RelayWish:
         """This side's word to the server when it registers."""
-        if self._relaying is m.Relaying.NEVER:
+        if self._relaying is m.Relaying.NEVER and self._turn is m.TurnPart.NEVER:
             return RelayWish()
-        return RelayWish(self._relaying, self._fresh_key())
+        return RelayWish(self._relaying, self._fresh_key(), self._turn)
 
     @property
     def is_open(self) -> bool:
@@ -127,13 +133,10 @@ class Relayed:
         Refused in silence where the peer's offer does not fit: the attempt to open a direct path has
         told that. `udp_is_silent`: the server has not been heard over UDP.
         """
-        pair, self._pair = self._pair, None
-        if pair is None:
+        if self._pair is None:
             return []
-        ours = self._security.offer(self._instance, pair.public)
-        try:
-            keys = self._security.relay_keys((self._identity.id, self.peer), order, ours, pair)
-        except KeyRefusedError:
+        keys = self._keys_of(order, self._pair)
+        if keys is None:
             return self._ready(order.relay)
         socket, connection = self._sockets.next(), self._rng.randbytes(CONNECTION_BYTES)
         handshake, settings = keys.handshake(self._nonce_secret, connection), self._settings
@@ -141,14 +144,57 @@ class Relayed:
         def method(by: UdpSocket) -> Relay:
             return Relay(by, order.relay, order.token, keys=handshake, key=key, settings=settings)
 
-        leg = Leg(
-            order, socket, method(socket), method, keys, connection, now + settings.relay_within
-        )
+        until = now + settings.relay_within
+        leg = Leg(order, socket, method(socket), keys, connection, until, method)
         if self._may_join:
             leg.joins_at = now + (0.0 if udp_is_silent else settings.relay_tcp_after)
         self._legs.append(leg)
         started = self._carry(leg, leg.method.start(now), now)
         return [socket.open(), *started, *self._join(leg, now)]
+
+    def turn_ordered(self, order: m.OpenTurn, now: float) -> list[do.Action]:
+        """One of the two hosts is to have its TURN server relay for the pair: this one, where it has the peer's
+        address. Refused in silence as `ordered`."""
+        is_own = bool(order.candidates)
+        fits = self._turn is m.TurnPart.HAS if is_own else self._turn is not m.TurnPart.NEVER
+        if self._pair is None or not fits:
+            return []
+        keys = self._keys_of(order, self._pair)
+        if keys is None:
+            return self._ready(order.relay)
+        socket, connection = self._sockets.next(), self._rng.randbytes(CONNECTION_BYTES)
+        handshake = keys.handshake(self._nonce_secret, connection)
+        method = Turn(socket, order, keys=handshake, settings=self._settings, is_own=is_own)
+        until = now + self._settings.turn_within
+        self._legs.append(leg := Leg(order, socket, method, keys, connection, until))
+        return self._carry(leg, method.start(now), now)
+
+    def turn_told(self, told: m.TurnAddress, around: Surroundings, now: float) -> list[do.Action]:
+        """The peer's TURN server relays there, says the server. `around`: this host's."""
+        leg = self._present(told.relay)
+        if leg is None or not isinstance(leg.method, Turn):
+            return []
+        address = told.candidate.endpoint
+        if around.forbids(address) or not around.makes_plausible(address):
+            return self._drop(leg, f"no TURN server of the other side can be at {address}")
+        return self._carry(leg, leg.method.told(address, now), now)
+
+    def turn_opened(self, generation: int, address: Endpoint, now: float) -> list[do.Action]:
+        """This host's TURN server relays at `address`."""
+        leg = self._at(generation)
+        if leg is None or not isinstance(leg.method, Turn):
+            return []
+        self._turn_problem = ""
+        return self._carry(leg, leg.method.allocated(address), now)
+
+    def turn_failed(self, generation: int, reason: str) -> list[do.Action]:
+        """This host's TURN server relays nothing for that socket, or no more. Told once for each reason."""
+        leg = self._at(generation)
+        dropped = [] if leg is None else self._drop(leg, reason)
+        if reason == self._turn_problem:
+            return dropped
+        self._turn_problem = reason
+        return [do.Tell(note.TurnFailed(reason)), *dropped]
 
     def stream_opened(self, generation: int, remote: Endpoint, now: float) -> list[do.Action]:
         """A connection has joined its relay: it takes the place of the socket that the server has not answered."""
@@ -158,8 +204,9 @@ class Relayed:
         stream, leg.stream = leg.stream, None
         if leg.method.state is not RelayState.ASKING:
             return [stream.close()]
-        before, leg.socket, leg.method = leg.socket, stream, leg.make_method(stream)
-        return [before.close(), *self._carry(leg, leg.method.joined(remote, now), now)]
+        assert leg.make_method is not None, "a connection leads to the server's relay"
+        before, leg.socket, leg.method = leg.socket, stream, (joined := leg.make_method(stream))
+        return [before.close(), *self._carry(leg, joined.joined(remote, now), now)]
 
     def stream_broken(self, generation: int, reason: str) -> list[do.Action]:
         """A connection to a relay could not be made, or has ended."""
@@ -184,8 +231,7 @@ class Relayed:
     def news(self, news: m.RelayNews) -> list[do.Action]:
         """The server's word about a relay; all but one end it."""
         told: list[do.Action] = [do.Tell(note.RelayTold(news.code, news.text))]
-        present = [each for each in self._legs if not each.is_of_the_past]
-        leg = next((each for each in present if each.order.relay == news.relay), None)
+        leg = self._present(news.relay)
         if news.code == m.RelayCode.SLOW:
             return told
         if news.code == m.RelayCode.DONE:
@@ -266,15 +312,16 @@ class Relayed:
         actions: list[do.Action] = []
         for leg in [each for each in self._legs if each.socket.generation in stale]:
             path, before = leg.path, leg.socket
-            if path is None or leg.method.name != MethodName.RELAY:
+            method = leg.method
+            if path is None or isinstance(method, Turn) or method.name != MethodName.RELAY:
                 actions += self._drop(leg, "this host has changed its network")
                 continue
             leg.socket = self._sockets.next()
-            leg.method.move(leg.socket)
+            method.move(leg.socket)
             path.move(leg.socket)
             actions += [leg.socket.open(), *path.use(leg.order.peer.instance)]
             actions += [do.SelectPath(path.generation)] if path is carrier else []
-            actions += [before.close(), *self._carry(leg, leg.method.rebind(), now)]
+            actions += [before.close(), *self._carry(leg, method.rebind(), now)]
         return actions
 
     def close(self) -> list[do.Action]:
@@ -291,16 +338,30 @@ class Relayed:
         if leg.joins_at is None or now < leg.joins_at:
             return []
         leg.joins_at = None
-        if leg.method.state is not RelayState.ASKING:
+        if leg.method.state is not RelayState.ASKING or not isinstance(leg.order, m.OpenRelay):
             return []
         leg.stream = self._sockets.next()
         return [do.OpenStream(leg.stream.generation, leg.order.ticket)]
+
+    def _present(self, relay: int) -> Leg | None:
+        """The way to the relay that the server knows by that number now."""
+        present = [each for each in self._legs if not each.is_of_the_past]
+        return next((each for each in present if each.order.relay == relay), None)
 
     def _at(self, generation: int) -> Leg | None:
         for leg in self._legs:
             if generation in {each.generation for each in (leg.socket, leg.stream) if each}:
                 return leg
         return None
+
+    def _keys_of(self, order: m.OpenRelay | m.OpenTurn, pair: KeyPair) -> RoundKeys | None:
+        """Those of the path that was ordered, by the `pair` that was offered for it; None: the offers do not fit."""
+        self._pair = None
+        ours = self._security.offer(self._instance, pair.public)
+        try:
+            return self._security.relay_keys((self._identity.id, self.peer), order, ours, pair)
+        except KeyRefusedError:
+            return None
 
     def _fresh_key(self) -> bytes:
         assert self._security.make_key is not None

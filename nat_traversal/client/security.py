@@ -14,7 +14,7 @@ from nat_traversal.errors import KeyRefusedError, UsageError
 from nat_traversal.paths.methods.method import HandshakeKeys
 from nat_traversal.wire import INSTANCE_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire.datagrams import PROGRAMS
-from nat_traversal.wire.messages import OpenRelay, Role, StartRound
+from nat_traversal.wire.messages import OpenRelay, OpenTurn, Role, StartRound
 from nat_traversal.wire.offers import Offer, Suite, Trust
 
 
@@ -147,7 +147,7 @@ class Security:
         return RoundKeys(keys, suite, is_initiator)
 
     def relay_keys(
-        self, ids: tuple[str, str], order: OpenRelay, ours: Offer, pair: KeyPair
+        self, ids: tuple[str, str], order: OpenRelay | OpenTurn, ours: Offer, pair: KeyPair
     ) -> RoundKeys:
         """The keys of a relayed path; as `keys`. It is round 0, which no other path is, and the initiator is its A."""
         mine, other = ids

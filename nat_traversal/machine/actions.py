@@ -95,6 +95,15 @@ class OpenStream:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """Client: let this host's TURN server relay for a peer that was seen at the endpoints `peers`, and let datagrams in
+    from their addresses. Known from now on by `generation`, as a socket is; answer with `TurnOpened` or `TurnBroken`."""
+
+    generation: int
+    peers: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UseStream:
     """Server: what comes and goes on that connection from now on are datagrams."""
 
@@ -222,6 +231,7 @@ Action = (
     | CloseUdp
     | SendDatagram
     | OpenStream
+    | OpenTurn
     | UseStream
     | SendOnStream
     | UsePath

@@ -102,6 +102,22 @@ class StreamBroken:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnOpened:
+    """Client: this host's TURN server relays at `address` for the socket `generation`, and lets the peer in."""
+
+    generation: int
+    address: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBroken:
+    """Client: it does not, or not any more. `reason` is for people, with the remedy."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameOpened:
     """Client: an authentic frame came on the path of a socket, and is none of a program's."""
 
@@ -270,6 +286,8 @@ Event = (
     | StreamArrived
     | StreamOpened
     | StreamBroken
+    | TurnOpened
+    | TurnBroken
     | FrameOpened
     | PeerElsewhere
     | FrameRefused

@@ -281,6 +281,13 @@ class RelayTold:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """This host's TURN server relays nothing, or no more. With the remedy."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PathLost:
     """The path stood and has ended."""
 
@@ -358,6 +365,7 @@ Notice = (
     | Woke
     | WhyRelayed
     | RelayTold
+    | TurnFailed
     | GuessDue
     | HopSought
     | PathLost

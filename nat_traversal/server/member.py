@@ -10,7 +10,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.server.allocation import Sightings
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate, Register, Relaying
+from nat_traversal.wire.messages import Candidate, Register, Relaying, TurnPart
 from nat_traversal.wire.offers import Offer
 from nat_traversal.wire.samples import MOST_SAMPLES
 
@@ -59,6 +59,9 @@ class Member:
     relaying: Relaying = Relaying.NEVER
     relay_public: bytes = b""
     """The key for the next relayed path; empty while it is in use."""
+    turn: TurnPart = TurnPart.NEVER
+    was_seen: Endpoint | None = None
+    """Where a socket of it was seen last: its address outlasts that socket."""
     methods: frozenset[str] = frozenset()
     """The further methods in which the host takes part."""
     own_port: tuple[int, int] = (0, 0)
@@ -88,6 +91,7 @@ class Member:
             relaying=register.relaying,
             relay_public=register.relay_public,
             methods=frozenset(register.methods),
+            turn=register.turn,
         )
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class Member:
             return False
         if number <= self.number or generation > self.told + 1:
             return False
-        self.number = number
+        self.number, self.was_seen = number, seen.endpoint
         if generation > self.generation:
             self.candidates = ()
         if generation > self.generation or self.socket is SocketState.AWAITED:

@@ -1,4 +1,4 @@
-"""A pair's wish for a relay: when it gets one, and what its hosts are told if it gets none."""
+"""A pair's wish for a relay: when it gets one, of this server or by TURN, and what its hosts are told if it gets none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.member import Member
 from nat_traversal.server.relays import Relays
+from nat_traversal.server.turning import Turning
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
@@ -32,6 +33,7 @@ class Relaying:
         settings: ServerSettings,
     ) -> None:
         self._members = members
+        self._turning = Turning(members)
         self._relays = relays
         self._timers = timers
         self._rng = rng
@@ -41,9 +43,13 @@ class Relaying:
         self._began_at = 0.0
         self._is_due = False
         """A direct path is missed: a relay begins as soon as both hosts are ready for one."""
+        self._is_connected = False
+        """The newest attempt has opened a direct path."""
 
     def attempt_began(self, now: float, *, was_connected: bool) -> list[do.Action]:
         """A direct path is looked for. A pair that has just lost one needs the relay at once."""
+        self._turning.attempt_began()
+        self._is_connected = False
         if self._has_relay:
             return []
         self._began_at, self._is_due = now, False
@@ -66,7 +72,7 @@ class Relaying:
 
     def connected(self) -> None:
         """A direct path stands: no relay is wanted any more. One that stands serves until the hosts have moved."""
-        self._is_due = False
+        self._is_due, self._is_connected = False, True
         self._timers.cancel(self)
 
     def missed(self, now: float) -> list[do.Action]:
@@ -74,19 +80,25 @@ class Relaying:
         self._timers.cancel(self)
         if self._has_relay:
             return []
-        refusal = self._refusal()
-        if refusal is not None:
-            return self._tell(*refusal)
         self._is_due = True
         return self._begin(now)
 
     def ready(self, member: Member, relay: int, public: bytes, now: float) -> list[do.Action]:
         """A host has done with that relay, and has a key for another."""
         member.relay_public = public
+        turned = self._turning.done(relay, member)
+        if turned is not None:
+            # It may have failed: where no direct path stands, the other host's TURN server is next.
+            self._is_due = not self._is_connected
+            return turned + (self._begin(now) if self._is_due else [])
         actions = self._relays.done(relay, member)
         if relay == self._number:
             self._number = None
         return actions + (self._begin(now) if self._is_due else [])
+
+    def turned(self, member: Member, address: m.TurnAddress) -> list[do.Action]:
+        """A host's TURN server relays for the pair."""
+        return self._turning.told(member, address)
 
     def over(self) -> None:
         """The session has ended. Its relay serves on until it is idle: the hosts may come back."""
@@ -94,7 +106,8 @@ class Relaying:
 
     @property
     def _has_relay(self) -> bool:
-        return self._number is not None and self._relays.has(self._number)
+        has_own = self._number is not None and self._relays.has(self._number)
+        return has_own or self._turning.is_open
 
     def _due_at(self) -> float:
         """So that the relay stands where the contract has had its time."""
@@ -113,9 +126,17 @@ class Relaying:
         return None
 
     def _begin(self, now: float) -> list[do.Action]:
+        """The server's relay, if it has one for the pair; else a host's TURN server; else a word why there is none."""
+        refusal = self._refusal()
+        if refusal is not None and self._turning.host is None:
+            self._is_due = False
+            return self._tell(*refusal)
         if not all(each.relay_public for each in self._members):
             return []
-        relay = self._relays.begin(self._members, now)
+        relay = None if refusal else self._relays.begin(self._members, now)
+        if relay is None and self._turning.host is not None:
+            self._is_due = False
+            return self._turning.begin(self._relays.number(), self._rng.randbytes(TOKEN_BYTES))
         if relay is None:
             text = f"all {self._settings.relay_pairs} relays of the server are in use"
             return self._tell(m.RelayCode.FULL, text)

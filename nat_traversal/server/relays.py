@@ -160,9 +160,8 @@ class Relays:
         if len(self._relays) >= settings.relay_pairs:
             self._refused.value += 1
             return None
-        number = next(each for each in self._numbers if each not in self._relays)
         relay = Relay(
-            number,
+            self.number(),
             now,
             now,
             Throughput(settings.relay_datagrams, settings.relay_octets, now),
@@ -172,10 +171,14 @@ class Relays:
             for each in hosts
         )
         self._by_ticket |= {leg.ticket: leg for leg in relay.legs}
-        self._relays[number] = relay
+        self._relays[relay.number] = relay
         self._begun.value += 1
         self._arm(relay)
         return relay
+
+    def number(self) -> int:
+        """One that no relay has."""
+        return next(each for each in self._numbers if each not in self._relays)
 
     def bind(
         self, bind: Bind, source: Endpoint, local: e.LocalAddress | None, now: float

@@ -218,6 +218,8 @@ class Rendezvous:
                 return []
             case e.NatFound() | e.HostsFound() | e.RouterMaps() | e.HopTold():  # likewise
                 return []
+            case e.TurnOpened() | e.TurnBroken():  # likewise
+                return []
             case e.DrainRequested():
                 self._drain.begin(self._settings, now)
                 return []

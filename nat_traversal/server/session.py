@@ -132,6 +132,8 @@ class Session:
                 return self._retry(member, generation, public, now)
             case m.RelayReady(relay, public) if self._relaying is not None:
                 return self._relaying.ready(member, relay, public, now)
+            case m.TurnAddress() if self._relaying is not None:
+                return self._relaying.turned(member, message)
             case m.SocketOpened(generation, public):
                 member.opened(generation, public)
                 return self.socket_shown(now)

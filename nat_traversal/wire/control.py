@@ -220,6 +220,7 @@ _NONCE = _Form(_octets(NONCE_BYTES, or_none=True).load, bytes.hex, default=b"")
 _CANDIDATE = _Form(_load_candidate, _dump_candidate)
 _CANDIDATES = _list_of(_CANDIDATE, most=8)
 _HOSTS = _list_of(_CANDIDATE, least=0, most=4)
+_ADDRESSES = _Form(_CANDIDATES.load, _CANDIDATES.dump, default=())
 _SAMPLES = _Form(_integer(0, MOST_SAMPLES).load, default=0)
 _SOCKETS = _Form(_integer(0, m.MOST_AT_ONCE).load, default=0)
 _PORTS = _Form(_list_of(_integer(1, 65_535), most=m.MOST_AT_ONCE).load, list, default=())
@@ -245,6 +246,7 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
             "relay_public": _KEY_OR_NONE,
             "access": _Form(_ACCESS.load, bytes.hex, default=b""),
             "methods": _METHODS,
+            "turn": _Form(_member(m.TurnPart).load, str, default=m.TurnPart.NEVER),
         },
     ),
     ("challenge", m.Challenge, {"nonce": _octets(CHALLENGE_BYTES), "public": _octets(KEY_BYTES)}),
@@ -341,6 +343,12 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         m.RelayNews,
         {"relay": _Form(_integer(0, MAX_COUNTER).load), "code": _text(32), "text": _text(MAX_TEXT)},
     ),
+    (
+        "turn",
+        m.OpenTurn,
+        {"relay": _RELAY, "token": _TOKEN, "peer": _KEYS, "candidates": _ADDRESSES},
+    ),
+    ("turned", m.TurnAddress, {"relay": _RELAY, "candidate": _CANDIDATE}),
     ("ping", m.Heartbeat, {"transaction": _TRANSACTION}),
     ("pong", m.HeartbeatAnswer, {"transaction": _TRANSACTION}),
     ("leave", m.Leave, {}),

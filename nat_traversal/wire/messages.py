@@ -26,6 +26,9 @@ from nat_traversal.wire.relay_messages import RelayJoin as RelayJoin
 from nat_traversal.wire.relay_messages import RelayJoined as RelayJoined
 from nat_traversal.wire.relay_messages import RelayNews as RelayNews
 from nat_traversal.wire.relay_messages import RelayReady as RelayReady
+from nat_traversal.wire.turn import OpenTurn as OpenTurn
+from nat_traversal.wire.turn import TurnAddress as TurnAddress
+from nat_traversal.wire.turn import TurnPart as TurnPart
 
 MOST_AT_ONCE = 32
 """Sockets that speak at once in a round, and ports of the peer that one of them speaks to."""
@@ -118,6 +121,7 @@ class Register:
     """The server's token as `crypto.access.shown` shows it: 40 octets, or none."""
     methods: tuple[str, ...] = ()
     """The further methods in which the client takes part, beside `ordered-hello` and the relay."""
+    turn: TurnPart = TurnPart.NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,8 @@ Message = (
     | RelayJoin
     | RelayJoined
     | RelayNews
+    | OpenTurn
+    | TurnAddress
     | Heartbeat
     | HeartbeatAnswer
     | Leave

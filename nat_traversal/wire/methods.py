@@ -30,6 +30,8 @@ class MethodName(StrEnum):
     """Through the server."""
     RELAY_TCP = "relay-tcp"
     """Through the server, and to it by TCP: where UDP is blocked."""
+    TURN = "turn"
+    """Through a TURN server that one of the two hosts has: where the server relays nothing."""
 
 
 ALL = tuple(MethodName)
@@ -43,7 +45,7 @@ FURTHER = (
     MethodName.LOW_TTL,
 )
 """The rungs to which both hosts have to say yes when they register."""
-RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP})
+RELAYS = frozenset({MethodName.RELAY, MethodName.RELAY_TCP, MethodName.TURN})
 
 
 def parse_methods(text: str) -> tuple[MethodName, ...]:

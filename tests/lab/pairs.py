@@ -7,9 +7,10 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from natlab.programs.programs import Programs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 READY_WITHIN = 20.0
 PYTHON = (sys.executable, "-m", "nat_traversal")
 LOCAL = "127.0.0.1"
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 _spares: list[Prepared] = []
@@ -77,7 +79,9 @@ class Tunnel:
         programs: Starter,
         pair: Pair,
         stack: ExitStack,
+        *,
         options: Sequence[str],
+        own: Mapping[str, Sequence[str]],
     ) -> None:
         def local(host: str) -> socket.socket:
             opened = stack.enter_context(udp_socket(network.pid(host), LOCAL))
@@ -101,7 +105,7 @@ class Tunnel:
         ):
             argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
             methods = [] if "--methods" in options else ["--methods", "ordered-hello"]
-            argv += ["--json", *methods, *options]
+            argv += ["--json", *methods, *options, *own.get(host, ())]
             self.clients[host] = _start(programs, name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:
@@ -180,8 +184,14 @@ def events(program: Program) -> Iterator[dict[str, object]]:
 
 @contextmanager
 def tunnels(
-    network: Network, programs: Starter, *pairs: Pair, options: Sequence[str] = ("--once",)
+    network: Network,
+    programs: Starter,
+    *pairs: Pair,
+    options: Sequence[str] = ("--once",),
+    own: Mapping[str, Sequence[str]] = NONE,
 ) -> Iterator[dict[Pair, Tunnel]]:
-    """The tunnels of all `pairs`, begun at the same time; `options` are the clients'."""
+    """The tunnels of all `pairs`, begun at the same time; `options` are the clients', `own` has more of a host's."""
     with ExitStack() as stack:
-        yield {pair: Tunnel(network, programs, pair, stack, options) for pair in pairs}
+        yield {
+            pair: Tunnel(network, programs, pair, stack, options=options, own=own) for pair in pairs
+        }

@@ -14,9 +14,11 @@ from nat_traversal.cli.key_log import check_key_log, key_log
 from nat_traversal.cli.keys import Keyring, read_keys
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
+from nat_traversal.cli.turn import read_turn
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.messages import Serves
 from nat_traversal.wire.services import Side
+from nat_traversal.wire.turn import TurnServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class PeerPlan:
     options: ClientOptions
     keys: Keyring
     token: bytes | None = field(default=None, repr=False)
+    turn: TurnServer | None = None
     may_change: bool = False
     """Its named services may change while it runs."""
 
@@ -52,6 +55,8 @@ class PeerPlan:
             log_key=key_log(options.keys.key_log),
             server_token=self.token,
             may_join=options.may_join,
+            turn=self.turn,
+            takes_turn=options.takes_turn,
             methods=options.methods,
             guesses_without_key=options.methods_are_named,
         )
@@ -67,7 +72,8 @@ def plan_of(
     security_of(keys, options.remote)
     _check_ca(options)
     check_key_log(options.keys.key_log)
-    return PeerPlan(options, keys, read_token(options.token_file, environment), may_change)
+    token, turn = read_token(options.token_file, environment), read_turn(options, environment)
+    return PeerPlan(options, keys, token, turn, may_change)
 
 
 def _check_ca(options: ClientOptions) -> None:

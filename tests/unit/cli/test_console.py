@@ -166,6 +166,11 @@ TOLD: list[tuple[note.Notice, str, str]] = [
         "relay-told",
         "relay: all 256 relays of the server are in use",
     ),
+    (
+        note.TurnFailed("turn:turn.example:3478?transport=udp does not answer: check --turn"),
+        "turn-failed",
+        "TURN: turn:turn.example:3478?transport=udp does not answer: check --turn",
+    ),
     (note.PathSized(4, 1372), "path-sized", "frames of 1372 octets pass; longer datagrams are cut"),
     (note.PeerAnswered(4, 0.0431), "peer-answered", "the other side answered after 43.1 ms"),
     (note.AttemptFailed("no-path", "too bad", 4.6), "attempt-failed", "next attempt in 5 s"),

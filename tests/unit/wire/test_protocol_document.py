@@ -18,7 +18,7 @@ from nat_traversal.crypto import epochs, frames, schedule
 from nat_traversal.crypto.epochs import EpochSettings
 from nat_traversal.paths import bundles, control_channel
 from nat_traversal.paths.control_channel import ChannelSettings
-from nat_traversal.paths.methods import handshake, relay
+from nat_traversal.paths.methods import handshake, relay, turn
 from nat_traversal.paths.mtu import MtuSettings
 from nat_traversal.server import session
 from nat_traversal.server.methods import birthday, ordered_hello, simultaneous
@@ -48,6 +48,7 @@ TABLES: dict[str, Mapping[tuple[Any, Any], Any]] = {
     "handshake.TABLE_A": handshake.TABLE_A,
     "handshake.TABLE_B": handshake.TABLE_B,
     "relay.TABLE": relay.TABLE,
+    "turn.TABLE": turn.TABLE,
 }
 MODULES = (
     "client.agent", "client.direct", "client.peer", "client.relayed", "client.announcer",

@@ -1,0 +1,294 @@
+"""An allocation at this host's TURN server, which stands for a UDP socket: `aioice` speaks the protocol.
+
+It allocates, refreshes and gives back. Channels are bound here, since a permission lasts for 300 s only (RFC 8656 section
+9), and datagrams go through them without a task for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeVar
+
+from aioice.stun import TransactionError
+from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
+
+from nat_traversal.aio.dial import connected, failure
+from nat_traversal.aio.packet_io import (
+    SOCKET_BUFFER,
+    Batch,
+    PacketIO,
+    endpoint_of,
+    forbid_fragments,
+    wildcard,
+)
+from nat_traversal.aio.platform import Platform
+from nat_traversal.errors import NameUnresolvedError
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.turn import TurnServer
+
+log = logging.getLogger(__name__)
+
+LIFETIME = 600
+"""Seconds of an allocation; it is refreshed after five sixths of them."""
+REFRESH = 240.0
+"""Seconds until channels and so permissions are refreshed (RFC 8656 section 9: these last for 300)."""
+WITHIN = 5.0
+"""Seconds for the server to answer, and for each of its answers to follow."""
+RELEASE_WITHIN = 1.0
+"""Seconds for it to take the allocation back."""
+_MOST_WAITING = 4
+"""Datagrams that wait for a channel."""
+_MOST_UNSENT = 1 << 20
+"""Octets that wait for the kernel; more are lost, as in a socket."""
+_SILENT = "does not answer: check --turn, and that no firewall blocks the way there"
+_LOST = "has ended the allocation, or answers no more: the next attempt asks for another"
+_HEADER = struct.Struct("!HH")
+_MEANINGS = {
+    400: "says that the request is wrong (400): is it a TURN server?",
+    401: "refuses the name or the password: check the file of --turn-credentials",
+    403: "may not relay to the other side's address (403): its operator has to allow that",
+    437: "still has another allocation for this port (437): the next attempt takes a fresh one",
+    438: "takes every nonce for stale (438): its clock or its operator's settings are wrong",
+    440: "has no address of that IP version (440): name another one with --turn",
+    441: "refuses these credentials for an allocation of somebody else (441)",
+    442: "relays no UDP (442): name another one with --turn",
+    486: "gives this name no further allocation (486): end other clients with it, or let its operator raise the quota",
+    508: "is full (508): try again later, or name another one with --turn",
+}
+
+Client = TurnClientUdpProtocol | TurnClientTcpProtocol
+C = TypeVar("C", TurnClientUdpProtocol, TurnClientTcpProtocol)
+
+
+class TurnEnd:
+    """One allocation for a peer, by `server`: a `PacketIO` of one path, once `towards` has named it.
+
+    `on_event` hears `TurnOpened` once, and `TurnBroken` at the end, unless `close` came first. `arrived` gets what
+    comes, with its source.
+    """
+
+    batch_size = 1
+
+    def __init__(
+        self,
+        generation: int,
+        server: TurnServer,
+        platform: Platform,
+        *,
+        on_event: Callable[[e.Event], None],
+        arrived: Callable[[bytes, Endpoint], None],
+    ) -> None:
+        self._generation = generation
+        self._server = server
+        self._platform = platform
+        self._on_event = on_event
+        self._arrived = arrived
+        self._client: Client | None = None
+        self._udp: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[tuple[str, int], list[bytes]] = {}
+        """Datagrams, by the address whose channel is being bound."""
+        self._header = 0
+        """The channel of the path."""
+        self._is_closed = False
+
+    @property
+    def kernel_socket(self) -> socket.socket | None:
+        """The one to the TURN server."""
+        transport = None if self._client is None else self._client.transport
+        return None if transport is None else transport.get_extra_info("socket")
+
+    def open(self, peers: tuple[Endpoint, ...]) -> None:
+        """Allocate, and let `peers` in."""
+        self._do(self._allocate(peers))
+
+    def fail(self, reason: str) -> None:
+        """It serves no more, or never has."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._on_event(e.TurnBroken(self._generation, f"{self._server.uri} {reason}"))
+
+    def close(self) -> asyncio.Task[None]:
+        """Give the allocation back: the task ends with that."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        return asyncio.get_running_loop().create_task(self._release())
+
+    def send(self, data: bytes, destination: Endpoint | None) -> None:
+        """One datagram, once there is a channel for its address."""
+        assert destination is not None, "it is for the peer"
+        assert self._client is not None, "the address came from it"
+        address = destination.address, destination.port
+        channel = self._client.peer_to_channel.get(address)
+        if channel is not None:
+            self._write(channel, data)
+        elif address in self._waiting:
+            self._waiting[address] = [*self._waiting[address], data][-_MOST_WAITING:]
+        else:
+            self._waiting[address] = [data]
+            self._do(self._bind_for(address))
+
+    def towards(self, remote: Endpoint) -> PacketIO:
+        """A path to `remote` takes it."""
+        assert self._client is not None, "a path needs it"
+        self._header = self._client.peer_to_channel[remote.address, remote.port]
+        return self
+
+    # The `PacketIO` interface
+
+    def receive(self, most: int = 0, *, again: bool = False) -> Batch:
+        """Nothing is read: what comes is handed to `arrived`."""
+        del most, again
+        return Batch([], [], is_last=True, total=0)
+
+    def send_run(self, octets: memoryview, size: int) -> int:
+        """As `PacketIO.send_run`."""
+        starts = range(0, len(octets), size or 1)
+        return self.send_parts([octets[start : start + size] for start in starts])
+
+    def send_parts(self, parts: Sequence[memoryview]) -> int:
+        """As `PacketIO.send_parts`."""
+        for part in parts:
+            self._write(self._header, part)
+        return len(parts)
+
+    def _write(self, channel: int, data: bytes | memoryview) -> None:
+        client = self._client
+        if client is None or client.transport.is_closing():
+            return
+        framed = b"".join((_HEADER.pack(channel, len(data)), data))
+        if isinstance(client, TurnClientTcpProtocol):
+            if client.transport.get_write_buffer_size() <= _MOST_UNSENT:
+                client.transport.write(framed + bytes(-len(framed) % 4))
+            return
+        assert self._udp is not None, "the client is over it"
+        try:
+            self._udp.send(framed)
+        except OSError as error:  # no room, or too long for this host's network
+            log.debug("a datagram to the TURN server was lost: %s", error)
+
+    # The protocol
+
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """`work`, whose failure ends the allocation."""
+        try:
+            await work
+        except NameUnresolvedError as error:
+            self.fail(f"cannot be found: {error}: check --turn")
+        except TransactionError as error:
+            self.fail(_meaning(error, has_credentials=bool(self._server.username)))
+        except TimeoutError:
+            self.fail(_SILENT)
+        except ssl.SSLError as error:
+            self.fail(f"cannot be trusted: {error.reason}: its certificate has to fit its name")
+        except OSError as error:
+            self.fail(f"cannot be reached: {failure(error)}: check --turn")
+
+    async def _allocate(self, peers: tuple[Endpoint, ...]) -> None:
+        async with asyncio.timeout(WITHIN):
+            client = self._client = await self._connected()
+            client.receiver = _Receiver(self._arrived, lambda: self.fail(_LOST))
+            address, port = await client.connect()
+            for peer in peers:
+                await self._bind((peer.address, peer.port))
+        if not self._is_closed:
+            self._on_event(e.TurnOpened(self._generation, Endpoint(address, port)))
+        while True:
+            await asyncio.sleep(REFRESH)
+            for bound, channel in list(client.peer_to_channel.items()):
+                await client.channel_bind(channel, bound)
+
+    async def _connected(self) -> Client:
+        """To the first of the server's addresses that can be connected to."""
+        server, loop = self._server, asyncio.get_running_loop()
+        addresses = await self._platform.resolve(server.uri.at, families=(4, 6))
+
+        def client(kind: type[C]) -> C:
+            given = server.username or None, server.password or None
+            return kind(addresses[0].sockaddr[:2], *given, LIFETIME, 2 * LIFETIME)
+
+        if not server.uri.by_tcp:
+            sock = self._platform.open_udp(wildcard(addresses[0].family), SOCKET_BUFFER)
+            self._udp = sock
+            sock.connect(addresses[0].sockaddr)
+            forbid_fragments(sock)
+            _, udp = await loop.create_datagram_endpoint(
+                lambda: client(TurnClientUdpProtocol), sock=sock
+            )
+            return udp
+        sock, _ = await connected(addresses)
+        tls = ssl.create_default_context() if server.uri.tls else None
+        name = server.uri.at.host if server.uri.tls else None
+        _, tcp = await loop.create_connection(
+            lambda: client(TurnClientTcpProtocol), sock=sock, ssl=tls, server_hostname=name
+        )
+        return tcp
+
+    async def _bind_for(self, address: tuple[str, int]) -> None:
+        """A channel for the datagrams that wait for one."""
+        async with asyncio.timeout(WITHIN):
+            await self._bind(address)
+        assert self._client is not None
+        for data in self._waiting.pop(address, ()):
+            self._write(self._client.peer_to_channel[address], data)
+
+    async def _bind(self, address: tuple[str, int]) -> None:
+        """A channel for that address, and with it a permission for its host (RFC 8656 section 12)."""
+        client = self._client
+        assert client is not None
+        channel = client.channel_number
+        client.channel_number += 1
+        await client.channel_bind(channel, address)
+        client.channel_to_peer[channel] = address
+        client.peer_to_channel[address] = channel
+
+    async def _release(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_WITHIN):
+                await client.delete()
+        except TimeoutError:
+            log.debug("the TURN server has not answered that its allocation is given back")
+        finally:
+            client.transport.close()
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    """Hears the peer through the TURN server, and of the end."""
+
+    def __init__(
+        self, arrived: Callable[[bytes, Endpoint], None], lost: Callable[[], None]
+    ) -> None:
+        self._arrived = arrived
+        self._lost = lost
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._arrived(data, endpoint_of(addr))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # the library's text is for its log
+        self._lost()
+
+
+def _meaning(error: TransactionError, *, has_credentials: bool) -> str:
+    """A refusal or silence of the server, and the remedy."""
+    code = None if error.response is None else error.response.error_code
+    if code is None:
+        return _SILENT
+    if code == 401 and not has_credentials:
+        return "wants a name and a password: give --turn-credentials FILE"
+    return _MEANINGS.get(code, f"refuses with error {code}: its operator knows why")

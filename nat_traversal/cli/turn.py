@@ -1,0 +1,65 @@
+"""The options of a client about its own TURN server, and the file of its credentials."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Mapping
+
+from nat_traversal.arguments.parser import checked
+from nat_traversal.cli.keys import read_text
+from nat_traversal.cli.options import ClientOptions
+from nat_traversal.errors import UsageError
+from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.turn import TurnServer, parse_turn
+
+LIBRARY = "aioice"
+_LONGEST_NAME = 508
+"""Octets of a username (RFC 8489 section 14.3: fewer than 509)."""
+
+
+def add_client_options(parser: argparse.ArgumentParser) -> None:
+    """`--turn` and `--turn-credentials`."""
+    parser.add_argument(
+        "--turn",
+        type=checked(parse_turn),
+        metavar="URI",
+        help="this host's own TURN server, turn:HOST[:PORT][?transport=udp|tcp] or turns:HOST[:PORT]: it relays the "
+        "sealed datagrams where no direct path stands and the traversal server relays nothing",
+    )
+    parser.add_argument(
+        "--turn-credentials",
+        metavar="FILE",
+        help="the name for the TURN server on the first line of FILE, and its password on the second",
+    )
+
+
+def takes_turn(options: argparse.Namespace, relaying: Relaying) -> bool:
+    """Whether a TURN server may relay. Raises `UsageError` for a contradiction."""
+    allowed = options.methods is None or MethodName.TURN in options.methods
+    if options.turn is not None and not allowed:
+        raise UsageError("--turn needs the method turn, which --methods lacks")
+    if options.turn_credentials is not None and options.turn is None:
+        raise UsageError("--turn-credentials is for a TURN server: give --turn as well")
+    named = options.methods is not None and allowed
+    return allowed and (options.turn is not None or named or relaying is not Relaying.NEVER)
+
+
+def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnServer | None:
+    """The TURN server of `options`, with its credentials; None: there is none. Raises `UsageError`."""
+    uri, name = options.turn, options.turn_credentials
+    if uri is None:
+        return None
+    if importlib.util.find_spec(LIBRARY) is None:
+        raise UsageError(f"--turn needs {LIBRARY}: pip install 'nat-traversal[turn]'")
+    if name is None:
+        return TurnServer(uri)
+    lines = read_text(name, secret_in=environment).splitlines()
+    username, password = [*lines, "", ""][:2]
+    if len(lines) != 2 or not (username and password):
+        text = "write the name for the TURN server on one line and the password on the next, and no more"
+        raise UsageError(f"{name}: {text}")
+    if len(username.encode()) > _LONGEST_NAME:
+        raise UsageError(f"{name}: a name has at most {_LONGEST_NAME} octets")
+    return TurnServer(uri, username, password)
