@@ -15,11 +15,12 @@ from natlab.behavior import NINE
 from natlab.cli.arguments import positive
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.key_log import add_key_log_option, check_key_log
-from natlab.cli.methods import add_methods_option
+from natlab.cli.methods import add_methods_option, methods_of
 from natlab.cli.status import Exit
 from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
+from natlab.oracle.neighbourhood import METHODS, NEIGHBOURHOODS, Where, parse_where
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.report.table import print_table
 from natlab.testbed.program_file import ProgramFile, read_program_file
@@ -69,6 +70,13 @@ def define(parser: argparse.ArgumentParser) -> None:
         help="run every pair N times, and tell when runs disagree",
     )
     parser.add_argument(
+        "--topology",
+        metavar="NAME[,NAT=NAT]",
+        type=checked(parse_where),
+        help="where the two hosts are: two_nats (default), or neighbours in "
+        f"{', '.join(NEIGHBOURHOODS)}, as shared_cgn,cgn=symmetric",
+    )
+    parser.add_argument(
         "--program",
         metavar="FILE",
         type=Path,
@@ -99,13 +107,35 @@ def program_of(options: argparse.Namespace) -> ProgramFile | None:
     return replace(program, faults=(*program.faults, *options.fault))
 
 
+def _pairs_in(
+    where: Where, options: argparse.Namespace, pairs: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Those of `pairs` that can be in `where`. Raises `UsageError` for options that cannot go with it."""
+    if options.program is not None:
+        raise UsageError("--topology: a program file names its own: write it there as topology")
+    if options.key_log:
+        raise UsageError("--topology: --key-log is for two_nats, whose ladders show the payload")
+    if not where.neighbourhood.has_one_nat:
+        return pairs
+    if options.nat_a or options.nat_b:
+        raise UsageError(
+            f"--topology {where}: both hosts are behind one NAT: give --nat in place of --nat-a and --nat-b"
+        )
+    return [pair for pair in pairs if pair[0] == pair[1]]
+
+
 def _run(options: argparse.Namespace) -> Exit:
+    where: Where | None = options.topology
     names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     program = program_of(options)
     check_key_log(options.key_log, own=program is None)
+    methods = methods_of(options, *([] if where is None else [METHODS, METHODS]))
+    if where is not None:
+        pairs = _pairs_in(where, options, pairs)
     links = link_conditions(options, program.links if program else {})
-    check_firewall(options.firewall, {name for pair in pairs for name in pair})
+    nats = {name for pair in pairs for name in pair}
+    check_firewall(options.firewall, nats | set(where.settings.values() if where else ()))
     console = Console(stderr=True)
     progress, done = progress_bar(console, len(pairs) * options.repeat)
     with progress:
@@ -117,8 +147,9 @@ def _run(options: argparse.Namespace) -> Exit:
             links,
             options.firewall,
             program,
-            options.methods,
+            methods,
             options.key_log,
+            where,
         )
         report = run_matrix(plan, done)
     print_table(report)

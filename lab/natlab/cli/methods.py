@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
@@ -15,19 +16,23 @@ def add_methods_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         metavar="NAME[,NAME]",
-        type=checked(_provable),
-        default=USUAL,
+        type=checked(parse_methods),
         help="ways to a path that the project's clients may use; "
         f"{MethodName.ORDERED_HELLO} is the contract alone (default: {','.join(USUAL)}; "
         f"{MethodName.BIRTHDAY} takes ten seconds a pair)",
     )
 
 
-def _provable(text: str) -> tuple[MethodName, ...]:
-    methods = parse_methods(text)
+def methods_of(
+    options: argparse.Namespace,
+    provable: Sequence[MethodName] = PROVABLE,
+    usual: tuple[MethodName, ...] = USUAL,
+) -> tuple[MethodName, ...]:
+    """The methods that `options` name, or the `usual` ones. Raises `UsageError` for one that is not `provable`."""
+    methods: tuple[MethodName, ...] = options.methods or usual
     for method in methods:
-        if method not in PROVABLE:
+        if method not in provable:
             raise UsageError(
-                f"the lab cannot prove {method} yet: choose from {', '.join(PROVABLE)}"
+                f"--methods: the lab cannot prove {method} here: choose from {', '.join(provable)}"
             )
     return methods

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nat_traversal.arguments.durations import DAY
+from natlab.cli.methods import methods_of
 from natlab.cli.status import Exit
 from natlab.links.options import link_conditions
 from natlab.matrix.jobs import CellJob, run
@@ -26,7 +27,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
         keep_open=options.keep_open,
         links=link_conditions(options),
         firewall=options.firewall,
-        methods=options.methods,
+        methods=methods_of(options),
         key_log=options.key_log,
     )
     timeout = DAY if options.keep_open else job.timeout

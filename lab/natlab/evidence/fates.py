@@ -64,6 +64,11 @@ class Fates:
         continued = {id(hop.before) for hop in found if hop.before is not None}
         self.travels = tuple(self._travel(hop) for hop in found if id(hop) not in continued)
 
+    @property
+    def outside(self) -> frozenset[str]:
+        """The capture points outside a NAT."""
+        return self._scene.wans
+
     def comments(self) -> dict[tuple[str, float], str]:
         """The fate of each packet, for every interface and time at which it was seen."""
         return {

@@ -106,7 +106,7 @@ def conclude_program(
     before = [packet for packet in packets if packet.time < word.over]
     fates = Fates(before, scene)
     path = _path(case, fates, word)
-    zero = _both_began(before, scene, case.between)
+    zero = both_began(before, scene, case.between)
     shown = path.kind if word.succeeded else Kind.NONE
     observed = Outcome.FAILED if shown is Kind.NONE else Outcome.CONNECTED
     first = path.first if word.succeeded else None
@@ -121,7 +121,7 @@ def conclude_program(
         case.predicted,
         None,
         observed,
-        connect_ms=_milliseconds(first, zero),
+        connect_ms=milliseconds(first, zero),
         cause=_cause(word, path, fates.keeper),
         reason=reason,
         explanation="; ".join(drops) or "No NAT dropped a packet.",
@@ -137,8 +137,8 @@ def conclude_program(
         path=str(shown),
         through=path.through if shown is Kind.RELAYED else None,
         endpoints=path.endpoints if shown is Kind.DIRECT else (),
-        first_datagram_ms=_milliseconds(first, zero),
-        final_path_ms=_milliseconds(path.since if word.succeeded else None, zero),
+        first_datagram_ms=milliseconds(first, zero),
+        final_path_ms=milliseconds(path.since if word.succeeded else None, zero),
         sent_packets=len(spent),
         sent_octets=sum(spent),
         entries=_entries(case, fates, scene),
@@ -153,7 +153,7 @@ def _path(case: ProgramCase, fates: Fates, word: Word) -> PathFound:
     return path_between(fates, *case.between, word.payload)
 
 
-def _both_began(packets: Sequence[Packet], scene: Scene, hosts: tuple[str, str]) -> float | None:
+def both_began(packets: Sequence[Packet], scene: Scene, hosts: tuple[str, str]) -> float | None:
     """When the later of the hosts sent its first packet."""
     first: dict[str, float] = {}
     for packet in packets:
@@ -265,10 +265,11 @@ def _recovery(word: Word) -> float | None:
         and probe.answered is not None
         and probe.sent >= word.last_fault
     ]
-    return _milliseconds(min(times, default=None), word.last_fault)
+    return milliseconds(min(times, default=None), word.last_fault)
 
 
-def _milliseconds(time: float | None, zero: float | None) -> float | None:
+def milliseconds(time: float | None, zero: float | None) -> float | None:
+    """From `zero` until `time`, both in seconds; None where one of them is not known."""
     return None if time is None or zero is None else round(max(time - zero, 0.0) * 1000, 3)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, datagrams
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.journey import SERVER_LINK, SIDES, decode
+from natlab.evidence.journey import SERVER_LINK, SIDES
 
 METHOD = "relay"
 """As the programs name it."""
@@ -47,7 +48,7 @@ def handed_on(packets: Iterable[Packet]) -> Iterator[Handed]:
         )
         if sent is None or relayed is None or not sent <= relayed <= packet.time:
             continue
-        if not _is_program_s(packet):
+        if not carries_program(payload):
             continue
         seen.add(payload)
         yield Handed(hosts[other[packet.point]], hosts[packet.point], sent, packet.time)
@@ -81,6 +82,10 @@ def _first(
     return found
 
 
-def _is_program_s(packet: Packet) -> bool:
-    datagram = decode(packet)
+def carries_program(payload: bytes) -> bool:
+    """Whether a UDP payload is a frame with a program's datagrams."""
+    try:
+        datagram = datagrams.decode(payload)
+    except WireError:
+        return False
     return isinstance(datagram, datagrams.Frame) and datagram.kind in datagrams.PROGRAMS

@@ -121,6 +121,8 @@ class CellResult:
     """From the last fault until payload came through again."""
     idle_packets: float | None = None
     """A minute, of both hosts, while the lab said nothing; UDP and TCP."""
+    predicted_method: str | None = None
+    """The rung that the model names for the datagrams at the end; None: none, or a program of which it knows nothing."""
     predicted_share: float | None = None
     """Of the runs that end as predicted; the others fail, by chance. None: all of them end so."""
     runs: tuple[RunResult, ...] = ()
@@ -249,6 +251,7 @@ def conclude(
         round=round_,
         connect_ms=_milliseconds(trace.connect_seconds),
         bound_ms=_milliseconds(trace.bound_seconds),
+        predicted_method=case.method,
         predicted_share=case.share,
         method=beside.method,
         cause=cause(trace, nat_a, nat_b),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
@@ -78,20 +78,23 @@ class _Crossing:
 
 
 def path_between(
-    fates: Fates, one: str, other: str, payload: str | None = None, until: float = inf
+    fates: Fates,
+    one: str,
+    other: str,
+    payload: str | Callable[[bytes], bool] | None = None,
+    until: float = inf,
 ) -> PathFound:
     """By the UDP packets that hosts `one` and `other` received, before `until`.
 
     A datagram is relayed if a third node sends on, within a second, what one host sent it, in whatever
     frame (TURN). What a relay encrypts anew is not recognised. With `payload` only datagrams count in
-    which that regular expression finds something.
+    which that regular expression finds something, or of which that function says so.
     """
     firsts: dict[str | None, dict[str, _Crossing]] = defaultdict(dict)
     latest: str | None = None
     found = False
     first: float | None = None
-    wanted = None if payload is None else re.compile(payload.encode(errors="surrogateescape"))
-    for crossing in _passed_on(fates.travels, one, other, wanted):
+    for crossing in _passed_on(fates.travels, one, other, _wanted(payload)):
         if crossing.time >= until:
             break
         first = crossing.time if first is None else first
@@ -106,6 +109,15 @@ def path_between(
     since = max(crossing.time for crossing in both.values())
     seen_as = tuple(both[host].source for host in (one, other)) if latest is None else ()
     return PathFound(kind, latest, since, first, seen_as)
+
+
+def _wanted(payload: str | Callable[[bytes], bool] | None) -> Callable[[bytes], bool]:
+    if payload is None:
+        return bool
+    if callable(payload):
+        return payload
+    pattern = re.compile(payload.encode(errors="surrogateescape"))
+    return lambda octets: pattern.search(octets) is not None
 
 
 def path_of_probes(fates: Fates, probes: Sequence[Probe], one: str, other: str) -> PathFound:
@@ -197,7 +209,7 @@ def _carriers(
 
 
 def _passed_on(
-    travels: Iterable[Travel], one: str, other: str, wanted: re.Pattern[bytes] | None
+    travels: Iterable[Travel], one: str, other: str, wanted: Callable[[bytes], bool]
 ) -> Iterator[_Crossing]:
     """The datagrams of each host that came to the other, and through which node (None: directly)."""
     pair: Mapping[str, str] = {one: other, other: one}
@@ -209,7 +221,7 @@ def _passed_on(
         and (arrival := travel.hops[-1].arrival) is not None
         and arrival.protocol is Protocol.UDP
         and arrival.payload
-        and (wanted is None or wanted.search(arrival.payload))
+        and wanted(arrival.payload)
     ]
     for time, travel, arrival in sorted(arrivals, key=lambda each: each[0]):
         assert travel.end is not None

@@ -83,14 +83,14 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
             say=say,
         )
         stands.end()
-        kept = tuple(_links_kept(stands))
+        kept = tuple(links_kept(stands))
         trace = reconstruct(stands.capture.packets)
         stands.capture.write(job.directory / CAPTURE_FILE, comments(trace))
         agreed = programs_agree(conversation, trace.path, heard=not trace.unheard)
         beside = Beside(
             conversation.method,
             (*agreed, *kept),
-            {node: _evidence(observed) for node, observed in stands.probes.items()},
+            {node: evidence(observed) for node, observed in stands.probes.items()},
             stands.rules,
             conversation.said,
             str(Path(job.directory.name) / CAPTURE_FILE),
@@ -102,11 +102,11 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
         return trace, beside
 
 
-def _links_kept(stands: Bed) -> Iterator[Check]:
+def links_kept(stands: Bed) -> Iterator[Check]:
     if stands.links is not None:
         untruths = stands.untruths()
         yield Check(LINKS_KEPT, not untruths, "; ".join([str(stands.links), *untruths]))
 
 
-def _evidence(observed: Observation) -> str:
+def evidence(observed: Observation) -> str:
     return "\n".join([str(observed), *map(str, observed.probes)])

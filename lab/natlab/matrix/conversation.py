@@ -46,6 +46,7 @@ the other are for plain links; slow or lossy ones add their `LinkConditions.pati
 STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
 """The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
 
+USUAL_HOSTS = ("host_a", "host_b")
 Say = Callable[[str], None]
 
 
@@ -58,6 +59,8 @@ class Conversation:
     answers: dict[str, str]
     """The output of the last dig on each host; empty where it was not asked to run."""
     said: dict[str, str]
+    hosts: dict[str, str]
+    """By letter: the node of client_a and of client_b, and its id at the server."""
 
     @property
     def method(self) -> str | None:
@@ -79,13 +82,17 @@ def converse(
     *,
     spares: list[Prepared],
     methods: Sequence[str],
+    hosts: tuple[str, str] = USUAL_HOSTS,
     key_log: Path | None = None,
     say: Say,
 ) -> Conversation:
     """Server, services, clients; dig both ways if they connect, on each path that they use; an orderly end.
 
-    `methods` are the rungs that the clients may use; they write their keys to `key_log`.
+    `methods` are the rungs that the clients may use; they write their keys to `key_log`. The clients
+    run on the nodes `hosts`.
     """
+    nodes = dict(zip(LETTERS, hosts, strict=True))
+    pids = {x: network.pid(node) for x, node in nodes.items()}
     python = [sys.executable, "-m", PYTHON_PROGRAM]
     keys = [] if key_log is None else ["--key-log", str(key_log)]
     patience = links.patience
@@ -93,10 +100,7 @@ def converse(
     server = programs.start(
         "server", [*python, "server", "--json"], server_pid, prepared=spares.pop()
     )
-    services = [
-        programs.start(f"dnsmasq_{x}", _dnsmasq(f"host_{x}"), network.pid(f"host_{x}"))
-        for x in LETTERS
-    ]
+    services = [programs.start(f"dnsmasq_{x}", _dnsmasq(nodes[x]), pids[x]) for x in LETTERS]
     server.wait_for_line('"event": "listening"', timeout=READY_WITHIN, stream="stdout")
     for service in services:
         service.wait_until_bound("udp", DNS_PORT, timeout=READY_WITHIN)
@@ -105,8 +109,8 @@ def converse(
     clients = {
         x: programs.start(
             f"client_{x}",
-            [*python, *_client(x, y, methods), *keys],
-            network.pid(f"host_{x}"),
+            [*python, *_client(nodes[x], nodes[y], methods), *keys],
+            pids[x],
             prepared=spares.pop(),
         )
         for x, y in (LETTERS, LETTERS[::-1])
@@ -120,10 +124,10 @@ def converse(
 
     answers = dict.fromkeys(LETTERS, "")
     if verdicts == {"path-established"}:
-        answers = _ask(network, programs, links, "dig", say)
+        answers = _ask(programs, pids, links, "dig", say)
         ends = {_end_of_ladder(client, patience) for client in clients.values()}
         if "path-moved" in ends:
-            answers = _ask(network, programs, links, "dig_again", say)
+            answers = _ask(programs, pids, links, "dig_again", say)
         clients["a"].terminate()  # and b is told by a's farewell
     statuses = {x: client.wait(timeout=READY_WITHIN + patience) for x, client in clients.items()}
     statuses["server"] = server.terminate()
@@ -133,20 +137,21 @@ def converse(
         statuses,
         answers,
         {program.name: _transcript(program) for program in all_programs},
+        nodes,
     )
 
 
 def _ask(
-    network: Network, programs: Programs, links: LinkConditions, name: str, say: Say
+    programs: Programs, pids: dict[str, int], links: LinkConditions, name: str, say: Say
 ) -> dict[str, str]:
     """Both hosts ask for the other's zone at once: the output of each dig."""
     argv, patience = _dig(links), links.patience
-    digs = {x: programs.start(f"{name}_{x}", argv, network.pid(f"host_{x}")) for x in LETTERS}
+    digs = {x: programs.start(f"{name}_{x}", argv, pid) for x, pid in pids.items()}
     answers: dict[str, str] = {}
     for x, dig in digs.items():
         dig.wait(timeout=READY_WITHIN + patience)
         answers[x] = "\n".join(line.text for line in dig.lines("stdout"))
-        say(f"dig on host_{x}: {answers[x] or 'no answer'}")
+        say(f"{name} of {x}: {answers[x] or 'no answer'}")
     return answers
 
 
@@ -171,7 +176,7 @@ def _dnsmasq(owner: str) -> list[str]:
 
 
 def _client(own: str, other: str, methods: Sequence[str]) -> list[str]:
-    ids = ["--id", f"host_{own}", "-r", f"host_{other}"]
+    ids = ["--id", own, "-r", other]
     forward = ["--listen", str(LISTEN_PORT), "--connect", f"127.0.0.1:{DNS_PORT}"]
     server = f"{addressing.SERVER.ip}:{DEFAULT_PORT}"
     rungs = ["--methods", ",".join(methods)]
@@ -203,18 +208,19 @@ def programs_agree(conversation: Conversation, path: Kind, *, heard: bool) -> It
         told = Kind.RELAYED
     why = f"client_a says {conversation.method or 'that there is no path'}, the packets {path}"
     yield Check("the client names the way that the packets took", told is path, why)
+    hosts = conversation.hosts
     if connected:
         for x, y in (LETTERS, LETTERS[::-1]):
             answer = conversation.answers[x]
-            name = f"dig on host_{x} is answered by the service on host_{y}"
+            name = f"dig on {hosts[x]} is answered by the service on {hosts[y]}"
             # Behind the semicolon dig tells of tries that a lossy link took.
             records = [line for line in answer.splitlines() if not line.startswith(";")]
-            yield Check(name, records == [f'"host_{y}"'], answer or "no answer")
+            yield Check(name, records == [f'"{hosts[y]}"'], answer or "no answer")
         return
     for x in LETTERS:
         failure = conversation.find(f"client_{x}", "attempt-failed") or {}
         reason = str(failure.get("text", ""))
-        name = f"the client on host_{x} says that it failed, and why"
+        name = f"the client on {hosts[x]} says that it failed, and why"
         right = failure.get("code") == ("no-path" if heard else "udp-blocked")
         yield Check(name, right, reason or "it did not say so")
 

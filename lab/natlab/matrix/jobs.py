@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from nat_traversal.wire.methods import MethodName
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
+from natlab.oracle.neighbourhood import Where
 from natlab.oracle.predict import LADDER, WITH_CHANCE
 from natlab.testbed.files import KEYS_FILE
 
 if TYPE_CHECKING:
+    from natlab.evidence.neighbours import NeighbourCase
     from natlab.evidence.program import ProgramCase
     from natlab.evidence.result import Case, CellResult
     from natlab.testbed.program_file import ProgramFile
@@ -87,16 +89,55 @@ class ProgramJob:
         return self.program.case(self.nat_a, self.nat_b)
 
 
-IN_THE_SANDBOX = ("natlab.matrix.cell", "natlab.matrix.program_cell")
+@dataclass(frozen=True, slots=True)
+class NeighbourJob:
+    """A cell of neighbours to run with the project's programs, and the place of its files, which the cell makes."""
+
+    where: Where
+    nat_a: str
+    nat_b: str
+    """As `nat_a` where one NAT is in front of both hosts."""
+    directory: Path
+    methods: tuple[MethodName, ...]
+    """The rungs that the clients may use."""
+    verbose: bool = False
+    links: LinkConditions = DEFAULT_LINKS
+    firewall: Firewall = Firewall.NFTABLES
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that `run_neighbour_cell` may take."""
+        return CELL_TIMEOUT + 5 * self.links.patience
+
+    @property
+    def case(self) -> NeighbourCase:
+        """The pair that is run, and its prediction."""
+        from natlab.evidence.neighbours import NeighbourCase  # noqa: PLC0415 - as in `CellJob`
+
+        nats = self.nat_a, self.nat_b
+        hosts = self.where.neighbourhood.hosts
+        return NeighbourCase(*nats, str(self.where), hosts, self.where.rung(*nats, self.methods))
+
+
+Job = CellJob | NeighbourJob | ProgramJob
+IN_THE_SANDBOX = (
+    "natlab.matrix.cell",
+    "natlab.matrix.neighbour_cell",
+    "natlab.matrix.program_cell",
+)
 """The modules that `run` reads."""
 
 
-def run(job: CellJob | ProgramJob) -> CellResult:
+def run(job: Job) -> CellResult:
     """Run it, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
     if isinstance(job, CellJob):
         from natlab.matrix.cell import run_cell  # noqa: PLC0415 - it reads Mininet
 
         return run_cell(job)
+    if isinstance(job, NeighbourJob):
+        from natlab.matrix.neighbour_cell import run_neighbour_cell  # noqa: PLC0415 - as this does
+
+        return run_neighbour_cell(job)
     from natlab.matrix.program_cell import run_program_cell  # noqa: PLC0415 - so does this
 
     return run_program_cell(job)

@@ -19,13 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
+from natlab.evidence.neighbours import broken_neighbours
 from natlab.evidence.program import broken_program
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
+from natlab.evidence.way import Kind
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.jobs import IN_THE_SANDBOX, TOPOLOGY, CellJob, ProgramJob, run
+from natlab.matrix.jobs import IN_THE_SANDBOX, TOPOLOGY, CellJob, NeighbourJob, ProgramJob, run
 from natlab.nat.ruleset import Firewall
+from natlab.oracle.neighbourhood import Where
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER
 from natlab.report.directory import own_directory
@@ -56,6 +59,8 @@ class Plan:
     """The rungs that the project's clients may use."""
     key_log: bool = False
     """The project's clients write key logs, and the ladders show what their frames hold."""
+    where: Where | None = None
+    """The hosts are neighbours there; None: each is behind a NAT of its own."""
 
 
 def default_jobs() -> int:
@@ -83,7 +88,8 @@ def _run_cells(plan: Plan, done: Done) -> tuple[CellResult, ...]:
     results: dict[tuple[tuple[str, str], int], CellResult] = {}
     # All pairs once, then all again: what disturbs the machine for a while meets many pairs.
     # Those that will fail first: they take longest, and the others fit in between.
-    pairs = sorted(plan.pairs, key=_connects) if plan.program is None else plan.pairs
+    alone = plan.program is None and plan.where is None
+    pairs = sorted(plan.pairs, key=_connects) if alone else plan.pairs
     runs = [(pair, number) for number in range(plan.repeat) for pair in pairs]
     pool = ThreadPoolExecutor(plan.jobs)
     with Sandbox() as warm:
@@ -123,6 +129,7 @@ def progress_bar(console: Console, total: int) -> tuple[Progress, Done]:
         progress.advance(task)
         outcome = "broken" if cell.error is not None else short_end(cell)
         where = f" in round {cell.round}" if cell.round else ""
+        where = where or (f" by {cell.method}" if cell.path == Kind.DIRECT and cell.method else "")
         verdict = "" if cell.ok else "  NOT AS PREDICTED"
         took = "" if cell.seconds is None else f", {cell.seconds:.1f} s"
         text = f"{cell.nat_a} × {cell.nat_b}: {outcome}{where}{took}{verdict}"
@@ -136,6 +143,8 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
     directory = plan.directory / name
     if plan.program is not None:
         return _run_program(plan.program, pair, directory, plan, warm)
+    if plan.where is not None:
+        return _run_neighbours(plan.where, pair, directory, plan, warm)
     job = CellJob(
         *pair,
         directory,
@@ -158,6 +167,18 @@ def _run_program(
         return warm.call_apart(job.timeout, run, job)
     except LabError as error:
         return broken_program(job.case, str(error))
+
+
+def _run_neighbours(
+    where: Where, pair: tuple[str, str], directory: Path, plan: Plan, warm: Sandbox
+) -> CellResult:
+    job = NeighbourJob(
+        where, *pair, directory, plan.methods, links=plan.links, firewall=plan.firewall
+    )
+    try:
+        return warm.call_apart(job.timeout, run, job)
+    except LabError as error:
+        return broken_neighbours(job.case, str(error))
 
 
 def _connects(pair: tuple[str, str]) -> bool:
@@ -190,6 +211,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": links,
+        **({"topology": str(plan.where)} if plan.where else {}),
         **({"program": plan.program.name} if plan.program else {"methods": ",".join(plan.methods)}),
         "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
             errors="replace"

@@ -27,6 +27,7 @@ from natlab.presets import preset
 
 Addresses = Mapping[str, Sequence[str]]
 """CIDR texts by interface name. An interface that a bridge joins has an empty list."""
+_SHARED = IPv4Network("100.64.0.0/10")
 MOST_NAME = 15  # IFNAMSIZ - 1
 
 
@@ -42,8 +43,11 @@ class Home:
     gateway: str
 
     def lan_network(self, nat: str) -> IPv4Network:
-        """RFC 1918 space behind a NAT, RFC 2544's behind `none`: nothing translates that."""
-        block = "198.19" if preset(nat).behavior is None else "10.0"
+        """RFC 1918 space behind a NAT. Behind `none` it is RFC 2544's, or RFC 6598's where a carrier's NAT is
+        outside: there is no other address then."""
+        block = "10.0"
+        if preset(nat).behavior is None:
+            block = "100.65" if IPv4Interface(self.wan).ip in _SHARED else "198.19"
         return IPv4Network(f"{block}.{self.number}.0/24")
 
     def public_route(self, nat: str) -> list[str]:

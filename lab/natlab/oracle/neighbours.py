@@ -40,18 +40,25 @@ def behind_one_nat(nat: str, methods: Collection[str]) -> MethodName | None:
 def behind_one_carrier(
     nat_a: str, nat_b: str, carrier: str, methods: Collection[str]
 ) -> MethodName | None:
-    """The same of two homes behind one carrier's NAT. Host addresses lead from none to the other.
+    """The same of two homes behind one carrier's NAT. Host addresses lead from one to the other only where
+    neither has a NAT, so that both are addresses of the carrier's network.
 
     Raises `UsageError` for a name that is no preset.
     """
     shared = _model(carrier, OUTSIDE)
+    is_open = all(preset(name).behavior is None for name in (nat_a, nat_b))
 
     def subscriber(name: str, nat: str) -> Subscriber:
         inside, home = _HOMES[name]
         own = _model(nat, home)
         return Subscriber(name, own, inside if own.behavior else home, carrier=shared)
 
-    return _first(subscriber("host_a", nat_a), subscriber("host_b", nat_b), methods, None)
+    return _first(
+        subscriber("host_a", nat_a),
+        subscriber("host_b", nat_b),
+        methods,
+        MethodName.HOST if is_open else None,
+    )
 
 
 def with_ipv6(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | None:

@@ -198,6 +198,8 @@ def _words(cell: CellResult) -> Iterator[str]:
         yield "RUNS DISAGREE"
     parts = [f"round{_NO_BREAK}{cell.round}"] if cell.round is not None else []
     parts += [f"{cell.timing.median:.1f}{_NO_BREAK}ms"] if cell.timing is not None else []
+    if cell.program is None and cell.round is None and cell.path == Kind.DIRECT and cell.method:
+        parts.append(cell.method)
     if parts:
         yield " · ".join(parts)
     if cell.observed is Outcome.FAILED or cell.category in {Category.MISSED, Category.GUESSED}:

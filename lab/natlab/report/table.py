@@ -10,7 +10,7 @@ from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report
 from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
-from natlab.report.words import by_cause, ends, faults, links, short_end, summary
+from natlab.report.words import by_cause, ends, faults, links, rung_and_times, short_end, summary
 
 _WIDTH = 120
 """Columns, where the output is no terminal that would tell."""
@@ -58,8 +58,7 @@ def _cell(cell: CellResult) -> Text:
     if cell.round is not None:
         lines.append(f"round {cell.round}")
     timing = cell.timing
-    if cell.path == Kind.RELAYED and cell.final_path_ms is not None and cell.program is None:
-        lines.append(f"{cell.final_path_ms:.0f} ms")
+    lines += rung_and_times(cell)
     if timing is not None:
         lines.append(f"{timing.median:.1f} ms")
         if len(timing.values) > 1:

@@ -67,6 +67,20 @@ def short_end(cell: CellResult) -> str:
     return cell.path or str(cell.observed)
 
 
+def rung_and_times(cell: CellResult) -> Iterator[str]:
+    """The rung of a path of which the lab knows no round, and when data went."""
+    if cell.program is not None or cell.round is not None or cell.final_path_ms is None:
+        return
+    if cell.topology == "two_nats":  # relayed: a direct path has a round there
+        yield f"{cell.final_path_ms:.0f} ms"
+        return
+    if cell.path == Kind.DIRECT and cell.method is not None:
+        yield cell.method
+    if cell.first_datagram_ms is not None:
+        yield f"first {cell.first_datagram_ms:.0f} ms"
+    yield f"final {cell.final_path_ms:.0f} ms"
+
+
 def costs(cell: CellResult) -> Iterator[str]:
     """A program's path and its cost, a sentence each; nothing of what is not known."""
     if cell.endpoints:
