@@ -129,7 +129,7 @@ class Conduct:
 
     @property
     def first_steps(self) -> tuple[str, ...]:
-        """Who sent the HELLOs 1, 2 and 3 of round 1, each for the first time."""
+        """The senders of HELLO 1, 2 and 3 of round 1, each for the first time."""
         steps: dict[int, str] = {}
         for travel in self.hellos:
             hello = _decoded(travel.hops[0].packet)
@@ -139,7 +139,7 @@ class Conduct:
 
 
 def conduct_of(fates: Fates, hosts: tuple[str, str], own: Mapping[str, frozenset[str]]) -> Conduct:
-    """What the packets of `fates` show of `hosts`, whose interfaces have the addresses `own`."""
+    """The conduct of `hosts` by the packets of `fates`. The hosts' interfaces have the addresses `own`."""
     decoded = [(travel, _decoded(travel.hops[0].packet)) for travel in fates.travels]
     announced = {
         arrival.source: travel.sender

@@ -71,8 +71,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
             "report", "sandbox", "testbed", "topologies",
         },
         "cli": {
-            "errors", "behavior", "presets", "bench", "faults", "links", "matrix", "nat", "network", "probe",
-            "programs", "report", "sandbox", "testbed", "topologies",
+            "errors", "behavior", "presets", "bench", "faults", "links", "matrix", "nat", "network", "oracle",
+            "probe", "programs", "report", "sandbox", "testbed", "topologies",
         },
     },
 }  # fmt: skip

@@ -49,7 +49,7 @@ class Story:
 
     def announces(self) -> None:
         for number, host in enumerate(HOSTS):
-            announce = Announce(bytes([number]) * 8, 1, 1)
+            announce = Announce(bytes([number]) * 16, 1, 1)
             self.said(host, announce, OUTSIDE[host], SERVER, "server")
 
     def talk(self, round_: int, at: dict[str, Endpoint], *, arrives: bool = True) -> None:
@@ -58,7 +58,7 @@ class Story:
 
     def data(self, at: dict[str, Endpoint]) -> None:
         for number, (one, other) in enumerate((HOSTS, HOSTS[::-1])):
-            frame = Frame(Kind.DATA, bytes([number]) * 40)
+            frame = Frame(Kind.DATA, bytes([Kind.DATA]) + bytes([number]) * 40)
             self.said(one, frame, at[one], at[other], other)
 
     def result(self, predicted: MethodName | None, told: str | None) -> CellResult:
