@@ -18,7 +18,7 @@ from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.streams import actions as do
 from nat_traversal.streams.actions import StreamAction, Why
 from nat_traversal.streams.credit import Grants, Incoming, Outgoing, encode_grant, window
-from nat_traversal.streams.quic import ADDRESS, end_of, resize
+from nat_traversal.streams.quic import ADDRESS, datagrams, end_of, resize, restart
 from nat_traversal.streams.states import TABLE, StreamState, StreamTrigger
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Streams:
 
     def datagrams(self, now: float) -> list[bytes]:
         """Those that are to leave now."""
-        return [octets for octets, _ in self._quic.datagrams_to_send(now)]
+        return datagrams(self._quic, now + _ROUNDING)
 
     def arrived(self, datagrams: Iterable[bytes], now: float) -> list[StreamAction]:
         """Datagrams came."""
@@ -152,8 +152,9 @@ class Streams:
         return self._happened()
 
     def hurry(self, now: float) -> list[StreamAction]:
-        """Datagrams take another way from now on: ask at once what has arrived, and not only after the pause that silence has
-        made long."""
+        """Datagrams take another way from now on, of which nothing is known: ask at once what has arrived, and not only
+        after the pause that silence has made long."""
+        restart(self._quic)
         deadline = self.deadline
         if deadline is None or deadline - now > _LONGEST_PAUSE:
             return []  # nothing is on its way

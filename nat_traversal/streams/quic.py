@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from aioquic.quic.recovery import QuicPacketPacer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from nat_traversal.errors import KeyRefusedError, WireError
+from nat_traversal.streams import bbr
 from nat_traversal.streams.credit import MOST_WINDOW, WINDOWS
 
 NAME = "peer.nat-traversal.invalid"
@@ -35,6 +37,8 @@ _NEVER = 365 * 86_400.0
 _STREAM_WINDOW, _WINDOW = 2 * MOST_WINDOW, 4 * WINDOWS
 """Octets of QUIC's own windows at first. It doubles them as octets come: `credit` is what bounds."""
 _CID_OCTETS = 8
+CONTROL = bbr.NAME
+"""Congestion control: aioquic's own take each loss for a full queue."""
 logging.getLogger("quic").addHandler(
     logging.NullHandler()
 )  # what people need to know comes in actions
@@ -87,6 +91,28 @@ def server(identity: StreamIdentity, first: bytes, size: int) -> QuicConnection:
 def resize(quic: QuicConnection, size: int) -> None:
     """Let its datagrams have `size` octets from now on."""
     quic._max_datagram_size = max(SMALLEST, size)  # noqa: SLF001 - as in `_with_streams`
+    if (control := control_of(quic)) is not None:
+        control.resize(max(SMALLEST, size))
+
+
+def control_of(quic: QuicConnection) -> bbr.Bbr | None:
+    """Its congestion control; None: another one."""
+    control = quic._loss._cc  # noqa: SLF001
+    return control if isinstance(control, bbr.Bbr) else None
+
+
+def datagrams(quic: QuicConnection, now: float) -> list[bytes]:
+    """Those that are to leave now."""
+    found = [octets for octets, _ in quic.datagrams_to_send(now)]
+    if (control := control_of(quic)) is not None:
+        control.built(is_held=quic._pacing_at is not None)  # noqa: SLF001
+    return found
+
+
+def restart(quic: QuicConnection) -> None:
+    """Its datagrams take another way from now on."""
+    if (control := control_of(quic)) is not None:
+        control.restart()
 
 
 def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
@@ -97,7 +123,7 @@ def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=[ALPN],
-        congestion_control_algorithm="cubic",  # RFC 9438, as the TCP of most hosts
+        congestion_control_algorithm=CONTROL,
         connection_id_length=_CID_OCTETS,
         idle_timeout=_NEVER,
         is_client=is_client,
@@ -108,8 +134,10 @@ def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
 
 
 def _with_streams(quic: QuicConnection) -> QuicConnection:
-    # aioquic's interface has no word for this, nor for what `resize` and `end_of` need. Its release is pinned, and tests
+    # aioquic's interface has no word for this, nor for what the functions above need. Its release is pinned, and tests
     # see to it that they work.
     limit = quic._local_max_streams_bidi  # noqa: SLF001
     limit.value = limit.sent = 2 * MOST_STREAMS
+    if (control := control_of(quic)) is not None:
+        quic._loss._pacer = cast(QuicPacketPacer, control.pacer)  # noqa: SLF001 - as it is used
     return quic

@@ -41,6 +41,15 @@ def test_both_directions_arrive_whole_and_in_order(loss: float) -> None:
     assert (pair.a.closed, pair.b.closed) == ([], [])
 
 
+def test_loss_at_random_does_not_slow_it_down() -> None:
+    pair = Pair(loss=0.05)
+    stream = opened(pair)
+    began = pair.clock.now
+    pair.a.says(stream, 10 * OCTETS, is_last=True)
+    took = pair.clock.run_until(lambda: bool(pair.b.ended), 60.0) - began
+    assert took < 40 * WAY  # with CUBIC it is some seven hundred
+
+
 def test_a_connection_is_known_before_its_program_says_anything() -> None:
     pair = Pair()
     stream = pair.a.streams.open()
