@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 from nat_traversal.arguments.durations import parse_duration
@@ -29,6 +29,7 @@ from natlab.terms import (
     Fragments,
     IcmpErrors,
     Ipv6,
+    Ipv6Filtering,
     Parity,
     Payload,
     Syn,
@@ -133,6 +134,7 @@ class NatBehavior:
     parity: Parity = Parity.ANY
     payload: Payload = Payload.LEFT
     ipv6: Ipv6 = Ipv6.FIREWALL
+    ipv6_filtering: Ipv6Filtering = Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT
 
     def __post_init__(self) -> None:
         if self.lifetime < 1:
@@ -227,6 +229,7 @@ TERMS: MappingABC[str, type[StrEnum]] = {
     "parity": Parity,
     "payload": Payload,
     "ipv6": Ipv6,
+    "ipv6_filtering": Ipv6Filtering,
 }
 """The fields whose flags are words, in the order in which an id has them, and the words."""
 FLAGS: MappingABC[str, tuple[str, object]] = {
@@ -308,5 +311,5 @@ def _numbered(flag: str) -> tuple[str, int] | None:
 
 def pool(behavior: NatBehavior, address: str) -> tuple[str, ...]:
     """The external addresses of a NAT whose first one is `address`, which is the first."""
-    first = IPv4Address(address)
+    first = ip_address(address)
     return tuple(str(first + _APART * place) for place in range(behavior.addresses))

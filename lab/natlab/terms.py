@@ -90,12 +90,21 @@ class Payload(StrEnum):
 
 
 class Ipv6(StrEnum):
-    """The fate of IPv6, where the router has that. None of them lets in what nobody inside has asked for."""
+    """The translation of IPv6, where the router has that."""
 
     FIREWALL = "ipv6-firewall"
-    """Nothing is translated (RFC 6092)."""
+    """None (RFC 6092)."""
     NAT66 = "nat66"
     """All hosts have the router's address; ports are kept while they are free, as in stock Linux."""
+    NAT66_FRESH = "nat66-apdm"
+    """The same, with a random port for each flow."""
     NPTV6 = "nptv6"
-    """Each host has its own address in the outer prefix, and its ports (RFC 6296, but that addresses
-    keep their last 64 bits and checksums change)."""
+    """Each host has its own address in the outer prefix, and its ports; checksums stay (RFC 6296)."""
+
+
+class Ipv6Filtering(StrEnum):
+    """Whose UDP is let in, once the host has sent (RFC 4787 section 5, RFC 6092 section 3.2.2)."""
+
+    ADDRESS_AND_PORT_DEPENDENT = "ipv6-apdf"
+    ADDRESS_DEPENDENT = "ipv6-adf"
+    ENDPOINT_INDEPENDENT = "ipv6-eif"

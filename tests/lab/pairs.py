@@ -103,7 +103,8 @@ class Tunnel:
         for name, peer, host, forward in zip(
             pair.clients, pair.clients[::-1], hosts, forwards, strict=True
         ):
-            argv = [*PYTHON, "client", "--server", "192.0.2.2", "--id", name, "-r", peer, *forward]
+            argv = [*PYTHON, "client", "--id", name, "-r", peer, *forward]
+            argv += [] if "--server" in options else ["--server", "192.0.2.2"]
             methods = [] if "--methods" in options else ["--methods", "ordered-hello"]
             argv += ["--json", *methods, *options, *own.get(host, ())]
             self.clients[host] = _start(programs, name, argv, network.pid(host))

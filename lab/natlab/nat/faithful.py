@@ -5,6 +5,7 @@ from __future__ import annotations
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import NatBehavior, Overflow, Pooling
+from natlab.nat import ipv6
 from natlab.terms import AfterError, IcmpErrors, Parity, Payload, TcpFiltering, TcpMapping
 
 DEPTH: dict[Mapping | Filtering, int] = {
@@ -16,6 +17,7 @@ DEPTH: dict[Mapping | Filtering, int] = {
 
 def refuse_the_unfaithful(behavior: NatBehavior) -> None:
     """Raise `UsageError`, with the reason, for what the table cannot make."""
+    ipv6.refuse_the_unfaithful(behavior.ipv6, behavior.ipv6_filtering)
     independent = behavior.mapping is Mapping.ENDPOINT_INDEPENDENT
     opens = independent or behavior.filtering is Filtering.ENDPOINT_INDEPENDENT
     if behavior.hairpin is Hairpin.EXTERNAL_SOURCE and not opens:

@@ -64,7 +64,13 @@ def _reason(behavior: NatBehavior) -> str:
 def masquerade(behavior: NatBehavior, router: RouterPorts) -> RuleSet:
     """Stock Linux: MASQUERADE, an input chain that lets everything in, conntrack as the filter."""
     lifetime, port_mapping = _STOCK.lifetime, _STOCK.port_mapping
-    ipv4 = replace(behavior, lifetime=lifetime, port_mapping=port_mapping, ipv6=_STOCK.ipv6)
+    ipv4 = replace(
+        behavior,
+        lifetime=lifetime,
+        port_mapping=port_mapping,
+        ipv6=_STOCK.ipv6,
+        ipv6_filtering=_STOCK.ipv6_filtering,
+    )
     if ipv4 != _STOCK:
         raise UsageError(
             f"no rules make {behavior}: order-sensitive is stock Linux, {_STOCK} with a lifetime"

@@ -118,7 +118,7 @@ class LabTopo(Topo):  # type: ignore[misc]
         firewall: str = "",
         nat64: Nat64 | None = None,
     ) -> None:
-        """A router: forwards what its IPv6 `firewall` (for ``ip6tables-restore``) lets through.
+        """A router: forwards what its IPv6 `firewall` (for ``nft -f -``) lets through.
 
         With `nat64` it translates between IPv6 and IPv4.
         """
@@ -138,7 +138,7 @@ class LabTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """A NAT of the preset called `nat` between the interfaces that `ports` names.
 
-        `firewall` is what ``ip6tables-restore`` loads into it, where it has IPv6.
+        `firewall` is what ``nft -f -`` loads into it, where it has IPv6.
         """
         for interface in (ports.lan, ports.wan):
             if interface not in addresses:

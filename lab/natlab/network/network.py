@@ -113,6 +113,8 @@ class Network:
             if rules.nft or rules.iptables:
                 with in_namespace(pid):
                     flush_connections()
+        ipv6 = [(self.pid(name), self.node(name).firewall) for name in nats]
+        run_together(Command(("nft", "-f", "-"), text, pid) for pid, text in ipv6 if text)
         run_together(
             command
             for pid, rules in loaded

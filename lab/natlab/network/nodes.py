@@ -58,7 +58,7 @@ class LabNode(Node):  # type: ignore[misc]
     `addresses` are CIDR texts by interface name; `routes` what ``ip route replace`` takes; `bridges`
     are names of bridges of its own, each with the interfaces that it joins (a home router's LAN
     side). An IPv6 address makes it dual-stack, without one it has no IPv6 at all; `firewall` is for
-    ``ip6tables-restore``.
+    ``nft -f -``.
     """
 
     def __init__(
@@ -146,6 +146,7 @@ class LabNode(Node):  # type: ignore[misc]
         """The commands that can run before the node has interfaces."""
         texts = (
             (("nft", "-f", "-"), self.rules.nft if self.rules else ""),
+            (("nft", "-f", "-"), self.firewall),
             (("ipset", "restore"), self.rules.ipset if self.rules else ""),
         )
         return [Command(words, text, self.pid) for words, text in texts if text]
@@ -160,8 +161,6 @@ class LabNode(Node):  # type: ignore[misc]
         commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
         if self.rules and self.rules.iptables:
             commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
-        if self.firewall:
-            commands.append(Command(("ip6tables-restore",), self.firewall, self.pid))
         return commands
 
     def interface_lines(self, interfaces: Iterable[str]) -> list[str]:

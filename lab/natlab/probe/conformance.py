@@ -42,7 +42,7 @@ from natlab.probe.sockets import (
     one_cpu,
 )
 from natlab.sandbox import sandbox
-from natlab.terms import IcmpErrors, Ipv6, Syn
+from natlab.terms import IcmpErrors, Syn
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -67,7 +67,8 @@ EVERY = (
     "APDM+APDF+tcp-established-300s+tcp-transitory-60s",
     *("EIM+APDF+no-icmp-errors+no-fragments", "EIM+ADF+icmp-closes", "APDM+APDF+icmp-closes"),
     *("EIM+APDF+random+port-parity", "APDM+APDF+preserving+port-parity+alg"),
-    *("EIM+APDF+nat66", "EIM+APDF+nptv6"),
+    *("EIM+APDF+nat66", "EIM+APDF+nptv6", "EIM+APDF+nat66-apdm"),
+    *("EIM+APDF+ipv6-adf", "EIM+APDF+nptv6+ipv6-eif"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""
 BY_IPTABLES = (
@@ -188,8 +189,7 @@ def _examine(
             )
             time.sleep(max(0.0, sent + LATE - time.monotonic()))
             told = [*subject.errors(errors)]
-    further = [] if behavior.ipv6 is Ipv6.FIREWALL else ipv6.examined(really, behavior.ipv6)
-    return [*findings, *filled, *ages, *told, *further], lived
+    return [*findings, *filled, *ages, *told, *ipv6.of(behavior, really)], lived
 
 
 def _hurried(loaded: NatBehavior, behavior: NatBehavior) -> NatBehavior:

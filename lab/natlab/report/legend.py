@@ -30,6 +30,7 @@ from natlab.terms import (
     Fragments,
     IcmpErrors,
     Ipv6,
+    Ipv6Filtering,
     Parity,
     Payload,
     Syn,
@@ -100,6 +101,10 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Payload.REWRITTEN: "rewrites addresses in payloads",
         Ipv6.FIREWALL: "translates no IPv6",
         Ipv6.NAT66: "has one IPv6 address for all hosts",
+        Ipv6.NAT66_FRESH: "has one IPv6 address for all hosts, and a random port for each flow",
+        Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT: "lets in over IPv6 to whom the host has sent",
+        Ipv6Filtering.ADDRESS_DEPENDENT: "lets in over IPv6 the addresses to which the host has sent",
+        Ipv6Filtering.ENDPOINT_INDEPENDENT: "lets everybody in over IPv6, once the host has sent",
         Ipv6.NPTV6: "gives each host its own IPv6 address in another prefix",
     }
 )

@@ -14,15 +14,16 @@
    2001:db8:a:1::2      2001:db8:b:1::2       2001:db8:c:1::2
 
 Towards IPv6 each router is RFC 6092's "simple security": what the inside has not asked for does not
-come in, and no address or port changes (RFC 4787's address and port-dependent filtering, REC-17). With
-the flag `nat66` or `nptv6` it translates IPv6 as well, and its inside has fd00:a:1::/64 or fd00:b:1::/64.
+come in, and no address or port changes. `ipv6-adf` and `ipv6-eif` let in more. With `nat66`, `nat66-apdm` or
+`nptv6` it translates IPv6 as well, and its inside has fd00:a:1::/64 or fd00:b:1::/64. The latter is
+2001:db8:a:cf48::/64 or 2001:db8:b:cf48::/64 outside, as RFC 6296 computes it.
 
     mn --custom topologies/dual_stack.py --topo dual_stack,nat_a=symmetric
 """
 
 from __future__ import annotations
 
-from natlab.nat.ipv6 import stateful_firewall
+from natlab.nat.ipv6 import outer_prefix, stateful_firewall
 from natlab.network import addressing
 from natlab.network.addressing import SERVER_ROUTER
 from natlab.network.base import HOME_A, HOME_B, Home, LabTopo, router_ports
@@ -48,6 +49,11 @@ class DualStack(LabTopo):
             {**uplinks, "internet-s": [str(SERVER_ROUTER), "2001:db8:5::1/64"]},
             [
                 *(f"2001:db8:{x}:1::/64 via 2001:db8:{x}::2" for x in letters),
+                *(
+                    f"{outer_prefix(_translated(x), _site(x))} via 2001:db8:{x}::2"
+                    for x, (_, nat) in homes.items()
+                    if _ipv6(nat) is Ipv6.NPTV6
+                ),
                 *(route for home, nat in homes.values() for route in home.public_route(nat)),
             ],
         )
@@ -79,10 +85,9 @@ class DualStack(LabTopo):
     def _add_dual_home(self, x: str, home: Home, nat: str) -> None:
         lan, wan, eth0 = f"{home.nat}-lan", f"{home.nat}-wan", f"host_{x}-eth0"
         network = home.lan_network(nat)
-        behavior = preset(nat).behavior
-        ipv6 = behavior.ipv6 if behavior else Ipv6.FIREWALL
-        outside = f"2001:db8:{x}:1::"
-        inside = outside if ipv6 is Ipv6.FIREWALL else f"fd00:{x}:1::"
+        translates = _ipv6(nat) is not Ipv6.FIREWALL
+        prefix = _translated(x) if translates else f"2001:db8:{x}:1::/64"
+        inside = prefix.removesuffix("/64")
         self.add_nat(
             home.nat,
             nat,
@@ -92,7 +97,9 @@ class DualStack(LabTopo):
                 wan: [home.wan, f"2001:db8:{x}::2/64"],
             },
             [f"default via {home.gateway}", f"default via 2001:db8:{x}::1"],
-            firewall=stateful_firewall(wan, ipv6, f"{inside}/64", f"{outside}/64"),
+            firewall=stateful_firewall(
+                wan, preset(nat).behavior, prefix, outer_prefix(prefix, _site(x))
+            ),
         )
         self.add_host(
             f"host_{x}",
@@ -101,6 +108,20 @@ class DualStack(LabTopo):
         )
         self.join(eth0, lan)
         self.join(wan, f"internet-{x}")
+
+
+def _ipv6(nat: str) -> Ipv6:
+    behavior = preset(nat).behavior
+    return behavior.ipv6 if behavior else Ipv6.FIREWALL
+
+
+def _translated(x: str) -> str:
+    """The inside prefix of a router that translates."""
+    return f"fd00:{x}:1::/64"
+
+
+def _site(x: str) -> str:
+    return f"2001:db8:{x}::/48"
 
 
 topos = {"dual_stack": DualStack}

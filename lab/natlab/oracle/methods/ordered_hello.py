@@ -64,6 +64,7 @@ class ModelHost:
     """This round's; replaced by `open_socket`, as is the next."""
     target: Endpoint = SERVER
     """Where it now sends to the peer."""
+    server: Endpoint = SERVER
 
     @property
     def is_mute(self) -> bool:
@@ -73,7 +74,7 @@ class ModelHost:
     def open_socket(self, round_: int) -> Endpoint:
         """Open a fresh socket and announce it: returns what the server sees."""
         self.socket = Endpoint(self.address, _FIRST_PORT[self.name] + round_)
-        return self.nat.outbound(self.socket, SERVER)
+        return self.nat.outbound(self.socket, self.server)
 
     def send(self, round_: int, name: str, peer: ModelHost) -> Step:
         """One packet to the peer; if it arrives, the peer from now on sends to where it came from."""
