@@ -165,8 +165,8 @@ class Client(Driver):
                 # One without a socket is lost: the machine hears that there is none.
                 if (opened := self.sockets.get(generation)) is not None:
                     self._send(opened, encode(datagram), destination)
-            case do.OpenStream(generation, ticket):
-                self._open_stream(generation, ticket)
+            case do.OpenStream(generation, ticket, at):
+                self._open_stream(generation, ticket, at)
             case do.UsePath(generation):
                 self._use_path(self.sockets[generation], action)
             case do.SelectPath(generation):
@@ -273,7 +273,7 @@ class Client(Driver):
         opened = self.sockets[generation] = OpenSocket(generation, None)
         self._reaching.open_turn(opened, peers, partial(self._turned, opened))
 
-    def _open_stream(self, generation: int, ticket: bytes) -> None:
+    def _open_stream(self, generation: int, ticket: bytes, at: Endpoint | None) -> None:
         opened = OpenSocket(generation, None)
         opened.stream = stream = RelayStream(
             generation,
@@ -284,6 +284,7 @@ class Client(Driver):
             arrived=lambda datagram: self._streamed(opened, stream, datagram),
         )
         self.sockets[generation] = opened
+        stream.remote = at or self._server_udp
         self._beside.do(self._dial_stream(generation, stream))
 
     async def _find_out_nat(self) -> None:
@@ -294,8 +295,7 @@ class Client(Driver):
             self.feed(e.NatFound(facts))
 
     async def _dial_stream(self, generation: int, stream: RelayStream) -> None:
-        stream.remote = server = self._server_udp
-        if server is None:  # the control connection has ended meanwhile
+        if (server := stream.remote) is None:  # the control connection has ended meanwhile
             self.feed(e.StreamBroken(generation, os.strerror(errno.ENOTCONN)))
             return
         try:

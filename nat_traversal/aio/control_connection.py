@@ -86,9 +86,10 @@ class ControlProtocol(asyncio.Protocol):
         if self._over:
             transport.abort()
         elif self._tls is None or self._tls.is_server:
-            address = transport.get_extra_info("peername")  # None once the other end has gone
-            remote = endpoint_of(address) if address else None
-            self._feed(ControlOpened(self.connection, remote))
+            names = map(transport.get_extra_info, ("peername", "sockname"))
+            # There is none once the other end has gone.
+            remote, local = (endpoint_of(name) if name else None for name in names)
+            self._feed(ControlOpened(self.connection, remote, local=local))
         else:
             self._feed(ControlReached(self.connection))
             self.data_received(b"")

@@ -37,7 +37,7 @@ class RelayStream:
         self._on_event = on_event
         self._arrived = arrived
         self.remote: Endpoint | None = None
-        """The server, once it is known which of its addresses has answered."""
+        """The server that has the relay."""
         self.protocol = ControlProtocol(0, self._happened, settings, tls)
 
     def close(self) -> None:

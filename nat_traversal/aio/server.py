@@ -338,6 +338,7 @@ async def serve(
     counters: Counters | None = None,
     store: str | None = None,
     alternate: Endpoint | None = None,
+    relay_address: Endpoint | None = None,
     access: Access = OPEN,
 ) -> Server:
     """Start a rendezvous server on TCP and UDP `port` (0: any free one) of the IP address `host`, or of several.
@@ -347,7 +348,8 @@ async def serve(
 
     `sockets`: bound ones in place of these, as a service manager hands them over; at each address one
     for TCP and one for UDP. `on_notice` hears which hosts come, go and connect. `tls` makes the control connections private;
-    its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers. `alternate`: another
+    its clients need it as well. It counts in `counters`. `store`: the URL of a Redis or Valkey that it shares with other servers; `relay_address`: where
+    their clients reach this one, if not where its own do. `alternate`: another
     address of this host and another port (0: any free one), for STUN alone (RFC 5780). `access` says who may register, and with whom. Returns at once; the server runs on the current event loop until its
     `close`. Raises `UsageError` if a port cannot be had, or a file of `tls` not be used; its kind
     `LocalAddressError` where time may cure that.
@@ -361,7 +363,9 @@ async def serve(
         if sockets
         else Ports.bind([host] if isinstance(host, str) else host, port)
     )
-    machine, share = machine_of(store, rng, settings, counters, possession)
+    machine, share = machine_of(
+        store, rng, settings, counters, possession, relay_address=relay_address
+    )
     beside = None
     try:
         beside = None if alternate is None else AlternatePorts(ports, alternate)

@@ -11,6 +11,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
+from nat_traversal.wire.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ def machine_of(
     settings: ServerSettings,
     counters: Counters | None,
     possession: Possession | None,
+    *,
+    relay_address: Endpoint | None = None,
 ) -> tuple[StandaloneServer, Callable[[Callable[[object], None]], SharedStore] | None]:
     """The machine of a server, and what makes the store that it shares."""
     if store is None:
@@ -40,10 +43,16 @@ def machine_of(
         return alone, None
     from nat_traversal.aio.redis_store import RedisStore  # noqa: PLC0415 - an extra
     from nat_traversal.server.cluster.clustered import ClusteredServer  # noqa: PLC0415
+    from nat_traversal.server.cluster.places import Places  # noqa: PLC0415
 
     name = rng.randbytes(8).hex()
     clustered = ClusteredServer(
-        name=name, rng=rng, settings=settings, counters=counters, possession=possession
+        name=name,
+        rng=rng,
+        settings=settings,
+        counters=counters,
+        possession=possession,
+        places=Places(relay_address),
     )
     return clustered, lambda feed: RedisStore(store, name, feed)
 

@@ -33,6 +33,8 @@ class ServerOptions:
     """The file of the tokens of which its clients need one."""
     alternate: Endpoint | None = None
     """Another address and port, from which it answers STUN as well."""
+    relay_address: Endpoint | None = None
+    """Where clients of the other servers of the store reach it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nat_traversal.cli.options import ServerOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.tls import ServerTlsSettings
 
-_AT_START = ("hosts", "port", "metrics", "store", "alternate")
+_AT_START = ("hosts", "port", "metrics", "store", "alternate", "relay_address")
 """Options that a running server cannot change."""
 TlsOf = Callable[[ServerOptions], ServerTlsSettings | None]
 

@@ -14,7 +14,7 @@ from nat_traversal.errors import UsageError
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.addresses import is_link_local
-from nat_traversal.wire.endpoint import Endpoint, parse_host_port, useless
+from nat_traversal.wire.endpoint import Endpoint, HostPort, parse_host_port, useless
 
 P = TypeVar("P", bound=argparse.ArgumentParser)
 FIRST_ALTERNATE_PORT = 1024
@@ -62,6 +62,13 @@ def server_options(parser: P) -> P:
         "find each other",
     )
     parser.add_argument(
+        "--relay-address",
+        metavar="ADDRESS[:PORT]",
+        type=checked(_relay_address),
+        help="with --store: where clients of the other servers reach this one, for its relay (default: where its own "
+        "clients do; needed where a cloud gives this host a private address)",
+    )
+    parser.add_argument(
         "--metrics",
         metavar="[ADDRESS:]PORT",
         type=checked(lambda text: parse_host_port(text, default_host="127.0.0.1")),
@@ -90,7 +97,17 @@ def server_options_of(options: argparse.Namespace) -> ServerOptions:
         options.allow,
         options.tokens,
         options.alternate,
+        _beside_store(options),
     )
+
+
+def _beside_store(options: argparse.Namespace) -> Endpoint | None:
+    place: HostPort | None = options.relay_address
+    if place is None:
+        return None
+    if options.store is None:
+        raise UsageError("--relay-address is for servers that share a store: give --store as well")
+    return Endpoint(place.host, place.port or options.port)
 
 
 def _apart(hosts: list[str]) -> tuple[str, ...]:
@@ -114,6 +131,14 @@ def _alternate(text: str) -> Endpoint:
             f"give one from {FIRST_ALTERNATE_PORT}"
         )
     return endpoint
+
+
+def _relay_address(text: str) -> HostPort:
+    given = parse_host_port(text, default_port=0)
+    address = _address(given.host)
+    if address in ("0.0.0.0", "::"):  # noqa: S104
+        raise UsageError(f"{text!r} is every address: give the one that clients reach")
+    return HostPort(address, given.port)
 
 
 def _address(text: str) -> str:

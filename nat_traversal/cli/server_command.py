@@ -56,6 +56,7 @@ async def run(
             counters=counters,
             store=options.store,
             alternate=options.alternate,
+            relay_address=options.relay_address,
         )
 
     started = await acquired(start, stop, console, settings, waiting=manager.waiting)

@@ -107,6 +107,10 @@ class Direct:
         """The server's order that no honest one gives, once; None if there was none."""
         return self._restraint.take_breach(in_round=self.state is _S.PUNCHING)
 
+    def allows_relay(self, order: m.OpenRelay, now: float) -> bool:
+        """Whether the server may send this host to that relay."""
+        return self._restraint.allows_relay(order, Surroundings(self._link.server), now)
+
     # The control link, as the agent sees it
 
     def link_opened(self, wish: RelayWish, now: float) -> list[do.Action]:

@@ -160,6 +160,8 @@ class Peer:
     def ordered(self, message: m.Message | m.UnknownMessage, now: float) -> list[do.Action]:
         """The server said something about this peer."""
         match message:
+            case m.OpenRelay() if not self.direct.allows_relay(message, now):
+                return []
             case m.OpenRelay():
                 key, silent = self.direct.announce_key.key, self.direct.rounds.udp_is_silent(now)
                 return self.relayed.ordered(message, key, now, udp_is_silent=silent)

@@ -128,7 +128,7 @@ class Relayed:
     def ordered(
         self, order: m.OpenRelay, key: bytes, now: float, *, udp_is_silent: bool
     ) -> list[do.Action]:
-        """A relay stands for this pair: bind to it with `key`, that of the present connection.
+        """A relay stands for this pair: bind to it with `key`, that of the present connection, unless the order has one.
 
         Refused in silence where the peer's offer does not fit: the attempt to open a direct path has
         told that. `udp_is_silent`: the server has not been heard over UDP.
@@ -142,7 +142,9 @@ class Relayed:
         handshake, settings = keys.handshake(self._nonce_secret, connection), self._settings
 
         def method(by: UdpSocket) -> Relay:
-            return Relay(by, order.relay, order.token, keys=handshake, key=key, settings=settings)
+            own = order.key or key
+            about = order.relay, order.token
+            return Relay(by, *about, keys=handshake, key=own, settings=settings, at=order.at)
 
         until = now + settings.relay_within
         leg = Leg(order, socket, method(socket), keys, connection, until, method)
@@ -284,7 +286,16 @@ class Relayed:
                 silent = path.falls_silent(now)
                 actions += path.due(now)
                 actions += self._carry(leg, leg.method.rebind(), now) if silent else []
+                actions += self._without_server(leg, path, now)
         return actions + self.ended()
+
+    def _without_server(self, leg: Leg, path: Path, now: float) -> list[do.Action]:
+        """The path may be dead. Of another server nobody tells this side that it is gone: where it is silent as well, this side
+        asks its own for another relay."""
+        method = leg.method
+        if not (isinstance(method, Relay) and method.is_without_server and path.is_suspect(now)):
+            return []
+        return self._drop(leg, "the server that had the relay does not answer")
 
     def ended(self) -> list[do.Action]:
         """Drop the paths that have ended."""
@@ -341,7 +352,7 @@ class Relayed:
         if leg.method.state is not RelayState.ASKING or not isinstance(leg.order, m.OpenRelay):
             return []
         leg.stream = self._sockets.next()
-        return [do.OpenStream(leg.stream.generation, leg.order.ticket)]
+        return [do.OpenStream(leg.stream.generation, leg.order.ticket, leg.order.at)]
 
     def _present(self, relay: int) -> Leg | None:
         """The way to the relay that the server knows by that number now."""

@@ -9,6 +9,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.paths.budget import (
     ATTEMPT_BURST,
     MOST_HOSTS,
+    RELAY_BURST,
     SOCKET_BURST,
     SOCKET_INTERVAL,
     Pace,
@@ -40,6 +41,8 @@ class Restraint:
         self._settings = settings
         self._sockets = Pace(SOCKET_BURST, SOCKET_INTERVAL)
         self._attempts = Pace(ATTEMPT_BURST, settings.retry_first / 2)
+        self._relays = Pace(RELAY_BURST, settings.relay_within)
+        """Those of other servers."""
         self._failures = 0
         self._attempt: int | None = None
         self.budget = TrafficBudget()
@@ -64,6 +67,19 @@ class Restraint:
         if wait := self._sockets.take(now):
             self._breach = Breach("the server orders fresh sockets without end", wait)
         return not wait
+
+    def allows_relay(self, order: m.OpenRelay, around: Surroundings, now: float) -> bool:
+        """The server orders a relay. At another server that is plausible, and now and then."""
+        if order.at is None or order.at == around.server:
+            return True
+        objection = around.forbids(order.at)
+        if objection is None and not around.makes_plausible(order.at):
+            objection = "it is private"
+        if objection is not None:
+            self._breach = Breach(f"the server names {order.at} for a relay: {objection}")
+        elif wait := self._relays.take(now):
+            self._breach = Breach("the server sends this host from relay to relay", wait)
+        return self._breach is None
 
     def tells_hosts(self, found: tuple[Endpoint, ...], generation: int) -> m.HostAddresses:
         """Those that the server may know: private ones, and IPv6. At other IPv4 addresses it sees this host anyway."""

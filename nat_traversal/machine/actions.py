@@ -92,6 +92,8 @@ class OpenStream:
 
     generation: int
     ticket: bytes = field(repr=False)
+    at: Endpoint | None = None
+    """The server that has the relay; None: the present one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class ControlOpened:
     """The other end: at a client the server's address that it has connected to."""
     certificate: bytes = b""
     """At a client: SHA-256 of the server's certificate; empty without TLS."""
+    local: Endpoint | None = None
+    """At a server: this end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class Relaying:
         for member in self._members:
             if member.relaying is m.Relaying.NEVER:
                 return m.RelayCode.UNWANTED, f"{member.id} takes no relay"
-        return None
+        obstacle = self._relays.obstacle(self._members)
+        return (m.RelayCode.OFF, obstacle) if obstacle else None
 
     def _begin(self, now: float) -> list[do.Action]:
         """The server's relay, if it has one for the pair; else a host's TURN server; else a word why there is none."""

@@ -7,7 +7,7 @@ was sent to it, so nobody can aim a stream at an address that does not answer.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
@@ -149,6 +149,11 @@ class Relays:
 
     def __len__(self) -> int:
         return len(self._relays)
+
+    def obstacle(self, hosts: tuple[Member, Member]) -> str:
+        """Why two hosts cannot meet at a relay of this server; empty: they can."""
+        del hosts
+        return ""
 
     def has(self, number: int) -> bool:
         """Whether the relay of that number serves still."""
@@ -342,3 +347,9 @@ class Relays:
         settings = self._settings
         idle, over = relay.used_at + settings.relay_idle, relay.began_at + settings.relay_most
         self._timers.set(RelayDue(relay.number), min(idle, over))
+
+
+MakeRelays = Callable[
+    [Timers, ServerSettings, Counters, Iterator[int], random.Random],
+    Relays,
+]

@@ -29,7 +29,7 @@ from nat_traversal.server.registry import (
     Registry,
 )
 from nat_traversal.server.relaying import Relaying
-from nat_traversal.server.relays import RelayDue, Relays
+from nat_traversal.server.relays import MakeRelays, RelayDue, Relays
 from nat_traversal.server.session import Session, numbers
 from nat_traversal.server.store import (
     Claimed,
@@ -46,11 +46,7 @@ from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_usable
-from nat_traversal.wire.datagrams import (
-    Announce,
-    Echo,
-    Frame,
-)
+from nat_traversal.wire.datagrams import Announce, Echo, Frame
 from nat_traversal.wire.relayed import LINK_OCTETS, Bind, Link
 from nat_traversal.wire.samples import Sample
 
@@ -73,6 +69,7 @@ class Rendezvous:
         settings: ServerSettings | None = None,
         counters: Counters | None = None,
         possession: Possession | None = None,
+        make_relays: MakeRelays = Relays,
     ) -> None:
         self._settings = settings or ServerSettings()
         self._timers = Timers()
@@ -81,7 +78,7 @@ class Rendezvous:
         self._announces = Announces(
             self._registry, self._settings, self.counters, rng.randbytes(KEY_BYTES)
         )
-        self._relays = Relays(self._timers, self._settings, self.counters, numbers(), rng)
+        self._relays = make_relays(self._timers, self._settings, self.counters, numbers(), rng)
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
         self._attempt_budgets = AttemptBudgets(self._settings, self.counters)
         self._introductions = Introductions(

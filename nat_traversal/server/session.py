@@ -256,14 +256,14 @@ class Session:
 class _Numbers(Iterator[int]):
     """An iterator that can be copied, as a generator cannot."""
 
-    def __init__(self) -> None:
-        self._last = 0
+    def __init__(self, last: int) -> None:
+        self._last = last
 
     def __next__(self) -> int:
         self._last = self._last % MAX_COUNTER + 1
         return self._last
 
 
-def numbers() -> Iterator[int]:
-    """1 to the largest that a message can carry, then 1 again."""
-    return _Numbers()
+def numbers(last: int = 0) -> Iterator[int]:
+    """The number after `last`, up to the largest that a message can carry, then 1 again."""
+    return _Numbers(last)

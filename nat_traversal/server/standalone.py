@@ -11,6 +11,7 @@ from nat_traversal.server.gate import Gate, Refusal
 from nat_traversal.server.member import Member
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import Host
+from nat_traversal.server.relays import MakeRelays, Relays
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
 from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
@@ -35,9 +36,14 @@ class StandaloneServer:
         counters: Counters | None = None,
         store: Store | None = None,
         possession: Possession | None = None,
+        make_relays: MakeRelays = Relays,
     ) -> None:
         self._rendezvous = Rendezvous(
-            rng=rng, settings=settings, counters=counters, possession=possession
+            rng=rng,
+            settings=settings,
+            counters=counters,
+            possession=possession,
+            make_relays=make_relays,
         )
         self._store: Store = store or MemoryStore()
         settings = settings or ServerSettings()

@@ -45,14 +45,18 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
+_NEEDED: Any = object()
+"""In the place of a default: the field may not be missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """How one field looks in JSON. `load` raises `WireError` with what the field must be."""
 
     load: Callable[[Any], Any]
     dump: Callable[[Any], Any] = lambda value: value
-    default: Any = None
-    """The value of a field that may be missing, and is left out where it has this value; None: it may not."""
+    default: Any = _NEEDED
+    """The value of a field that may be missing, and is left out where it has this value."""
 
 
 def _integer(low: int, high: int) -> _Form:
@@ -144,23 +148,29 @@ def _seconds(low: float) -> _Form:
     return _Form(load)
 
 
-def _load_candidate(value: Any) -> m.Candidate:
+def _load_endpoint(value: Any) -> Endpoint:
     if not isinstance(value, dict):
         raise WireError("must be objects")
     if "%" in str(value.get("address")):
         raise WireError("must hold addresses: an interface means nothing to another host")
-    kind, address = _text(16).load(value.get("kind")), _text(45).load(value.get("address"))
-    port = _integer(1, 65_535).load(value.get("port"))
-    validated = _load(_FLAG, value, "validated")
+    address, port = _text(45).load(value.get("address")), _PORT.load(value.get("port"))
     try:
-        return m.Candidate(kind, Endpoint(address, port), validated)
+        return Endpoint(address, port)
     except UsageError as error:
         raise WireError(f"must hold addresses: {error}") from None
 
 
+def _dump_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {"address": endpoint.address, "port": endpoint.port}
+
+
+def _load_candidate(value: Any) -> m.Candidate:
+    endpoint, kind = _load_endpoint(value), _text(16).load(value.get("kind"))
+    return m.Candidate(kind, endpoint, _load(_FLAG, value, "validated"))
+
+
 def _dump_candidate(candidate: m.Candidate) -> dict[str, Any]:
-    endpoint = candidate.endpoint
-    fields = {"kind": candidate.kind, "address": endpoint.address, "port": endpoint.port}
+    fields = {"kind": candidate.kind, **_dump_endpoint(candidate.endpoint)}
     return {**fields, "validated": True} if candidate.validated else fields
 
 
@@ -190,7 +200,7 @@ def _load_offer(value: Any) -> Offer:
 
 
 def _load(form: _Form, fields: dict[str, Any], name: str) -> Any:
-    if form.default is not None and name not in fields:
+    if form.default is not _NEEDED and name not in fields:
         return form.default
     try:
         return form.load(fields.get(name))
@@ -218,6 +228,7 @@ _PORT = _integer(1, 65_535)
 _OWN_PORT = _Form(_integer(0, 65_535).load, default=0)
 _NONCE = _Form(_octets(NONCE_BYTES, or_none=True).load, bytes.hex, default=b"")
 _CANDIDATE = _Form(_load_candidate, _dump_candidate)
+_AT = _Form(_load_endpoint, _dump_endpoint, default=None)
 _CANDIDATES = _list_of(_CANDIDATE, most=8)
 _HOSTS = _list_of(_CANDIDATE, least=0, most=4)
 _ADDRESSES = _Form(_CANDIDATES.load, _CANDIDATES.dump, default=())
@@ -334,7 +345,12 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
     ),
     ("retry", m.Retry, {"generation": _GENERATION, "public": _PUBLIC}),
     ("decline", m.Decline, {"attempt": _ATTEMPT}),
-    ("relay", m.OpenRelay, {"relay": _RELAY, "token": _TOKEN, "ticket": _TOKEN, "peer": _KEYS}),
+    (
+        "relay",
+        m.OpenRelay,
+        {"relay": _RELAY, "token": _TOKEN, "ticket": _TOKEN, "peer": _KEYS}
+        | {"at": _AT, "key": _KEY_OR_NONE},
+    ),
     ("relay-join", m.RelayJoin, {"ticket": _TOKEN}),
     ("relay-joined", m.RelayJoined, {"relay": _RELAY}),
     ("relay-ready", m.RelayReady, {"relay": _RELAY, "public": _PUBLIC}),
@@ -369,7 +385,7 @@ def encode(message: m.Message) -> bytes:
     fields = {
         name: form.dump(values[name])
         for name, form in forms.items()
-        if form.default is None or values[name] != form.default
+        if form.default is _NEEDED or values[name] != form.default
     }
     line = _json({"type": type_, **about, **fields}).encode() + b"\n"
     if len(line) > MAX_LINE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 
 
@@ -44,6 +45,10 @@ class OpenRelay:
     """Opens the relay once by TCP, for this client alone: 16 octets."""
     peer: Offer
     """With the peer's `Register.relay_public`."""
+    at: Endpoint | None = None
+    """The server that has the relay; None: this one."""
+    key: bytes = field(default=b"", repr=False)
+    """For this client's words to that server: 32 octets; empty: that of the registration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,9 +185,12 @@ class Client(Process):
             case do.OpenStream(generation) if self.host.is_full:
                 self.streams[generation] = End(self.world.clock, 0.0, None)
                 self.feed(e.StreamBroken(generation, "no room"))
-            case do.OpenStream(generation, ticket):
-                self.streams[generation] = self.world.server.connect(
-                    self, lambda event: self._on_stream(event, generation, ticket)
+            case do.OpenStream(generation, ticket, at):
+                place = at or self.world.address_for(self)
+                server = self.world.server_at(place)
+                assert server is not None, "the place of a relay is a server's"
+                self.streams[generation] = server.connect(
+                    self, lambda event: self._on_stream(event, generation, ticket, place)
                 )
             case do.CloseUdp(generation) if generation in self.streams:
                 self.streams.pop(generation).close()
@@ -214,7 +217,7 @@ class Client(Process):
                 )
             case do.UsePath(generation):
                 self._open[generation] = action
-                if action.remote != self.world.address_for(self):
+                if self.world.server_at(action.remote) is None:
                     self.world.check_claim(self, action)
                 early, self._early = self._early, []
                 for number, frame in early:
@@ -280,12 +283,11 @@ class Client(Process):
         if not self.streams[generation].is_gone:
             self.streams[generation].write(framed(octets))
 
-    def _on_stream(self, event: e.Event, generation: int, ticket: bytes) -> None:
+    def _on_stream(self, event: e.Event, generation: int, ticket: bytes, server: Endpoint) -> None:
         """What the adapter does with what happens on a connection to a relay."""
         end = self.streams.get(generation)
         if end is None or self.is_dead:
             return
-        server = self.world.server_address
         match event:
             case e.ControlOpened():
                 end.write(control.encode(m.RelayJoin(ticket)))

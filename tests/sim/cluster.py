@@ -246,5 +246,9 @@ class ClusterWorld(World):
         """The server that a client has connected to last."""
         return self.servers[self._at[client.host.name]]
 
+    def server_at(self, address: Endpoint) -> Server | None:
+        found = (each for each in self.servers if address in each.addresses)
+        return next(found, None)
+
     def address_for(self, client: Client) -> Endpoint:
         return self.serving(client).addresses[0]

@@ -104,7 +104,8 @@ class Server(Process):
             self.ends[number] = ours
             tls = self.world.tls[1].stream() if self.world.tls else None
             attach(ours, number, self.feed, tls)
-            self.feed(e.ControlOpened(number, Endpoint(address, 40_000)))
+            remote = Endpoint(address, 40_000)
+            self.feed(e.ControlOpened(number, remote, local=self.addresses[0]))
 
         clock.at(clock.now + self.world.r / 2, accepted)
 

@@ -65,7 +65,8 @@ TABLE = {
 
 
 class Relay:
-    """One socket's way to the relay of that number. `key` is the process's, `token` the relay's."""
+    """One socket's way to the relay of that number. `key` signs what is for the server, `token` is the relay's. `at`: the server
+    that has it, where that is not the present one."""
 
     def __init__(
         self,
@@ -76,8 +77,10 @@ class Relay:
         keys: HandshakeKeys,
         key: bytes,
         settings: ClientSettings,
+        at: Endpoint | None = None,
     ) -> None:
         self.name = MethodName.RELAY.value
+        self._at = at
         self._socket = socket
         self._relay = relay
         self._token = token
@@ -91,6 +94,8 @@ class Relay:
         self._server_nonce = bytes(NONCE_BYTES)
         self._echo = bytes(NONCE_BYTES)
         """The peer's nonce as it came last."""
+        self._is_unanswered = False
+        """`rebind` has asked the server, which has not answered."""
         self._pause = settings.hello_interval
         self.deadline: float | None = None
         """When to call `due` next."""
@@ -98,6 +103,11 @@ class Relay:
     @property
     def state(self) -> RelayState:
         return self._machine.state
+
+    @property
+    def is_without_server(self) -> bool:
+        """Another server has the relay, and does not answer."""
+        return self._at is not None and self._is_unanswered
 
     def start(self, now: float) -> list[Output]:
         """Ask the server for its nonce; also once more, where there was no socket for it."""
@@ -119,6 +129,7 @@ class Relay:
 
     def rebind(self) -> list[Output]:
         """The path is silent: the NAT may show this socket elsewhere by now."""
+        self._is_unanswered = True
         return [self._bind()] if self.name == MethodName.RELAY else []
 
     def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
@@ -142,6 +153,7 @@ class Relay:
         return said if self.state is _S.ASKING else [*said, self._link()]
 
     def _bound(self, bound: Bound, source: Endpoint, now: float) -> list[Output]:
+        self._is_unanswered = False
         trigger = _T.BOUND if bound.stands else _T.NONCE
         if not self._machine.allows(trigger) or bound.number != self._number:
             return []
@@ -173,11 +185,11 @@ class Relay:
     def _bind(self) -> do.Action:
         self._number += 1
         bind = Bind(handle_of(self._key), self._relay, self._number, self._server_nonce)
-        return self._socket.send(signed(bind, self._key), None)
+        return self._socket.send(signed(bind, self._key), self._at)
 
     def _link(self) -> do.Action:
         assert self._server is not None, "the server's nonce comes first"
         own = nonce(self._keys.secret, self._token, self._server)
         wanted = self.state is not _S.STANDING
         link = Link(self._tag, wanted, own, self._echo, self._keys.connection)
-        return self._socket.send(signed(link, self._keys.sending), None)
+        return self._socket.send(signed(link, self._keys.sending), self._at)

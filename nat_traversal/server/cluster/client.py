@@ -70,7 +70,12 @@ class Client:
                 seen = early.source
             return Card(register, self.address, seen)
         generation = 0 if member.established else member.told
-        register = replace(register, generation=generation, offer=member.offer)
+        register = replace(
+            *(register,),
+            generation=generation,
+            offer=member.offer,
+            relay_public=member.relay_public,
+        )
         is_used = member.socket is SocketState.USED and not member.established
         newest = _seen(member)
         if member.generation != member.told or newest is None or member.established:
@@ -145,3 +150,5 @@ def mirror(member: Member, message: m.Message) -> None:
             member.socket, member.established = SocketState.USED, False
         case m.Established():
             member.established = True
+        case m.OpenRelay() | m.OpenTurn():
+            member.relay_public = b""

@@ -18,6 +18,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.client import Client, Stage, mirror, shown_of
+from nat_traversal.server.cluster.places import Places
 from nat_traversal.server.cluster.timing import AGAIN, PATIENCE, RENEW, RETURN, SETTLED
 from nat_traversal.server.cluster.with_guests import ServerWithGuests
 from nat_traversal.server.possession import Possession
@@ -55,8 +56,11 @@ class ClusteredServer(ServerWithGuests):
         settings: ServerSettings | None = None,
         counters: Counters | None = None,
         possession: Possession | None = None,
+        places: Places | None = None,
     ) -> None:
-        super().__init__(rng=rng, settings=settings, counters=counters, possession=possession)
+        super().__init__(
+            rng=rng, settings=settings, counters=counters, possession=possession, places=places
+        )
         settings = settings or ServerSettings()
         self.name = name
         self._rng = rng
@@ -111,14 +115,20 @@ class ClusteredServer(ServerWithGuests):
                     self._ask(w.ReleaseId(client.id))
                 self._feed(event)
             case _:
-                if isinstance(event, e.ControlOpened) and event.remote is not None:
-                    self._addresses[event.connection] = event.remote.address
+                if isinstance(event, e.ControlOpened):
+                    self._opened(event)
                 self._feed(event)
                 if isinstance(event, e.ControlBroken):
                     self._gone(event.connection)
         return self._out
 
     # Clients of this server
+
+    def _opened(self, event: e.ControlOpened) -> None:
+        if event.remote is not None:
+            self._addresses[event.connection] = event.remote.address
+        if event.local is not None:
+            self._places.learn(event.local)
 
     def _message_arrived(
         self, event: e.Event, message: m.Message | m.UnknownMessage, connection: e.ConnectionId

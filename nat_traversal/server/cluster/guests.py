@@ -16,7 +16,7 @@ from nat_traversal.server.cluster.words import Card, Shown
 from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire.datagrams import Announce, Echo, handle_of
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import PortMapped, Relaying, TurnPart
+from nat_traversal.wire.messages import PortMapped
 from nat_traversal.wire.samples import Sample
 
 
@@ -64,10 +64,7 @@ class Guest:
         """It connects and registers, and shows its socket."""
         remote = Endpoint(self.card.address, 0) if self.card.address else None
         yield e.ControlOpened(self.number, remote)
-        # Servers relay nothing for each other.
-        never = replace(self.card.register, key=self.key, relaying=Relaying.NEVER, relay_public=b"")
-        never = replace(never, turn=TurnPart.NEVER)
-        yield e.ControlReceived(never, self.number)
+        yield e.ControlReceived(replace(self.card.register, key=self.key), self.number)
         if not self.contends and self.card.endpoint is not None and not self.card.is_used:
             generation = self.card.register.generation
             yield from self.shows(generation, self.card.endpoint, validated=self.card.validated)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from dataclasses import replace
+from functools import partial
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -15,6 +17,8 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.client import Clients
 from nat_traversal.server.cluster.guests import Guest, Guests
+from nat_traversal.server.cluster.places import Places
+from nat_traversal.server.cluster.relays import SharedRelays
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
@@ -25,8 +29,6 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.samples import Sample
 from nat_traversal.wire.serial import is_later
-
-_ABROAD = "the two hosts are at different servers, which relay nothing for each other"
 
 
 class ServerWithGuests(StandaloneServer, ABC):
@@ -39,10 +41,18 @@ class ServerWithGuests(StandaloneServer, ABC):
         settings: ServerSettings | None = None,
         counters: Counters | None = None,
         possession: Possession | None = None,
+        places: Places | None = None,
     ) -> None:
-        super().__init__(rng=rng, settings=settings, counters=counters, possession=possession)
+        super().__init__(
+            rng=rng,
+            settings=settings,
+            counters=counters,
+            possession=possession,
+            make_relays=partial(SharedRelays, place_of=self._place_of),
+        )
         self._clients = Clients()
         self._guests = Guests(rng)
+        self._places = places or Places()
         self._playing: Guest | None = None
         """The guest whose event the machine works at."""
         self._hushed: e.ConnectionId | None = None
@@ -163,8 +173,6 @@ class ServerWithGuests(StandaloneServer, ABC):
                 playing is not None and playing.id == id_
             ):
                 pass  # its own server tells that
-            case do.UseStream(connection) | do.SendOnStream(_, connection) if connection < 0:
-                pass  # a guest has no relay
             case _:
                 self._out.append(action)
 
@@ -176,8 +184,16 @@ class ServerWithGuests(StandaloneServer, ABC):
                 pass
             case m.Refused() if not guest.contends:
                 pass
+            case m.OpenRelay():
+                here = replace(message, at=self._place_of(guest.number), key=guest.key)
+                self._send(guest.server, w.Order(guest.connection, here))
             case _:
                 self._send(guest.server, w.Order(guest.connection, message))
+
+    def _place_of(self, connection: e.ConnectionId) -> Endpoint | None:
+        """Where a guest reaches this server, if that is known."""
+        guest = self._guests.get(connection)
+        return None if guest is None else self._places.of(guest.card.register.via)
 
     def _to_client(self, message: m.Message, connection: e.ConnectionId) -> None:
         client = self._clients.get(connection)
@@ -186,10 +202,6 @@ class ServerWithGuests(StandaloneServer, ABC):
                 return  # the server that manages the pair knows better
             case m.PeerStatus(m.PeerState.LEFT) if connection == self._hushed:
                 return
-            case m.RelayNews(0, m.RelayCode.UNWANTED) if client is not None:
-                guest = self._guests.with_id(client.peer)
-                if guest is not None and guest.card.register.relaying is not m.Relaying.NEVER:
-                    message = m.RelayNews(0, m.RelayCode.OFF, _ABROAD)
             case _:
                 pass
         self._out.append(do.SendMessage(message, connection))
