@@ -65,7 +65,9 @@ class AcceptedStream(asyncio.Transport):
         protocol.connection_made(self)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``peername`` and ``socket``."""
+        """``peername``, ``sockname`` and ``socket``."""
+        if name == "sockname":
+            return self._sock.getsockname()
         return {"peername": self._address, "socket": self._sock}.get(name, default)
 
     def is_closing(self) -> bool:

@@ -10,7 +10,7 @@ from nat_traversal.wire.addresses import is_link_local, is_loopback, is_private
 from nat_traversal.wire.endpoint import Endpoint
 
 _LOOPBACK, _PRIVATE, _PUBLIC = range(3)
-"""Whoever can use an address can use those of the wider kinds as well."""
+"""A host that can use an address can use those of the wider kinds as well."""
 
 
 class Places:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.messages import Relaying
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host
+from tests.loopback.programs import Program, Service
 from tests.loopback.support import unused
 
 SERVER = ("python3", "traversal_server.py", "--json")
@@ -87,6 +93,48 @@ async def test_peers_at_different_servers_find_each_other_whatever_is_killed() -
                     assert not host.notices.of(note.ServerLost)
                 for each in (s0, s1, again):
                     assert await each.end(signal.SIGTERM) == 0
+
+
+class NoHello(socket.socket):
+    """Lets all out but HELLOs: so no direct path stands."""
+
+    def sendto(self, data: Any, *where: Any) -> int:
+        return len(data) if bytes(data).startswith(b"HELLO") else super().sendto(data, *where)
+
+
+def no_hello(local: Endpoint, buffer: int) -> socket.socket:
+    return NoHello(fileno=open_udp(local, buffer).detach())
+
+
+async def test_a_relay_at_another_server_carries_both_ways() -> None:
+    """Each host learns of it from its own server; the datagrams go to the one that manages the pair."""
+    store, places = unused(), [unused(), unused()]
+    mute, early = Platform(open_udp=no_hello), Relaying.EARLY
+    async with redis(store), server(store, places[0]) as s0, server(store, places[1]) as s1:
+        for each in (s0, s1):
+            await each.event("store-reached")
+        with Service() as service, Program() as program:
+            async with (
+                Host(
+                    *(places[0], "host_a", "host_b"),
+                    listen="127.0.0.1",
+                    relaying=early,
+                    platform=mute,
+                ) as a,
+                Host(
+                    *(places[1], "host_b", "host_a"),
+                    connect=[service.endpoint],
+                    relaying=early,
+                    platform=mute,
+                ) as b,
+            ):
+                for host in (a, b):
+                    path = await host.connected()
+                    assert (path.method, path.remote) == ("relay", places[0])
+                for size in (1, 1_400):
+                    assert await program.ask(b"x" * size, a.port) == b"x" * size
+        for each in (s0, s1):
+            assert await each.end(signal.SIGTERM) == 0
 
 
 async def test_without_its_store_a_server_says_so_and_sends_clients_away() -> None:

@@ -47,6 +47,7 @@ class Rig:
         serves: m.Serves = m.Serves.UNTOLD,
         security: Security | None = None,
         peers: Security | None = None,
+        relaying: m.Relaying = m.Relaying.NEVER,
     ) -> None:
         self.now = 0.0
         self.peer = Counterpart(security=peers)
@@ -58,6 +59,7 @@ class Rig:
             sockets=Sockets(last),
             serves=serves,
             security=security,
+            relaying=relaying,
         )
         self.actions: list[do.Action] = self.agent.start(0.0)
 

@@ -14,14 +14,16 @@ from nat_traversal.machine import notices as note
 from nat_traversal.paths.budget import (
     ATTEMPT_BURST,
     MOST_DATAGRAMS,
+    RELAY_BURST,
     ROUND_WITHIN,
     SOCKET_BURST,
     UNVALIDATED_DATAGRAMS,
 )
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Announce, Confirm, Hello
+from nat_traversal.wire.datagrams import Announce, Confirm, Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.relayed import Bind
 from tests.unit.client.rig import PEER, Rig
 
 SERVER = Endpoint("192.0.2.2", 6545)
@@ -38,6 +40,35 @@ def to(rig: Rig, endpoint: Endpoint) -> int:
     sent = [each for each in rig.done(do.SendDatagram) if each.destination == endpoint]
     assert all(isinstance(each.datagram, Hello | Confirm) for each in sent)
     return len(sent)
+
+
+def relay_at(rig: Rig, place: Endpoint, number: int = 1) -> m.OpenRelay:
+    token = bytes([number % 256] * 16)
+    return m.OpenRelay(number, token, bytes(16), rig.peer.offer, place, bytes(32))
+
+
+def test_a_server_that_names_a_victim_for_a_relay_gets_a_few_small_datagrams_and_is_left() -> None:
+    rig = connected(Rig(relaying=m.Relaying.AUTO))
+    for number in count(1):
+        rig.receive(relay_at(rig, VICTIMS[0], number))
+        if lost(rig):
+            break
+        rig.receive(m.RelayNews(number, m.RelayCode.OVER, "the next one"))
+        rig.wait(1.0)
+    assert number == RELAY_BURST + 1
+    assert ["from relay to relay" in reason for reason in lost(rig)] == [True]
+    rig.wait(SETTINGS.relay_within)
+    sent = [each for each in rig.done(do.SendDatagram) if each.destination == VICTIMS[0]]
+    assert RELAY_BURST <= len(sent) <= 6 * RELAY_BURST
+    assert all(len(encode(each.datagram)) <= 64 for each in sent)
+
+
+@pytest.mark.parametrize("address", ["169.254.7.7", "127.0.0.1", "10.1.2.3", "224.0.0.1"])
+def test_a_relay_is_never_sought_where_no_server_can_be(address: str) -> None:
+    rig = connected(Rig(relaying=m.Relaying.AUTO))
+    rig.receive(relay_at(rig, Endpoint(address, 6545)))
+    assert len(lost(rig)) == 1
+    assert not [each for each in rig.done(do.SendDatagram) if isinstance(each.datagram, Bind)]
 
 
 def connected(rig: Rig, server: Endpoint = SERVER) -> Rig:
