@@ -31,6 +31,7 @@ from nat_traversal.aio.traffic import Traffic
 from nat_traversal.aio.trunk import Alone, Control, Trunk
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
+from nat_traversal.client.server_status import ServerStatus
 from nat_traversal.errors import NameUnresolvedError, ServerUnreachableError, WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -82,7 +83,7 @@ class Client(Driver):
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()
-        self._traffic = Traffic(self.counters)
+        self.traffic = Traffic(self.counters)
         self._config = config
         self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self._forwarder = forwarder
@@ -122,6 +123,14 @@ class Client(Driver):
     def status(self) -> PathStatus:
         """The path to the peer at this moment: for people, the Python interface, and whatever asks later."""
         return self.agent.status(self._loop.time())
+
+    def server_status(self) -> ServerStatus:
+        """The connection to the server at this moment."""
+        return self.agent.server_status(self._loop.time())
+
+    def service_troubles(self) -> dict[int, note.Notice | None]:
+        """Of each named service, by its number, why its datagrams do not cross; None: they do. Empty: nothing is known."""
+        return self.agent.service_troubles()
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything."""
@@ -186,7 +195,7 @@ class Client(Driver):
             case do.FindOutNat():
                 self._beside.do(self._find_out_nat())
             case do.Count(fault):
-                self._traffic.faults[fault].value += 1
+                self.traffic.faults[fault].value += 1
             case do.Tell(notice):
                 self._on_notice(notice)
 
@@ -332,7 +341,7 @@ class Client(Driver):
         try:
             opened.towards(address).sendto(data, address.sockaddr)
         except OSError as error:
-            self._traffic.unsendable.value += 1
+            self.traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
             raise
 
@@ -358,7 +367,7 @@ class Client(Driver):
         try:
             datagram = decode(data)
         except WireError as error:
-            self._traffic.malformed.value += 1
+            self.traffic.malformed.value += 1
             log.debug("dropped a datagram from %s: %s", source, error)
             return
         self._decoded(opened, datagram, source)
@@ -381,7 +390,7 @@ class Client(Driver):
             opened.udp,
             order,
             forwarder=self._forwarder,
-            traffic=self._traffic,
+            traffic=self.traffic,
             settings=self._config.settings,
             clock=self._loop,
             on_frame=lambda kind, plain: self.feed(e.FrameOpened(kind, plain, opened.generation)),

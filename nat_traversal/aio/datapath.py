@@ -90,8 +90,10 @@ class DataPath:
         self._epochs = order.epochs
         self._forwarder = forwarder
         self._traffic = traffic
+        way = traffic.relayed if order.is_relayed else traffic.direct
         self._in = Inbox(
             *(order.epochs, traffic, settings, clock),
+            way=way,
             deliver=forwarder.deliver,
             on_frame=on_frame,
             on_other=on_other,
@@ -100,7 +102,7 @@ class DataPath:
         self._clock = clock
         self._on_event = on_event
         self._base = BASES[order.remote.family]
-        self._out = Outbox(self._io, order.epochs, self._base, traffic.sent, self._narrowed)
+        self._out = Outbox(self._io, order.epochs, self._base, way, self._narrowed)
         self._tell_larger_at = 0.0
         self._tell_offered_at = 0.0
         self._read_at = 0.0

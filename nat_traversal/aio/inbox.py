@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nat_traversal.aio.outbox import FLOW
 from nat_traversal.aio.packet_io import LONGEST
-from nat_traversal.aio.traffic import Traffic
+from nat_traversal.aio.traffic import Traffic, Way
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.frames import Opened
 from nat_traversal.machine.driver import Clock, Timer
@@ -34,7 +34,7 @@ class Delivery(NamedTuple):
 
 class Inbox:
     """Opens what comes. `deliver` gets programs' datagrams, `on_frame` the authentic frames that are no program's,
-    `on_other` datagrams that are no frames. `clock` may call back when a part of a bundle has waited too long."""
+    `on_other` datagrams that are no frames. `way` counts what came. `clock` may call back when a part of a bundle has waited too long."""
 
     def __init__(
         self,
@@ -43,12 +43,14 @@ class Inbox:
         settings: ClientSettings,
         clock: Clock,
         *,
+        way: Way,
         deliver: Callable[[Sequence[Delivery]], None],
         on_frame: Callable[[Kind, bytes], None],
         on_other: Callable[[bytes], None],
     ) -> None:
         self._epochs = epochs
         self._traffic = traffic
+        self._way = way
         self._clock = clock
         self._forward = deliver
         self._on_frame = on_frame
@@ -64,6 +66,8 @@ class Inbox:
         """For what is opened of one batch, which is shorter than its frames."""
         self._flows: dict[tuple[int, int], list[memoryview]] = {}
         """Payloads that wait to be handed over, by direction and flow."""
+        self._octets = 0
+        """Of these payloads."""
 
     @property
     def waiting_octets(self) -> int:
@@ -86,7 +90,10 @@ class Inbox:
         start, octets = opened.start, opened.tray.octets
         direction, flow = FLOW.unpack_from(octets, start)
         payload = octets[start + FLOW.size : start + opened.size]
-        self._traffic.received.value += 1
+        way = self._way
+        way.all_received.value += 1
+        way.received += 1
+        way.received_octets += opened.size - FLOW.size
         self._forward([Delivery(flow, direction, [payload])])
 
     def arrived(
@@ -143,6 +150,7 @@ class Inbox:
             return
         flows = self._flows
         start, step, total = run.start, run.step, run.total
+        self._octets += run.size * (total - 1) + run.last - FLOW.size * total
         octets, payloads = run.tray.octets, run.parts(FLOW.size)
         if total > 1:
             head = octets[start : start + FLOW.size].tobytes()
@@ -161,13 +169,15 @@ class Inbox:
         flows = self._flows
         for direction, flow, payload in self._unbundler.arrived_run(bundle.number, bundle.run, now):
             flows.setdefault((direction, flow), []).append(payload)
+            self._octets += len(payload)
 
     def _deliver(self) -> None:
         """Hand over the payloads of each flow, and forget them."""
         if not self._flows or self.closed:
             return
         flows, self._flows = self._flows, {}
-        self._traffic.received.value += sum(map(len, flows.values()))
+        octets, self._octets = self._octets, 0
+        self._way.came(sum(map(len, flows.values())), octets)
         self._forward(
             [Delivery(flow, direction, payloads) for (direction, flow), payloads in flows.items()]
         )

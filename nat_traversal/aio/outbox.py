@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from nat_traversal.aio.offload import most_in_a_run, runs_of
 from nat_traversal.aio.packet_io import LONGEST, PacketIO
+from nat_traversal.aio.traffic import Way
 from nat_traversal.crypto.counted import COUNTER_OCTETS
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.frames import HEADER_OCTETS
-from nat_traversal.machine.counters import Counter
 from nat_traversal.paths.bundles import CARRIED, Bundler, Record, records_in
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.tray import FEW, Run, Tray
@@ -55,7 +55,7 @@ class _Refused:
 
 
 class Outbox:
-    """Seals programs' datagrams and sends them through `io`. `sent` counts those that left. `narrowed` hears how
+    """Seals programs' datagrams and sends them through `io`. `way` counts those that left. `narrowed` hears how
     long a frame was that this host's own network does not take any more, and has to set `frame_size`."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Outbox:
         io: PacketIO,
         epochs: Epochs,
         frame_size: int,
-        sent: Counter,
+        way: Way,
         narrowed: Callable[[int], None],
     ) -> None:
         self.io = io
@@ -75,13 +75,15 @@ class Outbox:
         """Octets of UDP payload that a frame may have."""
         self.longest = 0
         """Octets of the longest frame of a program's datagram that was sent; its owner may set it back."""
-        self._sent = sent
+        self._way = way
         self._narrowed = narrowed
         self._out = Tray(_ROOM)
         self._at = 0
         self._segments: list[_Segment] = []
         self._count = 0
         """Datagrams that are there."""
+        self._octets = 0
+        """Of their payloads."""
         self._bundler = Bundler()
         self._waiting: list[tuple[int, int, Run]] = []
         """Few datagrams of one size each, until it is known which sizes come beside them: flow, direction, run."""
@@ -121,9 +123,12 @@ class Outbox:
         if end > self.longest:  # noqa: PLR1730 - the fast path
             self.longest = end
         if self.io.send_run(octets[:end], end):
-            self._sent.value += 1
+            way = self._way
+            way.all_sent.value += 1
+            way.sent += 1
+            way.sent_octets += size
         else:
-            self._see_to_refused([_Segment(0, end, end, end)], 1)
+            self._see_to_refused([_Segment(0, end, end, end)], 1, size)
 
     def flush_full(self) -> None:
         """Send what fills a call to the kernel: more datagrams are at hand."""
@@ -139,27 +144,28 @@ class Outbox:
             self._send_all()
 
     def _send_all(self) -> None:
-        segments, sent = self._segments, self._count
-        self._segments, self._count, self._at = [], 0, 0
+        segments, sent, octets = self._segments, self._count, self._octets
+        self._segments, self._count, self._octets, self._at = [], 0, 0, 0
         for segment in segments:
             self.longest = max(self.longest, segment.size)
             self._send(segment, rest=True)
-        self._see_to_refused(segments, sent)
+        self._see_to_refused(segments, sent, octets)
 
-    def _see_to_refused(self, segments: list[_Segment], sent: int) -> None:
-        """So many datagrams were sent, unless `refused` was told of some."""
+    def _see_to_refused(self, segments: list[_Segment], sent: int, octets: int) -> None:
+        """So many datagrams of so many octets were sent, unless `refused` was told of some."""
         refused = self._refused
         if refused.too_long or refused.others:
             self._refused = _Refused()
             again: list[Record] = []
             for counters, record in self._datagrams(segments):
-                if not refused.others.isdisjoint(counters):
+                is_too_long = not refused.too_long.isdisjoint(counters)
+                if is_too_long or not refused.others.isdisjoint(counters):
                     sent -= 1
-                elif not refused.too_long.isdisjoint(counters):
-                    sent -= 1
+                    octets -= len(record[2])
+                if is_too_long and refused.others.isdisjoint(counters):
                     again.append(record)
             self._send_again(again, refused.shortest)
-        self._sent.value += sent
+        self._way.out(sent, octets)
 
     def _send(self, segment: _Segment, *, rest: bool) -> None:
         """The next frames of a segment: as many calls as they fill, and with `rest` one more."""
@@ -200,6 +206,7 @@ class Outbox:
         self._make_room((run.size + self._overhead) * run.total)
         self._seal(_DATA, inners, run)
         self._count += run.total
+        self._octets += run.size * (run.total - 1) + run.last
 
     def _bundle(self, waiting: list[tuple[int, int, Run]]) -> None:
         """Each bundle leaves in one call: if the way loses that as a whole, it loses whole datagrams."""
@@ -215,6 +222,7 @@ class Outbox:
                     add(direction, flow, datagram)
                 at += run.step
                 self._count += 1
+                self._octets += size
         self._seal_bundle()
 
     def _begin_bundle(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.local import ask, socket_of, sockets
+from nat_traversal.cli.peers.report_words import lines_of
 from nat_traversal.errors import UsageError
 
 EVERY = 1.0
@@ -37,7 +38,9 @@ def run(
                     lines.append(json.dumps(answer))
                     continue
                 lines += [f"{answer['name']}:"] * (len(answers) > 1)
-                lines += _words(answer)
+                for peer in answer["peers"]:
+                    first, *further = lines_of(peer)
+                    lines += [first, *(f"  {line}" for line in further)]
             clears = watch and not as_json and sys.stdout is not None and sys.stdout.isatty()
             print_lines(*([_CLEAR] if clears else []), *lines)
             if not watch:
@@ -62,14 +65,3 @@ def _answers(
                 raise
             console.fail(str(error))
     return answers
-
-
-def _words(answer: Mapping[str, Any]) -> Iterator[str]:
-    for peer in answer["peers"]:
-        yield f"{peer['text']}; {peer['sent']} datagrams sent, {peer['received']} received"
-        for service in peer["services"]:
-            name = service["name"] or "service"
-            kind = "tcp:" if service["kind"] == "tcp" else ""
-            dead = ", where nothing listens now" if service["refuses"] else ""
-            flows = f"{service['flows']} program{'s' * (service['flows'] != 1)}"
-            yield f"  {name}: {service['side']} {kind}{service['at']}{dead}, {flows}"

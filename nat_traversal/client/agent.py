@@ -14,6 +14,7 @@ from nat_traversal.client.peer import Peer
 from nat_traversal.client.phases import PathState
 from nat_traversal.client.relayed import Relayed
 from nat_traversal.client.security import Security, new_instance
+from nat_traversal.client.server_status import ServerStatus
 from nat_traversal.errors import UsageError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
@@ -131,6 +132,14 @@ class Agent:
     def status(self, now: float) -> PathStatus:
         """The path to the peer at this moment."""
         return self._peer().status(now)
+
+    def server_status(self, now: float) -> ServerStatus:
+        """The connection to the server at this moment."""
+        return self.link.status(now)
+
+    def service_troubles(self) -> dict[int, note.Notice | None]:
+        """`PeerServices.troubles`."""
+        return self._peer().services.troubles()
 
     def _dispatch(self, event: e.Event, now: float) -> list[do.Action]:
         match event:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from nat_traversal.client.security import KeyPair
+from nat_traversal.client.server_status import ServerState, ServerStatus
 from nat_traversal.crypto.access import shown
 from nat_traversal.crypto.possession import Claim, proof
 from nat_traversal.errors import KeyRefusedError
@@ -119,6 +120,11 @@ class ControlLink:
         """Seconds from the registration to its answer, last time."""
         self._away_since: float | None = None
         """When the server was lost; None: it is there."""
+        self._since = 0.0
+        """When the state of now began."""
+        self._retry_at: float | None = None
+        self._last_reason = ""
+        """Why the last connection failed or ended, until the server answers again."""
         self._doubt: int | None = None
         """The ping whose answer the connection is waited for in doubt."""
 
@@ -149,9 +155,19 @@ class ControlLink:
         """The connection stands, and the registration is on its way or answered: more may follow."""
         return self.state in (_S.REGISTERING, _S.REGISTERED)
 
+    def status(self, now: float) -> ServerStatus:
+        """The connection at this moment."""
+        retry_in = None if self._retry_at is None else max(0.0, self._retry_at - now)
+        state = ServerState[self.state.name]
+        return ServerStatus(state, self.server, now - self._since, self._last_reason, retry_in)
+
+    def _fire(self, trigger: LinkTrigger, now: float) -> None:
+        self._machine.fire(trigger)
+        self._since, self._retry_at = now, None
+
     def connect(self, now: float) -> list[do.Action]:
         """Make the first connection, or the next."""
-        self._machine.fire(_T.CONNECT)
+        self._fire(_T.CONNECT, now)
         self._timers.set("answer", now + self._settings.answer_within)
         return [do.OpenControl()]
 
@@ -169,7 +185,7 @@ class ControlLink:
     ) -> list[do.Action]:
         """The TCP connection stands: register, with the socket `generation` (0: none wanted).
         `key` is for the announces of this connection."""
-        self._machine.fire(_T.OPENED)
+        self._fire(_T.OPENED, now)
         self._registering_at = now
         self._timers.set("answer", now + self._settings.answer_within)
         identity = self.identity
@@ -222,7 +238,8 @@ class ControlLink:
         """The answer to REGISTER; an answer to something else is ignored."""
         if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
             return []
-        self._machine.fire(_T.ACCEPTED)
+        self._fire(_T.ACCEPTED, now)
+        self._last_reason = ""
         self._round_trip = now - self._registering_at
         self._away_since = None
         self._backoff.reset()
@@ -240,14 +257,14 @@ class ControlLink:
             return [do.SendMessage(m.Heartbeat(self._doubt))]
         if self.state is _S.PAUSING:
             self._backoff.reset()
-            self._timers.set("reconnect", now + self._backoff.next())
+            self._retry(now + self._backoff.next())
         return []
 
     def woke(self, now: float) -> list[do.Action]:
         """This host has slept: a pause ends at once, and a connection has to show that it lives."""
         if self.state is _S.PAUSING:
             self._backoff.reset()
-            self._timers.set("reconnect", now)
+            self._retry(now)
             return []
         return self.doubt(now)
 
@@ -289,7 +306,8 @@ class ControlLink:
         no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait.
         There is none where it was doubted: the network has changed, and the server has not. `needed`: no path stands
         without the server."""
-        self._machine.fire(_T.BROKEN)
+        self._fire(_T.BROKEN, now)
+        self._last_reason = reason
         if self._doubt is not None and pause is None:
             pause = 0.0
         self._cancel_timers()
@@ -299,7 +317,7 @@ class ControlLink:
             is_new = needed and now - self._away_since < self._settings.reconnect_soon_for
             pause = self._backoff.next(self._settings.reconnect_soon if is_new else None)
         pause = max(at_least, min(pause, self._settings.reconnect_most))
-        self._timers.set("reconnect", now + pause)
+        self._retry(now + pause)
         return [do.Tell(note.ServerLost(reason, pause))]
 
     def close(self) -> list[do.Action]:
@@ -314,6 +332,11 @@ class ControlLink:
         """For the server to answer."""
         most, doubt = self._settings.answer_within, self._settings.answer_in_doubt
         return most if self._doubt is None else min(most, doubt + 3 * self._round_trip)
+
+    def _retry(self, at: float) -> None:
+        """The pause ends at that moment."""
+        self._retry_at = at
+        self._timers.set("reconnect", at)
 
     def _cancel_timers(self) -> None:
         self._doubt = None

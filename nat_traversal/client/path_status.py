@@ -40,10 +40,12 @@ class PathStatus:
     """From 0 to 1: this side's newest pings, at most 20, that were not answered."""
     mtu: int | None = None
     """Octets of the longest IP packet that is sent on it."""
+    jitter: float | None = None
+    """Seconds by which two round trips in a row differ, on average over this side's newest pings, at most 20."""
     reason: str = ""
     """Why the path is relayed, or why there is none; a clause."""
     remedy: str = ""
-    """The change that would make it direct; a clause."""
+    """The change that would make it direct, or bring one; a clause."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `json`."""
@@ -56,6 +58,7 @@ class PathStatus:
             "round_trip": self.round_trip,
             "loss": self.loss,
             "mtu": self.mtu,
+            "jitter": None if self.jitter is None else round(self.jitter, 6),
             "reason": self.reason or None,
             "remedy": self.remedy or None,
         }
@@ -64,7 +67,8 @@ class PathStatus:
 def sentence(status: PathStatus) -> str:
     """`status` in one sentence."""
     if status.path is PathKind.NONE:
-        return f"there is no path to {status.peer}: {status.reason or 'it has ended'}"
+        said = f"there is no path to {status.peer}: {status.reason or 'it has ended'}"
+        return f"{said}; {status.remedy}" if status.remedy else said
     if status.path is PathKind.DIRECT:
         where = f"directly to {status.remote}, opened by {status.method},"
     elif status.method == MethodName.TURN:
@@ -72,8 +76,9 @@ def sentence(status: PathStatus) -> str:
     else:
         by = " by TCP" if status.method == MethodName.RELAY_TCP else ""
         where = f"through the relay at {status.remote}{by}"
-    quality = ", ".join(filter(None, (_round_trip(status), _loss(status), _mtu(status))))
-    said = f"datagrams to {status.peer} have gone {where} for {_duration(status.seconds or 0.0)}"
+    parts = _round_trip(status), _jitter(status), _loss(status), _mtu(status)
+    quality = ", ".join(filter(None, parts))
+    said = f"datagrams to {status.peer} have gone {where} for {duration(status.seconds or 0.0)}"
     said += f" ({quality})" if quality else ""
     if status.reason:
         said += f", since {status.reason}"
@@ -81,10 +86,11 @@ def sentence(status: PathStatus) -> str:
 
 
 class Story:
-    """The notices about one peer, as far as they explain the path of now."""
+    """The notices about one peer, as far as they explain the path of now. `own`: this host's id."""
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, own: str) -> None:
         self._peer = peer
+        self._own = own
         self._presence: PeerState | None = None
         self._is_registered = False
         self._server_lost = ""
@@ -125,7 +131,8 @@ class Story:
     def status(self, path: Path | None, since: float, now: float) -> PathStatus:
         """The status, where programs' datagrams have taken `path` since the moment `since`."""
         if path is None:
-            return PathStatus(self._peer, PathKind.NONE, reason=self._why_none())
+            reason, remedy = self._why_none()
+            return PathStatus(self._peer, PathKind.NONE, reason=reason, remedy=remedy)
         is_relayed = path.method in RELAYS
         reason, remedy = self._why_relayed(path.method) if is_relayed else ("", "")
         return PathStatus(
@@ -137,20 +144,23 @@ class Story:
             path.round_trip,
             path.loss(now),
             path.mtu,
+            path.jitter,
             reason,
             remedy,
         )
 
-    def _why_none(self) -> str:
+    def _why_none(self) -> tuple[str, str]:
         if not self._is_registered:
-            return self._server_lost or "this host has not registered at the server yet"
+            return self._server_lost or "this host has not registered at the server yet", ""
         if self._presence is not PeerState.PRESENT:
             left = "has left" if self._presence is PeerState.LEFT else "is not there yet"
-            return f"{self._peer} {left}"
+            start = f"a client there with --id {self._peer} -r {self._own} would bring one"
+            return f"{self._peer} {left}", start
         if self._failure:
             also = f", and no relay: {self._relay_word}" if self._relay_word else ""
-            return f"{self._failure}{also}"
-        return "it is being opened"
+            forwarded = "a port forwarding on either side, or UPnP, would bring one"
+            return f"{self._failure}{also}", forwarded
+        return "it is being opened", ""
 
     def _why_relayed(self, method: str) -> tuple[str, str]:
         if method == MethodName.RELAY_TCP or self._udp_silent:
@@ -172,6 +182,10 @@ def _round_trip(status: PathStatus) -> str:
     return "" if status.round_trip is None else f"round trip {1000 * status.round_trip:.0f} ms"
 
 
+def _jitter(status: PathStatus) -> str:
+    return "" if status.jitter is None else f"jitter {1000 * status.jitter:.1f} ms"
+
+
 def _loss(status: PathStatus) -> str:
     if status.loss is None:
         return ""
@@ -182,7 +196,7 @@ def _mtu(status: PathStatus) -> str:
     return "" if status.mtu is None else f"packets of up to {status.mtu} octets"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds up to two minutes, then minutes, then hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -103,7 +103,7 @@ class Peer:
         """The path to which the peer has moved last."""
         self._missed: Path | None = None
         """The path that carried last, while none does."""
-        self.story = Story(self.id)
+        self.story = Story(self.id, identity.id)
         """The agent tells it every notice."""
         self.services = PeerServices(self.id, services, certificate)
         self.renewal = Renewal(settings, is_second=identity.peer < identity.id)

@@ -81,6 +81,20 @@ class PeerServices:
             now,
         )
 
+    def troubles(self) -> dict[int, note.Notice | None]:
+        """Of each service of this side, by its number, why its datagrams do not cross; None: they do. Empty while the
+        peer has told nothing."""
+        if self.theirs is None:
+            return {}
+        by_name = {each.name: each for each in self.theirs}
+        return {ours.number: self._lack(ours, by_name.get(ours.name)) for ours in self.own}
+
+    def _lack(self, ours: ServiceOffer, theirs: ServiceOffer | None) -> note.Notice | None:
+        trouble = self._trouble(ours, theirs)
+        if trouble is None and theirs is not None and theirs.refuses:
+            return note.ServiceAtPeer(self._peer, False, ours.name)
+        return trouble
+
     def carries(self, path: Path | None, now: float) -> list[do.Action]:
         """Programs' datagrams take `path`: tell the peer on it. Called after each event."""
         if path is None:

@@ -133,6 +133,8 @@ class UsePath:
     """The peer's process: programs' flows go on while it is the same. Empty: always another."""
     roams: bool = field(default=False, repr=False)
     """Frames from other addresses are told by `events.PeerElsewhere`; else they are dropped."""
+    is_relayed: bool = field(default=False, repr=False)
+    """It leads through the server's relay."""
 
 
 @dataclass(frozen=True, slots=True)

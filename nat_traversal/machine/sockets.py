@@ -70,9 +70,16 @@ class NominatedPair:
     connection: bytes
     """Frames to the peer bear it: 4 octets."""
 
-    def use(self, epochs: Epochs, instance: bytes = b"", *, roams: bool = False) -> do.Action:
+    def use(
+        self,
+        epochs: Epochs,
+        instance: bytes = b"",
+        *,
+        roams: bool = False,
+        is_relayed: bool = False,
+    ) -> do.Action:
         """Let users' datagrams go this way, to the peer's process `instance`."""
-        return do.UsePath(self.socket.generation, self.remote, epochs, instance, roams)
+        return do.UsePath(self.socket.generation, self.remote, epochs, instance, roams, is_relayed)
 
     def send(self, kind: Kind, plain: bytes = b"", to: Endpoint | None = None) -> do.Action:
         """Send the peer a frame, or to an address at which it may be."""

@@ -19,6 +19,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import RELAYS
 from nat_traversal.wire.nat_facts import NatFacts
 
 SILENT = "the other side has stopped answering"
@@ -93,6 +94,11 @@ class Path:
         return self._consent.loss(now)
 
     @property
+    def jitter(self) -> float | None:
+        """Seconds by which round trips in a row differ on average (`Consent.jitter`)."""
+        return self._consent.jitter
+
+    @property
     def base_passes(self) -> bool:
         """Frames of the base size pass."""
         return self._upkeep.base_passes
@@ -112,7 +118,8 @@ class Path:
         self.instance = instance
         sized = do.SizeFrames(self._pair.socket.generation, self._upkeep.size)
         roams = self._roaming is not None
-        return [self._pair.use(self._epochs, instance, roams=roams), sized]
+        used = self._pair.use(self._epochs, instance, roams=roams, is_relayed=self.method in RELAYS)
+        return [used, sized]
 
     def move(self, socket: UdpSocket) -> None:
         """Go on from `socket`, with the same keys; `use` it then."""

@@ -9,17 +9,26 @@ from dataclasses import replace
 from typing import Any
 
 from nat_traversal.aio.client import Client
+from nat_traversal.aio.traffic import Traffic
 from nat_traversal.aio.trunk import Trunk
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.peers.plan import PeerPlan
 from nat_traversal.cli.peers.programs import Programs
-from nat_traversal.cli.peers.words import exit_status, next_steps, tell_status, tell_summary
+from nat_traversal.cli.peers.report import Heard, report, server_report, service_state
+from nat_traversal.cli.peers.words import (
+    exit_status,
+    next_steps,
+    tell_path,
+    tell_report,
+    tell_summary,
+)
 from nat_traversal.cli.teller import Teller
-from nat_traversal.client.path_status import PathKind, PathStatus, sentence
+from nat_traversal.client.path_status import PathKind, PathStatus
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.wire.services import UNNAMED
 
 
 class PeerClient:
@@ -53,6 +62,7 @@ class PeerClient:
         self._client: Client | None = None
         self._echoes: list[asyncio.Future[float]] = []
         """Those who wait for the peer's answer to a ping."""
+        self._heard = Heard()
         self._was_registered = False
         self._refusing: set[int] = set()
         """Named services that refuse datagrams, by their numbers."""
@@ -108,15 +118,22 @@ class PeerClient:
 
     def report(self) -> dict[str, Any]:
         """All that this client can say of the peer, as plain values."""
-        status, counts = self.status(), self.counters.snapshot()
-        return {
-            **status.as_json(),
-            "text": sentence(status),
-            "server": str(self.plan.options.server),
-            "sent": counts.get("sent", 0),
-            "received": counts.get("received", 0),
-            "services": self.programs.report(self._refusing),
-        }
+        status, client, options = self.status(), self._client, self.plan.options
+        has_path = status.path is not PathKind.NONE
+        troubles = client.service_troubles() if client is not None and has_path else {}
+
+        def state(number: int, at: str) -> dict[str, Any]:
+            trouble = troubles.get(number) if number != UNNAMED else self._heard.trouble
+            is_told = has_path and (number == UNNAMED or number in troubles)
+            refuses = number in self._refusing
+            return service_state(at, refuses=refuses, is_told=is_told, trouble=trouble)
+
+        connection = None if client is None else client.server_status()
+        server = server_report(
+            str(options.server), connection, is_tls=options.tls is not None, own=options.id
+        )
+        traffic = Traffic(self.counters) if client is None else client.traffic
+        return report(status, server, traffic, self.programs.report(state), self._heard.relay)
 
     async def ping(self, within: float) -> float | None:
         """Seconds until the peer has answered a ping on the path of now; None: it has not, `within` so many."""
@@ -141,21 +158,21 @@ class PeerClient:
             self.ended.set_result(Exit.TRAVERSAL_FAILED)
 
     def tell_status(self) -> None:
-        """Say which path there is."""
-        tell_status(self._console, self.status())
+        """Say all that `status` says."""
+        tell_report(self._console, self.report())
 
     async def close(self) -> None:
         """Say goodbye to the peer and the server, free everything, and say how it went."""
-        client, self._client = self._client, None
+        client = self._client
         if client is None:
             self.programs.close()
             return
-        last = client.status()
+        last, self._client = self.report(), None
         self.programs.leave()
         await client.close()
         self.programs.close()
-        if last.path is not PathKind.NONE:
-            tell_status(self._console, last)
+        if last["path"] != PathKind.NONE:
+            tell_path(self._console, last)
         tell_summary(self._console, self.counters)
 
     def _beside(self, lost: str) -> Iterator[str]:
@@ -176,6 +193,7 @@ class PeerClient:
 
     def _told(self, notice: note.Notice) -> None:
         options, console, tellers = self.plan.options, self._console, self._tellers
+        self._heard.told(notice)
         if isinstance(notice, note.PeerAnswered):
             for answer in self._echoes:
                 if not answer.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -89,8 +89,8 @@ class Programs:
         """The named services as the other side is told of them."""
         return tuple(offer_of(number, end) for end, number in self._numbers.items())
 
-    def report(self, refusing: Collection[int]) -> list[dict[str, Any]]:
-        """Each service as plain values; `refusing`: the numbers of those at which nothing listens now."""
+    def report(self, state: Callable[[int, str], dict[str, Any]]) -> list[dict[str, Any]]:
+        """Each service as plain values; `state` gives those of the service with that number and address."""
         options, forwarder = self._options, self.forwarder
         unnamed = ((Side.LISTEN, options.listen), (Side.CONNECT, options.connect))
         ends = [("", side, "udp", at, UNNAMED) for side, at in unnamed if at is not None]
@@ -105,7 +105,7 @@ class Programs:
                 "kind": kind,
                 "at": str(at),
                 "flows": 0 if forwarder is None else forwarder.flows_of(number),
-                "refuses": number in refusing,
+                **state(number, str(at)),
             }
             for name, side, kind, at, number in ends
         ]

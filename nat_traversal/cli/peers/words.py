@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from nat_traversal.aio.flow_table import EVICTED
 from nat_traversal.aio.traffic import Traffic
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.peers.report_words import lines_of
 from nat_traversal.cli.services import NamedEnd
-from nat_traversal.client.path_status import PathStatus, sentence
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.wire.services import ServiceKind, Side
 
 
-def tell_status(console: Console, status: PathStatus) -> None:
-    """Say in one sentence, and as an event, which path there is and why no better one."""
-    console.event("path-status", **status.as_json())
-    console.say(sentence(status))
+def tell_path(console: Console, report: Mapping[str, Any]) -> None:
+    """Say in one sentence which path there is and why no better one; the event has all of the report."""
+    console.event("path-status", **{key: report[key] for key in report if key != "text"})
+    console.say(report["text"])
+
+
+def tell_report(console: Console, report: Mapping[str, Any]) -> None:
+    """Say all of the report, a line each."""
+    tell_path(console, report)
+    _, *further = lines_of(report)
+    for line in further:
+        console.say(line)
 
 
 def next_steps(options: ClientOptions) -> Iterator[str]:

@@ -69,6 +69,7 @@ class End:
         self.sock = open_udp(Endpoint("127.0.0.1", 0))
         self.taker = Taker()
         self.counters = Counters()
+        self.traffic = Traffic(self.counters)
         self.clock = Clock()
         ours, self.peers = two_ends(suite)
         """`peers` seals what the path opens, opens what it seals."""
@@ -82,7 +83,7 @@ class End:
             self.sock,
             UsePath(1, remote, ours),
             forwarder=self.taker,
-            traffic=Traffic(self.counters),
+            traffic=self.traffic,
             settings=settings,
             clock=self.clock,
             on_frame=self._told,

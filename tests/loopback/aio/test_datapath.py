@@ -268,6 +268,7 @@ async def test_runs_of_several_flows_leave_together_and_in_order(suite: Suite) -
         assert data == [(Kind.DATA, b"\x01\x00\x00\x00\x05a%d" % n) for n in range(9)]
         assert whole([bundle]) == [(1, 6, b"bb"), (1, 6, b"c"), (1, 5, b"")]
         assert end.counters.counted() == {"sent": 12}
+        assert (end.traffic.direct.sent, end.traffic.direct.sent_octets) == (12, 9 * 2 + 2 + 1)
 
 
 @pytest.mark.parametrize("suite", Suite)
@@ -288,6 +289,7 @@ async def test_datagrams_of_any_sizes_leave_in_order_in_frames_of_one_size(suite
         assert whole(found) == expected
         assert {len(frame) for frame in frames[:-1]} == {end.path.frame_size}
         assert end.counters.counted() == {"sent": 40}
+        assert end.traffic.direct.sent_octets == sum(map(len, payloads))
 
 
 async def test_datagrams_of_one_size_are_not_bundled_whatever_their_flows() -> None:

@@ -63,6 +63,8 @@ async def test_datagrams_of_every_length_cross_in_both_directions() -> None:
                 == b.counters.counted()
                 == {"sent": len(sizes), "received": len(sizes)}
             )
+            for way in (a.client.traffic.direct, b.client.traffic.direct):
+                assert way.sent_octets == way.received_octets == sum(sizes)
 
 
 async def test_a_client_may_listen_and_connect_at_the_same_time() -> None:

@@ -143,8 +143,16 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                     "kind": "udp",
                     "at": str(dns.endpoint),
                     "flows": 0,
+                    "state": "ready",
+                    "reason": None,
+                    "remedy": None,
                     "refuses": False,
                 }
+                (waiting,) = by_name["ben"]["services"]
+                assert waiting["state"] == "waiting"
+                at = by_name["anna"]["server"]
+                assert (at["state"], at["id"], at["tls"]) == ("registered", "hub", False)
+                assert at["address"] == str(server.endpoint)
                 ping = (sys.executable, "-m", "nat_traversal", "ping", "--count", "1")
                 for peer_id, status_of_it, words in (
                     ("anna", 0, "anna answered after"),

@@ -15,10 +15,12 @@ REMOTE = Endpoint("198.51.100.2", 40_000)
 
 
 def test_a_direct_path_in_one_sentence() -> None:
-    status = PathStatus("host_b", PathKind.DIRECT, "ordered-hello", REMOTE, 12.3, 0.0432, 0.0, 1500)
+    status = PathStatus(
+        "host_b", PathKind.DIRECT, "ordered-hello", REMOTE, 12.3, 0.0432, 0.0, 1500, 0.0021
+    )
     assert sentence(status) == (
         "datagrams to host_b have gone directly to 198.51.100.2:40000, opened by ordered-hello, for 12 s "
-        "(round trip 43 ms, nothing lost, packets of up to 1500 octets)"
+        "(round trip 43 ms, jitter 2.1 ms, nothing lost, packets of up to 1500 octets)"
     )
 
 
@@ -42,7 +44,7 @@ def test_the_json_has_null_for_what_is_not_known() -> None:
     found = json.loads(json.dumps(PathStatus("host_b", PathKind.NONE, reason="why").as_json()))
     assert found == {
         "peer": "host_b", "path": "none", "method": None, "remote": None, "seconds": None,
-        "round_trip": None, "loss": None, "mtu": None, "reason": "why", "remedy": None,
+        "round_trip": None, "loss": None, "mtu": None, "jitter": None, "reason": "why", "remedy": None,
     }  # fmt: skip
 
 
@@ -75,9 +77,31 @@ HERE = note.PeerSeen("host_b", PeerState.PRESENT)
     ],
 )
 def test_without_a_path_it_says_what_is_lacking(notices: list[note.Notice], why: str) -> None:
-    story = Story("host_b")
+    story = Story("host_b", "host_a")
     for each in notices:
         story.told(each)
     status = story.status(None, 0.0, 1.0)
     assert (status.path, status.reason) == (PathKind.NONE, why)
-    assert sentence(status) == f"there is no path to host_b: {why}"
+    assert sentence(status).startswith(f"there is no path to host_b: {why}")
+
+
+@pytest.mark.parametrize(
+    ("notices", "remedy"),
+    [
+        ([REGISTERED], "a client there with --id host_b -r host_a would bring one"),
+        (
+            [REGISTERED, HERE, note.AttemptFailed("no-path", "no HELLO arrived", 5.0)],
+            "a port forwarding on either side, or UPnP, would bring one",
+        ),
+        ([REGISTERED, HERE], ""),
+    ],
+)
+def test_without_a_path_it_says_what_would_bring_one(
+    notices: list[note.Notice], remedy: str
+) -> None:
+    story = Story("host_b", "host_a")
+    for each in notices:
+        story.told(each)
+    status = story.status(None, 0.0, 1.0)
+    assert status.remedy == remedy
+    assert sentence(status).endswith(remedy)

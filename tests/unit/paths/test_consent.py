@@ -141,6 +141,18 @@ def test_doubt_prolongs_nothing() -> None:
     assert consent.has_expired(SETTINGS.consent)
 
 
+def test_the_jitter_is_the_mean_change_from_one_round_trip_to_the_next() -> None:
+    consent = new_consent()
+    assert consent.jitter is None
+    for number, round_trip in enumerate((0.05, 0.07, None, 0.04, 0.04)):
+        now = consent.deadline
+        asked = ping(consent, now)
+        if round_trip is not None:
+            consent.arrived(Kind.PONG, asked, now + round_trip)
+        assert number or consent.jitter is None, "one round trip has no change"
+    assert consent.jitter == pytest.approx((0.02 + 0.03 + 0.0) / 3)
+
+
 def test_the_loss_is_told_from_pings_that_had_their_time() -> None:
     consent = new_consent()
     assert consent.loss(0.0) is None
