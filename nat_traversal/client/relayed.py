@@ -187,6 +187,8 @@ class Relayed:
         if leg is None or not isinstance(leg.method, Turn):
             return []
         self._turn_problem = ""
+        if leg.is_of_the_past or not self._may_speak():
+            return self._drop(leg, "the server that has ordered it is gone")
         return self._carry(leg, leg.method.allocated(address), now)
 
     def turn_failed(self, generation: int, reason: str) -> list[do.Action]:

@@ -52,11 +52,12 @@ class Relaying:
         self._is_connected = False
         if self._has_relay:
             return []
+        has_lost = self._is_due and self._turning.host is not None
         self._began_at, self._is_due = now, False
         is_early = all(each.relaying is not m.Relaying.NEVER for each in self._members) and any(
             each.relaying is m.Relaying.EARLY for each in self._members
         )
-        if was_connected or is_early:
+        if was_connected or is_early or has_lost:
             return self.missed(now)
         # By then a round trip has been measured, as a rule.
         self._timers.set(self, now + self._settings.relay_after / 2)
@@ -86,7 +87,7 @@ class Relaying:
     def ready(self, member: Member, relay: int, public: bytes, now: float) -> list[do.Action]:
         """A host has done with that relay, and has a key for another."""
         member.relay_public = public
-        turned = self._turning.done(relay, member)
+        turned = self._turning.done(relay, member, now)
         if turned is not None:
             # It may have failed: where no direct path stands, the other host's TURN server is next.
             self._is_due = not self._is_connected
@@ -137,7 +138,8 @@ class Relaying:
         relay = None if refusal else self._relays.begin(self._members, now)
         if relay is None and self._turning.host is not None:
             self._is_due = False
-            return self._turning.begin(self._relays.number(), self._rng.randbytes(TOKEN_BYTES))
+            token = self._rng.randbytes(TOKEN_BYTES)
+            return self._turning.begin(self._relays.number(), token, now)
         if relay is None:
             text = f"all {self._settings.relay_pairs} relays of the server are in use"
             return self._tell(m.RelayCode.FULL, text)

@@ -9,16 +9,21 @@ from nat_traversal.server.member import Member
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_usable
 
+LASTED = 30.0
+"""Seconds after which a path that ends has stood: hosts give up one that does not stand after 15."""
+
 
 class Turning:
     """Of one session. The server hands on words alone: no datagram of such a path comes to it."""
 
     def __init__(self, members: tuple[Member, Member]) -> None:
-        self._members = members
+        first, second = sorted(members, key=lambda member: member.id)
+        self._members = (first, second)
         self._number: int | None = None
         """Of the path that was ordered last, until a host has done with it."""
         self._host: Member | None = None
         """The one whose TURN server relays."""
+        self._began_at = 0.0
         self._is_told = False
         """Its peer has the address."""
         self._tried: set[str] = set()
@@ -43,11 +48,11 @@ class Turning:
                 return host
         return None
 
-    def begin(self, number: int, token: bytes) -> list[do.Action]:
+    def begin(self, number: int, token: bytes, now: float) -> list[do.Action]:
         """Order a path through the TURN server of `host`, who there is, and both have a key for."""
         host = self._host = self.host
         assert host is not None, "the caller has looked"
-        self._number, self._is_told = number, False
+        self._number, self._began_at, self._is_told = number, now, False
         self._tried.add(host.id)
         actions: list[do.Action] = []
         for member, peer in (self._members, self._members[::-1]):
@@ -72,10 +77,12 @@ class Turning:
         handed_on = m.TurnAddress(address.relay, m.Candidate("relay", endpoint))
         return [do.SendMessage(handed_on, peer.connection)]
 
-    def done(self, relay: int, member: Member) -> list[do.Action] | None:
+    def done(self, relay: int, member: Member, now: float) -> list[do.Action] | None:
         """A host has done with that path, of which its peer learns. None: it is another one."""
-        if relay != self._number:
+        if relay != self._number or self._host is None:
             return None
+        if now - self._began_at >= LASTED:
+            self._tried.discard(self._host.id)
         self._number = self._host = None
         first, second = self._members
         peer = second if member is first else first

@@ -20,6 +20,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.streamed import framed
 from natlab.behavior import PortMapping
+from tests.sim import turn
 from tests.sim.network import Host
 from tests.sim.process import Process
 from tests.sim.stream import End
@@ -71,6 +72,10 @@ class Client(Process):
         """By peer: the numbers of the named services that cross, here and there."""
         self.certificates: list[bytes] = []
         """Of the peer's process, each time that services were matched."""
+        self.allocating: set[int] = set()
+        """Sockets for which a TURN server has not answered."""
+        self._senders: dict[int, Host] = {}
+        """The TURN server, for the sockets that it stands for."""
         self._unopened: set[int] = set()
         """Sockets for which there was no room."""
 
@@ -116,8 +121,8 @@ class Client(Process):
     def vanish(self) -> None:
         """As a power cut: silence, on TCP and on UDP."""
         self.is_dead = True
-        for socket in self.sockets.values():
-            del self.host.sockets[socket]
+        for generation, socket in self.sockets.items():
+            del self._senders.get(generation, self.host).sockets[socket]
         self.sockets.clear()
         if self.control is not None:
             self.control.is_cut = self.control.is_gone = True
@@ -176,12 +181,16 @@ class Client(Process):
                 self.host.check_room()
                 self._unopened.remove(generation)
                 self.sockets[generation] = self.host.open(
-                    lambda data, source: self._datagram(data, source, generation)
+                    lambda data, source: self.datagram(data, source, generation)
                 )
                 self.all_sockets.add(self.sockets[generation])
                 self.host.hop_told[self.sockets[generation]] = lambda teller: self._hop_told(
                     teller, generation
                 )
+            case do.OpenTurn(generation, peers):
+                self.world.turn.allocate(self, generation, peers)
+            case do.CloseUdp(generation) if generation in self.allocating:
+                self.allocating.remove(generation)
             case do.OpenStream(generation) if self.host.is_full:
                 self.streams[generation] = End(self.world.clock, 0.0, None)
                 self.feed(e.StreamBroken(generation, "no room"))
@@ -205,11 +214,12 @@ class Client(Process):
             ):
                 pass
             case do.CloseUdp(generation):
-                del self.host.sockets[self.sockets.pop(generation)]
+                sender = self._senders.pop(generation, self.host)
+                del sender.sockets[self.sockets.pop(generation)]
                 self._closed(generation)
             case do.SendDatagram(datagram, destination, generation, hops=hops):
                 self.world.net.send_from_host(
-                    self.host,
+                    self._senders.get(generation, self.host),
                     self.sockets[generation],
                     destination or self.world.address_for(self),
                     datagrams.encode(datagram),
@@ -217,7 +227,8 @@ class Client(Process):
                 )
             case do.UsePath(generation):
                 self._open[generation] = action
-                if self.world.server_at(action.remote) is None:
+                turned = generation in self._senders or action.remote.address == turn.ADDRESS
+                if self.world.server_at(action.remote) is None and not turned:
                     self.world.check_claim(self, action)
                 early, self._early = self._early, []
                 for number, frame in early:
@@ -238,7 +249,7 @@ class Client(Process):
             case do.SendFrame(kind, plain, generation, to):
                 used = self._open[generation]
                 self.world.net.send_from_host(
-                    self.host,
+                    self._senders.get(generation, self.host),
                     self.sockets[generation],
                     to or used.remote,
                     used.epochs.sealer.seal(kind, plain),
@@ -260,7 +271,7 @@ class Client(Process):
         now = self.sockets[generation] = replace(before, address=self.host.address)
         sockets[now] = sockets[before]
         sockets[before] = lambda data, source: (
-            None if data[0] == datagrams.Kind.PING else self._datagram(data, source, generation)
+            None if data[0] == datagrams.Kind.PING else self.datagram(data, source, generation)
         )
         self.all_sockets.add(now)
 
@@ -316,8 +327,14 @@ class Client(Process):
         self.world.run(seconds)
         self.go_on(forgets=True)
 
-    def _datagram(self, data: bytes, source: Endpoint, generation: int) -> None:
-        if self.holds(lambda: self._datagram(data, source, generation)):
+    def turned(self, generation: int, address: Endpoint, server: Host) -> None:
+        """The TURN server `server` relays at `address`, which stands for that socket."""
+        self.sockets[generation], self._senders[generation] = address, server
+        self.all_sockets.add(address)
+
+    def datagram(self, data: bytes, source: Endpoint, generation: int) -> None:
+        """One has come to that socket."""
+        if self.holds(lambda: self.datagram(data, source, generation)):
             return
         try:
             datagram = datagrams.decode(data)

@@ -17,13 +17,14 @@ from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.datagrams import Confirm, Frame, Hello, Kind
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.messages import Relaying, TurnPart
 from nat_traversal.wire.services import ServiceOffer
 from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.network import CALM, Host, Network, Packet, Weather
 from tests.sim.server import SECOND_SERVER_ADDRESS, SERVER, Server
 from tests.sim.stream import End, connection
+from tests.sim.turn import TurnServer
 
 _ADDRESSES = {
     "host_a": ("203.0.113.2", "10.0.1.2"),
@@ -79,6 +80,7 @@ class World:
         for name, nat in (("host_a", nat_a), ("host_b", nat_b), ("host_c", "none")):
             public, inside = _ADDRESSES[name]
             self.net.hosts[name] = Host(name, nat, public, inside, self._derived())
+        self.turn = TurnServer(self)
         self.server = Server(self, settings, self._derived())
         self.clients: list[Client] = []
 
@@ -110,6 +112,7 @@ class World:
         methods: tuple[str, ...] | None = None,
         services: tuple[ServiceOffer, ...] = (),
         certificate: bytes = b"",
+        turn: TurnPart = TurnPart.NEVER,
     ) -> Client:
         """A new process on `host` (by default the host called `host_id`), not started."""
         settings = settings or self.client_settings
@@ -124,6 +127,7 @@ class World:
             methods=self.methods if methods is None else methods,
             services=services,
             certificate=certificate,
+            turn=turn,
         )
         client = Client(self, self.net.hosts[host or host_id], agent)
         self.clients.append(client)

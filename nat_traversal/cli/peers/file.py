@@ -32,7 +32,15 @@ _PEER = ("remote", "peer-key", "key-file", "listen", "connect", "service")
 """Those that one peer has: they stand in its table."""
 _RENAMED = {"remote": "id", "id": "as", "peer-key": "key"}
 """Options that have another name in a peer's table."""
-_FILES = ("key_file", "identity", "known_peers", "ca", "server_token", "key_log")
+_FILES = (
+    "key_file",
+    "identity",
+    "known_peers",
+    "ca",
+    "server_token",
+    "key_log",
+    "turn_credentials",
+)
 """Options whose values are files: their names count from the folder of the configuration."""
 _SERVICE = ("name", *Side)
 _TABLES: Mapping[str, CheckWord] = {"set": partial(check_setting, ClientSettings)}

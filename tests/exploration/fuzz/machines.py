@@ -132,6 +132,8 @@ class Machines:
             e.Woke,
             lambda: e.NetworkChanged(frozenset({generation}), rng.random() < 0.5),
             lambda: e.ServiceChanged(rng.random() < 0.5),
+            lambda: e.TurnOpened(generation, Endpoint(rng.choice(ADDRESSES), 40_001)),
+            lambda: e.TurnBroken(generation, "why"),
         ]
         match rng.randrange(10):
             case 0 | 1 | 2 | 3 if self._link is LinkState.OPEN:
@@ -147,7 +149,7 @@ class Machines:
 
     def _check_client(self, action: do.Action) -> None:
         match action:
-            case do.OpenUdp(generation) | do.OpenStream(generation):
+            case do.OpenUdp(generation) | do.OpenStream(generation) | do.OpenTurn(generation):
                 assert generation not in self._sockets, action
                 self._sockets.add(generation)
             case do.CloseUdp(generation):

@@ -100,6 +100,10 @@ class Messages:
                 return rng.choice([(), tuple(FURTHER), ("unheard-of",)])
             case "relaying":
                 return rng.choice(list(m.Relaying))
+            case "turn":
+                return rng.choice(list(m.TurnPart))
+            case "candidate":
+                return self._candidate()
         return rng.choice([b"", rng.randbytes(40)]) if type_ == "bytes" else rng.random() < 0.5
 
     def _offer(self) -> Offer:
@@ -112,4 +116,4 @@ class Messages:
     def _candidate(self) -> m.Candidate:
         rng = self._rng
         endpoint = Endpoint(rng.choice(ADDRESSES), rng.choice([1, 6545, 40_001, 65_535]))
-        return m.Candidate(rng.choice(["srflx", "host", ""]), endpoint, rng.random() < 0.5)
+        return m.Candidate(rng.choice(["srflx", "host", "relay", ""]), endpoint, rng.random() < 0.5)

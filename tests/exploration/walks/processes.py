@@ -117,7 +117,13 @@ class ClientProcess(_Process):
     """One process of a client, with its sockets and paths, until it ends."""
 
     def __init__(self, walk: Walk, name: str, rng: random.Random) -> None:
-        self.agent = Agent(name, PEER[name], rng=rng, relaying=Relaying.AUTO, may_join=False)
+        self.agent = Agent(
+            *(name, PEER[name]),
+            rng=rng,
+            relaying=Relaying.AUTO,
+            may_join=False,
+            turn=m.TurnPart.HAS,
+        )
         super().__init__(self.agent, walk.clock)
         self.name = name
         self._walk = walk

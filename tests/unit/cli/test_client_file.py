@@ -238,7 +238,9 @@ def test_a_lacking_package_is_one_line_at_the_first_service_that_needs_it(
     assert told.startswith("line 8: TCP services need one more package: pip install ")
 
 
-@pytest.mark.parametrize("option", ["identity", "key-file", "ca", "server-token", "key-log"])
+@pytest.mark.parametrize(
+    "option", ["identity", "key-file", "ca", "server-token", "key-log", "turn-credentials"]
+)
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -256,7 +258,8 @@ def test_a_file_that_cannot_be_used_is_told_with_its_line(
     os.mkfifo(file.parent / "pipe", 0o600)
     known = f'key = "{KEY}"\n' if option == "identity" else ""
     peer = f'[[peer]]\nid = "anna"\n{known}'
-    (told,) = mistakes(file, f'{HEAD}{peer}{option} = "{name}"\n{LISTENS}')
+    turn = 'turn = "turn:turn.example"\n' if option == "turn-credentials" else ""
+    (told,) = mistakes(file, f'{HEAD}{peer}{option} = "{name}"\n{turn}{LISTENS}')
     assert told.startswith("line 6: " if known else "line 5: ")
     assert says in told
 

@@ -1,0 +1,177 @@
+"""An allocation at a TURN server on real sockets: what becomes of each answer, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aioice.stun import Method
+
+from nat_traversal import Endpoint
+from nat_traversal.aio import turn
+from nat_traversal.aio.platform import Platform
+from nat_traversal.machine import events as e
+from nat_traversal.wire.endpoint import HostPort
+from nat_traversal.wire.turn import TurnServer, TurnUri
+from tests.loopback.support import eventually, unused
+from tests.loopback.turn_server import NAME, PASSWORD, RELAYED, turn_server
+
+PEER = Endpoint("198.51.100.2", 40_000)
+ELSEWHERE = Endpoint("198.51.100.2", 41_234)
+FIRST, SECOND = 0x4000, 0x4001
+
+
+@dataclass
+class Told:
+    events: list[e.Event] = field(default_factory=list)
+    came: list[tuple[bytes, Endpoint]] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """Why it is broken, without the server's name."""
+        (event,) = self.events
+        assert isinstance(event, e.TurnBroken)
+        uri, _, reason = event.reason.partition(" ")
+        assert uri.startswith("turn:127.")
+        return reason
+
+
+@asynccontextmanager
+async def an_end(
+    at: Endpoint, name: str = NAME, password: str = PASSWORD
+) -> AsyncIterator[tuple[turn.TurnEnd, Told]]:
+    """One that has begun to allocate for `PEER`."""
+    told = Told()
+    server = TurnServer(TurnUri(HostPort(at.address, at.port)), name, password)
+    end = turn.TurnEnd(
+        *(7, server, Platform()),
+        on_event=told.events.append,
+        arrived=lambda data, source: told.came.append((data, source)),
+    )
+    end.open((PEER,))
+    try:
+        yield end, told
+    finally:
+        await end.close()
+
+
+async def refused(told: Told) -> str:
+    await eventually(lambda: told.events, "an answer")
+    return told.reason
+
+
+async def test_it_allocates_lets_the_peer_in_and_gives_back() -> None:
+    async with turn_server() as (server, at):
+        async with an_end(at) as (end, told):
+            await eventually(lambda: told.events, "an address")
+            assert told.events == [e.TurnOpened(7, Endpoint(*RELAYED))]
+            assert server.bound == {FIRST: (PEER.address, PEER.port)}
+            server.deliver(FIRST, b"hello")
+            await eventually(lambda: told.came, "a datagram of the peer")
+            assert told.came == [(b"hello", PEER)]
+            end.send(b"one", ELSEWHERE)
+            end.send(b"two", ELSEWHERE)
+            await eventually(lambda: len(server.came) == 2, "datagrams to the peer")
+            assert server.came == [(SECOND, b"one"), (SECOND, b"two")]
+            io = end.towards(ELSEWHERE)
+            assert io.send_run(memoryview(b"aabbc"), 2) == 3
+            await eventually(lambda: len(server.came) == 5, "a run to the peer")
+            assert [data for _, data in server.came[2:]] == [b"aa", b"bb", b"c"]
+        assert server.asked[0] == (Method.ALLOCATE, turn.LIFETIME)
+        assert server.asked[-1] == (Method.REFRESH, 0)
+        assert len(told.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (401, "refuses the name or the password: check the file of --turn-credentials"),
+        (403, "may not relay to the other side's address"),
+        (437, "the next attempt takes a fresh one"),
+        (442, "relays no UDP"),
+        (486, "let its operator raise the quota"),
+        (508, "is full (508): try again later"),
+        (599, "refuses with error 599"),
+    ],
+)
+async def test_each_refusal_is_one_line_with_the_remedy(code: int, says: str) -> None:
+    async with turn_server() as (server, at):
+        server.refusals[Method.ALLOCATE] = code
+        async with an_end(at) as (_, told):
+            assert says in await refused(told)
+
+
+async def test_a_stale_nonce_is_no_refusal() -> None:
+    async with turn_server() as (server, at):
+        server.refusals[Method.CHANNEL_BIND] = 438
+        async with an_end(at) as (_, told):
+            assert "takes every nonce for stale (438)" in await refused(told)
+        binds = [method for method, _ in server.asked if method is Method.CHANNEL_BIND]
+        assert len(binds) == 2, "asked again with the new nonce"
+
+
+async def test_a_wrong_password_is_told_without_it() -> None:
+    async with turn_server() as (_, at), an_end(at, password="wrong") as (_, told):
+        assert await refused(told) == (
+            "refuses the name or the password: check the file of --turn-credentials"
+        )
+
+
+async def test_a_server_that_wants_credentials_says_so() -> None:
+    async with turn_server() as (_, at), an_end(at, name="", password="") as (_, told):
+        assert await refused(told) == "wants a name and a password: give --turn-credentials FILE"
+
+
+async def test_silence_is_told_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "WITHIN", 0.05)
+    async with turn_server() as (server, at):
+        server.is_mute = True
+        async with an_end(at) as (_, told):
+            assert (await refused(told)).startswith("does not answer: check --turn")
+
+
+async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "WITHIN", 0.05)
+    async with an_end(unused()) as (_, told):
+        assert (await refused(told)).startswith("does not answer: check --turn")
+
+
+async def test_permissions_are_refreshed_before_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert turn.REFRESH < 300, "RFC 8656 section 9"
+    monkeypatch.setattr(turn, "REFRESH", 0.01)
+    async with turn_server() as (server, at), an_end(at):
+        binds = [(Method.CHANNEL_BIND, None)]
+        await eventually(lambda: server.asked.count(binds[0]) >= 3, "the channel anew")
+        assert list(server.bound) == [FIRST]
+
+
+async def test_a_refresh_that_is_refused_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "REFRESH", 0.01)
+    async with turn_server() as (server, at), an_end(at) as (_, told):
+        await eventually(lambda: told.events, "an address")
+        server.refusals[Method.CHANNEL_BIND] = 403
+        await eventually(lambda: len(told.events) == 2, "the end")
+        assert isinstance(told.events[1], e.TurnBroken)
+
+
+async def test_one_that_is_closed_while_it_asks_says_nothing() -> None:
+    async with turn_server() as (server, at):
+        server.is_mute = True
+        async with an_end(at) as (_, told):
+            await asyncio.sleep(0)
+        assert told.events == []
+
+
+async def test_a_name_without_an_address_is_told() -> None:
+    told = Told()
+    server = TurnServer(TurnUri(HostPort("no-such-name.invalid", 3478)))
+    end = turn.TurnEnd(7, server, Platform(), on_event=told.events.append, arrived=lambda *_: None)
+    end.open((PEER,))
+    await eventually(lambda: told.events, "an answer")
+    (event,) = told.events
+    assert isinstance(event, e.TurnBroken)
+    assert "cannot be found" in event.reason
+    await end.close()

@@ -1,0 +1,126 @@
+"""A host's own TURN server carries a pair where the server relays nothing, and gives way to a direct path."""
+
+from __future__ import annotations
+
+import pytest
+
+from nat_traversal.machine import notices as note
+from nat_traversal.settings import ServerSettings
+from nat_traversal.wire import messages as m
+from nat_traversal.wire.messages import TurnPart
+from nat_traversal.wire.relayed import Link
+from tests.sim.client import Client
+from tests.sim.network import CALM, Weather
+from tests.sim.test_relay import CLOSED, SWAPPED, Stream, assert_all_arrived, methods
+from tests.sim.turn import ADDRESS
+from tests.sim.world import World
+
+OFF = ServerSettings(relay_pairs=0)
+BOTH = {"host_a": TurnPart.HAS, "host_b": TurnPart.HAS}
+ONE = [
+    {"host_a": TurnPart.HAS, "host_b": TurnPart.TAKES},
+    {"host_a": TurnPart.TAKES, "host_b": TurnPart.HAS},
+]
+WRONG = "refuses the name or the password"
+
+
+def pair(
+    parts: dict[str, TurnPart],
+    nats: tuple[str, str] = CLOSED,
+    *,
+    settings: ServerSettings = OFF,
+    weather: Weather = CALM,
+    seed: int = 0,
+) -> tuple[World, Client, Client]:
+    """Two clients that have just begun, each with its part in TURN."""
+    given = {"nat_a": nats[0], "nat_b": nats[1], "relaying": m.Relaying.AUTO}
+    world = World(**given, settings=settings, weather=weather, seed=seed)  # type: ignore[arg-type]
+    a = world.client("host_a", "host_b", turn=parts["host_a"]).start()
+    b = world.client("host_b", "host_a", turn=parts["host_b"]).start()
+    return world, a, b
+
+
+@pytest.mark.parametrize("parts", [*ONE, BOTH])
+@pytest.mark.parametrize("weather", [CALM, Weather(loss=0.2, jitter=0.02)])
+def test_two_symmetric_nats_carry_data_by_the_turn_server_of_either_host(
+    parts: dict[str, TurnPart], weather: Weather
+) -> None:
+    world, a, b = pair(parts, weather=weather)
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
+    world.run(15.0)
+    assert (methods(a)[-1], methods(b)[-1]) == ("turn", "turn")
+    if weather is CALM:
+        assert_all_arrived(*streams)
+    assert len(world.turn.asked) == 1
+
+
+def test_the_relay_of_the_server_comes_first() -> None:
+    world, a, b = pair(BOTH, settings=ServerSettings())
+    world.run(15.0)
+    assert (methods(a), methods(b)) == (["relay"], ["relay"])
+    assert world.turn.asked == []
+
+
+@pytest.mark.parametrize("part", [TurnPart.NEVER, TurnPart.TAKES])
+def test_without_a_turn_server_or_a_peer_that_takes_part_there_is_none(part: TurnPart) -> None:
+    has = TurnPart.HAS if part is TurnPart.NEVER else part
+    world, a, b = pair({"host_a": has, "host_b": part})
+    world.run(15.0)
+    assert (methods(a), methods(b), world.turn.asked) == ([], [], [])
+
+
+def test_the_other_host_s_turn_server_is_next_where_the_first_refuses() -> None:
+    world, a, b = pair(BOTH)
+    world.turn.refuses["host_a"] = WRONG
+    world.run(15.0)
+    assert world.turn.asked[:2] == ["host_a", "host_b"]
+    assert (methods(a), methods(b)) == (["turn"], ["turn"])
+    assert (a.told(note.TurnFailed), b.told(note.TurnFailed)) == ([note.TurnFailed(WRONG)], [])
+
+
+def test_a_refusal_is_told_once_and_the_ladder_goes_on() -> None:
+    world, a, b = pair(BOTH)
+    world.turn.refuses = dict.fromkeys(BOTH, WRONG)
+    world.run(120.0)
+    for client in (a, b):
+        assert client.told(note.TurnFailed) == [note.TurnFailed(WRONG)]
+        assert len(client.told(note.NotDirect)) + len(client.told(note.AttemptFailed)) > 2
+    assert len(world.turn.asked) > 2, "asked again with each attempt"
+
+
+def test_datagrams_move_to_a_direct_path_and_the_address_is_given_back() -> None:
+    world, a, b = pair(BOTH, SWAPPED, settings=ServerSettings(swap_within=3.0, relay_pairs=0))
+    streams = Stream(a, b), Stream(b, a)
+    world.run(15.0)
+    assert (methods(a), methods(b)) == (["turn", "ordered-hello"], ["turn", "ordered-hello"])
+    assert_all_arrived(*streams)
+    assert world.turn.host.sockets == {}
+
+
+def test_another_address_follows_where_the_turn_server_has_lost_the_first() -> None:
+    world, a, b = pair(ONE[0])
+    world.run(35.0)
+    world.turn.lose(a)
+    world.run(1.0)
+    assert (methods(a), methods(b)) == (["turn", "turn"], ["turn", "turn"])
+    assert a.told(note.TurnFailed) == [note.TurnFailed("it is gone")]
+
+
+def test_another_network_takes_another_address() -> None:
+    world, a, b = pair(ONE[0])
+    world.until(lambda: methods(a) == methods(b) == ["turn"])
+    a.hand_over("symmetric", "203.0.113.77", "10.0.7.2")
+    world.run(40.0)
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
+    world.run(5.0)
+    assert_all_arrived(*streams)
+
+
+def test_an_address_that_answers_nothing_gets_five_small_datagrams() -> None:
+    world, _, _ = pair(ONE[0])
+    world.net.drop(lambda packet: packet.destination.address == ADDRESS)
+    world.run(16.0)
+    sent = [each for each in world.net.log if each.destination.address == ADDRESS]
+    assert len(sent) == 5
+    assert all(isinstance(each.datagram, Link) for each in sent)
+    assert [each for each in world.net.log if each.sender == "turn"] == []
