@@ -16,7 +16,7 @@ from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels
 
 PAIR = Pair("host_a", "host_b")
 _PORT = 3478
-_TURN = ("--turn", f"turn:{SERVER_SECOND.ip}")
+_TURN = f"turn:{SERVER_SECOND.ip}"
 _OPTIONS = ("--methods", "ordered-hello,turn", "--set", "hello-interval=0.1")
 _COTURN = (
     *("turnserver", "-n", "-L", str(SERVER_SECOND.ip), "-E", str(SERVER_SECOND.ip)),
@@ -38,14 +38,19 @@ class Seen:
     """Frames with the payload in them."""
 
 
-def _relayed(own: Mapping[str, tuple[str, ...]], directory: Path) -> Seen:
+def _run(
+    own: Mapping[str, tuple[str, ...]],
+    directory: Path,
+    nats: tuple[str, str] = ("symmetric", "symmetric"),
+) -> Seen:
+    """A pair at a server that relays nothing, and what the packets and coturn say of it. What was allocated is given back."""
     from natlab.capture.taps import Capture, Tap
     from natlab.evidence.journey import CAPTURE_POINTS
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
     with (
-        two_nats_network("symmetric", "symmetric") as network,
+        two_nats_network(*nats) as network,
         Programs(directory) as programs,
         Capture([Tap(network.pid(node), name) for name, node in CAPTURE_POINTS.items()]) as taken,
     ):
@@ -59,35 +64,54 @@ def _relayed(own: Mapping[str, tuple[str, ...]], directory: Path) -> Seen:
             for client in tunnel.clients.values():
                 client.terminate()
             said = [event for each in tunnel.clients.values() for event in events(each)]
+        methods = [each["method"] for each in said if each["event"] == "path-established"]
+        if "turn" in methods:
+            coturn.wait_for_line(r"refreshed, .*lifetime=0", timeout=READY_WITHIN)
     frames = [bytes(each) for each in taken.frames]
     turn = SERVER_SECOND.ip.packed
     return Seen(
         verdicts,
         carried,
-        [each["method"] for each in said if each["event"] == "path-established"],
+        methods,
         [each["reason"] for each in said if each["event"] == "turn-failed"],
         sum(turn in (each[26:30], each[30:34]) for each in frames),
         sum(_PAYLOAD in each for each in frames),
     )
 
 
-@pytest.fixture
-def credentials(tmp_path: Path) -> tuple[str, ...]:
-    return _credentials(tmp_path, "secret")
-
-
-def _credentials(directory: Path, password: str) -> tuple[str, ...]:
+def _credentials(
+    directory: Path, password: str = "secret", transport: str = "udp"
+) -> tuple[str, ...]:
     file = directory / "turn.credentials"
     file.write_text(f"lab\n{password}\n", encoding="ascii")
     file.chmod(0o600)
-    return *_TURN, "--turn-credentials", str(file)
+    return "--turn", f"{_TURN}?transport={transport}", "--turn-credentials", str(file)
 
 
-@pytest.mark.parametrize("hosts", [("host_a",), ("host_b",), ("host_a", "host_b")])
+@pytest.mark.parametrize(
+    ("hosts", "transport"),
+    [(("host_a",), "udp"), (("host_b",), "tcp"), (("host_a", "host_b"), "udp")],
+)
 def test_two_symmetric_nats_are_relayed_by_a_turn_server_of_either_host(
-    hosts: tuple[str, ...], credentials: tuple[str, ...], tmp_path: Path
+    hosts: tuple[str, ...], transport: str, tmp_path: Path
 ) -> None:
-    seen = warm.call(60.0, _relayed, dict.fromkeys(hosts, credentials), tmp_path)
+    own = dict.fromkeys(hosts, _credentials(tmp_path, transport=transport))
+    seen = warm.call(60.0, _run, own, tmp_path)
     assert (seen.verdicts, seen.carried) == ({"path-established"}, True), seen
     assert (seen.methods, seen.problems) == (["turn", "turn"], [])
     assert (seen.through > 0, seen.in_clear) == (True, 0)
+
+
+def test_a_wrong_password_is_one_line_and_the_attempt_ends_as_without(tmp_path: Path) -> None:
+    seen = warm.call(60.0, _run, {"host_a": _credentials(tmp_path, "wrong")}, tmp_path)
+    assert (seen.verdicts, seen.methods) == ({"attempt-failed"}, [])
+    (problem,) = seen.problems
+    assert str(problem).endswith(
+        "refuses the name or the password: check the file of --turn-credentials"
+    )
+
+
+def test_a_pair_that_is_direct_asks_no_turn_server(tmp_path: Path) -> None:
+    own = dict.fromkeys(("host_a", "host_b"), _credentials(tmp_path))
+    seen = warm.call(60.0, _run, own, tmp_path, ("full-cone", "port-restricted-cone"))
+    assert (seen.methods, seen.through) == (["ordered-hello", "ordered-hello"], 0)
