@@ -1,0 +1,87 @@
+"""The reference client where two regions of the internet are parted: for a moment, and until it has moved.
+
+The hosts reach the server all the time. So the model knows what is possible: the direct path, a relay while the
+link is cut, and the direct path again.
+"""
+
+# ruff: noqa: PLC0415 - only a sandbox imports Mininet, whose code is full of warnings
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab import warm
+from tests.lab.pairs import Pair, events, start_server, tunnels
+
+PAIR = Pair("host_a", "host_b")
+OPTIONS = ("--methods", "ordered-hello,relay")
+_MOVED_WITHIN = 60.0
+REGIONS = ("internet_a", "internet_b")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`carried`: with which cuts datagrams came through. `ways`: of each client, the methods it went by, in order."""
+
+    carried: dict[str, bool]
+    paths_after_a_moment: list[int]
+    ways: list[list[str]]
+
+
+def _parted(directory: Path) -> Seen:
+    from natlab.faults.inject import Faults
+    from natlab.links.conditions import PLAIN
+    from natlab.network.loading import load
+    from natlab.testbed.bed import bed
+
+    topology = load("regions,a_b=20ms,a_s=10ms,b_s=10ms")
+    carried: dict[str, bool] = {}
+    with bed(topology, directory, lambda _: {"host_b-eth0": "host_b"}, PLAIN) as lab:
+        faults = Faults(lab.network, lab.programs)
+        start_server(lab.network, lab.programs)
+        with tunnels(lab.network, lab.programs, PAIR, options=OPTIONS) as made:
+            tunnel = made[PAIR]
+            clients = tunnel.clients.values()
+            assert tunnel.verdicts() == {"path-established"}
+            carried["before"] = tunnel.carries(b"before")
+            faults.cut(*REGIONS)
+            carried["cut"] = tunnel.carries(b"cut", timeout=0.3)
+            faults.heal(*REGIONS)
+            carried["healed at once"] = tunnel.carries(b"healed at once", tries=10, timeout=2)
+            after = [len(_ways(list(events(client)))) for client in clients]
+            faults.cut(*REGIONS)
+            carried["by relay"] = tunnel.carries(b"by relay", tries=60, timeout=0.5)
+            faults.heal(*REGIONS)
+            for client in clients:
+                client.wait_until(
+                    lambda: _ways(list(events(client)))[-1] == "ordered-hello",  # noqa: B023
+                    "a direct path again",
+                    timeout=_MOVED_WITHIN,
+                )
+            carried["healed"] = tunnel.carries(b"healed", tries=10, timeout=2)
+            return Seen(carried, after, [_ways(list(events(client))) for client in clients])
+
+
+def _ways(said: list[dict[str, object]]) -> list[str]:
+    """The methods of the first path and of those to which a client moved."""
+    first = [str(each["method"]) for each in said if each["event"] == "path-established"][:1]
+    return first + [str(each["method"]) for each in said if each["event"] == "path-moved"]
+
+
+@pytest.mark.timeout(150)
+def test_a_path_outlives_a_short_cut_is_relayed_through_a_long_one_and_is_direct_when_healed(
+    tmp_path: Path,
+) -> None:
+    seen = warm.call(120, _parted, tmp_path)
+    assert seen.carried == {
+        "before": True,
+        "cut": False,
+        "healed at once": True,
+        "by relay": True,
+        "healed": True,
+    }
+    assert seen.paths_after_a_moment == [1, 1]
+    assert seen.ways == [["ordered-hello", "relay", "ordered-hello"]] * 2
