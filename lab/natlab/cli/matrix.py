@@ -21,9 +21,12 @@ from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.oracle.neighbourhood import METHODS, NEIGHBOURHOODS, Where, parse_where
+from natlab.oracle.regions import NAME, Regions, parse_regions
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.report.table import print_table
 from natlab.testbed.program_file import ProgramFile, read_program_file
+
+_NO_PROGRAM = "--topology: a program file names its own: write it there as topology"
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -71,10 +74,10 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--topology",
-        metavar="NAME[,NAT=NAT]",
-        type=checked(parse_where),
-        help="where the two hosts are: two_nats (default), or neighbours in "
-        f"{', '.join(NEIGHBOURHOODS)}, as shared_cgn,cgn=symmetric",
+        metavar="NAME[,SETTING=VALUE]",
+        type=checked(_place),
+        help="where the two hosts are: two_nats (default), in regions with delays between them, as"
+        f" regions,a_b=80ms, or neighbours in {', '.join(NEIGHBOURHOODS)}, as shared_cgn,cgn=symmetric",
     )
     parser.add_argument(
         "--program",
@@ -97,6 +100,11 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
+def _place(text: str) -> Where | Regions | None:
+    """Raises `UsageError` for what is none."""
+    return parse_regions(text) if text.partition(",")[0] == NAME else parse_where(text)
+
+
 def program_of(options: argparse.Namespace) -> ProgramFile | None:
     """The program file that the options name, with their faults. Raises `UsageError`."""
     if options.program is None:
@@ -112,7 +120,7 @@ def _pairs_in(
 ) -> list[tuple[str, str]]:
     """Those of `pairs` that can be in `where`. Raises `UsageError` for options that cannot go with it."""
     if options.program is not None:
-        raise UsageError("--topology: a program file names its own: write it there as topology")
+        raise UsageError(_NO_PROGRAM)
     if options.key_log:
         raise UsageError("--topology: --key-log is for two_nats, whose ladders show the payload")
     if not where.neighbourhood.has_one_nat:
@@ -125,12 +133,16 @@ def _pairs_in(
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    where: Where | None = options.topology
+    place: Where | Regions | None = options.topology
+    regions = place if isinstance(place, Regions) else None
+    where = None if isinstance(place, Regions) else place
     names = [*(options.nat or ()), *options.nine] or list(PRESETS)
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     program = program_of(options)
     check_key_log(options.key_log, own=program is None)
     methods = methods_of(options, *([] if where is None else [METHODS, METHODS]))
+    if regions is not None and options.program is not None:
+        raise UsageError(_NO_PROGRAM)
     if where is not None:
         pairs = _pairs_in(where, options, pairs)
     links = link_conditions(options, program.links if program else {})
@@ -150,6 +162,7 @@ def _run(options: argparse.Namespace) -> Exit:
             methods,
             options.key_log,
             where,
+            regions,
         )
         report = run_matrix(plan, done)
     print_table(report)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 MODELLED = "every packet fared as in the model"
 """The name of the check that says whether kernel and model agree."""
+REGIONS_KEPT = "no datagram was faster than the regions' links"
+"""The same for links between regions, by the packets."""
 LINKS_KEPT = "the links kept their conditions"
 """The name of the check that says whether the links were what was asked for."""
 

@@ -126,9 +126,15 @@ class Trace:
         round_ = self.connected_round
         if round_ is None or round_.number != 1:
             return None
-        to_server = _shortest(self.announces)
-        to_peer = _shortest((*round_.hellos, *round_.confirms, *round_.data))
+        to_server, to_peer = self.shortest_ways
         return 4 * to_server + 3 * to_peer if to_server and to_peer else None
+
+    @property
+    def shortest_ways(self) -> tuple[float | None, float | None]:
+        """Seconds of an ANNOUNCE to the server, and of a datagram between the hosts on the path, at best."""
+        round_ = self.connected_round
+        between = (*round_.hellos, *round_.confirms, *round_.data) if round_ else ()
+        return _shortest(self.announces), _shortest(between)
 
     @property
     def path(self) -> Kind:

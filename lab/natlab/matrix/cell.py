@@ -13,7 +13,7 @@ from pathlib import Path
 
 from natlab.errors import LabError
 from natlab.evidence.captions import comments
-from natlab.evidence.check import LINKS_KEPT, Check
+from natlab.evidence.check import LINKS_KEPT, REGIONS_KEPT, Check
 from natlab.evidence.explain import explain
 from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.evidence.result import Beside, CellResult, broken, conclude
@@ -22,6 +22,8 @@ from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, progr
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.payloads import frames_of, payloads
 from natlab.network.base import made_by
+from natlab.network.loading import load
+from natlab.network.network import Topology
 from natlab.probe.observe import Observation
 from natlab.sandbox.zygote import Prepared, preload
 from natlab.testbed.bed import Bed, bed
@@ -66,17 +68,20 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
 
     with ExitStack() as ready:
         spares = [ready.enter_context(Prepared()) for _ in range(PREPARED)]
-        topology = made_by(
-            TwoNats(nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers), job.firewall
+        entered = bed(
+            made_by(_topology(job), job.firewall),
+            job.directory,
+            lambda _: CAPTURE_POINTS,
+            job.links,
+            keep,
         )
-        entered = bed(topology, job.directory, lambda _: CAPTURE_POINTS, job.links, keep)
         stands = ready.enter_context(entered)
         for node, observed in stands.probes.items():
             say(f"{node} is probed: {observed}")
         conversation = converse(
             stands.network,
             stands.programs,
-            job.links,
+            job.felt,
             spares=spares,
             methods=job.methods,
             key_log=job.keys,
@@ -89,7 +94,7 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
         agreed = programs_agree(conversation, trace.path, heard=not trace.unheard)
         beside = Beside(
             conversation.method,
-            (*agreed, *kept),
+            (*agreed, *kept, *_regions_kept(job, trace)),
             {node: evidence(observed) for node, observed in stands.probes.items()},
             stands.rules,
             conversation.said,
@@ -100,6 +105,36 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
         if job.keep_open:
             stands.network.prompt()
         return trace, beside
+
+
+def _topology(job: CellJob) -> Topology:
+    if job.regions is not None:
+        return load(job.regions.topology(job.nat_a, job.nat_b))
+    return TwoNats(nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers)
+
+
+def _regions_kept(job: CellJob, trace: Trace) -> Iterator[Check]:
+    """The packets' times against the delays that the topology has: no frame is early."""
+    if job.regions is None:
+        return
+    out, back = (
+        job.links.out.delay - job.links.out.jitter,
+        job.links.back.delay - job.links.back.jitter,
+    )
+    least = (job.regions.to_server(out), job.regions.to_peer(out, back))
+    words, kept = [], True
+    for what, due, seen in zip(
+        ("to the server", "to the peer"), least, trace.shortest_ways, strict=True
+    ):
+        if seen is not None:
+            kept &= seen >= due
+            words.append(f"{what} {1000 * seen:.1f} ms, {1000 * due:g} at least")
+    took, round_ = trace.connect_seconds, trace.connected_round
+    if took is not None and round_ is not None and round_.number == 1:
+        due = job.regions.connect(out, back)
+        kept &= took >= due
+        words.append(f"both had proof after {1000 * took:.1f} ms, {1000 * due:g} at least")
+    yield Check(REGIONS_KEPT, kept, "; ".join(words) or "nothing arrived")
 
 
 def links_kept(stands: Bed) -> Iterator[Check]:

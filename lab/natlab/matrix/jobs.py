@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.neighbourhood import Where
 from natlab.oracle.predict import LADDER, WITH_CHANCE
+from natlab.oracle.regions import Regions
 from natlab.testbed.files import KEYS_FILE
 
 if TYPE_CHECKING:
@@ -45,13 +46,26 @@ class CellJob:
     """The rungs that the clients may use."""
     routers: int = 0
     """Further ones between the NATs, beside the internet's."""
+    regions: Regions | None = None
+    """The hosts and the server are in regions of their own; None: one router is between all."""
     key_log: bool = False
     """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
 
     @property
     def timeout(self) -> float:
         """Seconds that `run_cell` may take, without the prompt."""
-        return CELL_TIMEOUT + 5 * self.links.patience
+        return CELL_TIMEOUT + 5 * self.felt.patience
+
+    @property
+    def felt(self) -> LinkConditions:
+        """As the programs feel the ways: with the longest delay between regions."""
+        if self.regions is None:
+            return self.links
+        out, back = (
+            replace(way, delay=way.delay + self.regions.longest)
+            for way in (self.links.out, self.links.back)
+        )
+        return replace(self.links, out=out, back=back)
 
     @property
     def keys(self) -> Path | None:
@@ -63,7 +77,8 @@ class CellJob:
         """The pair that is run, and its prediction."""
         from natlab.evidence.result import Case  # noqa: PLC0415 - not needed for a command's options
 
-        return Case.of(self.nat_a, self.nat_b, TOPOLOGY, self.methods)
+        topology = str(self.regions) if self.regions else TOPOLOGY
+        return Case.of(self.nat_a, self.nat_b, topology, self.methods)
 
 
 @dataclass(frozen=True, slots=True)

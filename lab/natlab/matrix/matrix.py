@@ -31,6 +31,7 @@ from natlab.nat.ruleset import Firewall
 from natlab.oracle.neighbourhood import Where
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER
+from natlab.oracle.regions import Regions
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
 from natlab.report.words import short_end
@@ -61,6 +62,8 @@ class Plan:
     """The project's clients write key logs, and the ladders show what their frames hold."""
     where: Where | None = None
     """The hosts are neighbours there; None: each is behind a NAT of its own."""
+    regions: Regions | None = None
+    """Delays between the regions of the hosts and the server; None: one router is between all."""
 
 
 def default_jobs() -> int:
@@ -77,6 +80,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     """
     started = time.monotonic()
     links = _links(plan.links)
+    links += f"; between the regions: {plan.regions.in_words}" if plan.regions else ""
     with own_directory(plan.directory):
         cells = _run_cells(plan, done)
         report = Report(_header(plan, links, time.monotonic() - started), cells)
@@ -152,6 +156,7 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
         firewall=plan.firewall,
         methods=plan.methods,
         key_log=plan.key_log,
+        regions=plan.regions,
     )
     try:
         return warm.call_apart(job.timeout, run, job)
@@ -211,7 +216,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "repeat": str(plan.repeat),
         "seconds": f"{seconds:.1f}",
         "links": links,
-        **({"topology": str(plan.where)} if plan.where else {}),
+        **({"topology": str(plan.where or plan.regions)} if plan.where or plan.regions else {}),
         **({"program": plan.program.name} if plan.program else {"methods": ",".join(plan.methods)}),
         "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
             errors="replace"

@@ -8,11 +8,15 @@ link is cut, and the direct path again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from natlab.cli.main import main
+from natlab.cli.status import Exit
+from natlab.evidence.check import REGIONS_KEPT
 from tests.lab import warm
 from tests.lab.pairs import Pair, events, start_server, tunnels
 
@@ -85,3 +89,36 @@ def test_a_path_outlives_a_short_cut_is_relayed_through_a_long_one_and_is_direct
     }
     assert seen.paths_after_a_moment == [1, 1]
     assert seen.ways == [["ordered-hello", "relay", "ordered-hello"]] * 2
+
+
+def test_cells_in_regions_are_as_predicted_and_no_faster_than_their_links(tmp_path: Path) -> None:
+    place = "regions,a_b=30ms,a_s=10ms,b_s=20ms"
+    nats = [
+        "--nat-a",
+        "port-restricted-cone",
+        "--nat-b",
+        "linux-masquerade",
+        "--nat-b",
+        "symmetric",
+    ]
+    asked = [
+        "--topology",
+        place,
+        *nats,
+        "--methods",
+        "ordered-hello",
+        "--report",
+        str(tmp_path / "r"),
+    ]
+    assert main(["matrix", *asked]) == Exit.OK
+    report = json.loads((tmp_path / "r" / "report.json").read_text(encoding="utf-8"))
+    assert (
+        "between the regions: a to b 30 ms, a to s 10 ms, b to s 20 ms" in report["header"]["links"]
+    )
+    cells = {cell["nat_b"]: cell for cell in report["cells"]}
+    rounds = {name: cell["round"] for name, cell in cells.items()}
+    assert rounds == {"linux-masquerade": 2, "symmetric": None}
+    for cell in cells.values():
+        (kept,) = (each for each in cell["checks"] if each["name"] == REGIONS_KEPT)
+        assert kept["ok"], kept["why"]
+        assert "to the server" in kept["why"]
