@@ -1,28 +1,16 @@
-"""Commands that start at once: forks of a process that has read the modules, one for each worker of the tests.
-
-Two thirds of the time of most tests of a command was Python's start and its imports. A command that
-is started so is a process of its own all the same, with its own arguments, environment and streams.
-"""
+"""Commands of `nat_traversal` that start at once (`tests.forkserver`), one process that forks for each worker of the tests."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping
-from functools import cache
 
-from natlab.sandbox import zygote
-from tests import ROOT
-from tests.loopback.support import DEADLINE
+from tests.forkserver import Forkserver
 
 SCRIPTS = ("traversal_client.py", "traversal_server.py")
-_MODULES = (
+_server = Forkserver(
     "nat_traversal.cli.start",
     "nat_traversal.cli.main",
     "nat_traversal.cli.client_command",
@@ -30,7 +18,6 @@ _MODULES = (
     "nat_traversal.crypto.dh",
     "nat_traversal.crypto.seal",
 )
-_ORDER_BYTES = 1 << 16
 
 
 class Process:
@@ -47,8 +34,8 @@ class Process:
     @classmethod
     async def start(cls, script: str, *words: str, environment: Mapping[str, str]) -> Process:
         """Run one of `SCRIPTS` in the checkout, in that environment."""
-        (pid,), files = _ask([["-m", script.removesuffix(".py"), *words], environment])
-        return cls(pid, *[await _reader(file) for file in files])
+        started = _server.start([script.removesuffix(".py"), *words], environment)
+        return cls(started.pid, await _reader(started.stdout), await _reader(started.stderr))
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
@@ -70,7 +57,7 @@ class Process:
             finally:
                 loop.remove_reader(ended)
                 os.close(ended)
-            ((self.returncode,), _) = _ask(self.pid)
+            self.returncode = _server.wait(self.pid)
         return said[0], said[1]
 
 
@@ -80,56 +67,3 @@ async def _reader(file: int) -> asyncio.StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(file, "rb")
     )
     return reader
-
-
-def _ask(order: object) -> tuple[list[int], list[int]]:
-    orders = _server()
-    orders.send(json.dumps(order).encode())
-    answer, files, *_ = socket.recv_fds(orders, _ORDER_BYTES, 2)
-    return json.loads(answer), files
-
-
-@cache
-def _server() -> socket.socket:
-    """The connection to the process that forks; it ends with this one."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(DEADLINE)
-    code = f"from tests.loopback import warm; warm.serve({theirs.fileno()})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-    )
-    theirs.close()
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
-    return ours
-
-
-def serve(file: int) -> None:
-    """The process that forks: a command for each order, the exit status for a pid whose process has ended."""
-    zygote.preload(*_MODULES)
-    running: dict[int, zygote.Prepared] = {}
-    with socket.socket(fileno=file) as orders:
-        while order := orders.recv(_ORDER_BYTES):
-            match json.loads(order):
-                case int(pid):
-                    orders.send(json.dumps([running.pop(pid).wait()]).encode())
-                case words, environment:
-                    os.environ.clear()
-                    os.environ.update(environment)
-                    fresh = zygote.Prepared().become([sys.executable, *words], None, {})
-                    running[fresh.pid] = fresh
-                    assert fresh.stdout is not None
-                    assert fresh.stderr is not None
-                    with fresh.stdout as out, fresh.stderr as err:
-                        answer = json.dumps([fresh.pid]).encode()
-                        socket.send_fds(orders, [answer], [out.fileno(), err.fileno()])
-    for each in running.values():
-        each.send_signal(signal.SIGKILL)
-        each.wait()

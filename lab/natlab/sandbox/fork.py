@@ -53,7 +53,7 @@ def forked(body: Callable[[], int]) -> int:
 
 def _in_namespaces(work: Callable[[], None]) -> int:
     """The forked process: its own child is the first in the new process namespace."""
-    _die_with_parent()
+    die_with_parent()
     # The first process decides what that means.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET) != 0:
@@ -65,7 +65,7 @@ def _in_namespaces(work: Callable[[], None]) -> int:
 
 
 def _first_process(work: Callable[[], None], handler: Any) -> int:
-    _die_with_parent()
+    die_with_parent()
     # What is there shows the processes of whoever mounted it.
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     signal.signal(signal.SIGINT, handler)
@@ -82,5 +82,6 @@ def _guarded(body: Callable[[], int]) -> int:
         return _FAILED
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """The kernel kills this process when the thread that forked it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -18,7 +18,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, send_handle
 from pickle import PicklingError
-from typing import Any, ParamSpec, Self, TypeVar, cast
+from typing import IO, Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast
 
 from natlab.errors import SandboxError, SandboxUnavailableError
 from natlab.sandbox.answer import unpacked
@@ -48,6 +48,50 @@ def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P
         return sandbox.call(timeout, function, *args, **kwargs)
 
 
+class Process(Protocol):
+    """The process that holds a sandbox's namespaces, as `subprocess.Popen` is one."""
+
+    pid: int
+    stderr: IO[bytes] | None
+
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+    def __enter__(self) -> object: ...
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
+
+
+Begun: TypeAlias = "tuple[Connection[Any, Any], Process]"
+"""Our end of the pipe to `natlab.sandbox.inside.serve`, and the process whose end is the sandbox's."""
+
+
+def begin() -> Begun:
+    """A new Python in new namespaces. Raises `SandboxUnavailableError` where there is no `unshare`."""
+    ours, theirs = Pipe()
+    stderr = os.dup(2)
+    code = f"from natlab.sandbox.inside import serve; serve({theirs.fileno()}, {stderr})"
+    try:
+        process = subprocess.Popen(
+            [*_UNSHARE, sys.executable, "-c", code],
+            pass_fds=(theirs.fileno(), stderr),
+            stderr=subprocess.PIPE,
+            env=os.environ | surroundings(),
+        )
+    except OSError as error:
+        ours.close()
+        raise SandboxUnavailableError(
+            f"cannot start {error.filename}: {error.strerror}; install Debian's util-linux"
+        ) from None
+    finally:
+        theirs.close()
+        os.close(stderr)
+    return ours, process
+
+
+def surroundings() -> dict[str, str]:
+    """The environment variables that a sandbox has otherwise than its caller."""
+    return {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": search_path()}
+
+
 class Sandbox:
     """A standing sandbox, for several calls. It ends with the thread that made it, at the latest.
 
@@ -55,27 +99,14 @@ class Sandbox:
     process's. As a context manager it is closed, after an error killed.
     """
 
+    @staticmethod
+    def begin() -> Begun:
+        """Start one; a process that has read the modules may put a fork of itself here."""
+        return begin()
+
     def __init__(self) -> None:
         """Raises `SandboxUnavailableError` if this machine does not let us make the namespaces."""
-        ours, theirs = Pipe()
-        stderr = os.dup(2)
-        code = f"from natlab.sandbox.inside import serve; serve({theirs.fileno()}, {stderr})"
-        try:
-            self._process = subprocess.Popen(
-                [*_UNSHARE, sys.executable, "-c", code],
-                pass_fds=(theirs.fileno(), stderr),
-                stderr=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": search_path()},
-            )
-        except OSError as error:
-            ours.close()
-            raise SandboxUnavailableError(
-                f"cannot start {error.filename}: {error.strerror}; install Debian's util-linux"
-            ) from None
-        finally:
-            theirs.close()
-            os.close(stderr)
-        self._connection: Connection[Any, Any] = ours
+        self._connection, self._process = self.begin()
         self._turn = threading.Lock()
         self._orders = self._answers = 0
         """The numbers of the last order and of the last answer that was taken: a Ctrl-C may come between any two

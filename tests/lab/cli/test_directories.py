@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests.lab import commands
 
 _COMMANDS = {
     "matrix": (("matrix", "--nat", "none"), 3),
@@ -20,15 +19,7 @@ _COMMANDS = {
 
 
 def _lab(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lab", *arguments, "--report", str(directory)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
+    return commands.lab(*arguments, "--report", directory)
 
 
 def _files(directory: Path) -> set[str]:

@@ -15,6 +15,7 @@ import pytest
 from natlab.cli.run import RunStatus
 from natlab.sandbox import sandbox
 from tests import ROOT
+from tests.lab import commands
 from tests.lab.cli.refusals import refused
 
 _PAIR = ("run", "--nat-a", "full-cone", "--nat-b", "symmetric")
@@ -22,15 +23,8 @@ _RUN = (sys.executable, "-m", "lab", *_PAIR)
 
 
 def _run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*_RUN, *([] if "--report" in options else ["--report", str(directory)]), *options],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
+    report = () if "--report" in options else ("--report", str(directory))
+    return commands.lab(*_PAIR, *report, *options)
 
 
 def _errors(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -219,7 +213,10 @@ def test_an_interrupted_run_keeps_its_packets_and_leaves_nothing_running(
 def _run_without_room(directory: Path, room: str) -> tuple[int, str]:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(directory)]
     subprocess.run(mount, check=True)
-    done = _run(directory, "--a", "sh -c 'while :; do echo more; done'")
+    endless = ("--report", str(directory), "--a", "sh -c 'while :; do echo more; done'")
+    done = subprocess.run(
+        [*_RUN, *endless], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+    )
     return done.returncode, done.stderr
 
 

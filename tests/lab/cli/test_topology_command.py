@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.lab import commands
 from tests.lab.cli.refusals import refused
 from tests.lab.network.test_topology_file import OWN
 
@@ -19,15 +20,7 @@ KEPT = "lab | capture.pcapng, ladder.txt, rules and output are in"
 
 
 def _run(directory: Path, *options: str, typed: str = "") -> tuple[int, list[str], list[str]]:
-    done = subprocess.run(
-        [*_TOPOLOGY, *options, "--report", str(directory)],
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
+    done = commands.lab("topology", *options, "--report", directory, typed=typed)
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
 

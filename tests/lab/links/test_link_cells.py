@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from natlab.links.conditions import LinkConditions, Way
 from natlab.matrix.jobs import CellJob
-from tests.lab import warm
+from tests.lab import commands, warm
 from tests.lab.patience import measured_mostly
 
 _TIMEOUT = 50.0
@@ -58,14 +56,9 @@ def test_a_cell_over_lossy_links_that_duplicate_and_reorder_is_still_understood(
 def test_the_command_line_tells_what_the_links_were(tmp_path: Path) -> None:
     done = measured_mostly(
         lambda done: done.returncode == 0,
-        lambda: subprocess.run(
-            [
-                *(sys.executable, "-m", "lab", "matrix", "--nat", "none"),
-                *("--delay", "20ms/10ms", "--mtu", "1400", "--report", tmp_path / "r"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+        lambda: commands.lab(
+            *("matrix", "--nat", "none", "--delay", "20ms/10ms", "--mtu", "1400"),
+            *("--report", tmp_path / "r"),
             timeout=_TIMEOUT,
         ),
     )

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests import ROOT
+from tests.lab import commands
 
 SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text())
 CONE, SYMMETRIC = "port-restricted-cone", "symmetric"
@@ -48,14 +49,8 @@ command = '''sh -c "
 
 
 def _run(program: Path, report: Path, *options: str, status: int = 0) -> Cells:
-    argv = [sys.executable, "-m", "lab", "matrix", "--program", str(program)]
-    done = subprocess.run(
-        [*argv, "--report", str(report), *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
+    done = commands.lab(
+        *("matrix", "--program", str(program), "--report", str(report)), *options, timeout=150
     )
     assert done.returncode == status, done.stdout + done.stderr
     content = json.loads((report / "report.json").read_text(encoding="utf-8"))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+
+from tests.lab import commands
 
 UNUSED = tuple(
     word for name in ("asyncio", "cov", "hypothesispytest") for word in ("-p", f"no:{name}")
@@ -15,5 +19,15 @@ def run(
     pytester: pytest.Pytester, source: str, *options: str
 ) -> tuple[dict[str, int], pytest.RunResult]:
     pytester.makepyfile(source)
-    result = pytester.runpytest_subprocess(*STRICT, *options, timeout=100)
+    result = run_pytest(pytester, *STRICT, *options)
     return result.parseoutcomes(), result
+
+
+def run_pytest(pytester: pytest.Pytester, *options: str, timeout: float = 100) -> pytest.RunResult:
+    """As `pytest.Pytester.runpytest_subprocess`, but that it starts warm."""
+    words = ("pytest", f"--basetemp={pytester.mkdir('basetemp')}", *options)
+    begin = time.monotonic()
+    done = commands.run(*words, directory=pytester.path, timeout=timeout)
+    print(done.stdout, done.stderr, sep="")  # noqa: T201 - shown where the test fails
+    out, err = done.stdout.splitlines(), done.stderr.splitlines()
+    return pytest.RunResult(done.returncode, out, err, time.monotonic() - begin)

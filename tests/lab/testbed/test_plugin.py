@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.lab.testbed.runs import STRICT, run
+from tests.lab.testbed.runs import STRICT, run, run_pytest
 
 pytest_plugins = ["pytester"]
 
@@ -33,7 +33,8 @@ def test_it_imports_nothing_heavy_into_a_run_that_does_not_use_it(
             loaded = [name for name in sys.modules if name.startswith(heavy)]
             assert loaded == ["natlab.testbed", "natlab.testbed.plugin"]
     """
-    assert run(pytester, source)[0] == {"passed": 1}
+    pytester.makepyfile(source)
+    assert pytester.runpytest_subprocess(*STRICT, timeout=100).parseoutcomes() == {"passed": 1}
 
 
 _MANY = """
@@ -222,8 +223,9 @@ def test_without_namespaces_a_test_fails_with_the_reason(
     fake.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2; exit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    outcomes, result = run(pytester, "def test_it(nat_lab): pass")
-    assert outcomes == {"errors": 1}
+    pytester.makepyfile("def test_it(nat_lab): pass")
+    result = pytester.runpytest_subprocess(*STRICT, timeout=100)
+    assert result.parseoutcomes() == {"errors": 1}
     result.stdout.fnmatch_lines(
         ["*the NAT lab cannot work here: *unshare failed: Operation not permitted*Remedy: *"]
     )
@@ -256,7 +258,7 @@ def test_a_mark_that_cannot_be_meant_fails_its_test_alone_with_test_and_line(
     source += "@pytest.mark.nat_pairs(('none', 'none'))\ndef test_without(): pass\n"
     source += "def test_of_no_lab(): pass\n"
     pytester.makepyfile(test_marks=source)
-    result = pytester.runpytest_subprocess(*STRICT, timeout=100)
+    result = run_pytest(pytester, *STRICT)
     assert result.parseoutcomes() == {"errors": len(complaints) + 1, "passed": 1}
     said = result.stdout.str()
     for number, complaint in enumerate(complaints.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import ROOT
-from tests.lab.testbed.runs import UNUSED
+from tests.lab.testbed.runs import UNUSED, run_pytest
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("this_checkout")
@@ -40,7 +40,7 @@ _PLAYED = f"""
 @pytest.mark.timeout(150)
 def test_the_fixture_plays_a_program_file(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_PLAYED)
-    result = pytester.runpytest_subprocess("--strict-markers", *UNUSED, timeout=140)
+    result = run_pytest(pytester, "--strict-markers", *UNUSED, timeout=140)
     assert result.parseoutcomes() == {"passed": 3, "errors": 1}
     result.stdout.fnmatch_lines(["*nat_pairs: cannot read the program file nowhere.toml: No such*"])
 
@@ -54,5 +54,5 @@ def test_every_takes_a_word_for_a_set_of_nats(
         @pytest.mark.nat_pairs(every={word!r})
         def test_it(nat_lab): pass
     """)
-    result = pytester.runpytest_subprocess("--collect-only", "-q", *UNUSED, timeout=60)
+    result = run_pytest(pytester, "--collect-only", "-q", *UNUSED)
     result.stdout.fnmatch_lines([f"{count} tests collected*"])
