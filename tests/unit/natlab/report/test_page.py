@@ -84,7 +84,7 @@ def test_filters_need_no_script_and_every_cell_answers_to_them(tmp_path: Path) -
     shown, text = page(tmp_path, cell("none", "symmetric"), BROKEN, FORBIDDEN)
     for kind in ("round-1", "failed", "wrong", "category-0", "category-1", "nat-0", "nat-1"):
         assert f"only-{kind}" in shown.ids
-        assert text.count(f"body:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 1
+        assert text.count(f".overview:has(#only-{kind}:checked) td.cell:not(.is-{kind})") == 1
     assert "visibility: hidden" not in text  # what does not match stays readable
     assert text.partition("td.cell { opacity: ")[2].startswith(".")
     assert {"any-outcome", "any-category", "any-nat"} <= shown.ids
