@@ -124,8 +124,13 @@ class Bbr(QuicCongestionControl):
         """Packets were built, and leave now. `is_held`: the pacer let no more of them."""
         self.pacer.settle(self._built)
         self._built = 0
-        if not is_held and self.bytes_in_flight + self.pacer.size <= self.congestion_window:
+        if not is_held and not self.is_full:
             self._delivery.ran_dry()
+
+    @property
+    def is_full(self) -> bool:
+        """The window has no room for a packet."""
+        return self.bytes_in_flight + self.pacer.size > self.congestion_window
 
     @property
     def rate(self) -> float:

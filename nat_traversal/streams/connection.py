@@ -17,8 +17,9 @@ from nat_traversal.errors import WireError
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.streams import actions as do
 from nat_traversal.streams.actions import StreamAction, Why
+from nat_traversal.streams.awake import Awake
 from nat_traversal.streams.credit import Grants, Incoming, Outgoing, encode_grant, window
-from nat_traversal.streams.quic import ADDRESS, datagrams, end_of, resize, restart
+from nat_traversal.streams.quic import ADDRESS, control_of, end_of, resize, restart
 from nat_traversal.streams.states import TABLE, StreamState, StreamTrigger
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Streams:
 
     def __init__(self, quic: QuicConnection, *, opens: bool) -> None:
         self._quic = quic
+        self._awake = Awake(quic, control_of(quic))
         self._opens = opens
         self._own_grants = _GRANTS_OF_CLIENT if opens else _GRANTS_OF_SERVER
         self._their_grants = _GRANTS_OF_SERVER if opens else _GRANTS_OF_CLIENT
@@ -133,7 +135,7 @@ class Streams:
 
     def datagrams(self, now: float) -> list[bytes]:
         """Those that are to leave now."""
-        return datagrams(self._quic, now + _ROUNDING)
+        return self._awake.datagrams(now + _ROUNDING)
 
     def arrived(self, datagrams: Iterable[bytes], now: float) -> list[StreamAction]:
         """Datagrams came."""

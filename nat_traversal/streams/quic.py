@@ -37,8 +37,6 @@ _NEVER = 365 * 86_400.0
 _STREAM_WINDOW, _WINDOW = 2 * MOST_WINDOW, 4 * WINDOWS
 """Octets of QUIC's own windows at first. It doubles them as octets come: `credit` is what bounds."""
 _CID_OCTETS = 8
-CONTROL = bbr.NAME
-"""Congestion control: aioquic's own take each loss for a full queue."""
 logging.getLogger("quic").addHandler(
     logging.NullHandler()
 )  # what people need to know comes in actions
@@ -91,28 +89,19 @@ def server(identity: StreamIdentity, first: bytes, size: int) -> QuicConnection:
 def resize(quic: QuicConnection, size: int) -> None:
     """Let its datagrams have `size` octets from now on."""
     quic._max_datagram_size = max(SMALLEST, size)  # noqa: SLF001 - as in `_with_streams`
-    if (control := control_of(quic)) is not None:
-        control.resize(max(SMALLEST, size))
+    control_of(quic).resize(max(SMALLEST, size))
 
 
-def control_of(quic: QuicConnection) -> bbr.Bbr | None:
-    """Its congestion control; None: another one."""
+def control_of(quic: QuicConnection) -> bbr.Bbr:
+    """Its congestion control."""
     control = quic._loss._cc  # noqa: SLF001
-    return control if isinstance(control, bbr.Bbr) else None
-
-
-def datagrams(quic: QuicConnection, now: float) -> list[bytes]:
-    """Those that are to leave now."""
-    found = [octets for octets, _ in quic.datagrams_to_send(now)]
-    if (control := control_of(quic)) is not None:
-        control.built(is_held=quic._pacing_at is not None)  # noqa: SLF001
-    return found
+    assert isinstance(control, bbr.Bbr), "as configured"
+    return control
 
 
 def restart(quic: QuicConnection) -> None:
     """Its datagrams take another way from now on."""
-    if (control := control_of(quic)) is not None:
-        control.restart()
+    control_of(quic).restart()
 
 
 def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
@@ -123,7 +112,7 @@ def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=[ALPN],
-        congestion_control_algorithm=CONTROL,
+        congestion_control_algorithm=bbr.NAME,  # aioquic's own take each loss for a full queue
         connection_id_length=_CID_OCTETS,
         idle_timeout=_NEVER,
         is_client=is_client,
@@ -138,6 +127,5 @@ def _with_streams(quic: QuicConnection) -> QuicConnection:
     # see to it that they work.
     limit = quic._local_max_streams_bidi  # noqa: SLF001
     limit.value = limit.sent = 2 * MOST_STREAMS
-    if (control := control_of(quic)) is not None:
-        quic._loss._pacer = cast(QuicPacketPacer, control.pacer)  # noqa: SLF001 - as it is used
+    quic._loss._pacer = cast(QuicPacketPacer, control_of(quic).pacer)  # noqa: SLF001 - as it is used
     return quic

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
+from aioquic.quic.connection import QuicConnection
 
 from nat_traversal.aio.stream_identity import made_identity
 from nat_traversal.errors import KeyRefusedError, WireError
@@ -163,6 +165,40 @@ def test_a_thousand_connections_at_once_and_as_many_again() -> None:
             pair.b.says(stream, b"", is_last=True)
         pair.run(60.0)
         assert (pair.a.streams.streams, pair.b.streams.streams) == (0, 0)
+
+
+def test_connections_with_nothing_to_say_cost_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+
+    def look(quic: QuicConnection, **of: Any) -> None:
+        nonlocal looks
+        looks += 1
+        looked(quic, **of)
+
+    looked = QuicConnection._write_stream_limits
+    monkeypatch.setattr(QuicConnection, "_write_stream_limits", look)
+    pair = Pair()
+    busy, *silent = [pair.a.streams.open() for _ in range(300)]
+    pair.a.flush()
+    pair.run(10.0)
+    looks = sent = 0
+    for side in (pair.a, pair.b):
+        side.sizes.clear()
+    pair.a.says(busy, OCTETS, is_last=True)
+    pair.run(10.0)
+    sent = len(pair.a.sizes) + len(pair.b.sizes)
+    assert sent > 150
+    assert (
+        looks < 6 * sent
+    )  # each packet, and the one that would be next, for a stream and that of grants
+    for stream in silent:
+        pair.a.says(stream, b"%d" % stream, is_last=True)
+    pair.run(10.0)
+    assert [bytes(pair.b.received[stream]) for stream in silent] == [
+        b"%d" % each for each in silent
+    ]
 
 
 def test_an_outage_breaks_nothing_and_the_new_path_is_used_at_once() -> None:
