@@ -193,6 +193,8 @@ class ServerSettings:
     """For a new connection to register."""
     challenge_within: float = seconds(5.0, 0.001)
     """For the holder of an id to answer, above its round trip, where no key tells whose the id is."""
+    proven_within: float = seconds(2.0, 0.001)
+    """The same where the newcomer has proven the holder's own key."""
     spared_for: float = seconds(5.0, 0.001)
     """After its answer, until the holder is asked again."""
     kept_handles: int = number(16_384, 0, 1_000_000)

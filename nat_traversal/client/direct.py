@@ -353,6 +353,7 @@ class Direct:
         if (method := of_round(start, phase.method)) is None:
             return actions  # not offered
         phase.announcer.round_begins(now)
+        method.seen_at = phase.announcer.mapped
         connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
         shown = phase.socket, phase.announcer
         punching = Punching(*shown, method, start, keys, connection, until)

@@ -92,9 +92,12 @@ class Claims:
         return self.begin(host, now)
 
     def _ask(self, host: Host, rival: Host, now: float) -> list[ServerAction]:
-        """Only the holder itself can tell whether it lives."""
+        """Only the holder itself can tell whether it lives. With its own key nobody can throw it out but its own host, so it
+        gets less time: it may have lost power, and its host be back."""
         assert rival.member is not None
-        within = self._settings.challenge_within + rival.member.round_trip
+        settings = self._settings
+        within = settings.proven_within if host.is_proven else settings.challenge_within
+        within += rival.member.round_trip
         asked = self._connections.challenges.contend(host.connection, rival.connection, within, now)
         if asked is None:
             assert rival.registration is not None

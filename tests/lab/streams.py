@@ -21,6 +21,8 @@ class Way:
 
     sent: int = 0
     arrived: set[int] = field(default_factory=set)
+    sent_by_then: dict[int, int] = field(default_factory=dict)
+    """For each that has arrived: how many had been sent when it came. Some may have waited on their way."""
 
     @property
     def longest_gap(self) -> int:
@@ -30,6 +32,10 @@ class Way:
             row = 0 if number in self.arrived else row + 1
             longest = max(longest, row)
         return longest
+
+    def missed_from(self, number: int) -> int:
+        """Datagrams that were sent, `number` and later ones, until the first of them arrived."""
+        return min(by for each, by in self.sent_by_then.items() if each >= number) - number
 
 
 class Stream:
@@ -81,6 +87,8 @@ class Stream:
             while True:
                 data, source = opened.recvfrom(2048)
                 if data.startswith(word):
-                    way.arrived.add(int(data.removeprefix(word)))
+                    number = int(data.removeprefix(word))
+                    way.arrived.add(number)
+                    way.sent_by_then.setdefault(number, way.sent)
                     if opened is self._service:
                         self._asker = source

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nat_traversal.client.security import Security
+from nat_traversal.crypto.proof import signed
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.paths.budget import MOST_DATAGRAMS, MOST_OCTETS, UNVALIDATED_DATAGRAMS
@@ -16,7 +17,7 @@ from nat_traversal.paths.probing import MOST_PROBES, WITHIN
 from nat_traversal.server.grants import EVERY, Grants
 from nat_traversal.wire import guessing
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Hello, encode
+from nat_traversal.wire.datagrams import Announced, Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from natlab.oracle.model import NoRoomError
@@ -129,12 +130,48 @@ def test_a_server_cannot_order_it_without_the_peer(nats: tuple[str, str], said: 
 
 
 @pytest.mark.parametrize("nats", CELLS)
+def test_a_server_that_lies_to_one_host_makes_nothing_of_the_other_one_s_agreement(
+    nats: tuple[str, str],
+) -> None:
+    """The peer is honest, and agrees to be met where it is."""
+    world, a, b = a_world(nats)
+    agreed: list[m.Agree] = []
+
+    def change(message: m.Message) -> list[m.Message]:
+        agreed.extend([message] if isinstance(message, m.Agree) else [])
+        return names_the_victim(message)
+
+    hears(a, change)
+    a.start(), b.start()
+    world.run(14.0)
+    assert [bool(each.mac) for each in agreed] == [True]
+    attempts = {told.attempt for told in a.told(note.RoundStarted)}
+    assert 0 < len(to_the_victim(world)) <= MOST_DATAGRAMS * len(attempts)
+    assert not [each for each in to_the_victim(world) if within_a_round_of_guesses(a, each)]
+
+
+def is_told_that_it_is_the_victim(client: Client) -> None:
+    """Whatever it announces, the server answers that it is seen there."""
+    feed, (peer,) = client.feed, client.agent.peers.values()
+
+    def lied_to(event: e.Event) -> None:
+        match event:
+            case e.DatagramArrived(Announced() as answer):
+                lie = signed(replace(answer, mapped=VICTIM), peer.direct.announce_key.key)
+                event = replace(event, datagram=lie)
+        feed(event)
+
+    client.feed = lied_to  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("nats", CELLS)
 def test_server_and_peer_together_get_no_more_than_the_client_s_own_limits(
     nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server lets the pair guess again and again, and names a victim for the peer, which agrees to everything."""
+    """The server lets the pair guess again and again, and names a victim for the peer, which believes that it is there."""
     world, a, b = a_world(nats)
     hears(a, names_the_victim)
+    is_told_that_it_is_the_victim(b)
     monkeypatch.setattr(Grants, "ask", lambda *_: 0.0)
     a.start(), b.start()
     world.run(2 * WITHIN)

@@ -249,7 +249,7 @@ def test_restarted_host_with_an_identity_replaces_its_dead_connection_after_a_qu
     holder(world, with_identity()).vanish()
     began = world.clock.now
     second = contender(world, security=with_identity())
-    asked = SERVER_SETTINGS.challenge_within + SERVER_SETTINGS.longest_round_trip
+    asked = SERVER_SETTINGS.proven_within + SERVER_SETTINGS.longest_round_trip
     world.until(lambda: bool(second.told(note.RegisteredAtServer)), within=SILENCE / 2)
     assert began + asked < world.clock.now < began + asked + SETTINGS.reconnect_first + 5 * world.r
     assert world.server.told(note.HostRefused)[-1].code == m.ErrorCode.REPLACED

@@ -165,8 +165,9 @@ def test_a_peer_with_an_identity_that_lost_power_and_is_back_before_the_server_k
     a.vanish()
     world.run(5.0)
     again = world.client("host_a", "host_b", security=identity).start()
-    asked = ServerSettings().challenge_within  # the old process may yet live, and is asked
-    assert_back(world, *both_ways(again, b), within=asked + 1.0)
+    asked = ServerSettings().proven_within  # the old process may yet live, and is asked
+    assert_back(world, *both_ways(again, b), within=3.0)
+    assert asked < 3.0
 
 
 def test_a_server_at_a_new_address_of_its_name() -> None:

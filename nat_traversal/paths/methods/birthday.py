@@ -23,6 +23,7 @@ from nat_traversal.paths.probing import ProbeBudget, pace
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import guessing
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.addresses import octets_of
 from nat_traversal.wire.datagrams import Datagram, Hello
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
@@ -70,24 +71,25 @@ class Birthday(OrderedHello):
             self._early = []  # what the announced socket hears is of no use to its other ones
         began = super().start(start, keys, budget, now)
         self._keys = keys
-        if not isinstance(budget, ProbeBudget) or not start.candidates:
+        if not isinstance(budget, ProbeBudget) or not start.candidates or self.seen_at is None:
             return [*began, do.SendMessage(m.Agree(start.attempt, start.round))]
         self._budget = budget
         self._ports = _ports(mac(keys.secret, b"ports" + start.token))
         self._fresh = [*self._announced.further(guessing.SOCKETS)]
-        proof = mac(keys.sending, _agreement(start))
+        proof = mac(keys.sending, _agreement(start, self.seen_at, start.candidates[0].endpoint))
         return [*began, do.SendMessage(m.Agree(start.attempt, start.round, proof))]
 
     def ordered(self, order: Order, now: float) -> list[Output]:
         """The peer's agreement, as the server hands it on, or an order, which counts only after it."""
         handshake, keys = self._handshake, self._keys
-        if handshake is None or keys is None or self._budget is None:
+        if handshake is None or keys is None or self._budget is None or self.seen_at is None:
             return []
         start = handshake.start
         if (order.attempt, order.round) != (start.attempt, start.round):
             return []
         if isinstance(order, m.Agree):
-            self._has_agreed = is_mac(keys.receiving, _agreement(start), order.mac)
+            agreed = _agreement(start, start.candidates[0].endpoint, self.seen_at)
+            self._has_agreed = is_mac(keys.receiving, agreed, order.mac)
             return [] if self._has_agreed else [do.Count(do.Fault.FORGED)]
         is_mine = order.step == (2 if self._is_opener else 1)
         if not self._has_agreed or not is_mine:
@@ -199,9 +201,16 @@ class Birthday(OrderedHello):
         )
 
 
-def _agreement(start: m.StartRound) -> bytes:
-    """The words to which a host says yes. The key is the round's, and the direction's."""
-    return b"nat-traversal birthday" + start.token + bytes([start.round])
+def _agreement(start: m.StartRound, own: Endpoint, other: Endpoint) -> bytes:
+    """The words to which a host says yes. The key is the round's, and the direction's.
+
+    `own`: where the server says that it sees that host; `other`: where it says that the other one is. So a server has to tell both
+    hosts the same, and a victim's address in the place of a host's has to be told to that host itself.
+    """
+    about = b"nat-traversal birthday" + start.token + bytes([start.round])
+    return about + b"".join(
+        octets_of(each.address) + each.port.to_bytes(2) for each in (own, other)
+    )
 
 
 def _ports(octets: bytes) -> list[int]:

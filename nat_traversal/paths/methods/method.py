@@ -52,6 +52,8 @@ class Method(Protocol):
 
     is_mapped: bool
     """A port of this host's router leads to the socket."""
+    seen_at: Endpoint | None
+    """Where the server says that it sees the socket."""
 
     @property
     def deadline(self) -> float | None:

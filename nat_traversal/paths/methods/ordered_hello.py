@@ -36,6 +36,7 @@ class OrderedHello:
         self._early: list[tuple[Hello, Endpoint]] = []
         self._proof_told = False
         self.is_mapped = False
+        self.seen_at: Endpoint | None = None
         """A port of this host's router leads to the socket."""
         self._spare: tuple[UdpSocket, ...] = ()
         """One beside the announced socket that has spoken to nobody, if the server has wanted one."""
