@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nat_traversal.settings import ClientSettings, ServerSettings
     from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
     from nat_traversal.wire.endpoint import Endpoint, HostPort
+    from nat_traversal.wire.turn import TurnServer, parse_turn
 
 __version__ = "0.1.0"
 
@@ -50,12 +51,14 @@ __all__ = [
     "ServerUnreachableError",
     "TlsError",
     "TraversalFailedError",
+    "TurnServer",
     "UsageError",
     "Verdict",
     "WireError",
     "__version__",
     "check_nat",
     "connect",
+    "parse_turn",
     "serve",
 ]
 _WHERE = {
@@ -74,6 +77,8 @@ _WHERE = {
     "Endpoint": "wire.endpoint",
     "HostPort": "wire.endpoint",
     "Security": "client.security",
+    "TurnServer": "wire.turn",
+    "parse_turn": "wire.turn",
 }
 
 

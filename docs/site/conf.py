@@ -33,7 +33,7 @@ html_show_copyright = False
 CONTENTS = {
     "User guide": "docs/guide/README docs/guide/wireguard docs/guide/games docs/guide/sip docs/guide/ssh docs/guide/firewall docs/guide/running docs/comparison",
     "Use it": (
-        "docs/pairing docs/services docs/tcp-services docs/client-config docs/check docs/path-status docs/recovery docs/nat-types docs/rungs docs/api "
+        "docs/pairing docs/services docs/tcp-services docs/turn docs/client-config docs/check docs/path-status docs/recovery docs/nat-types docs/rungs docs/api "
         "docs/troubleshooting docs/messages docs/events docs/limitations"
     ),
     "Run a server": "docs/server/running docs/server/access docs/server/metrics docs/server/several docs/server/capacity docs/server/under-attack",

@@ -30,6 +30,7 @@ from nat_traversal.wire.datagrams import MAX_UDP_PAYLOAD
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import check_id, parse_server
 from nat_traversal.wire.messages import Relaying, Serves
+from nat_traversal.wire.turn import TurnServer, check_library
 
 FLOW = 0
 """The API has one flow. To a `--connect` side it looks like one local program."""
@@ -209,6 +210,7 @@ async def connect(
     tls: ClientTlsSettings | None = None,
     relaying: Relaying = Relaying.AUTO,
     server_token: bytes | None = None,
+    turn: TurnServer | None = None,
 ) -> AsyncIterator[Connection]:
     """Register at `server` as `local_id` and connect to `remote_id`, who must do the same.
 
@@ -218,11 +220,14 @@ async def connect(
     keys, and so what it demands of the peer; without it the server vouches for the peer. `tls` is for a server that
     has it: the ids and keys that go to the server are then private, and it is the one that is meant. `relaying` says
     whether the server may hand the sealed datagrams on where no direct path stands. `server_token`: 32 octets, for a server
-    that takes only clients with a token.
+    that takes only clients with a token. `turn` is a TURN server of this host's own, which relays where the server does not; it
+    needs the extra ``turn``.
 
     Raises `UsageError` (a wrong argument), `ServerUnreachableError`, `RegistrationRefusedError`,
     `TraversalFailedError` (both roles were tried); inside the block `ConnectionLostError`.
     """
+    if turn is not None:
+        check_library()
     config = ClientConfig(
         parse_server(server),
         check_id(local_id),
@@ -234,6 +239,8 @@ async def connect(
         tls=tls,
         relaying=relaying,
         server_token=server_token,
+        turn=turn,
+        takes_turn=relaying is not Relaying.NEVER,
     )
     connection = Connection(config.settings)
     client = Client(config, connection, connection.told, counters=connection.counters)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from collections.abc import Mapping
 
 from nat_traversal.arguments.parser import checked
@@ -12,9 +11,8 @@ from nat_traversal.cli.options import ClientOptions
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import MethodName
-from nat_traversal.wire.turn import TurnServer, parse_turn
+from nat_traversal.wire.turn import TurnServer, check_library, parse_turn
 
-LIBRARY = "aioice"
 _LONGEST_NAME = 508
 """Octets of a username (RFC 8489 section 14.3: fewer than 509)."""
 
@@ -51,8 +49,7 @@ def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnSer
     uri, name = options.turn, options.turn_credentials
     if uri is None:
         return None
-    if importlib.util.find_spec(LIBRARY) is None:
-        raise UsageError(f"--turn needs {LIBRARY}: pip install 'nat-traversal[turn]'")
+    check_library()
     if name is None:
         return TurnServer(uri)
     lines = read_text(name, secret_in=environment).splitlines()

@@ -111,6 +111,10 @@ class Direct:
         """Whether the server may send this host to that relay."""
         return self._restraint.allows_relay(order, Surroundings(self._link.server), now)
 
+    def allows_turn(self, at: Endpoint | None, now: float) -> bool:
+        """Whether a TURN server may relay, the peer's at `at` or this host's own."""
+        return self._restraint.allows_turn(at, Surroundings(self._link.server), now)
+
     # The control link, as the agent sees it
 
     def link_opened(self, wish: RelayWish, now: float) -> list[do.Action]:

@@ -25,7 +25,6 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
-from nat_traversal.paths.budget import Surroundings
 from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.path import Path
 from nat_traversal.paths.probing import Probes
@@ -167,10 +166,13 @@ class Peer:
                 return self.relayed.ordered(message, key, now, udp_is_silent=silent)
             case m.RelayNews():
                 return self.relayed.news(message)
+            case m.OpenTurn(candidates=own) if own and not self.direct.allows_turn(None, now):
+                return []
             case m.OpenTurn():
                 return self.relayed.turn_ordered(message, now)
-            case m.TurnAddress():
-                return self.relayed.turn_told(message, Surroundings(self._link.server), now)
+            case m.TurnAddress(candidate=there):
+                may = self.direct.allows_turn(there.endpoint, now)
+                return self.relayed.turn_told(message, now, may_be_there=may)
             case m.PeerStatus():
                 return self._peer_status(message, now)
             case m.Mismatch(theirs):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from nat_traversal.client.control_link import Identity, RelayWish
 from nat_traversal.client.endings import established
+from nat_traversal.client.leg import Leg
 from nat_traversal.client.security import KeyPair, RoundKeys, Security
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
-from nat_traversal.paths.budget import Surroundings
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.relay import Relay, RelayState
 from nat_traversal.paths.methods.turn import Turn
@@ -25,40 +24,6 @@ from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.octets import CONNECTION_BYTES
-
-
-@dataclass(eq=False, slots=True)
-class Leg:
-    """This host's way to one relay, and the path through it once that stands."""
-
-    order: m.OpenRelay | m.OpenTurn
-    socket: UdpSocket
-    method: Relay | Turn
-    keys: RoundKeys
-    connection: bytes = field(repr=False)
-    until: float
-    """When to give up, unless the path stands by then."""
-    make_method: Callable[[UdpSocket], Relay] | None = None
-    """For a connection in the place of the socket."""
-    path: Path | None = None
-    closes_at: float | None = None
-    """When this way, which carries nothing any more, is closed."""
-    joins_at: float | None = None
-    """When to try TCP beside UDP, unless the server has answered by then."""
-    stream: UdpSocket | None = None
-    """The connection that is being made."""
-    is_of_the_past: bool = False
-    """The connection to the server on which it was ordered has ended: the next server may number another relay so."""
-    opens_at: float | None = None
-    """When to try again to open the socket, for which there was no room."""
-
-    @property
-    def deadline(self) -> float:
-        """When something of it is due."""
-        times = [self.until, self.joins_at, self.opens_at, self.method.deadline]
-        if self.path is not None:
-            times = [self.path.deadline]
-        return min([each for each in [*times, self.closes_at] if each is not None])
 
 
 class Relayed:
@@ -171,15 +136,14 @@ class Relayed:
         self._legs.append(leg := Leg(order, socket, method, keys, connection, until))
         return self._carry(leg, method.start(now), now)
 
-    def turn_told(self, told: m.TurnAddress, around: Surroundings, now: float) -> list[do.Action]:
-        """The peer's TURN server relays there, says the server. `around`: this host's."""
+    def turn_told(self, told: m.TurnAddress, now: float, *, may_be_there: bool) -> list[do.Action]:
+        """The peer's TURN server relays there, says the server."""
         leg = self._present(told.relay)
         if leg is None or not isinstance(leg.method, Turn):
             return []
-        address = told.candidate.endpoint
-        if around.forbids(address) or not around.makes_plausible(address):
-            return self._drop(leg, f"no TURN server of the other side can be at {address}")
-        return self._carry(leg, leg.method.told(address, now), now)
+        if not may_be_there:
+            return self._drop(leg, "")
+        return self._carry(leg, leg.method.told(told.candidate.endpoint, now), now)
 
     def turn_opened(self, generation: int, address: Endpoint, now: float) -> list[do.Action]:
         """This host's TURN server relays at `address`."""
@@ -342,7 +306,7 @@ class Relayed:
         actions: list[do.Action] = []
         for leg in self._legs:
             actions += [] if leg.path is None else leg.path.farewell()
-            actions += _closed(leg)
+            actions += leg.close()
         self._legs.clear()
         return actions
 
@@ -387,7 +351,7 @@ class Relayed:
         if leg.path is not None:
             leg.path.end = leg.path.end or reason
         done = [] if leg.is_of_the_past else self._ready(leg.order.relay)
-        return [*_closed(leg), *done]
+        return [*leg.close(), *done]
 
     def _ready(self, relay: int) -> list[do.Action]:
         """Tell the server that this side has done with that relay, and can take another. The next registration does so
@@ -411,8 +375,3 @@ class Relayed:
         leg.path = path = Path(pair, epochs, self._settings, self._rng, now, method=leg.method.name)
         told = established(0, 0, path, self._security.vouched(self.peer))
         return [*path.use(leg.order.peer.instance), told]
-
-
-def _closed(leg: Leg) -> list[do.Action]:
-    """Its socket, and the connection that is being made."""
-    return [each.close() for each in (leg.socket, leg.stream) if each is not None]

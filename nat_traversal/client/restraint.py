@@ -81,6 +81,12 @@ class Restraint:
             self._breach = Breach("the server sends this host from relay to relay", wait)
         return self._breach is None
 
+    def allows_turn(self, at: Endpoint | None, around: Surroundings, now: float) -> bool:
+        """A TURN server is to relay: the peer's at the address `at`, or this host's own. No breach, as the peer may be wrong."""
+        if at is not None and (around.forbids(at) or not around.makes_plausible(at)):
+            return False
+        return not self._relays.take(now)
+
     def tells_hosts(self, found: tuple[Endpoint, ...], generation: int) -> m.HostAddresses:
         """Those that the server may know: private ones, and IPv6. At other IPv4 addresses it sees this host anyway."""
         told = [each for each in found if is_private(each.address) or each.family == 6]

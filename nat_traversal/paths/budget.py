@@ -38,7 +38,7 @@ SOCKET_INTERVAL = 1.0
 """Seconds between fresh sockets on the server's order, once the burst is used up."""
 ATTEMPT_BURST = 3
 RELAY_BURST = 3
-"""Relays at other servers. The next may follow when the first of them has had its time."""
+"""Relays at other servers, and by TURN. The next may follow when the first of them has had its time."""
 ROUND_WITHIN = 60.0
 """Seconds of a round: the longest that a server gives lasts 50."""
 

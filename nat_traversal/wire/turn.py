@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.candidates import Candidate
@@ -15,6 +16,14 @@ PORT, TLS_PORT = 3478, 5349
 """The defaults (RFC 7065 section 3.2)."""
 _URI = re.compile(r"(turns?):([^?/]+)(?:\?transport=(udp|tcp))?")
 _FORM = "turn:HOST[:PORT][?transport=udp|tcp], or turns: for TLS"
+LIBRARY = "aioice"
+"""Speaks TURN."""
+
+
+def check_library() -> None:
+    """Raises `UsageError` where the package for TURN is missing."""
+    if find_spec(LIBRARY) is None:
+        raise UsageError(f"TURN needs {LIBRARY}: pip install 'nat-traversal[turn]'")
 
 
 @dataclass(frozen=True, slots=True)

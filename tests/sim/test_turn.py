@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from nat_traversal.crypto.dh import KeyPair
+from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import TurnPart
 from nat_traversal.wire.relayed import Link
 from tests.sim.client import Client
@@ -14,6 +19,7 @@ from tests.sim.network import CALM, Weather
 from tests.sim.test_relay import CLOSED, SWAPPED, Stream, assert_all_arrived, methods
 from tests.sim.turn import ADDRESS
 from tests.sim.world import World
+from tests.unit.counterpart import an_offer
 
 OFF = ServerSettings(relay_pairs=0)
 BOTH = {"host_a": TurnPart.HAS, "host_b": TurnPart.HAS}
@@ -124,3 +130,33 @@ def test_an_address_that_answers_nothing_gets_five_small_datagrams() -> None:
     assert len(sent) == 5
     assert all(isinstance(each.datagram, Link) for each in sent)
     assert [each for each in world.net.log if each.sender == "turn"] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.0.1", "224.0.0.1"])
+def test_an_address_that_no_honest_server_names_gets_nothing(address: str) -> None:
+    world, _, b = pair(ONE[0])
+    relayed = b.agent.peers["host_a"].relayed
+    world.until(lambda: relayed.is_open)
+    (leg,) = relayed._legs
+    candidate = m.Candidate("relay", Endpoint(address, 9))
+    b.feed(e.ControlReceived(m.TurnAddress(leg.order.relay, candidate)))
+    world.run(1.0)
+    assert not [each for each in world.net.log if each.destination.address == address]
+
+
+def test_a_server_that_names_one_turn_server_after_the_other_gets_three_at_once() -> None:
+    """Each order takes a fresh key, which this side gives as soon as the path before has ended."""
+    world, a, b = pair(ONE[0])
+    world.until(lambda: world.turn.asked != [])
+    a.vanish()
+    victim = m.Candidate("relay", Endpoint("203.0.113.99", 9))
+    began, relayed = world.clock.now, b.agent.peers["host_a"].relayed
+    for number in range(100, 200):
+        for leg in list(relayed._legs):
+            b.feed(e.ControlReceived(m.RelayNews(leg.order.relay, m.RelayCode.DONE, "lies")))
+        offer = replace(an_offer("host_a"), public=KeyPair.generate(world.rng).public)
+        b.feed(e.ControlReceived(m.OpenTurn(number, bytes(16), offer)))
+        b.feed(e.ControlReceived(m.TurnAddress(number, victim)))
+        world.run(0.01)
+    sent = [each for each in world.net.log if each.destination == victim.endpoint]
+    assert len(sent) == 3, f"in {world.clock.now - began:.1f} s"

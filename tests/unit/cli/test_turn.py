@@ -86,6 +86,6 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_library_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LIBRARY", "no_such_library")
+    monkeypatch.setattr("nat_traversal.wire.turn.LIBRARY", "no_such_library")
     with pytest.raises(UsageError, match=r"pip install 'nat-traversal\[turn\]'"):
         turn.read_turn(options(*TURN), {})
