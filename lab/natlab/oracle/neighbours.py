@@ -14,6 +14,7 @@ from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
 from natlab.oracle.prediction import NAT_ADDRESS, SERVER, Step
 from natlab.presets import preset
+from natlab.terms import Ipv6
 
 OUTSIDE = NAT_ADDRESS["host_a"]
 """Of the NAT that both have in common."""
@@ -64,13 +65,15 @@ def behind_one_carrier(
 def with_ipv6(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | None:
     """The same of two hosts with a NAT each, and IPv6 behind stateful firewalls beside that.
 
+    Where a router translates IPv6, its host's address is a private one (RFC 4193), which leads nobody there.
     Raises `UsageError` for a name that is no preset.
     """
     if predict(nat_a, nat_b).outcome is Outcome.CONNECTED:
         return MethodName.ORDERED_HELLO
     behaviors = [preset(name).behavior for name in (nat_a, nat_b)]
     is_mute = any(behavior and behavior.blocks_udp for behavior in behaviors)
-    return _otherwise(methods, MethodName.IPV6, is_mute=is_mute)
+    leads = all(behavior is None or behavior.ipv6 is Ipv6.FIREWALL for behavior in behaviors)
+    return _otherwise(methods, MethodName.IPV6 if leads else None, is_mute=is_mute)
 
 
 @dataclass(slots=True)
