@@ -100,6 +100,8 @@ class Ipv6(StrEnum):
     """The same, with a random port for each flow."""
     NPTV6 = "nptv6"
     """Each host has its own address in the outer prefix, and its ports; checksums stay (RFC 6296)."""
+    NAT64 = "nat64"
+    """Hosts have IPv6 alone, and reach IPv4 by a translator in front of the NAT (RFC 6146): `natlab.topologies.nat64`."""
 
 
 class Ipv6Filtering(StrEnum):

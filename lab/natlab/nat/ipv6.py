@@ -50,6 +50,8 @@ def stateful_firewall(
 
 def refuse_the_unfaithful(ipv6: Ipv6, filtering: Ipv6Filtering) -> None:
     """Raise `UsageError`, with the reason, for what the rules cannot make."""
+    if ipv6 is Ipv6.NAT64 and filtering is not Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT:
+        raise UsageError(f"no rules make {ipv6} with {filtering}: the NAT of IPv4 filters there")
     if ipv6 in _MASQUERADES and filtering in _ADDED:
         raise UsageError(
             f"no rules make {ipv6} with {filtering}: it is stock MASQUERADE, which leads a stranger's packet"

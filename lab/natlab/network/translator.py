@@ -14,7 +14,16 @@ from natlab.sandbox.netns import Command, in_namespace, run_together
 PREFIX = "2001:db8:64::"
 """With 96 bits: the addresses of IPv4 hosts. The well-known prefix is not for the lab's addresses (RFC 6052 section 3.1)."""
 NAME, ADDRESS = "server.lab", "192.0.2.2"
-"""The one name that its DNS64 knows; as AAAA it is in `PREFIX`."""
+"""A name that its DNS64 knows; as AAAA it is in `PREFIX`."""
+RECORDS = {
+    NAME: (("2001:db8:64::c000:202",), "a name with IPv4 alone"),
+    "both.lab": (("2001:db8:5::3",), "a name that has IPv6"),
+    "ipv4only.arpa": (
+        ("2001:db8:64::c000:aa", "2001:db8:64::c000:ab"),
+        "the name that tells the prefix",
+    ),
+}
+"""The names, the AAAA records that a DNS64 has to tell (RFC 6147 section 5.1, RFC 7050), and which names these are."""
 READY_WITHIN = 10.0
 _DEVICE = "nat64"
 _UPSTREAM_PORT = 5335
@@ -88,7 +97,12 @@ class Translator:
         # `--no-daemon` also keeps dnsmasq from becoming another user: a sandbox has none but root.
         only = ("--no-resolv", "--no-hosts", "--no-daemon", "--conf-file=/dev/null")
         where = (f"--port={_UPSTREAM_PORT}", "--listen-address=127.0.0.1", "--bind-interfaces")
-        zone = (f"--address=/{NAME}/{ADDRESS}", "--pid-file=")
+        zone = (
+            f"--host-record={NAME},{ADDRESS}",
+            "--host-record=both.lab,192.0.2.3,2001:db8:5::3",
+            *(f"--host-record=ipv4only.arpa,192.0.0.{last}" for last in (170, 171)),
+            "--pid-file=",
+        )
         self._run("dnsmasq", "dnsmasq-base", *only, *where, *zone)
         self._wait_for(b"started", "dnsmasq")
         self._run("unbound", "unbound", "-d", "-c", str(unbound))

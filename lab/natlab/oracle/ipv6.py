@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from ipaddress import IPv6Address
 
+from nat_traversal.errors import UsageError
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior
@@ -64,6 +65,8 @@ def _words(address: str) -> list[int]:
 def _host(name: str, nat: str) -> ModelHost:
     letter, behavior = _LETTERS[name], preset(nat).behavior
     ipv6 = behavior.ipv6 if behavior else Ipv6.FIREWALL
+    if ipv6 is Ipv6.NAT64:
+        raise UsageError(f"{nat}: a NAT64 is the NAT of IPv4 that it is: see natlab.oracle.predict")
     filtering = behavior.ipv6_filtering if behavior else Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT
     own = f"2001:db8:{letter}:1::2" if ipv6 is Ipv6.FIREWALL else f"fd00:{letter}:1::2"
     shown = {

@@ -68,6 +68,7 @@ EVERY = (
     *("EIM+APDF+no-icmp-errors+no-fragments", "EIM+ADF+icmp-closes", "APDM+APDF+icmp-closes"),
     *("EIM+APDF+random+port-parity", "APDM+APDF+preserving+port-parity+alg"),
     *("EIM+APDF+nat66", "EIM+APDF+nptv6", "EIM+APDF+nat66-apdm"),
+    *("EIM+EIF+hairpin-external-source+nat64", "APDM+APDF+nat64"),
     *("EIM+APDF+ipv6-adf", "EIM+APDF+nptv6+ipv6-eif"),
 )
 """The NATs to ask by default: all nine pairs, and every flag at least once."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from natlab.behavior import NatBehavior
 from natlab.errors import NetworkError
+from natlab.probe import nat64
 from natlab.probe.finding import Finding
 from natlab.probe.sockets import TIMEOUT, internet_checksum, one_cpu
 from natlab.sandbox.netns import in_namespace, udp_socket
@@ -41,6 +42,8 @@ _Place = tuple[str, int]
 def of(behavior: NatBehavior, really: str) -> list[Finding]:
     """`examined`, of a NAT called `really` that is to be `behavior`, where its IPv6 is unusual."""
     does = behavior.ipv6, behavior.ipv6_filtering
+    if behavior.ipv6 is Ipv6.NAT64:
+        return nat64.examined(really, behavior)
     return [] if does == (Ipv6.FIREWALL, APDF) else examined(really, *does)
 
 

@@ -105,6 +105,7 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
         Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT: "lets in over IPv6 to whom the host has sent",
         Ipv6Filtering.ADDRESS_DEPENDENT: "lets in over IPv6 the addresses to which the host has sent",
         Ipv6Filtering.ENDPOINT_INDEPENDENT: "lets everybody in over IPv6, once the host has sent",
+        Ipv6.NAT64: "leads hosts that have IPv6 alone to IPv4",
         Ipv6.NPTV6: "gives each host its own IPv6 address in another prefix",
     }
 )

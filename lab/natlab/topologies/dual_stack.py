@@ -23,6 +23,7 @@ come in, and no address or port changes. `ipv6-adf` and `ipv6-eif` let in more. 
 
 from __future__ import annotations
 
+from nat_traversal.errors import UsageError
 from natlab.nat.ipv6 import outer_prefix, stateful_firewall
 from natlab.network import addressing
 from natlab.network.addressing import SERVER_ROUTER
@@ -112,6 +113,8 @@ class DualStack(LabTopo):
 
 def _ipv6(nat: str) -> Ipv6:
     behavior = preset(nat).behavior
+    if behavior and behavior.ipv6 is Ipv6.NAT64:
+        raise UsageError(f"{nat}: hosts have IPv4 here; nat64 is for the topology nat64")
     return behavior.ipv6 if behavior else Ipv6.FIREWALL
 
 

@@ -29,7 +29,9 @@ ELSEWHERE = {
     *("EIM+ADF+tcp-adf+syn-reset", "EIM+APDF+reject+syn-drop"),
     "APDM+APDF+tcp-established-300s+tcp-transitory-60s",
     *("EIM+ADF+icmp-closes", "EIM+APDF+random+port-parity"),
-    *("EIM+APDF+nat66", "EIM+APDF+nptv6"),  # test_ipv6.py
+    *("EIM+APDF+nat66", "EIM+APDF+nptv6", "EIM+APDF+nat66-apdm"),  # test_ipv6.py
+    *("EIM+APDF+ipv6-adf", "EIM+APDF+nptv6+ipv6-eif"),
+    *("EIM+EIF+hairpin-external-source+nat64", "APDM+APDF+nat64"),  # test_nat64.py
 }
 HERE = [
     *(name for name in EVERY if not is_crowded(name) and name not in ELSEWHERE),

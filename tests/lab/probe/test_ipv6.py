@@ -17,7 +17,7 @@ CLAIMS = ["IPv6 source", "IPv6 checksum", "IPv6 filtering", "IPv6 unasked"]
 @pytest.mark.parametrize(
     ("ipv6", "filtering"),
     [
-        *((each, APDF) for each in Ipv6),
+        *((each, APDF) for each in Ipv6 if each is not Ipv6.NAT64),
         *((Ipv6.FIREWALL, each) for each in Ipv6Filtering if each is not APDF),
         (Ipv6.NPTV6, Ipv6Filtering.ENDPOINT_INDEPENDENT),
     ],
