@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from natlab.sandbox.fork import die_with_parent, forked
+from natlab.sandbox.furniture import mount
 from natlab.sandbox.inside import serve
 from natlab.sandbox.sandbox import Begun, Sandbox, surroundings
 
@@ -90,7 +91,7 @@ def _first(connection: int, handler: Any) -> int:
     die_with_parent()
     signal.signal(signal.SIGINT, handler)
     _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_PRIVATE), None))
-    _check(_libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(0), None))
+    mount("proc", "/proc")
     os.closerange(3, connection)
     os.closerange(connection + 1, 1 << 20)
     os.environ.update(surroundings())

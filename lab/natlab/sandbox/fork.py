@@ -10,11 +10,12 @@ import ctypes
 import os
 import select
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+from natlab.sandbox.furniture import mount
 
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
@@ -67,7 +68,7 @@ def _in_namespaces(work: Callable[[], None]) -> int:
 def _first_process(work: Callable[[], None], handler: Any) -> int:
     die_with_parent()
     # What is there shows the processes of whoever mounted it.
-    subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
+    mount("proc", "/proc")
     signal.signal(signal.SIGINT, handler)
     work()
     return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
-import subprocess
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +19,12 @@ from nat_traversal.errors import NatTraversalError
 from natlab.errors import LabError, SandboxError
 from natlab.sandbox.answer import Raised
 from natlab.sandbox.fork import forked, run_apart
+from natlab.sandbox.furniture import loopback_up, mount, unmount
 from natlab.sandbox.machine import NO_SYSFS
 from natlab.sandbox.netns import set_sysctl
 from natlab.sandbox.streams import never_fail_on_output
 from natlab.sandbox.threads import end_process_with_any_thread
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _GARBAGE = 50_000
 """So many new objects before Python looks for garbage: nearly all are of modules, and stay."""
 _BRIDGE_SETTING = "net.bridge.bridge-nf-call-iptables"
@@ -147,15 +145,11 @@ def _answer(reply: _Reply, name: str, answer: object) -> None:
 
 def _furnish() -> str | None:
     """Make the new namespaces usable. Returns what went wrong, if anything."""
-    for command in (["mount", "-t", "tmpfs", "tmpfs", "/run"], ["ip", "link", "set", "lo", "up"]):
-        try:
-            subprocess.run(
-                command, check=True, capture_output=True, encoding="utf-8", errors="replace"
-            )
-        except OSError as error:
-            return f"{command[0]}: {error.strerror}"
-        except subprocess.CalledProcessError as error:
-            return f"{' '.join(command)}: {error.stderr.strip()}"
+    try:
+        mount("tmpfs", "/run")
+        loopback_up()
+    except OSError as error:
+        return str(error.strerror)
     if not _can_mount_sysfs():
         os.environ[NO_SYSFS] = "1"
     if Path("/proc/sys", *_BRIDGE_SETTING.split(".")).exists():
@@ -168,12 +162,14 @@ def _can_mount_sysfs() -> bool:
     """Whether a node can have a /sys that shows its own interfaces, as ``mnexec -n`` gives it."""
     place = Path("/run/.sys")
     place.mkdir()
-    source, target, kind = b"sysfs", os.fsencode(place), b"sysfs"
-    can = bool(_libc.mount(source, target, kind, ctypes.c_ulong(0), None) == 0)
-    if can:
-        _libc.umount2(target, 0)
-    place.rmdir()
-    return can
+    try:
+        mount("sysfs", str(place))
+        unmount(str(place))
+    except OSError:
+        return False
+    finally:
+        place.rmdir()
+    return True
 
 
 def _portable(error: Exception) -> Exception:
