@@ -8,7 +8,7 @@ from itertools import product
 
 from natlab.faults.grammar import parse_fault
 from natlab.presets import PRESETS
-from natlab.testbed.program_file import ByExchange, ProgramFile, Start
+from natlab.testbed.program_file import ByExchange, Keep, ProgramFile, Start
 
 PRESET_PAIRS, PLACES, FAULTS, IDLE = "presets", "places", "faults", "idle"
 SUITES = (PRESET_PAIRS, PLACES, FAULTS, IDLE)
@@ -111,7 +111,8 @@ GROUPS = (
 
 
 def placed(file: ProgramFile, group: Group) -> ProgramFile:
-    """The program file as `group` wants it."""
+    """The program file as `group` wants it. Only trials without a path keep their captures."""
+    file = replace(file, capture=Keep.FAILED)
     if group.faults:
         faults = tuple(map(parse_fault, group.faults))
         file = replace(

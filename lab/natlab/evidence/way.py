@@ -7,11 +7,13 @@ that both sides of the relay have in common, or by the sizes and moments of the 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
+from operator import attrgetter
 
 from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
@@ -190,12 +192,12 @@ def _carriers(
     Of several only the one that was first; two that were equally fast cannot be told apart.
     """
     assert probe.reached is not None
+    first = bisect_left(legs, probe.sent, key=attrgetter("arrived"))
+    last = bisect_right(legs, probe.reached, key=attrgetter("arrived"))
     fitting = [
         leg
-        for leg in legs
-        if probe.sent <= leg.sent
-        and leg.arrived <= probe.reached
-        and probe.size <= leg.size <= probe.size + _SEALING
+        for leg in legs[first:last]
+        if probe.sent <= leg.sent and probe.size <= leg.size <= probe.size + _SEALING
     ]
     at: dict[str, _Through] = {one: ()}
     for leg in fitting:
