@@ -13,9 +13,11 @@ from itertools import product
 from pathlib import Path
 
 from nat_traversal.errors import UsageError
+from nat_traversal.wire.methods import RELAYS
 from natlab.behavior import NINE
 from natlab.errors import LabError
 from natlab.evidence.result import CellResult
+from natlab.evidence.way import Kind
 from natlab.links.options import conditions_of
 from natlab.matrix.matrix import Plan, run_matrix
 from natlab.testbed.program_file import ProgramFile, read_program_file
@@ -151,7 +153,10 @@ def program_at(rival: Rival, place: Place) -> ProgramFile:
 
 
 def rung_of(cell: CellResult) -> str | None:
-    """The last way that peer a of this project told, by its JSON; None: it told none."""
+    """How peer a of this project opened the path that the packets show, by its JSON; None: it told no such.
+
+    It tells a relayed path also when it comes beside a direct one, and goes unused.
+    """
     found = None
     for line in (cell.programs or {}).get("a", "").splitlines():
         try:
@@ -159,7 +164,9 @@ def rung_of(cell: CellResult) -> str | None:
         except ValueError:
             continue
         if isinstance(event, dict) and event.get("event") in {"path-established", "path-moved"}:
-            found = str(event["method"])
+            method = str(event["method"])
+            if (method in RELAYS) == (cell.path == Kind.RELAYED):
+                found = method
     return found
 
 

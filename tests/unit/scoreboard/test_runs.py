@@ -38,9 +38,10 @@ def cell(pair: tuple[str, str], *said: str) -> CellResult:
     )  # fmt: skip
 
 
-def test_the_rung_is_the_last_that_our_client_told() -> None:
-    assert runs.rung_of(cell(PAIR, *SAID)) == "relay"
+def test_the_rung_is_that_of_the_path_which_the_packets_show() -> None:
     assert runs.rung_of(cell(PAIR, *SAID, MOVED)) == "prediction"
+    assert runs.rung_of(cell(PAIR, MOVED, *SAID)) == "prediction", "a relayed path stands by"
+    assert runs.rung_of(replace(cell(PAIR, *SAID, MOVED), path="relayed")) == "relay"
     assert runs.rung_of(cell(PAIR, "connected")) is None
 
 
@@ -68,7 +69,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequ
         assert plan.program is not None
         found.append((plan.program.name, plan.pairs))
         for pair in plan.pairs:
-            done(cell(pair, *SAID))
+            done(cell(pair, *SAID, MOVED))
 
     monkeypatch.setattr(runs, "KEPT", tmp_path / "runs.jsonl")
     monkeypatch.setattr(runs, "run_matrix", run_matrix)
@@ -83,8 +84,8 @@ def test_programs_take_turns_and_a_run_that_was_ended_goes_on(
     assert [name for name, _ in ran] == [OURS, AIOICE, OURS, AIOICE]
     kept = list(runs.read_trials())
     assert [(each.program, each.number, each.rung) for each in kept] == [
-        (OURS, 1, "relay"), (AIOICE, 1, "relay"), (OURS, 2, "relay"), (AIOICE, 2, "relay"),
-    ]  # fmt: skip
+        (program, number, "prediction") for number in (1, 2) for program in (OURS, AIOICE)
+    ]
     assert kept[0].row.load is not None
 
 
