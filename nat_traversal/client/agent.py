@@ -217,8 +217,7 @@ class Agent:
             case e.ServiceChanged() | e.ServicesChanged() | e.EchoWanted():
                 return self._from_this_host(event, now)
             case e.NatFound(facts):
-                for peer in self.peers.values():
-                    peer.explaining.found(facts)
+                return [act for peer in self.peers.values() for act in peer.nat_found(facts)]
             case e.StopRequested():
                 return self._close()
         return []

@@ -155,6 +155,8 @@ class Direct:
             case m.SendHello() | m.Agree():
                 return self.rounds.ordered(message, now)
             case m.GuessLater(wait):
+                if self._timers.is_set((self.id, "retry")):
+                    self._timers.set((self.id, "retry"), now + wait)
                 return self._restraint.guesses_later(wait, now)
             case m.AddedCandidates():
                 return self.reach.added(message, now)

@@ -9,6 +9,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
+from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import RELAYS
 from nat_traversal.wire.nat_facts import NatFacts
 
@@ -37,6 +38,14 @@ class Explaining:
     def found(self, facts: NatFacts) -> None:
         """This host's NAT is known, as far as the server can tell."""
         self._own, self._told_on = facts, None
+
+    def for_server(self) -> list[do.Action]:
+        """The word that the server can make use of: this NAT lets guesses in."""
+        own = self._own
+        if own is None or own.mapping is None or own.filtering is None:
+            return []
+        told = m.NatTold(own.mapping, own.filtering)
+        return [do.SendMessage(told)] if told.lets_guesses_in else []
 
     def mapped(self, address: str) -> None:
         """The server sees this host at `address`: at another one it may be behind another NAT."""

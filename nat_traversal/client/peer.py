@@ -33,6 +33,7 @@ from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.services import ServiceOffer
 
 
@@ -148,7 +149,12 @@ class Peer:
 
     def link_accepted(self, now: float) -> list[do.Action]:
         """The server has answered the registration."""
-        return self.direct.link_accepted(now)
+        return [*self.direct.link_accepted(now), *self.explaining.for_server()]
+
+    def nat_found(self, facts: NatFacts) -> list[do.Action]:
+        """This host's NAT is known, as far as the server can tell."""
+        self.explaining.found(facts)
+        return self.explaining.for_server() if self._link.is_registered else []
 
     def link_lost(self) -> list[do.Action]:
         """There is no server for now: paths stay, all else waits."""

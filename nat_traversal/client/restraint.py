@@ -118,7 +118,7 @@ class Restraint:
 
     def guesses_later(self, wait: float, now: float) -> list[do.Action]:
         """The server says that ports may be guessed in `wait` seconds: then it is worth while to try again."""
-        self._guess_at = now + wait
+        self._guess_at, self._lasts_until = now + wait, 0.0
         return [do.Tell(note.GuessDue(wait))]
 
     def pause(self, pause: float, now: float) -> float:

@@ -10,7 +10,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.server.allocation import Sightings
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Candidate, Register, Relaying, TurnPart
+from nat_traversal.wire.messages import Candidate, NatTold, Register, Relaying, TurnPart
 from nat_traversal.wire.offers import Offer
 from nat_traversal.wire.samples import MOST_SAMPLES
 
@@ -69,6 +69,8 @@ class Member:
     keeps_port: bool | None = None
     """Whether one of its sockets was seen at its own port; None: not known. A NAT that keeps ports gives another one where
     two of its hosts have sockets at the same."""
+    nat: NatTold | None = None
+    """The host's own word about its NAT."""
     spare: tuple[int, int] = (0, 0)
     """A socket, and the own port of one beside it that has spoken to nobody."""
     is_measured: bool = False

@@ -328,6 +328,8 @@ class Rendezvous:
                     return [LookUp(register.peer, host.registration.holder)]
             case m.SocketOpened(generation, public) if host.member is not None:
                 host.member.opened(generation, public)
+            case m.NatTold() if host.member is not None:
+                host.member.nat = message
             case m.RelayReady(relay, public) if host.member is not None:
                 host.member.relay_public = public
                 return [*self._relays.done(relay, host.member)]

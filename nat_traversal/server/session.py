@@ -14,10 +14,12 @@ from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.ladder import Ladder
 from nat_traversal.server.methods.method import Attempt, MakeMethod, Method, NoPath, Proven
+from nat_traversal.server.methods.openers import opener_by_address
 from nat_traversal.server.relaying import Relaying
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
+from nat_traversal.wire.methods import MethodName
 
 
 class SessionState(Enum):
@@ -141,6 +143,9 @@ class Session:
                 member.told_hosts(generation, candidates)
                 member.told_port(generation, port)
                 return self.socket_shown(now)
+            case m.NatTold():
+                member.nat = message
+                return self._guess_due()
             case m.SparePort(generation, port):
                 member.spare = (generation, port)
                 return self.socket_shown(now)
@@ -162,6 +167,13 @@ class Session:
         self._arm(None)
         if self._relaying is not None:
             self._relaying.over()
+
+    def _guess_due(self) -> list[do.Action]:
+        """A pair that had no chance may have one now: it need not wait for its next attempt."""
+        both = all(MethodName.BIRTHDAY in each.methods for each in self.members)
+        if not both or self.state is not _S.IDLE or opener_by_address(self.members) is None:
+            return []
+        return [do.SendMessage(m.GuessLater(0.0), each.connection) for each in self.members]
 
     def _retry(self, member: Member, generation: int, public: bytes, now: float) -> list[do.Action]:
         """`member` has no path and is announcing the fresh socket `generation`."""

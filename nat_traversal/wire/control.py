@@ -24,6 +24,7 @@ from nat_traversal.wire import (
     TOKEN_BYTES,
 )
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.ids import MAX_ID, is_id
 from nat_traversal.wire.octets import MAC_BYTES, NONCE_BYTES
@@ -334,6 +335,14 @@ _MESSAGES: tuple[tuple[str, type[Any], dict[str, _Form]], ...] = (
         "agree",
         m.Agree,
         {"attempt": _ATTEMPT, "round": _ROUND, "mac": _octets(MAC_BYTES, or_none=True)},
+    ),
+    (
+        "nat",
+        m.NatTold,
+        {
+            "mapping": _Form(_member(Mapping).load, str),
+            "filtering": _Form(_member(Filtering).load, str),
+        },
     ),
     ("later", m.GuessLater, {"wait": _Form(_seconds(0.0).load)}),
     ("sent", m.HelloSent, {"transaction": _TRANSACTION, "heard": _FLAG, "opened": _FLAG}),

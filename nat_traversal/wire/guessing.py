@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nat_traversal.wire.behavior import Filtering, Mapping
+
 LOWEST, HIGHEST = 1024, 65_535
 """The ports that a NAT gives a socket above the well-known ones."""
 SOCKETS = 544
@@ -30,6 +32,22 @@ class Agree:
     round: int
     mac: bytes = field(default=b"", repr=False)
     """Under the round's key, so that no server can say it: 16 octets. Empty: I take no part now."""
+
+
+@dataclass(frozen=True, slots=True)
+class NatTold:
+    """Client to server: my NAT behaves so, as I have found out with the help of a server of two addresses. The wire's name is
+    ``nat``."""
+
+    mapping: Mapping
+    filtering: Filtering
+
+    @property
+    def lets_guesses_in(self) -> bool:
+        """The host has one port for each address to which it speaks, and everything from there is let in. So that port may be guessed
+        from any port there, and answers come from it."""
+        is_by_address = self.mapping is Mapping.ADDRESS_DEPENDENT
+        return is_by_address and self.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from nat_traversal.wire.candidates import PortMapped as PortMapped
 from nat_traversal.wire.candidates import SparePort as SparePort
 from nat_traversal.wire.guessing import Agree as Agree
 from nat_traversal.wire.guessing import GuessLater as GuessLater
+from nat_traversal.wire.guessing import NatTold as NatTold
 from nat_traversal.wire.offers import Offer
 from nat_traversal.wire.pairs import ForPair as ForPair
 from nat_traversal.wire.pairs import Leave as Leave
@@ -333,6 +334,7 @@ Message = (
     | SendHello
     | Agree
     | GuessLater
+    | NatTold
     | HelloSent
     | Established
     | Failed

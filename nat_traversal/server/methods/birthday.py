@@ -3,7 +3,7 @@
 The host behind the NAT that gives ports at random is the opener, role B. The other, whose NAT keeps ports, is the prober,
 role A. Nothing begins before both have agreed, each with a MAC under the round's key. Then the first two orders of the
 contract take many words each: the prober's probes, the opener's sockets. So sockets follow probes, as a prober's
-order-sensitive NAT needs it.
+order-sensitive NAT needs it. Where neither NAT keeps ports, `openers` tells the opener, and probes follow sockets.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import Aim
 from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.openers import opener_by_address
 from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import guessing
 from nat_traversal.wire import messages as m
@@ -37,8 +38,8 @@ class BirthdayState(Enum):
 
     GATHERING = auto()  # both sockets, their own ports, their echoes
     AGREEING = auto()  # both hosts' word that they take part
-    PROBING = auto()  # the prober's word that it has probed
-    OPENING = auto()  # the opener's word that its sockets have spoken
+    FIRST = auto()  # the word of the host that speaks first: all is said
+    SECOND = auto()  # the same of the other one
     PROVING = auto()  # both sides' proof
     OVER = auto()
 
@@ -58,23 +59,24 @@ _S, _T = BirthdayState, BirthdayTrigger
 TABLE = {
     (_S.GATHERING, _T.GATHERED): _S.AGREEING,
     (_S.GATHERING, _T.FAIL): _S.OVER,
-    (_S.AGREEING, _T.AGREED): _S.PROBING,
+    (_S.AGREEING, _T.AGREED): _S.FIRST,
     (_S.AGREEING, _T.FAIL): _S.OVER,
-    (_S.PROBING, _T.SENT): _S.OPENING,
-    (_S.PROBING, _T.HEARD): _S.PROVING,
-    (_S.PROBING, _T.PROVEN): _S.OVER,
-    (_S.PROBING, _T.FAIL): _S.OVER,
-    (_S.OPENING, _T.SENT): _S.PROVING,
-    (_S.OPENING, _T.HEARD): _S.PROVING,
-    (_S.OPENING, _T.PROVEN): _S.OVER,
-    (_S.OPENING, _T.FAIL): _S.OVER,
+    (_S.FIRST, _T.SENT): _S.SECOND,
+    (_S.FIRST, _T.HEARD): _S.PROVING,
+    (_S.FIRST, _T.PROVEN): _S.OVER,
+    (_S.FIRST, _T.FAIL): _S.OVER,
+    (_S.SECOND, _T.SENT): _S.PROVING,
+    (_S.SECOND, _T.HEARD): _S.PROVING,
+    (_S.SECOND, _T.PROVEN): _S.OVER,
+    (_S.SECOND, _T.FAIL): _S.OVER,
     (_S.PROVING, _T.HEARD): _S.PROVING,
     (_S.PROVING, _T.PROVEN): _S.OVER,
     (_S.PROVING, _T.FAIL): _S.OVER,
 }
-_STEPS = {_S.PROBING: 1, _S.OPENING: 2}
-_WORDS = {1: guessing.PROBES, 2: guessing.SOCKETS}
-_SPEAKING = frozenset({_S.PROBING, _S.OPENING, _S.PROVING})
+_PROBES, _SOCKETS = 1, 2
+"""Steps of the contract, each with many words here."""
+_WORDS = {_PROBES: guessing.PROBES, _SOCKETS: guessing.SOCKETS}
+_SPEAKING = frozenset({_S.FIRST, _S.SECOND, _S.PROVING})
 
 
 class Birthday(Staged[BirthdayState, BirthdayTrigger]):
@@ -90,6 +92,7 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
         self._awaited: tuple[int, Member] | None = None
         """The newest order's transaction, and who has it."""
         self._proven: set[str] = set()
+        self._steps = {_S.FIRST: _PROBES, _S.SECOND: _SOCKETS}
 
     @property
     def deadline(self) -> float | None:
@@ -114,10 +117,14 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
                 return []
             return self._fail(_without("a host has not shown that it receives where it is seen"))
         keeping = [each for each in members if each.keeps_port]
-        if len(keeping) != 1:
+        if (opener := opener_by_address(members)) is not None:
+            self._steps = {_S.FIRST: _SOCKETS, _S.SECOND: _PROBES}
+            (prober,) = (each for each in members if each is not opener)
+        elif len(keeping) == 1:
+            (prober,) = keeping
+            (opener,) = (each for each in members if each is not prober)
+        else:
             return self._no_path()
-        (prober,) = keeping
-        (opener,) = (each for each in members if each is not prober)
         return self._asked(prober, opener, now)
 
     def message_arrived(self, member: Member, message: m.Message, now: float) -> list[do.Action]:
@@ -142,7 +149,7 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
             case _S.GATHERING:
                 asked = self._gathering.timed_out(now)
                 return self._fail(asked) if isinstance(asked, NoPath) else asked
-            case _S.PROBING | _S.OPENING:
+            case _S.FIRST | _S.SECOND:
                 return self._goes_on(now)
         return self._no_path()
 
@@ -191,9 +198,9 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
 
     def _order(self, now: float) -> do.Action:
         """The words of this state are due."""
-        step = _STEPS[self.state]
+        step = self._steps[self.state]
         prober, opener = self._attempt.roles(self._round)
-        member = prober if step == 1 else opener
+        member = prober if step == _PROBES else opener
         transaction = next(self._attempt.transactions)
         self._awaited = transaction, member
         self._wait(SLOW * _WORDS[step] / guessing.RATE + PROOF_WITHIN, now)
@@ -208,11 +215,11 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
             self._machine.fire(_T.HEARD)
             self._wait(self._attempt.settings.verdict_within, now)
             return []
-        return self._goes_on(now) if self.state in _STEPS else []
+        return self._goes_on(now) if self.state in self._steps else []
 
     def _goes_on(self, now: float) -> list[do.Action]:
         """With the next order, or with the wait for proof."""
-        if self._machine.fire(_T.SENT) is _S.OPENING:
+        if self._machine.fire(_T.SENT) is _S.SECOND:
             return [self._order(now)]
         self._wait(PROOF_WITHIN, now)
         return []

@@ -19,6 +19,7 @@ from nat_traversal.server.allocation import Block, Kept, Sequential
 from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import Aim
 from nat_traversal.server.methods.method import Attempt, NoPath
+from nat_traversal.server.methods.openers import opener_by_address
 from nat_traversal.server.methods.simultaneous import CrossingState, Simultaneous
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
@@ -86,11 +87,17 @@ class Prediction(Simultaneous):
         attempt, members = self._attempt, self._attempt.members
         rules = [each.sightings.allocation(each.generation) for each in members]
         keeps = [attempt.keeps.get(each.id) for each in members]
-        if attempt.heard or any(rules) or keeps != [False, False]:
+        if attempt.heard or any(rules) or keeps != [False, False] or self._may_guess:
             return NoPath(m.Verdict.NO_PATH, _NO_RULE)
         if (at_random := ports_at_random(*members)) is None:
             return NoPath(m.Verdict.NO_PATH, no_path(*members, frozenset()))
         return NoPath(m.Verdict.NO_PATH, at_random, is_lasting=True)
+
+    @property
+    def _may_guess(self) -> bool:
+        """Another method has a chance."""
+        guesses = all(MethodName.BIRTHDAY in each.methods for each in self._attempt.members)
+        return guesses and opener_by_address(self._attempt.members) is not None
 
     def timed_out(self, now: float) -> list[do.Action]:
         """The deadline is due."""
