@@ -82,7 +82,7 @@ BY_IPTABLES = (
 """The same for iptables: all that it makes."""
 LATE = 3.0
 """Seconds after a datagram when errors about it come: as long as Linux asks for a neighbour in vain."""
-_TIMEOUT = 120.0
+_TIMEOUT = 300.0
 _FRESH, _OWN_PORTS = 5, 20_000
 
 

@@ -144,8 +144,14 @@ def _whys(report: Report) -> Iterator[_Why]:
             f"{'without a path' if cells[0].program else 'without a direct path'}, {category}: {cause}",
             cells,
         )
-        for (category, cause), cells in by_cause(report).items()
+        # First those that somebody can mend.
+        for (category, cause), cells in sorted(
+            by_cause(report).items(), key=lambda group: group[0][0] is Category.FORBIDDEN
+        )
     ]
+    if len(groups) > _MOST_WHYS:
+        others = [cell for _, cells in groups[_MOST_WHYS - 1 :] for cell in cells]
+        groups[_MOST_WHYS - 1 :] = [("for further reasons, each said with its cell", others)]
     for text, cells in groups[:_MOST_WHYS]:
         pairs = "1 pair" if len(cells) == 1 else f"{len(cells)} pairs"
         yield _Why(pairs, text, f"{cells[0].nat_a}--{cells[0].nat_b}")

@@ -19,7 +19,8 @@ from natlab.oracle.model import Admission, Entry, ModelNat
 from natlab.oracle.possible import model_nats
 from natlab.report.svg_ladder import Row, rows_of
 
-PAIR = "two_nats"
+LIKE_PAIRS = frozenset({"two_nats", "regions"})
+"""The topologies in which each host has a NAT of its own, with the same addresses outside."""
 _SIDE = {side.host: side for side in SIDES}
 _UDP = frozenset({"HELLO", "CONFIRM", "ANNOUNCE", "OPENER", "DATA", "UDP"})
 
@@ -57,7 +58,7 @@ class Step:
 
 def steps_of(cell: CellResult) -> tuple[Step, ...]:
     """The steps of `cell` in order of time; none where the model does not know the network."""
-    if cell.topology != PAIR or cell.error is not None:
+    if cell.topology.partition(",")[0] not in LIKE_PAIRS or cell.error is not None:
         return ()
     try:
         return tuple(_Story(cell).tell())

@@ -71,7 +71,10 @@ def rung_and_times(cell: CellResult) -> Iterator[str]:
     """The rung of a path of which the lab knows no round, and when data went."""
     if cell.program is not None or cell.round is not None or cell.final_path_ms is None:
         return
-    if cell.topology == "two_nats":  # relayed: a direct path has a round there
+    if cell.topology.partition(",")[0] in {
+        "two_nats",
+        "regions",
+    }:  # relayed: a direct path has a round there
         yield f"{cell.final_path_ms:.0f} ms"
         return
     if cell.path == Kind.DIRECT and cell.method is not None:

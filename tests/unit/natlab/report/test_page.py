@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from natlab.evidence.category import Category
 from natlab.evidence.journey import Fate
 from natlab.evidence.result import merge
+from natlab.oracle.outcome import Outcome
 from natlab.presets import PRESETS
 from natlab.report.legend import in_words
 from natlab.report.strip import Scale, strip
@@ -44,6 +46,19 @@ def test_the_page_says_in_plain_words_what_each_nat_is(tmp_path: Path) -> None:
         assert in_words(name).id in row
     evidence = text.partition('id="symmetric--EIM+ADF"')[2]
     assert f"B's NAT, EIM+ADF: {in_words('EIM+ADF')}." in evidence
+
+
+def test_the_first_screen_begins_with_what_somebody_can_mend(tmp_path: Path) -> None:
+    ended = {"observed": Outcome.FAILED, "predicted": Outcome.FAILED, "round": None}
+    closed, missed = (ended | {"category": each} for each in (Category.FORBIDDEN, Category.MISSED))
+    names = list(PRESETS)
+    cells = [cell(name, name, **closed, cause=f"cause {n}") for n, name in enumerate(names[:4])]
+    _, text = page(tmp_path, *cells, cell(names[4], names[4], **missed, cause="it gave up"))
+    lines = text.partition('<ul class="whys">')[2].partition("</ul>")[0].split("<li>")[1:]
+    assert "could have and did not: It gave up" in lines[0]
+    assert "1 pair</a>" in lines[1]
+    assert "3 pairs</a> for further reasons" in lines[2]
+    assert len(lines) == 3
 
 
 def test_page_is_one_file_without_outside_reference(tmp_path: Path) -> None:
