@@ -15,16 +15,12 @@ from enum import Enum, auto
 from aioquic.quic.congestion.base import QuicCongestionControl, register_congestion_control
 from aioquic.quic.packet_builder import QuicSentPacket
 
-from nat_traversal.streams.delivery import Delivery, Sample
+from nat_traversal.streams.delivery import Bunches, Delivery, Sample
 from nat_traversal.streams.pacer import LATENESS, Pacer
 
 NAME = "bbr"
-MUCH_LOSS, QUEUED_LOSS = 0.1, 0.02
-"""The part of octets that may be lost, over some round trips; and in one where packets also had to queue. Version 3 has the
-second alone, and so ends on links that lose 5 %."""
-_QUEUE, _QUEUE_LEAST = 1 / 16, 0.001
-"""Packets had to queue if the shortest of their round trips was longer than the least by that part of it, and that many
-seconds."""
+MUCH_LOSS = 0.1
+"""The part of octets that may be lost, over some round trips. Version 3 has 0.02, and so ends on links that lose 5 %."""
 _BETA = 0.7
 """Much loss leaves so much of the rate at least (version 3)."""
 _LOSS_WEIGHT = 0.25
@@ -38,6 +34,12 @@ _RATE_ROUNDS = 10
 _STEADY_ROUNDS, _STEADY_MOST = 6, 63
 """Round trips between two questions for more: as version 1 has it, and at most where the last found a full queue. Then
 Reno would have won back in as many as the path holds packets, so it is left that long (version 3, section 5.3.3.8)."""
+_MOST_BUNCH = 0.1
+"""Seconds of the rate that windows grow by at most since acknowledgements come in bunches (version 3, section 5.5.9)."""
+_UP_GAIN = 1.1
+"""A round that asked for more has got some if the rate has grown so much: then the next asks too (version 3 section 5.3.3.5)."""
+_MOST_DOWN = 3
+"""Least round trips that are spent on letting a queue go."""
 _FOUND_LOSS, _FOUND_PACKETS = 0.05, 3
 """A question for more has found a full queue if it lost so much more than usual, and so many packets at least."""
 _LEAST_FOR, _LEAST_EVERY, _LEAST_STAYS = 0.2, 5.0, 10.0
@@ -100,16 +102,18 @@ class Bbr(QuicCongestionControl):
         """The number of the first packet on this path, and whether the last that arrived was of this path."""
         self._rates: deque[tuple[int, float]] = deque()
         """Rounds, and the rate of each that none since has exceeded: the highest comes first."""
+        self._bunches = Bunches()
         self._round = 0
         self._round_ends = self._delivery.delivered
         self._counted = self._delivery.delivered, self._delivery.lost
         self._loss = 0.0
-        self._shortest, self._quickest = math.inf, 0.0
-        """The shortest round trip and the highest rate since loss was counted."""
+        self._quickest = 0.0
+        """The highest rate since loss was counted."""
         self._full_rate, self._full_rounds = 0.0, 0
         self._asked = math.inf, math.inf
         """When the last question for more began and ended."""
         self._asked_delivered = self._asked_lost = 0
+        self._asked_rate = 0.0
         self._steady_rounds = _STEADY_ROUNDS
         self._least = math.inf
         """The least round trip."""
@@ -162,6 +166,7 @@ class Bbr(QuicCongestionControl):
         if not self._rates:
             self.congestion_window += packet.sent_bytes
             return
+        self._bunches.came(packet.sent_bytes, self.rate, now, self._round)
         self._move(now)
         self._set(packet.sent_bytes)
 
@@ -192,7 +197,6 @@ class Bbr(QuicCongestionControl):
             self.pacer.rate = _HIGH * self.congestion_window / rtt
         if rtt <= self._least or now > self._least_at + _LEAST_STAYS:
             self._least, self._least_at = rtt, now
-        self._shortest = min(self._shortest, rtt)
 
     # The model of the path
 
@@ -217,12 +221,10 @@ class Bbr(QuicCongestionControl):
             return
         self._counted = self._delivery.delivered, self._delivery.lost
         self._loss += _LOSS_WEIGHT * (lost / seen - self._loss)
-        queue = self._shortest - self._least
-        is_queued = queue > max(_QUEUE * self._least, _QUEUE_LEAST)
-        if self._rates and (self._loss > MUCH_LOSS or (is_queued and lost > QUEUED_LOSS * seen)):
+        if self._rates and self._loss > MUCH_LOSS:
             self._full_rounds = _FULL_ROUNDS
             self._rates = deque([(self._round, max(_BETA * self.rate, self._quickest))])
-        self._shortest, self._quickest = math.inf, 0.0
+        self._quickest = 0.0
 
     def _learn(self, sample: Sample) -> None:
         self._quickest = max(self._quickest, sample.rate)
@@ -253,12 +255,9 @@ class Bbr(QuicCongestionControl):
                 self._begin(Phase.DRAIN, now)
             case Phase.DRAIN if is_drained:
                 self._begin(Phase.STEADY, now)
-            case Phase.UP if took > self._least and (
-                self.bytes_in_flight >= _RATE_GAINS[Phase.UP] * held or took > 2 * self._least
-            ):
-                self._asked = self._asked[0], now
-                self._begin(Phase.DOWN, now)
-            case Phase.DOWN if took > self._least or is_drained:
+            case Phase.UP:
+                self._ask(now)
+            case Phase.DOWN if is_drained or took > _MOST_DOWN * self._least:
                 self._begin(Phase.STEADY, now)
             case Phase.STEADY:
                 self._stay(now, held)
@@ -271,6 +270,15 @@ class Bbr(QuicCongestionControl):
             self._looks_until = math.inf
             self._begin(Phase.LEAST, now)
 
+    def _ask(self, now: float) -> None:
+        """For as long as it brings something."""
+        is_measured = self._round >= self._phase_round + 2
+        if is_measured and self.rate >= _UP_GAIN * self._asked_rate:
+            self._asked_rate, self._phase_round = self.rate, self._round - 1
+        elif is_measured or self._found_full():
+            self._asked = self._asked[0], now
+            self._begin(Phase.DOWN, now)
+
     def _stay(self, now: float, held: float) -> None:
         rounds = self._round - self._phase_round
         if rounds == 2:
@@ -278,6 +286,7 @@ class Bbr(QuicCongestionControl):
             self._steady_rounds = int(most) if self._found_full() else _STEADY_ROUNDS
         if rounds >= self._steady_rounds:
             self._asked, self._asked_delivered, self._asked_lost = (now, math.inf), 0, 0
+            self._asked_rate = self.rate
             self._begin(Phase.UP, now)
 
     def _look(self, now: float, held: float) -> None:
@@ -298,7 +307,8 @@ class Bbr(QuicCongestionControl):
             self.pacer.rate = rate
         target = _WINDOW_GAINS.get(self._phase, _WINDOW_GAIN) * self.rate * self._least
         if self._phase is not Phase.LEAST:
-            target += _WINDOW_GAIN * self.rate * LATENESS + 3 * self.pacer.at_once
+            target += _WINDOW_GAIN * self.rate * LATENESS + 3 * self.pacer.at_once()
+            target += min(self._bunches.most, self.rate * _MOST_BUNCH)
         target = max(target, _LEAST_WINDOW * self.pacer.size)
         grown = self.congestion_window + acked
         if not is_starting or grown < target:

@@ -82,3 +82,32 @@ class Delivery:
         self.in_flight -= packet.sent_bytes
         if is_lost:
             self.lost += packet.sent_bytes
+
+
+class Bunches:
+    """How many octets more than the rate makes one expect are acknowledged at once, where hosts or links hold
+    acknowledgements back for a while (draft-ietf-ccwg-bbr-02 section 5.5.9)."""
+
+    _ROUNDS = 10
+    """Round trips for which a bunch is remembered, and no more than twice as many."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._octets = 0
+        self._changed = 0
+        self._before = self._now = 0.0
+
+    @property
+    def most(self) -> float:
+        """Octets, of late."""
+        return max(self._before, self._now)
+
+    def came(self, octets: int, rate: float, now: float, in_round: int) -> None:
+        """So many octets were acknowledged."""
+        expected = rate * (now - self._since)
+        if self._octets <= expected:
+            self._since, self._octets, expected = now, 0, 0.0
+        self._octets += octets
+        if in_round >= self._changed + self._ROUNDS:
+            self._changed, self._before, self._now = in_round, self._now, 0.0
+        self._now = max(self._now, self._octets - expected)

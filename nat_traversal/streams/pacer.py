@@ -6,8 +6,9 @@ It stands in the place of aioquic's own, which knows no rate but the window in a
 from __future__ import annotations
 
 LATENESS = 0.004
-"""Seconds that a timer of an event loop may be late, with other work before it: what the rate allows in that time may
-leave at once."""
+"""Seconds that a timer of an event loop is late by, with other work before it."""
+_CATCH_UP = 0.02
+"""Seconds that it may be late on a busy host: packets that should have left meanwhile leave at once."""
 _TICK = 0.001
 """Seconds: timers are no finer (epoll)."""
 _MOST_AT_ONCE = 65_536
@@ -28,11 +29,9 @@ class Pacer:
         """Octets of packets that were built since `settle`, as if each were full."""
         self._at = 0.0
 
-    @property
-    def at_once(self) -> float:
-        """Octets that may leave at once."""
-        most = min(self.rate * LATENESS, _MOST_AT_ONCE)
-        return max(most, _LEAST_AT_ONCE * self.size)
+    def at_once(self, late: float = LATENESS) -> float:
+        """Octets that leave at once, after a timer that was so late."""
+        return max(min(self.rate * late, _MOST_AT_ONCE), _LEAST_AT_ONCE * self.size)
 
     def next_send_time(self, now: float) -> float | None:
         """When the next packet may leave; None: now."""
@@ -61,5 +60,5 @@ class Pacer:
 
     def _fill(self, now: float) -> None:
         if now > self._at:
-            self._octets = min(self._octets + (now - self._at) * self.rate, self.at_once)
+            self._octets = min(self._octets + (now - self._at) * self.rate, self.at_once(_CATCH_UP))
             self._at = now
