@@ -104,6 +104,8 @@ class Messages:
                 return rng.choice(list(m.TurnPart))
             case "candidate":
                 return self._candidate()
+            case "at":
+                return rng.choice([None, self._candidate().endpoint])
         return rng.choice([b"", rng.randbytes(40)]) if type_ == "bytes" else rng.random() < 0.5
 
     def _offer(self) -> Offer:
