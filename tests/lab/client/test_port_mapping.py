@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,7 @@ def _connected(nats: tuple[str, str], without: str, directory: Path) -> dict[str
     """Each client's method, the ports that its router has led, and those that are left when both have ended."""
     from natlab.nat import asked
     from natlab.network.network import standing
-    from natlab.network.port_mapper import PortMapper
-    from natlab.programs.programs import Programs
+        from natlab.programs.programs import Programs
     from natlab.sandbox.netns import in_namespace
     from natlab.topologies.two_nats import TwoNats
 
@@ -40,9 +40,8 @@ def _connected(nats: tuple[str, str], without: str, directory: Path) -> dict[str
         if without:
             assert node.rules is not None
             configuration = node.rules.miniupnpd.replace(f"{without}=yes", f"{without}=no")
-            assert node.mapper is not None
-            node.mapper.end()
-            node.mapper = PortMapper(node.pid, configuration)
+            node.rules = replace(node.rules, miniupnpd=configuration)
+            node.ask_anew()
         start_server(network, programs)
         with tunnels(network, programs, PAIR, options=METHODS) as found:
             (tunnel,) = found.values()
