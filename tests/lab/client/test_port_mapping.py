@@ -22,7 +22,7 @@ def _connected(nats: tuple[str, str], without: str, directory: Path) -> dict[str
     """Each client's method, the ports that its router has led, and those that are left when both have ended."""
     from natlab.nat import asked
     from natlab.network.network import standing
-        from natlab.programs.programs import Programs
+    from natlab.programs.programs import Programs
     from natlab.sandbox.netns import in_namespace
     from natlab.topologies.two_nats import TwoNats
 
