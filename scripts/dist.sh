@@ -16,7 +16,7 @@ export SOURCE_DATE_EPOCH
 
 # One file for hosts without pip. It uses the system's `cryptography`, which holds compiled code.
 staged=$(mktemp -d)
-trap 'rm -rf "$staged"' EXIT
+trap 'rm -rf "$staged" nat_traversal.egg-info build/lib build/bdist.*' EXIT
 "$python" -m zipfile -e dist/*.whl "$staged"
 rm -rf "$staged"/natlab "$staged"/*.dist-info
 cp nat_traversal/__main__.py "$staged"

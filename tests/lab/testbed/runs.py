@@ -12,7 +12,9 @@ UNUSED = tuple(
     word for name in ("asyncio", "cov", "hypothesispytest") for word in ("-p", f"no:{name}")
 )
 """Plugins that these runs have no use for; together they would take as long as pytest itself."""
-STRICT = ("--strict-markers", "-W", "error", *UNUSED)
+WARM = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
+"""Of what these runs have read before they begin, where the package's own metadata lies in the checkout."""
+STRICT = ("--strict-markers", "-W", "error", "-W", WARM, *UNUSED)
 
 
 def run(
