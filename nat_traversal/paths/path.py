@@ -27,7 +27,10 @@ SILENT = "the other side has stopped answering"
 
 
 class Path:
-    """The path over `pair`; `epochs` seals and opens its frames. Every call but `due` may come at any time."""
+    """The path over `pair`; `epochs` seals and opens its frames. Every call but `due` may come at any time.
+
+    `added`: octets that a relay on the way puts before a frame.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Path:
         method: str,
         roams: bool = False,
         lifetime: Lifetime | None = None,
+        added: int = 0,
     ) -> None:
         self.method = method
         """The rung that opened it."""
@@ -47,7 +51,7 @@ class Path:
         self._epochs = epochs
         keepalive = None if lifetime is None else Keepalive(lifetime, settings, rng, now)
         self._consent = Consent(*(pair, settings, rng, now, epochs.authentic), keepalive=keepalive)
-        sizes = path_mtu(pair.remote.family, now, settings.mtu)
+        sizes = path_mtu(pair.remote.family, now, settings.mtu, added)
         self._upkeep = Upkeep(pair, epochs, sizes, rng)
         self._packet = settings.mtu
         self._echo = Echo(rng)

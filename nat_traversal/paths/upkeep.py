@@ -20,15 +20,16 @@ ETHERNET = 1500
 """Octets of the largest IP packet that is tried: larger ones pass hardly anywhere outside of one house."""
 
 
-def path_mtu(family: int, now: float, packet: int = 0) -> PathMtu:
+def path_mtu(family: int, now: float, packet: int = 0, added: int = 0) -> PathMtu:
     """The search for what a path over that IP version carries. `packet`: only whether IP packets of so many
-    octets pass, headers and all: one probe shows it, and no other size is tried."""
+    octets pass, headers and all: one probe shows it, and no other size is tried. `added`: octets that a relay on the way puts
+    before a frame."""
     base, headers = (
         (mtu.BASE_IPV4, mtu.HEADERS_IPV4) if family == 4 else (mtu.BASE_IPV6, mtu.HEADERS_IPV6)
     )
     if packet:
         return PathMtu(packet - headers, [packet - headers], now)
-    return PathMtu(base, mtu.usual_sizes(headers, base, ETHERNET - headers), now)
+    return PathMtu(base, mtu.usual_sizes(headers, base, ETHERNET - headers - added), now)
 
 
 NARROW_AFTER = 5

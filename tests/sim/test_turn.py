@@ -60,6 +60,13 @@ def test_two_symmetric_nats_carry_data_by_the_turn_server_of_either_host(
     assert len(world.turn.asked) == 1
 
 
+def test_a_frame_leaves_room_for_what_the_turn_server_adds() -> None:
+    world, a, b = pair(ONE[0])
+    world.run(5.0)
+    for client in (a, b):
+        assert [told.size for told in client.told(note.PathSized)] == [1500 - 28 - 4]
+
+
 def test_the_relay_of_the_server_comes_first() -> None:
     world, a, b = pair(BOTH, settings=ServerSettings())
     world.run(15.0)
