@@ -15,7 +15,7 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.messages import Relaying, TurnPart
 from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.server import Server
@@ -229,9 +229,16 @@ class ClusterWorld(World):
         assert all(server.machine.is_well for server in self.servers)
         self.run(LEASE)
 
-    def at(self, host_id: str, peer_id: str, server: int, token: bytes | None = None) -> Client:
+    def at(
+        self,
+        host_id: str,
+        peer_id: str,
+        server: int,
+        token: bytes | None = None,
+        turn: TurnPart = TurnPart.NEVER,
+    ) -> Client:
         """A new process that begins at that server."""
-        client = self.client(host_id, peer_id, token=token)
+        client = self.client(host_id, peer_id, token=token, turn=turn)
         self._at[host_id] = server - 1
         return client.start()
 

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from nat_traversal.machine import notices as note
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.relayed import Bind
 from tests.sim.client import Client
@@ -117,3 +118,17 @@ def test_a_guest_that_does_not_know_the_place_is_told_so_and_the_remedy() -> Non
         assert {each.code for each in told} == {"relay-off"}
         assert "--relay-address" in told[0].text
     assert not any(isinstance(packet.datagram, Bind) for packet in world.net.log)
+
+
+@pytest.mark.parametrize("has", ["host_a", "host_b"])
+def test_a_host_s_turn_server_relays_for_a_pair_at_two_servers(has: str) -> None:
+    off = ServerSettings(relay_pairs=0)
+    world = ClusterWorld(2, nat=CLOSED[0], relaying=m.Relaying.AUTO, settings=off)
+    parts = {"host_a": m.TurnPart.TAKES, "host_b": m.TurnPart.TAKES} | {has: m.TurnPart.HAS}
+    a = world.at("host_a", "host_b", server=0, turn=parts["host_a"])
+    b = world.at("host_b", "host_a", server=1, turn=parts["host_b"])
+    streams = [Stream(*pair) for pair in itertools.permutations((a, b))]
+    world.run(15.0)
+    assert methods(a) == methods(b) == ["turn"]
+    assert_all_arrived(*streams)
+    assert world.turn.asked == [has]
