@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aioice.stun import TransactionError
 from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
@@ -48,6 +48,10 @@ _MOST_UNSENT = 1 << 20
 """Octets that wait for the kernel; more are lost, as in a socket."""
 _SILENT = "does not answer: check --turn, and that no firewall blocks the way there"
 _LOST = "has ended the allocation, or answers no more: the next attempt asks for another"
+_ROOM, _BATCH = 2_048, 64
+"""Octets of room for a datagram, which no path through TURN fills, and datagrams that are read at once."""
+_ANY = ("", 0)
+"""The source of what came by a connected socket: the library knows it."""
 _HEADER = struct.Struct("!HH")
 _MEANINGS = {
     400: "says that the request is wrong (400): is it a TURN server?",
@@ -90,7 +94,6 @@ class TurnEnd:
         self._on_event = on_event
         self._arrived = arrived
         self._client: Client | None = None
-        self._udp: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[tuple[str, int], list[bytes]] = {}
         """Datagrams, by the address whose channel is being bound."""
@@ -168,11 +171,7 @@ class TurnEnd:
             if client.transport.get_write_buffer_size() <= _MOST_UNSENT:
                 client.transport.write(framed + bytes(-len(framed) % 4))
             return
-        assert self._udp is not None, "the client is over it"
-        try:
-            self._udp.send(framed)
-        except OSError as error:  # no room, or too long for this host's network
-            log.debug("a datagram to the TURN server was lost: %s", error)
+        client.transport.sendto(framed)
 
     # The protocol
 
@@ -221,12 +220,10 @@ class TurnEnd:
 
         if not server.uri.by_tcp:
             sock = self._platform.open_udp(wildcard(addresses[0].family), SOCKET_BUFFER)
-            self._udp = sock
             sock.connect(addresses[0].sockaddr)
             forbid_fragments(sock)
-            _, udp = await loop.create_datagram_endpoint(
-                lambda: client(TurnClientUdpProtocol), sock=sock
-            )
+            udp = client(TurnClientUdpProtocol)
+            UdpTransport(sock, udp, loop)
             return udp
         sock, _ = await connected(addresses)
         tls = ssl.create_default_context() if server.uri.tls else None
@@ -265,6 +262,55 @@ class TurnEnd:
             log.debug("the TURN server has not answered that its allocation is given back")
         finally:
             client.transport.close()
+
+
+class UdpTransport(asyncio.DatagramTransport):
+    """The connected socket `sock`, for the library, read until it is empty. Asyncio's own takes 256 KiB for each datagram."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.DatagramProtocol,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__({"socket": sock})
+        self._sock, self._protocol, self._loop = sock, protocol, loop
+        self._is_closed = False
+        loop.add_reader(sock, self._readable)
+        protocol.connection_made(self)
+
+    def sendto(self, data: Any, addr: object = None) -> None:
+        """One datagram to the server; it is lost where there is no room, or no way."""
+        del addr  # the socket is connected
+        try:
+            self._sock.send(data)
+        except OSError as error:
+            log.debug("a datagram to the TURN server was lost: %s", error)
+
+    def is_closing(self) -> bool:
+        """Nothing goes or comes any more."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """The protocol hears of it a moment later."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def _readable(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                data = self._sock.recv(_ROOM)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error for something sent earlier
+                log.debug("the TURN server: %s", error)
+                continue
+            self._protocol.datagram_received(data, _ANY)
+            if self._is_closed:
+                return
 
 
 class _Receiver(asyncio.DatagramProtocol):
