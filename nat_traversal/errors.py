@@ -40,7 +40,11 @@ class ConfigError(UsageError):
 
 
 class InstanceRunsError(UsageError):
-    """Another process of this user serves the local socket of this name."""
+    """Another process of this user serves the local socket of this name. `claim`: what it says it is, on one line."""
+
+    def __init__(self, text: str, claim: str) -> None:
+        super().__init__(text)
+        self.claim = claim
 
 
 class LocalAddressError(UsageError):

@@ -25,6 +25,7 @@ WITHIN = 5.0
 """Seconds for a request to come, and for its answer to be taken."""
 AT_A_TIME = 16
 """Connections. One more ends the oldest that waits for its request, or for its answer to be taken."""
+_LONGEST_CLAIM = 4096
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group at the other end (unix(7))."""
 
@@ -37,11 +38,12 @@ class LocalSocket:
     """Answers at `path` with what `handle` says, to this user and to root.
 
     The folder is for its owner only (mode 700), and so is the socket (600). A lock beside it belongs to the
-    process that serves it: what a dead one has left is replaced.
+    process that serves it: what a dead one has left is replaced. `claim` tells others what this process is.
     """
 
-    def __init__(self, path: Path, handle: Handle) -> None:
+    def __init__(self, path: Path, handle: Handle, claim: str = "") -> None:
         self.path = path
+        self._claim = claim
         self._handle = handle
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
@@ -52,8 +54,10 @@ class LocalSocket:
     async def open(self) -> None:
         """Begin to answer. Raises `InstanceRunsError` if another process does, `UsageError` if it cannot be."""
         _make_folder(self.path.parent)
-        self._lock = _locked(self.path.with_suffix(".lock"))
+        self._lock = _locked(_beside(self.path))
         try:
+            os.truncate(self._lock, 0)
+            os.write(self._lock, self._claim.encode())
             with contextlib.suppress(FileNotFoundError):
                 self.path.unlink()
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -89,7 +93,7 @@ class LocalSocket:
     def _unlock(self) -> None:
         if self._lock is not None:
             with contextlib.suppress(OSError):
-                self.path.with_suffix(".lock").unlink()
+                _beside(self.path).unlink()
             os.close(self._lock)
             self._lock = None
 
@@ -167,6 +171,11 @@ def _is_ours(sock: socket.socket) -> bool:
     return False
 
 
+def _beside(path: Path) -> Path:
+    """The lock of the socket at `path`. A name may have dots."""
+    return path.with_name(f"{path.name.removesuffix('.sock')}.lock")
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -191,9 +200,11 @@ def _locked(path: Path) -> int:
             if os.path.samestat(os.fstat(lock), path.stat()):
                 return lock
         except BlockingIOError:
+            claim = os.read(lock, _LONGEST_CLAIM).decode(errors="replace")
             os.close(lock)
             raise InstanceRunsError(
-                f"another client named {path.stem} runs already: end that one, or give this one's file another name"
+                f"another client named {path.stem} runs already: end that one, or give this one's file another name",
+                claim,
             ) from None
         except FileNotFoundError:  # it has just ended, and removed its lock
             pass

@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nat_traversal.cli.client_arguments import check_can_begin, random_id
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.options import ClientOptions
+from nat_traversal.cli.peers.answering import answering_by_id
 from nat_traversal.cli.peers.peer_client import PeerClient
 from nat_traversal.cli.peers.plan import plan_of
+from nat_traversal.cli.peers.requests import Requests
 from nat_traversal.cli.stop import on_demand, stop_signal
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The one client of this process."""
+
+    peers: Mapping[str, PeerClient]
 
 
 async def run(options: ClientOptions, console: Console) -> Exit:
@@ -26,6 +36,12 @@ async def run(options: ClientOptions, console: Console) -> Exit:
     plan = plan_of(options, os.environ)
     stop = stop_signal(console)
     peer = PeerClient(plan, console, stop)
+    requests = Requests(str(options.id), Alone({plan.peer: peer}))
+    async with answering_by_id(options, requests, console, stop):
+        return stop.result() if stop.done() else await _connect(options, peer, stop)
+
+
+async def _connect(options: ClientOptions, peer: PeerClient, stop: asyncio.Future[Exit]) -> Exit:
     lacking = await peer.open()
     if lacking is not None:
         return lacking

@@ -34,7 +34,20 @@ def sockets(environment: Mapping[str, str]) -> Iterator[Path]:
     """The sockets of this user's clients, and of the system's as far as this user may see them."""
     for folder in dict.fromkeys((own_folder(environment), _SYSTEM)):
         with contextlib.suppress(OSError):
-            yield from sorted(folder.glob("*.sock"))
+            yield from (path for path in sorted(folder.glob("*.sock")) if not _is_dead(path))
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether the client that made the socket has ended without a word."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(WITHIN)
+        try:
+            sock.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:  # it may not be this user's: asking tells why
+            return False
+    return False
 
 
 def socket_of(name: str | None, environment: Mapping[str, str]) -> Path:
@@ -42,7 +55,7 @@ def socket_of(name: str | None, environment: Mapping[str, str]) -> Path:
     there = [path for path in sockets(environment) if name in (None, path.stem)]
     if not there:
         which = "no client" if name is None else f"no client named {name}"
-        raise UsageError(f"{which} of this user runs with --config: start one")
+        raise UsageError(f"{which} of this user runs: start one")
     if name is None and len(there) > 1:
         names = ", ".join(path.stem for path in there)
         raise UsageError(f"several clients run: name one of {names}")

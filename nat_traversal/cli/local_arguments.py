@@ -49,5 +49,5 @@ def _add_name(parser: argparse.ArgumentParser, default: str) -> None:
         "name",
         metavar="NAME",
         nargs="?",
-        help=f"the name of the client's configuration file, without .toml ({default})",
+        help=f"the client's configuration file, without .toml; of a client without one its --id ({default})",
     )

@@ -21,6 +21,7 @@ from nat_traversal.cli.client_arguments import (
 from nat_traversal.cli.common_arguments import add_common, add_set
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.peers.places import USUAL
+from nat_traversal.cli.qr import SEGNO, check_qr
 from nat_traversal.errors import UsageError
 from nat_traversal.pairing.invitation import MOST_CHARACTERS, Invitation, parse
 
@@ -41,6 +42,8 @@ class PairingOptions:
     identity: str | None
     valid: float = WAIT
     invitation: Invitation | None = None
+    qr: bool = False
+    """Draw the line as a QR code too."""
     save: str | None = None
     """The configuration file that the other host is added to; empty: the usual one."""
 
@@ -61,6 +64,11 @@ def invite_options(parser: P) -> P:
         help=f"how long the invitation holds (default: {WAIT:g}s)",
     )
     tls.add_client_options(parser)
+    parser.add_argument(
+        "--qr",
+        action="store_true",
+        help=f"draw the line as a QR code in the terminal too; needs the package {SEGNO}",
+    )
     return _common(parser, "invite")
 
 
@@ -109,7 +117,11 @@ def pairing_options_of(options: argparse.Namespace) -> PairingOptions:
             raise UsageError(
                 "--ca names a file that the other host lacks: give --server-fingerprint"
             )
-        return PairingOptions(then, identity, float(options.valid), save=options.save)
+        if options.qr:
+            check_qr(as_json=options.json)
+        return PairingOptions(
+            then, identity, float(options.valid), qr=options.qr, save=options.save
+        )
     if options.line is not None:
         raise UsageError(
             "an invitation holds a secret, and every user of this host can read a command line: "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from nat_traversal.aio.local_socket import Answer, Request
-from nat_traversal.cli.peers.supervisor import Supervisor
+from nat_traversal.cli.peers.peer_client import PeerClient
 from nat_traversal.client.path_status import sentence
 
 PING_WITHIN = 2.0
@@ -15,12 +15,21 @@ PING_WITHIN = 2.0
 Reload = Callable[[], Awaitable[dict[str, Any]]]
 
 
+class HasPeers(Protocol):
+    """The clients of this process."""
+
+    @property
+    def peers(self) -> Mapping[str, PeerClient]:
+        """By the other host's id."""
+
+
 class Requests:
     """`ask` is ``status``, ``ping`` with a ``peer``, or ``reload``: the answer of anything else is an ``error``, one line."""
 
-    def __init__(self, name: str, supervisor: Supervisor, reload: Reload | None = None) -> None:
-        self._name = name
-        self._supervisor = supervisor
+    def __init__(self, name: str, clients: HasPeers, reload: Reload | None = None) -> None:
+        self.name = name
+        """Of the local socket."""
+        self._clients = clients
         self._reload = reload
 
     async def __call__(self, request: Request) -> Answer:
@@ -31,18 +40,20 @@ class Requests:
                 return await self._ping(str(request.get("peer", "")))
             case "reload" if self._reload is not None:
                 return await self._reload()
+            case "reload":
+                return {"error": f"the client {self.name} runs without --config: it has no file"}
             case str(asked):
                 return {"error": f"this client does not know {asked!r}: update the older side"}
         return {"error": "the request has no 'ask'"}
 
     def _status(self) -> dict[str, Any]:
-        peers = [each.report() for each in self._supervisor.peers.values()]
-        return {"name": self._name, "pid": os.getpid(), "peers": peers}
+        peers = [each.report() for each in self._clients.peers.values()]
+        return {"name": self.name, "pid": os.getpid(), "peers": peers}
 
     async def _ping(self, name: str) -> dict[str, Any]:
-        peer = self._supervisor.peers.get(name)
+        peer = self._clients.peers.get(name)
         if peer is None:
-            known = ", ".join(self._supervisor.peers)
+            known = ", ".join(self._clients.peers)
             return {"error": f"there is no peer {name!r} here: choose from {known}"}
         seconds = await peer.ping(PING_WITHIN)
         return {"peer": name, "seconds": seconds, "text": sentence(peer.status())}

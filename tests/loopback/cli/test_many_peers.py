@@ -121,13 +121,15 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                 await anna.event("services-ready")
                 await hub.event("services-ready")
                 status = (sys.executable, "-m", "nat_traversal", "status")
-                async with Command.run(*status, "--json", XDG_RUNTIME_DIR=str(tmp_path)) as asked:
+                async with Command.run(
+                    *status, "hub", "--json", XDG_RUNTIME_DIR=str(tmp_path)
+                ) as asked:
                     assert await asked.end() == 0
                 (said,) = asked.events
                 assert (said["name"], said["pid"]) == ("hub", hub.process.pid)
                 paths = {each["peer"]: (each["path"], each["reason"]) for each in said["peers"]}
                 assert paths == {"anna": ("direct", None), "ben": ("none", "ben is not there yet")}
-                command = " ".join(status)
+                command = " ".join((*status, "hub"))
                 for stdout, code, words in (
                     (">/dev/full", 2, "error: stdout takes no more: No space left on device\n"),
                     (">&-", 2, "error: there is no stdout to write to\n"),
@@ -159,7 +161,7 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                     ("ben", 4, "ben does not answer: there is no path to ben: ben is not there"),
                     ("carl", 2, "error: there is no peer 'carl' here: choose from anna, ben"),
                 ):
-                    ended, said_of_it = await said_by(*ping, peer_id, folder=tmp_path)
+                    ended, said_of_it = await said_by(*ping, peer_id, "hub", folder=tmp_path)
                     assert (ended, said_of_it.startswith(words)) == (status_of_it, True), said_of_it
                 async with Command.run(
                     *CLIENT, "--config", str(file), XDG_RUNTIME_DIR=str(tmp_path)
@@ -170,9 +172,7 @@ async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None
                 assert await hub.end(signal.SIGTERM) == 0
                 async with Command.run(*status, "hub", XDG_RUNTIME_DIR=str(tmp_path)) as asked:
                     assert await asked.end() == 2
-                assert asked.told == [
-                    "error: no client named hub of this user runs with --config: start one"
-                ]
+                assert asked.told == ["error: no client named hub of this user runs: start one"]
 
 
 async def test_a_server_that_takes_one_peer_of_an_id_is_told_with_the_remedy(
