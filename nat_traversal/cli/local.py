@@ -50,9 +50,12 @@ def _is_dead(path: Path) -> bool:
     return False
 
 
-def socket_of(name: str | None, environment: Mapping[str, str]) -> Path:
-    """The socket of the client with that name; without one, of the only client. Raises `UsageError`."""
+def socket_of(name: str | None, environment: Mapping[str, str], *, with_file: bool = False) -> Path:
+    """The socket of the client with that name; without one, of the only client, or of the only one that runs `with_file`.
+    Raises `UsageError`."""
     there = [path for path in sockets(environment) if name in (None, path.stem)]
+    if with_file and len(there) > 1:
+        there = [path for path in there if ask(path, ask="status").get("file")] or there
     if not there:
         which = "no client" if name is None else f"no client named {name}"
         raise UsageError(f"{which} of this user runs: start one")

@@ -40,7 +40,7 @@ def reload_options(parser: Parser) -> None:
         "Lets a running client read its configuration file again. Services that have not changed "
         "go on; a file with mistakes changes nothing."
     )
-    _add_name(parser, "default: the only client")
+    _add_name(parser, "default: the only client with a file")
     parser.set_defaults(command="reload")
 
 

@@ -12,7 +12,7 @@ from nat_traversal.errors import ConfigError
 
 def run(name: str | None, environment: Mapping[str, str], console: Console) -> Exit:
     """Ask the client `name`, or the only one. Raises `UsageError`; `ConfigError` has all mistakes of the file."""
-    answer = ask(socket_of(name, environment), ask="reload")
+    answer = ask(socket_of(name, environment, with_file=True), ask="reload")
     if mistakes := answer.get("mistakes"):
         raise ConfigError([str(each) for each in mistakes])
     console.say(str(answer.get("text")))

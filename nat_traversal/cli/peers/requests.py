@@ -48,7 +48,8 @@ class Requests:
 
     def _status(self) -> dict[str, Any]:
         peers = [each.report() for each in self._clients.peers.values()]
-        return {"name": self.name, "pid": os.getpid(), "peers": peers}
+        has_file = self._reload is not None
+        return {"name": self.name, "pid": os.getpid(), "file": has_file, "peers": peers}
 
     async def _ping(self, name: str) -> dict[str, Any]:
         peer = self._clients.peers.get(name)
