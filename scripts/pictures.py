@@ -138,7 +138,9 @@ def way() -> Picture:
     picture.arrow((455, 158), (269, 158), kind="good")
     picture.arrow((535, 150), (585, 150), kind="good", head=False)
     picture.text(360, 132, "sealed UDP, directly", "note")
-    picture.text(360, 226, "each NAT lets the other side in, since its own host has sent first", "note")
+    picture.text(
+        360, 226, "each NAT lets the other side in, since its own host has sent first", "note"
+    )
     return picture
 
 

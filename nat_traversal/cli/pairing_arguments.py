@@ -29,6 +29,7 @@ P = TypeVar("P", bound=argparse.ArgumentParser)
 WAIT = 3600.0
 """Seconds for which an invitation holds, unless told otherwise."""
 _NO_KEYS = {"key_file": None, "peer_key": None, "known_peers": None, "plaintext": False, "key_log": None}  # fmt: skip
+_NO_TURN = {"turn": None, "turn_credentials": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _common(parser: P, command: str) -> P:
     access.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
     add_common(parser)
-    parser.set_defaults(command=command, **_NO_KEYS)
+    parser.set_defaults(command=command, **_NO_KEYS, **_NO_TURN)
     return parser
 
 
