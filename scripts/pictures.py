@@ -38,9 +38,10 @@ class Picture:
             f'markerUnits="userSpaceOnUse" orient="auto"><path class="head-{kind}" d="M0 0L10 5L0 10z"/></marker>'
             for kind in ("way", "good", "bad")
         )
+        size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
         self._parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-            f'height="{height}" role="img"><title>{escape(title)}</title><style>{_STYLE}</style><defs>{heads}</defs>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><title>{escape(title)}</title>',
+            f"<style>{_STYLE}</style><defs>{heads}</defs>",
             f'<rect class="ground" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8"/>',
         ]
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def local_sockets_in_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands of a test meet nobody else's, and a killed one leaves nothing on this host."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +20,11 @@ async def nothing_raised_in_callbacks() -> AsyncIterator[None]:
     yield
     await asyncio.sleep(0)
     assert not raised
+
+
+@pytest.fixture(autouse=True)
+def local_sockets_in_a_folder_of_their_own(tmp_path: Path) -> Iterator[None]:
+    """Commands of a test meet nobody else's, and a killed one leaves nothing on this host."""
+    # not by `monkeypatch`, which has to undo what a test does before asyncio's fixtures end
+    with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": str(tmp_path)}):
+        yield

@@ -62,9 +62,10 @@ async def test_a_second_instance_gets_one_line_and_begins_nothing() -> None:
     with Service() as service:
         async with a_server() as (server, _):
             command = words(server.endpoint, service.endpoint)
-            async with Command.run(*command) as a, Command.run(*command) as second:
-                await a.event("registered-at-server")
-                assert await second.end() == 2
+            async with Command.run(*command) as first:
+                await first.event("registered-at-server")
+                async with Command.run(*command) as second:
+                    assert await second.end() == 2
     assert second.events == []
     (line,) = second.told
     assert line == (
