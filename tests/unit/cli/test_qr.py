@@ -31,6 +31,7 @@ def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_the_code_fits_a_usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
+    pytest.importorskip("segno")
     monkeypatch.setenv("COLUMNS", "80")
     qr.check_qr(as_json=False)
     qr.write_qr(LINE)
@@ -41,6 +42,7 @@ def test_the_code_fits_a_usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_terminal_that_is_too_narrow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
+    pytest.importorskip("segno")
     monkeypatch.setenv("COLUMNS", "20")
     with pytest.raises(UsageError, match=r"columns wide and the terminal 20: widen it$"):
         qr.write_qr(LINE)
