@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from nat_traversal.client.carrying import Carrying
 from nat_traversal.client.control_link import ControlLink, Identity
 from nat_traversal.client.direct import Direct
 from nat_traversal.client.explaining import Explaining
@@ -26,7 +27,6 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
 from nat_traversal.machine.timers import Timers
 from nat_traversal.paths.consent import Reason
-from nat_traversal.paths.path import Path
 from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import datagrams
@@ -94,15 +94,7 @@ class Peer:
             rng=rng,
             may_speak=self._may_speak,
         )
-        self._carrier: Path | None = None
-        """The path that programs' datagrams take."""
-        self._carries_since = 0.0
-        self._told_moved: Path | None = None
-        """The path of which the peer has been told that this side's datagrams take it."""
-        self._peer_uses: Path | None = None
-        """The path to which the peer has moved last."""
-        self._missed: Path | None = None
-        """The path that carried last, while none does."""
+        self._carrying = Carrying(self.direct, self.relayed, settings)
         self.story = Story(self.id, identity.id)
         """The agent tells it every notice."""
         self.services = PeerServices(self.id, services, certificate)
@@ -117,15 +109,15 @@ class Peer:
     @property
     def has_path(self) -> bool:
         """Programs' datagrams have a way."""
-        return self._carrier is not None
+        return self._carrying.path is not None
 
     def status(self, now: float) -> PathStatus:
         """The path of now, and why there is no better one."""
-        return self.story.status(self._carrier, self._carries_since, now)
+        return self.story.status(self._carrying.path, self._carrying.since, now)
 
     def ask(self, now: float) -> list[do.Action]:
         """Ping the peer on the path of now, if there is one."""
-        return [] if self._carrier is None else self._carrier.ask(now)
+        return [] if self._carrying.path is None else self._carrying.path.ask(now)
 
     def _is_relayed(self) -> bool:
         return self.relayed.is_open
@@ -265,6 +257,8 @@ class Peer:
         if name == "renew":
             self.renewal.taken()
             return self.direct.seek(now)
+        if name == "hold":
+            return []  # `settle` looks
         if name == "missing":
             missing = note.PeerMissing(self.id, self._identity.id, self._settings.missing_after)
             return [do.Tell(missing)]
@@ -279,14 +273,14 @@ class Peer:
         self.direct.woke(now)
         self.renewal.forget()
         self.direct.rounds.lifetime.forget()
-        for path in self._standing:
+        for path in self._carrying.standing:
             path.press(now, Reason.STALE if path.generation in stale else Reason.PEER)
-        return self.direct.rebind(stale) + self.relayed.rebind(stale, self._carrier, now)
+        return self.direct.rebind(stale) + self.relayed.rebind(stale, self._carrying.path, now)
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once, and each path has to show that it lives."""
         self.direct.woke(now)
-        for path in self._standing:
+        for path in self._carrying.standing:
             path.press(now, Reason.SILENT)
 
     def arm(self) -> None:
@@ -294,10 +288,11 @@ class Peer:
         self.direct.arm()
         self._timers.follow((self.id, "relay"), self.relayed.deadline)
         self._timers.follow((self.id, "renew"), self.renewal.deadline)
+        self._timers.follow((self.id, "hold"), self._carrying.deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""
-        self._carrier = None
+        self._carrying.path = None
         return self.relayed.close() + self.direct.close()
 
     # The path that carries
@@ -310,87 +305,23 @@ class Peer:
 
     def explain(self, now: float) -> list[do.Action]:
         """Find out why the path is relayed. The agent calls it after `settle`."""
-        return self.explaining.carries(self._carrier, now)
+        return self.explaining.carries(self._carrying.path, now)
 
     def settle(self, now: float) -> list[do.Action]:
         """Let programs' datagrams take the best path that stands, and close what has been left."""
         if self.state is PathState.CLOSED:
-            self._carrier = None
+            self._carrying.path = None
             return self.relayed.close()
         self.renewal.look(self.direct.path, now)
-        self._follow(now)
-        actions = self._select(now)
-        carrier = self._carrier
+        actions = self._carrying.settle(now)
+        carrier = self._carrying.path
         if carrier is not None:
-            has_others = self.relayed.is_open or bool(self.direct.rounds.older.paths)
-            if has_others and carrier is not self._told_moved:
-                self._told_moved = carrier
-                actions += carrier.tell_moved(now)
-            actions += self.services.carries(carrier, now)
-            self._leave(carrier)
-            return actions
+            return actions + self.services.carries(carrier, now)
         return actions if self.relayed.is_open else actions + self._none_left(now)
-
-    def _select(self, now: float) -> list[do.Action]:
-        before, best = self._carrier, self._best(now)
-        if best is before:
-            return []
-        self._carrier, self._carries_since = best, now
-        if before is not None and before.end is not None:
-            self._missed = None if before.end_is_told else before
-        if best is None:
-            return []
-        missed, self._missed = self._missed, None
-        actions: list[do.Action] = [do.SelectPath(best.generation)]
-        self.relayed.keep(best)
-        self.direct.rounds.older.keep(best)
-        if before is not None or missed is not None:
-            reason = missed.end if missed is not None and missed.end else ""
-            moved = note.PathMoved(best.method, best.remote, best.generation, reason)
-            actions.append(do.Tell(moved))
-        return actions
-
-    @property
-    def _standing(self) -> list[Path]:
-        """The relayed paths, the older direct ones, the direct one: the best is the last."""
-        newest = [] if self.direct.path is None else [self.direct.path]
-        return [*self.relayed.paths, *self.direct.rounds.older.paths, *newest]
-
-    def _best(self, now: float) -> Path | None:
-        """The best of those that are not suspect. A path has to carry frames of the base size before it
-        takes over from one that stands. Where all are suspect the one that carries goes on."""
-        standing = self._standing
-        before = self._carrier if self._carrier in standing else None
-        for path in reversed(standing):
-            fits = before is None or path is before or path.base_passes
-            if fits and not path.is_suspect(now):
-                return path
-        return before or (standing[-1] if standing else None)
-
-    def _follow(self, now: float) -> None:
-        """The peer has moved to a path that is none of the best: to its mind the better ones are dead. See whether."""
-        standing = self._standing
-        newest = max(standing, key=lambda path: path.moved_at or 0.0, default=None)
-        if newest is None or newest.moved_at is None or newest is self._peer_uses:
-            return
-        self._peer_uses = newest
-        for path in standing[standing.index(newest) + 1 :]:
-            path.press(now, Reason.PEER)
-
-    def _leave(self, carrier: Path) -> None:
-        """Close the older ways, once neither side sends there any more and what was sent has come."""
-        if carrier.moved_at is None:
-            return
-        at = max(carrier.moved_at, self._carries_since) + self._settings.path_linger
-        for path in self._standing:
-            if path is carrier:
-                return
-            self.relayed.leave(path, at)
-            self.direct.rounds.older.leave(path, at)
 
     def _none_left(self, now: float) -> list[do.Action]:
         """No path, and no relay on its way. The direct way tells of its own end, if it was the only one."""
-        missed, self._missed = self._missed, None
+        missed = self._carrying.take_missed()
         failure = self.direct.failure
         if missed is not None:
             lost: list[do.Action] = [do.Tell(note.PathLost(missed.end or "it was closed"))]

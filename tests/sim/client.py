@@ -166,10 +166,12 @@ class Client(Process):
             case do.SendMessage(message):
                 if self.control is not None and not self.control.is_gone:
                     self.control.write(control.encode(message))
-            case do.FindHosts(generation, hosts):
-                found = (self.sockets[generation],) if hosts else ()
-                own_port = self.sockets[generation].port
-                self.feed(e.HostsFound(found, generation, own_port))
+            case do.FindHosts(generation, hosts, ipv6):
+                here = self.sockets[generation]
+                dead = [Endpoint(address, here.port) for address in self.host.dead]
+                found = [each for each in dead if (ipv6 if each.family == 6 else hosts)]
+                found += [here] if hosts else []
+                self.feed(e.HostsFound(tuple(found), generation, here.port))
             case do.MapPort(generation):
                 self._map_port(generation)
             case do.OpenUdp(generation):

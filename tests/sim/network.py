@@ -74,6 +74,8 @@ class Host:
         self.udp_blocked = False
         self.router_takes = LAN
         """Seconds until the router has led a port to a socket, if it does."""
+        self.dead: tuple[str, ...] = ()
+        """Addresses of further interfaces, IPv4 or IPv6, by which nobody reaches it."""
         self.router_lies = False
         """Whether it says so, and has not."""
         self.farther = 0.0
