@@ -87,7 +87,7 @@ class Carrying:
 
     def _best(self, now: float) -> Path | None:
         """The best of those that are not suspect. A path has to carry frames of the base size before it
-        takes over from one that stands, and a direct one that dies often has to stand for a while. Where all are
+        takes over from one that stands. A direct one that dies often has to stand for a while. Where all are
         suspect the one that carries goes on."""
         standing, relayed = self.standing, self._relayed.paths
         before = self.path if self.path in standing else None
