@@ -44,8 +44,8 @@ class Gateway:
         """The protocol that worked last."""
 
     def map(self, port: int, told: Told) -> None:
-        """Lead a port of the router to that port of this host, as long as it lasts."""
-        if port not in self._tasks:
+        """Lead a port of the router to that port of this host, as long as it lasts. Where it led none before, ask anew."""
+        if port not in self._tasks or self._tasks[port].done():
             self._tasks[port] = asyncio.get_running_loop().create_task(self._keep(port, told))
 
     def release(self, port: int) -> None:

@@ -120,7 +120,7 @@ class Agent:
         for peer in self.peers.values():
             actions += peer.settle(now)
             actions += peer.explain(now)
-            peer.arm()
+            peer.arm(now)
         if self.is_closed():
             actions += self.link.close()
         for action in actions:
@@ -198,7 +198,7 @@ class Agent:
             case e.RouterMaps(port, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
-                        return peer.direct.reach.router_maps(port, generation, now)
+                        return peer.router_maps(port, generation, now)
             case e.HopTold(teller, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):

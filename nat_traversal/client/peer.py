@@ -19,6 +19,7 @@ from nat_traversal.client.phases import PathState
 from nat_traversal.client.relayed import Relayed
 from nat_traversal.client.renewal import Renewal
 from nat_traversal.client.restraint import Breach
+from nat_traversal.client.router_watch import RouterWatch
 from nat_traversal.client.security import Security
 from nat_traversal.client.services import PeerServices
 from nat_traversal.machine import actions as do
@@ -33,6 +34,7 @@ from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.services import ServiceOffer
 
@@ -99,6 +101,7 @@ class Peer:
         """The agent tells it every notice."""
         self.services = PeerServices(self.id, services, certificate)
         self.renewal = Renewal(settings, is_second=identity.peer < identity.id)
+        self._router = RouterWatch()
         self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property
@@ -227,6 +230,14 @@ class Peer:
         actions = self.direct.frame_opened(kind, plain, generation, now, source)
         return actions if path is None else actions + self.services.heard(path, now)
 
+    def router_maps(self, port: int | None, generation: int, now: float) -> list[do.Action]:
+        """The router says that its `port` leads to that socket. If that is a relayed path's, it has begun to map ports."""
+        if not self.relayed.owns(generation):
+            return self.direct.reach.router_maps(port, generation, now)
+        if port is not None and self._timers.is_set((self.id, "retry")):
+            self.direct.woke(now)
+        return []
+
     def elsewhere(self, event: e.PeerElsewhere, now: float) -> None:
         """This peer's newest frame has come from another address than the path's."""
         path = self.direct.rounds.path_at(event.generation)
@@ -257,6 +268,8 @@ class Peer:
         if name == "renew":
             self.renewal.taken()
             return self.direct.seek(now)
+        if name == "router":
+            return self._router.due(self.relayed.paths[-1].generation, now)
         if name == "hold":
             return []  # `settle` looks
         if name == "missing":
@@ -283,12 +296,16 @@ class Peer:
         for path in self._carrying.standing:
             path.press(now, Reason.SILENT)
 
-    def arm(self) -> None:
+    def arm(self, now: float) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         self.direct.arm()
         self._timers.follow((self.id, "relay"), self.relayed.deadline)
         self._timers.follow((self.id, "renew"), self.renewal.deadline)
         self._timers.follow((self.id, "hold"), self._carrying.deadline)
+        is_udp = bool(self.relayed.paths) and self.relayed.paths[-1].method == MethodName.RELAY
+        waits = is_udp and self._timers.is_set((self.id, "retry"))
+        self._router.look(now, is_worth_while=waits and self.direct.reach.lacks_port)
+        self._timers.follow((self.id, "router"), self._router.deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

@@ -44,6 +44,8 @@ class Reach:
         self._said: m.PortMapped | None = None
         """The port of the router that nobody has knocked at yet."""
         self._left = 0
+        self.lacks_port = False
+        """The router was asked for a port in the newest attempt, and led none here."""
         self._asked: m.OpenSocket | None = None
         """The newest order."""
         self.deadline: float | None = None
@@ -62,6 +64,7 @@ class Reach:
             spare = phase.method.open_spare()
             actions += [spare.open(), do.FindHosts(spare.generation, hosts=False)]
         if order.maps:
+            self.lacks_port = True
             actions.append(do.MapPort(phase.socket.generation))
         return actions
 
@@ -80,6 +83,7 @@ class Reach:
         self._said, self.deadline = None, None
         if port is None or self._rounds.at(generation) is None:
             return []
+        self.lacks_port = False
         self._said, self._left = m.PortMapped(generation, port), MOST_SAYINGS
         return self.due(now)
 

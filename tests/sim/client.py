@@ -68,6 +68,8 @@ class Client(Process):
         self.nat_facts: NatFacts | None = None
         """Found when the agent wants to know its NAT; None: nothing is."""
         self.asked_for_nat = 0
+        self.asked_router = 0
+        """Times for a port."""
         self.matched: dict[str, dict[int, int]] = {}
         """By peer: the numbers of the named services that cross, here and there."""
         self.certificates: list[bytes] = []
@@ -279,6 +281,7 @@ class Client(Process):
 
     def _map_port(self, generation: int) -> None:
         """The router answers after `router_takes`, if it maps ports; where it `router_lies` it has led none here."""
+        self.asked_router += 1
         behavior = self.host.nat.behavior
         if behavior is not None and behavior.port_mapping is PortMapping.ASKED:
             nobody = Endpoint(self.host.address, 9)

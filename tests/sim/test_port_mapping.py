@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from nat_traversal.client.router_watch import LOOK
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Confirm, Hello
 from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.methods import MethodName
+from natlab.behavior import PortMapping
 from tests.sim.client import Client
 from tests.sim.world import World
 
@@ -87,6 +91,39 @@ def test_a_port_that_leads_nowhere_is_offered_to_nobody_and_costs_a_few_knocks()
     assert knocked == {world.net.hosts["host_a"].nat.public_address}
     shown = {p.source for p in world.net.log if p.sender == "host_a"}
     assert {p.destination for p in world.between_peers() if p.sender == "host_b"} <= shown
+
+
+def begins_to_map(world: World, host: str) -> None:
+    """Its router: from now on it leads ports."""
+    nat = world.net.hosts[host].nat
+    assert nat.behavior is not None
+    nat.behavior = replace(nat.behavior, port_mapping=PortMapping.ASKED)
+
+
+@pytest.mark.parametrize("host", ["host_a", "host_b"])
+def test_a_relayed_pair_is_direct_soon_after_a_router_has_begun_to_map_ports(host: str) -> None:
+    world = World(nat_a=STRICT, nat_b="symmetric", methods=METHODS, relaying=m.Relaying.AUTO)
+    clients = world.pair()
+    world.run(700.0)
+    assert all(client.told(note.NotDirect) for client in clients), "minutes between two attempts"
+    began = {client: len(client.told(note.RoundStarted)) for client in clients}
+    begins_to_map(world, host)
+    world.until(
+        lambda: all(client.path.method == "port-mapping" for client in clients), within=LOOK + 5.0
+    )
+    for client in clients:
+        assert len(client.told(note.RoundStarted)) - began[client] == 2, "one attempt"
+
+
+def test_a_router_that_maps_no_port_is_asked_once_a_minute_and_begins_no_attempt() -> None:
+    world = World(nat_a=STRICT, nat_b="symmetric", methods=METHODS, relaying=m.Relaying.AUTO)
+    a, b = world.pair()
+    world.run(700.0)
+    asked, retries = a.asked_router, len(told(a, m.Retry))
+    world.run(600.0)
+    attempts = len(told(a, m.Retry)) + len(told(b, m.Retry)) - retries
+    assert 1 <= a.asked_router - asked <= 600 / LOOK + attempts
+    assert len(told(a, m.Retry)) - retries <= 5
 
 
 def test_more_candidates_stay_within_the_budget_of_the_attempt() -> None:
