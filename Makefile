@@ -29,7 +29,7 @@ lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmet
 test: ## all tests but those of test-measured; PYTEST_ARGS="-k swap" picks
 	@scripts/setup.sh test
 	@told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
-	$(python) -m pytest -n $$(nproc) $(fast) $(PYTEST_ARGS) >"$$told" 2>&1 & fast=$$!; \
+	$(python) -m pytest -n $$(nproc) --dist worksteal $(fast) $(PYTEST_ARGS) >"$$told" 2>&1 & fast=$$!; \
 	$(python) -m pytest -n $(waiting) -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
 	wait $$fast; fast=$$?; cat "$$told"; \
 	for status in $$fast $$lab; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
@@ -42,7 +42,7 @@ test-measured: ## the tests that measure time in the lab, which others beside th
 
 test-fast: ## units, virtual clock and loopback: what needs no namespaces, in about a minute
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$((2 * $$(nproc))) $(fast) $(PYTEST_ARGS)
+	@$(python) -m pytest -n $$((2 * $$(nproc))) --dist worksteal $(fast) $(PYTEST_ARGS)
 
 # Other systems have none of Linux' own features; tests of these are skipped by name.
 test-plain: ## units, virtual clock and sockets without what Linux alone has, as on another system
@@ -53,7 +53,7 @@ test-plain: ## units, virtual clock and sockets without what Linux alone has, as
 # The tests that prove nat_traversal itself; with all others they would take three times as long.
 coverage: ## 95 % of the lines and branches of nat_traversal are run by its own tests
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$(nproc) --cov=nat_traversal --cov-branch --cov-report=term-missing:skip-covered \
+	@$(python) -m pytest -n $$(nproc) --dist worksteal --cov=nat_traversal --cov-branch --cov-report=term-missing:skip-covered \
 		--ignore tests/unit/natlab --ignore tests/unit/project tests/unit tests/sim tests/loopback $(PYTEST_ARGS)
 
 fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500 --fuzz-seeds 2" picks
