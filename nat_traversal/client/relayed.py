@@ -15,7 +15,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import NominatedPair, Sockets, UdpSocket
 from nat_traversal.paths.methods.method import Output, Proven
 from nat_traversal.paths.methods.relay import Relay, RelayState
-from nat_traversal.paths.methods.turn import ADDED, Turn
+from nat_traversal.paths.methods.turn import CHANNEL_OCTETS, Turn
 from nat_traversal.paths.path import Path
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import KEY_BYTES
@@ -373,7 +373,7 @@ class Relayed:
         theirs = pair.connection
         epochs = self._security.epochs(leg.keys, leg.connection, theirs, self._rng, now)
         given = pair, epochs, self._settings, self._rng, now
-        added = ADDED if isinstance(leg.method, Turn) else 0
+        added = CHANNEL_OCTETS if isinstance(leg.method, Turn) else 0
         leg.path = path = Path(*given, method=leg.method.name, added=added)
         told = established(0, 0, path, self._security.vouched(self.peer))
         return [*path.use(leg.order.peer.instance), told]

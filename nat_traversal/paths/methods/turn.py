@@ -30,7 +30,7 @@ from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.octets import NONCE_BYTES
 from nat_traversal.wire.relayed import LINK_OCTETS, Link
 
-ADDED = 4
+CHANNEL_OCTETS = 4
 """Octets before each frame between a host and its TURN server (RFC 8656 section 12.4)."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from nat_traversal.errors import LocalProtocolError, WireError
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import FURTHER
 from nat_traversal.wire.offers import Offer, Suite, Trust
@@ -104,6 +105,10 @@ class Messages:
                 return rng.choice(list(m.TurnPart))
             case "candidate":
                 return self._candidate()
+            case "mapping":
+                return rng.choice(list(Mapping))
+            case "filtering":
+                return rng.choice(list(Filtering))
             case "at":
                 return rng.choice([None, self._candidate().endpoint])
         return rng.choice([b"", rng.randbytes(40)]) if type_ == "bytes" else rng.random() < 0.5
