@@ -184,10 +184,8 @@ class Client(Driver):
                 self._forwarder.match(numbers, certificate)
             case do.SendFrame(generation=generation):
                 self.sockets[generation].send_frame(action)
-            case do.RebindUdp(generation):
-                self.sockets[generation].rebind()
-            case do.RedirectPath(generation, remote):
-                self.sockets[generation].redirect(remote)
+            case do.RebindUdp(generation) | do.RedirectPath(generation):
+                self._reroute(self.sockets[generation], action)
             case do.SizeFrames(generation, size):
                 path = self.sockets[generation].path
                 assert path is not None, "sizes come after UsePath"
@@ -409,6 +407,15 @@ class Client(Driver):
         assert opened.path is not None, "selected after UsePath"
         self.selected = opened.path
         self._forwarder.path_up(opened.path)
+
+    def _reroute(self, opened: OpenSocket, action: do.RebindUdp | do.RedirectPath) -> None:
+        """An end of the path has moved: what was measured of the way holds no more (RFC 9000 section 9.4)."""
+        if isinstance(action, do.RedirectPath):
+            opened.redirect(action.remote)
+        else:
+            opened.rebind()
+        if opened.path is not None and opened.path is self.selected:
+            self._forwarder.path_up(opened.path)
 
     def _close_udp(self, generation: int) -> None:
         opened = self.sockets.pop(generation, None)

@@ -46,7 +46,7 @@ class Forwarder(Protocol):
     """The source and sink of a path's datagrams: programs' sockets, or the API."""
 
     def path_up(self, path: DataPath) -> None:
-        """A path stands: send through `path` from now on, and `flush` it."""
+        """A path stands: send through `path` from now on, and `flush` it. The same one again: it takes another way."""
 
     def path_down(self) -> None:
         """The path has ended."""

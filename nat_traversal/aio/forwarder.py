@@ -211,7 +211,7 @@ class Side(Protocol):
         """Programs that it has heard of lately."""
 
     def attach(self, path: DataPath | None) -> None:
-        """Another path, or none for now."""
+        """Another path, the same one by another way, or none for now."""
 
     def deliver(self, number: int, payloads: Sequence[memoryview]) -> None:
         """Datagrams of one flow of the peer's."""

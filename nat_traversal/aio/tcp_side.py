@@ -57,7 +57,8 @@ class TcpSide:
     # The path
 
     def attach(self, path: DataPath | None) -> None:
-        """Another path, or none for now. Connections go on unless the other side is another process by now."""
+        """Another path, the same one by another way, or none for now. Connections go on unless the other side is another
+        process by now."""
         self._path = path
         if path is None:
             self._disarm()

@@ -183,6 +183,13 @@ def events(program: Program) -> Iterator[dict[str, object]]:
         yield json.loads(line.text)
 
 
+def ways(program: Program) -> list[str]:
+    """The methods of a client's first path and of those to which it moved, in order."""
+    said = list(events(program))
+    first = [str(each["method"]) for each in said if each["event"] == "path-established"][:1]
+    return first + [str(each["method"]) for each in said if each["event"] == "path-moved"]
+
+
 @contextmanager
 def tunnels(
     network: Network,

@@ -18,7 +18,7 @@ from natlab.cli.main import main
 from natlab.cli.status import Exit
 from natlab.evidence.check import REGIONS_KEPT
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import Pair, start_server, tunnels, ways
 
 PAIR = Pair("host_a", "host_b")
 OPTIONS = ("--methods", "ordered-hello,relay")
@@ -55,24 +55,18 @@ def _parted(directory: Path) -> Seen:
             carried["cut"] = tunnel.carries(b"cut", timeout=0.3)
             faults.heal(*REGIONS)
             carried["healed at once"] = tunnel.carries(b"healed at once", tries=10, timeout=2)
-            after = [len(_ways(list(events(client)))) for client in clients]
+            after = [len(ways(client)) for client in clients]
             faults.cut(*REGIONS)
             carried["by relay"] = tunnel.carries(b"by relay", tries=60, timeout=0.5)
             faults.heal(*REGIONS)
             for client in clients:
                 client.wait_until(
-                    lambda: _ways(list(events(client)))[-1] == "ordered-hello",  # noqa: B023
+                    lambda: ways(client)[-1] == "ordered-hello",  # noqa: B023
                     "a direct path again",
                     timeout=_MOVED_WITHIN,
                 )
             carried["healed"] = tunnel.carries(b"healed", tries=10, timeout=2)
-            return Seen(carried, after, [_ways(list(events(client))) for client in clients])
-
-
-def _ways(said: list[dict[str, object]]) -> list[str]:
-    """The methods of the first path and of those to which a client moved."""
-    first = [str(each["method"]) for each in said if each["event"] == "path-established"][:1]
-    return first + [str(each["method"]) for each in said if each["event"] == "path-moved"]
+            return Seen(carried, after, [ways(client) for client in clients])
 
 
 @pytest.mark.timeout(150)

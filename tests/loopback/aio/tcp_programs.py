@@ -82,3 +82,9 @@ async def asked(octets: bytes, to: Endpoint) -> bytes:
         writer.write(octets)
         writer.write_eof()
         return await reader.read()
+
+
+async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The connection carries octets to and fro."""
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"

@@ -11,7 +11,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from nat_traversal.wire import messages as m
-from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked, reset
+from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked, echoes, reset
 from tests.loopback.aio.tcp_sides import through
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.support import eventually
@@ -68,12 +68,6 @@ async def test_a_program_s_reset_reaches_the_service() -> None:
             reset(writer)
         await eventually(is_broken.is_set, "the service is told")
         await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "nothing is left")
-
-
-async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The connection carries octets to and fro."""
-    writer.write(b"hello")
-    assert await reader.readexactly(5) == b"hello"
 
 
 async def test_a_connection_outlives_the_move_from_a_dead_path_to_another() -> None:

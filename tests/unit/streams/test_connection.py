@@ -229,6 +229,23 @@ def test_a_new_path_is_used_at_once_though_silence_has_made_pauses_long() -> Non
     assert bytes(pair.b.received[stream]) == b"hello"
 
 
+def test_a_new_path_is_taken_for_one_of_which_nothing_is_known() -> None:
+    def sent_in_a_round_trip() -> int:
+        before = len(pair.a.sizes)
+        pair.run(2 * WAY)
+        return len(pair.a.sizes) - before
+
+    pair = Pair()
+    stream = opened(pair)
+    pair.a.says(stream, 10 * OCTETS)
+    pair.run(8 * WAY)
+    before = sent_in_a_round_trip()
+    pair.move()
+    assert sent_in_a_round_trip() < before / 4
+    pair.run(20.0)
+    assert pair.b.received[stream] == 10 * OCTETS
+
+
 def test_a_side_that_has_said_all_can_still_break_off() -> None:
     pair = Pair()
     stream = opened(pair)
