@@ -156,7 +156,7 @@ class ControlProtocol(asyncio.Protocol):
             self._feed(ControlBroken(str(exc) if exc else closed, self.connection))
 
     def send(self, message: Message) -> None:
-        if self._over:
+        if self._over or self.transport.is_closing():  # asyncio would log each that comes too late
             return
         data = encode(message)
         self.transport.write(data if self._tls is None else self._tls.send(data))
@@ -171,7 +171,9 @@ class ControlProtocol(asyncio.Protocol):
 
     def send_datagram(self, datagram: bytes | memoryview) -> bool:
         """Send one, each after its length. False: the other end does not read, and it was dropped."""
-        if self._over or self.transport.get_write_buffer_size() > self._settings.backlog:
+        if self._over or self.transport.is_closing():
+            return False
+        if self.transport.get_write_buffer_size() > self._settings.backlog:
             return False
         data = framed(datagram)
         self.transport.write(data if self._tls is None else self._tls.send(data))
