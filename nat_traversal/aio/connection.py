@@ -49,9 +49,7 @@ class Connection:
         """In the queue."""
         self._path: DataPath | None = None
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._told: dict[int, note.PathEstablished] = {}
-        """The paths that stand or stood, by the number of their sockets."""
-        self._newest: note.PathEstablished | None = None
+        self._newest: note.PathEstablished | note.PathMoved | None = None
         """The path that carries."""
         self._end: NatTraversalError | None = None
         self._client: Client | None = None
@@ -71,7 +69,7 @@ class Connection:
         """The rung of the ladder that opened the path."""
         return self._told_path().method
 
-    def _told_path(self) -> note.PathEstablished:
+    def _told_path(self) -> note.PathEstablished | note.PathMoved:
         assert self._newest is not None, "wait_established first"
         return self._newest
 
@@ -145,7 +143,6 @@ class Connection:
 
     def path_up(self, path: DataPath) -> None:
         self._path = path
-        self._newest = self._told.get(path.order.generation, self._newest)
 
     def path_down(self) -> None:
         self._path = None
@@ -168,11 +165,12 @@ class Connection:
     def told(self, notice: note.Notice) -> None:
         match notice:
             case note.PathEstablished():
-                self._told[notice.generation] = notice
                 if self._path is None:
                     self._newest = notice
                 if not self._established.done():
                     self._established.set_result(None)
+            case note.PathMoved():
+                self._newest = notice
             case note.ServerLost(reason, None):
                 self._fail(ServerUnreachableError(reason))
             case note.ServerRefused(code, text):

@@ -121,6 +121,8 @@ class Story:
                 self._udp_silent = True
             case note.MappingLearned():
                 self._udp_silent = False
+            case note.PathMoved():
+                self._relay_word = ""
             case note.PathEstablished(method=method):
                 self._relay_word = ""
                 if method not in RELAYS:

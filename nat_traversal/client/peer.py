@@ -95,6 +95,7 @@ class Peer:
             sockets=sockets,
             rng=rng,
             may_speak=self._may_speak,
+            is_first=self._has_none,
         )
         self._carrying = Carrying(self.direct, self.relayed, settings)
         self.story = Story(self.id, identity.id)
@@ -127,6 +128,9 @@ class Peer:
 
     def _may_speak(self) -> bool:
         return self._link.may_speak
+
+    def _has_none(self) -> bool:
+        return not self.has_path
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number is this peer's."""

@@ -42,10 +42,13 @@ class Relayed:
         sockets: Sockets,
         rng: random.Random,
         may_speak: Callable[[], bool],
+        is_first: Callable[[], bool],
     ) -> None:
         self._identity = identity
         self._may_speak = may_speak
         """Whether the server can be told anything."""
+        self._is_first = is_first
+        """Whether no path carries programs' datagrams. People are not told of one beside it before they take it."""
         self._settings = settings
         self._security = security
         self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
@@ -375,5 +378,7 @@ class Relayed:
         given = pair, epochs, self._settings, self._rng, now
         added = CHANNEL_OCTETS if isinstance(leg.method, Turn) else 0
         leg.path = path = Path(*given, method=leg.method.name, added=added)
-        told = established(0, 0, path, self._security.vouched(self.peer))
-        return [*path.use(leg.order.peer.instance), told]
+        used = path.use(leg.order.peer.instance)
+        if not self._is_first():
+            return used
+        return [*used, established(0, 0, path, self._security.vouched(self.peer))]

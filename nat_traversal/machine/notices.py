@@ -255,7 +255,7 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class PathMoved:
-    """Programs' datagrams go another way from now on, on a path that has been told before."""
+    """Programs' datagrams go another way from now on. A relayed path that came up beside a direct one is first told here."""
 
     method: str
     remote: Endpoint

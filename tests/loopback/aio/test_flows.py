@@ -9,6 +9,7 @@ from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Kind
+from nat_traversal.wire.methods import RELAYS
 from tests.features import linux_only
 from tests.loopback.hosts import Host, a_server, two_hosts
 from tests.loopback.programs import Program, Service
@@ -16,11 +17,16 @@ from tests.loopback.support import eventually
 
 
 async def _new_path(a: Host, b: Host) -> None:
-    """Both clients go on; the path does not."""
-    count = len(b.notices.of(note.PathEstablished)) + 1
+    """Both clients go on; the direct path does not."""
+    before = _direct(a), _direct(b)
     b.client.feed(e.FrameOpened(Kind.BYE, b"", b.socket.generation))
-    for host in (a, b):
-        await host.connected(count)
+    await eventually(lambda: _direct(a) > before[0], "another direct path at a")
+    await eventually(lambda: _direct(b) > before[1], "another direct path at b")
+
+
+def _direct(host: Host) -> int:
+    """How many direct paths it has told."""
+    return sum(told.method not in RELAYS for told in host.notices.of(note.PathEstablished))
 
 
 async def test_flows_that_begin_too_fast_are_dropped_counted_and_told() -> None:
