@@ -7,6 +7,7 @@ It allocates, refreshes and gives back. Channels are bound here, since a permiss
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -14,8 +15,8 @@ import struct
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from aioice.stun import TransactionError
-from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
+from aioice.stun import Message, TransactionError
+from aioice.turn import TurnClientMixin, TurnClientTcpProtocol, TurnClientUdpProtocol
 
 from nat_traversal.aio.dial import connected, failure
 from nat_traversal.aio.packet_io import (
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 LIFETIME = 600
 """Seconds of an allocation; it is refreshed after five sixths of them."""
+SHORTEST = 60
+"""Seconds that a server's answer grants at least: one that says 0 would be asked again without a pause."""
 REFRESH = 240.0
 """Seconds until channels and so permissions are refreshed (RFC 8656 section 9: these last for 300)."""
 WITHIN = 5.0
@@ -66,8 +69,33 @@ _MEANINGS = {
     508: "is full (508): try again later, or name another one with --turn",
 }
 
-Client = TurnClientUdpProtocol | TurnClientTcpProtocol
-C = TypeVar("C", TurnClientUdpProtocol, TurnClientTcpProtocol)
+
+class _Wary(TurnClientMixin):
+    """The library's client, where it takes a server at its word."""
+
+    async def request_with_retry(self, request: Message) -> tuple[Message, tuple[str, int]]:
+        """As the library's."""
+        answer, source = await super().request_with_retry(request)
+        if (seconds := answer.attributes.get("LIFETIME")) is not None:
+            answer.attributes["LIFETIME"] = max(seconds, SHORTEST)
+        return answer, source
+
+    def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
+        """As the library's, which raises `struct.error` for an attribute of a wrong length, whoever sent it."""
+        with contextlib.suppress(struct.error):
+            super().datagram_received(data, addr)
+
+
+class _UdpClient(_Wary, TurnClientUdpProtocol):
+    pass
+
+
+class _TcpClient(_Wary, TurnClientTcpProtocol):
+    pass
+
+
+Client = _UdpClient | _TcpClient
+C = TypeVar("C", _UdpClient, _TcpClient)
 
 
 class TurnEnd:
@@ -167,7 +195,7 @@ class TurnEnd:
         if client is None or client.transport.is_closing():
             return
         framed = b"".join((_HEADER.pack(channel, len(data)), data))
-        if isinstance(client, TurnClientTcpProtocol):
+        if isinstance(client, _TcpClient):
             if client.transport.get_write_buffer_size() <= _MOST_UNSENT:
                 client.transport.write(framed + bytes(-len(framed) % 4))
             return
@@ -220,16 +248,20 @@ class TurnEnd:
 
         if not server.uri.by_tcp:
             sock = self._platform.open_udp(wildcard(addresses[0].family), SOCKET_BUFFER)
-            sock.connect(addresses[0].sockaddr)
-            forbid_fragments(sock)
-            udp = client(TurnClientUdpProtocol)
+            try:
+                sock.connect(addresses[0].sockaddr)
+                forbid_fragments(sock)
+            except OSError:
+                sock.close()
+                raise
+            udp = client(_UdpClient)
             UdpTransport(sock, udp, loop)
             return udp
         sock, _ = await connected(addresses)
         tls = ssl.create_default_context() if server.uri.tls else None
         name = server.uri.at.host if server.uri.tls else None
         _, tcp = await loop.create_connection(
-            lambda: client(TurnClientTcpProtocol), sock=sock, ssl=tls, server_hostname=name
+            lambda: client(_TcpClient), sock=sock, ssl=tls, server_hostname=name
         )
         return tcp
 

@@ -14,6 +14,7 @@ class ConsoleHandler(logging.Handler):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
+        self.addFilter(_is_no_secret)
 
     def emit(self, record: logging.LogRecord) -> None:
         """One record, with its traceback on further lines if it has one."""
@@ -22,3 +23,8 @@ class ConsoleHandler(logging.Handler):
             self._console.log(self.format(record))
         except Exception:  # noqa: BLE001 - as every handler of logging does
             self.handleError(record)
+
+
+def _is_no_secret(record: logging.LogRecord) -> bool:
+    """The library for TURN writes each message: the user's name, and a hash at which a password can be guessed."""
+    return not (record.name.startswith("aioice.") and record.levelno < logging.INFO)

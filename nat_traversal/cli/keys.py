@@ -154,9 +154,9 @@ def read_secret(kind: str, name: str, environment: Mapping[str, str]) -> bytes:
 
 
 def read_text(name: str, *, secret_in: Mapping[str, str] | None = None) -> str:
-    """The text of the file `name`. `secret_in`: the environment, if it is a secret. Raises `UsageError`."""
+    """The text of the file `name`, without a mark that says UTF-8 at its begin. `secret_in`: the environment, if it is a secret. Raises `UsageError`."""
     try:
-        with os.fdopen(descriptor_of(name), encoding="utf-8", errors="replace") as file:
+        with os.fdopen(descriptor_of(name), encoding="utf-8-sig", errors="replace") as file:
             folder = None if secret_in is None else secret_in.get("CREDENTIALS_DIRECTORY")
             is_credential = folder is not None and Path(name).parent == Path(folder)
             if secret_in is not None and not is_credential:

@@ -16,6 +16,9 @@ from nat_traversal.wire.turn import TurnServer, check_library, parse_turn
 _LONGEST_NAME = 508
 """Octets of a username (RFC 8489 section 14.3: fewer than 509)."""
 
+_NO_UTF_8 = "\ufffd"
+"""In the place of octets that are none."""
+
 
 def add_client_options(parser: argparse.ArgumentParser) -> None:
     """`--turn` and `--turn-credentials`."""
@@ -52,11 +55,14 @@ def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnSer
     check_library()
     if name is None:
         return TurnServer(uri)
-    lines = read_text(name, secret_in=environment).splitlines()
+    text = read_text(name, secret_in=environment)
+    if _NO_UTF_8 in text:
+        raise UsageError(f"{name}: this is no UTF-8, which a TURN server takes: save it so")
+    lines = text.splitlines()
     username, password = [*lines, "", ""][:2]
     if len(lines) != 2 or not (username and password):
-        text = "write the name for the TURN server on one line and the password on the next, and no more"
-        raise UsageError(f"{name}: {text}")
+        form = "write the name for the TURN server on one line and the password on the next, and no more"
+        raise UsageError(f"{name}: {form}")
     if len(username.encode()) > _LONGEST_NAME:
         raise UsageError(f"{name}: a name has at most {_LONGEST_NAME} octets")
     return TurnServer(uri, username, password)

@@ -23,6 +23,8 @@ class ScriptedTurn(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.refusals: dict[stun.Method, int] = {}
+        self.lifetime: int | None = None
+        """Seconds that each answer grants; None: what was asked for."""
         self.is_mute = False
         self.asked: list[tuple[stun.Method, int | None]] = []
         """Authenticated requests, each with its LIFETIME."""
@@ -56,7 +58,8 @@ class ScriptedTurn(asyncio.DatagramProtocol):
             self._refuse(request, 401)
             return
         answer = self._answer(request, stun.Class.RESPONSE)
-        answer.attributes["LIFETIME"] = request.attributes.get("LIFETIME", 600)
+        asked = request.attributes.get("LIFETIME", 600)
+        answer.attributes["LIFETIME"] = asked if self.lifetime is None else self.lifetime
         if method is stun.Method.ALLOCATE:
             answer.attributes["XOR-RELAYED-ADDRESS"] = RELAYED
             answer.attributes["XOR-MAPPED-ADDRESS"] = addr
@@ -64,11 +67,11 @@ class ScriptedTurn(asyncio.DatagramProtocol):
             channel = request.attributes["CHANNEL-NUMBER"]
             self.bound[channel] = request.attributes["XOR-PEER-ADDRESS"]
         answer.add_message_integrity(_KEY)
-        self._send(bytes(answer))
+        self.send(bytes(answer))
 
     def deliver(self, channel: int, payload: bytes) -> None:
         """A datagram of the peer, to the client that spoke last."""
-        self._send(channel.to_bytes(2, "big") + len(payload).to_bytes(2, "big") + payload)
+        self.send(channel.to_bytes(2, "big") + len(payload).to_bytes(2, "big") + payload)
 
     def _refuse(self, request: stun.Message, code: int) -> None:
         answer = self._answer(request, stun.Class.ERROR)
@@ -77,7 +80,7 @@ class ScriptedTurn(asyncio.DatagramProtocol):
             answer.attributes["REALM"], answer.attributes["NONCE"] = REALM, b"nonce"
         elif "USERNAME" in request.attributes:
             answer.add_message_integrity(_KEY)
-        self._send(bytes(answer))
+        self.send(bytes(answer))
 
     @staticmethod
     def _answer(request: stun.Message, class_: stun.Class) -> stun.Message:
@@ -87,7 +90,8 @@ class ScriptedTurn(asyncio.DatagramProtocol):
             transaction_id=request.transaction_id,
         )
 
-    def _send(self, octets: bytes) -> None:
+    def send(self, octets: bytes) -> None:
+        """To the client that spoke last."""
         assert self._transport is not None
         assert self._client is not None
         self._transport.sendto(octets, self._client)

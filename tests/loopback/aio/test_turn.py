@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from aioice.stun import Method
+from aioice.stun import ATTRIBUTES_BY_TYPE, COOKIE, Method
 
 from nat_traversal import Endpoint
 from nat_traversal.aio import turn
@@ -155,6 +156,30 @@ async def test_a_refresh_that_is_refused_ends_it(monkeypatch: pytest.MonkeyPatch
         server.refusals[Method.CHANNEL_BIND] = 403
         await eventually(lambda: len(told.events) == 2, "the end")
         assert isinstance(told.events[1], e.TurnBroken)
+
+
+async def test_a_lifetime_of_nothing_is_not_asked_for_again_and_again() -> None:
+    async with turn_server() as (server, at):
+        server.lifetime = 0
+        async with an_end(at) as (_, told):
+            await eventually(lambda: told.events, "an address")
+            await asyncio.sleep(0.1)
+            assert [seconds for method, seconds in server.asked if method is Method.REFRESH] == []
+
+
+@pytest.mark.parametrize("kind", sorted(ATTRIBUTES_BY_TYPE))
+async def test_an_attribute_of_a_wrong_length_from_anybody_is_ignored(kind: int) -> None:
+    broken: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+    async with turn_server() as (server, at), an_end(at) as (_, told):
+        await eventually(lambda: told.events, "an address")
+        for octets in (0, 1, 2, 3, 5, 9):
+            value = bytes(octets + -octets % 4)
+            head = struct.pack("!HHI12s", 0x0103, 4 + len(value), COOKIE, bytes(12))
+            server.send(head + struct.pack("!HH", kind, octets) + value)
+        server.deliver(FIRST, b"hello")
+        await eventually(lambda: told.came, "a datagram of the peer")
+        assert broken == []
 
 
 async def test_one_that_is_closed_while_it_asks_says_nothing() -> None:

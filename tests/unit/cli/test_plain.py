@@ -60,3 +60,15 @@ def test_the_log_of_developers_has_the_same_protection(capsys: pytest.CaptureFix
     assert told[0] == "here: it failed"
     assert len(told) == 3
     assert all(line.isprintable() for line in told)
+
+
+def test_the_messages_of_the_library_for_turn_stay_out_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handler = ConsoleHandler(Console(as_json=False))
+    log = logging.Logger("aioice.turn")
+    log.addHandler(handler)
+    log.debug("turn/udp > Message(attributes={'USERNAME': 'lab', 'MESSAGE-INTEGRITY': b'x'})")
+    assert capsys.readouterr().err == ""
+    log.info("TURN allocation created")
+    assert capsys.readouterr().err == "TURN allocation created\n"

@@ -20,9 +20,9 @@ def options(*words: str) -> ClientOptions:
     return client_options_of(client_options(Parser()).parse_args([*HEAD, *words]))
 
 
-def with_file(folder: Path, text: str, mode: int = 0o600) -> ClientOptions:
+def with_file(folder: Path, text: str | bytes, mode: int = 0o600) -> ClientOptions:
     file = folder / "turn.credentials"
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
     file.chmod(mode)
     return options(*TURN, "--turn-credentials", str(file))
 
@@ -60,6 +60,18 @@ def test_the_file_has_a_name_and_a_password(tmp_path: Path) -> None:
     server = turn.read_turn(with_file(tmp_path, "1760000000:lab\npass word:1\n"), {})
     assert server is not None
     assert (server.username, server.password) == ("1760000000:lab", "pass word:1")
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
+    server = turn.read_turn(with_file(tmp_path, b"\xef\xbb\xbflab\r\nsecret\r\n"), {})
+    assert server is not None
+    assert (server.username, server.password) == ("lab", "secret")
+
+
+def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no UTF-8") as refused:
+        turn.read_turn(with_file(tmp_path, "lab\nschlüssel\n".encode("latin-1")), {})
+    assert "schl" not in str(refused.value)
 
 
 def test_a_turn_server_may_want_no_credentials() -> None:
