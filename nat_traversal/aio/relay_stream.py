@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nat_traversal.aio.control_connection import ConnectionSettings, ControlProtocol
-from nat_traversal.aio.packet_io import Batch, PacketIO
+from nat_traversal.aio.one_by_one import OneByOne
+from nat_traversal.aio.packet_io import PacketIO
 from nat_traversal.aio.tls import TlsStream
 from nat_traversal.machine import events as e
 from nat_traversal.wire import messages as m
@@ -14,13 +15,11 @@ from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
 
 
-class RelayStream:
+class RelayStream(OneByOne):
     """Joins a relay with `ticket`, once its protocol is connected; then it is a `PacketIO` of datagrams.
 
     `on_event` hears `StreamOpened` once, and `StreamBroken` at the end; `arrived` gets what comes.
     """
-
-    batch_size = 1
 
     def __init__(
         self,
@@ -59,23 +58,9 @@ class RelayStream:
         del remote
         return self
 
-    # The `PacketIO` interface
-
-    def receive(self, most: int = 0, *, again: bool = False) -> Batch:
-        """Nothing is read: what comes is handed to `arrived`."""
-        del most, again
-        return Batch([], [], is_last=True, total=0)
-
-    def send_run(self, octets: memoryview, size: int) -> int:
-        """As `PacketIO.send_run`. A datagram too many for a server that does not read is lost."""
-        starts = range(0, len(octets), size or 1)
-        return self.send_parts([octets[start : start + size] for start in starts])
-
-    def send_parts(self, parts: Sequence[memoryview]) -> int:
-        """As `PacketIO.send_parts`."""
-        for part in parts:
-            self.protocol.send_datagram(part)
-        return len(parts)
+    def push(self, datagram: memoryview) -> None:
+        """Of a path."""
+        self.protocol.send_datagram(datagram)
 
     def _happened(self, event: e.Event) -> None:
         match event:

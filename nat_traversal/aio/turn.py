@@ -12,16 +12,16 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from aioice.stun import Message, TransactionError
 from aioice.turn import TurnClientMixin, TurnClientTcpProtocol, TurnClientUdpProtocol
 
 from nat_traversal.aio.dial import connected, failure
+from nat_traversal.aio.one_by_one import OneByOne
 from nat_traversal.aio.packet_io import (
     SOCKET_BUFFER,
-    Batch,
     PacketIO,
     endpoint_of,
     forbid_fragments,
@@ -98,14 +98,12 @@ Client = _UdpClient | _TcpClient
 C = TypeVar("C", _UdpClient, _TcpClient)
 
 
-class TurnEnd:
+class TurnEnd(OneByOne):
     """One allocation for a peer, by `server`: a `PacketIO` of one path, once `towards` has named it.
 
     `on_event` hears `TurnOpened` once, and `TurnBroken` at the end, unless `close` came first. `arrived` gets what
     comes, with its source.
     """
-
-    batch_size = 1
 
     def __init__(
         self,
@@ -172,23 +170,9 @@ class TurnEnd:
         self._header = self._client.peer_to_channel[remote.address, remote.port]
         return self
 
-    # The `PacketIO` interface
-
-    def receive(self, most: int = 0, *, again: bool = False) -> Batch:
-        """Nothing is read: what comes is handed to `arrived`."""
-        del most, again
-        return Batch([], [], is_last=True, total=0)
-
-    def send_run(self, octets: memoryview, size: int) -> int:
-        """As `PacketIO.send_run`."""
-        starts = range(0, len(octets), size or 1)
-        return self.send_parts([octets[start : start + size] for start in starts])
-
-    def send_parts(self, parts: Sequence[memoryview]) -> int:
-        """As `PacketIO.send_parts`."""
-        for part in parts:
-            self._write(self._header, part)
-        return len(parts)
+    def push(self, datagram: memoryview) -> None:
+        """Of a path."""
+        self._write(self._header, datagram)
 
     def _write(self, channel: int, data: bytes | memoryview) -> None:
         client = self._client

@@ -6,14 +6,14 @@ import pytest
 
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.behavior import PortAllocation
-from nat_traversal.wire.datagrams import Confirm, Hello
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.nat_facts import NatFacts
 from natlab.presets import preset
 from tests.seeds import seeds
 from tests.sim.client import Client
-from tests.sim.network import Host, Packet, Weather
+from tests.sim.guesses import granted_at, guesses
+from tests.sim.network import Host, Weather
 from tests.sim.world import World
 
 METHODS = (MethodName.PREDICTION.value, MethodName.BIRTHDAY.value)
@@ -62,22 +62,6 @@ def a_pair(
 
 def is_direct(client: Client) -> bool:
     return any(told.method == "birthday" for told in client.told(note.PathEstablished))
-
-
-def granted_at(client: Client) -> list[float]:
-    return [
-        at for at, told in client.notices if isinstance(told, note.RoundStarted) and told.round > 2
-    ]
-
-
-def guesses(world: World, host: str) -> list[Packet]:
-    return [
-        packet
-        for packet in world.between_peers()
-        if packet.sender == host
-        and isinstance(packet.datagram, Hello | Confirm)
-        and packet.datagram.round > 2
-    ]
 
 
 def entries(world: World, host: Host) -> int:

@@ -34,12 +34,10 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize("kill", [Client.vanish, Client.crash])
-@pytest.mark.parametrize(("victim_id", "notice", "step"), MOMENTS)
-def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
-    victim_id: str, notice: type[note.Notice], step: int | None, kill: Kill
-) -> None:
-    world = World(nat_a="restricted-cone", nat_b="full-cone")
+def at_the_moment(
+    world: World, victim_id: str, notice: type[note.Notice], step: int | None
+) -> tuple[Client, Client]:
+    """A pair, as soon as the host `victim_id` has told `notice`: that host, and the other."""
     clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
     victim = clients.pop(victim_id)
     (survivor,) = clients.values()
@@ -47,6 +45,16 @@ def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
         lambda: any(step in (None, getattr(told, "step", None)) for told in victim.told(notice)),
         within=5.0,
     )
+    return victim, survivor
+
+
+@pytest.mark.parametrize("kill", [Client.vanish, Client.crash])
+@pytest.mark.parametrize(("victim_id", "notice", "step"), MOMENTS)
+def test_peer_that_vanishes_between_steps_is_noticed_and_may_return(
+    victim_id: str, notice: type[note.Notice], step: int | None, kill: Kill
+) -> None:
+    world = World(nat_a="restricted-cone", nat_b="full-cone")
+    victim, survivor = at_the_moment(world, victim_id, notice, step)
     kill(victim)
     world.run(SETTINGS.consent + 10.0)
     assert not survivor.is_connected
@@ -84,13 +92,7 @@ def test_peer_that_dies_in_a_round_is_not_called_blocked(
 ) -> None:
     """Its connection still stands, as far as the server knows; the next round finds it mute."""
     world = World(nat_a="symmetric", nat_b="symmetric")
-    clients = dict(zip(("host_a", "host_b"), world.pair(), strict=True))
-    victim = clients.pop(victim_id)
-    (survivor,) = clients.values()
-    world.until(
-        lambda: any(step in (None, getattr(told, "step", None)) for told in victim.told(notice)),
-        within=5.0,
-    )
+    victim, survivor = at_the_moment(world, victim_id, notice, step)
     victim.vanish()
     world.run(45.0)
     failures = survivor.told(note.AttemptFailed)

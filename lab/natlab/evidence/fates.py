@@ -110,6 +110,19 @@ class Fates:
         )
         return counts.most_common(1)[0][0] if counts else None
 
+    @property
+    def cause(self) -> str:
+        """One sentence: why there was no direct path, as far as the packets tell."""
+        keeper = self.keeper
+        if keeper is None:
+            return "No NAT kept out a datagram of the other host."
+        return f"{keeper} kept out datagrams from where nothing had gone."
+
+    @property
+    def in_words(self) -> str:
+        """The packets that each NAT dropped."""
+        return "; ".join(self.drops()) or "No NAT dropped a packet."
+
     def _travel(self, last: Hop) -> Travel:
         chain = [last]
         while chain[0].before is not None:

@@ -7,7 +7,7 @@ for the first time by themselves: that tells the rungs apart.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nat_traversal.errors import WireError
 from nat_traversal.wire import datagrams
@@ -17,9 +17,9 @@ from natlab.capture.packet import Packet
 from natlab.evidence.category import Category
 from natlab.evidence.check import LINKS_KEPT, Check
 from natlab.evidence.fates import Fates, Travel
-from natlab.evidence.program import milliseconds
 from natlab.evidence.relayed import carries_program
-from natlab.evidence.result import Beside, CellResult
+from natlab.evidence.result import Beside, CellResult, begun
+from natlab.evidence.times import milliseconds
 from natlab.evidence.way import Kind, PathFound, path_between
 from natlab.oracle.outcome import Outcome
 
@@ -51,16 +51,7 @@ class NeighbourCase:
 
 def broken_neighbours(case: NeighbourCase, error: str, seconds: float | None = None) -> CellResult:
     """The result of a cell that could not be run to its end. `error` says why."""
-    return CellResult(
-        case.nat_a,
-        case.nat_b,
-        case.topology,
-        case.predicted,
-        None,
-        predicted_method=case.method,
-        error=error,
-        seconds=seconds,
-    )
+    return replace(begun(case, seconds), predicted_method=case.method, error=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,25 +162,14 @@ def conclude_neighbours(
     path = conduct.path
     observed = Outcome.CONNECTED if path.kind is Kind.DIRECT else Outcome.FAILED
     checks = (*_checks(case, conduct, beside.method), *beside.checks)
-    drops = fates.drops()
-    return CellResult(
-        case.nat_a,
-        case.nat_b,
-        case.topology,
-        case.predicted,
-        None,
-        observed,
+    return replace(
+        begun(case, seconds, beside),
+        observed=observed,
         predicted_method=case.method,
-        method=beside.method,
-        cause=_cause(conduct, fates.keeper),
+        cause=_cause(conduct, fates),
         reason=f"By the packets: {conduct.rung or 'no path'}; the path was {path}.",
-        explanation="; ".join(drops) or "No NAT dropped a packet.",
+        explanation=fates.in_words,
         checks=checks,
-        probes=beside.probes,
-        rules=beside.rules,
-        programs=beside.programs,
-        pcap=beside.pcap,
-        seconds=seconds,
         category=_category(case, observed, checks),
         path=str(path.kind),
         through=path.through,
@@ -229,15 +209,13 @@ def _category(case: NeighbourCase, observed: Outcome, checks: Sequence[Check]) -
     return Category.FORBIDDEN if case.predicted is Outcome.FAILED else Category.MISSED
 
 
-def _cause(conduct: Conduct, keeper: str | None) -> str:
+def _cause(conduct: Conduct, fates: Fates) -> str:
     path, inward = conduct.path, conduct.turned_away
     if path.kind is Kind.DIRECT:
         return f"Direct between {' and '.join(path.endpoints)}."
     if inward is not None:
         return f"{inward} sends nothing from inside back in."
-    if keeper is None:
-        return "No NAT kept out a datagram of the other host."
-    return f"{keeper} kept out datagrams from where nothing had gone."
+    return fates.cause
 
 
 def _decoded(packet: Packet) -> datagrams.Datagram | None:

@@ -6,12 +6,11 @@ since when, is told by the captures. The model says beside it what can be at all
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from natlab.capture.packet import Packet, Protocol
+from natlab.capture.packet import Packet
 from natlab.evidence.category import Category
 from natlab.evidence.check import LINKS_KEPT, Check
 from natlab.evidence.entries import entries_made
@@ -19,14 +18,14 @@ from natlab.evidence.fates import Fates
 from natlab.evidence.hops import Scene
 from natlab.evidence.journey import SIDES
 from natlab.evidence.records import records_of
-from natlab.evidence.result import Beside, CellResult
+from natlab.evidence.result import Beside, CellResult, begun
+from natlab.evidence.times import COUNTED, both_began, milliseconds
 from natlab.evidence.way import Kind, PathFound, Probe, path_between, path_of_probes
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.possible import path_can_open
 from natlab.presets import preset
 
 FAULTS_HAPPENED = "the faults happened"
-_COUNTED = (Protocol.UDP, Protocol.TCP)
 
 
 class Expectation(StrEnum):
@@ -81,16 +80,7 @@ class Word:
 
 def broken_program(case: ProgramCase, error: str, seconds: float | None = None) -> CellResult:
     """The result of a cell that could not be run to its end. `error` says why."""
-    return CellResult(
-        case.nat_a,
-        case.nat_b,
-        case.topology,
-        case.predicted,
-        None,
-        error=error,
-        seconds=seconds,
-        program=case.program,
-    )
+    return replace(begun(case, seconds), program=case.program, error=error)
 
 
 def conclude_program(
@@ -111,27 +101,17 @@ def conclude_program(
     observed = Outcome.FAILED if shown is Kind.NONE else Outcome.CONNECTED
     first = path.first if word.succeeded else None
     spent = list(_sent_until(before, scene, case.between, first))
-    drops = fates.drops()
-    reason = _reason(word, path, drops)
+    reason = _reason(word, path, fates.drops())
     checks = (_agrees(word, path), *_expected(case, observed, reason), *beside.checks)
-    return CellResult(
-        case.nat_a,
-        case.nat_b,
-        case.topology,
-        case.predicted,
-        None,
-        observed,
+    return replace(
+        begun(case, seconds, beside),
+        observed=observed,
         connect_ms=milliseconds(first, zero),
-        cause=_cause(word, path, fates.keeper),
+        cause=_cause(word, path, fates),
         reason=reason,
-        explanation="; ".join(drops) or "No NAT dropped a packet.",
+        explanation=fates.in_words,
         packets=records_of(fates, scene, min((packet.time for packet in before), default=0.0)),
         checks=checks,
-        probes=beside.probes,
-        rules=beside.rules,
-        programs=beside.programs,
-        pcap=beside.pcap,
-        seconds=seconds,
         category=_category(case.predicted, shown, checks),
         program=case.program,
         path=str(shown),
@@ -153,16 +133,6 @@ def _path(case: ProgramCase, fates: Fates, word: Word) -> PathFound:
     return path_between(fates, *case.between, word.payload)
 
 
-def both_began(packets: Sequence[Packet], scene: Scene, hosts: tuple[str, str]) -> float | None:
-    """When the later of the hosts sent its first packet."""
-    first: dict[str, float] = {}
-    for packet in packets:
-        node = scene.points[packet.point]
-        if node in hosts and packet.outgoing and packet.protocol in _COUNTED:
-            first.setdefault(node, packet.time)
-    return max(first.values()) if len(first) == len(hosts) else None
-
-
 def _sent_until(
     packets: Sequence[Packet], scene: Scene, hosts: tuple[str, str], until: float | None
 ) -> Iterator[int]:
@@ -170,7 +140,7 @@ def _sent_until(
     for packet in packets:
         if until is not None and packet.time > until:
             return
-        if packet.outgoing and scene.points[packet.point] in hosts and packet.protocol in _COUNTED:
+        if packet.outgoing and scene.points[packet.point] in hosts and packet.protocol in COUNTED:
             yield len(packet.payload)
 
 
@@ -231,11 +201,9 @@ def _category(predicted: Outcome | None, shown: Kind, checks: Sequence[Check]) -
     return Category.FORBIDDEN if predicted is Outcome.FAILED else Category.MISSED
 
 
-def _cause(word: Word, path: PathFound, keeper: str | None) -> str:
+def _cause(word: Word, path: PathFound, fates: Fates) -> str:
     if not word.succeeded:
-        if keeper is None:
-            return "No NAT kept out a datagram of the other host."
-        return f"{keeper} kept out datagrams from where nothing had gone."
+        return fates.cause
     match path.kind:
         case Kind.DIRECT:
             return f"Direct between {' and '.join(path.endpoints)}."
@@ -266,14 +234,3 @@ def _recovery(word: Word) -> float | None:
         and probe.sent >= word.last_fault
     ]
     return milliseconds(min(times, default=None), word.last_fault)
-
-
-def milliseconds(time: float | None, zero: float | None) -> float | None:
-    """From `zero` until `time`, both in seconds; None where one of them is not known."""
-    return None if time is None or zero is None else round(max(time - zero, 0.0) * 1000, 3)
-
-
-def kinds_of(cells: Sequence[CellResult]) -> Mapping[str, int]:
-    """How many cells came to ``direct``, ``relayed``, ``none``; broken ones are left out."""
-    counts = Counter(cell.path for cell in cells if cell.error is None)
-    return {str(kind): counts[str(kind)] for kind in Kind}

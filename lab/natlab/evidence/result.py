@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median, median_low
+from typing import Protocol
 
 from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.category import Category, categorize
@@ -200,6 +201,11 @@ class Case:
         return cls(nat_a, nat_b, topology, predict_direct(nat_a, nat_b, methods), method)
 
     @property
+    def predicted(self) -> Outcome:
+        """Whether a direct path opens."""
+        return self.prediction.outcome
+
+    @property
     def share(self) -> float | None:
         """Of the runs that end as predicted; None: all."""
         return self.prediction.share if self.prediction.share < 1 else None
@@ -227,6 +233,39 @@ class Beside:
     """Frames that a key log opened, each with its program's datagram in words."""
 
 
+class AnyCase(Protocol):
+    """The part of a case that each result bears, whatever ran."""
+
+    @property
+    def nat_a(self) -> str: ...
+    @property
+    def nat_b(self) -> str: ...
+    @property
+    def topology(self) -> str: ...
+    @property
+    def predicted(self) -> Outcome | None:
+        """The model's view."""
+
+
+def begun(case: AnyCase, seconds: float | None, beside: Beside | None = None) -> CellResult:
+    """A result that says nothing of the packets yet."""
+    beside = beside or Beside()
+    return CellResult(
+        case.nat_a,
+        case.nat_b,
+        case.topology,
+        case.predicted,
+        None,
+        method=beside.method,
+        checks=beside.checks,
+        probes=beside.probes,
+        rules=beside.rules,
+        programs=beside.programs,
+        pcap=beside.pcap,
+        seconds=seconds,
+    )
+
+
 def conclude(
     case: Case, trace: Trace, beside: Beside | None = None, seconds: float | None = None
 ) -> CellResult:
@@ -241,30 +280,21 @@ def conclude(
         _path_is_predicted(trace, case),
         *beside.checks,
     )
-    return CellResult(
-        nat_a,
-        nat_b,
-        case.topology,
-        prediction.outcome,
-        prediction.round,
-        trace.outcome,
+    return replace(
+        begun(case, seconds, beside),
+        predicted_round=prediction.round,
+        observed=trace.outcome,
         round=round_,
         connect_ms=_milliseconds(trace.connect_seconds),
         bound_ms=_milliseconds(trace.bound_seconds),
         predicted_method=case.method,
         predicted_share=case.share,
-        method=beside.method,
         cause=cause(trace, nat_a, nat_b),
         reason=reason(trace, nat_a, nat_b),
         explanation=explain(trace, nat_a, nat_b),
         hellos=tuple(record for record in records if record.kind == "HELLO"),
         packets=tuple(record for record in records if record.kind != "HELLO"),
         checks=checks,
-        probes=beside.probes,
-        rules=beside.rules,
-        programs=beside.programs,
-        pcap=beside.pcap,
-        seconds=seconds,
         category=categorize(nat_a, nat_b, prediction, (trace.outcome, counted(round_)), checks),
         path=str(trace.path),
         through="server" if trace.path is Kind.RELAYED else None,
@@ -292,10 +322,7 @@ _WAYS = {
 
 def broken(case: Case, error: str, seconds: float | None = None) -> CellResult:
     """The result of a cell that could not be run to its end. `error` says why."""
-    expected = (case.prediction.outcome, case.prediction.round)
-    return CellResult(
-        case.nat_a, case.nat_b, case.topology, *expected, error=error, seconds=seconds
-    )
+    return replace(begun(case, seconds), predicted_round=case.prediction.round, error=error)
 
 
 def merge(results: Sequence[CellResult]) -> CellResult:

@@ -5,8 +5,6 @@ The verdict comes from the packets, and the programs' word is checked against it
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +17,7 @@ from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.evidence.result import Beside, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
+from natlab.matrix.course import Course, unwritable
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.payloads import frames_of, payloads
 from natlab.network.base import made_by
@@ -33,31 +32,22 @@ from natlab.topologies.two_nats import TwoNats
 
 def run_cell(job: CellJob) -> CellResult:
     """Run one cell, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
-    started = time.monotonic()
-
-    def say(text: str) -> None:
-        if job.verbose:
-            print(f"{time.monotonic() - started:7.3f} s  {text}", file=sys.stderr, flush=True)
-
+    course = Course(job.directory, verbose=job.verbose)
     case = job.case
     try:
-        trace, beside = _gather(job, say)
+        course.make_directory()
+        trace, beside = _gather(job, course.say)
     except LabError as error:
-        return broken(case, str(error), _since(started))
-    return conclude(case, trace, beside, _since(started))
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
+        return broken(case, str(error), course.seconds)
+    return conclude(case, trace, beside, course.seconds)
 
 
 def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
     """Let the programs talk in the lab, and keep the evidence."""
     try:
-        job.directory.mkdir(parents=True, exist_ok=True)
         (job.directory / KEYS_FILE).unlink(missing_ok=True)  # an earlier run's opens nothing here
     except OSError as error:
-        raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
+        raise unwritable(job.directory, error) from None
     preload(*PRELOADED)
 
     def keep(name: str, text: str) -> None:

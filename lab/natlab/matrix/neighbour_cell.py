@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,10 +9,11 @@ from nat_traversal.errors import UsageError
 from natlab.errors import LabError
 from natlab.evidence.fates import Fates
 from natlab.evidence.neighbours import broken_neighbours, conclude_neighbours, conduct_of
-from natlab.evidence.program import both_began
 from natlab.evidence.result import Beside, CellResult
+from natlab.evidence.times import both_began
 from natlab.matrix.cell import evidence, links_kept
 from natlab.matrix.conversation import PRELOADED, PREPARED, converse, programs_agree
+from natlab.matrix.course import Course
 from natlab.matrix.jobs import NeighbourJob
 from natlab.network.base import made_by
 from natlab.network.loading import load
@@ -27,28 +26,16 @@ from natlab.testbed.files import CAPTURE_FILE
 
 def run_neighbour_cell(job: NeighbourJob) -> CellResult:
     """Run one cell, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
-    started = time.monotonic()
+    course = Course(job.directory, verbose=job.verbose)
     try:
-        return _run(job, started)
+        return _run(job, course)
     except (LabError, UsageError) as error:
-        return broken_neighbours(job.case, str(error), _since(started))
+        return broken_neighbours(job.case, str(error), course.seconds)
 
 
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
-
-
-def _run(job: NeighbourJob, started: float) -> CellResult:
+def _run(job: NeighbourJob, course: Course) -> CellResult:
     case = job.case
-    try:
-        job.directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
-
-    def say(text: str) -> None:
-        if job.verbose:
-            print(f"{time.monotonic() - started:7.3f} s  {text}", file=sys.stderr, flush=True)
-
+    course.make_directory()
     preload(*PRELOADED)
     with ExitStack() as ready:
         spares = [ready.enter_context(Prepared()) for _ in range(PREPARED)]
@@ -62,7 +49,7 @@ def _run(job: NeighbourJob, started: float) -> CellResult:
             spares=spares,
             methods=job.methods,
             hosts=case.hosts,
-            say=say,
+            say=course.say,
         )
         stands.end()
         packets, shown = stands.capture.packets, scene(stands.network)
@@ -80,8 +67,8 @@ def _run(job: NeighbourJob, started: float) -> CellResult:
             str(Path(job.directory.name) / CAPTURE_FILE),
         )
         began = both_began(packets, shown, case.hosts)
-        result = conclude_neighbours(case, conduct, fates, began, beside, seconds=_since(started))
-        say(result.reason)
+        result = conclude_neighbours(case, conduct, fates, began, beside, seconds=course.seconds)
+        course.say(result.reason)
         return result
 
 

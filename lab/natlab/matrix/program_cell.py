@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 
 from nat_traversal.errors import UsageError
@@ -11,6 +9,7 @@ from natlab.errors import LabError
 from natlab.evidence.fates import Fates
 from natlab.evidence.program import broken_program
 from natlab.evidence.result import CellResult
+from natlab.matrix.course import Course, unwritable
 from natlab.matrix.jobs import ProgramJob
 from natlab.network.base import made_by
 from natlab.network.loading import load
@@ -26,27 +25,15 @@ from natlab.testbed.program_file import Keep, ProgramFile
 def run_program_cell(job: ProgramJob) -> CellResult:
     """Run one cell, inside `natlab.sandbox.sandbox.call`. Its `error` tells failures of the lab, and programs
     that did not start."""
-    started = time.monotonic()
+    course = Course(job.directory, verbose=job.verbose)
     try:
-        return _run(job, started)
+        return _run(job, course)
     except (LabError, UsageError) as error:
-        return broken_program(job.case, str(error), _since(started))
+        return broken_program(job.case, str(error), course.seconds)
 
 
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
-
-
-def _run(job: ProgramJob, started: float) -> CellResult:
-    try:
-        job.directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabError(f"cannot write to {job.directory}: {error.strerror}") from None
-
-    def say(text: str) -> None:
-        if job.verbose:
-            print(f"{time.monotonic() - started:7.3f} s  {text}", file=sys.stderr, flush=True)
-
+def _run(job: ProgramJob, course: Course) -> CellResult:
+    course.make_directory()
     file = job.program
     topology = made_by(load(file.network(job.nat_a, job.nat_b)), job.firewall)
     entered = bed(
@@ -54,17 +41,22 @@ def _run(job: ProgramJob, started: float) -> CellResult:
     )
     with entered as stands:
         told = conduct(
-            stands, file, job.directory, say, patience=job.links.patience, seed=job.links.seed
+            stands,
+            file,
+            job.directory,
+            course.say,
+            patience=job.links.patience,
+            seed=job.links.seed,
         )
         stands.end()
         keep_files(stands, file, job.directory)
         kept = f"{job.directory.name}/{CAPTURE_FILE}" if _keeps(file, told) else None
-        result = judged(stands, job.case, file, told, pcap=kept, seconds=_since(started))
+        result = judged(stands, job.case, file, told, pcap=kept, seconds=course.seconds)
         if result.pcap is not None:
             packets, shown = stands.capture.packets, scene(stands.network)
             stands.capture.write(job.directory / CAPTURE_FILE, Fates(packets, shown).comments())
             _write(job.directory / LADDER_FILE, draw(packets, shown))
-        say(result.reason)
+        course.say(result.reason)
         return result
 
 
@@ -76,4 +68,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise LabError(f"cannot write {path}: {error.strerror}") from None
+        raise unwritable(path, error) from None

@@ -11,10 +11,9 @@ from ipaddress import IPv6Address, IPv6Interface
 from typing import TYPE_CHECKING
 
 from natlab.behavior import NatBehavior
-from natlab.errors import NetworkError
 from natlab.probe import nat64
 from natlab.probe.finding import Finding
-from natlab.probe.sockets import TIMEOUT, internet_checksum, one_cpu
+from natlab.probe.sockets import TIMEOUT, heard, internet_checksum, one_cpu
 from natlab.sandbox.netns import in_namespace, udp_socket
 from natlab.terms import Ipv6, Ipv6Filtering
 
@@ -91,7 +90,7 @@ class _Asked:
         """Send from the one inside socket, unless told of another; the source that the remote sees."""
         token = secrets.token_bytes(8)
         (inside or self._inside).sendto(token, remote.getsockname()[:2])
-        return _heard(remote, token)
+        return heard(remote, token, "a datagram over IPv6")
 
     def in_words(self, seen: list[_Place]) -> str:
         ports = {port for _, port in seen}
@@ -166,7 +165,7 @@ class _Asked:
             while (data := self._inside.recv(64)) != fence:
                 came |= data == token
             return came
-        _heard(self._inside, fence)
+        heard(self._inside, fence, "a datagram over IPv6")
         at.setblocking(False)
         try:
             return at.recv(64) == token
@@ -186,16 +185,6 @@ def _udp_checksum(source: _Place, target: _Place, payload: bytes) -> int:
     pseudo += struct.pack("!IHBB", size, 0, 0, socket.IPPROTO_UDP)
     head = struct.pack("!HHHH", source[1], target[1], size, 0)
     return internet_checksum(pseudo + head + payload) or 0xFFFF
-
-
-def _heard(receiver: socket.socket, token: bytes) -> _Place:
-    data, source = b"", ("", 0)
-    while data != token:
-        try:
-            data, source = receiver.recvfrom(64)
-        except TimeoutError:
-            raise NetworkError(f"nothing arrived over IPv6 in {TIMEOUT:g} s") from None
-    return source[0], source[1]
 
 
 def _first(network: Network, node: str, interface: str | None = None) -> IPv6Interface:

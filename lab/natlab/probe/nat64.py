@@ -20,7 +20,7 @@ from natlab.errors import NetworkError
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.translator import PREFIX, RECORDS
 from natlab.probe.finding import Finding
-from natlab.probe.sockets import TIMEOUT, one_cpu
+from natlab.probe.sockets import TIMEOUT, heard, one_cpu
 from natlab.sandbox.netns import in_namespace, udp_socket
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class _Asked:
         token = secrets.token_bytes(8)
         address, port = remote.getsockname()
         inside.sendto(token, (behind(address), port))
-        return _heard(remote, token)
+        return heard(remote, token, "a datagram by NAT64")
 
     def _comes_in(
         self, sender: socket.socket, target: _Place, receiver: socket.socket
@@ -151,7 +151,7 @@ class _Asked:
         for _ in range(2):
             fence = secrets.token_bytes(8)
             self._outer.sendto(fence, self._out(self._fence, self._outer))
-            _heard(self._fence, fence)
+            heard(self._fence, fence, "a datagram by NAT64")
         receiver.setblocking(False)
         try:
             while True:
@@ -170,13 +170,3 @@ class _Asked:
         opened = self._stack.enter_context(udp_socket(pid, address))
         opened.settimeout(TIMEOUT)
         return opened
-
-
-def _heard(receiver: socket.socket, token: bytes) -> _Place:
-    data, source = b"", ("", 0)
-    while data != token:
-        try:
-            data, source = receiver.recvfrom(64)
-        except TimeoutError:
-            raise NetworkError(f"nothing arrived by NAT64 in {TIMEOUT:g} s") from None
-    return source[0], source[1]

@@ -66,6 +66,18 @@ def internet_checksum(octets: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
+def heard(receiver: socket.socket, token: bytes, what: str) -> tuple[str, int]:
+    """Wait for `token`, and return the address and port that it came from. Raises `NetworkError`, which says that `what`
+    did not arrive."""
+    data, source = b"", ("", 0)
+    while data != token:
+        try:
+            data, source = receiver.recvfrom(2048)
+        except TimeoutError:
+            raise NetworkError(f"did not arrive in {TIMEOUT:g} s: {what}") from None
+    return source[0], source[1]
+
+
 @contextmanager
 def one_cpu() -> Iterator[None]:
     """Keep this thread on one CPU, without which packets could overtake each other."""
@@ -130,7 +142,7 @@ class Exchange:
         token = secrets.token_bytes(8)
         source, target = endpoint(inside), endpoint(remote)
         inside.sendto(token, target.sockaddr)
-        seen_as = self._receive(remote, token, f"{question}: {source} -> {target}")
+        seen_as = Endpoint(*heard(remote, token, f"{question}: {source} -> {target}"))
         self.probes.append(Probe(question, source, target, seen_as))
         return seen_as
 
@@ -197,10 +209,10 @@ class Exchange:
         pinging.sendto(_echo_request(token), (self._outside.first, 0))
         self.settle_by_tcp()
         pinging.setblocking(False)
-        heard = b""
+        answer = b""
         try:
-            while not heard.endswith(token):
-                heard = pinging.recv(2048)
+            while not answer.endswith(token):
+                answer = pinging.recv(2048)
         except BlockingIOError:
             return False
         return True
@@ -208,14 +220,14 @@ class Exchange:
     def heard_icmp_error(self) -> bool:
         """Whether the node outside has got an ICMP destination unreachable since it was asked last."""
         self._icmp.setblocking(False)
-        heard = False
+        came = False
         while True:
             try:
                 packet = self._icmp.recv(2048)
             except BlockingIOError:
-                return heard
+                return came
             header = 4 * (packet[0] & 0xF)
-            heard |= packet[header] == _DESTINATION_UNREACHABLE
+            came |= packet[header] == _DESTINATION_UNREACHABLE
 
     def _remote(self, address: str, port: int = 0) -> socket.socket:
         opened = self._stack.enter_context(udp_socket(self._outside.pid, address, port))
@@ -226,9 +238,9 @@ class Exchange:
         """A round trip of the fence flow: all packets sent before it are where they end."""
         token = secrets.token_bytes(8)
         self._fence_outside.sendto(token, self.fence_target.sockaddr)
-        self._receive(self._fence_inside, token, "the fence inwards")
+        heard(self._fence_inside, token, "the fence inwards")
         self._fence_inside.sendto(token, endpoint(self._fence_outside).sockaddr)
-        self._receive(self._fence_outside, token, "the fence outwards")
+        heard(self._fence_outside, token, "the fence outwards")
 
     def settle_by_tcp(self) -> None:
         """As `settle`, where no UDP passes: by a TCP connection to the server."""
@@ -243,13 +255,3 @@ class Exchange:
             client.connect(listener.getsockname())
         except OSError as error:
             raise NetworkError(f"TCP does not pass this NAT either: {error}") from None
-
-    @staticmethod
-    def _receive(receiver: socket.socket, token: bytes, what: str) -> Endpoint:
-        data = b""
-        while data != token:
-            try:
-                data, sockaddr = receiver.recvfrom(2048)
-            except TimeoutError:
-                raise NetworkError(f"did not arrive in {TIMEOUT:g} s: {what}") from None
-        return Endpoint(*sockaddr)

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
+from nat_traversal.crypto.proof import is_signed, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.paths.methods.linking import Linking
 from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire.datagrams import Datagram, handle_of, tag_of
+from nat_traversal.wire.datagrams import Datagram, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.octets import NONCE_BYTES
@@ -83,17 +84,13 @@ class Relay:
         self._at = at
         self._socket = socket
         self._relay = relay
-        self._token = token
-        self._tag = tag_of(token)
-        self._keys = keys
+        self._linking = Linking(token, keys)
         self._key = key
         self._settings = settings
         self._machine = StateMachine(f"relay {relay}", _S.ASKING, TABLE)
         self._number = 0
         self._server: Endpoint | None = None
         self._server_nonce = bytes(NONCE_BYTES)
-        self._echo = bytes(NONCE_BYTES)
-        """The peer's nonce as it came last."""
         self._is_unanswered = False
         """`rebind` has asked the server, which has not answered."""
         self._pause = settings.hello_interval
@@ -137,9 +134,8 @@ class Relay:
         match datagram:
             case Bound() if datagram.relay == self._relay and is_signed(datagram, self._key):
                 return self._bound(datagram, source, now)
-            case Link() if datagram.tag == self._tag and is_signed(datagram, self._keys.receiving):
-                return self._link_arrived(datagram, source)
-        return []
+        link = self._linking.authentic(datagram)
+        return [] if link is None else self._link_arrived(link, source)
 
     def due(self, now: float) -> list[Output]:
         """Say it again, the first BIND after growing pauses."""
@@ -169,11 +165,11 @@ class Relay:
         return [self._bind(), self._link()]
 
     def _link_arrived(self, link: Link, source: Endpoint) -> list[Output]:
-        proven = is_nonce(self._keys.secret, self._token, source, link.echo)
+        proven = self._linking.proves(link, source)
         trigger = _T.PROOF if proven else _T.LINK
         if source != self._server or not self._machine.allows(trigger):
             return []
-        self._echo = link.nonce
+        self._linking.take(link)
         stood = self.state is _S.STANDING
         self._machine.fire(trigger)
         said: list[Output] = [self._link()] if link.answer_wanted else []
@@ -189,7 +185,5 @@ class Relay:
 
     def _link(self) -> do.Action:
         assert self._server is not None, "the server's nonce comes first"
-        own = nonce(self._keys.secret, self._token, self._server)
-        wanted = self.state is not _S.STANDING
-        link = Link(self._tag, wanted, own, self._echo, self._keys.connection)
-        return self._socket.send(signed(link, self._keys.sending), self._at)
+        link = self._linking.link(self._server, answer_wanted=self.state is not _S.STANDING)
+        return self._socket.send(link, self._at)

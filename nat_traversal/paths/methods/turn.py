@@ -16,19 +16,18 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.budget import TrafficBudget
+from nat_traversal.paths.methods.linking import Linking
 from nat_traversal.paths.methods.method import HandshakeKeys, Output, Proven
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.datagrams import Datagram, tag_of
+from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
-from nat_traversal.wire.octets import NONCE_BYTES
-from nat_traversal.wire.relayed import LINK_OCTETS, Link
+from nat_traversal.wire.relayed import LINK_OCTETS
 
 CHANNEL_OCTETS = 4
 """Octets before each frame between a host and its TURN server (RFC 8656 section 12.4)."""
@@ -77,17 +76,13 @@ class Turn:
     ) -> None:
         self._socket = socket
         self._relay = order.relay
-        self._token = order.token
-        self._tag = tag_of(order.token)
         self._permitted = tuple(each.endpoint for each in order.candidates)
-        self._keys = keys
+        self._linking = Linking(order.token, keys)
         self._settings = settings
         self._is_own = is_own
         self._machine = StateMachine(f"turn {order.relay}", _S.ALLOCATING, TABLE)
         self._budget = TrafficBudget()
         self._remote: Endpoint | None = None
-        self._echo = bytes(NONCE_BYTES)
-        """The peer's nonce as it came last."""
         self._pause = settings.hello_interval
         self.deadline: float | None = None
         """When to call `due` next."""
@@ -121,25 +116,25 @@ class Turn:
 
     def arrived(self, datagram: Datagram, source: Endpoint, now: float) -> list[Output]:
         """A datagram came in by the socket. One that is not of this path, or not authentic, is ignored."""
-        if not isinstance(datagram, Link) or datagram.tag != self._tag:
+        link = self._linking.authentic(datagram)
+        if link is None:
             return []
-        if not is_signed(datagram, self._keys.receiving):
-            return []
-        proven = is_nonce(self._keys.secret, self._token, source, datagram.echo)
+        proven = self._linking.proves(link, source)
         trigger = _T.PROOF if proven else _T.LINK
         follows = self._is_own and self.state is _S.LINKING
         if not self._machine.allows(trigger) or (source != self._remote and not follows):
             return []
-        self._remote, self._echo = source, datagram.nonce
+        self._remote = source
+        self._linking.take(link)
         stood = self.state is _S.STANDING
         self._machine.fire(trigger)
         if proven:
             self._budget.validate(source.address)
             self.deadline = None
-        said = self._say(now) if datagram.answer_wanted else []
+        said = self._say(now) if link.answer_wanted else []
         if stood or not proven:
             return said
-        return [*said, Proven(NominatedPair(self._socket, source, datagram.connection))]
+        return [*said, Proven(NominatedPair(self._socket, source, link.connection))]
 
     def due(self, now: float) -> list[Output]:
         """Say it again."""
@@ -153,9 +148,7 @@ class Turn:
     def _say(self, now: float) -> list[Output]:
         remote, wanted = self._remote, self.state is not _S.STANDING
         self.deadline = now + self._pause if wanted else None
-        is_opening = not any(self._echo)
+        is_opening = not self._linking.has_heard
         if remote is None or not self._budget.take(remote, LINK_OCTETS, is_opening=is_opening):
             return []
-        own = nonce(self._keys.secret, self._token, remote)
-        link = Link(self._tag, wanted, own, self._echo, self._keys.connection)
-        return [self._socket.send(signed(link, self._keys.sending), remote)]
+        return [self._socket.send(self._linking.link(remote, answer_wanted=wanted), remote)]

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import Aim
-from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.method import Attempt, NoPath
 from nat_traversal.server.methods.openers import opener_by_address
 from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import guessing
@@ -91,7 +91,6 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
         self._agreed: set[str] = set()
         self._awaited: tuple[int, Member] | None = None
         """The newest order's transaction, and who has it."""
-        self._proven: set[str] = set()
         self._steps = {_S.FIRST: _PROBES, _S.SECOND: _SOCKETS}
 
     @property
@@ -227,12 +226,8 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
     def _established(self, member: Member, now: float) -> None:
         if self.state not in _SPEAKING:
             return
-        member.established = True
-        self._proven.add(member.id)
-        self._attempt.heard.add(member.id)
-        if len(self._proven) == len(self._attempt.members):
+        if self._has_proof(member):
             self._machine.fire(_T.PROVEN)
-            self.outcome = Proven(self._round)
         else:
             self._machine.fire(_T.HEARD)
             self._wait(self._attempt.settings.verdict_within, now)

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from nat_traversal.machine import actions as do
 from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import NO_AIMS, Aim
-from nat_traversal.server.methods.method import Attempt, NoPath, Proven
+from nat_traversal.server.methods.method import Attempt, NoPath
 from nat_traversal.server.methods.staged import Staged
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.methods import MethodName
@@ -71,7 +71,6 @@ class Simultaneous(Staged[CrossingState, CrossingTrigger]):
         """By transaction: to whom, and when."""
         self._nearer: Member | None = None
         """Its order waits."""
-        self._proven: set[str] = set()
 
     def begin(self, now: float) -> list[do.Action]:
         """The first try."""
@@ -152,12 +151,8 @@ class Simultaneous(Staged[CrossingState, CrossingTrigger]):
             self._attempt.heard.add(member.id)
 
     def _established(self, member: Member, now: float) -> None:
-        member.established = True
-        self._proven.add(member.id)
-        self._attempt.heard.add(member.id)
-        if len(self._proven) == len(self._attempt.members):
+        if self._has_proof(member):
             self._machine.fire(_T.PROVEN)
-            self.outcome = Proven(self._round)
         else:
             self._wait(self._settings.verdict_within, now)
 

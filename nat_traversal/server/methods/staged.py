@@ -10,7 +10,7 @@ from nat_traversal.machine.transitions import State, StateMachine, Trigger
 from nat_traversal.server.addresses import no_path
 from nat_traversal.server.member import Member
 from nat_traversal.server.methods.gathering import Gathering
-from nat_traversal.server.methods.method import Attempt, NoPath, Outcome
+from nat_traversal.server.methods.method import Attempt, NoPath, Outcome, Proven
 from nat_traversal.wire import messages as m
 
 
@@ -35,6 +35,8 @@ class Staged(Generic[State, Trigger]):
         self._round = attempt.round
         self._deadline = 0.0
         """Of the present state, but the first and the last."""
+        self._proven: set[str] = set()
+        """The hosts with proof, where one round goes on at a time."""
         self.outcome: Outcome | None = None
         """How it ended; None while it goes on."""
 
@@ -75,6 +77,16 @@ class Staged(Generic[State, Trigger]):
         """It ends, with the causes that fit what was seen."""
         text = no_path(*self._attempt.members, frozenset(self._attempt.heard))
         return self._fail(NoPath(m.Verdict.NO_PATH, text))
+
+    def _has_proof(self, member: Member) -> bool:
+        """`member` has it in the present round; True: so both have, and the method ends with that."""
+        member.established = True
+        self._proven.add(member.id)
+        self._attempt.heard.add(member.id)
+        if len(self._proven) < len(self._attempt.members):
+            return False
+        self.outcome = Proven(self._round)
+        return True
 
     def _declined(self, member: Member, message: m.Message) -> NoPath | None:
         """The end of the attempt if `message` says that this host takes no part in it."""

@@ -1,0 +1,32 @@
+"""The rounds in which ports are guessed: when they began, and what was said in them."""
+
+from __future__ import annotations
+
+from nat_traversal.machine import notices as note
+from nat_traversal.wire.datagrams import Confirm, Hello
+from tests.sim.client import Client
+from tests.sim.network import Packet
+from tests.sim.world import World
+
+LAST_OF_CONTRACT = 2
+"""The round after which ports may be guessed."""
+
+
+def granted_at(client: Client) -> list[float]:
+    """When the server's word of each such round came."""
+    return [
+        at
+        for at, told in client.notices
+        if isinstance(told, note.RoundStarted) and told.round > LAST_OF_CONTRACT
+    ]
+
+
+def guesses(world: World, host: str) -> list[Packet]:
+    """What `host` said to the other in these rounds."""
+    return [
+        packet
+        for packet in world.between_peers()
+        if packet.sender == host
+        and isinstance(packet.datagram, Hello | Confirm)
+        and packet.datagram.round > LAST_OF_CONTRACT
+    ]
