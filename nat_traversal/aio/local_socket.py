@@ -9,12 +9,12 @@ import json
 import logging
 import os
 import socket
-import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nat_traversal.aio.private_folder import check_private
 from nat_traversal.errors import InstanceRunsError, UsageError
 
 log = logging.getLogger(__name__)
@@ -179,13 +179,9 @@ def _beside(path: Path) -> Path:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
+        check_private(folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
-    if found.st_uid != os.getuid():
-        raise UsageError(f"{folder} belongs to another user: remove it")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        raise UsageError(f"{folder} is open to others: chmod 700 {folder}")
 
 
 def _locked(path: Path) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nat_traversal.aio.private_folder import check_private
 from nat_traversal.errors import UsageError
 
 WITHIN = 30.0
@@ -31,8 +32,15 @@ def own_folder(environment: Mapping[str, str]) -> Path:
 
 
 def sockets(environment: Mapping[str, str]) -> Iterator[Path]:
-    """The sockets of this user's clients, and of the system's as far as this user may see them."""
-    for folder in dict.fromkeys((own_folder(environment), _SYSTEM)):
+    """The sockets of this user's clients, and of the system's as far as this user may see them.
+
+    Raises `UsageError` where another user may answer in the place of a client: only root may have made what is below ``/run``.
+    """
+    own = own_folder(environment)
+    if os.getuid() != 0:
+        with contextlib.suppress(OSError):
+            check_private(own)
+    for folder in dict.fromkeys((own, _SYSTEM)):
         with contextlib.suppress(OSError):
             yield from (path for path in sorted(folder.glob("*.sock")) if not _is_dead(path))
 
@@ -82,7 +90,7 @@ def ask(path: Path, **request: Any) -> dict[str, Any]:
             ) from None
     try:
         answer = json.loads(octets)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise UsageError(f"the client {path.stem} gave no answer: only its user and root may ask")

@@ -100,10 +100,10 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
 
 def _is_taken_over(path: Path, peer: str, console: Console, environment: dict[str, str]) -> bool:
     """Whether a client that runs with this file has the new peer now."""
-    at = next((each for each in sockets(environment) if each.stem == path.stem), None)
-    if at is None:
-        return False
     try:
+        at = next((each for each in sockets(environment) if each.stem == path.stem), None)
+        if at is None:
+            return False
         reload_command.run(path.stem, environment, console)
         return any(each["peer"] == peer for each in ask(at, ask="status")["peers"])
     except UsageError as error:

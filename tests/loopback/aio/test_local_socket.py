@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.aio.local_socket import AT_A_TIME, MOST_OCTETS, Answer, LocalSocket, Request
-from nat_traversal.cli.local import ask
+from nat_traversal.cli.local import ask, sockets
 from nat_traversal.errors import InstanceRunsError, UsageError
 from tests.features import linux_only
 
@@ -165,6 +165,30 @@ async def test_a_folder_that_others_can_enter_is_refused(
     with pytest.raises(UsageError, match=says):
         await LocalSocket(folder / "hub.sock", echo).open()
     assert list(folder.iterdir()) == []
+
+
+@linux_only
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make what belongs to another user")
+async def test_a_link_that_another_user_has_made_is_not_followed(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir(mode=0o700)
+    link = tmp_path / "run"
+    link.symlink_to(there)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        await LocalSocket(link / "hub.sock", echo).open()
+    assert list(there.iterdir()) == []
+
+
+async def test_nobody_asks_where_another_user_may_answer(
+    local: LocalSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local.path.parent.rename(local.path.parent.with_name("nat-traversal"))
+    where = {"XDG_RUNTIME_DIR": str(folder.parent)}
+    assert folder / "hub.sock" in sockets(where)
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        list(sockets(where))
 
 
 async def test_a_path_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
