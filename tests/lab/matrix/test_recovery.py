@@ -101,6 +101,8 @@ def _recover(directory: Path, case: Case) -> Seen:
 
             _inject(faults, case.repair)
             if case.roams:
+                # An idle path shows itself no more than once a minute.
+                tunnel.carries(b"meanwhile", tries=5, timeout=1)
                 _wait_for(lambda: _client(faults, "host_b"), "peer-roamed", 1)
             for host in () if case.roams else tunnel.clients:
                 paths = 1 if _client(faults, host) is not tunnel.clients[host] else 2

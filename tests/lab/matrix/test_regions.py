@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,9 @@ def test_a_path_outlives_a_short_cut_is_relayed_through_a_long_one_and_is_direct
         "healed": True,
     }
     assert seen.paths_after_a_moment == [1, 1]
-    assert seen.ways == [["ordered-hello", "relay", "ordered-hello"]] * 2
+    # The path from before may come back a moment ahead of the one that an attempt has opened meanwhile.
+    told = [[method for method, _ in groupby(each)] for each in seen.ways]
+    assert told == [["ordered-hello", "relay", "ordered-hello"]] * 2
 
 
 def test_cells_in_regions_are_as_predicted_and_no_faster_than_their_links(tmp_path: Path) -> None:
