@@ -53,6 +53,14 @@ class Program:
         self.send(payload, to)
         return (await self.receive())[0]
 
+    async def ask_again(self, payload: bytes, to: Endpoint) -> bytes:
+        """As `ask`, and once more each half second: the path may end at any time."""
+        asked = asyncio.create_task(self.receive())
+        while not asked.done():
+            self.send(payload, to)
+            await asyncio.wait([asked], timeout=0.5)
+        return asked.result()[0]
+
     def has_received(self) -> bool:
         """Whether something is there to be read."""
         return bool(select.select([self.sock], [], [], 0)[0])

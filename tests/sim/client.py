@@ -102,6 +102,12 @@ class Client(Process):
         ]
 
     @property
+    def way(self) -> note.PathEstablished | note.PathMoved:
+        """The path that programs' datagrams take, as told last."""
+        ways = note.PathEstablished, note.PathMoved
+        return next(told for _, told in reversed(self.notices) if isinstance(told, ways))
+
+    @property
     def socket(self) -> Endpoint:
         """The present one, inside."""
         (socket,) = self.sockets.values()

@@ -96,7 +96,7 @@ def test_a_dead_server_costs_a_relayed_pair_its_relay_only_where_that_was(
     carrying = world.serving(a)
     assert carrying.is_up
     assert carrying.machine.relays == 1
-    assert a.paths[-1][0].remote == b.paths[-1][0].remote == carrying.addresses[0]
+    assert a.way.remote == b.way.remote == carrying.addresses[0]
 
 
 def longest_gap(stream: Stream) -> float:

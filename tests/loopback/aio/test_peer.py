@@ -151,4 +151,4 @@ class TestPeer:
                     await host.connected(2)
                 lost = [*a.notices.of(note.PathLost), *b.notices.of(note.PathLost)]
                 assert note.PathLost("the other side has stopped answering") in lost
-                assert await program.ask(b"x", a.port) == b"x"
+                assert await program.ask_again(b"x", a.port) == b"x"
