@@ -74,6 +74,25 @@ def test_the_relay_of_the_server_comes_first() -> None:
     assert world.turn.asked == []
 
 
+@pytest.mark.parametrize("parts", [*ONE, BOTH])
+def test_a_turn_server_carries_where_the_relays_of_the_server_are_all_in_use(
+    parts: dict[str, TurnPart],
+) -> None:
+    world, first, second = pair(
+        dict.fromkeys(BOTH, TurnPart.NEVER), settings=ServerSettings(relay_pairs=1)
+    )
+    world.run(5.0)
+    assert methods(first) == methods(second) == ["relay"]
+    a = world.client("later_a", "later_b", host="host_a", turn=parts["host_a"]).start()
+    b = world.client("later_b", "later_a", host="host_b", turn=parts["host_b"]).start()
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
+    world.run(15.0)
+    assert (methods(a), methods(b)) == (["turn"], ["turn"])
+    assert_all_arrived(*streams)
+    assert (len(world.turn.asked), methods(first)) == (1, ["relay"])
+    assert a.told(note.RelayTold) == b.told(note.RelayTold) == []
+
+
 @pytest.mark.parametrize("part", [TurnPart.NEVER, TurnPart.TAKES])
 def test_without_a_turn_server_or_a_peer_that_takes_part_there_is_none(part: TurnPart) -> None:
     has = TurnPart.HAS if part is TurnPart.NEVER else part

@@ -11,16 +11,19 @@ from rich.console import Console
 
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
+from nat_traversal.wire.methods import MethodName
 from natlab.behavior import NINE
 from natlab.cli.arguments import positive
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.key_log import add_key_log_option, check_key_log
 from natlab.cli.methods import add_methods_option, methods_of
 from natlab.cli.status import Exit
+from natlab.cli.turn import PROVABLE_BY_TURN, add_turn_option, check_turn
 from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.oracle.neighbourhood import METHODS, NEIGHBOURHOODS, Where, parse_where
+from natlab.oracle.predict import BY_TURN
 from natlab.oracle.regions import NAME, Regions, parse_regions
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.report.table import print_table
@@ -94,6 +97,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         help="with --program: a fault and its moment (repeat it), as at=4s:nat-reboot nat_a",
     )
     add_methods_option(parser)
+    add_turn_option(parser)
     add_key_log_option(parser)
     add_firewall_option(parser)
     add_link_options(parser)
@@ -132,6 +136,17 @@ def _pairs_in(
     return [pair for pair in pairs if pair[0] == pair[1]]
 
 
+def _methods(options: argparse.Namespace, where: Where | None) -> tuple[MethodName, ...]:
+    """Raises `UsageError` for those that cannot be proven there."""
+    if where is not None:
+        return methods_of(options, METHODS, METHODS)
+    return (
+        methods_of(options)
+        if options.turn is None
+        else methods_of(options, PROVABLE_BY_TURN, BY_TURN)
+    )
+
+
 def _run(options: argparse.Namespace) -> Exit:
     place: Where | Regions | None = options.topology
     regions = place if isinstance(place, Regions) else None
@@ -140,11 +155,12 @@ def _run(options: argparse.Namespace) -> Exit:
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     program = program_of(options)
     check_key_log(options.key_log, own=program is None)
-    methods = methods_of(options, *([] if where is None else [METHODS, METHODS]))
+    methods = _methods(options, where)
     if regions is not None and options.program is not None:
         raise UsageError(_NO_PROGRAM)
     if where is not None:
         pairs = _pairs_in(where, options, pairs)
+    check_turn(options, methods, pairs)
     links = link_conditions(options, program.links if program else {})
     nats = {name for pair in pairs for name in pair}
     check_firewall(options.firewall, nats | set(where.settings.values() if where else ()))
@@ -163,6 +179,7 @@ def _run(options: argparse.Namespace) -> Exit:
             options.key_log,
             where,
             regions,
+            options.turn,
         )
         report = run_matrix(plan, done)
     print_table(report)

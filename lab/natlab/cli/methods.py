@@ -26,10 +26,10 @@ def add_methods_option(parser: argparse.ArgumentParser) -> None:
 def methods_of(
     options: argparse.Namespace,
     provable: Sequence[MethodName] = PROVABLE,
-    usual: tuple[MethodName, ...] = USUAL,
+    usual: Sequence[MethodName] = USUAL,
 ) -> tuple[MethodName, ...]:
     """The methods that `options` name, or the `usual` ones. Raises `UsageError` for one that is not `provable`."""
-    methods: tuple[MethodName, ...] = options.methods or usual
+    methods = tuple(options.methods or usual)
     for method in methods:
         if method not in provable:
             raise UsageError(

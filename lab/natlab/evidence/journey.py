@@ -55,12 +55,15 @@ SIDES = tuple(
     Side(f"host_{x}", f"host_{x}-eth0", f"nat_{x}", f"nat_{x}-lan", f"nat_{x}-wan") for x in "ab"
 )
 SERVER_LINK = "server-eth0"
+TURN_LINK = "turn-eth0"
 CAPTURE_POINTS = {
     **{side.host_link: side.host for side in SIDES},
     **{point: side.nat for side in SIDES for point in (side.lan, side.wan)},
     SERVER_LINK: "server",
 }
 """The interfaces that `reconstruct` reads, each with its node."""
+TURN_POINTS = {**CAPTURE_POINTS, TURN_LINK: "turn"}
+"""The same where there is a TURN server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER, method_of, predict_direct
 from natlab.oracle.prediction import Prediction
+from natlab.oracle.turn import Turn, turn_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +192,22 @@ class Case:
     """Of the first method that opens a direct path, or of the contract."""
     method: MethodName | None
     """The rung on which datagrams go at the end; None: on none."""
+    turned_by: str | None = None
+    """The host whose TURN server carries them; None: none."""
 
     @classmethod
     def of(
-        cls, nat_a: str, nat_b: str, topology: str, methods: Collection[str] = LADDER[:1]
+        cls,
+        nat_a: str,
+        nat_b: str,
+        topology: str,
+        methods: Collection[str] = LADDER[:1],
+        turn: Turn | None = None,
     ) -> Case:
-        """`methods` are the rungs that the clients may use. Raises `UsageError` for a name that is no preset."""
-        method = method_of(nat_a, nat_b, methods)
-        return cls(nat_a, nat_b, topology, predict_direct(nat_a, nat_b, methods), method)
+        """`methods` are the rungs that the clients may use. Raises `UsageError` as `method_of`."""
+        method = method_of(nat_a, nat_b, methods, turn)
+        own = turn_of(nat_a, nat_b, turn) if turn and method is MethodName.TURN else None
+        return cls(nat_a, nat_b, topology, predict_direct(nat_a, nat_b, methods), method, own)
 
     @property
     def predicted(self) -> Outcome:
@@ -297,7 +306,7 @@ def conclude(
         checks=checks,
         category=categorize(nat_a, nat_b, prediction, (trace.outcome, counted(round_)), checks),
         path=str(trace.path),
-        through="server" if trace.path is Kind.RELAYED else None,
+        through=trace.through,
         first_datagram_ms=_milliseconds(trace.first_datagram_seconds),
         final_path_ms=_milliseconds(trace.final_path_seconds),
     )
@@ -305,19 +314,23 @@ def conclude(
 
 def _path_is_predicted(trace: Trace, case: Case) -> Check:
     """The model foresaw by which way datagrams go at the end."""
-    observed, predicted = trace.path, case.path
-    why = f"datagrams went {_WAYS[observed]}"
-    by_chance = case.share is not None and observed in (Kind.RELAYED, Kind.NONE)
-    if observed is not predicted:
-        why += f", predicted {_WAYS[predicted]}"
-    return Check("datagrams took the predicted way", by_chance or observed is predicted, why)
+    observed = _way(trace.path, trace.turned_by)
+    predicted = _way(case.path, case.turned_by)
+    why = f"datagrams went {observed}"
+    by_chance = case.share is not None and trace.path in (Kind.RELAYED, Kind.NONE)
+    if observed != predicted:
+        why += f", predicted {predicted}"
+    return Check("datagrams took the predicted way", by_chance or observed == predicted, why)
 
 
-_WAYS = {
-    Kind.DIRECT: "directly",
-    Kind.RELAYED: "through the server's relay",
-    Kind.NONE: "no way",
-}
+def _way(kind: Kind, turned_by: str | None) -> str:
+    if kind is Kind.RELAYED and turned_by is not None:
+        return f"through the TURN server of {turned_by}"
+    return {
+        Kind.DIRECT: "directly",
+        Kind.RELAYED: "through the server's relay",
+        Kind.NONE: "no way",
+    }[kind]
 
 
 def broken(case: Case, error: str, seconds: float | None = None) -> CellResult:

@@ -54,7 +54,7 @@ class Trace:
     strangers: tuple[Packet, ...]
     """Peer datagrams that came to a host though its peer did not send them."""
     handed_on: tuple[Handed, ...] = ()
-    """Programs' frames that went through the server."""
+    """Programs' frames that went through the server, or through a TURN server."""
     knocks: tuple[Knocked, ...] = ()
     openers: tuple[Passage, ...] = ()
     """Datagrams of `low-ttl` that are to end on their way."""
@@ -141,7 +141,17 @@ class Trace:
         """By which way programs' datagrams have gone both ways, as late as there was one."""
         if self.connected_round is not None:
             return Kind.DIRECT
-        return Kind.RELAYED if self._both_by_relay is not None else Kind.NONE
+        return Kind.RELAYED if self._relayed else Kind.NONE
+
+    @property
+    def through(self) -> str | None:
+        """The node that relayed, if one did."""
+        return self._relayed[-1].through if self.path is Kind.RELAYED else None
+
+    @property
+    def turned_by(self) -> str | None:
+        """The host whose TURN server relayed, if one did."""
+        return self._relayed[-1].owner if self.path is Kind.RELAYED else None
 
     @property
     def first_datagram_seconds(self) -> float | None:
@@ -156,7 +166,10 @@ class Trace:
         """From `both_began` until programs' datagrams had gone both ways on the path that was used last."""
         round_ = self.connected_round
         if round_ is None:
-            return self._since_both_began(self._both_by_relay)
+            found: dict[str, float] = {}
+            for relayed in self._relayed:
+                found.setdefault(relayed.receiver, relayed.arrived)
+            return self._since_both_began(max(found.values(), default=None))
         firsts: dict[str, float] = {}
         for each in round_.data:
             if each.is_delivered and each.arrived is not None:
@@ -164,12 +177,14 @@ class Trace:
         return self._since_both_began(max(firsts.values()))
 
     @property
-    def _both_by_relay(self) -> float | None:
-        """When they had gone both ways through the server."""
-        firsts: dict[str, float] = {}
+    def _relayed(self) -> tuple[Handed, ...]:
+        """The frames by the relay on which they went both ways, as late as there was one; none: on none."""
+        by_relay: dict[tuple[str, str | None], list[Handed]] = {}
         for each in self.handed_on:
-            firsts.setdefault(each.receiver, each.arrived)
-        return max(firsts.values()) if len(firsts) == 2 else None
+            by_relay.setdefault((each.through, each.owner), []).append(each)
+        both = [ways for ways in by_relay.values() if len({each.receiver for each in ways}) == 2]
+        latest: list[Handed] = max(both, key=lambda ways: ways[-1].arrived, default=[])
+        return tuple(latest)
 
     def _since_both_began(self, time: float | None) -> float | None:
         return None if time is None or self.both_began is None else time - self.both_began

@@ -13,10 +13,11 @@ from natlab.errors import LabError
 from natlab.evidence.captions import comments
 from natlab.evidence.check import LINKS_KEPT, REGIONS_KEPT, Check
 from natlab.evidence.explain import explain
-from natlab.evidence.journey import CAPTURE_POINTS
+from natlab.evidence.journey import CAPTURE_POINTS, TURN_POINTS
 from natlab.evidence.result import Beside, CellResult, broken, conclude
 from natlab.evidence.trace import Trace, reconstruct
 from natlab.matrix.conversation import PRELOADED, PREPARED, Say, converse, programs_agree
+from natlab.matrix.coturn import coturn
 from natlab.matrix.course import Course, unwritable
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.payloads import frames_of, payloads
@@ -61,13 +62,17 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
         entered = bed(
             made_by(_topology(job), job.firewall),
             job.directory,
-            lambda _: CAPTURE_POINTS,
+            lambda _: TURN_POINTS if job.turn else CAPTURE_POINTS,
             job.links,
             keep,
         )
         stands = ready.enter_context(entered)
         for node, observed in stands.probes.items():
             say(f"{node} is probed: {observed}")
+        turned = None
+        if job.turn is not None:
+            turned = ready.enter_context(coturn(job.turn, stands.network, stands.programs))
+            say("coturn is ready")
         conversation = converse(
             stands.network,
             stands.programs,
@@ -75,13 +80,17 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
             spares=spares,
             methods=job.methods,
             key_log=job.keys,
+            server_options=job.server_options,
+            turn=turned,
             say=say,
         )
         stands.end()
         kept = tuple(links_kept(stands))
         trace = reconstruct(stands.capture.packets)
         stands.capture.write(job.directory / CAPTURE_FILE, comments(trace))
-        agreed = programs_agree(conversation, trace.path, heard=not trace.unheard)
+        agreed = programs_agree(
+            conversation, trace.path, heard=not trace.unheard, turned=trace.turned_by is not None
+        )
         beside = Beside(
             conversation.method,
             (*agreed, *kept, *_regions_kept(job, trace)),
@@ -100,7 +109,9 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
 def _topology(job: CellJob) -> Topology:
     if job.regions is not None:
         return load(job.regions.topology(job.nat_a, job.nat_b))
-    return TwoNats(nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers)
+    return TwoNats(
+        nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers, turn=int(job.turn is not None)
+    )
 
 
 def _regions_kept(job: CellJob, trace: Trace) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.check import Check
 from natlab.evidence.way import Kind
 from natlab.links.conditions import LinkConditions
+from natlab.matrix.coturn import TurnOptions
 from natlab.network import addressing
 from natlab.programs.program import Program
 from natlab.programs.programs import Programs
@@ -84,12 +85,14 @@ def converse(
     methods: Sequence[str],
     hosts: tuple[str, str] = USUAL_HOSTS,
     key_log: Path | None = None,
+    server_options: Sequence[str] = (),
+    turn: TurnOptions | None = None,
     say: Say,
 ) -> Conversation:
     """Server, services, clients; dig both ways if they connect, on each path that they use; an orderly end.
 
     `methods` are the rungs that the clients may use; they write their keys to `key_log`. The clients
-    run on the nodes `hosts`.
+    run on the nodes `hosts`. `turn` has their options about a TURN server, which runs already.
     """
     nodes = dict(zip(LETTERS, hosts, strict=True))
     pids = {x: network.pid(node) for x, node in nodes.items()}
@@ -98,7 +101,10 @@ def converse(
     patience = links.patience
     server_pid = network.pid("server")
     server = programs.start(
-        "server", [*python, "server", "--json"], server_pid, prepared=spares.pop()
+        "server",
+        [*python, "server", "--json", *server_options],
+        server_pid,
+        prepared=spares.pop(),
     )
     services = [programs.start(f"dnsmasq_{x}", _dnsmasq(nodes[x]), pids[x]) for x in LETTERS]
     server.wait_for_line('"event": "listening"', timeout=READY_WITHIN, stream="stdout")
@@ -109,7 +115,12 @@ def converse(
     clients = {
         x: programs.start(
             f"client_{x}",
-            [*python, *_client(nodes[x], nodes[y], methods), *keys],
+            [
+                *python,
+                *_client(nodes[x], nodes[y], methods),
+                *keys,
+                *(turn.of(nodes[x]) if turn else ()),
+            ],
             pids[x],
             prepared=spares.pop(),
         )
@@ -158,7 +169,7 @@ def _ask(
 def _end_of_ladder(client: Program, patience: float) -> str:
     """The event with which a client's search for a direct path ended, which a relayed path does not stop."""
     first = next(each for each in _events(client) if each["event"] == "path-established")
-    if first["method"] != MethodName.RELAY:
+    if first["method"] not in (MethodName.RELAY, MethodName.TURN):
         return "path-established"
     wanted = '"event": "(path-moved|not-direct|path-lost)"'
     found = client.wait_for_line(wanted, timeout=VERDICT_WITHIN + patience, stream="stdout")
@@ -190,8 +201,13 @@ def _dig(links: LinkConditions) -> list[str]:
     return ["dig", "@127.0.0.1", "-p", str(LISTEN_PORT), "+short", *limits, ZONE_NAME, "TXT"]
 
 
-def programs_agree(conversation: Conversation, path: Kind, *, heard: bool) -> Iterator[Check]:
-    """The programs' word against the packets'. `heard`: each host's announcements came through."""
+def programs_agree(
+    conversation: Conversation, path: Kind, *, heard: bool, turned: bool = False
+) -> Iterator[Check]:
+    """The programs' word against the packets'. `heard`: each host's announcements came through.
+
+    `turned`: the relay is a TURN server's.
+    """
     connected = path is not Kind.NONE
     expected = {
         "server": STOPPED,
@@ -206,8 +222,11 @@ def programs_agree(conversation: Conversation, path: Kind, *, heard: bool) -> It
     told = Kind.NONE if conversation.method is None else Kind.DIRECT
     if conversation.method in RELAYS:
         told = Kind.RELAYED
-    why = f"client_a says {conversation.method or 'that there is no path'}, the packets {path}"
-    yield Check("the client names the way that the packets took", told is path, why)
+    says_turned = conversation.method == MethodName.TURN
+    shown = f"{path} by a TURN server" if turned else path
+    why = f"client_a says {conversation.method or 'that there is no path'}, the packets {shown}"
+    is_right = told is path and says_turned is turned
+    yield Check("the client names the way that the packets took", is_right, why)
     hosts = conversation.hosts
     if connected:
         for x, y in (LETTERS, LETTERS[::-1]):

@@ -12,6 +12,7 @@ from natlab.nat.ruleset import Firewall
 from natlab.oracle.neighbourhood import Where
 from natlab.oracle.predict import LADDER, WITH_CHANCE
 from natlab.oracle.regions import Regions
+from natlab.oracle.turn import Turn
 from natlab.testbed.files import KEYS_FILE
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class CellJob:
     """Further ones between the NATs, beside the internet's."""
     regions: Regions | None = None
     """The hosts and the server are in regions of their own; None: one router is between all."""
+    turn: Turn | None = None
+    """The hosts that have a TURN server. Then the project's server relays only if `relay` is among `methods`."""
     key_log: bool = False
     """The clients write their keys into `directory`, and the ladder shows what their frames hold."""
 
@@ -78,7 +81,13 @@ class CellJob:
         from natlab.evidence.result import Case  # noqa: PLC0415 - not needed for a command's options
 
         topology = str(self.regions) if self.regions else TOPOLOGY
-        return Case.of(self.nat_a, self.nat_b, topology, self.methods)
+        return Case.of(self.nat_a, self.nat_b, topology, self.methods, self.turn)
+
+    @property
+    def server_options(self) -> tuple[str, ...]:
+        """Of the project's server."""
+        relays = self.turn is None or MethodName.RELAY in self.methods
+        return () if relays else ("--no-relay",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from natlab.oracle.neighbourhood import Where
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER
 from natlab.oracle.regions import Regions
+from natlab.oracle.turn import Turn
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
 from natlab.report.words import short_end
@@ -64,6 +65,8 @@ class Plan:
     """The hosts are neighbours there; None: each is behind a NAT of its own."""
     regions: Regions | None = None
     """Delays between the regions of the hosts and the server; None: one router is between all."""
+    turn: Turn | None = None
+    """The hosts that have a TURN server; None: there is none."""
 
 
 def default_jobs() -> int:
@@ -157,6 +160,7 @@ def _run_one(pair: tuple[str, str], number: int, plan: Plan, warm: Sandbox) -> C
         methods=plan.methods,
         key_log=plan.key_log,
         regions=plan.regions,
+        turn=plan.turn,
     )
     try:
         return warm.call_apart(job.timeout, run, job)
@@ -217,6 +221,7 @@ def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:
         "seconds": f"{seconds:.1f}",
         "links": links,
         **({"topology": str(plan.where or plan.regions)} if plan.where or plan.regions else {}),
+        **({"turn": str(plan.turn)} if plan.turn else {}),
         **({"program": plan.program.name} if plan.program else {"methods": ",".join(plan.methods)}),
         "command": os.fsencode(shlex.join(["python", "-m", "lab", *sys.argv[1:]])).decode(
             errors="replace"

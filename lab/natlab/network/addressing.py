@@ -17,6 +17,9 @@ SERVER = IPv4Interface("192.0.2.2/24")
 SERVER_SECOND = IPv4Interface("192.0.2.3/24")
 """The server's other address: NAT behaviour shows only towards two of them (RFC 5780 section 3)."""
 SERVER_ROUTER = IPv4Interface("192.0.2.1/24")
+TURN = IPv4Interface("192.0.2.254/30")
+"""Of coturn's node, where a topology has one."""
+TURN_ROUTER = IPv4Interface("192.0.2.253/30")
 
 
 class Role(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from nat_traversal.wire.methods import MethodName
+from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.oracle.methods import (
     birthday,
     low_ttl,
@@ -15,6 +15,7 @@ from natlab.oracle.methods import (
 )
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
+from natlab.oracle.turn import Turn, turn_of
 from natlab.presets import preset
 
 LADDER = (
@@ -27,6 +28,8 @@ LADDER = (
     MethodName.RELAY_TCP,
 )
 """The rungs that the project's client has without being asked, as far as the lab can prove them by packets, in their order."""
+BY_TURN = (*(each for each in LADDER if each not in RELAYS), MethodName.TURN)
+"""The same where a host has a TURN server, and the traversal server relays nothing."""
 WITH_CHANCE = (*LADDER[:3], MethodName.BIRTHDAY, *LADDER[3:])
 """All that the lab can prove. `birthday` takes ten seconds a pair."""
 METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
@@ -61,10 +64,13 @@ def predict_direct(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) ->
     return next(opened, contract)
 
 
-def method_of(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> MethodName | None:
+def method_of(
+    nat_a: str, nat_b: str, methods: Collection[str] = LADDER, turn: Turn | None = None
+) -> MethodName | None:
     """The rung on which host_a's datagrams go at the end, if it may use these; None: on none.
 
-    Raises `UsageError` for a name that is no preset.
+    With `relay` among them the server relays, and comes before the TURN servers that the hosts have.
+    Raises `UsageError` for a name that is no preset, and as `turn_of`.
     """
     direct = predict_direct(nat_a, nat_b, methods)
     if direct.outcome is Outcome.CONNECTED:
@@ -73,8 +79,9 @@ def method_of(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> Meth
         behavior is not None and behavior.blocks_udp
         for behavior in (preset(name).behavior for name in (nat_a, nat_b))
     )
-    if MethodName.RELAY not in methods or (
-        (mute_a or mute_b) and MethodName.RELAY_TCP not in methods
-    ):
+    is_open = not (mute_a or mute_b) or MethodName.RELAY_TCP in methods
+    if MethodName.RELAY in methods and is_open:
+        return MethodName.RELAY_TCP if mute_a else MethodName.RELAY
+    if turn is None or MethodName.TURN not in methods or turn_of(nat_a, nat_b, turn) is None:
         return None
-    return MethodName.RELAY_TCP if mute_a else MethodName.RELAY
+    return MethodName.TURN

@@ -12,7 +12,8 @@
 
 With `none` instead of a NAT, nat_x is a plain router and host_x has a public address:
 203.0.113.130 or 198.51.100.130, behind .129. With `routers=5` there are five more routers on the
-way from the internet to nat_b, hop_1 to hop_5, with links from 198.18.1.0/30 on.
+way from the internet to nat_b, hop_1 to hop_5, with links from 198.18.1.0/30 on. With `turn=1` there
+is a node turn behind the internet router, 192.0.2.254: room for a TURN server.
 
 Every link is point to point, so that the lab needs no bridge, no Open vSwitch, no controller. The
 nodes configure themselves, also under plain Mininet (as root, from the root of this repository):
@@ -40,23 +41,32 @@ _BEFORE, _NEXT = "198.18.{}.1", "198.18.{}.2"
 
 
 class TwoNats(LabTopo):
-    """`nat_a` and `nat_b` are preset names, `routers` is 0 to 30. Raises `UsageError` for any other."""
+    """`nat_a` and `nat_b` are preset names, `routers` is 0 to 30, `turn` 0 or 1. Raises `UsageError` for any other."""
 
     def build(
         self,
         nat_a: str = "port-restricted-cone",
         nat_b: str = "port-restricted-cone",
         routers: int = 0,
+        turn: int = 0,
     ) -> None:
         if not 0 <= routers <= MOST_ROUTERS:
             raise UsageError(f"routers={routers}: give 0 to {MOST_ROUTERS}")
+        if turn not in (0, 1):
+            raise UsageError(f"turn={turn}: give 1 for a node that can run a TURN server, or 0")
         near, far = addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))
         ends = {"internet-a": [str(near.router)], "internet-b": [str(_end(far, 0, routers))]}
+        if turn:
+            ends["internet-t"] = [str(addressing.TURN_ROUTER)]
         routes = [
             *_inside(near),
             *([f"{_BLOCK_B} via {_NEXT.format(1)}"] if routers else _inside(far)),
         ]
         self.add_internet(ends, routes)
+        if turn:
+            route = f"default via {addressing.TURN_ROUTER.ip}"
+            self.add_server({"turn-eth0": [str(addressing.TURN)]}, [route], name="turn")
+            self.join("turn-eth0", "internet-t")
         for hop in range(1, routers + 1):
             last = hop == routers
             self.add_router(

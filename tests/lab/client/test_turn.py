@@ -12,7 +12,7 @@ import pytest
 
 from natlab.network.addressing import SERVER_SECOND
 from tests.lab import warm
-from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels
+from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels, ways
 
 PAIR = Pair("host_a", "host_b")
 _PORT = 3478
@@ -79,6 +79,38 @@ def _run(
     )
 
 
+class _Later(Pair):
+    """Other clients on the same hosts."""
+
+    @property
+    def clients(self) -> tuple[str, str]:
+        return "later_a", "later_b"
+
+
+def _beside_a_full_relay(own: Mapping[str, tuple[str, ...]], directory: Path) -> list[list[str]]:
+    """The ways of a client that has the only relay of the server, and of both that come later."""
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
+
+    later = _Later("host_a", "host_b")
+    methods = ("--methods", "ordered-hello,relay,turn", *_OPTIONS[2:])
+    with (
+        two_nats_network("symmetric", "symmetric") as network,
+        Programs(directory) as programs,
+    ):
+        coturn = programs.start("turnserver", _COTURN, network.pid("server"))
+        coturn.wait_until_bound("udp", _PORT, timeout=READY_WITHIN)
+        start_server(network, programs, "--relay-pairs", "1")
+        with tunnels(network, programs, PAIR, options=methods) as first:
+            assert first[PAIR].verdicts() == {"path-established"}
+            with tunnels(network, programs, later, options=methods, own=own) as second:
+                assert second[later].verdicts() == {"path-established"}
+                assert second[later].carries(_PAYLOAD)
+                assert first[PAIR].carries(_PAYLOAD)
+                last = list(second[later].clients.values())
+                return [ways(each) for each in (first[PAIR].clients["host_a"], *last)]
+
+
 def _credentials(
     directory: Path, password: str = "secret", transport: str = "udp"
 ) -> tuple[str, ...]:
@@ -115,3 +147,11 @@ def test_a_pair_that_is_direct_asks_no_turn_server(tmp_path: Path) -> None:
     own = dict.fromkeys(("host_a", "host_b"), _credentials(tmp_path))
     seen = warm.call(60.0, _run, own, tmp_path, ("full-cone", "port-restricted-cone"))
     assert (seen.methods, seen.through) == (["ordered-hello", "ordered-hello"], 0)
+
+
+def test_a_turn_server_carries_where_the_relays_of_the_server_are_all_in_use(
+    tmp_path: Path,
+) -> None:
+    own = {"host_b": _credentials(tmp_path)}
+    seen = warm.call(60.0, _beside_a_full_relay, own, tmp_path)
+    assert seen == [["relay"], ["turn"], ["turn"]]
