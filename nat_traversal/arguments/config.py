@@ -60,7 +60,7 @@ def read(path: str) -> Config:
     if len(octets) > MAX_SIZE:
         raise UsageError(f"{path}: more than {MAX_SIZE} octets are no configuration")
     try:
-        return parse(octets.decode("utf-8"), path)
+        return parse(octets.decode("utf-8-sig"), path)
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{_where(path, line)}: not in UTF-8: save it in that form") from None

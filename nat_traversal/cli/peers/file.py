@@ -80,7 +80,8 @@ def _read(
     reader = _Reader(config, options, environment)
     reader.read()
     if reader.mistakes:
-        raise ConfigError([str(each) for each in sorted(reader.mistakes, key=_line)])
+        told = dict.fromkeys(str(each) for each in sorted(reader.mistakes, key=_line))
+        raise ConfigError(list(told))  # what each peer has of the whole file, once
     process = tuple(bool(getattr(reader.top, name)) for name in _PROCESS)
     return reader.top, ClientFile(path, tuple(reader.plans.values()), process)
 

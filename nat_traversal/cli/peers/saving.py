@@ -64,6 +64,10 @@ class Saving:
     def _with(self, entry: str) -> str:
         """The file's text with `entry`, found right."""
         both = f"{self._text().rstrip()}\n\n{entry}"
+        if not _is_utf_8(both):
+            raise UsageError(
+                f"{self.path} holds names in UTF-8 only: rename the files of --identity and --server-token"
+            )
         if len(both.encode()) > MAX_SIZE:
             raise UsageError(
                 f"{self.path}: one more peer makes it longer than {MAX_SIZE} octets: give --save another file"
@@ -82,7 +86,7 @@ class Saving:
         except OSError as error:
             raise UsageError(f"{self.path} cannot be read: {error.strerror}") from None
         try:
-            with os.fdopen(descriptor_of(str(self.path)), encoding="utf-8") as file:
+            with os.fdopen(descriptor_of(str(self.path)), encoding="utf-8-sig") as file:
                 return file.read(MAX_SIZE + 1)
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{self.path} cannot be read: {error}") from None
@@ -114,7 +118,19 @@ def entry_of(options: ClientOptions, identity: str, public: bytes) -> str:
 
 
 def _line(name: str, value: str | bool) -> str:
-    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    text = json.dumps(value, ensure_ascii=False).replace(
+        "\x7f", "\\u007f"
+    )  # TOML's one more escape
+    return f"{name} = {text}"
+
+
+def _is_utf_8(text: str) -> bool:
+    """Whether `text` has no octets of a file's name that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(given: str, environment: Mapping[str, str]) -> Path:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import stat
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -168,6 +169,26 @@ def test_a_name_that_no_file_can_have_is_told_and_nothing_is_made(
     with pytest.raises(UsageError, match=re.escape(says)):
         Saving(name, {}).check(OPTIONS, str(tmp_path / "identity"))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [(b"k\xff/id", "names in UTF-8 only"), (b"k\x7f/\x01id", "")]
+)
+def test_a_file_s_name_of_any_octets_is_saved_or_refused(
+    tmp_path: Path, name: bytes, says: str
+) -> None:
+    saving = Saving(str(tmp_path / "x.toml"), {})
+    identity = tmp_path / os.fsdecode(name)
+    if says:
+        with pytest.raises(UsageError, match=says):
+            saving.check(OPTIONS, str(identity))
+        return
+    identity.parent.mkdir()
+    identity.write_text(as_text(IDENTITY, bytes(range(32))))
+    identity.chmod(0o600)
+    saving.save(OPTIONS, str(identity), bytes(31) + b"\x09")
+    (entry,) = tomllib.loads(saving.path.read_text())["peer"]
+    assert entry["identity"] == str(identity)
 
 
 def test_a_folder_is_made_only_once_there_is_a_peer_to_save(tmp_path: Path) -> None:

@@ -129,6 +129,12 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         assert str(caught.value) == said
 
 
+def test_the_mark_of_windows_editors_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+    assert read(str(file)).values == {"a": 1}
+
+
 def test_a_name_that_is_none_gets_the_nearest_or_all() -> None:
     assert near("max_conections", ["max-connections", "host"]) == "did you mean max-connections?"
     assert near("zzz", ["port", "host"]) == "there are host, port"

@@ -271,6 +271,14 @@ def test_a_name_of_the_whole_file_is_told_once(file: Path, name: str) -> None:
     assert told.startswith("line 3: ")
 
 
+def test_a_secret_of_the_whole_file_is_told_once(file: Path) -> None:
+    a_secret(file.parent / "open.key", SHARED, 0o644)
+    peers = (f'[[peer]]\nid = "{peer}"\nlisten = {5300 + n}\n' for n, peer in enumerate("abc"))
+    turn = 'turn = "turn:turn.example"\nturn-credentials = "open.key"\n'
+    (told,) = mistakes(file, f"{HEAD}{turn}{''.join(peers)}")
+    assert told.startswith("line 4: ")
+
+
 def test_a_ca_without_a_certificate_is_told_and_one_with_it_is_right(file: Path) -> None:
     text = f'{HEAD}ca = "ca.pem"\n[[peer]]\nid = "anna"\n{LISTENS}'
     authority = file.parent / "ca.pem"
