@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from nat_traversal.aio.background import Background
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.datapath import DataPath, Forwarder
-from nat_traversal.aio.dial import AddressMemory, dial, failure
+from nat_traversal.aio.dial import dial, failure
 from nat_traversal.aio.driver import Driver
 from nat_traversal.aio.hops import usable
 from nat_traversal.aio.local_ports import LocalPorts
 from nat_traversal.aio.network_changes import NetworkChanges, Ways, ends_of
 from nat_traversal.aio.open_socket import OpenSocket
-from nat_traversal.aio.packet_io import endpoint_of, room_problem
+from nat_traversal.aio.packet_io import endpoint_of
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.reaching import Reaching
 from nat_traversal.aio.relay_stream import RelayStream
 from nat_traversal.aio.roaming import Roaming
-from nat_traversal.aio.tls import ClientTls, TlsStream
+from nat_traversal.aio.server_link import ServerLink
 from nat_traversal.aio.traffic import Traffic
 from nat_traversal.aio.trunk import Alone, Control, Trunk
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.path_status import PathStatus
 from nat_traversal.client.server_status import ServerStatus
-from nat_traversal.errors import NameUnresolvedError, ServerUnreachableError, WireError
+from nat_traversal.errors import WireError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
-from nat_traversal.machine.failures import in_words, lacks_room
 from nat_traversal.wire.datagrams import Datagram, Frame, decode, encode
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.messages import GoAway, Registered
 from nat_traversal.wire.tray import Run
 
 log = logging.getLogger(__name__)
@@ -59,9 +55,8 @@ class Client(Driver):
         counters: Counters | None = None,
         rng: random.Random | None = None,
         platform: Platform | None = None,
-        trunk: Trunk | None = None,
+        trunk: Trunk | Alone | None = None,
     ) -> None:
-        self._trunk = trunk or Alone()
         self._platform = platform or Platform()
         self._changes: NetworkChanges | None = None
         self.agent = Agent(
@@ -85,12 +80,9 @@ class Client(Driver):
         self.counters = counters or Counters()
         self.traffic = Traffic(self.counters)
         self._config = config
-        self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
+        self._server = ServerLink(config, trunk or Alone(), self._platform, self.feed)
         self._forwarder = forwarder
         self._on_notice = on_notice
-        self.control: Control | None = None
-        """The connection to the server, while one stands or is being made."""
-        self._connecting: asyncio.Task[None] | None = None
         self._beside = Background()
         """Connections to relays that are being made, and a look at this host's NAT."""
         self._ports = LocalPorts(
@@ -100,14 +92,15 @@ class Client(Driver):
         self._reaching = Reaching(
             lambda: self._ports.open(6), self._readable, self.feed, self._platform, config.turn
         )
-        self._server_udp: Endpoint | None = None
-        self._memory = AddressMemory()
-        self._on_trial: Endpoint | None = None
-        """The server's address whose connection stands, until it has answered the registration."""
         self.selected: DataPath | None = None
         """The path that the forwarder sends by."""
         self.sockets: dict[int, OpenSocket] = {}
         """The open ones, by generation."""
+
+    @property
+    def control(self) -> Control | None:
+        """The connection to the server, while one stands or is being made."""
+        return self._server.control
 
     def start(self) -> None:
         """Begin. Progress is told by notices."""
@@ -139,8 +132,7 @@ class Client(Driver):
             self._changes.close()
         self.feed(e.StopRequested())
         self._disarm()
-        if self._connecting is not None:
-            await asyncio.gather(self._connecting, return_exceptions=True)
+        await self._server.closed()
         await self._beside.close()
         await self._reaching.close()
         if control is not None:
@@ -149,12 +141,11 @@ class Client(Driver):
     def _carry_out(self, action: do.Action) -> None:
         match action:
             case do.OpenControl():
-                self._connecting = self._loop.create_task(self._connect())
+                self._server.open()
             case do.CloseControl():
-                self._close_control()
+                self._server.close()
             case do.SendMessage(message):
-                if self.control is not None:
-                    self.control.send(message)
+                self._server.send(message)
             case do.FindHosts(generation):
                 self._reaching.find_hosts(self.sockets.get(generation), action)
             case do.MapPort(generation):
@@ -197,67 +188,6 @@ class Client(Driver):
             case do.Tell(notice):
                 self._on_notice(notice)
 
-    # The control connection
-
-    async def _connect(self) -> None:
-        server = self._config.server
-        try:
-            addresses = await self._platform.resolve(server, families=self._config.families)
-            await self._trunk.join(
-                self._memory.order(addresses),
-                *(self._config.local_id, self._control_event, self._controls),
-                settings=self._config.settings,
-                tls=self._new_tls(),
-            )
-        except ServerUnreachableError as error:
-            self.feed(e.ControlBroken(str(error)))
-        except NameUnresolvedError as error:
-            hint = "" if error.is_temporary else ": check --server"
-            if (lack := room_problem()) is not None:  # the resolver does not tell that
-                self.feed(e.ControlBroken(in_words(lack), lacks_room=True))
-            else:
-                self.feed(e.ControlBroken(f"{error}{hint}"))
-        except OSError as error:
-            text = f"cannot connect to {server}: {failure(error)}"
-            self.feed(e.ControlBroken(text, lacks_room=lacks_room(error)))
-
-    def _controls(self, control: Control) -> None:
-        self.control = control
-
-    def _new_tls(self) -> TlsStream | None:
-        return None if self._tls is None else self._tls.stream()
-
-    def _control_event(self, event: e.Event) -> None:
-        match event:
-            case e.ControlReached() | e.ControlOpened() if self.control is not None:
-                # UDP goes to the very address that answered: a name may stand for several servers.
-                self._server_udp = endpoint_of(self.control.transport.get_extra_info("peername"))
-                self._on_trial = self._server_udp
-                if isinstance(event, e.ControlOpened):
-                    event = replace(event, remote=self._server_udp)
-            case e.ControlReceived(Registered()) if self._on_trial is not None:
-                self._memory.worked(self._on_trial)
-                self._on_trial = None
-            case e.ControlReceived(GoAway()) if self._server_udp is not None:
-                self._memory.failed(self._server_udp)
-            case e.ControlBroken():
-                self._trial_failed()
-        self.feed(event)
-
-    def _trial_failed(self) -> None:
-        """The address took the connection, and did not answer the registration."""
-        if self._on_trial is not None:
-            self._memory.failed(self._on_trial)
-            self._on_trial = None
-
-    def _close_control(self) -> None:
-        self._trial_failed()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self.control is not None:
-            self.control.close()
-            self.control = None
-
     def _ways(self) -> Ways:
         """The sockets that are connected."""
         paths = {
@@ -271,7 +201,7 @@ class Client(Driver):
 
     def _open_udp(self, generation: int) -> None:
         # It has to reach the server, so it is of the same family.
-        family = self._server_udp.family if self._server_udp else self._config.families[0]
+        family = self._server.udp.family if self._server.udp else self._config.families[0]
         sock = self._ports.open(family)
         opened = self.sockets[generation] = OpenSocket(generation, sock)
         self._loop.add_reader(sock, self._readable, opened, sock)
@@ -286,18 +216,18 @@ class Client(Driver):
             generation,
             ticket,
             self._config.settings,
-            self._new_tls(),
+            self._server.new_tls(),
             on_event=self.feed,
             arrived=lambda datagram: self._streamed(opened, stream, datagram),
         )
         self.sockets[generation] = opened
-        stream.remote = at or self._server_udp
+        stream.remote = at or self._server.udp
         self._beside.do(self._dial_stream(generation, stream))
 
     async def _find_out_nat(self) -> None:
         from nat_traversal.aio.checking import nat_facts  # noqa: PLC0415 - few clients need it
 
-        facts = None if self._server_udp is None else await nat_facts(self._server_udp)
+        facts = None if self._server.udp is None else await nat_facts(self._server.udp)
         if facts is not None:
             self.feed(e.NatFound(facts))
 
@@ -333,7 +263,7 @@ class Client(Driver):
             assert opened.stream is not None
             opened.stream.send(data, destination)
             return
-        address = destination or self._server_udp
+        address = destination or self._server.udp
         if address is None:
             return
         try:

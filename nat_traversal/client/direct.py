@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 
 from nat_traversal.client.announcer import AnnounceKey, Announcer
+from nat_traversal.client.beginnings import Beginnings
 from nat_traversal.client.control_link import ControlLink, Identity, RelayWish
 from nat_traversal.client.endings import Scarcity, verdict
 from nat_traversal.client.phases import (
@@ -25,25 +26,23 @@ from nat_traversal.client.phases import (
 )
 from nat_traversal.client.reach import Reach
 from nat_traversal.client.restraint import Breach, Restraint
+from nat_traversal.client.retrying import RETRY, Retrying
 from nat_traversal.client.rounds import BESIDE, OLDER, Rounds
-from nat_traversal.client.security import KeyPair, Security, public_of
+from nat_traversal.client.security import Security, public_of
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
-from nat_traversal.machine.timers import Backoff, Timers
+from nat_traversal.machine.timers import Timers
 from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
-from nat_traversal.paths.methods.by_name import of_round
-from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
 from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
-from nat_traversal.wire import KEY_BYTES, datagrams
+from nat_traversal.wire import datagrams
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
-from nat_traversal.wire.octets import CONNECTION_BYTES
 from nat_traversal.wire.offers import Offer
 
 log = logging.getLogger(__name__)
@@ -72,22 +71,39 @@ class Direct:
         probes: Probes | None = None,
         has_other: Callable[[], bool] = bool,
     ) -> None:
-        self._identity, self.id = identity, identity.peer
-        self._settings, self._security, self._instance = settings, security, instance
-        self.announce_key = AnnounceKey(rng.randbytes(KEY_BYTES))
-        """Of the present connection to the server."""
-        self._nonce_secret = rng.randbytes(KEY_BYTES)
-        self._link, self._sockets, self._timers = link, sockets, timers
-        self._rng, self._once, self._has_other = rng, once, has_other
+        self.id = identity.peer
+        self._security, self._link, self._timers = security, link, timers
+        self._once, self._has_other = once, has_other
         self._restraint = Restraint(settings, probes)
-        self._retry = Backoff(rng, settings.retry_first, settings.retry_most)
+        self._beginnings = Beginnings(
+            identity,
+            settings,
+            security,
+            instance=instance,
+            sockets=sockets,
+            restraint=self._restraint,
+            rng=rng,
+        )
+        self._retrying = Retrying(
+            self.id, settings, restraint=self._restraint, timers=timers, rng=rng
+        )
         self.rounds = Rounds(
-            identity, settings, security, link=link, rng=rng, on_proof=self._proof_came
+            identity, settings, security, link=link, rng=rng, on_proof=self._retrying.proven
         )
         self._scarcity = Scarcity(settings.socket_again)
-        self.reach = Reach(link, self.rounds, self._restraint, settings, key=self._present_key)
-        self.failure: tuple[str, str] | None = None
+        self.reach = Reach(
+            link, self.rounds, self._restraint, settings, key=self._beginnings.present_key
+        )
+
+    @property
+    def announce_key(self) -> AnnounceKey:
+        """Of the present connection to the server."""
+        return self._beginnings.announce_key
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
         """Why the newest attempt failed, as code and text, where another way was left."""
+        return self._retrying.failure
 
     @property
     def state(self) -> PathState:
@@ -119,15 +135,14 @@ class Direct:
 
     def link_opened(self, wish: RelayWish, now: float) -> list[do.Action]:
         """The connection stands: register, with a fresh socket unless there is a path."""
-        self.announce_key = AnnounceKey(self._rng.randbytes(KEY_BYTES))
-        key = self.announce_key.key
+        key, offer = self._beginnings.renew_key(), self._beginnings.offer
         path = self.path
         if path is not None and not path.is_suspect(now):
-            return self._link.opened(0, self._offer(None), key, now, wish)
+            return self._link.opened(0, offer(None), key, now, wish)
         aside = self.rounds.set_aside(now)
         actions, fresh = self._open_socket()
-        generation, offer = fresh.socket.generation, self._offer(fresh.pair)
-        actions += self._link.opened(generation, offer, key, now, wish)
+        generation = fresh.socket.generation
+        actions += self._link.opened(generation, offer(fresh.pair), key, now, wish)
         return aside + actions + fresh.announcer.announce(now)
 
     def link_accepted(self, now: float) -> list[do.Action]:
@@ -155,9 +170,7 @@ class Direct:
             case m.SendHello() | m.Agree():
                 return self.rounds.ordered(message, now)
             case m.GuessLater(wait):
-                if self._timers.is_set((self.id, "retry")):
-                    self._timers.set((self.id, "retry"), now + wait)
-                return self._restraint.guesses_later(wait, now)
+                return self._retrying.guesses_later(wait, now)
             case m.AddedCandidates():
                 return self.reach.added(message, now)
             case m.Failed(attempt, code, text, lasting):
@@ -213,7 +226,7 @@ class Direct:
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
         phase = self.phase
-        if name == "retry":
+        if name == RETRY:
             return self.ask_again(now)
         if name == OLDER:
             return self.rounds.older.due(now)
@@ -234,10 +247,7 @@ class Direct:
 
     def woke(self, now: float) -> None:
         """This host has slept: a pause between two attempts ends at once."""
-        self._retry.reset()
-        self._restraint.reset(now)
-        if self._timers.is_set((self.id, "retry")):
-            self._timers.set((self.id, "retry"), now)
+        self._retrying.woke(now)
 
     def rebind(self, stale: frozenset[int]) -> list[do.Action]:
         """This host's address under these sockets has changed: the peer may follow a path to the new one."""
@@ -290,13 +300,6 @@ class Direct:
         shown = [*fresh.announcer.announce(now), *fresh.announcer.samples(order.samples)]
         return [*actions, *opened, told, *shown]
 
-    def _present_key(self) -> AnnounceKey:
-        return self.announce_key
-
-    def _offer(self, pair: KeyPair | None) -> Offer:
-        """This side's offer for the round of the socket with these keys."""
-        return self._security.offer(self._instance, public_of(pair))
-
     def ask_again(self, now: float) -> list[do.Action]:
         """Ask for a new attempt with a fresh socket; without a server, wait for it."""
         if not self._link.is_registered:
@@ -322,16 +325,12 @@ class Direct:
     def _open_socket(self, at_least: int = 0) -> tuple[list[do.Action], Announcing]:
         """A fresh socket in the place of the old one, to be announced."""
         dropped = self._drop_socket()
-        socket = self._sockets.next(at_least)
-        announcer = Announcer(self.announce_key, socket, self._settings)
-        make_key = self._security.make_key
-        pair = None if make_key is None else make_key(self._rng)
-        fresh = Announcing(socket, announcer, OrderedHello(socket, self._settings), pair)
+        fresh = self._beginnings.socket(at_least)
         self.rounds.enter(_T.OPEN, fresh)
-        return [*dropped, socket.open()], fresh
+        return [*dropped, fresh.socket.open()], fresh
 
     def _drop_socket(self) -> list[do.Action]:
-        self._timers.cancel((self.id, "retry"))
+        self._retrying.begins()
         return self.rounds.close()
 
     def _give_up(self) -> list[do.Action]:
@@ -346,33 +345,13 @@ class Direct:
         if not isinstance(phase, Announcing):
             return []
         actions = self.rounds.begins(start)
-        around = Surroundings(self._link.server, phase.announcer.mapped)
-        if (granted := self._restraint.round_begins(start, around, now)) is None:
-            return actions
-        ids, ours = (self._identity.id, self.id), self._offer(phase.pair)
         try:
-            keys = self._security.keys(ids, start, ours, phase.pair)
+            begun = self._beginnings.round(phase, start, self.rounds, self._link.server, now)
         except KeyRefusedError as error:
             declined = do.SendMessage(m.Decline(start.attempt))
             failed = self._attempt_failed(m.Verdict.KEYS_DIFFER, str(error), now)
             return [*actions, declined, *failed]
-        if (method := of_round(start, phase.method)) is None:
-            return actions  # not offered
-        phase.announcer.round_begins(now)
-        method.seen_at = phase.announcer.mapped
-        connection, until = self._rng.randbytes(CONNECTION_BYTES), now + ROUND_WITHIN
-        shown = phase.socket, phase.announcer
-        punching = Punching(*shown, method, start, keys, connection, until)
-        self.rounds.enter(_T.START, punching)
-        handshake = keys.handshake(self._nonce_secret, connection)
-        begun = method.start(granted, handshake, self._restraint.budget_of(granted, now), now)
-        return actions + self.rounds.carry(punching, begun, now)
-
-    def _proof_came(self, now: float) -> None:
-        """A path stands: what failed before counts no more."""
-        self._retry.reset()
-        self.failure = None
-        self._restraint.reset(now)
+        return actions + begun
 
     def _attempt_failed(self, code: str, text: str, now: float) -> list[do.Action]:
         if self._scarcity.explains(self.phase, now) and not self._once:
@@ -388,11 +367,7 @@ class Direct:
         has_other = self._has_another() and code != m.Verdict.KEYS_DIFFER
         if self._once and not has_other:
             return [*actions, do.Tell(note.AttemptFailed(code, text, None)), *self.close()]
-        pause = self._restraint.pause(self._retry.next(), now)
-        self._timers.set((self.id, "retry"), now + pause)
-        self.failure = (code, text) if has_other else self.failure
-        kind = note.NotDirect if has_other else note.AttemptFailed
-        return [*actions, do.Tell(kind(code, text, pause))]
+        return [*actions, self._retrying.failed(code, text, now, has_other=has_other)]
 
     # The path
 

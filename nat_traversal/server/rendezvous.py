@@ -8,9 +8,9 @@ import random
 from nat_traversal.access import Access
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
-from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
+from nat_traversal.server.admission import Admission
 from nat_traversal.server.announces import Announces
 from nat_traversal.server.attempts import AttemptBudgets
 from nat_traversal.server.challenge import ChallengeDue
@@ -25,7 +25,6 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import (
     EarlyAnnounce,
     Host,
-    Registration,
     Registry,
 )
 from nat_traversal.server.relaying import Relaying
@@ -34,7 +33,6 @@ from nat_traversal.server.session import Session, numbers
 from nat_traversal.server.store import (
     Claimed,
     Held,
-    Holder,
     LookedUp,
     LookUp,
     PeerLeft,
@@ -43,7 +41,7 @@ from nat_traversal.server.store import (
     StoreAnswer,
 )
 from nat_traversal.settings import ServerSettings
-from nat_traversal.wire import KEY_BYTES, PROTOCOL_VERSION
+from nat_traversal.wire import KEY_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_usable
 from nat_traversal.wire.datagrams import Announce, Echo, Frame
@@ -92,7 +90,9 @@ class Rendezvous:
         )
         self._drain = Drain(self._registry, self._connections, self._timers, rng)
         self._claims = Claims(self._registry, self._connections, self._settings, possession)
-        self._registrations = self.counters.counter("registrations", "a host has got its id")
+        self._admission = Admission(
+            self._registry, self._connections, self._claims, self._settings, self.counters
+        )
         self._orders = Orders(self._registry, self.counters)
         gauge = self.counters.gauge
         gauge("hosts", "hosts that have their id", lambda: len(self._registry.ids))
@@ -132,6 +132,7 @@ class Rendezvous:
         self._registry.kept_handles = settings.kept_handles
         self._connections.reconfigure(settings)
         self._claims.reconfigure(settings)
+        self._admission.reconfigure(settings)
         self._attempt_budgets.reconfigure(settings)
         self._relays.reconfigure(settings)
         self._introductions.reconfigure(settings)
@@ -294,7 +295,7 @@ class Rendezvous:
     ) -> list[ServerAction]:
         match message:
             case m.Register():
-                return self._register_arrived(host, message, now)
+                return self._admission.register(host, message, now)
             case m.RelayJoin(ticket) if host.registration is None:
                 joined = self._relays.join(ticket, host.connection, now)
                 if not joined:
@@ -337,29 +338,6 @@ class Rendezvous:
                 log.debug("ignored from connection %d: %r", host.connection, message)
         return []
 
-    # Registration
-
-    def _register_arrived(self, host: Host, register: m.Register, now: float) -> list[ServerAction]:
-        if host.registration is not None:
-            return self._connections.refuse(
-                host, m.ErrorCode.BAD_MESSAGE, "a connection registers once"
-            )
-        if PROTOCOL_VERSION not in register.versions:
-            text = f"the server speaks version {PROTOCOL_VERSION} only: update the older side"
-            return self._connections.refuse(host, m.ErrorCode.UNSUPPORTED_VERSION, text)
-        if (refusal := self._connections.denied(host, register)) is not None:
-            return refusal
-        registration = Registration(register, Holder(register.id, register.peer, host.connection))
-        if self._registry.has_seen(registration.handle):
-            text = "this registration has been made before: each connection needs a key of its own"
-            return self._connections.refuse(host, m.ErrorCode.KEY_USED, text)
-        if not self._connections.gate.may_register(host.source):
-            most = self._settings.registered_per_source
-            text = f"the server takes {most} hosts from one address"
-            return self._connections.refuse(host, m.ErrorCode.SERVER_FULL, text)
-        registered = self._connections.registers(host, registration, now)
-        return [*registered, *self._claims.begin(host, now)]
-
     # The store's answers
 
     def _store_answered(self, answer: StoreAnswer, now: float) -> list[ServerAction]:
@@ -370,7 +348,7 @@ class Rendezvous:
                     return [Release(holder)]
                 if host.member is not None:
                     return []
-                return [*self._claims.settled(host), *self._admit(host)]
+                return [*self._claims.settled(host), *self._admission.admit(host)]
             case Held(claimant, holder):
                 host = self._registry.get(claimant.connection)
                 return self._claims.contend(host, holder, now) if host else []
@@ -383,19 +361,3 @@ class Rendezvous:
                 if self._registry.get(holder.connection) is None:
                     return []
                 return [do.SendMessage(m.PeerStatus(m.PeerState.LEFT), holder.connection)]
-
-    def _admit(self, host: Host) -> list[ServerAction]:
-        """The id is `host`'s from now on."""
-        registration = host.registration
-        assert registration is not None
-        register = registration.register
-        longest = self._settings.longest_round_trip
-        member = Member.of(register, host.connection, host.source, longest)
-        self._registry.admit(host, member)
-        self._registrations.value += 1
-        accepted = m.Registered(register.transaction, PROTOCOL_VERSION, self._settings.heartbeat)
-        return [
-            do.Tell(note.HostRegistered(register.id, register.peer, host.source)),
-            do.SendMessage(accepted, host.connection),
-            LookUp(register.peer, registration.holder),
-        ]

@@ -12,13 +12,17 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nat_traversal.aio.client import Client
 from nat_traversal.aio.client_config import ClientConfig
-from nat_traversal.aio.control_connection import ControlProtocol
+from nat_traversal.aio.control_connection import ConnectionSettings, ControlProtocol
+from nat_traversal.aio.datapath import DataPath
+from nat_traversal.aio.inbox import Delivery
 from nat_traversal.aio.open_socket import OpenSocket
+from nat_traversal.aio.tls import TlsStream
+from nat_traversal.aio.trunk import Alone, Control, Feed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -28,6 +32,7 @@ from nat_traversal.wire.endpoint import Endpoint, HostPort
 R, P = 0.050, 0.040
 """Round trips in seconds: to the server, between the hosts."""
 DEADLINE = 20.0
+Told = Callable[[note.Notice], None]
 QUIET = 2 * R + P + R
 """Seconds that a cold start takes: the connection's round trip, then the cost of the contract."""
 
@@ -35,51 +40,84 @@ QUIET = 2 * R + P + R
 class Idle:
     """A forwarder without programs."""
 
-    def path_up(self, path: Any) -> None: ...
+    def path_up(self, path: DataPath) -> None: ...
 
     def path_down(self) -> None: ...
 
-    def take(self, *_: Any, **__: Any) -> None: ...
+    def match(self, numbers: Mapping[int, int], certificate: bytes) -> None: ...
+
+    def deliver(self, batch: Sequence[Delivery]) -> None: ...
+
+    def not_sent(self, reason: str) -> None: ...
 
 
-class FarClient(Client):
-    """A client whose every octet takes half of R to or from the server, and half of P to the other host."""
+class Delays:
+    """Calls that come later, until it is over."""
 
-    is_over = False
-    source = "127.0.0.1"
+    def __init__(self) -> None:
+        self.is_over = False
 
-    async def _connect(self) -> None:
-        sock = socket.socket()
-        sock.setblocking(False)
-        try:
-            sock.bind((self.source, 0))
-            server = self._config.server
-            await self._loop.sock_connect(sock, (server.host, server.port))
-            await self._loop.create_connection(self._new_control, sock=sock)
-        except OSError as error:
-            sock.close()
-            self.feed(e.ControlBroken(str(error)))
-
-    def _new_control(self) -> ControlProtocol:
-        made = ControlProtocol(0, self._control_event, self._config.settings, self._new_tls())
-        self._controls(made)
-        return made
-
-    def _later(self, delay: float, call: Callable[..., None], *values: Any) -> None:
+    def later(self, delay: float, call: Callable[..., None], *values: Any) -> None:
         if not self.is_over:
-            self._loop.call_later(delay, self._unless_over, call, *values)
+            loop = asyncio.get_running_loop()
+            loop.call_later(delay, self._unless_over, call, *values)
 
     def _unless_over(self, call: Callable[..., None], *values: Any) -> None:
         if not self.is_over:
             call(*values)
 
+
+class FarConnection(Alone):
+    """A control connection from the address `source`, of which everything is heard half of R later."""
+
+    def __init__(self, delays: Delays, source: str) -> None:
+        self._delays, self._source = delays, source
+
+    async def join(
+        self,
+        addresses: list[Endpoint],
+        host: str,
+        feed: Feed,
+        made: Callable[[Control], None],
+        *,
+        settings: ConnectionSettings,
+        tls: TlsStream | None,
+    ) -> None:
+        del host
+
+        def new() -> ControlProtocol:
+            protocol = ControlProtocol(0, late, settings, tls)
+            made(protocol)
+            return protocol
+
+        def late(event: e.Event) -> None:
+            self._delays.later(R / 2, feed, event)
+
+        loop, sock = asyncio.get_running_loop(), socket.socket()
+        sock.setblocking(False)
+        try:
+            sock.bind((self._source, 0))
+            await loop.sock_connect(sock, addresses[0].sockaddr)
+            await loop.create_connection(new, sock=sock)
+        except OSError:
+            sock.close()
+            raise
+
+
+class FarClient(Client):
+    """A client whose every octet takes half of R to or from the server, and half of P to the other host."""
+
+    def __init__(self, config: ClientConfig, told: Told, source: str) -> None:
+        self.delays = Delays()
+        super().__init__(config, Idle(), told, trunk=FarConnection(self.delays, source))
+
     def _carry_out(self, action: do.Action) -> None:
         match action:
             case do.OpenControl() | do.SendMessage():
-                self._later(R / 2, super()._carry_out, action)
+                self.delays.later(R / 2, super()._carry_out, action)
             case do.SendDatagram(_, destination):
-                is_far = destination in (None, self._server_udp)
-                self._later(R / 2 if is_far else P / 2, self._send_late, action)
+                is_far = destination in (None, self._server.udp)
+                self.delays.later(R / 2 if is_far else P / 2, self._send_late, action)
             case _:
                 super()._carry_out(action)
 
@@ -87,12 +125,9 @@ class FarClient(Client):
         if action.generation in self.sockets:
             super()._carry_out(action)
 
-    def _control_event(self, event: e.Event) -> None:
-        self._later(R / 2, super()._control_event, event)
-
     def _arrived(self, opened: OpenSocket, data: bytes, source: Endpoint) -> None:
-        if source == self._server_udp:
-            self._later(R / 2, super()._arrived, opened, data, source)
+        if source == self._server.udp:
+            self.delays.later(R / 2, super()._arrived, opened, data, source)
         else:
             super()._arrived(opened, data, source)
 
@@ -127,9 +162,7 @@ class Pairs:
                     ready.set_result(None)
 
             config = ClientConfig(self._server, local, ids[1 - number], tls=self._tls)
-            forwarder: Any = Idle()
-            clients.append(FarClient(config, forwarder, told))
-            clients[-1].source = self._source()
+            clients.append(FarClient(config, told, self._source()))
         began = loop.time()
         for client in clients:
             client.start()
@@ -141,7 +174,7 @@ class Pairs:
             return None
         finally:
             for client in clients:
-                client.is_over = True
+                client.delays.is_over = True
                 control = client.control
                 await client.close()
                 if control is not None:

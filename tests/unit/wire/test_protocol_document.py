@@ -27,6 +27,7 @@ from nat_traversal.wire import (
     TRANSACTION_BYTES,
     control,
     datagrams,
+    forms,
     knock,
     messages,
     offers,
@@ -116,12 +117,12 @@ def test_state_table_is_the_one_in_the_code(name: str) -> None:
 
 def test_control_messages_are_listed_with_their_fields() -> None:
     documented = [(quoted(row[0])[0], quoted(row[2])) for row in rows("messages")]
-    assert documented == [(type_, list(forms)) for type_, _, forms in control._MESSAGES]
+    assert documented == [(type_, list(forms)) for type_, _, forms in control.MESSAGES]
 
 
 def test_every_field_is_described() -> None:
     described = {name for row in rows("fields") for name in quoted(row[0])}
-    assert described == {name for _, _, forms in control._MESSAGES for name in forms}
+    assert described == {name for _, _, fields in control.MESSAGES for name in fields}
 
 
 def test_error_codes_are_listed_with_what_the_client_does() -> None:
@@ -174,7 +175,7 @@ def test_parts_of_frames_are_listed_with_their_layout() -> None:
 
 
 def test_offer_is_listed_with_its_fields() -> None:
-    assert [quoted(row[0])[0] for row in rows("offer")] == list(control._OFFER)
+    assert [quoted(row[0])[0] for row in rows("offer")] == list(forms.OFFER)
     (trust, suites) = (row[1] for row in rows("offer") if quoted(row[0])[0] in ("trust", "suites"))
     assert quoted(trust) == list(offers.Trust)
     assert quoted(suites)[-3:] == list(offers.Suite)
