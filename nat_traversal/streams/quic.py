@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nat_traversal.errors import KeyRefusedError, WireError
 from nat_traversal.streams import bbr
 from nat_traversal.streams.credit import MOST_WINDOW, WINDOWS
+from nat_traversal.streams.round_trips import RoundTrips
 
 NAME = "peer.nat-traversal.invalid"
 """In every certificate: a name of no host (RFC 6761 section 6.4)."""
@@ -100,8 +101,11 @@ def control_of(quic: QuicConnection) -> bbr.Bbr:
 
 
 def restart(quic: QuicConnection) -> None:
-    """Its datagrams take another way from now on."""
+    """Its datagrams take another way from now on (RFC 9000 section 9.4)."""
     control_of(quic).restart()
+    recovery = quic._loss  # noqa: SLF001
+    assert isinstance(recovery, RoundTrips), "adopted below"
+    recovery.restart(quic._packet_number)  # noqa: SLF001
 
 
 def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
@@ -127,5 +131,6 @@ def _with_streams(quic: QuicConnection) -> QuicConnection:
     # see to it that they work.
     limit = quic._local_max_streams_bidi  # noqa: SLF001
     limit.value = limit.sent = 2 * MOST_STREAMS
+    RoundTrips.adopt(quic._loss)  # noqa: SLF001
     quic._loss._pacer = cast(QuicPacketPacer, control_of(quic).pacer)  # noqa: SLF001 - as it is used
     return quic

@@ -111,6 +111,8 @@ class Pair:
         self.clock = Clock()
         self.passes = True
         """Whether there is a path."""
+        self.way = WAY
+        """Seconds from one side to the other, of datagrams that leave from now on."""
         self.loss, self._rng, self._size = loss, random.Random(7), size
         self.a, self.b = Side(self), Side(self)
         self.a.machine = Streams(quic.client(certificate or identity().octets, size), opens=True)
@@ -122,7 +124,7 @@ class Pair:
         if not self.passes or self._rng.random() < self.loss:
             return
         other = self.b if side is self.a else self.a
-        self.clock.at(self.clock.now + WAY, lambda: self._arrives(other, datagram))
+        self.clock.at(self.clock.now + self.way, lambda: self._arrives(other, datagram))
 
     def run(self, seconds: float) -> None:
         """All that happens in that time."""

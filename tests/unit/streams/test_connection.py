@@ -16,6 +16,8 @@ from nat_traversal.streams.connection import SILENCE
 from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from tests.unit.streams.pair import WAY, Pair, broken_off, identity
 
+SLOW = 0.25
+"""Seconds from one side to the other, on another path."""
 OCTETS = random.Random(3).randbytes(200_000)
 
 
@@ -244,6 +246,64 @@ def test_a_new_path_is_taken_for_one_of_which_nothing_is_known() -> None:
     assert sent_in_a_round_trip() < before / 4
     pair.run(20.0)
     assert pair.b.received[stream] == 10 * OCTETS
+
+
+def lone_loss(pair: Pair, stream: int) -> float:
+    """Seconds until a message arrives whose first datagram is lost, with nothing behind it."""
+    before = len(pair.b.received[stream])
+    pair.loss = 1.0
+    began = pair.clock.now
+    pair.a.says(stream, b"hello")
+    pair.loss = 0.0
+    return pair.clock.run_until(lambda: len(pair.b.received[stream]) > before, 60.0) - began
+
+
+def say_often(pair: Pair, stream: int, times: int) -> None:
+    """So that both sides learn how long a round trip takes."""
+    for _ in range(times):
+        pair.a.says(stream, b"hello")
+        pair.run(2.0)
+
+
+def test_what_is_lost_on_a_new_path_is_missed_as_soon_as_its_round_trip_tells() -> None:
+    pair = Pair()
+    stream = opened(pair)
+    on_such_a_path = lone_loss(pair, stream)
+    pair.way = SLOW
+    say_often(pair, stream, 40)
+    assert lone_loss(pair, stream) > 2 * SLOW
+    pair.way = WAY
+    pair.move()
+    say_often(pair, stream, 2)
+    assert lone_loss(pair, stream) < 1.2 * on_such_a_path
+
+
+def test_an_answer_on_the_path_before_tells_nothing_of_the_new_one() -> None:
+    pair = Pair()
+    stream = opened(pair)
+    pair.way = SLOW
+    say_often(pair, stream, 40)
+    pair.a.says(stream, OCTETS[:3_000])
+    pair.run(SLOW)  # it is there, and its answer is on its way
+    pair.way = WAY
+    pair.move()
+    pair.run(2.0)
+    pair.a.says(stream, b"hello")
+    pair.run(2.0)
+    assert lone_loss(pair, stream) < SLOW
+
+
+def test_a_loss_right_after_a_long_outage_costs_no_pause_as_long_as_the_last() -> None:
+    pair = Pair()
+    stream = opened(pair)
+    pair.loss = 1.0
+    pair.a.says(stream, b"hello")
+    pair.run(40.0)
+    pair.move()  # and the first datagrams on it are lost too
+    pair.run(0.1)
+    pair.loss = 0.0
+    pair.run(2.0)
+    assert bytes(pair.b.received[stream]) == b"hello"
 
 
 def test_a_side_that_has_said_all_can_still_break_off() -> None:
