@@ -18,7 +18,7 @@ export SOURCE_DATE_EPOCH
 staged=$(mktemp -d)
 trap 'rm -rf "$staged" nat_traversal.egg-info build/lib build/bdist.*' EXIT
 "$python" -m zipfile -e dist/*.whl "$staged"
-rm -rf "$staged"/natlab "$staged"/*.dist-info
+rm -rf "$staged"/natlab "$staged"/*.dist-info "$staged"/*.data
 cp nat_traversal/__main__.py "$staged"
 find "$staged" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 "$python" -m zipapp "$staged" --python '/usr/bin/env python3' --compress --output dist/nat-traversal.pyz

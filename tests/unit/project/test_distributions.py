@@ -34,8 +34,10 @@ def test_the_distributions_hold_both_packages_and_nothing_else_at_the_top(tmp_pa
     names = names_of(built.wheel)
     tops = {name.split("/")[0] for name in names}
     info = built.wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
-    assert tops == {"nat_traversal", "natlab", info}
-    assert {name for name in names if not name.startswith(info)} == sources()
+    data = info.replace(".dist-info", ".data")
+    assert tops == {"nat_traversal", "natlab", info, data}
+    commands = {f"{data}/scripts/{path.name}" for path in (ROOT / "bin").iterdir()}
+    assert {name for name in names if not name.startswith(info)} == sources() | commands
     assert {"nat_traversal/py.typed", "natlab/py.typed"} <= names
     assert f"{info}/licenses/LICENSE" in names
 
