@@ -82,8 +82,12 @@ class TlsError(NatTraversalError):
     """TLS to the other end of the control connection failed.
 
     Adapters turn it into the reason why a connection broke. So a user of the package meets its text
-    in a `ServerUnreachableError`.
+    in a `ServerUnreachableError`. `remedy`: the change that would mend it, a clause; empty: the text says it.
     """
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 class KeyRefusedError(NatTraversalError):

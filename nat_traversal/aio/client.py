@@ -75,6 +75,7 @@ class Client(Driver):
             probes=config.probes,
             services=config.services,
             certificate=config.certificate,
+            server=config.server,
         )
         super().__init__(self.agent)
         self.counters = counters or Counters()

@@ -108,7 +108,7 @@ class ControlProtocol(asyncio.Protocol):
         except TlsError as error:
             if not self._over:
                 self.close()
-                self._feed(ControlBroken(str(error), self.connection))
+                self._feed(ControlBroken(str(error), self.connection, remedy=error.remedy))
 
     def _next_item(self) -> Item | None:
         """Feed the next message or datagram, and give it; None if it has not come, or the line is no message."""

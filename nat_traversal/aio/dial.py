@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -13,6 +14,17 @@ from nat_traversal.wire.endpoint import Endpoint
 
 ATTEMPT_DELAY = 0.25
 """Seconds until the next address is tried beside those that have not answered (RFC 8305 section 5)."""
+
+_NO_WAY = "see whether this host is online, or give --server an address of the other IP version"
+_REMEDIES = {
+    errno.ECONNREFUSED: "start the server there, or correct --server",
+    errno.ETIMEDOUT: "see whether that host is online and its firewall lets TCP in, or correct --server",
+    errno.ENETUNREACH: _NO_WAY,
+    errno.EHOSTUNREACH: _NO_WAY,
+    errno.EADDRNOTAVAIL: _NO_WAY,
+    errno.EACCES: "let this host's firewall allow it",
+    errno.EPERM: "let this host's firewall allow it",
+}
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -108,6 +120,11 @@ def failure(error: OSError) -> str:
     """Why a connection could not be made, in words: asyncio's own text shows a Python tuple."""
     own = os.strerror(error.errno) if error.errno else str(error)
     return in_words(error) if lacks_room(error) else own
+
+
+def unreached(error: OSError) -> str:
+    """The change that would mend it, a clause; empty: this knows of none."""
+    return _REMEDIES.get(error.errno or 0, "")
 
 
 async def _connected(address: Endpoint) -> socket.socket:

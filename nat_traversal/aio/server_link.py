@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nat_traversal.aio.client_config import ClientConfig
-from nat_traversal.aio.dial import AddressMemory, failure
+from nat_traversal.aio.dial import AddressMemory, failure, unreached
 from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import ClientTls, TlsStream
@@ -81,14 +81,14 @@ class ServerLink:
         except ServerUnreachableError as error:
             self._feed(e.ControlBroken(str(error)))
         except NameUnresolvedError as error:
-            hint = "" if error.is_temporary else ": check --server"
+            remedy = "see whether it is" if error.is_temporary else "correct --server"
             if (lack := room_problem()) is not None:  # the resolver does not tell that
                 self._feed(e.ControlBroken(in_words(lack), lacks_room=True))
             else:
-                self._feed(e.ControlBroken(f"{error}{hint}"))
+                self._feed(e.ControlBroken(str(error), remedy=remedy))
         except OSError as error:
             text = f"cannot connect to {server}: {failure(error)}"
-            self._feed(e.ControlBroken(text, lacks_room=lacks_room(error)))
+            self._feed(e.ControlBroken(text, lacks_room=lacks_room(error), remedy=unreached(error)))
 
     def _made(self, control: Control) -> None:
         self.control = control

@@ -84,7 +84,7 @@ class TlsStream:
         except ssl.SSLWantReadError:
             return b""
         except ssl.SSLError as error:
-            raise TlsError(self._problem(error)) from None
+            raise self._problem(error) from None
 
     def send(self, data: bytes) -> bytes:
         """The octets to put on the wire to say `data`.
@@ -127,13 +127,16 @@ class TlsStream:
         if self._pin is not None and seen != self._pin:
             raise TlsError(
                 f"the server's certificate has the fingerprint {fingerprint_text(seen)}, which is not "
-                "that of --server-fingerprint: its certificate is new, or somebody else answers"
+                "that of --server-fingerprint: its certificate is new, or somebody else answers",
+                "compare it with the fingerprint that the server printed at its start",
             )
 
-    def _problem(self, error: ssl.SSLError) -> str:
+    def _problem(self, error: ssl.SSLError) -> TlsError:
         if not isinstance(error, ssl.SSLCertVerificationError):
             reason = (error.reason or "broken").lower().replace("_", " ")
-            return f"TLS failed: {reason}"
+            return TlsError(
+                f"TLS failed: {reason}", "give the TLS options on both sides or on neither"
+            )
         if error.verify_code in _OTHER_NAME:
             why = (
                 f"is not for {self._name!r}: give --server a name that is in it, "
@@ -141,7 +144,7 @@ class TlsStream:
             )
         else:
             why = _REFUSED_FOR.get(error.verify_code, f"is refused: {error.verify_message}")
-        return f"the server's certificate {why}"
+        return TlsError(f"the server's certificate {why}")
 
 
 @dataclass(frozen=True, slots=True)

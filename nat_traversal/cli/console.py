@@ -178,7 +178,8 @@ def describe(notice: note.Notice) -> str:
 
 def _server_lost(notice: note.ServerLost) -> str:
     then = "giving up" if notice.retry_in is None else f"trying again in {notice.retry_in:.1f} s"
-    return f"server: {notice.reason}; {then}"
+    remedy = f" ({notice.remedy})" if notice.remedy else ""
+    return f"server: {notice.reason}; {then}{remedy}"
 
 
 def _peer_seen(notice: note.PeerSeen) -> str:

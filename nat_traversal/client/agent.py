@@ -25,6 +25,7 @@ from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.ids import check_id
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.services import ServiceOffer
@@ -65,6 +66,7 @@ class Agent:
         services: tuple[ServiceOffer, ...] = (),
         certificate: bytes = b"",
         probes: Probes | None = None,
+        server: HostPort | None = None,
     ) -> None:
         if host_id == peer_id:
             raise UsageError(f"{host_id!r} cannot be its own peer: give the hosts different ids")
@@ -78,7 +80,9 @@ class Agent:
         self._settings = settings
         self._timers = Timers()
         self.link = ControlLink(
-            identity, settings, self._timers, rng, security.owner(rng), token=token
+            *(identity, settings, self._timers, rng, security.owner(rng)),
+            token=token,
+            named=server,
         )
         peer = Peer(
             identity,
@@ -160,9 +164,9 @@ class Agent:
                 return self._message_arrived(message, now)
             case e.ControlGarbled(reason):
                 return [do.CloseControl(), *self._control_lost(reason, now)]
-            case e.ControlBroken(reason, _, lacks_room):
+            case e.ControlBroken(reason, _, lacks_room, remedy):
                 pause = self._settings.socket_again if lacks_room else None
-                return self._control_lost(reason, now, pause)
+                return self._control_lost(reason, now, pause, remedy=remedy)
             case e.DatagramArrived(datagram, source, generation):
                 for peer in self.peers.values():
                     if peer.owns(generation):
@@ -271,7 +275,8 @@ class Agent:
         reason = self.link.timed_out(name, now)
         if reason is None:
             return self.link.timer_fired(name, now)
-        return [do.CloseControl(), *self._control_lost(reason, now)]
+        lost = self._control_lost(reason, now, remedy=self.link.remedy)
+        return [do.CloseControl(), *lost]
 
     def _peer(self) -> Peer:
         """The peer that the server speaks of."""
@@ -322,15 +327,22 @@ class Agent:
         return actions
 
     def _control_lost(
-        self, reason: str, now: float, pause: float | None = None, at_least: float = 0.0
+        self,
+        reason: str,
+        now: float,
+        pause: float | None = None,
+        at_least: float = 0.0,
+        remedy: str = "",
     ) -> list[do.Action]:
         if self._once and not self._has_path():
-            return [do.Tell(note.ServerLost(reason, None)), *self._close()]
+            return [do.Tell(note.ServerLost(reason, None, remedy)), *self._close()]
         actions: list[do.Action] = []
         for peer in self.peers.values():
             actions += peer.link_lost()
         needed = any(peer.state is not PathState.ESTABLISHED for peer in self.peers.values())
-        return actions + self.link.broken(reason, now, pause, at_least, needed=needed)
+        return actions + self.link.broken(
+            reason, now, pause, at_least, needed=needed, remedy=remedy
+        )
 
     def _has_path(self) -> bool:
         return any(peer.has_path for peer in self.peers.values())

@@ -20,7 +20,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.offers import Offer
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,11 @@ class ControlLink:
         owner: KeyPair | None,
         *,
         token: bytes | None = None,
+        named: HostPort | None = None,
     ) -> None:
         self.identity = identity
+        self._named = named
+        """The server, as the user has given it."""
         self._token = token
         """The server's, 32 octets."""
         self._owner = owner
@@ -125,6 +128,11 @@ class ControlLink:
         self._retry_at: float | None = None
         self._last_reason = ""
         """Why the last connection failed or ended, until the server answers again."""
+        self._last_remedy = ""
+        self._is_reached = False
+        """The server has accepted this TCP connection."""
+        self._has_answered = False
+        """It has accepted a registration before."""
         self._doubt: int | None = None
         """The ping whose answer the connection is waited for in doubt."""
 
@@ -159,7 +167,10 @@ class ControlLink:
         """The connection at this moment."""
         retry_in = None if self._retry_at is None else max(0.0, self._retry_at - now)
         state = ServerState[self.state.name]
-        return ServerStatus(state, self.server, now - self._since, self._last_reason, retry_in)
+        since = now - self._since
+        return ServerStatus(
+            state, self.server, since, self._last_reason, retry_in, self._last_remedy
+        )
 
     def _fire(self, trigger: LinkTrigger, now: float) -> None:
         self._machine.fire(trigger)
@@ -168,12 +179,14 @@ class ControlLink:
     def connect(self, now: float) -> list[do.Action]:
         """Make the first connection, or the next."""
         self._fire(_T.CONNECT, now)
+        self._is_reached = False
         self._timers.set("answer", now + self._settings.answer_within)
         return [do.OpenControl()]
 
     def reached(self, now: float) -> None:
         """The server has accepted the TCP connection: TLS has as much time as TCP had."""
         if self.state is _S.CONNECTING:
+            self._is_reached = True
             self._timers.set("answer", now + self._settings.answer_within)
 
     def met(self, server: Endpoint | None, certificate: bytes) -> None:
@@ -239,7 +252,8 @@ class ControlLink:
         if self.state is not _S.REGISTERING or answer.transaction != self._transaction:
             return []
         self._fire(_T.ACCEPTED, now)
-        self._last_reason = ""
+        self._last_reason = self._last_remedy = ""
+        self._has_answered = True
         self._round_trip = now - self._registering_at
         self._away_since = None
         self._backoff.reset()
@@ -284,6 +298,17 @@ class ControlLink:
             return f"silent for {silence:.0f} s"
         return None
 
+    @property
+    def remedy(self) -> str:
+        """The change that would mend the silence of the server, a clause."""
+        if self._has_answered:
+            return "see whether it runs, and whether both hosts are online"
+        if self.state is _S.CONNECTING and not self._is_reached:
+            at = self._named
+            port = "its TCP port" if at is None else f"TCP port {at.port} of {at.host}"
+            return f"open {port} in the server's firewall, or correct --server"
+        return "see whether a server of this project listens there, with --tls as this side has it"
+
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """A timer is due that did not end the connection."""
         if name == "reconnect":
@@ -301,13 +326,14 @@ class ControlLink:
         at_least: float = 0.0,
         *,
         needed: bool = False,
+        remedy: str = "",
     ) -> list[do.Action]:
         """The connection failed or ended: try again after a pause. The server may have said which one;
         no more than the longest of this client's own is taken from it. `at_least`: this side's own reason to wait.
         There is none where it was doubted: the network has changed, and the server has not. `needed`: no path stands
         without the server."""
         self._fire(_T.BROKEN, now)
-        self._last_reason = reason
+        self._last_reason, self._last_remedy = reason, remedy
         if self._doubt is not None and pause is None:
             pause = 0.0
         self._cancel_timers()
@@ -318,7 +344,7 @@ class ControlLink:
             pause = self._backoff.next(self._settings.reconnect_soon if is_new else None)
         pause = max(at_least, min(pause, self._settings.reconnect_most))
         self._retry(now + pause)
-        return [do.Tell(note.ServerLost(reason, pause))]
+        return [do.Tell(note.ServerLost(reason, pause, remedy))]
 
     def close(self) -> list[do.Action]:
         """For good."""

@@ -93,7 +93,7 @@ class Story:
         self._own = own
         self._presence: PeerState | None = None
         self._is_registered = False
-        self._server_lost = ""
+        self._server_lost = self._server_remedy = ""
         self._failure = ""
         """Why the newest attempt found no direct path; empty: none has failed since the last one that stood."""
         self._relay_word = ""
@@ -108,9 +108,11 @@ class Story:
         """One notice of the client."""
         match notice:
             case note.RegisteredAtServer():
-                self._is_registered, self._server_lost = True, ""
-            case note.ServerLost(reason, _):
-                self._is_registered, self._server_lost = False, reason
+                self._is_registered = True
+                self._server_lost = self._server_remedy = ""
+            case note.ServerLost(reason, _, remedy):
+                self._is_registered = False
+                self._server_lost, self._server_remedy = reason, remedy
             case note.PeerSeen(_, state):
                 self._presence = state
             case note.AttemptFailed(_, text, _) | note.NotDirect(_, text, _):
@@ -153,7 +155,8 @@ class Story:
 
     def _why_none(self) -> tuple[str, str]:
         if not self._is_registered:
-            return self._server_lost or "this host has not registered at the server yet", ""
+            reason = self._server_lost or "this host has not registered at the server yet"
+            return reason, self._server_remedy
         if self._presence is not PeerState.PRESENT:
             left = "has left" if self._presence is PeerState.LEFT else "is not there yet"
             start = f"a client there with --id {self._peer} -r {self._own} would bring one"

@@ -32,6 +32,8 @@ class ServerStatus:
     """Why the last connection failed or ended; empty once the server has answered again."""
     retry_in: float | None = None
     """Seconds until the next try; None: none is waited for."""
+    remedy: str = ""
+    """The change that would mend it, a clause; empty: `reason` says that too, or none is needed."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for `json`."""
@@ -40,5 +42,6 @@ class ServerStatus:
             "address": None if self.address is None else str(self.address),
             "seconds": round(self.seconds, 3),
             "reason": self.reason or None,
+            "remedy": self.remedy or None,
             "retry_in": None if self.retry_in is None else round(self.retry_in, 3),
         }

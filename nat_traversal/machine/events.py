@@ -57,6 +57,8 @@ class ControlBroken:
     connection: ConnectionId = 0
     lacks_room: bool = False
     """At a client: there was no room for one more socket."""
+    remedy: str = ""
+    """At a client: the change that would mend it, a clause; empty: `reason` says it, or none is known."""
 
 
 @dataclass(frozen=True, slots=True)

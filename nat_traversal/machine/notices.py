@@ -11,10 +11,12 @@ from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
 
 @dataclass(frozen=True, slots=True)
 class ServerLost:
-    """The control connection failed or broke. `retry_in` is None where the client gives up."""
+    """The control connection failed or broke. `retry_in` is None where the client gives up. `remedy`: the change that
+    would mend it, a clause; empty: `reason` says it, or none is needed."""
 
     reason: str
     retry_in: float | None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,6 @@ class PeerClient:
         self._echoes: list[asyncio.Future[float]] = []
         """Those who wait for the peer's answer to a ping."""
         self._heard = Heard()
-        self._was_registered = False
         self._refusing: set[int] = set()
         """Named services that refuse datagrams, by their numbers."""
 
@@ -175,13 +174,10 @@ class PeerClient:
             tell_path(self._console, last)
         tell_summary(self._console, self.counters)
 
-    def _beside(self, lost: str) -> Iterator[str]:
-        """Lines for people beside that of a lost server, for that reason."""
+    def _beside(self) -> Iterator[str]:
+        """Lines for people beside that of a lost server."""
         if self.status().path is PathKind.DIRECT:
             yield f"the connection to {self.plan.peer} goes on without the server"
-        if not self._was_registered and lost.startswith("no answer"):
-            at = self.plan.options.server
-            yield f"nothing answers at TCP port {at.port} of {at.host}: is it open in the server's firewall?"
 
     def _problem(self, text: str) -> None:
         self._console.problem(text, self._tellers)
@@ -206,13 +202,12 @@ class PeerClient:
                 console.told_now_and_then(notice, tellers, code)
             case note.ServerLost(reason, float()):
                 console.told_now_and_then(notice, tellers, reason)
-                for text in self._beside(reason):
+                for text in self._beside():
                     console.problem(text, tellers)
             case _:
                 console.told(notice)
         match notice:
             case note.RegisteredAtServer():
-                self._was_registered = True
                 tellers.forget(lambda kind: isinstance(kind, tuple) and kind[0] is note.ServerLost)
             case note.PathEstablished():
                 for step in next_steps(options):

@@ -35,6 +35,7 @@ def _server(server: Mapping[str, Any]) -> str:
     where += " over TLS" if server["tls"] else " without TLS"
     lasted = duration(server["seconds"] or 0.0)
     why = f", since {server['reason']}" if server["reason"] else ""
+    why += f": {server['remedy']}" if server["remedy"] else ""
     match server["state"]:
         case "registered":
             return f"{where}: registered as {server['id']} for {lasted}"

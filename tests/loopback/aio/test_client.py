@@ -100,6 +100,7 @@ class TestServerAddress:
         async with Host(endpoints[0], "host_a", "host_b", connect=DISCARD, platform=platform) as a:
             lost = await a.notices.wait(note.ServerLost)
             assert lost.reason == f"cannot connect to {endpoints[0]}: Connection refused"
+            assert lost.remedy == "start the server there, or correct --server"
 
     async def test_a_name_without_an_address_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_such_name(*_: object) -> None:
@@ -112,8 +113,8 @@ class TestServerAddress:
         client.start()
         await eventually(lambda: notices, "it is told")
         await client.close()
-        reason = "there is no such name as 'server.example': check --server"
-        assert notices == [note.ServerLost(reason, None)]
+        reason = "there is no such name as 'server.example'"
+        assert notices == [note.ServerLost(reason, None, "correct --server")]
 
     async def test_a_name_that_takes_long_to_resolve_does_not_hold_up_the_end(self) -> None:
         answer = asyncio.Event()

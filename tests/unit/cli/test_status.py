@@ -90,6 +90,10 @@ def test_several_clients_are_told_by_name(
             ServerStatus(ServerState.PAUSING, None, 2.0, "it ended", 4.0),
             "server 192.0.2.2:6545 over TLS: away for 2 s; the next try is in 4 s, since it ended",
         ),
+        (
+            ServerStatus(ServerState.PAUSING, None, 2.0, "refused", 4.0, "start it"),
+            "server 192.0.2.2:6545 over TLS: away for 2 s; the next try is in 4 s, since refused: start it",
+        ),
     ],
 )
 def test_the_server_is_told_with_what_it_waits_for(status: ServerStatus, says: str) -> None:

@@ -15,7 +15,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Timers
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import messages as m
-from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.endpoint import Endpoint, HostPort
 from tests.unit.counterpart import an_offer
 
 KEY = bytes(range(32))
@@ -31,7 +31,9 @@ class Rig:
     ) -> None:
         self.timers = Timers()
         identity = Identity("host_a", "host_b")
-        self.link = ControlLink(identity, settings, self.timers, random.Random(0), owner)
+        at = HostPort("server.example", 6545)
+        rng = random.Random(0)
+        self.link = ControlLink(identity, settings, self.timers, rng, owner, named=at)
 
     def connecting(self) -> Rig:
         assert self.link.connect(0.0) == [do.OpenControl()]
@@ -103,6 +105,23 @@ def test_silent_server_is_asked_after_a_heartbeat_and_left_after_two_and_a_half(
         (40.0, do.SendMessage(m.Heartbeat(4))),
     ]
     assert (at, reason) == (50.0, "silent for 50 s")
+
+
+def test_what_would_mend_silence_depends_on_what_has_answered() -> None:
+    rig = Rig().connecting()
+    assert (
+        rig.link.remedy
+        == "open TCP port 6545 of server.example in the server's firewall, or correct --server"
+    )
+    rig.link.reached(0.0)
+    assert "see whether a server of this project listens there" in rig.link.remedy
+    rig.link.broken("no answer", 1.0, remedy="look")
+    assert rig.link.status(1.0).remedy == "look"
+    rig = Rig().registered()
+    assert rig.link.status(1.0).remedy == ""
+    rig.link.broken("silent", 1.0)
+    rig.link.connect(2.0)
+    assert rig.link.remedy == "see whether it runs, and whether both hosts are online"
 
 
 def test_server_that_speaks_is_not_asked() -> None:

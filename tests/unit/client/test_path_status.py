@@ -88,6 +88,8 @@ def test_without_a_path_it_says_what_is_lacking(notices: list[note.Notice], why:
 @pytest.mark.parametrize(
     ("notices", "remedy"),
     [
+        ([note.ServerLost("connection refused", 1.0, "start it")], "start it"),
+        ([note.ServerLost("connection refused", 1.0, "start it"), note.ServerLost("?", 1.0)], ""),
         ([REGISTERED], "a client there with --id host_b -r host_a would bring one"),
         (
             [REGISTERED, HERE, note.AttemptFailed("no-path", "no HELLO arrived", 5.0)],
