@@ -21,20 +21,12 @@ VERSION = ssl.TLSVersion.TLSv1_3
 one more round trip, and would show the certificate on the wire."""
 TLS_RECORDS = (0x15, 0x16)
 """The first octet of a TLS stream: an alert or a handshake message (RFC 8446 section 5.1)."""
-_NOT_TRUSTED = (
-    "is signed by no CA that this side trusts: give --ca FILE, "
-    "or --server-fingerprint with what the server printed at its start"
-)
 _REFUSED_FOR = {
-    7: _NOT_TRUSTED,
     9: "is not valid yet: check the clocks of both hosts",
     10: "has expired: the server needs a new one",
-    18: _NOT_TRUSTED,
-    19: _NOT_TRUSTED,
-    20: _NOT_TRUSTED,
-    21: _NOT_TRUSTED,
 }
 """The meaning of OpenSSL's `X509_V_ERR_*` for the user."""
+_NOT_TRUSTED = (7, 18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
 _ANY_USER = stat.S_IROTH | stat.S_IWOTH
 
@@ -137,14 +129,36 @@ class TlsStream:
             return TlsError(
                 f"TLS failed: {reason}", "give the TLS options on both sides or on neither"
             )
-        if error.verify_code in _OTHER_NAME:
-            why = (
-                f"is not for {self._name!r}: give --server a name that is in it, "
-                "or pin it with --server-fingerprint"
-            )
-        else:
-            why = _REFUSED_FOR.get(error.verify_code, f"is refused: {error.verify_message}")
+        why = why_refused(
+            error,
+            self._name or "",
+            trust="give --ca FILE, or --server-fingerprint with what the server printed at its start",
+            rename="give --server a name that is in it, or pin it with --server-fingerprint",
+        )
         return TlsError(f"the server's certificate {why}")
+
+
+def why_refused(error: ssl.SSLCertVerificationError, name: str, *, trust: str, rename: str) -> str:
+    """The fault of the certificate of the server called `name`. `trust` and `rename` are the remedies where no
+    CA vouches for it, and where it is for other names."""
+    if error.verify_code in _NOT_TRUSTED:
+        return f"is signed by no CA that this side trusts: {trust}"
+    if error.verify_code in _OTHER_NAME:
+        return f"is not for {name!r}: {rename}"
+    return _REFUSED_FOR.get(error.verify_code, f"is refused: {error.verify_message}")
+
+
+def context_trusting(pem: str) -> ssl.SSLContext:
+    """For clients of any server: it trusts the CA certificates in `pem`, or with none the system's.
+
+    Raises `UsageError` where no certificate is in it.
+    """
+    try:
+        context = ssl.create_default_context(cadata=pem or None)
+    except (ssl.SSLError, ValueError):
+        raise UsageError("no certificate in PEM form is in it") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # any that is given
+    return context
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from nat_traversal.aio.packet_io import (
     wildcard,
 )
 from nat_traversal.aio.platform import Platform
+from nat_traversal.aio.tls import context_trusting, why_refused
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
@@ -203,7 +204,7 @@ class TurnEnd(OneByOne):
         except TimeoutError:
             self.fail(_SILENT)
         except ssl.SSLError as error:
-            self.fail(f"cannot be trusted: {error.reason}: its certificate has to fit its name")
+            self.fail(_distrust(error, self._server.uri.at.host))
         except OSError as error:
             self.fail(f"cannot be reached: {failure(error)}: check --turn")
 
@@ -242,7 +243,7 @@ class TurnEnd(OneByOne):
             UdpTransport(sock, udp, loop)
             return udp
         sock, _ = await connected(addresses)
-        tls = ssl.create_default_context() if server.uri.tls else None
+        tls = context_trusting(server.ca) if server.uri.tls else None
         name = server.uri.at.host if server.uri.tls else None
         _, tcp = await loop.create_connection(
             lambda: client(_TcpClient), sock=sock, ssl=tls, server_hostname=name
@@ -354,3 +355,17 @@ def _meaning(error: TransactionError, *, has_credentials: bool) -> str:
     if code == 401 and not has_credentials:
         return "wants a name and a password: give --turn-credentials FILE"
     return _MEANINGS.get(code, f"refuses with error {code}: its operator knows why")
+
+
+def _distrust(error: ssl.SSLError, host: str) -> str:
+    """The fault of the TLS of the server at `host`, and the remedy."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        reason = (error.reason or "broken").lower().replace("_", " ")
+        return f"does not answer TLS with TLS ({reason}): check the port of --turn"
+    why = why_refused(
+        error,
+        host,
+        trust="give --turn-ca FILE with the certificate of its CA",
+        rename="give --turn a name that is in it",
+    )
+    return f"cannot be trusted: its certificate {why}"

@@ -208,6 +208,7 @@ def client_options_of(options: argparse.Namespace) -> ClientOptions:
         relaying=relaying,
         turn=options.turn,
         turn_credentials=options.turn_credentials,
+        turn_ca=options.turn_ca,
         takes_turn=turn.takes_turn(options, relaying),
         may_join=options.methods is None or MethodName.RELAY_TCP in options.methods,
         methods=relay.further_methods(options),

@@ -62,6 +62,8 @@ class ClientOptions:
     """This host's TURN server."""
     turn_credentials: str | None = None
     """The file of a name and a password for it."""
+    turn_ca: str | None = None
+    """The file of the CA certificates to trust there instead of the system's."""
     takes_turn: bool = True
     """Whether one of the two hosts' TURN servers may relay."""
     methods: tuple[str, ...] = FURTHER

@@ -29,7 +29,7 @@ P = TypeVar("P", bound=argparse.ArgumentParser)
 WAIT = 3600.0
 """Seconds for which an invitation holds, unless told otherwise."""
 _NO_KEYS = {"key_file": None, "peer_key": None, "known_peers": None, "plaintext": False, "key_log": None}  # fmt: skip
-_NO_TURN = {"turn": None, "turn_credentials": None}
+_NO_TURN = {"turn": None, "turn_credentials": None, "turn_ca": None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _NO_UTF_8 = "\ufffd"
 
 
 def add_client_options(parser: argparse.ArgumentParser) -> None:
-    """`--turn` and `--turn-credentials`."""
+    """`--turn`, `--turn-credentials` and `--turn-ca`."""
     parser.add_argument(
         "--turn",
         type=checked(parse_turn),
@@ -34,6 +34,11 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the name for the TURN server on the first line of FILE, and its password on the second",
     )
+    parser.add_argument(
+        "--turn-ca",
+        metavar="FILE",
+        help="the certificate of a turns: server must be signed by a CA in FILE (PEM), not by one of this system",
+    )
 
 
 def takes_turn(options: argparse.Namespace, relaying: Relaying) -> bool:
@@ -43,6 +48,8 @@ def takes_turn(options: argparse.Namespace, relaying: Relaying) -> bool:
         raise UsageError("--turn needs the method turn, which --methods lacks")
     if options.turn_credentials is not None and options.turn is None:
         raise UsageError("--turn-credentials is for a TURN server: give --turn as well")
+    if options.turn_ca is not None and (options.turn is None or not options.turn.tls):
+        raise UsageError("--turn-ca is for a TURN server by TLS: write --turn turns:HOST")
     named = options.methods is not None and allowed
     return allowed and (options.turn is not None or named or relaying is not Relaying.NEVER)
 
@@ -53,8 +60,9 @@ def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnSer
     if uri is None:
         return None
     check_library()
+    ca = "" if options.turn_ca is None else _authorities(options.turn_ca)
     if name is None:
-        return TurnServer(uri)
+        return TurnServer(uri, ca=ca)
     text = read_text(name, secret_in=environment)
     if _NO_UTF_8 in text:
         raise UsageError(f"{name}: this is no UTF-8, which a TURN server takes: save it so")
@@ -65,4 +73,16 @@ def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnSer
         raise UsageError(f"{name}: {form}")
     if len(username.encode()) > _LONGEST_NAME:
         raise UsageError(f"{name}: a name has at most {_LONGEST_NAME} octets")
-    return TurnServer(uri, username, password)
+    return TurnServer(uri, username, password, ca)
+
+
+def _authorities(name: str) -> str:
+    """The CA certificates in the file `name`. Raises `UsageError`."""
+    from nat_traversal.aio.tls import context_trusting  # noqa: PLC0415 - --help needs no TLS
+
+    text = read_text(name)
+    try:
+        context_trusting(text or "none")
+    except UsageError as error:
+        raise UsageError(f"--turn-ca {name}: {error}") from None
+    return text

@@ -91,3 +91,5 @@ class TurnServer:
     uri: TurnUri
     username: str = ""
     password: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)
+    """Of a `turns:` server: the CA certificates to trust instead of the system's, in PEM form."""

@@ -40,6 +40,7 @@ _FILES = (
     "server_token",
     "key_log",
     "turn_credentials",
+    "turn_ca",
 )
 """Options whose values are files: their names count from the folder of the configuration."""
 _SERVICE = ("name", *Side)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from natlab.network.addressing import SERVER_SECOND
+from tests.certificates import Authority, Issued
 from tests.lab import warm
 from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels, ways
 
@@ -21,8 +22,9 @@ _OPTIONS = ("--methods", "ordered-hello,turn", "--set", "hello-interval=0.1")
 _COTURN = (
     *("turnserver", "-n", "-L", str(SERVER_SECOND.ip), "-E", str(SERVER_SECOND.ip)),
     *("-p", str(_PORT), "--lt-cred-mech", "--realm", "lab", "--user", "lab:secret"),
-    *("--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout", "--simple-log", "-v"),
+    *("--no-dtls", "--no-cli", "--log-file", "stdout", "--simple-log", "-v"),
 )
+_PLAIN = ("--no-tls",)
 _PAYLOAD = b"by the TURN server"
 
 
@@ -42,6 +44,7 @@ def _run(
     own: Mapping[str, tuple[str, ...]],
     directory: Path,
     nats: tuple[str, str] = ("symmetric", "symmetric"),
+    more: tuple[str, ...] = _PLAIN,
 ) -> Seen:
     """A pair at a server that relays nothing, and what the packets and coturn say of it. What was allocated is given back."""
     from natlab.capture.taps import Capture, Tap
@@ -54,7 +57,7 @@ def _run(
         Programs(directory) as programs,
         Capture([Tap(network.pid(node), name) for name, node in CAPTURE_POINTS.items()]) as taken,
     ):
-        coturn = programs.start("turnserver", _COTURN, network.pid("server"))
+        coturn = programs.start("turnserver", (*_COTURN, *more), network.pid("server"))
         coturn.wait_until_bound("udp", _PORT, timeout=READY_WITHIN)
         start_server(network, programs, "--no-relay")
         with tunnels(network, programs, PAIR, options=_OPTIONS, own=own) as found:
@@ -98,7 +101,7 @@ def _beside_a_full_relay(own: Mapping[str, tuple[str, ...]], directory: Path) ->
         two_nats_network("symmetric", "symmetric") as network,
         Programs(directory) as programs,
     ):
-        coturn = programs.start("turnserver", _COTURN, network.pid("server"))
+        coturn = programs.start("turnserver", (*_COTURN, *_PLAIN), network.pid("server"))
         coturn.wait_until_bound("udp", _PORT, timeout=READY_WITHIN)
         start_server(network, programs, "--relay-pairs", "1")
         with tunnels(network, programs, PAIR, options=methods) as first:
@@ -117,7 +120,8 @@ def _credentials(
     file = directory / "turn.credentials"
     file.write_text(f"lab\n{password}\n", encoding="ascii")
     file.chmod(0o600)
-    return "--turn", f"{_TURN}?transport={transport}", "--turn-credentials", str(file)
+    uri = f"{_TURN}?transport={transport}" if transport != "tls" else _TURN.replace(":", "s:", 1)
+    return "--turn", uri, "--turn-credentials", str(file)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +159,37 @@ def test_a_turn_server_carries_where_the_relays_of_the_server_are_all_in_use(
     own = {"host_b": _credentials(tmp_path)}
     seen = warm.call(60.0, _beside_a_full_relay, own, tmp_path)
     assert seen == [["relay"], ["turn"], ["turn"]]
+
+
+@pytest.mark.parametrize("host", ["host_a", "host_b"])
+def test_a_turn_server_by_tls_with_a_certificate_of_a_ca_of_one_s_own(
+    host: str, tmp_path: Path
+) -> None:
+    authority = Authority.new()
+    issued = authority.issue(str(SERVER_SECOND.ip))
+    ca = authority.issued.certificate_file(tmp_path / "ca.pem")
+    more = _with(issued, tmp_path)
+    own = {host: (*_credentials(tmp_path, transport="tls"), "--turn-ca", ca)}
+    seen = warm.call(60.0, _run, own, tmp_path, more=more)
+    assert (seen.verdicts, seen.carried) == ({"path-established"}, True), seen
+    assert (seen.methods, seen.problems) == (["turn", "turn"], [])
+    assert (seen.through > 0, seen.in_clear) == (True, 0)
+
+
+def test_a_certificate_that_is_not_to_be_trusted_is_one_line(tmp_path: Path) -> None:
+    issued = Authority.new().issue(str(SERVER_SECOND.ip))
+    other = Authority.new().issued.certificate_file(tmp_path / "ca.pem")
+    own = {"host_a": (*_credentials(tmp_path, transport="tls"), "--turn-ca", other)}
+    seen = warm.call(60.0, _run, own, tmp_path, more=_with(issued, tmp_path))
+    assert (seen.verdicts, seen.methods) == ({"attempt-failed"}, [])
+    (problem,) = seen.problems
+    assert problem == (
+        f"turns:{SERVER_SECOND.ip}:5349?transport=tcp cannot be trusted: its certificate is signed by no CA that this "
+        "side trusts: give --turn-ca FILE with the certificate of its CA"
+    )
+
+
+def _with(issued: Issued, directory: Path) -> tuple[str, ...]:
+    """coturn's options for TLS."""
+    certificate = issued.certificate_file(directory / "turn.pem")
+    return "--cert", certificate, "--pkey", issued.key_file(directory / "turn.key")

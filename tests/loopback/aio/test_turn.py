@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aioice.stun import ATTRIBUTES_BY_TYPE, COOKIE, Method
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from nat_traversal import Endpoint
 from nat_traversal.aio import turn
@@ -17,6 +20,7 @@ from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.turn import TurnServer, TurnUri
+from tests.certificates import Authority, Issued
 from tests.loopback.support import eventually, unused
 from tests.loopback.turn_server import NAME, PASSWORD, RELAYED, turn_server
 
@@ -36,17 +40,19 @@ class Told:
         (event,) = self.events
         assert isinstance(event, e.TurnBroken)
         uri, _, reason = event.reason.partition(" ")
-        assert uri.startswith("turn:127.")
+        assert uri.startswith(("turn:127.", "turns:127."))
         return reason
 
 
 @asynccontextmanager
 async def an_end(
-    at: Endpoint, name: str = NAME, password: str = PASSWORD
+    at: Endpoint, name: str = NAME, password: str = PASSWORD, *, ca: str | None = None
 ) -> AsyncIterator[tuple[turn.TurnEnd, Told]]:
-    """One that has begun to allocate for `PEER`."""
+    """One that has begun to allocate for `PEER`; with `ca`, PEM or empty, by TLS."""
     told = Told()
-    server = TurnServer(TurnUri(HostPort(at.address, at.port)), name, password)
+    by_tls = ca is not None
+    uri = TurnUri(HostPort(at.address, at.port), by_tcp=by_tls, tls=by_tls)
+    server = TurnServer(uri, name, password, ca or "")
     end = turn.TurnEnd(
         *(7, server, Platform()),
         on_event=told.events.append,
@@ -200,3 +206,56 @@ async def test_a_name_without_an_address_is_told() -> None:
     assert isinstance(event, e.TurnBroken)
     assert "cannot be found" in event.reason
     await end.close()
+
+
+@asynccontextmanager
+async def a_tls_server(issued: Issued | None, folder: Path) -> AsyncIterator[Endpoint]:
+    """With that certificate, or none: it speaks TCP alone."""
+    context = None
+    if issued is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(
+            issued.certificate_file(folder / "turn.pem"), issued.key_file(folder / "turn.key")
+        )
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"no TLS\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield Endpoint(*server.sockets[0].getsockname())
+
+
+def pem(authority: Authority) -> str:
+    return authority.issued.certificate.public_bytes(Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "trusted", "says"),
+    [
+        ("127.0.0.1", (-1, 10), "none", "is signed by no CA that this side trusts: give --turn-ca"),
+        ("127.0.0.1", (-1, 10), "another", "is signed by no CA that this side trusts: give"),
+        ("127.0.0.2", (-1, 10), "its own", "is not for '127.0.0.1': give --turn a name that is in"),
+        ("127.0.0.1", (-9, -1), "its own", "has expired: the server needs a new one"),
+        ("127.0.0.1", (1, 9), "its own", "is not valid yet: check the clocks of both hosts"),
+    ],
+)
+async def test_a_certificate_that_is_not_to_be_trusted_is_one_line_with_the_remedy(
+    name: str, days: tuple[int, int], trusted: str, says: str, tmp_path: Path
+) -> None:
+    authority = Authority.new()
+    ca = {"none": "", "another": pem(Authority.new()), "its own": pem(authority)}[trusted]
+    async with (
+        a_tls_server(authority.issue(name, days=days), tmp_path) as at,
+        an_end(at, ca=ca) as (_, told),
+    ):
+        assert (await refused(told)).startswith(f"cannot be trusted: its certificate {says}")
+
+
+async def test_a_port_without_tls_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    async with a_tls_server(None, tmp_path) as at, an_end(at, ca="") as (_, told):
+        assert await refused(told) == (
+            "does not answer TLS with TLS (wrong version number): check the port of --turn"
+        )

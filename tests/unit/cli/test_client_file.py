@@ -239,7 +239,8 @@ def test_a_lacking_package_is_one_line_at_the_first_service_that_needs_it(
 
 
 @pytest.mark.parametrize(
-    "option", ["identity", "key-file", "ca", "server-token", "key-log", "turn-credentials"]
+    "option",
+    ["identity", "key-file", "ca", "server-token", "key-log", "turn-credentials", "turn-ca"],
 )
 @pytest.mark.parametrize(
     ("name", "says"),
@@ -258,7 +259,7 @@ def test_a_file_that_cannot_be_used_is_told_with_its_line(
     os.mkfifo(file.parent / "pipe", 0o600)
     known = f'key = "{KEY}"\n' if option == "identity" else ""
     peer = f'[[peer]]\nid = "anna"\n{known}'
-    turn = 'turn = "turn:turn.example"\n' if option == "turn-credentials" else ""
+    turn = 'turn = "turns:turn.example"\n' if option.startswith("turn-") else ""
     (told,) = mistakes(file, f'{HEAD}{peer}{option} = "{name}"\n{turn}{LISTENS}')
     assert told.startswith("line 6: " if known else "line 5: ")
     assert says in told

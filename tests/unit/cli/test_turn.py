@@ -11,6 +11,7 @@ from nat_traversal.cli import turn
 from nat_traversal.cli.client_arguments import client_options, client_options_of
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.errors import UsageError
+from tests.certificates import Authority
 
 HEAD = ("--server", "192.0.2.2", "-r", "peer", "--listen", "5300")
 TURN = ("--turn", "turn:turn.example")
@@ -49,6 +50,8 @@ def test_no_relay_means_no_turn_server_unless_one_is_named(
     [
         ((*TURN, "--methods", "ordered-hello"), "--turn needs the method turn"),
         (("--turn-credentials", "file"), "give --turn as well"),
+        (("--turn-ca", "file"), "write --turn turns:HOST"),
+        ((*TURN, "--turn-ca", "file"), "write --turn turns:HOST"),
     ],
 )
 def test_a_contradiction_is_told(words: tuple[str, ...], says: str) -> None:
@@ -101,3 +104,20 @@ def test_without_the_library_the_package_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("nat_traversal.wire.turn.LIBRARY", "no_such_library")
     with pytest.raises(UsageError, match=r"pip install 'nat-traversal\[turn\]'"):
         turn.read_turn(options(*TURN), {})
+
+
+def test_the_file_of_cas_is_read(tmp_path: Path) -> None:
+    file = Authority.new().issued.certificate_file(tmp_path / "ca.pem")
+    server = turn.read_turn(options("--turn", "turns:turn.example", "--turn-ca", file), {})
+    assert server is not None
+    assert server.ca == Path(file).read_text(encoding="ascii")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_file_without_a_certificate_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(text, encoding="ascii")
+    with pytest.raises(UsageError, match=r"--turn-ca .*: no certificate in PEM form is in it"):
+        turn.read_turn(options("--turn", "turns:turn.example", "--turn-ca", str(file)), {})
