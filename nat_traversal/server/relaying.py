@@ -43,13 +43,15 @@ class Relaying:
         self._began_at = 0.0
         self._is_due = False
         """A direct path is missed: a relay begins as soon as both hosts are ready for one."""
+        self._is_sought = False
+        """An attempt goes on."""
         self._is_connected = False
         """The newest attempt has opened a direct path."""
 
     def attempt_began(self, now: float, *, was_connected: bool) -> list[do.Action]:
         """A direct path is looked for. A pair that has just lost one needs the relay at once."""
         self._turning.attempt_began()
-        self._is_connected = False
+        self._is_connected, self._is_sought = False, True
         if self._has_relay:
             return []
         has_lost = self._is_due and self._turning.host is not None
@@ -58,10 +60,13 @@ class Relaying:
             each.relaying is m.Relaying.EARLY for each in self._members
         )
         if was_connected or is_early or has_lost:
-            return self.missed(now)
-        # By then a round trip has been measured, as a rule.
-        self._timers.set(self, now + self._settings.relay_after / 2)
+            return self._missed(now)
+        self._wait(now)
         return []
+
+    def _wait(self, now: float) -> None:
+        """Look again when a round trip has been measured, as a rule."""
+        self._timers.set(self, now + self._settings.relay_after / 2)
 
     def timed_out(self, now: float) -> list[do.Action]:
         """The timer is due: perhaps only to look at the round trips."""
@@ -69,14 +74,20 @@ class Relaying:
         if now < due_at:
             self._timers.set(self, due_at)
             return []
-        return self.missed(now)
+        return self._missed(now)
 
     def connected(self) -> None:
         """A direct path stands: no relay is wanted any more. One that stands serves until the hosts have moved."""
-        self._is_due, self._is_connected = False, True
+        self._is_due, self._is_connected, self._is_sought = False, True, False
         self._timers.cancel(self)
 
-    def missed(self, now: float) -> list[do.Action]:
+    def attempt_failed(self, verdict: m.Verdict, now: float) -> list[do.Action]:
+        """No direct path is looked for any more."""
+        self._is_sought = False
+        # A relay has no other keys.
+        return [] if verdict is m.Verdict.KEYS_DIFFER else self._missed(now)
+
+    def _missed(self, now: float) -> list[do.Action]:
         """There is no direct path: begin a relay, or tell the hosts that want one why there is none."""
         self._timers.cancel(self)
         if self._has_relay:
@@ -95,6 +106,10 @@ class Relaying:
         actions = self._relays.done(relay, member)
         if relay == self._number:
             self._number = None
+            if self._is_sought and not self._is_due:
+                # It has died under an attempt that counted on it, and that may last.
+                self._began_at = now
+                self._wait(now)
         return actions + (self._begin(now) if self._is_due else [])
 
     def turned(self, member: Member, address: m.TurnAddress) -> list[do.Action]:

@@ -240,9 +240,9 @@ class Session:
         verdict, text = no_path.verdict, no_path.text
         self._machine.fire(_T.FAIL)
         actions: list[do.Action] = []
-        if self._relaying is not None and verdict is not m.Verdict.KEYS_DIFFER:
+        if self._relaying is not None:
             # Before the verdict, so that a client knows whether it will have a path all the same.
-            actions += self._relaying.missed(now)
+            actions += self._relaying.attempt_failed(verdict, now)
         for member in self.members:
             member.socket, member.established = SocketState.USED, False
             failed = m.Failed(self._attempt, verdict, text, no_path.is_lasting)

@@ -10,7 +10,7 @@ from nat_traversal.client.security import Security
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
-from nat_traversal.settings import ServerSettings
+from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from tests.sim.client import Client
@@ -29,8 +29,11 @@ NATS = [
 RESTARTED = Endpoint("192.0.2.77", 6545)
 
 
-def streaming(nat_a: str = NATS[0][0], nat_b: str = NATS[0][1]) -> tuple[World, Client, Client]:
-    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO)
+def streaming(
+    nat_a: str = NATS[0][0], nat_b: str = NATS[0][1], consent: float = ClientSettings().consent
+) -> tuple[World, Client, Client]:
+    settings = ClientSettings().with_consent(consent)
+    world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO, client_settings=settings)
     a, b = world.pair()
     world.until(lambda: a.selected is not None and b.selected is not None)
     world.run(10.0)
@@ -64,6 +67,23 @@ def test_a_program_that_was_stopped(nat_a: str, nat_b: str, seconds: float) -> N
     a.stop_running()
     world.run(seconds)
     a.go_on()
+    assert_back(world, *streams)
+
+
+@pytest.mark.parametrize(("nats", "who"), [(NATS[0], 0), (NATS[-1], 0), (NATS[-1], 1)])
+@pytest.mark.parametrize("consent", [2.0, 8.0, 30.0])
+@pytest.mark.parametrize("stopped", [1.0, 1.1, 1.5, 2.0])
+def test_whatever_consent_is_and_when_in_it_a_program_goes_on(
+    nats: tuple[str, str], who: int, consent: float, stopped: float
+) -> None:
+    """A relay dies under an attempt that began while it stood, and that finds nothing for seconds."""
+    world, *clients = streaming(*nats, consent)
+    a, b = clients
+    streams = both_ways(a, b, every=0.1)
+    world.run(1.0)
+    clients[who].stop_running()
+    world.run(stopped * consent)
+    clients[who].go_on()
     assert_back(world, *streams)
 
 

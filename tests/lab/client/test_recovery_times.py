@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.measures_time, pytest.mark.timeout(170)]
 PAIR = Pair("host_a", "host_b")
-RELAYED = ("--methods", "ordered-hello,relay")
+RELAYED = ("--methods", "ordered-hello,relay", "--consent", "8s")
+LONG = 12.0
+"""Seconds: longer than consent."""
 TIMEOUT = 160.0
 MORE = 75
 """Datagrams that have to arrive each way after the trouble."""
@@ -97,11 +99,11 @@ def _play(directory: Path, topology: str, nats: Mapping[str, str], trouble: str)
                 case "wakes elsewhere":
                     client.signal(SIGSTOP)
                     faults.inject(parse_action("link-down host_a-wifi"))
-                    time.sleep(40.0)  # longer than consent
+                    time.sleep(LONG)
                     client.signal(SIGCONT)
                 case "stopped":
                     client.signal(SIGSTOP)
-                    time.sleep(40.0)
+                    time.sleep(LONG)
                     client.signal(SIGCONT)
                 case "power lost":
                     # Nothing of its last words comes to the server: the host is back by its other interface.
