@@ -179,6 +179,8 @@ class Client(Process):
                 dead = [Endpoint(address, here.port) for address in self.host.dead]
                 found = [each for each in dead if (ipv6 if each.family == 6 else hosts)]
                 found += [here] if hosts else []
+                if ipv6 and self.host.ipv6:
+                    found.append(Endpoint(self.host.ipv6, here.port))
                 self.feed(e.HostsFound(tuple(found), generation, here.port))
             case do.MapPort(generation):
                 self._map_port(generation)

@@ -76,6 +76,10 @@ class Host:
         """Seconds until the router has led a port to a socket, if it does."""
         self.dead: tuple[str, ...] = ()
         """Addresses of further interfaces, IPv4 or IPv6, by which nobody reaches it."""
+        self.ipv6 = ""
+        """Its address there; empty: it has none. Its sockets have their ports there too, behind a stateful firewall."""
+        self.spoke_to: set[tuple[Endpoint, Endpoint]] = set()
+        """What that firewall lets in: the own endpoints and those to which they spoke."""
         self.router_lies = False
         """Whether it says so, and has not."""
         self.farther = 0.0
@@ -161,6 +165,11 @@ class Network:
             self._tell_hop(host, socket, host.router, LAN)
             return
         packet = Packet(self._clock.now, host.name, socket, socket, destination, decode(data))
+        if host.ipv6 and destination.family == 6:
+            packet.source = Endpoint(host.ipv6, socket.port)
+            host.spoke_to.add((packet.source, destination))
+            self._send(packet, data)
+            return
         if self._crosses_lan(host, packet, data):
             return
         try:
@@ -234,7 +243,7 @@ class Network:
     def _owner(self, public: Endpoint) -> str | None:
         if public in self.server_sockets:
             return "server"
-        names = [h.name for h in self.hosts.values() if public.address in h.addresses]
+        names = [h.name for h in self.hosts.values() if public.address in {*h.addresses, h.ipv6}]
         return names[0] if names else None
 
     def _arrive(self, packet: Packet, data: bytes) -> None:
@@ -244,6 +253,9 @@ class Network:
             self._deliver(packet, destination, self.server_sockets[destination], data)
         elif owner is not None and not self.hosts[owner].udp_blocked:
             host = self.hosts[owner]
+            if destination.family == 6:
+                self._arrive_by_ipv6(host, packet, data)
+                return
             nats = (host.nat, *host.left)
             nat = next(each for each in nats if each.public_address == destination.address)
             verdict = nat.judge(packet.source, destination, now)
@@ -252,6 +264,13 @@ class Network:
                 if nat in (behind.nat, *behind.left) and verdict.internal in behind.sockets:
                     inside = verdict.internal
                     self._deliver(packet, inside, behind.sockets[inside], data)
+
+    def _arrive_by_ipv6(self, host: Host, packet: Packet, data: bytes) -> None:
+        if (packet.destination, packet.source) not in host.spoke_to:
+            return
+        for inside, receive in list(host.sockets.items()):
+            if inside.port == packet.destination.port:
+                self._deliver(packet, inside, receive, data)
 
     def _deliver(self, packet: Packet, socket: Endpoint, receive: Receive, data: bytes) -> None:
         packet.receivers.append((self._clock.now, socket))

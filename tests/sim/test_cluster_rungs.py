@@ -17,6 +17,7 @@ from tests.sim.cluster import ClusterWorld
 from tests.sim.foreign import Foreign
 
 SEQUENTIAL, STRICT, MAPS = "APDM+APDF+sequential", "EIM+APDF", "APDM+APDF+port-mapping"
+CLOSED = "APDM+APDF+random"
 KEEPS = "APDM+APDF+preserving"
 RUNGS = [
     (MethodName.PREDICTION, (SEQUENTIAL, STRICT)),
@@ -40,6 +41,7 @@ def at_two(
     first: int = 0,
     seed: int = 0,
     one_home: bool = False,
+    have_ipv6: bool = False,
 ) -> tuple[ClusterWorld, Client, Client]:
     """`host_a` begins at the server `first` of two, host_b at the other one."""
     names = tuple(each.value for each in methods)
@@ -47,6 +49,8 @@ def at_two(
     world.net.routers = ("198.18.0.1",)
     if one_home:
         world.net.hosts["host_b"].nat = world.net.hosts["host_a"].nat
+    for number, host in enumerate(world.net.hosts.values() if have_ipv6 else (), 1):
+        host.ipv6 = f"2001:db8::{number}"
     a = world.at("host_a", "host_b", server=first)
     b = world.at("host_b", "host_a", server=1 - first)
     return world, a, b
@@ -74,6 +78,20 @@ def test_hosts_behind_one_nat_meet_at_their_own_addresses() -> None:
     world.connect(a, b, within=2.0)
     assert opened_by(a) == opened_by(b) == ["host"]
     assert b.path.remote.address == a.host.address
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("has_ipv6", [True, False])
+def test_hosts_with_ipv6_meet_there_though_nothing_opens_their_ipv4_nats(
+    has_ipv6: bool, first: int
+) -> None:
+    world, a, b = at_two((CLOSED, CLOSED), (MethodName.IPV6,), first=first, have_ipv6=has_ipv6)
+    world.run(5.0)
+    assert opened_by(a) == opened_by(b) == (["ipv6"] if has_ipv6 else [])
+    if has_ipv6:
+        assert (a.path.round, b.path.remote.address) == (2, a.host.ipv6)
+        assert world.carries_data(a, b)
+        assert world.carries_data(b, a)
 
 
 def test_a_guests_next_port_is_met_while_others_take_ports_too() -> None:
