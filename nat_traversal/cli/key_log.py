@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import stat
@@ -37,12 +36,12 @@ def key_log(name: str | None) -> TellKey | None:
     def tell(connection: bytes, suite: Suite, key: bytes) -> None:
         try:
             file = _opened(name)
+            try:
+                os.write(file, f"{as_line(connection, suite, key)}\n".encode())
+            finally:
+                os.close(file)
         except OSError as error:
             log.warning("--key-log %s: %s", name, error.strerror)
-            return
-        with contextlib.suppress(OSError):
-            os.write(file, f"{as_line(connection, suite, key)}\n".encode())
-        os.close(file)
 
     return tell
 

@@ -85,17 +85,27 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         await asyncio.wait([pairing])
     console.event("paired", peer=then.remote, key=as_text(PUBLIC, peer))
     console.say(f"paired with {then.remote}; from now on both know each other by their keys")
-    if saving is None:
+    if saving is None or not _is_saved(saving, then, file, peer, console):
         console.say(f"the next time, without an invitation: {_command(then, file, peer)}")
-    else:
-        saving.save(then, file, peer)
-        console.event("saved", file=str(saving.path))
-        console.say(f"saved: from now on nat-traversal client --config {saving.path} connects")
-        if _is_taken_over(saving.path, then.remote, console, environment):
-            return Exit.OK
+    elif _is_taken_over(saving.path, then.remote, console, environment):
+        return Exit.OK
     return await client_command.run(
         replace(then, keys=KeyOptions(identity=file, peer_key=peer)), console
     )
+
+
+def _is_saved(
+    saving: Saving, then: ClientOptions, identity: str, peer: bytes, console: Console
+) -> bool:
+    """Whether the file has the new peer. The invitation is used up: without the file both connect all the same."""
+    try:
+        saving.save(then, identity, peer)
+    except UsageError as error:
+        console.say(f"{then.remote} has not been saved: {error}")
+        return False
+    console.event("saved", file=str(saving.path))
+    console.say(f"saved: from now on nat-traversal client --config {saving.path} connects")
+    return True
 
 
 def _is_taken_over(path: Path, peer: str, console: Console, environment: dict[str, str]) -> bool:

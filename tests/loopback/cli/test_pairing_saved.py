@@ -119,6 +119,28 @@ async def test_a_client_that_runs_with_the_file_takes_the_new_peer_over(
     assert any(line.startswith("reloaded: guest-") for line in inviter.told)
 
 
+async def test_a_pair_that_cannot_be_saved_any_more_connects_all_the_same(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    file, a = tmp_path / "home.toml", state(tmp_path / "a")
+    with Service() as service:
+        words = ("--server", str(server), "--connect", str(service.endpoint), "--save", str(file))
+        async with Command.run(*INVITE, *words, XDG_STATE_HOME=a, XDG_RUNTIME_DIR=a) as inviter:
+            line = (await inviter.event("invitation"))["line"]
+            file.write_text("no TOML")
+            b = state(tmp_path / "b")
+            guest_words = ("--listen", str(unused()))
+            async with Command.run(*ACCEPT, *guest_words, typed=line, XDG_STATE_HOME=b) as guest:
+                told = await inviter.line("has not been saved")
+                assert f"{file}:1: no TOML" in told
+                await inviter.line("the next time, without an invitation: nat-traversal client")
+                await inviter.line("ready: ")
+                assert await guest.end(signal.SIGTERM) == 0
+            assert await inviter.end(signal.SIGTERM) == 0
+    assert file.read_text() == "no TOML"
+    assert not [each for each in inviter.events if each["event"] == "saved"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
