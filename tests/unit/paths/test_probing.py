@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nat_traversal.paths.budget import MOST_OCTETS, TrafficBudget
-from nat_traversal.paths.probing import APART, MOST_PROBES, WITHIN, ProbeBudget, Probes, pace
+from nat_traversal.paths.probing import (
+    APART,
+    MOST_PROBES,
+    MOST_UNPROVEN,
+    WITHIN,
+    ProbeBudget,
+    Probes,
+    pace,
+)
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.guessing import PROBES
 
@@ -26,22 +36,41 @@ def test_none_where_nobody_has_answered() -> None:
     assert Probes().begin(whole(), THERE, 0.0) is None
 
 
-def test_an_address_gets_no_more_in_an_hour_than_the_most_and_then_again() -> None:
-    probes, sent, now = Probes(), 0, 0.0
+def in_an_hour(probes: Probes, *, proves: bool) -> int:
+    """Datagrams that go there if all that may go does, in rounds as soon after each other as they may be."""
+    sent, now = 0, 0.0
     while now < WITHIN:
         budget = probes.begin(whole(THERE), THERE, now)
+        if budget is not None and proves:
+            budget.validate(THERE)
         sent += 0 if budget is None else take(budget, 2000)
         now += APART + 1.0
-    assert sent == MOST_PROBES
+    return sent
+
+
+@pytest.mark.parametrize(("proves", "most"), [(False, MOST_UNPROVEN), (True, MOST_PROBES)])
+def test_an_address_gets_no_more_in_an_hour_than_the_most_and_then_again(
+    proves: bool, most: int
+) -> None:
+    probes = Probes()
+    assert in_an_hour(probes, proves=proves) == most
     later = probes.begin(whole(THERE), THERE, WITHIN)
     assert later is not None
-    assert take(later, 2000) == MOST_PROBES
+    assert take(later, 2000) == MOST_UNPROVEN, "the proof is as old as the round"
 
 
-def test_a_round_that_took_little_leaves_room_for_one_more() -> None:
+def test_a_proof_from_elsewhere_is_none() -> None:
+    budget = Probes().begin(whole(THERE), THERE, 0.0)
+    assert budget is not None
+    budget.validate("192.0.2.7")
+    assert take(budget, 2000) == MOST_UNPROVEN
+
+
+def test_a_round_that_was_met_early_leaves_room_for_one_more() -> None:
     probes = Probes()
     first = probes.begin(whole(THERE), THERE, 0.0)
     assert first is not None
+    first.validate(THERE)
     take(first, MOST_PROBES - PROBES)
     second = probes.begin(whole(THERE), THERE, APART)
     assert second is not None
