@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
-from nat_traversal.cli import access, relay, tls
+from nat_traversal.cli import access, relay, tls, turn
 from nat_traversal.cli.client_arguments import (
     add_ids,
     add_server,
@@ -29,7 +29,6 @@ P = TypeVar("P", bound=argparse.ArgumentParser)
 WAIT = 3600.0
 """Seconds for which an invitation holds, unless told otherwise."""
 _NO_KEYS = {"key_file": None, "peer_key": None, "known_peers": None, "plaintext": False, "key_log": None}  # fmt: skip
-_NO_TURN = {"turn": None, "turn_credentials": None, "turn_ca": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +100,11 @@ def _common(parser: P, command: str) -> P:
         "in ~/.config/nat-traversal; root's in /etc/nat-traversal)",
     )
     relay.add_client_options(parser)
+    turn.add_client_options(parser)
     access.add_client_options(parser)
     add_set(parser, "announce-first=200ms")
     add_common(parser)
-    parser.set_defaults(command=command, **_NO_KEYS, **_NO_TURN)
+    parser.set_defaults(command=command, **_NO_KEYS)
     return parser
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,14 @@ from nat_traversal.cli.pairing_arguments import PairingOptions
 from nat_traversal.cli.peers.saving import Saving
 from nat_traversal.cli.qr import write_qr
 from nat_traversal.cli.stop import stop_signal
+from nat_traversal.cli.turn import read_turn, turn_words
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
 from nat_traversal.pairing.exchange import Exchange
 from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
 from nat_traversal.wire.services import ServiceKind, Side
+from nat_traversal.wire.turn import TurnServer
 
 AGAIN = 2.0
 """Seconds until the next try, where the server or the other host could not be reached."""
@@ -38,6 +41,7 @@ AGAIN = 2.0
 async def run(options: PairingOptions, console: Console, environment: dict[str, str]) -> Exit:
     """Pair, then connect. Raises `UsageError`."""
     saving = None if options.save is None else Saving(options.save, environment)
+    turn = read_turn(options.then, environment)
     file, public = kept_identity(options.identity, environment)
     then = options.then
     if options.invitation is None:
@@ -67,7 +71,9 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         if saving is not None:
             saving.check(then, file)
     end = stop_signal(console)
-    pairing = asyncio.ensure_future(_pair(invitation, exchange, then, console, environment))
+    pairing = asyncio.ensure_future(
+        _pair(invitation, exchange, then, console, environment, turn=turn)
+    )
     either: list[asyncio.Future[Any]] = [end, pairing]
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -127,6 +133,8 @@ async def _pair(
     then: ClientOptions,
     console: Console,
     environment: dict[str, str],
+    *,
+    turn: TurnServer | None,
 ) -> bytes:
     """The other host's public key. Tries until the invitation expires: then `TimeoutError`."""
     assert then.id is not None, "both commands give it one"
@@ -143,6 +151,7 @@ async def _pair(
                     tls=then.tls,
                     relaying=then.relaying,
                     server_token=read_token(then.token_file, environment),
+                    turn=turn,
                 ) as connection:
                     return await exchange_keys(connection, exchange)
             except (UsageError, RegistrationRefusedError):
@@ -183,6 +192,7 @@ def _command(then: ClientOptions, file: str, peer: bytes) -> str:
     words += [f"--listen {then.listen}"] * (then.listen is not None)
     words += [f"--connect {then.connect}"] * (then.connect is not None)
     words += [f"--service {end}" for end in then.services]
+    words += [f"--{name} {shlex.quote(value)}" for name, value in turn_words(then)]
     if then.tls is not None:
         pin = then.tls.fingerprint
         words.append("--tls" if pin is None else f"--server-fingerprint {pin}")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 
 from nat_traversal.arguments.parser import checked
+from nat_traversal.arguments.user_file import expanded
 from nat_traversal.cli.keys import read_text
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.errors import UsageError
@@ -52,6 +53,13 @@ def takes_turn(options: argparse.Namespace, relaying: Relaying) -> bool:
         raise UsageError("--turn-ca is for a TURN server by TLS: write --turn turns:HOST")
     named = options.methods is not None and allowed
     return allowed and (options.turn is not None or named or relaying is not Relaying.NEVER)
+
+
+def turn_words(options: ClientOptions) -> list[tuple[str, str]]:
+    """The options about a TURN server that `options` came of, by their long names; files by their whole paths."""
+    words = [] if options.turn is None else [("turn", str(options.turn))]
+    files = (("turn-credentials", options.turn_credentials), ("turn-ca", options.turn_ca))
+    return words + [(name, str(expanded(file).absolute())) for name, file in files if file]
 
 
 def read_turn(options: ClientOptions, environment: Mapping[str, str]) -> TurnServer | None:

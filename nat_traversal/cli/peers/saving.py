@@ -16,6 +16,7 @@ from nat_traversal.cli.client_arguments import client_options
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.peers.file import read_text
 from nat_traversal.cli.peers.places import SYSTEM, found, user_folder
+from nat_traversal.cli.turn import turn_words
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.messages import Relaying
@@ -109,6 +110,7 @@ def entry_of(options: ClientOptions, identity: str, public: bytes) -> str:
         values.append(("tls", True) if pin is None else ("server-fingerprint", pin))
     if options.relaying is not Relaying.AUTO:
         values.append(("relay", str(options.relaying) or "never"))
+    values += turn_words(options)
     for side, at in (("listen", options.listen), ("connect", options.connect)):
         values += [] if at is None else [(side, str(at))]
     lines = ["[[peer]]", *(_line(name, value) for name, value in values)]

@@ -7,13 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from natlab.network.addressing import SERVER_SECOND
 from tests.certificates import Authority, Issued
 from tests.lab import warm
-from tests.lab.pairs import READY_WITHIN, Pair, events, start_server, tunnels, ways
+from tests.lab.pairs import PYTHON, READY_WITHIN, Pair, events, start_server, tunnels, ways
+
+if TYPE_CHECKING:
+    from natlab.programs.program import Program
 
 PAIR = Pair("host_a", "host_b")
 _PORT = 3478
@@ -114,6 +118,53 @@ def _beside_a_full_relay(own: Mapping[str, tuple[str, ...]], directory: Path) ->
                 return [ways(each) for each in (first[PAIR].clients["host_a"], *last)]
 
 
+def _paired(own: tuple[str, ...], directory: Path) -> dict[str, list[str]]:
+    """What `invite` with these options and `accept` say, by event, where only a TURN server carries: host_a invites."""
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import two_nats_network
+
+    invite = (
+        *PYTHON,
+        "invite",
+        "--server",
+        "192.0.2.2",
+        "--connect",
+        "127.0.0.1:9",
+        "--json",
+        *own,
+    )
+    accept = (*PYTHON, "accept", "--listen", "5300", "--json")
+    with (
+        two_nats_network("symmetric", "symmetric") as network,
+        Programs(directory) as programs,
+    ):
+        coturn = programs.start("turnserver", (*_COTURN, *_PLAIN), network.pid("server"))
+        coturn.wait_until_bound("udp", _PORT, timeout=READY_WITHIN)
+        start_server(network, programs, "--no-relay")
+
+        def start(host: str, *argv: str) -> Program:
+            places = {name: str(directory / host) for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR")}
+            (directory / host).mkdir(mode=0o700)
+            pid = network.pid(host)
+            return programs.start(host, argv, pid, environment=places, interactive=True)
+
+        inviter = start("host_a", *invite)
+        invited = '"event": "invitation".*"line": "([^"]+)"'
+        line = inviter.wait_for_line(invited, timeout=READY_WITHIN, stream="stdout").group(1)
+        guest = start("host_b", *accept)
+        guest.send(f"{line}\n")
+        for each in (inviter, guest):
+            each.wait_for_line('"event": "path-established".*has the key', timeout=READY_WITHIN)
+        guest.terminate()
+        inviter.terminate()
+        said = {each.name: list(events(each)) for each in (inviter, guest)}
+    return {
+        name: [str(each["event"]) for each in told if each["event"] == "paired"]
+        + [str(each["method"]) for each in told if each["event"] == "path-established"]
+        for name, told in said.items()
+    }
+
+
 def _credentials(
     directory: Path, password: str = "secret", transport: str = "udp"
 ) -> tuple[str, ...]:
@@ -193,3 +244,8 @@ def _with(issued: Issued, directory: Path) -> tuple[str, ...]:
     """coturn's options for TLS."""
     certificate = issued.certificate_file(directory / "turn.pem")
     return "--cert", certificate, "--pkey", issued.key_file(directory / "turn.key")
+
+
+def test_invite_and_accept_pair_and_connect_by_a_turn_server_of_one_of_them(tmp_path: Path) -> None:
+    said = warm.call(60.0, _paired, _credentials(tmp_path), tmp_path)
+    assert said == {host: ["paired", "turn"] for host in ("host_a", "host_b")}

@@ -16,9 +16,12 @@ from nat_traversal import Endpoint
 from nat_traversal.arguments.config import MAX_SIZE
 from nat_traversal.arguments.parser import Parser
 from nat_traversal.cli.client_arguments import client_options, client_options_of
+from nat_traversal.cli.peers.file import read_file
 from nat_traversal.cli.peers.saving import Saving
 from nat_traversal.crypto.keyfile import IDENTITY, as_text
 from nat_traversal.errors import UsageError
+from nat_traversal.wire.turn import TurnServer, parse_turn
+from tests.certificates import Authority
 from tests.loopback.cli.words import CLIENT, SERVER, listening
 from tests.loopback.command import Command
 from tests.loopback.programs import Program, Service
@@ -223,3 +226,34 @@ def test_a_folder_is_made_only_once_there_is_a_peer_to_save(tmp_path: Path) -> N
     assert not file.parent.exists()
     saving.save(OPTIONS, str(identity), bytes(31) + b"\x09")
     assert 'id = "friend"' in file.read_text()
+
+
+def test_a_turn_server_is_saved_with_its_files_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("identity").write_text(as_text(IDENTITY, bytes(range(32))))
+    Path("credentials").write_text("lab\nsecret\n")
+    for name in ("identity", "credentials"):
+        Path(name).chmod(0o600)
+    Authority.new().issued.certificate_file(Path("ca.pem"))
+    uri = "turns:turn.example:443"
+    words = ("--turn", uri, "--turn-credentials", "credentials", "--turn-ca", "ca.pem")
+    options = client_options_of(client_options(Parser()).parse_args([*WORDS, *words]))
+    saving = Saving(str(tmp_path / "new" / "x.toml"), {})
+    saving.check(options, "identity")
+    saving.save(options, "identity", bytes(31) + b"\x09")
+    _, kept = read_file(saving.path, client_options(Parser()).parse_args([]), {})
+    (plan,) = kept.plans
+    pem = Path("ca.pem").read_text(encoding="ascii")
+    assert plan.turn == TurnServer(parse_turn(uri), "lab", "secret", pem)
+    assert "secret" not in saving.path.read_text()
+
+
+async def test_turn_options_that_cannot_be_are_told_before_an_invitation(tmp_path: Path) -> None:
+    words = ("--server", "192.0.2.2", "--listen", "5301", "--turn", "turn:turn.example")
+    missing = ("--turn-credentials", str(tmp_path / "none"))
+    async with Command.run(*INVITE, *words, *missing, XDG_STATE_HOME=str(tmp_path)) as inviter:
+        assert await inviter.end() == 2
+    assert inviter.told == [f"error: {missing[1]}: No such file or directory"]
+    assert not inviter.events
