@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nat_traversal.aio.features import LINUX
 from nat_traversal.aio.packet_io import endpoint_of
@@ -43,16 +44,37 @@ def hosts_of(sock: socket.socket) -> tuple[Endpoint, ...]:
 
 
 def host_addresses(names: Callable[[], list[tuple[int, str]]] = socket.if_nameindex) -> list[str]:
-    """The first IPv4 address of each interface that is up and leads to other hosts, in the kernel's order."""
+    """The first IPv4 address of each interface that is up and leads to other hosts, the likeliest first: few are told."""
     if not LINUX:
         return []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        return [
-            address
+        found = [
+            Found(name, address, is_running=bool(_runs(sock, name)))
             for _, name in names()
             if is_plausible(name, _INTERFACES)
             for address in _addresses(sock, name)
         ]
+    return likeliest_first(found, source_towards(_FAR), _INTERFACES)
+
+
+class Found(NamedTuple):
+    """An interface with an address of this host."""
+
+    name: str
+    address: str
+    is_running: bool
+    """A carrier is there."""
+
+
+def likeliest_first(found: list[Found], outward: str | None, interfaces: Path) -> list[str]:
+    """The addresses, of which another host of this network can reach the first most likely: `outward`, from which datagrams
+    to the internet leave; those with a carrier; those of Ethernet and Wi-Fi; the kernel's order."""
+
+    def doubts(each: Found) -> tuple[bool, bool, bool]:
+        is_card = (interfaces / each.name / "device").exists()
+        return each.address != outward, not each.is_running, not is_card
+
+    return [each.address for each in sorted(found, key=doubts)]
 
 
 def networks() -> frozenset[tuple[str, int, str]]:

@@ -88,10 +88,13 @@ class Restraint:
         return not self._relays.take(now)
 
     def tells_hosts(self, found: tuple[Endpoint, ...], generation: int) -> m.HostAddresses:
-        """Those that the server may know: private ones, and IPv6. At other IPv4 addresses it sees this host anyway."""
-        told = [each for each in found if is_private(each.address) or each.family == 6]
-        self._hosts = tuple(each for each in told[:MOST_HOSTS] if is_private(each.address))
-        candidates = tuple(m.Candidate("host", each) for each in told[:MOST_HOSTS])
+        """Those that the server may know: private ones, and IPv6. At other IPv4 addresses it sees this host anyway.
+        `found`: the likeliest of each family first."""
+        ipv6 = [each for each in found if each.family == 6]
+        ipv4 = [each for each in found if each.family == 4 and is_private(each.address)]
+        told = [*ipv4[: MOST_HOSTS - bool(ipv6)], *ipv6][:MOST_HOSTS]
+        self._hosts = tuple(each for each in told if is_private(each.address))
+        candidates = tuple(m.Candidate("host", each) for each in told)
         return m.HostAddresses(generation, candidates)
 
     def round_begins(

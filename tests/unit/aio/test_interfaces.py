@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.aio import interfaces
-from nat_traversal.aio.interfaces import host_addresses, hosts_of, is_plausible
+from nat_traversal.aio.interfaces import (
+    Found,
+    host_addresses,
+    hosts_of,
+    is_plausible,
+    likeliest_first,
+)
 from nat_traversal.wire.addresses import is_loopback
 
 
@@ -42,6 +48,23 @@ def test_this_hosts_addresses_have_the_sockets_port_and_no_loopback() -> None:
 
 def test_loopback_and_what_is_gone_have_no_address() -> None:
     assert host_addresses(lambda: [(1, "lo"), (99, "gone")]) == []
+
+
+def test_the_likeliest_addresses_come_first(tmp_path: Path) -> None:
+    """Of a host with a bridge for its machines, a cable without a carrier, Wi-Fi and the cable that leads outward."""
+    for card in ("eth0", "eth1", "wlan0"):
+        (tmp_path / card / "device").mkdir(parents=True)
+    found = [
+        Found("br0", "10.9.0.1", is_running=True),
+        Found("eth0", "10.0.0.2", is_running=False),
+        Found("wlan0", "10.0.1.2", is_running=True),
+        Found("eth1", "10.0.2.2", is_running=True),
+        Found("br1", "10.9.1.1", is_running=False),
+    ]
+    rest = ["10.9.0.1", "10.0.0.2", "10.9.1.1"]
+    assert likeliest_first(found, "10.0.2.2", tmp_path) == ["10.0.2.2", "10.0.1.2", *rest]
+    assert likeliest_first(found, None, tmp_path) == ["10.0.1.2", "10.0.2.2", *rest]
+    assert likeliest_first(found, "10.9.1.1", tmp_path)[0] == "10.9.1.1", "whatever it is"
 
 
 def test_other_systems_tell_none(monkeypatch: pytest.MonkeyPatch) -> None:

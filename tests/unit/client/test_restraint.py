@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from nat_traversal.client.phases import PathState
+from nat_traversal.client.restraint import Restraint
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
@@ -29,6 +30,15 @@ from tests.unit.client.rig import PEER, Rig
 SERVER = Endpoint("192.0.2.2", 6545)
 VICTIMS = [Endpoint(f"203.0.113.{number}", 53) for number in range(10, 18)]
 SETTINGS = ClientSettings()
+
+
+@pytest.mark.parametrize("ipv6", [(), ("2001:db8::1",), ("2001:db8::1", "2001:db8::2")])
+def test_four_host_addresses_are_told_the_first_ones_and_one_of_ipv6(ipv6: tuple[str, ...]) -> None:
+    found = ["203.0.113.1", *(f"10.0.{number}.1" for number in range(6)), *ipv6]
+    told = Restraint(SETTINGS).tells_hosts(tuple(Endpoint(each, 9) for each in found), 2)
+    addresses = [each.endpoint.address for each in told.candidates]
+    own = 4 - len(ipv6[:1])
+    assert addresses == [f"10.0.{number}.1" for number in range(own)] + [*ipv6[:1]]
 
 
 def lost(rig: Rig) -> list[str]:
