@@ -22,7 +22,7 @@ from natlab.cli.turn import PROVABLE_BY_TURN, add_turn_option, check_turn
 from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
-from natlab.oracle.neighbourhood import METHODS, NEIGHBOURHOODS, Where, parse_where
+from natlab.oracle.neighbourhood import NEIGHBOURHOODS, Where, parse_where
 from natlab.oracle.predict import BY_TURN
 from natlab.oracle.regions import NAME, Regions, parse_regions
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
@@ -128,7 +128,8 @@ def _pairs_in(
     if options.key_log:
         raise UsageError("--topology: --key-log is for two_nats, whose ladders show the payload")
     if not where.neighbourhood.has_one_nat:
-        return pairs
+        is_chosen = options.nat or options.nine or (options.nat_a and options.nat_b)
+        return [pair for pair in pairs if _can_be(where, pair, is_chosen=bool(is_chosen))]
     if options.nat_a or options.nat_b:
         raise UsageError(
             f"--topology {where}: both hosts are behind one NAT: give --nat in place of --nat-a and --nat-b"
@@ -136,10 +137,21 @@ def _pairs_in(
     return [pair for pair in pairs if pair[0] == pair[1]]
 
 
+def _can_be(where: Where, pair: tuple[str, str], *, is_chosen: bool) -> bool:
+    """Whether `where` has such a pair. Raises `UsageError` if not, for a pair that somebody chose."""
+    try:
+        where.rung(*pair)
+    except UsageError as error:
+        if is_chosen:
+            raise UsageError(f"--topology {where}: {' × '.join(pair)}: {error}") from None
+        return False
+    return True
+
+
 def _methods(options: argparse.Namespace, where: Where | None) -> tuple[MethodName, ...]:
     """Raises `UsageError` for those that cannot be proven there."""
     if where is not None:
-        return methods_of(options, METHODS, METHODS)
+        return methods_of(options, *[where.neighbourhood.methods] * 2)
     return (
         methods_of(options)
         if options.turn is None

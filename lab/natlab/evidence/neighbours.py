@@ -35,6 +35,10 @@ class NeighbourCase:
     """Their nodes; the first is A in odd rounds."""
     method: MethodName | None
     """The rung on which datagrams go at the end; None: on none."""
+    answers_only: str | None = None
+    """The host that can send only to where it has heard the other from."""
+    can_open: bool = False
+    """Some other program could open a direct path where none is predicted."""
 
     @property
     def path(self) -> Kind:
@@ -80,7 +84,8 @@ class Conduct:
             return None
         if self.path.kind is Kind.RELAYED:
             return MethodName.RELAY
-        if any("[" in endpoint for endpoint in self.path.endpoints):
+        seen_in_ipv4 = any(seen.family == 4 for seen in self.announced)
+        if seen_in_ipv4 and all("[" in endpoint for endpoint in self.path.endpoints):
             return MethodName.IPV6
         seen = {endpoint.rpartition(":")[0] for endpoint in self.path.endpoints}
         told = {travel.hops[0].packet.destination.address for travel in self.told}
@@ -117,6 +122,13 @@ class Conduct:
             and travel.hops[-1].arrival.point not in self.outside
         )
         return next(ended, None)
+
+    def heard_in_round_1(self, host: str) -> bool:
+        """A HELLO of round 1 came to `host`."""
+        return any(
+            travel.is_delivered and travel.end == host and _round_of(travel) == 1
+            for travel in self.hellos
+        )
 
     @property
     def first_steps(self) -> tuple[str, ...]:
@@ -166,7 +178,7 @@ def conclude_neighbours(
         begun(case, seconds, beside),
         observed=observed,
         predicted_method=case.method,
-        cause=_cause(conduct, fates),
+        cause=_cause(case, conduct, fates),
         reason=f"By the packets: {conduct.rung or 'no path'}; the path was {path}.",
         explanation=fates.in_words,
         checks=checks,
@@ -194,9 +206,12 @@ def _checks(case: NeighbourCase, conduct: Conduct, method: str | None) -> Iterat
     )
     a, b = case.hosts
     order = conduct.first_steps
+    due: tuple[str, ...] = (a, b, a)
+    if case.answers_only == a:
+        due = (b, a) if conduct.heard_in_round_1(a) else (b,)
     yield Check(
         "the HELLOs of round 1 left in the contract's order",
-        order == (a, b, a) or (not order and case.method is None),
+        order == due or (not order and case.method is None),
         f"sent by {', '.join(order) or 'nobody'}",
     )
 
@@ -206,16 +221,24 @@ def _category(case: NeighbourCase, observed: Outcome, checks: Sequence[Check]) -
         return Category.LAB_WRONG
     if observed is Outcome.CONNECTED:
         return Category.AS_PREDICTED if case.predicted is Outcome.CONNECTED else Category.LAB_WRONG
-    return Category.FORBIDDEN if case.predicted is Outcome.FAILED else Category.MISSED
+    is_forbidden = case.predicted is Outcome.FAILED and not case.can_open
+    return Category.FORBIDDEN if is_forbidden else Category.MISSED
 
 
-def _cause(conduct: Conduct, fates: Fates) -> str:
-    path, inward = conduct.path, conduct.turned_away
+def _cause(case: NeighbourCase, conduct: Conduct, fates: Fates) -> str:
+    path, inward, silent = conduct.path, conduct.turned_away, case.answers_only
     if path.kind is Kind.DIRECT:
         return f"Direct between {' and '.join(path.endpoints)}."
     if inward is not None:
         return f"{inward} sends nothing from inside back in."
+    if silent is not None and silent not in {travel.sender for travel in conduct.hellos}:
+        return f"{silent} was told no address that it can send to."
     return fates.cause
+
+
+def _round_of(travel: Travel) -> int | None:
+    hello = _decoded(travel.hops[0].packet)
+    return hello.round if isinstance(hello, datagrams.Hello) else None
 
 
 def _decoded(packet: Packet) -> datagrams.Datagram | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nat_traversal.wire import DEFAULT_PORT
@@ -48,6 +49,7 @@ STOPPED, TRAVERSAL_FAILED, CONNECTION_LOST = 0, 4, 6
 """The client's documented exit statuses under `--once`: asked to end, no path, the other side left."""
 
 USUAL_HOSTS = ("host_a", "host_b")
+NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 Say = Callable[[str], None]
 
 
@@ -84,6 +86,7 @@ def converse(
     spares: list[Prepared],
     methods: Sequence[str],
     hosts: tuple[str, str] = USUAL_HOSTS,
+    servers: Mapping[str, str] = NOWHERE_ELSE,
     key_log: Path | None = None,
     server_options: Sequence[str] = (),
     turn: TurnOptions | None = None,
@@ -92,7 +95,7 @@ def converse(
     """Server, services, clients; dig both ways if they connect, on each path that they use; an orderly end.
 
     `methods` are the rungs that the clients may use; they write their keys to `key_log`. The clients
-    run on the nodes `hosts`. `turn` has their options about a TURN server, which runs already.
+    run on the nodes `hosts`, and reach the server where `servers` says, or at its first IPv4 address. `turn` has their options about a TURN server, which runs already.
     """
     nodes = dict(zip(LETTERS, hosts, strict=True))
     pids = {x: network.pid(node) for x, node in nodes.items()}
@@ -117,7 +120,7 @@ def converse(
             f"client_{x}",
             [
                 *python,
-                *_client(nodes[x], nodes[y], methods),
+                *_client(nodes[x], nodes[y], methods, servers.get(nodes[x])),
                 *keys,
                 *(turn.of(nodes[x]) if turn else ()),
             ],
@@ -186,10 +189,10 @@ def _dnsmasq(owner: str) -> list[str]:
     return ["dnsmasq", *options, f"--txt-record={ZONE_NAME},{owner}"]
 
 
-def _client(own: str, other: str, methods: Sequence[str]) -> list[str]:
+def _client(own: str, other: str, methods: Sequence[str], at: str | None) -> list[str]:
     ids = ["--id", own, "-r", other]
     forward = ["--listen", str(LISTEN_PORT), "--connect", f"127.0.0.1:{DNS_PORT}"]
-    server = f"{addressing.SERVER.ip}:{DEFAULT_PORT}"
+    server = f"{at or addressing.SERVER.ip}:{DEFAULT_PORT}"
     rungs = ["--methods", ",".join(methods)]
     return ["client", "--server", server, *ids, *forward, *rungs, "--once", "--json"]
 

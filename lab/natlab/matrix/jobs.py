@@ -10,6 +10,7 @@ from nat_traversal.wire.methods import MethodName
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.neighbourhood import Where
+from natlab.oracle.possible import path_can_open
 from natlab.oracle.predict import LADDER, WITH_CHANCE
 from natlab.oracle.regions import Regions
 from natlab.oracle.turn import Turn
@@ -140,7 +141,10 @@ class NeighbourJob:
 
         nats = self.nat_a, self.nat_b
         hosts = self.where.neighbourhood.hosts
-        return NeighbourCase(*nats, str(self.where), hosts, self.where.rung(*nats, self.methods))
+        rung = self.where.rung(*nats, self.methods)
+        silent = self.where.neighbourhood.answers_only
+        can_open = silent is not None and path_can_open(*nats)
+        return NeighbourCase(*nats, str(self.where), hosts, rung, silent, can_open)
 
 
 Job = CellJob | NeighbourJob | ProgramJob

@@ -49,6 +49,8 @@ def _run(job: NeighbourJob, course: Course) -> CellResult:
             spares=spares,
             methods=job.methods,
             hosts=case.hosts,
+            servers=job.where.neighbourhood.servers,
+            server_options=job.where.neighbourhood.server_options,
             say=course.say,
         )
         stands.end()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address
 
 from natlab.network.addressing import Role
 from natlab.network.network import Network
@@ -65,25 +65,37 @@ def ipv4(network: Network, node: str, interface: str | None = None) -> list[IPv4
     ]
 
 
-def gateways(node: LabNode) -> list[IPv4Address | None]:
-    """Where the default routes of `node` lead, in their order; None for one without a gateway."""
-    found: list[IPv4Address | None] = []
+def gateways(node: LabNode, version: int = 4) -> list[IPv4Address | IPv6Address | None]:
+    """Where the default routes of `node` for that version of IP lead, in their order; None for one without a gateway."""
+    found: list[IPv4Address | IPv6Address | None] = []
     for words in map(str.split, node.routes):
         if words[0] in {"default", "0.0.0.0/0"}:
             gateway = ip_address(words[words.index("via") + 1]) if "via" in words else None
-            if gateway is None or isinstance(gateway, IPv4Address):
+            if gateway is None or gateway.version == version:
                 found.append(gateway)
     return found
 
 
-def ways_out(network: Network) -> dict[str, list[str]]:
-    """The NATs that packets of each node cross by its first default route, the innermost first."""
-    owners = {address.ip: name for name in network.names for address in ipv4(network, name)}
-    nats = set(network.with_role(Role.NAT))
+def _way_out(node: LabNode) -> IPv4Address | IPv6Address | None:
+    every = [gateway for gateway in gateways(node, 4) + gateways(node, 6) if gateway is not None]
+    return next(iter(every), None)
+
+
+def ways_out(network: Network, others: Collection[str] = ()) -> dict[str, list[str]]:
+    """The NATs that packets of each node cross by its first default route, the innermost first; and of `others`
+    those on the way. A route of IPv6 counts where there is none of IPv4.
+    """
+    owners = {
+        address.ip: name
+        for name in network.names
+        for group in network.addresses(name).values()
+        for address in group
+    }
+    nats = {*network.with_role(Role.NAT), *others}
     next_hops = {
         name: owners.get(gateway)
         for name in network.names
-        if (gateway := next(filter(None, gateways(network.node(name))), None)) is not None
+        if (gateway := _way_out(network.node(name))) is not None
     }
     found: dict[str, list[str]] = {}
     for name in network.names:

@@ -99,9 +99,11 @@ class LabTopo(Topo):  # type: ignore[misc]
                 raise
             raise SystemExit(f"error: {error}") from None
 
-    def add_host(self, name: str, addresses: Addresses, routes: Sequence[str]) -> None:
-        """A host: runs programs, forwards nothing."""
-        self._add(name, Role.HOST, addresses, routes=routes)
+    def add_host(
+        self, name: str, addresses: Addresses, routes: Sequence[str], *, resolver: str = ""
+    ) -> None:
+        """A host: runs programs, forwards nothing. It asks `resolver` for names, if there is one."""
+        self._add(name, Role.HOST, addresses, routes=routes, resolver=resolver)
 
     def add_server(
         self, addresses: Addresses, routes: Sequence[str], *, name: str = "server"

@@ -23,6 +23,7 @@ from nat_traversal.errors import UsageError
 from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
+from natlab.network.names import ask_for_names
 from natlab.network.port_mapper import PortMapper
 from natlab.network.syn_holder import SynHolder
 from natlab.network.translator import Nat64, Translator
@@ -73,6 +74,7 @@ class LabNode(Node):  # type: ignore[misc]
         bridges: Mapping[str, Sequence[str]] = MappingProxyType({}),
         firewall: str = "",
         nat64: Nat64 | None = None,
+        resolver: str = "",
         **params: object,
     ) -> None:
         self.addresses = dict(addresses)
@@ -84,6 +86,7 @@ class LabNode(Node):  # type: ignore[misc]
         self.firewall = firewall
         self.holder: subprocess.Popen[bytes] | None = None
         self.nat64 = nat64
+        self.resolver = resolver
         self.translator: Translator | None = None
         self.running: list[PortMapper | SynHolder] = []
         """The programs that run here for the rules."""
@@ -213,7 +216,8 @@ class LabNode(Node):  # type: ignore[misc]
         return {}
 
     def ask_anew(self) -> None:
-        """Run what the rules want and knows nothing yet, and a translator. The interfaces have to exist."""
+        """Run what the rules want and knows nothing yet, and a translator. The interfaces have to exist. Then
+        programs here may ask for names."""
         self._end_programs()
         if self.rules is not None and self.rules.miniupnpd:
             self.running.append(PortMapper(self.pid, self.rules.miniupnpd))
@@ -221,6 +225,10 @@ class LabNode(Node):  # type: ignore[misc]
             self.running.append(SynHolder(self.pid, self.rules.syn_group))
         if self.nat64 is not None and self.translator is None:
             self.translator = Translator(self.pid, self.nat64)
+
+        if self.resolver:
+            ask_for_names(self.pid, self.resolver)
+            self.resolver = ""
 
     def _end_programs(self) -> None:
         while self.running:

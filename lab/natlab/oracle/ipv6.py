@@ -66,7 +66,9 @@ def _host(name: str, nat: str) -> ModelHost:
     letter, behavior = _LETTERS[name], preset(nat).behavior
     ipv6 = behavior.ipv6 if behavior else Ipv6.FIREWALL
     if ipv6 is Ipv6.NAT64:
-        raise UsageError(f"{nat}: a NAT64 is the NAT of IPv4 that it is: see natlab.oracle.predict")
+        raise UsageError(
+            f"{nat}: it translates for hosts that reach IPv4 servers: use the topology nat64"
+        )
     filtering = behavior.ipv6_filtering if behavior else Ipv6Filtering.ADDRESS_AND_PORT_DEPENDENT
     own = f"2001:db8:{letter}:1::2" if ipv6 is Ipv6.FIREWALL else f"fd00:{letter}:1::2"
     shown = {

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.neighbours import behind_one_carrier, behind_one_nat, with_ipv6
+from natlab.oracle.ipv6 import SERVER
+from natlab.oracle.neighbours import (
+    behind_nat64,
+    behind_one_carrier,
+    behind_one_nat,
+    with_ipv6,
+    with_ipv6_alone,
+)
 from natlab.presets import preset
 
 METHODS = (MethodName.ORDERED_HELLO, MethodName.HOST, MethodName.IPV6, MethodName.RELAY)
@@ -29,6 +36,15 @@ class Neighbourhood:
     has_one_nat: bool
     """Both hosts are behind `nat_a`, and no other NAT is between them."""
     rung: _Rung
+    base: str = ""
+    """The topology whose network it is, where that has another name."""
+    methods: tuple[MethodName, ...] = METHODS
+    """The rungs of which the model says whether they open a pair."""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """Where a host reaches the server, if not at its first IPv4 address."""
+    server_options: tuple[str, ...] = ()
+    answers_only: str | None = None
+    """The host that can send to no address that it is told of, and so begins no round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,8 @@ class Where:
     def topology(self, nat_a: str, nat_b: str) -> str:
         """As `natlab.network.loading.load` reads it."""
         nats = {"nat_a": nat_a} if self.neighbourhood.has_one_nat else _both(nat_a, nat_b)
-        return ",".join([self.neighbourhood.topology, *_words({**nats, **self.settings})])
+        name = self.neighbourhood.base or self.neighbourhood.topology
+        return ",".join([name, *_words({**nats, **self.settings})])
 
     def rung(self, nat_a: str, nat_b: str, methods: Collection[str] = METHODS) -> MethodName | None:
         """The rung on which datagrams go at the end, if the hosts may use `methods`; None: on none.
@@ -93,13 +110,48 @@ def _ipv6(
     return with_ipv6(nat_a, nat_b, methods)
 
 
+def _ipv6_alone(
+    nat_a: str, nat_b: str, _settings: Mapping[str, str], methods: Collection[str]
+) -> MethodName | None:
+    return with_ipv6_alone(nat_a, nat_b, methods)
+
+
+def _nat64(
+    nat_a: str, nat_b: str, _settings: Mapping[str, str], methods: Collection[str]
+) -> MethodName | None:
+    return behind_nat64(nat_a, nat_b, methods)
+
+
 _AB = ("host_a", "host_b")
+_CONTRACT_OR_RELAY = (MethodName.ORDERED_HELLO, MethodName.RELAY)
+_EVERY_ADDRESS = ("--host", "::")
 NEIGHBOURHOODS: Mapping[str, Neighbourhood] = {
     each.topology: each
     for each in (
         Neighbourhood("shared_nat", ("host_a1", "host_a2"), (), True, _one_nat),
         Neighbourhood("shared_cgn", _AB, ("cgn",), False, _one_carrier),
         Neighbourhood("dual_stack", _AB, (), False, _ipv6),
+        Neighbourhood(
+            "ipv6_only",
+            _AB,
+            (),
+            False,
+            _ipv6_alone,
+            base="dual_stack",
+            methods=_CONTRACT_OR_RELAY,
+            servers=dict.fromkeys(_AB, f"[{SERVER.address}]"),
+            server_options=_EVERY_ADDRESS,
+        ),
+        Neighbourhood(
+            "nat64",
+            _AB,
+            (),
+            False,
+            _nat64,
+            methods=_CONTRACT_OR_RELAY,
+            servers={"host_a": "server.lab"},
+            answers_only="host_a",
+        ),
     )
 }
 """By the names of their topologies."""

@@ -1,4 +1,4 @@
-"""The rung that opens a pair of another place than two NATs: one NAT, one carrier's NAT, or IPv6 beside IPv4. Pure."""
+"""The rung that opens a pair of another place than two NATs: one NAT, one carrier's NAT, IPv6 beside IPv4 or alone. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from nat_traversal.errors import UsageError
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
-from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, run_round
+from natlab.oracle.ipv6 import predict_ipv6
+from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, model_hosts, run_round
 from natlab.oracle.model import Admission, ModelNat, Verdict
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import predict
@@ -76,6 +78,51 @@ def with_ipv6(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | 
     return _otherwise(methods, MethodName.IPV6 if leads else None, is_mute=is_mute)
 
 
+def with_ipv6_alone(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | None:
+    """The same of two hosts that use IPv6 alone, each behind a router that filters it and may translate it.
+
+    Raises `UsageError` for a name that is no preset.
+    """
+    if predict_ipv6(nat_a, nat_b).outcome is Outcome.CONNECTED:
+        return MethodName.ORDERED_HELLO
+    return _otherwise(methods, None, is_mute=False)
+
+
+def behind_nat64(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | None:
+    """The same of a host that has IPv6 alone behind a NAT64 of the behaviour `nat_a`, and one with IPv4 behind `nat_b`.
+
+    The first hears IPv4 addresses of the second, to which it cannot send: it answers what has come to it.
+    Raises `UsageError` for a name that is no preset, and for a `nat_a` that does not translate.
+    """
+    if preset(nat_a).behavior is None:
+        raise UsageError(f"nat_a has to translate: a NAT64 cannot be `{nat_a}`")
+    hosts = model_hosts(nat_a, nat_b)
+    a, b = hosts["host_a"], hosts["host_b"]
+    return _first(Answering(a.name, a.nat, a.address), b, methods, None)
+
+
+@dataclass(slots=True)
+class Answering(ModelHost):
+    """A host that can send nothing to the address that it is told, and answers at the one that it hears from."""
+
+    has_heard: bool = False
+
+    @property
+    def may_speak(self) -> bool:
+        """The peer has been heard by this socket."""
+        return self.has_heard
+
+    def hears(self, source: Endpoint) -> None:
+        """Answer there from now on."""
+        self.has_heard = True
+        super(Answering, self).hears(source)
+
+    def open_socket(self, round_: int) -> Endpoint:
+        """Open a fresh socket and announce it: returns what the server sees."""
+        self.has_heard = False
+        return super(Answering, self).open_socket(round_)
+
+
 @dataclass(slots=True)
 class Neighbour(ModelHost):
     """One of two hosts behind one NAT."""
@@ -84,7 +131,7 @@ class Neighbour(ModelHost):
         """By the NAT's hairpin, or by the LAN to an address in it."""
         source, verdict = self._goes(peer)
         if verdict.internal == peer.socket:
-            peer.target = source
+            peer.hears(source)
         return Step(round_, name, self.name, source, self.target, verdict.admission)
 
     def is_heard_by(self, peer: ModelHost) -> bool:

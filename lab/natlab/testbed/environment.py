@@ -14,21 +14,22 @@ from natlab.network.network import Network
 
 
 def scene(network: Network) -> Scene:
-    """Every link's end at a host, NAT or server; and these nodes side by side, the servers between."""
+    """Every link's end at a host, NAT, translator or server; and these nodes side by side, the servers between."""
+    translators = [name for name in network.names if network.node(name).nat64 is not None]
     seen = {
-        name: network.node(name).role
+        name
         for name in network.names
-        if network.node(name).role is not Role.ROUTER
+        if network.node(name).role is not Role.ROUTER or name in translators
     }
     points = {end: node for node, end in far_ends(network) if node in seen}
     nats = network.with_role(Role.NAT)
     wans = frozenset(network.nat(name).ports.wan for name in nats)
-    return Scene(points, _lanes(network), frozenset(nats), wans)
+    return Scene(points, _lanes(network, translators), frozenset((*nats, *translators)), wans)
 
 
-def _lanes(network: Network) -> tuple[str, ...]:
+def _lanes(network: Network, translators: Sequence[str]) -> tuple[str, ...]:
     """Each host beside the NATs that it leaves by: half of the homes on the left, half on the right."""
-    ways = ways_out(network)
+    ways = ways_out(network, translators)
     homes: dict[str, dict[str, None]] = defaultdict(dict)
     for host in network.with_role(Role.HOST):
         *inner, outermost = [host, *ways[host]]

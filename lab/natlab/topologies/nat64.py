@@ -49,7 +49,12 @@ class Nat64Home(LabTopo):
             ["default via 10.0.1.1"],
             nat64=Nat64("2001:db8:a:1::1", "10.64.1.1", ((_MAPPED, _HOST),)),
         )
-        self.add_host("host_a", {"host_a-eth0": [f"{_HOST}/64"]}, ["default via 2001:db8:a:1::1"])
+        self.add_host(
+            "host_a",
+            {"host_a-eth0": [f"{_HOST}/64"]},
+            ["default via 2001:db8:a:1::1"],
+            resolver="2001:db8:a:1::1",
+        )
         self.add_home(HOME_B, nat_b)
         self.join("host_a-eth0", "xlat_a-lan")
         self.join("xlat_a-wan", "nat_a-lan")

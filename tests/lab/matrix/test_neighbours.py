@@ -1,5 +1,5 @@
-"""Cells of neighbours: real clients behind one NAT, one carrier's NAT, and with IPv6 take the rung that the model
-names, and the captures show it."""
+"""Cells of neighbours: real clients behind one NAT, one carrier's NAT, with IPv6, and behind a NAT64 take the rung that
+the model names, and the captures show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from nat_traversal.wire.methods import MethodName
 from natlab.evidence.result import CellResult
 from natlab.matrix.jobs import NeighbourJob, run
-from natlab.oracle.neighbourhood import METHODS, Where, parse_where
+from natlab.oracle.neighbourhood import Where, parse_where
 from tests.lab import warm
 
 CONE, SYMMETRIC = "EIM+APDF", "symmetric"
@@ -25,6 +25,10 @@ CELLS = {
     ("dual_stack", "full-cone", SYMMETRIC): MethodName.ORDERED_HELLO,
     ("dual_stack", SYMMETRIC, SYMMETRIC): MethodName.IPV6,
     ("dual_stack", "APDM+APDF+nptv6", "APDM+APDF+ipv6-eif"): MethodName.RELAY,
+    ("ipv6_only", "EIM+APDF+nat66", "EIM+APDF+ipv6-adf"): MethodName.ORDERED_HELLO,
+    ("ipv6_only", "EIM+APDF+nat66-apdm", "EIM+APDF+nptv6"): MethodName.RELAY,
+    ("nat64", "full-cone", SYMMETRIC): MethodName.ORDERED_HELLO,
+    ("nat64", CONE, "none"): MethodName.RELAY,
 }
 """Where, both NATs, and the rung."""
 
@@ -32,7 +36,7 @@ CELLS = {
 def _job(text: str, nats: tuple[str, str], directory: Path) -> NeighbourJob:
     where = parse_where(text)
     assert isinstance(where, Where)
-    return NeighbourJob(where, *nats, directory, METHODS)
+    return NeighbourJob(where, *nats, directory, where.neighbourhood.methods)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)

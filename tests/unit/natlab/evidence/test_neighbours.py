@@ -10,6 +10,7 @@ from nat_traversal.wire.datagrams import Announce, Datagram, Frame, Hello, Kind,
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from natlab.capture.packet import Packet, Protocol
+from natlab.evidence.category import Category
 from natlab.evidence.fates import Fates
 from natlab.evidence.hops import Scene
 from natlab.evidence.neighbours import NeighbourCase, conclude_neighbours, conduct_of
@@ -47,10 +48,10 @@ class Story:
                 replace(sent, time=now + 0.0005, point=POINT[receiver], outgoing=False)
             )
 
-    def announces(self) -> None:
+    def announces(self, outside: dict[str, Endpoint] = OUTSIDE) -> None:
         for number, host in enumerate(HOSTS):
             announce = Announce(bytes([number]) * 16, 1, 1)
-            self.said(host, announce, OUTSIDE[host], SERVER, "server")
+            self.said(host, announce, outside[host], SERVER, "server")
 
     def talk(self, round_: int, at: dict[str, Endpoint], *, arrives: bool = True) -> None:
         for step, (one, other) in enumerate((HOSTS, HOSTS[::-1], HOSTS), 1):
@@ -61,13 +62,16 @@ class Story:
             frame = Frame(Kind.DATA, bytes([Kind.DATA]) + bytes([number]) * 40)
             self.said(one, frame, at[one], at[other], other)
 
-    def result(self, predicted: MethodName | None, told: str | None) -> CellResult:
+    def result(
+        self, predicted: MethodName | None, told: str | None, answers_only: str | None = None
+    ) -> CellResult:
         fates = Fates(self.packets, SCENE)
         own = {
             host: frozenset({OWN[host].address, IPV6[host].address, "203.0.113.2"})
             for host in HOSTS
         }
-        case = NeighbourCase("symmetric", "symmetric", "shared_nat", HOSTS, predicted)
+        nats = "symmetric", "symmetric"
+        case = NeighbourCase(*nats, "shared_nat", HOSTS, predicted, answers_only, True)
         conduct = conduct_of(fates, HOSTS, own)
         return conclude_neighbours(case, conduct, fates, 100.0, Beside(told))
 
@@ -121,3 +125,46 @@ def test_helloes_in_another_order_than_the_contract_s_are_found_out() -> None:
     assert [check.name for check in cell.checks if not check.ok] == [
         "the HELLOs of round 1 left in the contract's order"
     ]
+
+
+def test_over_ipv6_alone_a_path_is_the_contract_s() -> None:
+    told = Story()
+    told.announces(IPV6)
+    told.talk(1, IPV6)
+    told.data(IPV6)
+    cell = told.result(MethodName.ORDERED_HELLO, "ordered-hello")
+    assert [check for check in cell.checks if not check.ok] == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "arrives", "right"),
+    [
+        ((2, 3), True, True),
+        ((2,), False, True),
+        ((2,), True, False),
+        ((1, 2, 3), True, False),
+        ((2, 3), False, False),
+    ],
+)
+def test_a_host_that_only_answers_begins_no_round(
+    steps: tuple[int, ...], arrives: bool, right: bool
+) -> None:
+    told = Story()
+    told.announces()
+    for step, (one, other) in enumerate((HOSTS, HOSTS[::-1], HOSTS), 1):
+        if step in steps:
+            there = other if arrives else None
+            told.said(one, hello(1, step), OUTSIDE[one], OUTSIDE[other], there)
+    told.data(OUTSIDE)
+    cell = told.result(MethodName.ORDERED_HELLO, "ordered-hello", "host_a")
+    (check,) = (each for each in cell.checks if "contract's order" in each.name)
+    assert check.ok is right
+
+
+def test_a_host_that_has_said_nothing_is_the_cause_and_another_program_could_have() -> None:
+    told = Story()
+    told.announces()
+    told.said("host_b", hello(1, 2), OUTSIDE["host_b"], OUTSIDE["host_a"], None)
+    cell = told.result(None, None, "host_a")
+    assert cell.cause == "host_a was told no address that it can send to."
+    assert cell.category is Category.MISSED

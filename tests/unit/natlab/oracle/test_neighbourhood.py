@@ -36,7 +36,7 @@ def test_one_nat_stands_in_front_of_both_hosts() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("star", "choose from two_nats, shared_nat, shared_cgn, dual_stack"),
+        ("star", "choose from two_nats, shared_nat, shared_cgn, dual_stack, ipv6_only, nat64"),
         ("two_nats,nat_a=none", "choose from"),
         ("shared_nat,cgn=none", "it has none"),
         ("shared_cgn,cgn", "it has cgn=NAT"),
@@ -47,6 +47,13 @@ def test_what_is_wrong_is_said_with_what_would_be_right(text: str, words: str) -
     with pytest.raises(UsageError) as caught:
         parse_where(text)
     assert words in str(caught.value)
+
+
+def test_a_place_may_be_another_s_network_with_words_of_its_own() -> None:
+    where = _where("ipv6_only")
+    assert where.topology("full-cone", "none") == "dual_stack,nat_a=full-cone,nat_b=none"
+    assert str(where) == "ipv6_only"
+    assert where.neighbourhood.servers == dict.fromkeys(("host_a", "host_b"), "[2001:db8:5::2]")
 
 
 @pytest.mark.parametrize("name", NEIGHBOURHOODS)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from nat_traversal.errors import UsageError
 from nat_traversal.wire.methods import ALL, MethodName
-from natlab.oracle.neighbours import behind_one_carrier, behind_one_nat, with_ipv6
+from natlab.oracle.methods.ordered_hello import model_hosts
+from natlab.oracle.neighbours import (
+    Answering,
+    behind_nat64,
+    behind_one_carrier,
+    behind_one_nat,
+    with_ipv6,
+    with_ipv6_alone,
+)
 from tests.sim.test_hosts import at_home
 
 HAIRPINS = ["no-hairpin", "hairpin-external-source", "hairpin-internal-source"]
@@ -67,3 +76,47 @@ def test_behind_one_carrier(nats: tuple[str, str], carrier: str, rung: str | Non
 )
 def test_with_ipv6(nats: tuple[str, str], rung: str | None) -> None:
     assert with_ipv6(*nats, ALL) == rung
+
+
+@pytest.mark.parametrize(
+    ("nats", "rung"),
+    [
+        (("symmetric", "symmetric"), "ordered-hello"),  # of IPv4: its router only filters IPv6
+        (("EIM+APDF+nat66-apdm", "EIM+APDF"), "relay"),
+        (("EIM+APDF+nat66-apdm", "EIM+APDF+nptv6+ipv6-eif"), "ordered-hello"),
+        (("udp-blocked", "none"), "ordered-hello"),
+    ],
+)
+def test_with_ipv6_alone(nats: tuple[str, str], rung: str) -> None:
+    assert with_ipv6_alone(*nats, ALL) == rung
+
+
+@pytest.mark.parametrize(
+    ("nats", "rung"),
+    [
+        (("full-cone", "symmetric"), "ordered-hello"),  # whoever comes is let in, and answered
+        (("full-cone", "udp-blocked"), None),
+        (("restricted-cone", "full-cone"), "relay"),  # nothing has gone to where the peer is
+        (("symmetric", "none"), "relay"),
+        (("udp-blocked", "none"), None),
+    ],
+)
+def test_behind_a_nat64_a_host_meets_those_who_can_come_to_it(
+    nats: tuple[str, str], rung: str | None
+) -> None:
+    assert behind_nat64(*nats, ALL) == rung
+
+
+def test_a_nat64_translates() -> None:
+    with pytest.raises(UsageError, match="nat_a has to translate"):
+        behind_nat64("none", "full-cone", ALL)
+
+
+def test_a_host_that_only_answers_has_to_hear_the_peer_with_each_socket_anew() -> None:
+    made = model_hosts("full-cone", "none")["host_a"]
+    host = Answering(made.name, made.nat, made.address)
+    spoke = [host.may_speak]
+    host.hears(host.server)
+    spoke.append(host.may_speak)
+    host.open_socket(2)
+    assert [*spoke, host.may_speak] == [False, True, False]
