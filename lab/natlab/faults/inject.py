@@ -28,7 +28,7 @@ from natlab.network.reload import load_rules
 from natlab.presets import preset
 from natlab.programs.program import Program
 from natlab.programs.programs import Programs
-from natlab.sandbox.netns import Command, in_namespace, run_together
+from natlab.sandbox.netns import IP, Command, in_namespace, run_together
 
 _LINK_TIMEOUT = 10.0
 _ENDED_WITHIN = 10.0
@@ -348,4 +348,4 @@ class Faults:
 
 
 def _ip(node: LabNode, lines: Sequence[str]) -> Command:
-    return Command(("ip", "-batch", "-"), "".join(f"{line}\n" for line in lines), node.pid)
+    return Command(IP, "".join(f"{line}\n" for line in lines), node.pid)

@@ -20,7 +20,7 @@ from natlab.network.addressing import Role
 from natlab.network.interfaces import LINK_TIMEOUT, compute_checksums, wait_until_running
 from natlab.network.nodes import LabNode, Nat
 from natlab.network.reload import flush_connections
-from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
+from natlab.sandbox.netns import IP, Command, in_namespace, run_together, set_sysctl
 
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
 Mininet.inited = True
@@ -163,7 +163,7 @@ class _LabNet(Mininet):  # type: ignore[misc]
                 with in_namespace(node.pid):
                     set_sysctl(_IPV6_SWITCH.format("all"), 1)
                     set_sysctl(_IPV6_SWITCH.format("lo"), 0)  # programs expect ::1
-        links = Command(("ip", "-batch", "-"), "".join(self.batch))
+        links = Command(IP, "".join(self.batch))
         run_together([links, *(command for node in nodes for command in node.early_commands())])
         run_together(command for node in nodes for command in node.late_commands())
         deadline = time.monotonic() + LINK_TIMEOUT

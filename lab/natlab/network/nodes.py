@@ -1,8 +1,8 @@
 """Mininet nodes and links that configure themselves, without the parts that a lab cell has no use for.
 
 A stock Mininet node is an interactive bash, and every address costs a conversation with it. Here a
-`cat` holds a node's namespaces and ends with this process. One ``ip -batch`` makes all of a node's
-settings. bash starts when somebody asks for `cmd()` or uses the `mn` prompt.
+`cat` holds a node's namespaces and ends with this process. Lines of ``ip -batch``, mostly without
+a process, make all of a node's settings. bash starts when somebody asks for `cmd()` or uses the `mn` prompt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from natlab.network.syn_holder import SynHolder
 from natlab.network.translator import Nat64, Translator
 from natlab.presets import Preset, preset
 from natlab.sandbox.machine import NO_SYSFS
-from natlab.sandbox.netns import NODE_MARK, Command, in_namespace, run_together, set_sysctl
+from natlab.sandbox.netns import IP, NODE_MARK, Command, in_namespace, run_together, set_sysctl
 
 _HOLDER = ("mnexec", "-dnp", "cat")
 # mnexec would end where it cannot mount /sys.
@@ -161,7 +161,7 @@ class LabNode(Node):  # type: ignore[misc]
             lines.append(f"link add name {bridge} type bridge forward_delay 0")
             lines += [f"link set dev {member} master {bridge}" for member in members]
         lines += self.interface_lines(self.addresses) + self.route_lines(self.addresses)
-        commands = [Command(("ip", "-batch", "-"), "\n".join(lines) + "\n", self.pid)]
+        commands = [Command(IP, "\n".join(lines) + "\n", self.pid)]
         if self.rules and self.rules.iptables:
             commands.append(Command(("iptables-restore",), self.rules.iptables, self.pid))
         return commands
@@ -301,7 +301,7 @@ class LabLink(Link):  # type: ignore[misc]
             return
         node1.wait_until_held()
         node2.wait_until_held()
-        run_together([Command(("ip", "-batch", "-"), line)])
+        run_together([Command(IP, line)])
 
     def stop(self) -> None:
         pass

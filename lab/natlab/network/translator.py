@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from natlab.errors import NetworkError
-from natlab.sandbox.netns import Command, in_namespace, run_together
+from natlab.sandbox.netns import IP, Command, in_namespace, run_together
 
 PREFIX = "2001:db8:64::"
 """With 96 bits: the addresses of IPv4 hosts. The well-known prefix is not for the lab's addresses (RFC 6052 section 3.1)."""
@@ -93,7 +93,7 @@ class Translator:
         unbound.write_text(nat64.unbound, encoding="ascii")
         self._run("tayga", "tayga", "-d", "-c", str(tayga))
         self._wait_for_device()
-        run_together([Command(("ip", "-batch", "-"), nat64.routes, self._pid)])
+        run_together([Command(IP, nat64.routes, self._pid)])
         # `--no-daemon` also keeps dnsmasq from becoming another user: a sandbox has none but root.
         only = ("--no-resolv", "--no-hosts", "--no-daemon", "--conf-file=/dev/null")
         where = (f"--port={_UPSTREAM_PORT}", "--listen-address=127.0.0.1", "--bind-interfaces")

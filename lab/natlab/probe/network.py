@@ -26,7 +26,7 @@ from natlab.network.reload import load_rules
 from natlab.probe.observe import Observation, check, observe
 from natlab.probe.sockets import Exchange, Host, Outside, one_cpu
 from natlab.sandbox import netlink
-from natlab.sandbox.netns import Command, in_namespace, run_together
+from natlab.sandbox.netns import IP, Command, in_namespace, run_together
 
 _SPARE = IPv4Network("198.18.0.0/16")
 """Where the two addresses are taken from (RFC 2544): the last /24 of it that nothing has to do with."""
@@ -196,7 +196,7 @@ def _routed(pid: int, routes: Sequence[str]) -> Iterator[None]:
 
     def change(verb: str) -> None:
         text = "".join(f"route {verb} {route}\n" for route in routes)
-        run_together([Command(("ip", "-batch", "-"), text, pid)])
+        run_together([Command(IP, text, pid)])
 
     change("add")
     try:

@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from natlab.errors import NetworkError
+from natlab.sandbox import iproute
+from natlab.sandbox.netlink import Netlink
 
 NODE_MARK = "NAT_LAB_NODE"
 """Environment variable in which the process that holds a node's namespaces has the node's name."""
@@ -127,6 +129,19 @@ def set_sysctl(name: str, value: int) -> None:
         raise NetworkError(f"cannot set {name} to {value}: {error.strerror}") from None
 
 
+def routing(pid: int | None = None) -> Netlink:
+    """A socket to ask and change addresses, links and routes where process `pid` is (None: here).
+
+    Raises `NetworkError` as `in_namespace` does.
+    """
+    with nullcontext() if pid is None else in_namespace(pid):
+        return Netlink(socket.NETLINK_ROUTE)
+
+
+IP, IP_ALL = ("ip", "-batch", "-"), ("ip", "-force", "-batch", "-")
+"""The programs whose lines mostly need no process. The second goes on after a line that failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A program, what it reads, and the process in whose network namespace it runs (None: ours)."""
@@ -139,12 +154,20 @@ class Command:
 def run_together(commands: Iterable[Command]) -> None:
     """Run all `commands` side by side, and wait for each.
 
+    Batches of ``ip`` need no process, as far as `natlab.sandbox.iproute` knows their lines: they are
+    carried out here, one after the other, while the others run.
+
     Raises `NetworkError` with the words of the first that cannot start or whose exit status is not
     zero, once all have ended.
     """
     started = []
     failures = []
+    batches: list[tuple[Command, list[iproute.Step]]] = []
     for command in commands:
+        if command.argv in {IP, IP_ALL}:
+            with suppress(iproute.Unknown):
+                batches.append((command, iproute.steps(command.stdin)))
+                continue
         try:
             with ExitStack() as stack:
                 if command.pid is not None:
@@ -165,6 +188,10 @@ def run_together(commands: Iterable[Command]) -> None:
         process.stdin.write(command.stdin)
         process.stdin.close()
         process.stdin = None
+    for command, steps in batches:
+        with routing(command.pid) as netlink:
+            trouble = iproute.carry_out(netlink, steps, force=command.argv == IP_ALL)
+        failures += [] if trouble is None else [trouble]
     for command, process in started:
         _, words = process.communicate()
         if process.returncode != 0:

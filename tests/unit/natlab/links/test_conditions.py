@@ -10,6 +10,7 @@ from nat_traversal.errors import UsageError
 from natlab.links.conditions import LinkConditions, Way, bit_rate, parse_conditions, share
 from natlab.links.netem import keeps_seed, netem, options, redirect
 from natlab.links.splice import made_anew
+from natlab.sandbox.iproute import Interface
 
 
 @pytest.mark.parametrize(("text", "value"), [("1%", 0.01), ("0.5%", 0.005), ("100%", 1.0)])
@@ -161,7 +162,7 @@ def test_netem_commands() -> None:
 
 def test_an_interface_is_made_anew_where_its_index_is_free() -> None:
     """Elsewhere, Linux before 6.13 answers "File exists"."""
-    link = {"ifname": "wan", "ifindex": 105, "mtu": 1500, "address": "02:00:00:00:00:01"}
+    link = Interface("wan", 105, 1500, "02:00:00:00:00:01", None)
     near, _, far = made_anew(link, "link1-b", 1, 42).partition(" type veth peer ")
     assert near == "link add name wan index 105 mtu 1500 address 02:00:00:00:00:01"
     assert far == "name link1-b mtu 1500 index 1000001 netns 42\n"
