@@ -86,7 +86,7 @@ def _filter(wan: str, filtering: Ipv6Filtering, lifetime: int) -> Iterator[list[
         sent = f"ip6 saddr . udp sport{added.format('daddr')}"
         asks = f"ip6 daddr . udp dport{added.format('saddr')}"
         own += added.format("daddr")
-        options = f"flags dynamic,timeout; timeout {lifetime}s; size 65535;"
+        options = f"flags dynamic,timeout; timeout {lifetime}s;"
         yield ["set sent {", *indented(own, options), "}"]
         goes = [f'oifname "{wan}" meta l4proto udp update @sent {{ {sent} }}']
         comes = [f'iifname "{wan}" meta l4proto udp {asks} @sent accept']

@@ -147,7 +147,7 @@ class _Table:
             *([("map", "visitors", f"{FLOW} : ct zone")] if self._has_visitors else ()),
             *([("set", "callers", FLOW)] if asked.is_asked(self.behavior) else ()),
         ):
-            options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s; size 65535;"
+            options = f"flags dynamic,timeout; timeout {self.behavior.lifetime}s;"
             yield [f"{kind} {name} {{", f"\ttypeof {of}", *indented(options), "}"]
 
     def _memory_of_pool(self) -> Iterator[tuple[str, str, str]]:

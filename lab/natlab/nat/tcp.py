@@ -84,7 +84,7 @@ def _strangers(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]
         ("map", "tcp_port", "tcp dport : tcp dport"),
         ("set", "tcp_open", comes),
     ):
-        options = f"flags dynamic,timeout; timeout {OPEN_FOR}s; size 65535;"
+        options = f"flags dynamic,timeout; timeout {OPEN_FOR}s;"
         yield [f"{kind} {name} {{", f"\ttypeof {of}", *indented(options), "}"]
     inside = "dnat ip to tcp dport map @tcp_address : tcp dport map @tcp_port"
     known = f'iifname "{router.wan}" ip daddr {router.wan_address} {_SYN} {comes} @tcp_open'
