@@ -66,7 +66,7 @@ _MEANINGS = {
     440: "has no address of that IP version (440): name another one with --turn",
     441: "refuses these credentials for an allocation of somebody else (441)",
     442: "relays no UDP (442): name another one with --turn",
-    486: "gives this name no further allocation (486): end other clients with it, or let its operator raise the quota",
+    486: "gives no further allocation (486): end other clients with this name, or let its operator raise its quotas",
     508: "is full (508): try again later, or name another one with --turn",
 }
 

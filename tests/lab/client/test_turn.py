@@ -94,8 +94,16 @@ class _Later(Pair):
         return "later_a", "later_b"
 
 
-def _beside_a_full_relay(own: Mapping[str, tuple[str, ...]], directory: Path) -> list[list[str]]:
-    """The ways of a client that has the only relay of the server, and of both that come later."""
+def _beside(
+    own: tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]],
+    directory: Path,
+    server_options: tuple[str, ...],
+    more: tuple[str, ...] = _PLAIN,
+) -> tuple[list[list[str]], list[str]]:
+    """The ways of a client that has come first, and of both that come later; and what these say of TURN servers.
+
+    `own`: the options of the first pair's hosts, and of the later one's.
+    """
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
@@ -105,17 +113,19 @@ def _beside_a_full_relay(own: Mapping[str, tuple[str, ...]], directory: Path) ->
         two_nats_network("symmetric", "symmetric") as network,
         Programs(directory) as programs,
     ):
-        coturn = programs.start("turnserver", (*_COTURN, *_PLAIN), network.pid("server"))
+        coturn = programs.start("turnserver", (*_COTURN, *more), network.pid("server"))
         coturn.wait_until_bound("udp", _PORT, timeout=READY_WITHIN)
-        start_server(network, programs, "--relay-pairs", "1")
-        with tunnels(network, programs, PAIR, options=methods) as first:
+        start_server(network, programs, *server_options)
+        with tunnels(network, programs, PAIR, options=methods, own=own[0]) as first:
             assert first[PAIR].verdicts() == {"path-established"}
-            with tunnels(network, programs, later, options=methods, own=own) as second:
-                assert second[later].verdicts() == {"path-established"}
-                assert second[later].carries(_PAYLOAD)
-                assert first[PAIR].carries(_PAYLOAD)
+            with tunnels(network, programs, later, options=methods, own=own[1]) as second:
                 last = list(second[later].clients.values())
-                return [ways(each) for each in (first[PAIR].clients["host_a"], *last)]
+                if second[later].verdicts() == {"path-established"}:
+                    assert second[later].carries(_PAYLOAD)
+                assert first[PAIR].carries(_PAYLOAD)
+                said = [event for each in last for event in events(each)]
+                problems = [str(each["reason"]) for each in said if each["event"] == "turn-failed"]
+                return [ways(each) for each in (first[PAIR].clients["host_a"], *last)], problems
 
 
 def _paired(own: tuple[str, ...], directory: Path) -> dict[str, list[str]]:
@@ -166,10 +176,10 @@ def _paired(own: tuple[str, ...], directory: Path) -> dict[str, list[str]]:
 
 
 def _credentials(
-    directory: Path, password: str = "secret", transport: str = "udp"
+    directory: Path, password: str = "secret", transport: str = "udp", name: str = "lab"
 ) -> tuple[str, ...]:
-    file = directory / "turn.credentials"
-    file.write_text(f"lab\n{password}\n", encoding="ascii")
+    file = directory / f"{name}.credentials"
+    file.write_text(f"{name}\n{password}\n", encoding="ascii")
     file.chmod(0o600)
     uri = f"{_TURN}?transport={transport}" if transport != "tls" else _TURN.replace(":", "s:", 1)
     return "--turn", uri, "--turn-credentials", str(file)
@@ -208,8 +218,21 @@ def test_a_turn_server_carries_where_the_relays_of_the_server_are_all_in_use(
     tmp_path: Path,
 ) -> None:
     own = {"host_b": _credentials(tmp_path)}
-    seen = warm.call(60.0, _beside_a_full_relay, own, tmp_path)
-    assert seen == [["relay"], ["turn"], ["turn"]]
+    seen = warm.call(60.0, _beside, ({}, own), tmp_path, ("--relay-pairs", "1"))
+    assert seen == ([["relay"], ["turn"], ["turn"]], [])
+
+
+@pytest.mark.parametrize("has_other", [True, False])
+def test_a_name_with_all_its_allocations_is_one_line_and_the_other_host_s_turn_server_is_next(
+    has_other: bool, tmp_path: Path
+) -> None:
+    own = {"host_a": _credentials(tmp_path)}
+    later = {**own, "host_b": _credentials(tmp_path, name="other")} if has_other else own
+    more = (*_PLAIN, "--user-quota=1", "--user=other:secret")
+    seen, problems = warm.call(90.0, _beside, (own, later), tmp_path, ("--no-relay",), more)
+    assert seen == [["turn"], *[["turn"] * has_other] * 2]
+    (problem,) = problems
+    assert "gives no further allocation (486): end other clients with this name" in problem
 
 
 @pytest.mark.parametrize("host", ["host_a", "host_b"])

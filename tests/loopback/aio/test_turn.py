@@ -99,7 +99,7 @@ async def test_it_allocates_lets_the_peer_in_and_gives_back() -> None:
         (403, "may not relay to the other side's address"),
         (437, "the next attempt takes a fresh one"),
         (442, "relays no UDP"),
-        (486, "let its operator raise the quota"),
+        (486, "let its operator raise its quota"),
         (508, "is full (508): try again later"),
         (599, "refuses with error 599"),
     ],
