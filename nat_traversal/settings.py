@@ -83,6 +83,9 @@ class ClientSettings:
     explain_after: float = seconds(10.0)
     """Of a relayed path, after which this side finds out how its NAT behaves, to say why; 0: never. A round of the
     contract and its swap take less, so pairs that become direct ask nothing."""
+    router_look: float = seconds(60.0, 1.0)
+    """Between two questions of a relayed client to its router: whether it has begun to map ports. They are a few datagrams in
+    this host's own network."""
     path_linger: float = seconds(3.0)
     """For which a path that datagrams have left goes on to receive: some are on their way."""
     early_hellos: int = number(4, 1, 1000)

@@ -102,7 +102,7 @@ class Peer:
         """The agent tells it every notice."""
         self.services = PeerServices(self.id, services, certificate)
         self.renewal = Renewal(settings, is_second=identity.peer < identity.id)
-        self._router = RouterWatch()
+        self._router = RouterWatch(settings)
         self.explaining = Explaining(self.id, self.story, timers, settings)
 
     @property

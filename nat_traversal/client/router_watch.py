@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from nat_traversal.machine import actions as do
-
-LOOK = 60.0
-"""Seconds between two questions to the router. They are a few datagrams in this host's own network."""
+from nat_traversal.settings import ClientSettings
 
 
 class RouterWatch:
     """Of one peer."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
+        self._pause = settings.router_look
         self.deadline: float | None = None
         """When to call `due`."""
 
@@ -20,9 +19,9 @@ class RouterWatch:
         if not is_worth_while:
             self.deadline = None
         elif self.deadline is None:
-            self.deadline = now + LOOK
+            self.deadline = now + self._pause
 
     def due(self, generation: int, now: float) -> list[do.Action]:
         """Ask the router for a port that leads to the relayed path's socket of that number. `RouterMaps` tells."""
-        self.deadline = now + LOOK
+        self.deadline = now + self._pause
         return [do.MapPort(generation)]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.client.router_watch import LOOK
 from nat_traversal.machine import notices as note
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import control
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Confirm, Hello
@@ -109,7 +109,8 @@ def test_a_relayed_pair_is_direct_soon_after_a_router_has_begun_to_map_ports(hos
     began = {client: len(client.told(note.RoundStarted)) for client in clients}
     begins_to_map(world, host)
     world.until(
-        lambda: all(client.path.method == "port-mapping" for client in clients), within=LOOK + 5.0
+        lambda: all(client.path.method == "port-mapping" for client in clients),
+        within=ClientSettings().router_look + 5.0,
     )
     for client in clients:
         assert len(client.told(note.RoundStarted)) - began[client] == 2, "one attempt"
@@ -122,7 +123,7 @@ def test_a_router_that_maps_no_port_is_asked_once_a_minute_and_begins_no_attempt
     asked, retries = a.asked_router, len(told(a, m.Retry))
     world.run(600.0)
     attempts = len(told(a, m.Retry)) + len(told(b, m.Retry)) - retries
-    assert 1 <= a.asked_router - asked <= 600 / LOOK + attempts
+    assert 1 <= a.asked_router - asked <= 600 / ClientSettings().router_look + attempts
     assert len(told(a, m.Retry)) - retries <= 5
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import Pair, events, start_server, tunnels, ways
 
 PAIR = Pair("host_a", "host_b")
 METHODS = ("--methods", "ordered-hello,port-mapping")
@@ -79,4 +79,53 @@ def test_a_router_that_maps_ports_makes_the_pair_direct(
         "methods": ["port-mapping", "port-mapping"],
         "forwarded": 1,
         "led": (1, 0),
+    }
+
+
+LATE = ("--methods", "ordered-hello,port-mapping,relay", "--set", "router-look=1")
+"""The next attempt would follow after two minutes at the earliest."""
+
+
+def _late(nats: tuple[str, str], directory: Path) -> dict[str, object]:
+    """The router begins to map ports when the first attempt has failed: each client's ways, how many attempts failed, and
+    whether the next was due later than all this."""
+    from natlab.network.network import standing
+    from natlab.programs.programs import Programs
+    from natlab.topologies.two_nats import TwoNats
+
+    with standing(TwoNats(*nats)) as network, Programs(directory) as programs:
+        node = network.node("nat_a")
+        assert node.rules is not None
+        maps = node.rules
+        node.rules = replace(maps, miniupnpd="")
+        node.ask_anew()
+        start_server(network, programs)
+        options = (*LATE, "--set", "retry-first=240")
+        with tunnels(network, programs, PAIR, options=options) as found:
+            (tunnel,) = found.values()
+            for client in tunnel.clients.values():
+                client.wait_for_line('"event": "not-direct"', timeout=30.0)
+            assert tunnel.carries(b"by the relay")
+            node.rules = maps
+            node.ask_anew()
+            for client in tunnel.clients.values():
+                client.wait_for_line('"event": "path-moved".*"port-mapping"', timeout=30.0)
+            assert tunnel.carries(b"by the router's port")
+            said = [list(events(client)) for client in tunnel.clients.values()]
+            taken = [ways(client) for client in tunnel.clients.values()]
+    failed = [event for each in said for event in each if event["event"] == "not-direct"]
+    return {
+        "ways": taken,
+        "failed": len(failed),
+        "waits": min(float(str(event["retry_in"])) for event in failed) > 100.0,
+    }
+
+
+def test_a_router_that_begins_to_map_ports_while_the_pair_is_relayed_makes_it_direct(
+    tmp_path: Path,
+) -> None:
+    assert warm.call(80.0, _late, (MAPS, STRICT), tmp_path) == {
+        "ways": [["relay", "port-mapping"]] * 2,
+        "failed": 2,
+        "waits": True,
     }
