@@ -11,6 +11,7 @@ from dataclasses import Field, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
+from nat_traversal.arguments.near import near
 from nat_traversal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,3 +85,11 @@ def _value(each: Field[Any], text: str) -> float:
     if type(each.default) is int and "." not in text:
         return int(text)
     return float(text)
+
+
+def check_setting(settings: type[Any], name: str, text: str) -> None:
+    """Refuse a NAME and VALUE of ``set`` that `settings` does not have. Raises `UsageError`."""
+    known = names(settings)
+    if name not in known:
+        raise UsageError(f"there is no setting {name!r}: {near(name, known)}")
+    parse(settings, [f"{name}={text}"])

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Parser
-from nat_traversal.arguments.ranges import names
-from nat_traversal.arguments.ranges import parse as parse_settings
+from nat_traversal.arguments.ranges import check_setting
 from nat_traversal.errors import UsageError
 
 T = TypeVar("T")
@@ -82,11 +80,3 @@ def request_of(options: argparse.Namespace, parse: Callable[[argparse.Namespace]
     except UsageError as error:
         file = getattr(options, "file", None)
         raise error if file is None else file.blamed(error) from None
-
-
-def check_setting(settings: type[Any], name: str, text: str) -> None:
-    """Refuse a NAME and VALUE of ``set`` that `settings` does not have. Raises `UsageError`."""
-    known = names(settings)
-    if name not in known:
-        raise UsageError(f"there is no setting {name!r}: {near(name, known)}")
-    parse_settings(settings, [f"{name}={text}"])

@@ -9,11 +9,10 @@ try:
     from pathlib import Path
 
     from nat_traversal.cli import venv
+    from nat_traversal.cli.stopping import STOPPING, has_terminal
 except KeyboardInterrupt:  # nothing has begun
     raise SystemExit(0) from None
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Each asks for an end."""
 _ASKING = ("check", "config", "status", "ping", "reload", "genkey", "identity", "gentoken")
 """Commands of which a script wants an answer."""
 
@@ -65,15 +64,6 @@ def _end_at_once(status: int = 0) -> None:
             )  # it means a reload, and the file is yet to be read
         else:
             signal.signal(number, partial(_end, status))
-
-
-def has_terminal() -> bool:
-    """Whether this process has a controlling terminal: a SIGHUP then says that it is closed."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def _end(status: int, *_: object) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.start import STOPPING
+from nat_traversal.cli.stopping import STOPPING
 
 
 def stop_signal(console: Console, reload: Callable[[], None] | None = None) -> asyncio.Future[Exit]:

@@ -18,8 +18,6 @@ from nat_traversal.wire.guessing import Agree as Agree
 from nat_traversal.wire.guessing import GuessLater as GuessLater
 from nat_traversal.wire.guessing import NatTold as NatTold
 from nat_traversal.wire.offers import Offer
-from nat_traversal.wire.pairs import ForPair as ForPair
-from nat_traversal.wire.pairs import Leave as Leave
 from nat_traversal.wire.relay_messages import OpenRelay as OpenRelay
 from nat_traversal.wire.relay_messages import RelayCode as RelayCode
 from nat_traversal.wire.relay_messages import Relaying as Relaying
@@ -311,6 +309,19 @@ class UnknownMessage:
     """A well-formed line whose type this version does not know."""
 
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForPair:
+    """A message about a further registration of the connection, by its number: 1 to `pairs.MOST_PAIRS`."""
+
+    pair: int
+    message: Message | UnknownMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Either way: this registration has ended, and the connection goes on with the others."""
 
 
 Message = (

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.jobs import IN_THE_SANDBOX
+from natlab.matrix.running import IN_THE_SANDBOX
 from tests import ROOT
 from tests.forkserver import Forkserver
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.jobs import IN_THE_SANDBOX
+from natlab.matrix.running import IN_THE_SANDBOX
 from natlab.sandbox.sandbox import Sandbox
 from natlab.sandbox.zygote import preload
 

@@ -11,7 +11,8 @@ from nat_traversal.arguments.durations import DAY
 from natlab.cli.methods import methods_of
 from natlab.cli.status import Exit
 from natlab.links.options import link_conditions
-from natlab.matrix.jobs import CellJob, run
+from natlab.matrix.jobs import CellJob
+from natlab.matrix.running import run
 from natlab.report.directory import own_directory
 from natlab.report.words import costs, faults, opened
 from natlab.sandbox import sandbox

@@ -1,4 +1,4 @@
-"""The cells that can be asked for. Only the sandbox that runs one reads Mininet and scapy, which takes half a second."""
+"""The cells that can be asked for, as values that need nothing of what runs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from natlab.testbed.files import KEYS_FILE
 if TYPE_CHECKING:
     from natlab.evidence.neighbours import NeighbourCase
     from natlab.evidence.program import ProgramCase
-    from natlab.evidence.result import Case, CellResult
+    from natlab.evidence.result import Case
     from natlab.testbed.program_file import ProgramFile
 
 TOPOLOGY = "two_nats"
@@ -145,27 +145,3 @@ class NeighbourJob:
         silent = self.where.neighbourhood.answers_only
         can_open = silent is not None and path_can_open(*nats)
         return NeighbourCase(*nats, str(self.where), hosts, rung, silent, can_open)
-
-
-Job = CellJob | NeighbourJob | ProgramJob
-IN_THE_SANDBOX = (
-    "natlab.matrix.cell",
-    "natlab.matrix.neighbour_cell",
-    "natlab.matrix.program_cell",
-)
-"""The modules that `run` reads."""
-
-
-def run(job: Job) -> CellResult:
-    """Run it, inside `natlab.sandbox.sandbox.call`. Its `error` tells the lab's own failures."""
-    if isinstance(job, CellJob):
-        from natlab.matrix.cell import run_cell  # noqa: PLC0415 - it reads Mininet
-
-        return run_cell(job)
-    if isinstance(job, NeighbourJob):
-        from natlab.matrix.neighbour_cell import run_neighbour_cell  # noqa: PLC0415 - as this does
-
-        return run_neighbour_cell(job)
-    from natlab.matrix.program_cell import run_program_cell  # noqa: PLC0415 - so does this
-
-    return run_program_cell(job)

@@ -26,7 +26,8 @@ from natlab.evidence.way import Kind
 from natlab.links.apply import method_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.jobs import IN_THE_SANDBOX, TOPOLOGY, CellJob, NeighbourJob, ProgramJob, run
+from natlab.matrix.jobs import TOPOLOGY, CellJob, NeighbourJob, ProgramJob
+from natlab.matrix.running import IN_THE_SANDBOX, run
 from natlab.nat.ruleset import Firewall
 from natlab.oracle.neighbourhood import Where
 from natlab.oracle.outcome import Outcome

@@ -19,7 +19,7 @@ from natlab.links.options import conditions_of
 from natlab.nat.rules import check_made
 from natlab.nat.ruleset import Firewall, parse_firewall
 from natlab.presets import PRESETS, preset
-from natlab.testbed.plugin import HELP, PAIRS, TOPOLOGY
+from natlab.testbed.mark_words import HELP, PAIRS, TOPOLOGY
 from natlab.testbed.program_file import ProgramFile, read_program_file
 
 if TYPE_CHECKING:

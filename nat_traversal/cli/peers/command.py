@@ -16,8 +16,8 @@ from nat_traversal.cli.peers.file import ClientFile
 from nat_traversal.cli.peers.reload import Reloading
 from nat_traversal.cli.peers.requests import Requests
 from nat_traversal.cli.peers.supervisor import Supervisor
-from nat_traversal.cli.start import has_terminal
 from nat_traversal.cli.stop import on_demand, stop_signal
+from nat_traversal.cli.stopping import has_terminal
 
 
 async def run(file: ClientFile, again: Callable[[], ClientFile], console: Console) -> Exit:

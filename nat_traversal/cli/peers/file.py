@@ -14,9 +14,9 @@ from nat_traversal.arguments.config import Config, Key, parse, read
 from nat_traversal.arguments.configured import CheckWord, collected, filled, text_of
 from nat_traversal.arguments.near import near
 from nat_traversal.arguments.parser import Parser, told
+from nat_traversal.arguments.ranges import check_setting
 from nat_traversal.arguments.user_file import expanded
 from nat_traversal.cli.client_arguments import client_options_of
-from nat_traversal.cli.config_file import check_setting
 from nat_traversal.cli.peers.clashes import clashes
 from nat_traversal.cli.peers.plan import PeerPlan, plan_of
 from nat_traversal.cli.services import LACKS_QUIC, NamedEnd, parse_service

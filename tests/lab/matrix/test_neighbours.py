@@ -10,7 +10,8 @@ import pytest
 
 from nat_traversal.wire.methods import MethodName
 from natlab.evidence.result import CellResult
-from natlab.matrix.jobs import NeighbourJob, run
+from natlab.matrix.jobs import NeighbourJob
+from natlab.matrix.running import run
 from natlab.oracle.neighbourhood import Where, parse_where
 from tests.lab import warm
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from natlab.matrix.jobs import CellJob, run
+from natlab.matrix.jobs import CellJob
+from natlab.matrix.running import run
 from tests.lab import warm
 
 

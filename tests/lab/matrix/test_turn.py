@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.wire.methods import MethodName
-from natlab.matrix.jobs import CellJob, run
+from natlab.matrix.jobs import CellJob
+from natlab.matrix.running import run
 from natlab.oracle.predict import BY_TURN
 from natlab.oracle.turn import parse_turn
 from tests.lab import warm

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from natlab.evidence.way import Kind
-from natlab.matrix.jobs import CellJob, run
+from natlab.matrix.jobs import CellJob
+from natlab.matrix.running import run
 from tests.lab import warm
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nat_traversal.cli import start
+from nat_traversal.cli.stopping import STOPPING
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_reload_that_is_asked_for_early_ends_nothing(
     monkeypatch.setattr("os._exit", ended.append)
 
     start._end_at_once()
-    for number in start.STOPPING:
+    for number in STOPPING:
         handlers[number](number, None)
 
     reloads = "--config" in words and not terminal

@@ -198,6 +198,23 @@ def test_client_and_server_share_only_what_lies_below_both() -> None:
     assert not graph["server"] & {"client", "paths"}
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Not even later, within a function. A package's own `__init__` names what lies in it."""
+    graph = {
+        dotted(path): frozenset(direct(path) - {dotted(path)})
+        for path in MODULES
+        if path.stem != "__init__"
+    }
+    known = {name: those & graph.keys() for name, those in graph.items()}
+    assert cycles(known) == []
+
+
+def direct(path: Path) -> set[str]:
+    """The modules of both packages that `path` imports, itself or a name of theirs."""
+    names = set(imports(path))
+    return names | {name.rpartition(".")[0] for name in names}
+
+
 def reachable(path: Path) -> set[str]:
     """Every module of both packages that `path` imports, or that these import, and so on."""
     by_name = {dotted(each): each for each in MODULES}
