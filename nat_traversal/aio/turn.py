@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from aioice import stun
 from aioice.stun import Message, TransactionError
 from aioice.turn import TurnClientMixin, TurnClientTcpProtocol, TurnClientUdpProtocol
 
@@ -71,11 +72,24 @@ _MEANINGS = {
 }
 
 
+_FAMILY = (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned)
+"""RFC 8656 section 18.6, which the library does not know."""
+stun.ATTRIBUTES_BY_TYPE.setdefault(_FAMILY[0], _FAMILY)
+stun.ATTRIBUTES_BY_NAME.setdefault(_FAMILY[1], _FAMILY)
+IPV6 = 0x0200_0000
+"""Its value for an IPv6 address; without it an allocation is of IPv4."""
+
+
 class _Wary(TurnClientMixin):
     """The library's client, where it takes a server at its word."""
 
+    wants_ipv6 = False
+    """The relayed address is to be of IPv6."""
+
     async def request_with_retry(self, request: Message) -> tuple[Message, tuple[str, int]]:
-        """As the library's."""
+        """As the library's, with the IP version of what is allocated."""
+        if self.wants_ipv6 and request.message_method is stun.Method.ALLOCATE:
+            request.attributes[_FAMILY[1]] = IPV6
         answer, source = await super().request_with_retry(request)
         if (seconds := answer.attributes.get("LIFETIME")) is not None:
             answer.attributes["LIFETIME"] = max(seconds, SHORTEST)
@@ -211,6 +225,7 @@ class TurnEnd(OneByOne):
     async def _allocate(self, peers: tuple[Endpoint, ...]) -> None:
         async with asyncio.timeout(WITHIN):
             client = self._client = await self._connected()
+            client.wants_ipv6 = any(peer.family == 6 for peer in peers)
             client.receiver = _Receiver(self._arrived, lambda: self.fail(_LOST))
             address, port = await client.connect()
             for peer in peers:
@@ -232,15 +247,8 @@ class TurnEnd(OneByOne):
             return kind(addresses[0].sockaddr[:2], *given, LIFETIME, 2 * LIFETIME)
 
         if not server.uri.by_tcp:
-            sock = self._platform.open_udp(wildcard(addresses[0].family), SOCKET_BUFFER)
-            try:
-                sock.connect(addresses[0].sockaddr)
-                forbid_fragments(sock)
-            except OSError:
-                sock.close()
-                raise
             udp = client(_UdpClient)
-            UdpTransport(sock, udp, loop)
+            UdpTransport(self._udp_socket(addresses), udp, loop)
             return udp
         sock, _ = await connected(addresses)
         tls = context_trusting(server.ca) if server.uri.tls else None
@@ -249,6 +257,22 @@ class TurnEnd(OneByOne):
             lambda: client(_TcpClient), sock=sock, ssl=tls, server_hostname=name
         )
         return tcp
+
+    def _udp_socket(self, addresses: list[Endpoint]) -> socket.socket:
+        """To the first of `addresses` that this host has a way to. Raises the `OSError` of the first if it has none."""
+        problem: OSError | None = None
+        for address in addresses:
+            sock = self._platform.open_udp(wildcard(address.family), SOCKET_BUFFER)
+            try:
+                sock.connect(address.sockaddr)
+                forbid_fragments(sock)
+            except OSError as error:
+                sock.close()
+                problem = problem or error
+            else:
+                return sock
+        assert problem is not None, "a name has one address at least"
+        raise problem
 
     async def _bind_for(self, address: tuple[str, int]) -> None:
         """A channel for the datagrams that wait for one."""

@@ -28,6 +28,8 @@ class ScriptedTurn(asyncio.DatagramProtocol):
         self.is_mute = False
         self.asked: list[tuple[stun.Method, int | None]] = []
         """Authenticated requests, each with its LIFETIME."""
+        self.versions: list[int] = []
+        """The address families of its allocations (RFC 8656 section 18.6); 0: none was asked for."""
         self.bound: dict[int, tuple[str, int]] = {}
         """Channels."""
         self.came: list[tuple[int, bytes]] = []
@@ -51,6 +53,8 @@ class ScriptedTurn(asyncio.DatagramProtocol):
             return
         method = request.message_method
         self.asked.append((method, request.attributes.get("LIFETIME")))
+        if method is stun.Method.ALLOCATE:
+            self.versions.append(request.attributes.get("REQUESTED-ADDRESS-FAMILY", 0) >> 24)
         if method in self.refusals:
             self._refuse(request, self.refusals[method])
             return
@@ -98,13 +102,13 @@ class ScriptedTurn(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def turn_server() -> AsyncIterator[tuple[ScriptedTurn, Endpoint]]:
+async def turn_server(
+    address: str = "127.0.0.1",
+) -> AsyncIterator[tuple[ScriptedTurn, Endpoint]]:
     """One on this host, and where it is."""
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(
-        ScriptedTurn, local_addr=("127.0.0.1", 0)
-    )
+    transport, server = await loop.create_datagram_endpoint(ScriptedTurn, local_addr=(address, 0))
     try:
-        yield server, Endpoint(*transport.get_extra_info("sockname"))
+        yield server, Endpoint(*transport.get_extra_info("sockname")[:2])
     finally:
         transport.close()

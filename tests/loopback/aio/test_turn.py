@@ -46,19 +46,25 @@ class Told:
 
 @asynccontextmanager
 async def an_end(
-    at: Endpoint, name: str = NAME, password: str = PASSWORD, *, ca: str | None = None
+    at: Endpoint,
+    name: str = NAME,
+    password: str = PASSWORD,
+    *,
+    ca: str | None = None,
+    peer: Endpoint = PEER,
+    platform: Platform | None = None,
 ) -> AsyncIterator[tuple[turn.TurnEnd, Told]]:
-    """One that has begun to allocate for `PEER`; with `ca`, PEM or empty, by TLS."""
+    """One that has begun to allocate for `peer`; with `ca`, PEM or empty, by TLS."""
     told = Told()
     by_tls = ca is not None
     uri = TurnUri(HostPort(at.address, at.port), by_tcp=by_tls, tls=by_tls)
     server = TurnServer(uri, name, password, ca or "")
     end = turn.TurnEnd(
-        *(7, server, Platform()),
+        *(7, server, platform or Platform()),
         on_event=told.events.append,
         arrived=lambda data, source: told.came.append((data, source)),
     )
-    end.open((PEER,))
+    end.open((peer,))
     try:
         yield end, told
     finally:
@@ -194,6 +200,36 @@ async def test_one_that_is_closed_while_it_asks_says_nothing() -> None:
         async with an_end(at) as (_, told):
             await asyncio.sleep(0)
         assert told.events == []
+
+
+@pytest.mark.parametrize(
+    ("address", "peer", "version"),
+    [
+        ("127.0.0.1", PEER, 0),
+        ("::1", PEER, 0),
+        ("127.0.0.1", Endpoint("2001:db8:b::2", 40_000), 2),
+        ("::1", Endpoint("2001:db8:b::2", 40_000), 2),
+    ],
+)
+async def test_the_allocation_has_the_ip_version_of_the_peer_whatever_the_way_to_the_server(
+    address: str, peer: Endpoint, version: int
+) -> None:
+    async with turn_server(address) as (server, at), an_end(at, peer=peer) as (_, told):
+        await eventually(lambda: told.events, "an address")
+        assert told.events == [e.TurnOpened(7, Endpoint(*RELAYED))]
+        assert (server.versions, server.bound) == ([version], {FIRST: (peer.address, peer.port)})
+
+
+async def test_the_next_address_of_the_server_is_taken_where_there_is_no_way_to_the_first() -> None:
+    async with turn_server() as (_, at):
+        nowhere = Endpoint("255.255.255.255", at.port)  # no socket of ours may broadcast
+
+        async def resolve(*_: object, **__: object) -> list[Endpoint]:
+            return [nowhere, at]
+
+        async with an_end(at, platform=Platform(resolve=resolve)) as (_, told):
+            await eventually(lambda: told.events, "an address")
+            assert told.events == [e.TurnOpened(7, Endpoint(*RELAYED))]
 
 
 async def test_a_name_without_an_address_is_told() -> None:
