@@ -17,15 +17,20 @@ setup() {
 }
 
 matrix() {
-  local words=() options=() report=${LAB_REPORT:-nat-lab-report} status=0
+  local words=() options=() split report=${LAB_REPORT:-nat-lab-report} status=0
   [ -z "${LAB_PROGRAM:-}" ] || words+=(--program "$LAB_PROGRAM")
   # Quotes as in a shell, and nothing else of one.
-  mapfile -t options < <("$home/.venv/bin/python" -c 'import shlex, sys; print(*shlex.split(sys.argv[1]), sep="\n")' "${LAB_OPTIONS:-}")
+  if ! split=$("$home/.venv/bin/python" -c 'import shlex, sys; print(*shlex.split(sys.argv[1]), sep="\n")' "${LAB_OPTIONS:-}" 2>/dev/null); then
+    echo "error: the options have a quote or a backslash without its end: ${LAB_OPTIONS}" >&2
+    return 2
+  fi
+  mapfile -t options <<<"$split"
   for word in "${options[@]}"; do
     [ -z "$word" ] || words+=("$word")
   done
   "$home/.venv/bin/natlab" matrix --report "$report" "${words[@]}" || status=$?
-  if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -e "$report/summary.md" ]; then
+  # After a mistake in the options a summary there is an older run's.
+  if [ "$status" != 2 ] && [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -e "$report/summary.md" ]; then
     cat "$report/summary.md" >>"$GITHUB_STEP_SUMMARY"
   fi
   return "$status"

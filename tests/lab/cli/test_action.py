@@ -46,6 +46,18 @@ def test_the_step_fails_as_the_matrix_does_and_takes_no_shell_s_words(tmp_path: 
     assert not (tmp_path / "summary").exists()
 
 
+def test_the_step_runs_nothing_where_its_options_cannot_be_read(tmp_path: Path) -> None:
+    older = tmp_path / "nat-lab-report"
+    older.mkdir()
+    (older / "summary.md").write_text("an older run's")
+    for options in ('--nat "none', "--nat none\\", "--nat no-such-nat"):
+        done = _matrix(tmp_path, LAB_OPTIONS=options)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert list(older.iterdir()) == [older / "summary.md"]
+        assert not (tmp_path / "summary").exists()
+
+
 def test_every_input_reaches_the_script_by_the_environment() -> None:
     """An input that a `run` line contained would be the shell's to read."""
     lines = [line for line in ACTION.splitlines() if line.strip().startswith("run:")]
