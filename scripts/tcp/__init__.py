@@ -1,0 +1,1 @@
+"""TCP services and wireguard-go through the same two NATs, by what people use: iperf3, curl, ssh, many connections."""
