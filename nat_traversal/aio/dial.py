@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from nat_traversal.client.control_link import OR_CORRECT
 from nat_traversal.machine.failures import in_words, lacks_room
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -17,8 +18,8 @@ ATTEMPT_DELAY = 0.25
 
 _NO_WAY = "see whether this host is online, or give --server an address of the other IP version"
 _REMEDIES = {
-    errno.ECONNREFUSED: "start the server there, or correct --server",
-    errno.ETIMEDOUT: "see whether that host is online and its firewall lets TCP in, or correct --server",
+    errno.ECONNREFUSED: f"start the server there{OR_CORRECT}",
+    errno.ETIMEDOUT: f"see whether that host is online and its firewall lets TCP in{OR_CORRECT}",
     errno.ENETUNREACH: _NO_WAY,
     errno.EHOSTUNREACH: _NO_WAY,
     errno.EADDRNOTAVAIL: _NO_WAY,

@@ -79,12 +79,12 @@ class Console:
         """Lines that nobody read in time."""
         return sum(writer.dropped for writer in self._writers.values())
 
-    def told(self, notice: note.Notice) -> None:
-        """One notice of a machine."""
+    def told(self, notice: note.Notice, text: str = "") -> None:
+        """One notice of a machine. `text`: other words than its own."""
         notice = self._veil(notice)
         values = _values(notice)
         self.event(_event_name(notice), **values)
-        self.say(describe(notice), event=_event_name(notice), **values)
+        self.say(text or describe(notice), event=_event_name(notice), **values)
 
     def told_now_and_then(self, notice: note.Notice, teller: Teller, kind: Hashable) -> None:
         """One notice of a kind that may come without end."""

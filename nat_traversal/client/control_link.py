@@ -26,6 +26,10 @@ from nat_traversal.wire.offers import Offer
 log = logging.getLogger(__name__)
 
 
+OR_CORRECT = ", or correct --server"
+"""Ends a remedy where the server has never answered: the user may have named another host."""
+
+
 class LinkState(Enum):
     """Named by what the client waits for."""
 
@@ -333,6 +337,8 @@ class ControlLink:
         There is none where it was doubted: the network has changed, and the server has not. `needed`: no path stands
         without the server."""
         self._fire(_T.BROKEN, now)
+        if self._has_answered:
+            remedy = remedy.removesuffix(OR_CORRECT)  # it was right
         self._last_reason, self._last_remedy = reason, remedy
         if self._doubt is not None and pause is None:
             pause = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from nat_traversal.client.path_status import PathKind, PathStatus
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
+from nat_traversal.wire.messages import PeerState
 from nat_traversal.wire.services import UNNAMED
 
 
@@ -174,16 +175,22 @@ class PeerClient:
             tell_path(self._console, last)
         tell_summary(self._console, self.counters)
 
-    def _beside(self) -> Iterator[str]:
-        """Lines for people beside that of a lost server."""
-        if self.status().path is PathKind.DIRECT:
-            yield f"the connection to {self.plan.peer} goes on without the server"
+    def _goes_on(self) -> str:
+        """A clause for people beside that of a lost server, or of a peer that is not back there yet; empty where no direct
+        path stands."""
+        if self.status().path is not PathKind.DIRECT:
+            return ""
+        return f"the connection to {self.plan.peer} goes on"
 
     def _problem(self, text: str) -> None:
         self._console.problem(text, self._tellers)
 
     def _service_changed(self, up: bool, number: int) -> None:
         (self._refusing.discard if up else self._refusing.add)(number)
+        if up:
+            at = self.programs.at(number)
+            self._console.say(f"a program answers again at {at}")
+            self._tellers.forget(lambda kind: f"listens on {at}:" in str(kind))
         if self._client is not None:
             self._client.feed(e.ServiceChanged(up, self.plan.peer, number))
 
@@ -202,16 +209,26 @@ class PeerClient:
                 console.told_now_and_then(notice, tellers, code)
             case note.ServerLost(reason, float()):
                 console.told_now_and_then(notice, tellers, reason)
-                for text in self._beside():
-                    console.problem(text, tellers)
+                if goes_on := self._goes_on():
+                    alone = f"{goes_on} without the server"
+                    console.problem(alone, tellers)
+            case note.PeerSeen(peer, PeerState.ABSENT) if goes_on := self._goes_on():
+                console.told(notice, f"{peer} is not back at the server yet; {goes_on}")
             case _:
                 console.told(notice)
         match notice:
-            case note.RegisteredAtServer():
-                tellers.forget(lambda kind: isinstance(kind, tuple) and kind[0] is note.ServerLost)
+            case note.RegisteredAtServer() | note.PathLost():  # what is lost from now on is news
+                tellers.forget(_is_of_lost_server)
             case note.PathEstablished():
                 for step in next_steps(options):
                     console.say(step)
         status = exit_status(notice, once=options.once)
         if status is not None and not self.ended.done():
             self.ended.set_result(status)
+
+
+def _is_of_lost_server(kind: Hashable) -> bool:
+    """Of a word that a `Teller` remembers."""
+    if isinstance(kind, tuple):
+        return kind[0] is note.ServerLost
+    return isinstance(kind, str) and kind.endswith(" goes on without the server")

@@ -89,6 +89,11 @@ class Programs:
         """The named services as the other side is told of them."""
         return tuple(offer_of(number, end) for end, number in self._numbers.items())
 
+    def at(self, number: int) -> HostPort | None:
+        """The address of the service with that number."""
+        known = {each: end.at for end, each in self._numbers.items()}
+        return known.get(number, self._options.connect)
+
     def report(self, state: Callable[[int, str], dict[str, Any]]) -> list[dict[str, Any]]:
         """Each service as plain values; `state` gives those of the service with that number and address."""
         options, forwarder = self._options, self.forwarder

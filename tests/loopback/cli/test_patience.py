@@ -31,6 +31,11 @@ socket.getaddrinfo = look_up
 """A `sitecustomize` that looks the name ``nas`` up in the file NAMES."""
 
 
+def since_path(told: list[str]) -> list[str]:
+    """The lines behind the first one that a path stands."""
+    return told[next(at for at, line in enumerate(told) if "connected to" in line) :]
+
+
 class TestPatience:
     """Without --once, a command waits for what time may bring, and says so once."""
 
@@ -158,5 +163,15 @@ class TestPatience:
                             a.line("registered as host_a"), b.line("registered as host_b")
                         )
                         assert await program.ask(b"3", local) == b"3"
-                        assert not any("connection lost" in line for line in a.told + b.told)
+                        await asyncio.gather(a.line("host_b is here"), b.line("host_a is here"))
+                        told = [line for each in (a, b) for line in since_path(each.told)]
+                        assert not any("connection lost" in line for line in told)
+                        assert not any(line.startswith("waiting for") for line in told)
+                        back = [line for line in told if "is not back at the server yet; " in line]
+                        assert len(back) == 1, "who comes first misses the other there"
+                        assert "the connection to host_" in back[0]
+                        assert await second.end(signal.SIGKILL) == -signal.SIGKILL
+                        await a.line("the connection to host_b goes on without the server")
+                        await a.line("Connection refused; trying again in")
+                        assert a.told[-1].endswith("(start the server there)")
         assert len({source for _, source in service.asked}) == 1

@@ -119,7 +119,8 @@ def test_what_would_mend_silence_depends_on_what_has_answered() -> None:
     assert rig.link.status(1.0).remedy == "look"
     rig = Rig().registered()
     assert rig.link.status(1.0).remedy == ""
-    rig.link.broken("silent", 1.0)
+    rig.link.broken("refused", 1.0, remedy="start it, or correct --server")
+    assert rig.link.status(1.0).remedy == "start it"
     rig.link.connect(2.0)
     assert rig.link.remedy == "see whether it runs, and whether both hosts are online"
 
