@@ -18,12 +18,11 @@ from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.key_log import add_key_log_option, check_key_log
 from natlab.cli.methods import add_methods_option, methods_of
 from natlab.cli.status import Exit
-from natlab.cli.turn import PROVABLE_BY_TURN, add_turn_option, check_turn
+from natlab.cli.turn import add_turn_option, check_turn, methods_behind_nats
 from natlab.faults.grammar import parse_fault
 from natlab.links.options import add_link_options, link_conditions
 from natlab.matrix.matrix import Plan, default_jobs, progress_bar, run_matrix
 from natlab.oracle.neighbourhood import NEIGHBOURHOODS, Where, parse_where
-from natlab.oracle.predict import BY_TURN
 from natlab.oracle.regions import NAME, Regions, parse_regions
 from natlab.presets import HOW_TO_NAME, PRESETS, preset
 from natlab.report.table import print_table
@@ -152,11 +151,7 @@ def _methods(options: argparse.Namespace, where: Where | None) -> tuple[MethodNa
     """Raises `UsageError` for those that cannot be proven there."""
     if where is not None:
         return methods_of(options, *[where.neighbourhood.methods] * 2)
-    return (
-        methods_of(options)
-        if options.turn is None
-        else methods_of(options, PROVABLE_BY_TURN, BY_TURN)
-    )
+    return methods_behind_nats(options)
 
 
 def _run(options: argparse.Namespace) -> Exit:
@@ -172,7 +167,9 @@ def _run(options: argparse.Namespace) -> Exit:
         raise UsageError(_NO_PROGRAM)
     if where is not None:
         pairs = _pairs_in(where, options, pairs)
-    check_turn(options, methods, pairs)
+    if options.turn is not None and place is not None:
+        raise UsageError("--turn: only two_nats has a place for coturn: leave --topology out")
+    check_turn(options.turn, methods, pairs, own=program is None)
     links = link_conditions(options, program.links if program else {})
     nats = {name for pair in pairs for name in pair}
     check_firewall(options.firewall, nats | set(where.settings.values() if where else ()))

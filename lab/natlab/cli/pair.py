@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nat_traversal.arguments.durations import DAY
-from natlab.cli.methods import methods_of
 from natlab.cli.status import Exit
+from natlab.cli.turn import check_turn, methods_behind_nats
 from natlab.links.options import link_conditions
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.running import run
@@ -20,6 +20,8 @@ from natlab.sandbox import sandbox
 
 def run_pair(options: argparse.Namespace) -> Exit:
     """Run the project's own server and clients behind the NATs of `options`."""
+    methods = methods_behind_nats(options)
+    check_turn(options.turn, methods, [(options.nat_a, options.nat_b)], own=True)
     job = CellJob(
         options.nat_a,
         options.nat_b,
@@ -28,8 +30,9 @@ def run_pair(options: argparse.Namespace) -> Exit:
         keep_open=options.keep_open,
         links=link_conditions(options),
         firewall=options.firewall,
-        methods=methods_of(options),
+        methods=methods,
         key_log=options.key_log,
+        turn=options.turn,
     )
     timeout = DAY if options.keep_open else job.timeout
     with own_directory(options.report):

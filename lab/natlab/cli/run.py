@@ -22,6 +22,7 @@ from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.cli.key_log import add_key_log_option, check_key_log
 from natlab.cli.run_request import SERVERS, RunRequest, add_options, run_of_pair
 from natlab.cli.status import complain
+from natlab.cli.turn import add_turn_option, check_turn
 from natlab.errors import LabError, ProgramError
 from natlab.links.options import add_link_options
 from natlab.network.addressing import Role
@@ -62,6 +63,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("lab-report/run"))
     add_firewall_option(parser)
     add_key_log_option(parser)
+    add_turn_option(parser)
     add_options(parser, pair=True)
     add_link_options(parser)
     parser.set_defaults(run=_run, broken=RunStatus.LAB_FAILED)
@@ -72,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
     run = run_of_pair(options)
     check_key_log(options.key_log, own=run is None)
     if run is not None:
+        check_turn(options.turn, (), (), own=False)
         return run_commands(run)
     from natlab.cli.pair import run_pair  # noqa: PLC0415 - it reads all that a cell needs
 

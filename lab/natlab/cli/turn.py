@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from nat_traversal.wire.methods import MethodName
+from natlab.cli.methods import methods_of
 from natlab.matrix.coturn import check_coturn
 from natlab.matrix.jobs import PROVABLE
 from natlab.oracle.predict import BY_TURN, method_of
-from natlab.oracle.turn import parse_turn
+from natlab.oracle.turn import Turn, parse_turn
 
 PROVABLE_BY_TURN = (*PROVABLE, MethodName.TURN)
 
@@ -28,21 +29,25 @@ def add_turn_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def methods_behind_nats(options: argparse.Namespace) -> tuple[MethodName, ...]:
+    """The methods of a pair behind two NATs. Raises `UsageError` for those that cannot be proven there."""
+    if options.turn is None:
+        return methods_of(options)
+    return methods_of(options, PROVABLE_BY_TURN, BY_TURN)
+
+
 def check_turn(
-    options: argparse.Namespace,
+    turn: Turn | None,
     methods: Sequence[MethodName],
     pairs: Sequence[tuple[str, str]],
+    *,
+    own: bool,
 ) -> None:
-    """Raises `UsageError` where `--turn` cannot be, before anything starts."""
-    turn = options.turn
+    """Raises `UsageError` where `--turn` cannot be, before anything starts. `own`: the project's clients run."""
     if turn is None:
         return
-    if options.program is not None:
-        raise UsageError(
-            "--turn is for the project's clients: start a TURN server in the program file"
-        )
-    if options.topology is not None:
-        raise UsageError("--turn: only two_nats has a place for coturn: leave --topology out")
+    if not own:
+        raise UsageError("--turn is for the project's clients: start a TURN server beside yours")
     if MethodName.TURN not in methods:
         raise UsageError("--turn needs the method turn, which --methods lacks")
     for nat_a, nat_b in pairs:

@@ -57,3 +57,19 @@ def test_the_package_that_the_clients_lack_is_one_line_with_the_remedy(
     monkeypatch.setattr("natlab.matrix.coturn.shutil.which", lambda *_, **__: "/usr/bin/turnserver")
     assert main(["matrix", *PAIR, "--turn", "a"]) == Exit.USAGE
     assert "pip install 'nat-traversal[turn]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--a", "true"), "--turn is for the project's clients: start a TURN server beside yours"),
+        (("--methods", "ordered-hello"), "--turn needs the method turn, which --methods lacks"),
+    ],
+)
+def test_what_cannot_be_with_one_pair_is_one_line(
+    options: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nats = ("--nat-a", "symmetric", "--nat-b", "symmetric")
+    assert main(["run", *nats, "--turn", "a", *options]) == Exit.USAGE
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
