@@ -46,19 +46,24 @@ class Pair:
 
 def start_server(network: Network, programs: Starter, *options: str) -> Program:
     argv = [*PYTHON, "server", "--json", *options]
-    _prepare(3)
-    server = _start(programs, "server", argv, network.pid("server"))
+    if not _spares:
+        prepare()
+    server = start(programs, "server", argv, network.pid("server"))
     server.wait_for_line('"event": "listening"', timeout=READY_WITHIN)
     return server
 
 
-def _prepare(count: int) -> None:
-    """Spares for a server and a pair, where no thread runs yet: else all start as cold as a user's."""
+def prepare(pairs: int = 1) -> None:
+    """Spares for a server and so many pairs, where no thread runs yet: else all start as cold as a user's.
+
+    To be called before a capture, whose reader is a thread, as programs' readers are.
+    """
     if threading.active_count() == 1:
-        _spares.extend(Prepared() for _ in range(count))
+        _spares.extend(Prepared() for _ in range(1 + 2 * pairs))
 
 
-def _start(programs: Starter, name: str, argv: Sequence[str], node_pid: int) -> Program:
+def start(programs: Starter, name: str, argv: Sequence[str], node_pid: int) -> Program:
+    """Start a command of the project's, as a spare if there is one."""
     if _spares and isinstance(programs, Programs):
         return programs.start(name, argv, node_pid, prepared=_spares.pop())
     return programs.start(name, argv, node_pid)
@@ -107,7 +112,7 @@ class Tunnel:
             argv += [] if "--server" in options else ["--server", "192.0.2.2"]
             methods = [] if "--methods" in options else ["--methods", "ordered-hello"]
             argv += ["--json", *methods, *options, *own.get(host, ())]
-            self.clients[host] = _start(programs, name, argv, network.pid(host))
+            self.clients[host] = start(programs, name, argv, network.pid(host))
 
     def verdicts(self) -> set[str]:
         """What the clients say first: that a path stands, or that there is none."""

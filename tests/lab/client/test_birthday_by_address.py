@@ -18,7 +18,7 @@ from natlab.evidence.methods.bursts import guesses_at_random, only_the_peer_was_
 from natlab.evidence.trace import Trace, reconstruct
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from tests.lab import warm
-from tests.lab.pairs import Pair, start_server, tunnels
+from tests.lab.pairs import Pair, prepare, start_server, tunnels
 
 if TYPE_CHECKING:
     from natlab.network.network import Network
@@ -53,6 +53,7 @@ def _play(directory: Path, nats: tuple[str, str]) -> Seen:
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
+    prepare()
     with two_nats_network(*nats) as network, Programs(directory) as programs:
         taps = [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
         with Capture(taps) as recorded:

@@ -18,7 +18,7 @@ from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.links.conditions import LinkConditions
 from natlab.sandbox.netns import in_namespace
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import Pair, events, prepare, start_server, tunnels
 
 if TYPE_CHECKING:
     from natlab.capture.taps import Frame
@@ -60,6 +60,7 @@ def _cross(
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
+    prepare()
     with (
         two_nats_network("full-cone", "full-cone") as network,
         Programs(directory) as programs,

@@ -15,7 +15,7 @@ from nat_traversal.crypto.key_log import KnownKeys
 from nat_traversal.crypto.keyfile import SHARED, as_text
 from natlab.evidence.journey import CAPTURE_POINTS
 from tests.lab import warm
-from tests.lab.pairs import PYTHON, READY_WITHIN, Pair, events, tunnels
+from tests.lab.pairs import PYTHON, READY_WITHIN, Pair, events, prepare, start, tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +43,7 @@ def _record(directory: Path, key_file: str) -> Seen:
     from natlab.topologies.two_nats import two_nats_network
 
     log = directory / "keys.log"
+    prepare()
     with (
         two_nats_network("port-restricted-cone", "full-cone") as network,
         Programs(directory) as programs,
@@ -50,7 +51,7 @@ def _record(directory: Path, key_file: str) -> Seen:
         taps = [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
         with Capture(taps) as recorded:
             words = (*PYTHON, "server", "--json", "--tls", "--state", str(directory))
-            server = programs.start("server", [*words], network.pid("server"))
+            server = start(programs, "server", words, network.pid("server"))
             server.wait_for_line('"event": "listening"', timeout=READY_WITHIN)
             fingerprint = next(str(e["fingerprint"]) for e in events(server) if "fingerprint" in e)
             options = (

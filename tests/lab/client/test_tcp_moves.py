@@ -20,7 +20,7 @@ import pytest
 from natlab.sandbox.netns import in_namespace
 from tests.lab import warm
 from tests.lab.octets import Conversation
-from tests.lab.pairs import READY_WITHIN, Pair, start_server, tunnels, ways
+from tests.lab.pairs import READY_WITHIN, Pair, prepare, start_server, tunnels, ways
 
 if TYPE_CHECKING:
     from natlab.programs.program import Program
@@ -68,6 +68,7 @@ def _moved(directory: Path) -> Seen:
     topology = load("regions,a_b=20ms,a_s=10ms,b_s=10ms")
     points = dict.fromkeys(LINKS, "internet_a")
     spans: list[tuple[float, float]] = []
+    prepare()
     with bed(topology, directory, lambda _: points, PLAIN) as lab:
         faults = Faults(lab.network, lab.programs)
         start_server(lab.network, lab.programs)

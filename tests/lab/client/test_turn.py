@@ -14,7 +14,7 @@ import pytest
 from natlab.network.addressing import SERVER_SECOND
 from tests.certificates import Authority, Issued
 from tests.lab import warm
-from tests.lab.pairs import PYTHON, READY_WITHIN, Pair, events, start_server, tunnels, ways
+from tests.lab.pairs import PYTHON, READY_WITHIN, Pair, events, prepare, start_server, tunnels, ways
 
 if TYPE_CHECKING:
     from natlab.programs.program import Program
@@ -56,6 +56,7 @@ def _run(
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
+    prepare()
     with (
         two_nats_network(*nats) as network,
         Programs(directory) as programs,
@@ -109,6 +110,7 @@ def _beside(
 
     later = _Later("host_a", "host_b")
     methods = ("--methods", "ordered-hello,relay,turn", *_OPTIONS[2:])
+    prepare(2)
     with (
         two_nats_network("symmetric", "symmetric") as network,
         Programs(directory) as programs,

@@ -10,6 +10,7 @@ from typing import Any
 
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from tests.lab import warm
+from tests.lab.pairs import PYTHON, prepare, start
 
 _PORT = 7000
 
@@ -19,16 +20,16 @@ def _told(nats: tuple[str, str], directory: Path) -> list[dict[str, Any]]:
     from natlab.programs.programs import Programs
     from natlab.topologies.two_nats import two_nats_network
 
-    python = ("python3", "-m", "nat_traversal")
+    prepare()
     with two_nats_network(*nats) as network, Programs(directory) as programs:
         at = ("--host", str(SERVER.ip), "--alternate", f"{SERVER_SECOND.ip}:6546")
-        server = programs.start("server", (*python, "server", *at), network.pid("server"))
+        server = start(programs, "server", (*PYTHON, "server", *at), network.pid("server"))
         server.wait_until_bound("udp", 6546, timeout=20)
         clients = []
         for own, other in (("host_a", "host_b"), ("host_b", "host_a")):
-            argv = [*python, "client", "--server", str(SERVER.ip), "--id", own, "-r", other]
+            argv = [*PYTHON, "client", "--server", str(SERVER.ip), "--id", own, "-r", other]
             argv += ["--listen", str(_PORT), "--set", "explain-after=0.1", "--relay", "early"]
-            clients.append(programs.start(own, (*argv, "--json"), network.pid(own)))
+            clients.append(start(programs, own, (*argv, "--json"), network.pid(own)))
         for client in clients:
             client.wait_for_line(r'"event": "why-relayed"', timeout=30)
         return [

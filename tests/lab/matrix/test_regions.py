@@ -19,7 +19,7 @@ from natlab.cli.main import main
 from natlab.cli.status import Exit
 from natlab.evidence.check import REGIONS_KEPT
 from tests.lab import warm
-from tests.lab.pairs import Pair, start_server, tunnels, ways
+from tests.lab.pairs import Pair, prepare, start_server, tunnels, ways
 
 PAIR = Pair("host_a", "host_b")
 OPTIONS = ("--methods", "ordered-hello,relay")
@@ -44,6 +44,7 @@ def _parted(directory: Path) -> Seen:
 
     topology = load("regions,a_b=20ms,a_s=10ms,b_s=10ms")
     carried: dict[str, bool] = {}
+    prepare()
     with bed(topology, directory, lambda _: {"host_b-eth0": "host_b"}, PLAIN) as lab:
         faults = Faults(lab.network, lab.programs)
         start_server(lab.network, lab.programs)

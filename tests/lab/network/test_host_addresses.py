@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import Pair, events, prepare, start_server, tunnels
 
 INSIDE, OUTSIDE = Pair("host_a1", "host_a2"), Pair("host_a1", "host_b")
 METHODS = ("--methods", "ordered-hello,host")
@@ -19,6 +19,7 @@ def _connected(directory: Path) -> dict[Pair, list[tuple[str, str]]]:
     from natlab.programs.programs import Programs
     from natlab.topologies.shared_nat import SharedNat
 
+    prepare(2)
     with standing(SharedNat()) as network, Programs(directory) as programs:
         start_server(network, programs)
         with tunnels(network, programs, INSIDE, OUTSIDE, options=METHODS) as found:

@@ -16,7 +16,7 @@ from nat_traversal.errors import UsageError
 from natlab.sandbox.netns import in_namespace
 from tests import ROOT
 from tests.lab import warm
-from tests.lab.pairs import Pair, events, start_server, tunnels
+from tests.lab.pairs import PYTHON, Pair, events, prepare, start, start_server, tunnels
 
 _TIMEOUT = 50.0
 CONNECTED, FAILED = {"path-established"}, {"attempt-failed"}
@@ -29,6 +29,7 @@ def _try(
     from natlab.network.network import standing
     from natlab.programs.programs import Programs
 
+    prepare(len(pairs))
     topology = import_module(f"topologies.{module}").topos[module](**options)
     with standing(topology) as network, Programs(directory) as programs:
         start_server(network, programs)
@@ -161,9 +162,9 @@ def _ipv6_only(directory: Path) -> str:
 
     with standing(DualStack()) as network, Programs(directory) as programs:
         start_server(network, programs)
-        argv = [sys.executable, "-m", "nat_traversal", "client", "--server", "192.0.2.2"]
+        argv = [*PYTHON, "client", "--server", "192.0.2.2"]
         argv += ["-r", "nobody", "--listen", "5300", "--once", "--json"]
-        client = programs.start("client", argv, network.pid("host_c"))
+        client = start(programs, "client", argv, network.pid("host_c"))
         assert client.wait(timeout=20) == 3
         return str(next(e for e in events(client) if e["event"] == "server-lost")["reason"])
 
