@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace) -> Exit:
     del options
     findings = examine()
     Console().print(table(findings))
+    print(verdict(findings))
     return Exit.OK if is_ok(findings) else Exit.UNAVAILABLE
 
 
@@ -71,9 +72,22 @@ def is_ok(findings: Sequence[Finding], needs: Sequence[Need] = (Need.LAB,)) -> b
     return all(finding.has or finding.need not in needs for finding in findings)
 
 
+def verdict(findings: Sequence[Finding]) -> str:
+    """One line: whether the lab can run here, and what is missing for that or for its tests."""
+    lacking = [each for each in findings if not each.has]
+    of_lab = [each.subject for each in lacking if each.need is Need.LAB]
+    if of_lab:
+        return f"The lab cannot run here yet. It lacks {', '.join(of_lab)}: do what the last column says."
+    others = [each.subject for each in lacking if each.need is not Need.NOTHING]
+    besides = f" Only tests and benchmarks want {', '.join(others)}." if others else ""
+    return f"The lab can run here.{besides}"
+
+
 def table(findings: Sequence[Finding]) -> Table:
     """The findings for a terminal."""
-    drawn = Table("", "what", "needed by", "found", "instead, or how to get it")
+    drawn = Table("")
+    for heading in ("what", "needed by", "found", "instead, or how to get it"):
+        drawn.add_column(heading, overflow="fold")  # a cut remedy would be none
     for finding in findings:
         mark = "[green]has[/]" if finding.has else "[red]lacks[/]"
         if not finding.has and finding.need is Need.NOTHING:

@@ -162,6 +162,10 @@ def _run(options: argparse.Namespace) -> Exit:
     pairs = list(dict.fromkeys(product(options.nat_a or names, options.nat_b or names)))
     program = program_of(options)
     check_key_log(options.key_log, own=program is None)
+    if program is not None and options.methods:
+        raise UsageError(
+            "--methods is for the project's clients: a program file has its own commands"
+        )
     methods = _methods(options, where)
     if regions is not None and options.program is not None:
         raise UsageError(_NO_PROGRAM)

@@ -56,6 +56,9 @@ def write_report(report: Report, path: Path) -> None:
     unfinished.replace(path)
 
 
+_NAME_IT = f"name the directory of a report, or the {JSON_FILE} in it"
+
+
 def read_report(path: Path) -> Report:
     """Read what `write_report` wrote, from the file or the directory that holds it.
 
@@ -71,9 +74,9 @@ def read_report(path: Path) -> Report:
             raise LabError(f"{path} has format {content['format']}, this lab reads {known}")
         return Report(content["header"], tuple(map(_cell_from_json, content["cells"])))
     except OSError as error:
-        raise LabError(f"cannot read {path}: {error.strerror}") from error
+        raise LabError(f"cannot read {path}: {error.strerror}; {_NAME_IT}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LabError(f"{path} is no report of this lab: {error!r}") from error
+        raise LabError(f"{path} is no report of this lab; {_NAME_IT}") from error
 
 
 _JSON_NAMES = {"sender": "from", "receiver": "to"}

@@ -67,3 +67,30 @@ def test_the_table_shows_every_finding_and_what_to_do() -> None:
     assert ["has", "one", "lab", "1.0", ""] in rows
     assert ["lacks", "two", "lab", "not installed", "apt-get install two"] in rows
     assert ["lacks", "four", "nothing", "not there", "x[five]"] in rows
+
+
+def test_a_narrow_terminal_shows_every_letter_of_a_remedy() -> None:
+    drawn = io.StringIO()
+    remedy = "sudo apt-get install --no-install-recommends a-package-with-a-long-name"
+    finding = Finding("a-program-with-a-long-name", False, Need.LAB, "not installed", remedy)
+    Console(width=60, file=drawn).print(doctor.table([finding]))
+    cells = [line.split("│")[-2].strip() for line in drawn.getvalue().splitlines() if "│" in line]
+    assert remedy.replace(" ", "") in "".join(cells).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("findings", "words"),
+    [
+        ([HAS, LACKS_FOR_NOTHING], "The lab can run here."),
+        (
+            [HAS, LACKS_FOR_TESTS],
+            "The lab can run here. Only tests and benchmarks want three.",
+        ),
+        (
+            [LACKS_FOR_LAB, LACKS_FOR_TESTS],
+            "The lab cannot run here yet. It lacks two: do what the last column says.",
+        ),
+    ],
+)
+def test_the_last_line_says_whether_the_lab_can_run(findings: list[Finding], words: str) -> None:
+    assert doctor.verdict(findings) == words

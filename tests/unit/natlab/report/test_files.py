@@ -106,8 +106,11 @@ def test_report_of_another_format_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text.replace('"format": 3', '"format": 1'))
     with pytest.raises(LabError, match="has format 1, this lab reads 2 and 3"):
         read_report(tmp_path)
-    with pytest.raises(LabError, match="cannot read"):
+    with pytest.raises(LabError, match=r"cannot read .*; name the directory of a report"):
         read_report(tmp_path / "nothing.json")
+    (tmp_path / "notes.txt").write_text("no report")
+    with pytest.raises(LabError, match=r"notes.txt is no report of this lab; name the directory"):
+        read_report(tmp_path / "notes.txt")
 
 
 def test_report_that_called_the_round_attempt_and_told_no_cause_is_still_read(
