@@ -190,6 +190,10 @@ class Alone:
             made(protocol)
             return protocol
 
+        await self._dial(addresses, new)
+
+    async def _dial(self, addresses: list[Endpoint], new: Callable[[], ControlProtocol]) -> None:
+        """Connect. Raises `OSError`."""
         await dial(addresses, new)
 
 

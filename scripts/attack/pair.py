@@ -83,16 +83,13 @@ class FarConnection(Alone):
         settings: ConnectionSettings,
         tls: TlsStream | None,
     ) -> None:
-        del host
-
-        def new() -> ControlProtocol:
-            protocol = ControlProtocol(0, late, settings, tls)
-            made(protocol)
-            return protocol
 
         def late(event: e.Event) -> None:
             self._delays.later(R / 2, feed, event)
 
+        await super().join(addresses, host, late, made, settings=settings, tls=tls)
+
+    async def _dial(self, addresses: list[Endpoint], new: Callable[[], ControlProtocol]) -> None:
         loop, sock = asyncio.get_running_loop(), socket.socket()
         sock.setblocking(False)
         try:

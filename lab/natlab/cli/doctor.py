@@ -110,6 +110,8 @@ _PROGRAMS = (
     ("turnserver", "coturn", Need.TESTS),
     ("turnutils_natdiscovery", "coturn", Need.TESTS),
     ("miniupnpd", "miniupnpd-nftables", Need.TESTS),
+    ("tayga", "tayga", Need.TESTS),
+    ("unbound", "unbound", Need.TESTS),
     ("stun", "stun-client", Need.TESTS),
     ("stund", "stun-server", Need.TESTS),
     ("conntrack", "conntrack", Need.TESTS),
