@@ -88,6 +88,8 @@ def parse_where(text: str) -> Where | None:
             raise UsageError(
                 f"{text!r}: {word!r} is no setting of {name} in the matrix: it has {known}"
             )
+        if key in settings:
+            raise UsageError(f"{text!r}: {key} stands there twice: give it once")
         settings[key] = preset(value).name
     return Where(found, settings)
 

@@ -64,5 +64,7 @@ def parse_regions(text: str) -> Regions:
             raise UsageError(
                 f"{text!r}: {word!r} is no delay between regions: give {', '.join(known)}, as a_b=80ms"
             )
+        if key in found:
+            raise UsageError(f"{text!r}: {key} stands there twice: give it once")
         found[key] = parse_duration(value, most=_MOST)
     return Regions(**found)

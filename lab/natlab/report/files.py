@@ -75,7 +75,7 @@ def read_report(path: Path) -> Report:
         return Report(content["header"], tuple(map(_cell_from_json, content["cells"])))
     except OSError as error:
         raise LabError(f"cannot read {path}: {error.strerror}; {_NAME_IT}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LabError(f"{path} is no report of this lab; {_NAME_IT}") from error
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import warnings
@@ -14,7 +15,9 @@ from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from nat_traversal.arguments.config import MAX_SIZE
 from nat_traversal.arguments.durations import DAY, parse_duration
+from nat_traversal.arguments.user_file import descriptor_of
 from nat_traversal.errors import UsageError
 from natlab.evidence.program import Expectation, ProgramCase
 from natlab.faults.grammar import Scheduled, parse_fault
@@ -148,9 +151,16 @@ class ProgramFile:
 def read_program_file(path: Path) -> ProgramFile:
     """Raises `UsageError` for a file that cannot be read, or as `parse_program_file`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with os.fdopen(descriptor_of(str(path)), "rb") as file:
+            octets = file.read(MAX_SIZE + 1)
     except OSError as error:
         raise UsageError(f"cannot read the program file {path}: {error.strerror}") from None
+    except UsageError as error:
+        raise UsageError(f"cannot read the program file {error}") from None
+    if len(octets) > MAX_SIZE:
+        raise UsageError(f"{path} is no program file: it has more than {MAX_SIZE} octets")
+    try:
+        text = octets.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no program file: TOML is text in UTF-8") from None
     return parse_program_file(text, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import ROOT
-from tests.lab.testbed.runs import UNUSED, run_pytest
+from tests.lab.testbed.runs import UNUSED, WARM, run_pytest
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("this_checkout")
@@ -40,7 +40,7 @@ _PLAYED = f"""
 @pytest.mark.timeout(150)
 def test_the_fixture_plays_a_program_file(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_PLAYED)
-    result = run_pytest(pytester, "--strict-markers", *UNUSED, timeout=140)
+    result = run_pytest(pytester, "--strict-markers", "-W", WARM, *UNUSED, timeout=140)
     assert result.parseoutcomes() == {"passed": 3, "errors": 1}
     result.stdout.fnmatch_lines(["*nat_pairs: cannot read the program file nowhere.toml: No such*"])
 

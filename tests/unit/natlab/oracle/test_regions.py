@@ -26,6 +26,7 @@ def test_delays_are_read_and_written_alike() -> None:
         ),
         ("regions,a_b", "'a_b' is no delay between regions"),
         ("regions,a_b=11s", "11s"),
+        ("regions,a_b=1ms,a_b=2ms", "a_b stands there twice: give it once"),
     ],
 )
 def test_what_is_none_is_refused(text: str, reason: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path, PurePath
 
 import pytest
 
+from nat_traversal.arguments.config import MAX_SIZE
 from nat_traversal.errors import UsageError
 from natlab.evidence.program import Expectation
 from natlab.faults.grammar import parse_fault
@@ -178,11 +180,24 @@ def test_a_mistake_is_one_line_with_file_line_and_remedy(
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match=r"cannot read the program file .*: No such file"):
         read_program_file(tmp_path / "none.toml")
+    for endless in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(UsageError, match="this is no regular file: name one"):
+            read_program_file(Path(endless))
+    (tmp_path / "long.toml").write_bytes(b"#" * (MAX_SIZE + 1))
+    with pytest.raises(UsageError, match="is no program file: it has more than 1048576 octets"):
+        read_program_file(tmp_path / "long.toml")
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
     with pytest.raises(UsageError, match="is no program file: TOML is text in UTF-8"):
         read_program_file(tmp_path / "latin.toml")
+
+
+def test_the_mark_of_windows_editors_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "meet.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + SHORTEST.replace("\n", "\r\n").encode())
+    assert len(read_program_file(file).starts) == 2
 
 
 def test_an_odd_regular_expression_brings_no_word_of_pythons() -> None:
