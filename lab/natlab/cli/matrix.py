@@ -171,8 +171,8 @@ def _run(options: argparse.Namespace) -> Exit:
         raise UsageError(_NO_PROGRAM)
     if where is not None:
         pairs = _pairs_in(where, options, pairs)
-    if options.turn is not None and place is not None:
-        raise UsageError("--turn: only two_nats has a place for coturn: leave --topology out")
+    if options.turn is not None and where is not None:
+        raise UsageError("--turn: only two_nats and regions have a place for coturn")
     check_turn(options.turn, methods, pairs, own=program is None)
     links = link_conditions(options, program.links if program else {})
     nats = {name for pair in pairs for name in pair}

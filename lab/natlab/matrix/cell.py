@@ -107,11 +107,10 @@ def _gather(job: CellJob, say: Say) -> tuple[Trace, Beside]:
 
 
 def _topology(job: CellJob) -> Topology:
+    turn = int(job.turn is not None)
     if job.regions is not None:
-        return load(job.regions.topology(job.nat_a, job.nat_b))
-    return TwoNats(
-        nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers, turn=int(job.turn is not None)
-    )
+        return load(f"{job.regions.topology(job.nat_a, job.nat_b)},turn={turn}")
+    return TwoNats(nat_a=job.nat_a, nat_b=job.nat_b, routers=job.routers, turn=turn)
 
 
 def _regions_kept(job: CellJob, trace: Trace) -> Iterator[Check]:

@@ -168,6 +168,12 @@ class LabTopo(Topo):  # type: ignore[misc]
         )
         self.join("server-eth0", "internet-s")
 
+    def add_turn(self, uplink: str) -> None:
+        """A node for a TURN server, called ``turn``, on the interface `uplink` of a router that is there."""
+        route = f"default via {addressing.TURN_ROUTER.ip}"
+        self.add_server({"turn-eth0": [str(addressing.TURN)]}, [route], name="turn")
+        self.join("turn-eth0", uplink)
+
     def add_route(self, node: str, route: str) -> None:
         """One more route for a node that exists."""
         info = self.nodeInfo(node)
@@ -279,6 +285,12 @@ def _with_pool(nat: Nat, addresses: Addresses) -> Addresses:
         )
     length = first.network.prefixlen
     return {**addresses, wan: [*addresses[wan], *(f"{each}/{length}" for each in others)]}
+
+
+def check_turn(turn: int) -> None:
+    """Raise `UsageError` unless `turn` says whether there is a node for a TURN server."""
+    if turn not in (0, 1):
+        raise UsageError(f"turn={turn}: give 1 for a node that can run a TURN server, or 0")
 
 
 def check_address(text: str) -> None:

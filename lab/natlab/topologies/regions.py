@@ -22,14 +22,15 @@ from __future__ import annotations
 
 from nat_traversal.arguments.durations import parse_duration
 from natlab.network import addressing
-from natlab.network.base import HOME_A, HOME_B, Home, LabTopo
+from natlab.network.base import HOME_A, HOME_B, Home, LabTopo, check_turn
 
 _LINKS = {("a", "b"): "198.18.201", ("a", "s"): "198.18.202", ("b", "s"): "198.18.203"}
 _SERVERS = "192.0.2.0/24"
 
 
 class Regions(LabTopo):
-    """`nat_a` and `nat_b` are preset names; the delays are of a link each, one way, as ``40ms``."""
+    """`nat_a` and `nat_b` are preset names; the delays are of a link each, one way, as ``40ms``. `turn` is as in
+    `two_nats`, in the server's region."""
 
     def build(
         self,
@@ -38,7 +39,10 @@ class Regions(LabTopo):
         a_b: str = "40ms",
         a_s: str = "20ms",
         b_s: str = "20ms",
+        *,
+        turn: int = 0,
     ) -> None:
+        check_turn(turn)
         homes = {"a": (HOME_A, nat_a), "b": (HOME_B, nat_b)}
         uplinks = {
             "a": [f"{HOME_A.gateway}/25"],
@@ -46,10 +50,14 @@ class Regions(LabTopo):
             "s": [str(addressing.SERVER_ROUTER)],
         }
         for region, addresses in uplinks.items():
+            beside = (
+                {"internet_s-t": [str(addressing.TURN_ROUTER)]} if turn and region == "s" else {}
+            )
             self.add_router(
                 f"internet_{region}",
                 {
                     f"internet_{region}-in": addresses,
+                    **beside,
                     **{
                         f"internet_{region}-{other}": [f"{_end(region, other)}/30"]
                         for other in uplinks
@@ -73,6 +81,8 @@ class Regions(LabTopo):
             [f"default via {addressing.SERVER_ROUTER.ip}"],
         )
         self.join("server-eth0", "internet_s-in")
+        if turn:
+            self.add_turn("internet_s-t")
         for (one, other), text in zip(_LINKS, (a_b, a_s, b_s), strict=True):
             self.join(f"internet_{one}-{other}", f"internet_{other}-{one}")
             self.delays[f"internet_{one}", f"internet_{other}"] = parse_duration(text, most=10)

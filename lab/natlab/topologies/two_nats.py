@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from nat_traversal.errors import UsageError
 from natlab.nat.ruleset import Firewall
 from natlab.network import addressing
-from natlab.network.base import LabTopo, made_by
+from natlab.network.base import LabTopo, check_turn, made_by
 from natlab.network.network import Network, standing
 from natlab.presets import preset
 
@@ -52,8 +52,7 @@ class TwoNats(LabTopo):
     ) -> None:
         if not 0 <= routers <= MOST_ROUTERS:
             raise UsageError(f"routers={routers}: give 0 to {MOST_ROUTERS}")
-        if turn not in (0, 1):
-            raise UsageError(f"turn={turn}: give 1 for a node that can run a TURN server, or 0")
+        check_turn(turn)
         near, far = addressing.side("a", preset(nat_a)), addressing.side("b", preset(nat_b))
         ends = {"internet-a": [str(near.router)], "internet-b": [str(_end(far, 0, routers))]}
         if turn:
@@ -64,9 +63,7 @@ class TwoNats(LabTopo):
         ]
         self.add_internet(ends, routes)
         if turn:
-            route = f"default via {addressing.TURN_ROUTER.ip}"
-            self.add_server({"turn-eth0": [str(addressing.TURN)]}, [route], name="turn")
-            self.join("turn-eth0", "internet-t")
+            self.add_turn("internet-t")
         for hop in range(1, routers + 1):
             last = hop == routers
             self.add_router(

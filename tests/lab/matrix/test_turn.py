@@ -10,6 +10,7 @@ from nat_traversal.wire.methods import MethodName
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.running import run
 from natlab.oracle.predict import BY_TURN
+from natlab.oracle.regions import parse_regions
 from natlab.oracle.turn import parse_turn
 from tests.lab import warm
 
@@ -43,3 +44,12 @@ def test_a_pair_is_carried_as_foreseen(
     assert (cell.final_path_ms is not None) is (cell.first_datagram_ms is not None)
     assert (cell.final_path_ms is not None) is (found[2] is not None)
     assert b"user=" not in b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+
+def test_a_pair_in_regions_is_carried_too(tmp_path: Path) -> None:
+    regions = parse_regions("regions,a_b=10ms,a_s=30ms,b_s=50ms")
+    turn = parse_turn("a")
+    job = CellJob("symmetric", "symmetric", tmp_path, methods=BY_TURN, turn=turn, regions=regions)
+    cell = warm.call(job.timeout, run, job)
+    assert [check for check in cell.checks if not check.ok] == []
+    assert (cell.error, cell.through, cell.method, cell.ok) == (None, "turn", "turn", True)

@@ -15,8 +15,10 @@ PAIR = ("--nat", "symmetric")
     ("options", "line"),
     [
         (("--turn", "c"), "'c' is no TURN server: give a, b or both, with ,tcp as in both,tcp"),
-        (("--turn", "a", "--topology", "regions"), "only two_nats has a place for coturn"),
-        (("--turn", "a", "--topology", "shared_cgn"), "only two_nats has a place for coturn"),
+        (
+            ("--turn", "a", "--topology", "shared_cgn"),
+            "only two_nats and regions have a place for coturn",
+        ),
         (
             ("--turn", "a", "--methods", "ordered-hello"),
             "--turn needs the method turn, which --methods lacks",
