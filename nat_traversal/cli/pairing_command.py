@@ -23,7 +23,7 @@ from nat_traversal.cli.make_keys import kept_identity, write_line
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.pairing_arguments import PairingOptions
 from nat_traversal.cli.peers.saving import Saving
-from nat_traversal.cli.qr import write_qr
+from nat_traversal.cli.qr import draw_qr
 from nat_traversal.cli.stop import stop_signal
 from nat_traversal.cli.turn import read_turn, turn_words
 from nat_traversal.client.security import Security
@@ -58,7 +58,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         else:
             write_line(invitation.url())
             if options.qr:
-                write_qr(invitation.url())
+                draw_qr(invitation.url(), console.say)
         console.say(
             "copy this line to the other host, and paste it there into: nat-traversal accept "
             + _other_side(then)

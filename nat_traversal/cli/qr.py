@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from nat_traversal.errors import UsageError
@@ -24,6 +25,14 @@ def check_qr(*, as_json: bool) -> None:
         )
     if find_spec("segno") is None:
         raise UsageError(f"--qr needs one more package: pip install '{SEGNO}'")
+
+
+def draw_qr(text: str, say: Callable[[str], None]) -> None:
+    """As `write_qr`, but that it says why it could not: the line above the code has the same in it."""
+    try:
+        write_qr(text)
+    except UsageError as error:
+        say(f"{error}; the line above does as well")
 
 
 def write_qr(text: str) -> None:

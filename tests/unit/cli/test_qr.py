@@ -49,6 +49,21 @@ def test_a_terminal_that_is_too_narrow_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert not terminal.getvalue()
 
 
+def test_an_invitation_without_room_for_its_code_holds_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_terminal(monkeypatch)
+    pytest.importorskip("segno")
+    said: list[str] = []
+    monkeypatch.setenv("COLUMNS", "20")
+    qr.draw_qr(LINE, said.append)
+    assert len(said) == 1
+    assert said[0].endswith("the terminal 20: widen it; the line above does as well")
+    monkeypatch.setenv("COLUMNS", "80")
+    qr.draw_qr(LINE, said.append)
+    assert len(said) == 1
+
+
 def test_the_secret_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     with pytest.raises(UsageError, match="holds a secret and is for a terminal"):
