@@ -183,6 +183,8 @@ class Peer:
             case m.Mismatch(theirs):
                 self._timers.cancel((self.id, "missing"))
                 return self.direct.mismatched(theirs, now)
+            case m.StartRound(peer=theirs):
+                return self.relayed.met(theirs.instance) + self.direct.ordered(message, now)
             case m.ServiceState(up):
                 return [do.Tell(note.ServiceAtPeer(self.id, up))]
         return self.direct.ordered(message, now)
@@ -196,9 +198,7 @@ class Peer:
         else:
             self._timers.cancel((self.id, "missing"))
         if status.state is m.PeerState.LEFT:
-            for path in self.relayed.paths:
-                path.doubt(now)
-            actions += self.direct.peer_left(now)
+            actions += self.relayed.peer_left(now) + self.direct.peer_left(now)
         return actions
 
     # Datagrams, time, the end

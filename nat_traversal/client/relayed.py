@@ -209,6 +209,19 @@ class Relayed:
             told = []  # the peer's own doing, and no trouble
         return told if leg is None else told + self._drop(leg, news.text)
 
+    def peer_left(self, now: float) -> list[do.Action]:
+        """A path has to show that it lives; a relay that carries none yet would only keep the next one waiting."""
+        for path in self.paths:
+            path.doubt(now)
+        gone = [each for each in self._legs if each.path is None]
+        return [act for each in gone for act in self._drop(each, "the other side has left")]
+
+    def met(self, instance: bytes) -> list[do.Action]:
+        """The peer's process is `instance`: the server's relays to an earlier one lead nowhere. (TURN is not the server's.)"""
+        relays = [each for each in self._legs if isinstance(each.order, m.OpenRelay)]
+        gone = [each for each in relays if each.order.peer.instance != instance]
+        return [act for each in gone for act in self._drop(each, "the other side has restarted")]
+
     def link_lost(self) -> None:
         """The server is gone, or will have forgotten this connection."""
         for leg in self._legs:

@@ -164,13 +164,38 @@ def test_a_relayed_pair_is_relayed_again_soon_after_the_server_is_back(away: flo
 
 
 @pytest.mark.parametrize(("nat_a", "nat_b"), NATS)
-def test_a_peer_that_is_killed_and_restarted(nat_a: str, nat_b: str) -> None:
+@pytest.mark.parametrize("away", [0.1, 2.0, 20.0])
+def test_a_peer_that_is_killed_and_restarted(nat_a: str, nat_b: str, away: float) -> None:
     world, a, b = streaming(nat_a, nat_b)
     world.run(1.0)
     a.crash()
-    world.run(20.0)
+    world.run(away)
     again = world.client("host_a", "host_b").start()
     assert_back(world, *both_ways(again, b))
+
+
+@pytest.mark.parametrize("after", [0.9, 1.0, 1.1, 1.2])
+def test_a_peer_that_is_killed_while_the_relay_is_made_and_restarted(after: float) -> None:
+    """The relay was ordered one second after both came: the other host shall not wait for the dead process at it."""
+    world = World(nat_a=NATS[-1][0], nat_b=NATS[-1][1], relaying=m.Relaying.AUTO)
+    a, b = world.pair()
+    world.run(after)
+    a.crash()
+    world.run(0.1)
+    again = world.client("host_a", "host_b").start()
+    assert_back(world, *both_ways(again, b))
+
+
+def test_a_program_that_goes_on_and_finds_itself_elsewhere_when_it_has_spoken() -> None:
+    """Its last words from the old network begin a relay of which it never hears."""
+    world, a, b = streaming(*NATS[-1], consent=8.0)
+    streams = both_ways(a, b)
+    world.run(1.0)
+    a.stop_running()
+    world.run(12.0)
+    a.go_on()
+    a.hand_over("symmetric", "198.18.3.2", "10.0.3.2")
+    assert_back(world, *streams)
 
 
 def test_a_peer_with_an_identity_that_lost_power_and_is_back_before_the_server_knows() -> None:
