@@ -48,6 +48,22 @@ def test_the_page_says_in_plain_words_what_each_nat_is(tmp_path: Path) -> None:
     assert f"B's NAT, EIM+ADF: {in_words('EIM+ADF')}." in evidence
 
 
+def test_the_prediction_is_told_as_the_way_of_the_datagrams(tmp_path: Path) -> None:
+    none = {"predicted": Outcome.FAILED, "predicted_round": None}
+    _, text = page(
+        tmp_path,
+        cell("none", "none", predicted_method="ordered-hello"),
+        cell("symmetric", "symmetric", **none, predicted_method="relay"),
+        cell("udp-blocked", "none", **none),
+    )
+    told = [line.partition(".</li>")[0] for line in text.split("Predicted by the model: ")[1:]]
+    assert told == [
+        "a direct path in round 1, by ordered-hello",
+        "no direct path; relay carries",
+        "no direct path",
+    ]
+
+
 def test_the_first_screen_begins_with_what_somebody_can_mend(tmp_path: Path) -> None:
     ended = {"observed": Outcome.FAILED, "predicted": Outcome.FAILED, "round": None}
     closed, missed = (ended | {"category": each} for each in (Category.FORBIDDEN, Category.MISSED))
