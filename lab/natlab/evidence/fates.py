@@ -50,6 +50,7 @@ class Fates:
 
     def __init__(self, packets: Iterable[Packet], scene: Scene) -> None:
         self._scene = scene
+        self._filters = {scene.points.get(wan) for wan in scene.wans}
         self._packets = sorted(packets, key=lambda packet: packet.time)
         self._sent: dict[_Key, dict[Endpoint, float]] = defaultdict(dict)
         self._refusals: dict[tuple[str, Endpoint, Endpoint], Packet] = {}
@@ -150,6 +151,8 @@ class Fates:
     def _why(self, came: Packet) -> str:
         refusal = self._refusals.get((came.point, came.source, came.destination))
         did = f"refused here (ICMP {icmp_error(refusal)})" if refusal else "dropped here"
+        if self._scene.points[came.point] not in self._filters:
+            return did  # a translator, for which both sides are alike
         if came.point not in self._scene.wans:
             return f"{did}: it came from inside and was not sent on"
         if came.protocol not in {Protocol.UDP, Protocol.TCP}:

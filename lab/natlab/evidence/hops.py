@@ -24,6 +24,8 @@ class Scene:
     nats: frozenset[str]
     wans: frozenset[str] = frozenset()
     """The capture points outside a NAT."""
+    own: frozenset[str] = frozenset()
+    """Addresses at which one of `nats` answers itself: a NAT64's DNS64."""
 
 
 TWO_NATS_SCENE = Scene(
@@ -62,7 +64,7 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
     taken_in: dict[tuple[object, ...], list[Hop]] = defaultdict(list)
     for packet in sorted(packets, key=lambda packet: packet.time):
         node = scene.points[packet.point]
-        inside = taken_in[node, packet.protocol, _content(packet)]
+        inside = taken_in[node, _SAME.get(packet.protocol, packet.protocol), _content(packet)]
         if packet.outgoing:
             found.append(Hop(packet, node))
             if inside:
@@ -73,13 +75,17 @@ def hops(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> list[Hop]:
         elif on_the_way[_identity(packet)]:
             hop = on_the_way[_identity(packet)].pop()
             hop.receiver, hop.arrival = node, packet
-            hop.goes_on = node not in scene.nats
+            hop.goes_on = node not in scene.nats or packet.destination.address in scene.own
             inside.append(hop)
         elif packet.refused is not None:
             # No node with a lane sent it, so it is a router's own error.
             found.append(Hop(packet, None, node, node not in scene.nats, arrival=packet))
             inside.append(found[-1])
     return found
+
+
+_SAME = {Protocol.ICMPV6: Protocol.ICMP}
+"""As a translator between IPv6 and IPv4 makes it."""
 
 
 def _identity(packet: Packet) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from natlab.evidence.hops import Scene
@@ -15,7 +15,9 @@ from natlab.network.network import Network
 
 def scene(network: Network) -> Scene:
     """Every link's end at a host, NAT, translator or server; and these nodes side by side, the servers between."""
-    translators = [name for name in network.names if network.node(name).nat64 is not None]
+    translators = {
+        name: nat64 for name in network.names if (nat64 := network.node(name).nat64) is not None
+    }
     seen = {
         name
         for name in network.names
@@ -24,10 +26,12 @@ def scene(network: Network) -> Scene:
     points = {end: node for node, end in far_ends(network) if node in seen}
     nats = network.with_role(Role.NAT)
     wans = frozenset(network.nat(name).ports.wan for name in nats)
-    return Scene(points, _lanes(network, translators), frozenset((*nats, *translators)), wans)
+    own = frozenset(nat64.answers_at for nat64 in translators.values())
+    every = frozenset((*nats, *translators))
+    return Scene(points, _lanes(network, translators), every, wans, own)
 
 
-def _lanes(network: Network, translators: Sequence[str]) -> tuple[str, ...]:
+def _lanes(network: Network, translators: Collection[str]) -> tuple[str, ...]:
     """Each host beside the NATs that it leaves by: half of the homes on the left, half on the right."""
     ways = ways_out(network, translators)
     homes: dict[str, dict[str, None]] = defaultdict(dict)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.capture.packet import Icmp, Packet, Protocol, Refused
+from natlab.capture.packet import Echo, Icmp, Packet, Protocol, Refused
 from natlab.evidence.fates import Fates
-from natlab.evidence.hops import TWO_NATS_SCENE
+from natlab.evidence.hops import TWO_NATS_SCENE, Scene
 from natlab.evidence.records import records_of
 from natlab.evidence.way import Kind, PathFound, path_between
 
@@ -154,3 +156,54 @@ def test_a_network_with_other_hosts_between_two_nats_has_no_records_for_the_diag
     }
     shared = replace(TWO_NATS_SCENE, points=points)
     assert records_of(Fates(wire.packets, shared), shared, 0.0) == ()
+
+
+XLAT = Scene(
+    {"host_a-eth0": "host_a", "xlat_a-lan": "xlat_a", "xlat_a-wan": "xlat_a", "nat_a-lan": "nat_a"},
+    ("host_a", "xlat_a", "nat_a"),
+    frozenset({"xlat_a"}),
+    own=frozenset({"2001:db8:a:1::1"}),
+)
+HOST6, SERVER6 = Endpoint("2001:db8:a:1::2", 5000), Endpoint("2001:db8:64::c000:202", 3478)
+HOST4 = Endpoint("10.64.1.2", 5000)
+
+
+def across(protocols: tuple[Protocol, Protocol], echo: Echo | None = None) -> list[Packet]:
+    """A packet of host_a through the translator, of the one protocol before it and of the other behind it."""
+    words = (
+        ("host_a-eth0", True, protocols[0], HOST6, SERVER6),
+        ("xlat_a-lan", False, protocols[0], HOST6, SERVER6),
+        ("xlat_a-wan", True, protocols[1], HOST4, SERVER),
+        ("nat_a-lan", False, protocols[1], HOST4, SERVER),
+    )
+    return [Packet(100 + n / 1000, *each, b"payload", echo=echo) for n, each in enumerate(words)]
+
+
+@pytest.mark.parametrize(
+    ("protocols", "echo"),
+    [
+        ((Protocol.UDP, Protocol.UDP), None),
+        ((Protocol.ICMPV6, Protocol.ICMP), Echo(True, 7, 1)),
+    ],
+)
+def test_a_packet_is_followed_through_a_translator(
+    protocols: tuple[Protocol, Protocol], echo: Echo | None
+) -> None:
+    (travel,) = Fates(across(protocols, echo), XLAT).travels
+    assert (travel.sender, travel.end, len(travel.hops)) == ("host_a", "nat_a", 2)
+
+
+def test_a_question_to_the_translator_s_own_address_is_not_dropped_there() -> None:
+    asked, elsewhere = Endpoint("2001:db8:a:1::1", 53), Endpoint("2001:db8:a:1::9", 53)
+    for to, dropped in ((asked, None), (elsewhere, "xlat_a")):
+        packets = [
+            replace(each, destination=to) for each in across((Protocol.UDP, Protocol.UDP))[:2]
+        ]
+        (travel,) = Fates(packets, XLAT).travels
+        assert travel.dropped_by == dropped
+
+
+def test_a_translator_s_drop_has_no_reason_of_a_filter() -> None:
+    (packet, arrived) = across((Protocol.UDP, Protocol.UDP))[:2]
+    fates = Fates([packet, arrived], XLAT)
+    assert fates.in_words == f"xlat_a dropped 1 datagram from {HOST6}"
