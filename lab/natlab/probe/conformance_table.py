@@ -33,7 +33,9 @@ def _cells(one: Conformance, columns: Sequence[str]) -> Iterator[tuple[str, bool
 
 def table(found: Sequence[Conformance]) -> Table:
     """A row for each claim of each NAT that does not hold, or one that says that all do."""
-    drawn = Table("NAT", "behaviour", "claims", "lifetime", "claims that do not hold")
+    drawn = Table()
+    for heading in ("NAT", "behaviour", "claims", "lifetime", "claims that do not hold"):
+        drawn.add_column(heading, overflow="fold")
     for one in found:
         wrong = [f"{f.claim}: {f.seen}, not {f.wanted}" for f in one.findings if not f.holds]
         wrong += [one.error] if one.error else []

@@ -42,7 +42,7 @@ def table(report: Report) -> Table:
     grid = Table(title="host_a's NAT by row, host_b's by column", show_lines=True)
     grid.add_column("A \\ B", style="bold", no_wrap=True)
     for column in columns:
-        grid.add_column(column.replace("-", "-\n"), justify="center")
+        grid.add_column(column.replace("-", "-\n"), justify="center", overflow="fold")
     for row in rows:
         grid.add_row(
             row,
