@@ -7,7 +7,6 @@ It allocates, refreshes and gives back. Channels are bound here, since a permiss
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -15,9 +14,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from aioice import stun
-from aioice.stun import Message, TransactionError
-from aioice.turn import TurnClientMixin, TurnClientTcpProtocol, TurnClientUdpProtocol
+from aioice.stun import TransactionError
 
 from nat_traversal.aio.dial import connected, failure
 from nat_traversal.aio.one_by_one import OneByOne
@@ -30,6 +27,7 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import context_trusting, why_refused
+from nat_traversal.aio.turn_client import TcpClient, UdpClient
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
@@ -39,8 +37,6 @@ log = logging.getLogger(__name__)
 
 LIFETIME = 600
 """Seconds of an allocation; it is refreshed after five sixths of them."""
-SHORTEST = 60
-"""Seconds that a server's answer grants at least: one that says 0 would be asked again without a pause."""
 REFRESH = 240.0
 """Seconds until channels and so permissions are refreshed (RFC 8656 section 9: these last for 300)."""
 WITHIN = 5.0
@@ -72,45 +68,8 @@ _MEANINGS = {
 }
 
 
-_FAMILY = (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned)
-"""RFC 8656 section 18.6, which the library does not know."""
-stun.ATTRIBUTES_BY_TYPE.setdefault(_FAMILY[0], _FAMILY)
-stun.ATTRIBUTES_BY_NAME.setdefault(_FAMILY[1], _FAMILY)
-IPV6 = 0x0200_0000
-"""Its value for an IPv6 address; without it an allocation is of IPv4."""
-
-
-class _Wary(TurnClientMixin):
-    """The library's client, where it takes a server at its word."""
-
-    wants_ipv6 = False
-    """The relayed address is to be of IPv6."""
-
-    async def request_with_retry(self, request: Message) -> tuple[Message, tuple[str, int]]:
-        """As the library's, with the IP version of what is allocated."""
-        if self.wants_ipv6 and request.message_method is stun.Method.ALLOCATE:
-            request.attributes[_FAMILY[1]] = IPV6
-        answer, source = await super().request_with_retry(request)
-        if (seconds := answer.attributes.get("LIFETIME")) is not None:
-            answer.attributes["LIFETIME"] = max(seconds, SHORTEST)
-        return answer, source
-
-    def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
-        """As the library's, which raises `struct.error` for an attribute of a wrong length, whoever sent it."""
-        with contextlib.suppress(struct.error):
-            super().datagram_received(data, addr)
-
-
-class _UdpClient(_Wary, TurnClientUdpProtocol):
-    pass
-
-
-class _TcpClient(_Wary, TurnClientTcpProtocol):
-    pass
-
-
-Client = _UdpClient | _TcpClient
-C = TypeVar("C", _UdpClient, _TcpClient)
+Client = UdpClient | TcpClient
+C = TypeVar("C", UdpClient, TcpClient)
 
 
 class TurnEnd(OneByOne):
@@ -194,7 +153,7 @@ class TurnEnd(OneByOne):
         if client is None or client.transport.is_closing():
             return
         framed = b"".join((_HEADER.pack(channel, len(data)), data))
-        if isinstance(client, _TcpClient):
+        if isinstance(client, TcpClient):
             if client.transport.get_write_buffer_size() <= _MOST_UNSENT:
                 client.transport.write(framed + bytes(-len(framed) % 4))
             return
@@ -247,14 +206,14 @@ class TurnEnd(OneByOne):
             return kind(addresses[0].sockaddr[:2], *given, LIFETIME, 2 * LIFETIME)
 
         if not server.uri.by_tcp:
-            udp = client(_UdpClient)
+            udp = client(UdpClient)
             UdpTransport(self._udp_socket(addresses), udp, loop)
             return udp
         sock, _ = await connected(addresses)
         tls = context_trusting(server.ca) if server.uri.tls else None
         name = server.uri.at.host if server.uri.tls else None
         _, tcp = await loop.create_connection(
-            lambda: client(_TcpClient), sock=sock, ssl=tls, server_hostname=name
+            lambda: client(TcpClient), sock=sock, ssl=tls, server_hostname=name
         )
         return tcp
 
