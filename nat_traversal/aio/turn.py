@@ -28,7 +28,7 @@ from nat_traversal.aio.packet_io import (
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import context_trusting, why_refused
 from nat_traversal.aio.turn_client import TcpClient, UdpClient
-from nat_traversal.errors import NameUnresolvedError
+from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.turn import TurnServer
@@ -180,6 +180,8 @@ class TurnEnd(OneByOne):
             self.fail(_distrust(error, self._server.uri.at.host))
         except OSError as error:
             self.fail(f"cannot be reached: {failure(error)}: check --turn")
+        except UsageError as error:
+            self.fail(f"cannot be reached: {error}")
 
     async def _allocate(self, peers: tuple[Endpoint, ...]) -> None:
         async with asyncio.timeout(WITHIN):
@@ -218,16 +220,21 @@ class TurnEnd(OneByOne):
         return tcp
 
     def _udp_socket(self, addresses: list[Endpoint]) -> socket.socket:
-        """To the first of `addresses` that this host has a way to. Raises the `OSError` of the first if it has none."""
-        problem: OSError | None = None
+        """To the first of `addresses` that this host has a way to. Raises the error of the first if it has none."""
+        problem: OSError | UsageError | None = None
         for address in addresses:
-            sock = self._platform.open_udp(wildcard(address.family), SOCKET_BUFFER)
+            sock: socket.socket | None = None
             try:
+                sock = self._platform.open_udp(wildcard(address.family), SOCKET_BUFFER)
                 sock.connect(address.sockaddr)
                 forbid_fragments(sock)
-            except OSError as error:
-                sock.close()
+            except (
+                OSError,
+                UsageError,
+            ) as error:  # the latter where this host lacks the IP version
                 problem = problem or error
+                if sock is not None:
+                    sock.close()
             else:
                 return sock
         assert problem is not None, "a name has one address at least"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
@@ -16,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from nat_traversal import Endpoint
 from nat_traversal.aio import turn
+from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.platform import Platform
+from nat_traversal.errors import LocalAddressError
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.turn import TurnServer, TurnUri
@@ -230,6 +233,27 @@ async def test_the_next_address_of_the_server_is_taken_where_there_is_no_way_to_
         async with an_end(at, platform=Platform(resolve=resolve)) as (_, told):
             await eventually(lambda: told.events, "an address")
             assert told.events == [e.TurnOpened(7, Endpoint(*RELAYED))]
+
+
+async def test_a_host_without_the_ip_version_takes_the_other_address_or_says_so() -> None:
+    def lacks(at: Endpoint, buffer: int) -> socket.socket:
+        if at.family == 6:
+            raise LocalAddressError("this host has no IPv6", in_use=False)
+        return open_udp(at, buffer)
+
+    async with turn_server() as (_, at):
+
+        async def resolve(*_: object, **__: object) -> list[Endpoint]:
+            return addresses
+
+        platform = Platform(open_udp=lacks, resolve=resolve)
+        addresses = [Endpoint("::1", at.port), at]
+        async with an_end(at, platform=platform) as (_, told):
+            await eventually(lambda: told.events, "an address")
+            assert told.events == [e.TurnOpened(7, Endpoint(*RELAYED))]
+        addresses = addresses[:1]
+        async with an_end(at, platform=platform) as (_, told):
+            assert await refused(told) == "cannot be reached: this host has no IPv6"
 
 
 async def test_a_name_without_an_address_is_told() -> None:
