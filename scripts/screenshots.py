@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAIR = ("port-restricted-cone", "linux-masquerade")
 """The pair of the replay, and the step in which its second NAT gives a port that nobody expects."""
 STEP = "HELLO 2 of host_b: nat_b's router itself"
-DESK, PHONE = ViewportSize(width=1400, height=980), ViewportSize(width=400, height=900)
+DESK, PHONE = ViewportSize(width=1400, height=1012), ViewportSize(width=400, height=900)
 CELL = ViewportSize(width=1200, height=1000)
 CHROMIUM = "/usr/bin/chromium"
 

@@ -96,20 +96,6 @@ class TestAcrossPaths:
                     service.send(b"to the new", new_source)
                     assert (await new.receive())[0] == b"to the new"
 
-    async def test_another_process_at_the_connecting_side_serves_the_same_programs(self) -> None:
-        with Service() as service, Program() as program:
-            async with (
-                a_server() as (server, _),
-                Host(server.endpoint, "host_a", "host_b", listen="127.0.0.1") as a,
-            ):
-                for count in (1, 2):
-                    async with Host(
-                        server.endpoint, "host_b", "host_a", connect=[service.endpoint]
-                    ):
-                        await a.connected(count)
-                        assert await program.ask(b"x", a.port) == b"x"
-                assert len({source for _, source in service.asked}) == 2
-
 
 class TestElsewhere:
     """Answers from another port or address of the service's host."""

@@ -109,6 +109,8 @@ class TestPeer:
                         assert await program.ask(b"x", a.port) == b"x"
                     lost = await a.notices.wait(note.PathLost, count)
                     assert lost.reason == "the other side closed it"
+                # Another process has sockets of its own at the service.
+                assert len({source for _, source in service.asked}) == 2
 
     async def test_traffic_goes_on_after_the_listening_side_was_restarted(self) -> None:
         with Service() as service, Program() as program:
