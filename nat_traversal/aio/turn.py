@@ -228,10 +228,7 @@ class TurnEnd(OneByOne):
                 sock = self._platform.open_udp(wildcard(address.family), SOCKET_BUFFER)
                 sock.connect(address.sockaddr)
                 forbid_fragments(sock)
-            except (
-                OSError,
-                UsageError,
-            ) as error:  # the latter where this host lacks the IP version
+            except (OSError, UsageError) as error:  # the latter: no such IP version here
                 problem = problem or error
                 if sock is not None:
                     sock.close()
