@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from shutil import get_terminal_size
 from typing import Any, NoReturn, TypeVar
 
 from nat_traversal.errors import UsageError
@@ -90,7 +92,9 @@ class Parser(argparse.ArgumentParser):
     """Asked when this parser begins. The command line counts more."""
 
     def __init__(self, *arguments: Any, **how: Any) -> None:
-        super().__init__(*arguments, **how)
+        # argparse makes a formatter for each option that is added, and each would ask for the terminal's width.
+        wide = partial(argparse.HelpFormatter, width=get_terminal_size().columns - 2)
+        super().__init__(*arguments, **{"formatter_class": wide, **how})
         actions = {None: _Single, "store": _Single, "append": Many, "store_true": _Switch}
         for name, action in actions.items():
             self.register("action", name, action)

@@ -30,11 +30,23 @@ if TYPE_CHECKING:
     from natlab.network.network import Network
 
 PYTHON_PROGRAM = "nat_traversal"
-PRELOADED = tuple(
-    f"{PYTHON_PROGRAM}.{part}"
-    for part in ("cli.main", "cli.client_command", "cli.server_command", "crypto.dh", "crypto.seal")
+PRELOADED = (
+    *(
+        f"{PYTHON_PROGRAM}.{part}"
+        for part in (
+            *(
+                "cli.main",
+                "cli.start",
+                "cli.console_log",
+                "cli.client_command",
+                "cli.server_command",
+            ),
+            *("aio.direct_loop", "crypto.dh", "crypto.seal"),
+        )
+    ),
+    "encodings.idna",
 )
-"""The modules that the server and the clients of a cell read before they begin."""
+"""The modules that the server and the clients of a cell read before they begin, or as they connect."""
 LETTERS = ("a", "b")
 PREPARED = len(("server", *LETTERS))
 """How many prepared processes `converse` takes."""

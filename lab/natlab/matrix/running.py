@@ -14,8 +14,9 @@ IN_THE_SANDBOX = (
     "natlab.matrix.cell",
     "natlab.matrix.neighbour_cell",
     "natlab.matrix.program_cell",
+    "natlab.links.delayline",
 )
-"""The modules that `run` reads."""
+"""The modules that `run` and the processes that it forks read."""
 
 
 def run(job: Job) -> CellResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.net import Mininet
 from mininet.topo import Topo
+from mininet.util import numCores
 
 from nat_traversal.errors import UsageError
 from natlab.nat.rules import RuleSet
@@ -24,6 +26,8 @@ from natlab.sandbox.netns import IP, Command, in_namespace, run_together, set_sy
 
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
 Mininet.inited = True
+# Else it asks `grep`, a process for each network.
+numCores.ncores = os.cpu_count() or 1
 _IPV6_SWITCH = "net.ipv6.conf.{}.disable_ipv6"
 
 Address = IPv4Interface | IPv6Interface
