@@ -39,7 +39,7 @@ def _on_one_port(at: Endpoint, buffer: int) -> socket.socket:
 
 @asynccontextmanager
 async def _allocation(
-    name: str = "lab", platform: Platform | None = None
+    name: str = "lab", platform: Platform | None = None, peer: Endpoint = PEER
 ) -> AsyncIterator[tuple[turn.TurnEnd, asyncio.Queue[str]]]:
     """One at coturn, and its news: ``opened``, or why it is broken."""
     told: asyncio.Queue[str] = asyncio.Queue()
@@ -51,7 +51,7 @@ async def _allocation(
     end = turn.TurnEnd(
         1, server, platform or Platform(), on_event=on_event, arrived=lambda *_: None
     )
-    end.open((PEER,))
+    end.open((peer,))
     try:
         yield end, told
     finally:
@@ -80,6 +80,11 @@ async def _of_two_names() -> list[str]:
 
 async def _one() -> list[str]:
     async with _allocation() as (_, told):
+        return [await _news(told)]
+
+
+async def _for_ipv6() -> list[str]:
+    async with _allocation(peer=Endpoint("2001:db8:b::2", 40_000)) as (_, told):
         return [await _news(told)]
 
 
@@ -133,6 +138,7 @@ _FULL = "is full (508): try again later, or name another one with --turn"
             _one,
             ["may not relay to the other side's address (403): its operator has to allow that"],
         ),
+        ((), _for_ipv6, ["has no address of that IP version (440): name another one with --turn"]),
         (("--stale-nonce=1",), _after_a_stale_nonce, ["opened"]),
     ],
 )  # fmt: skip

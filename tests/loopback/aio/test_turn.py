@@ -319,3 +319,10 @@ async def test_a_port_without_tls_is_one_line_with_the_remedy(tmp_path: Path) ->
         assert await refused(told) == (
             "does not answer TLS with TLS (wrong version number): check the port of --turn"
         )
+
+
+async def test_a_certificate_is_trusted_that_stands_in_the_file_itself(tmp_path: Path) -> None:
+    issued = Authority.new().issue("127.0.0.1")
+    itself = issued.certificate.public_bytes(Encoding.PEM).decode()
+    async with a_tls_server(issued, tmp_path) as at, an_end(at, ca=itself) as (_, told):
+        assert (await refused(told)).startswith("has ended the allocation")  # it is no TURN server
