@@ -147,6 +147,8 @@ class Console:
         if writer is not None:
             writer.put(line)
             return
+        if stream is None:  # it was closed before the start; `print` would take stdout
+            return
         try:
             print(line, file=stream, flush=True)
         except (OSError, ValueError) as error:

@@ -67,7 +67,7 @@ class Saving:
         both = f"{self._text().rstrip()}\n\n{entry}"
         if not _is_utf_8(both):
             raise UsageError(
-                f"{self.path} holds names in UTF-8 only: rename the files of --identity and --server-token"
+                f"{self.path} holds names in UTF-8 only: rename the files that its options name"
             )
         if len(both.encode()) > MAX_SIZE:
             raise UsageError(

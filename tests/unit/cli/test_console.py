@@ -339,6 +339,18 @@ def test_a_stderr_that_takes_no_more_costs_only_the_prose(
     assert stream.tried == 1
 
 
+def test_without_a_stderr_no_prose_comes_among_the_events(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(as_json=True)
+    monkeypatch.setattr(sys, "stderr", None)
+    console.say("prose")
+    console.fail("an error")
+    console.event("saved", file="x")
+    (event,) = capsys.readouterr().out.splitlines()
+    assert json.loads(event)["event"] == "saved"
+
+
 def test_prose_is_plain() -> None:
     for notice, _, _ in TOLD:
         text = describe(notice)
