@@ -120,6 +120,8 @@ class ClientSettings:
     """Between pings once the server says that the peer has left."""
     doubt_within: float = seconds(3.0)
     """Above a round trip, without an answered ping, until such a path ends."""
+    replaced_within: float = seconds(1.0)
+    """The same where another process of the peer has begun a round, and a TURN server relays to the earlier one."""
     mapping_age: float = seconds(0.0, 0.0, DAY)
     """At which a NAT on the way ends a mapping whatever flows through it: the next path opens before. 0: learned, where
     two paths die at the same age."""

@@ -184,7 +184,7 @@ class Peer:
                 self._timers.cancel((self.id, "missing"))
                 return self.direct.mismatched(theirs, now)
             case m.StartRound(peer=theirs):
-                return self.relayed.met(theirs.instance) + self.direct.ordered(message, now)
+                return self.relayed.met(theirs.instance, now) + self.direct.ordered(message, now)
             case m.ServiceState(up):
                 return [do.Tell(note.ServiceAtPeer(self.id, up))]
         return self.direct.ordered(message, now)

@@ -213,14 +213,18 @@ class Relayed:
         """A path has to show that it lives; a relay that carries none yet would only keep the next one waiting."""
         for path in self.paths:
             path.doubt(now)
-        gone = [each for each in self._legs if each.path is None]
-        return [act for each in gone for act in self._drop(each, "the other side has left")]
+        pending = [each for each in self._legs if each.path is None]
+        return [act for each in pending for act in self._drop(each, "the other side has left")]
 
-    def met(self, instance: bytes) -> list[do.Action]:
-        """The peer's process is `instance`: the server's relays to an earlier one lead nowhere. (TURN is not the server's.)"""
-        relays = [each for each in self._legs if isinstance(each.order, m.OpenRelay)]
-        gone = [each for each in relays if each.order.peer.instance != instance]
-        return [act for each in gone for act in self._drop(each, "the other side has restarted")]
+    def met(self, instance: bytes, now: float) -> list[do.Action]:
+        """The peer's process is `instance`: the server's relays to an earlier one lead nowhere. TURN may show that it lives."""
+        actions: list[do.Action] = []
+        for leg in [each for each in self._legs if each.order.peer.instance != instance]:
+            if isinstance(leg.order, m.OpenTurn) and leg.path is not None:
+                leg.path.doubt(now, self._settings.replaced_within)
+            else:
+                actions += self._drop(leg, "the other side has restarted")
+        return actions
 
     def link_lost(self) -> None:
         """The server is gone, or will have forgotten this connection."""
@@ -342,10 +346,8 @@ class Relayed:
         return next((each for each in present if each.order.relay == relay), None)
 
     def _at(self, generation: int) -> Leg | None:
-        for leg in self._legs:
-            if generation in {each.generation for each in (leg.socket, leg.stream) if each}:
-                return leg
-        return None
+        ends = ((leg, end) for leg in self._legs for end in (leg.socket, leg.stream) if end)
+        return next((leg for leg, end in ends if end.generation == generation), None)
 
     def _keys_of(self, order: m.OpenRelay | m.OpenTurn, pair: KeyPair) -> RoundKeys | None:
         """Those of the path that was ordered, by the `pair` that was offered for it; None: the offers do not fit."""

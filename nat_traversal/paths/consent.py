@@ -180,12 +180,13 @@ class Consent:
         """For a quick ping to be answered."""
         return self._settings.leave_after + self._round_trip
 
-    def doubt(self, now: float) -> None:
-        """The server says that the peer left: find out quickly whether the path still works."""
+    def doubt(self, now: float, within: float | None = None) -> None:
+        """The server says that the peer left: find out quickly whether the path still works, `within` so many seconds above a
+        round trip."""
         self.is_doubted = True
         self._asked.clear()  # a pong that is on its way proves the past
-        within = self._settings.doubt_within + self._round_trip
-        self._consent_until = min(self._consent_until, now + within)
+        within = self._settings.doubt_within if within is None else within
+        self._consent_until = min(self._consent_until, now + within + self._round_trip)
         self._ping_at = now
 
     def due(self, now: float) -> list[do.Action]:

@@ -193,9 +193,9 @@ class Path:
         """Frames above the base size flow to the peer."""
         self._upkeep.larger_sent(now)
 
-    def doubt(self, now: float) -> None:
-        """The server says that the peer left: find out quickly whether the path still works."""
-        self._consent.doubt(now)
+    def doubt(self, now: float, within: float | None = None) -> None:
+        """The server says that the peer left: find out quickly whether the path still works (`Consent.doubt`)."""
+        self._consent.doubt(now, within)
 
     @property
     def is_doubted(self) -> bool:

@@ -148,6 +148,33 @@ def test_another_network_takes_another_address() -> None:
     assert_all_arrived(*streams)
 
 
+@pytest.mark.parametrize("parts", ONE)
+@pytest.mark.parametrize("killed", ["host_a", "host_b"])
+def test_a_peer_that_is_killed_and_at_once_restarted_is_met_by_turn_within_three_seconds(
+    parts: dict[str, TurnPart], killed: str
+) -> None:
+    world, a, b = pair(parts)
+    world.run(12.0)
+    dead, left = (a, b) if killed == "host_a" else (b, a)
+    dead.crash()
+    world.run(0.1)
+    again = world.client(killed, left.host.name, turn=parts[killed]).start()
+    streams = Stream(again, left), Stream(left, again)
+    world.until(lambda: all(stream.arrived for stream in streams), within=3.0)
+    assert methods(again) == ["turn"]
+
+
+def test_a_server_that_lies_about_another_process_of_the_peer_ends_no_turn_path() -> None:
+    world, a, b = pair(ONE[0])
+    world.run(12.0)
+    (peer,) = b.agent.peers.values()
+    peer.relayed.met(b"another process!", world.clock.now)
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
+    world.run(10.0)
+    assert not b.told(note.PathLost)
+    assert_all_arrived(*streams)
+
+
 def test_an_address_that_answers_nothing_gets_five_small_datagrams() -> None:
     world, _, _ = pair(ONE[0])
     world.net.drop(lambda packet: packet.destination.address == ADDRESS)
