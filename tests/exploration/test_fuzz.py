@@ -9,7 +9,7 @@ import pytest
 from nat_traversal.client.agent import Agent
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
-from nat_traversal.wire import control
+from nat_traversal.wire import forms
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Kind
 from tests.exploration.fuzz.fuzz import FoundError, Fuzz
@@ -37,7 +37,7 @@ def test_no_decoder_and_no_machine_raises_what_it_must_not(fuzz: Fuzz) -> None:
 
 
 def test_a_decoder_that_fails_is_found(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_HEX", None)
+    monkeypatch.setattr(forms, "_HEX", None)
     with pytest.raises(FoundError, match="AttributeError"):
         fuzz.go_on(INPUTS)
 
