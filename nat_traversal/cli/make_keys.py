@@ -75,7 +75,7 @@ def write_line(line: str) -> None:
     except (AttributeError, OSError, ValueError):  # there is none, or it takes nothing
         # Python would try again at its end, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise UsageError("the key could not be written to stdout") from None
+        raise UsageError("it could not be written: stdout takes nothing") from None
 
 
 def _others_can_read_stdout() -> bool:

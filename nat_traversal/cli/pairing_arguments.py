@@ -143,7 +143,7 @@ def _line() -> str:
     """The line that somebody pastes, or that stdin has."""
     if sys.stdin is None:
         raise UsageError("there is no stdin to read the invitation from")
-    if sys.stdin.isatty():
+    if sys.stdin.isatty() and sys.stderr is not None:
         sys.stderr.write("paste the invitation: ")
         sys.stderr.flush()
     try:

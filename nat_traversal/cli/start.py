@@ -38,6 +38,7 @@ def _quietly(name: str, checkout: Path | None = None) -> int:
     With `checkout`, its packages are used if this interpreter lacks them.
     """
     _end_at_once(_early_status())
+    _hold_streams()
     if checkout is not None:
         venv.use(checkout)
     from nat_traversal.cli import main  # noqa: PLC0415
@@ -46,6 +47,16 @@ def _quietly(name: str, checkout: Path | None = None) -> int:
     status = command()
     _end_at_once(status)  # the event loop has put Python's own handlers back
     return status
+
+
+def _hold_streams() -> None:
+    """Keep the numbers of streams that are closed: what is opened next would get them, and with them what is meant for a stream."""
+    try:
+        while (held := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(held)
+    except OSError:  # there is no /dev/null, or no descriptor
+        pass
 
 
 def _early_status() -> int:

@@ -57,7 +57,7 @@ class TestGenkey:
         with Path("/dev/full").open("w") as full:
             made = run(*NAT_TRAVERSAL, "genkey", stdout=full.fileno())
         assert made.returncode == 2
-        assert made.stderr == "error: the key could not be written to stdout\n"
+        assert made.stderr == "error: it could not be written: stdout takes nothing\n"
         closed = run("sh", "-c", 'exec "$@" >&-', "sh", *NAT_TRAVERSAL, "genkey")
         assert (closed.returncode, closed.stderr) == (2, made.stderr)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,3 +115,15 @@ async def test_what_is_no_invitation_is_told_in_one_line(
     assert guest.told[0].startswith(said)
     assert "secret" not in guest.told[0].replace("holds a secret", "")
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_an_invitation_that_nobody_can_see_is_one_line(tmp_path: Path) -> None:
+    """Without stdin and stdout the event loop would get their numbers, and lose its own descriptor with the line."""
+    words = ("invite", "--server", str(unused()), "--listen", "5300")
+    closed = ("sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-m", "nat_traversal", *words)
+    state = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(closed, env=state, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"error: it could not be written: stdout takes nothing\n",
+    )
