@@ -105,7 +105,10 @@ class Agent:
 
     def is_closed(self) -> bool:
         """Every peer is closed: nothing follows."""
-        return all(peer.state is PathState.CLOSED for peer in self.peers.values())
+        for peer in self.peers.values():  # noqa: SIM110 - asked twice an event: a generator costs more
+            if peer.state is not PathState.CLOSED:
+                return False
+        return True
 
     def deadline(self) -> float | None:
         """When `TimerFired` is wanted next, or None."""

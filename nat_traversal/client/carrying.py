@@ -50,20 +50,21 @@ class Carrying:
 
     def settle(self, now: float) -> list[do.Action]:
         """Let programs' datagrams take the best path that stands, and close what has been left."""
-        self._follow(now)
-        actions = self._select(now)
+        standing = self.standing
+        self._follow(standing, now)
+        actions = self._select(standing, now)
         path = self.path
         if path is None:
             return actions
-        has_others = self._relayed.is_open or bool(self._direct.rounds.older.paths)
-        if has_others and path is not self._told:
+        if path is not self._told and (self._relayed.is_open or self._direct.rounds.older.paths):
             self._told = path
             actions += path.tell_moved(now)
-        self._leave(path, now)
+        if len(standing) > 1:
+            self._leave(standing, path, now)
         return actions
 
-    def _select(self, now: float) -> list[do.Action]:
-        before, best = self.path, self._best(now)
+    def _select(self, standing: list[Path], now: float) -> list[do.Action]:
+        before, best = self.path, self._best(standing, now)
         if best is before:
             return []
         if before is not None and best in self._relayed.paths and self._has_died(before, now):
@@ -85,11 +86,11 @@ class Carrying:
     def _has_died(self, path: Path, now: float) -> bool:
         return path not in self._relayed.paths and path.has_died(now)
 
-    def _best(self, now: float) -> Path | None:
+    def _best(self, standing: list[Path], now: float) -> Path | None:
         """The best of those that are not suspect. A path has to carry frames of the base size before it
         takes over from one that stands. A direct one that dies often has to stand for a while. Where all are
         suspect the one that carries goes on."""
-        standing, relayed = self.standing, self._relayed.paths
+        relayed = self._relayed.paths
         before = self.path if self.path in standing else None
         may_move = standing
         if before is not None and before in relayed and not before.is_suspect(now):
@@ -102,9 +103,8 @@ class Carrying:
                 return path
         return before or (standing[-1] if standing else None)
 
-    def _follow(self, now: float) -> None:
+    def _follow(self, standing: list[Path], now: float) -> None:
         """The peer has moved to a path that is none of the best: to its mind the better ones are dead. See whether."""
-        standing = self.standing
         newest = max(standing, key=_moved_at, default=None)
         if newest is None or newest.moved_at is None or newest is self._peer_uses:
             return
@@ -112,15 +112,15 @@ class Carrying:
         for path in standing[standing.index(newest) + 1 :]:
             path.press(now, Reason.PEER)
 
-    def _leave(self, carrier: Path, now: float) -> None:
+    def _leave(self, standing: list[Path], carrier: Path, now: float) -> None:
         """Close the older ways, once neither side sends there any more and what was sent has come. None while the
         one that carries may be dead: they are all that is left then."""
-        others = self.standing[: self.standing.index(carrier)]
+        others = standing[: standing.index(carrier)]
         if carrier.is_suspect(now):
             for path in others:
                 self._keep(path)
         elif carrier.moved_at is not None:
-            moved_at = max(_moved_at(path) for path in self.standing)
+            moved_at = max(_moved_at(path) for path in standing)
             for path in others:
                 at = max(moved_at, self.since, path.began_at) + self._settings.path_linger
                 self._relayed.leave(path, at)

@@ -27,7 +27,7 @@ from nat_traversal.client.phases import (
 from nat_traversal.client.reach import Reach
 from nat_traversal.client.restraint import Breach, Restraint
 from nat_traversal.client.retrying import RETRY, Retrying
-from nat_traversal.client.rounds import BESIDE, OLDER, Rounds
+from nat_traversal.client.rounds import BESIDE, NAMES, OLDER, Rounds
 from nat_traversal.client.security import Security, public_of
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
@@ -94,6 +94,8 @@ class Direct:
         self.reach = Reach(
             link, self.rounds, self._restraint, settings, key=self._beginnings.present_key
         )
+        self._follows = [(self.id, name) for name in (*NAMES, "reach")]
+        """The timers that are set after each event."""
 
     @property
     def announce_key(self) -> AnnounceKey:
@@ -257,8 +259,9 @@ class Direct:
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        for name, deadline in (self.rounds.deadlines() | {"reach": self.reach.deadline}).items():
-            self._timers.follow((self.id, name), deadline)
+        deadlines = (*self.rounds.deadlines(), self.reach.deadline)
+        for name, deadline in zip(self._follows, deadlines, strict=True):
+            self._timers.follow(name, deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

@@ -35,9 +35,11 @@ class OlderPaths:
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
+        if not self._kept:
+            return None
         times = [each.phase.path.deadline for each in self._kept]
         times += [each.closes_at for each in self._kept if each.closes_at is not None]
-        return min(times, default=None)
+        return min(times)
 
     def at(self, generation: int) -> Established | None:
         """The phase with that socket."""

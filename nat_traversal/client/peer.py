@@ -303,13 +303,14 @@ class Peer:
     def arm(self, now: float) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         self.direct.arm()
-        self._timers.follow((self.id, "relay"), self.relayed.deadline)
-        self._timers.follow((self.id, "renew"), self.renewal.deadline)
-        self._timers.follow((self.id, "hold"), self._carrying.deadline)
-        is_udp = bool(self.relayed.paths) and self.relayed.paths[-1].method == MethodName.RELAY
+        relayed, follow = self.relayed.paths, self._timers.follow
+        follow((self.id, "relay"), self.relayed.deadline)
+        follow((self.id, "renew"), self.renewal.deadline)
+        follow((self.id, "hold"), self._carrying.deadline)
+        is_udp = bool(relayed) and relayed[-1].method == MethodName.RELAY
         waits = is_udp and self._timers.is_set((self.id, "retry"))
         self._router.look(now, is_worth_while=waits and self.direct.reach.lacks_port)
-        self._timers.follow((self.id, "router"), self._router.deadline)
+        follow((self.id, "router"), self._router.deadline)
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

@@ -127,12 +127,17 @@ def closing(phase: Shown, path: UdpSocket | None = None) -> list[do.Action]:
     return [each.close() for each in sockets if each != path]
 
 
-def deadlines(phase: Phase) -> dict[str, float | None]:
-    """When each timer of a peer is due: the names are the timers'."""
-    shown = None if isinstance(phase, Idle | Closed) else phase
-    return {
-        "announce": shown.announcer.deadline if shown else None,
-        "method": shown.method.deadline if shown else None,
-        "path": phase.path.deadline if isinstance(phase, Established) else None,
-        "round": phase.until if isinstance(phase, Punching) else None,
-    }
+TIMERS = ("announce", "method", "path", "round")
+"""The names of a peer's timers that its phase sets."""
+Deadlines = tuple[float | None, float | None, float | None, float | None]
+
+
+def deadlines(phase: Phase | None) -> Deadlines:
+    """When each of `TIMERS` is due."""
+    if isinstance(phase, Established):
+        return phase.announcer.deadline, phase.method.deadline, phase.path.deadline, None
+    if isinstance(phase, Punching):
+        return phase.announcer.deadline, phase.method.deadline, None, phase.until
+    if isinstance(phase, Announcing):
+        return phase.announcer.deadline, phase.method.deadline, None, None
+    return None, None, None, None

@@ -85,7 +85,7 @@ class Relayed:
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
-        return min((leg.deadline for leg in self._legs), default=None)
+        return min([leg.deadline for leg in self._legs], default=None)
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number leads to a relay."""

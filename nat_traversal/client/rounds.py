@@ -16,6 +16,7 @@ from nat_traversal.client.endings import established, replaced
 from nat_traversal.client.older import OlderPaths
 from nat_traversal.client.phases import (
     TABLE,
+    TIMERS,
     Established,
     Idle,
     PathState,
@@ -42,7 +43,8 @@ BESIDE = "beside "
 """Before the names of the other round's timers."""
 OLDER = "older"
 """The timer of the older paths."""
-_TIMERS = ("method", "path", "round")
+NAMES = (*TIMERS, *(BESIDE + name for name in TIMERS[1:]), OLDER)
+"""The timers that follow `Rounds.deadlines`. The other round has been announced."""
 
 
 class Rounds:
@@ -82,8 +84,9 @@ class Rounds:
 
     def at(self, generation: int) -> Shown | None:
         """The phase with that socket, which may be one beside the announced one."""
+        number = UdpSocket(generation).number
         for phase in (self.phase, self.beside):
-            if isinstance(phase, Shown) and phase.socket.number == UdpSocket(generation).number:
+            if isinstance(phase, Shown) and phase.socket.number == number:
                 return phase
         return self.older.at(generation)
 
@@ -103,11 +106,9 @@ class Rounds:
         phase = self.at(generation)
         return phase.path if isinstance(phase, Established) else None
 
-    def deadlines(self) -> dict[str, float | None]:
-        """When each timer is due: the names are the timers'."""
-        other = {} if self.beside is None else deadlines(self.beside)
-        times = {BESIDE + name: other.get(name) for name in _TIMERS} | {OLDER: self.older.deadline}
-        return deadlines(self.phase) | times
+    def deadlines(self) -> tuple[float | None, ...]:
+        """When each timer of `NAMES` is due."""
+        return (*deadlines(self.phase), *deadlines(self.beside)[1:], self.older.deadline)
 
     def enter(self, trigger: PathTrigger, phase: Phase) -> None:
         self._machine.fire(trigger)

@@ -128,10 +128,8 @@ class Epochs:
     @property
     def deadline(self) -> float:
         """When to call `due` next."""
-        times = [self._since + self._settings.seconds]
-        if self._old is not None and self._old.until is not None:
-            times.append(self._old.until)
-        return min(times)
+        at, old = self._since + self._settings.seconds, self._old
+        return at if old is None or old.until is None else min(at, old.until)
 
     def due(self, now: float) -> list[bytes]:
         """Forget what has lingered; the control messages to send, if new keys are wanted."""

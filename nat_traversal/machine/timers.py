@@ -29,9 +29,11 @@ class Timers:
 
     def follow(self, name: Hashable, at: float | None) -> None:
         """`set`, or `cancel` where `at` is None."""
+        before = self._at.get(name)
         if at is None:
-            self.cancel(name)
-        else:
+            if before is not None:
+                del self._at[name]
+        elif before is None or before[0] != at:
             self.set(name, at)
 
     def cancel(self, name: Hashable) -> None:

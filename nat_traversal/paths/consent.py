@@ -88,12 +88,12 @@ class Consent:
 
     @property
     def deadline(self) -> float:
-        times = [self._ping_at, self._consent_until]
-        if self._watch.deadline is not None:
-            times.append(self._watch.deadline)
+        at, quiet_at = min(self._ping_at, self._consent_until), self._watch.deadline
+        if quiet_at is not None:
+            at = min(at, quiet_at)
         if self._pressed_at is not None and not self._is_judged:
-            times.append(self._suspect_at)
-        return min(times)
+            at = min(at, self._suspect_at)
+        return at
 
     @property
     def round_trip(self) -> float:

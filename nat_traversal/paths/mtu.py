@@ -120,9 +120,9 @@ class PathMtu:
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
-        times = [probing.until for probing in self._asked.values()]
-        times += [at for at in (self._confirm_at, self._again_at) if at is not None]
-        return min(times, default=None)
+        times = [self._confirm_at, self._again_at]
+        times += [probing.until for probing in self._asked.values()]
+        return min([at for at in times if at is not None], default=None)
 
     def due(self, now: float, round_trip: float = 0.0) -> list[int]:
         """The sizes of the probes to send now. `round_trip` is the measured one, in seconds."""

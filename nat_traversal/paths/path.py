@@ -68,9 +68,9 @@ class Path:
     @property
     def deadline(self) -> float:
         """When to call `due` next."""
+        at = min(self._consent.deadline, self._upkeep.deadline)
         roaming = None if self._roaming is None else self._roaming.deadline
-        times = self._consent.deadline, self._upkeep.deadline, roaming
-        return min(each for each in times if each is not None)
+        return at if roaming is None else min(at, roaming)
 
     @property
     def generation(self) -> int:

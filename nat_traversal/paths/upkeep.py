@@ -82,8 +82,11 @@ class Upkeep:
     @property
     def deadline(self) -> float:
         """When to call `due` next."""
-        deadlines = (self._epochs.deadline, self._sizes.deadline, self._channel.deadline)
-        return min(each for each in deadlines if each is not None)
+        at = self._epochs.deadline
+        for other in (self._sizes.deadline, self._channel.deadline):
+            if other is not None and other < at:
+                at = other
+        return at
 
     @property
     def is_too_narrow(self) -> bool:
