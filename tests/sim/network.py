@@ -98,10 +98,11 @@ class Host:
         self.sockets[socket] = receive
         return socket
 
-    @property
-    def addresses(self) -> set[str]:
-        """Those of its NATs, outside."""
-        return {nat.public_address for nat in (self.nat, *self.left)}
+    def nat_at(self, address: str) -> ModelNat | None:
+        """That of its NATs which has this address outside."""
+        if self.nat.public_address == address:
+            return self.nat
+        return next((nat for nat in self.left if nat.public_address == address), None)
 
     def move(self, nat: str, public: str, inside: str, *, keeps: bool) -> None:
         """To another network. What comes to the old one still arrives if the host `keeps` it."""
@@ -203,21 +204,19 @@ class Network:
         """Whether it goes to a host behind the same NAT, by the LAN or by the NAT's hairpin; then it is on its way."""
         destination = packet.destination
         neighbours = [each for each in self.hosts.values() if each.nat is host.nat]
-        known = {socket: each for each in neighbours for socket in each.sockets}
         inside = destination
         if destination.address == host.nat.public_address and len(neighbours) > 1:
             shown, verdict = host.nat.hairpin(packet.socket, destination, self._clock.now)
             packet.source, inside = shown, verdict.internal or destination
-        elif destination not in known:
+        elif not any(destination in each.sockets for each in neighbours):
             return destination.address in {each.address for each in neighbours if each is not host}
         else:
             packet.source = packet.socket
         self.log.append(packet)
-        if inside in known:
+        there = next((each.sockets for each in neighbours if inside in each.sockets), None)
+        if there is not None:
             at = self._clock.now + LAN
-            self._clock.at(
-                at, lambda: self._deliver(packet, inside, known[inside].sockets[inside], data)
-            )
+            self._clock.at(at, lambda: self._deliver(packet, inside, there[inside], data))
         return True
 
     def send_from_server(self, socket: Endpoint, destination: Endpoint, data: bytes) -> None:
@@ -226,7 +225,7 @@ class Network:
 
     def _send(self, packet: Packet, data: bytes) -> None:
         self.log.append(packet)
-        lost = sum(drop(packet) for drop in self.drops) > 0  # every counter has to count
+        lost = sum([drop(packet) for drop in self.drops]) > 0  # every counter has to count
         weather, rng = self.weather, self._rng
         copies = 1 + (rng.random() < weather.duplication)
         for _ in range(copies):
@@ -243,8 +242,10 @@ class Network:
     def _owner(self, public: Endpoint) -> str | None:
         if public in self.server_sockets:
             return "server"
-        names = [h.name for h in self.hosts.values() if public.address in {*h.addresses, h.ipv6}]
-        return names[0] if names else None
+        for host in self.hosts.values():
+            if public.address == host.ipv6 or host.nat_at(public.address) is not None:
+                return host.name
+        return None
 
     def _arrive(self, packet: Packet, data: bytes) -> None:
         now, destination = self._clock.now, packet.destination
@@ -256,13 +257,15 @@ class Network:
             if destination.family == 6:
                 self._arrive_by_ipv6(host, packet, data)
                 return
-            nats = (host.nat, *host.left)
-            nat = next(each for each in nats if each.public_address == destination.address)
+            nat = host.nat_at(destination.address)
+            assert nat is not None
             verdict = nat.judge(packet.source, destination, now)
             packet.arrivals.append((now, owner, verdict.admission))
+            inside = verdict.internal
+            if inside is None:
+                return
             for behind in self.hosts.values():
-                if nat in (behind.nat, *behind.left) and verdict.internal in behind.sockets:
-                    inside = verdict.internal
+                if inside in behind.sockets and (nat is behind.nat or nat in behind.left):
                     self._deliver(packet, inside, behind.sockets[inside], data)
 
     def _arrive_by_ipv6(self, host: Host, packet: Packet, data: bytes) -> None:
