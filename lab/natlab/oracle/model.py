@@ -6,6 +6,8 @@ and no clock, and takes its randomness from the caller.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -115,6 +117,11 @@ class ModelNat:
         self._next_draw = 0
         """The port that is taken next where chance decides; 0: any."""
         self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
+        self._by_port: dict[int, _Mapping] = {}
+        """The same, each by its external port."""
+        self._looks: list[tuple[float, int, tuple[Endpoint, _Key]]] = []
+        """A heap: of each mapping, a moment before which nothing of it was used."""
+        self._order = itertools.count()
         self._forwarded: dict[int, Endpoint] = {}
         """The internal endpoint of each port that was asked for."""
         self._visitors: dict[tuple[Endpoint, Endpoint], int] = {}
@@ -149,16 +156,22 @@ class ModelNat:
         mapping = self._mappings.get(exact) or self._mappings.get(general)
         if mapping is None:
             port = self._allocate(self.behavior.allocation, source, destination)
-            mapping = self._mappings[general] = _Mapping(source, self._address(source), port, now)
+            mapping = self._map(general, _Mapping(source, self._address(source), port, now))
         if (mapping.port, destination) in self._booked:
             # The 5-tuple belongs to the router: this flow alone gets another port.
             port = self._random_port(destination, _PORTS)
-            mapping = self._mappings[exact] = _Mapping(source, mapping.address, port, now)
+            mapping = self._map(exact, _Mapping(source, mapping.address, port, now))
         refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
         _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
         # Somebody may have given it another first address meanwhile.
         address = mapping.address if self._addresses[1:] else self.public_address
         return Endpoint(address, mapping.port)
+
+    def _map(self, key: tuple[Endpoint, _Key], mapping: _Mapping) -> _Mapping:
+        """Keep it. Its port is free."""
+        self._mappings[key] = self._by_port[mapping.port] = mapping
+        heapq.heappush(self._looks, (mapping.used, next(self._order), key))
+        return mapping
 
     def change_address(self, address: str) -> None:
         """Its first external address is another one from now on, also for the mappings that it has."""
@@ -169,6 +182,8 @@ class ModelNat:
     def forget(self) -> None:
         """As a reboot: no mapping is left."""
         self._mappings.clear()
+        self._by_port.clear()
+        self._looks.clear()
 
     def others_took(self, port: int) -> None:
         """Of a NAT with ports in sequence: others have taken all before `port`, which is the next. From then on
@@ -306,10 +321,10 @@ class ModelNat:
                 self._foreign[port] = then
 
     def _at(self, port: int) -> _Mapping | None:
-        return next((held for held in self._mappings.values() if held.port == port), None)
+        return self._by_port.get(port)
 
     def _is_taken(self, port: int) -> bool:
-        return port in self._foreign or self._at(port) is not None
+        return port in self._by_port or port in self._foreign
 
     def _allocate(self, how: PortAllocation, source: Endpoint, destination: Endpoint) -> int:
         """The port of a new mapping, which no other has."""
@@ -339,10 +354,9 @@ class ModelNat:
 
     def _first_free(self, ports: range, start: int, destination: Endpoint) -> int:
         """From index `start` on, and around."""
-        taken = {held.port for held in self._mappings.values()} | self._foreign.keys()
         for offset in range(len(ports)):
             port = ports[(start + offset) % len(ports)]
-            if port not in taken and (port, destination) not in self._booked:
+            if not self._is_taken(port) and (port, destination) not in self._booked:
                 return port
         raise NoRoomError(f"the NAT at {self.public_address} has no free port left")
 
@@ -353,14 +367,24 @@ class ModelNat:
         if oldest <= self._kept_from:
             return
         self._booked = {key: used for key, used in self._booked.items() if used >= oldest}
-        self._mappings = {key: held for key, held in self._mappings.items() if held.used >= oldest}
-        for held in self._mappings.values():
-            held.permitted = {key: used for key, used in held.permitted.items() if used >= oldest}
-        self._foreign = {port: made for port, made in self._foreign.items() if made >= oldest}
-        kept = [*self._booked.values(), *(held.used for held in self._mappings.values())]
-        kept += [used for held in self._mappings.values() for used in held.permitted.values()]
-        kept += self._foreign.values()
+        while self._looks and self._looks[0][0] < oldest:
+            self._look(heapq.heappop(self._looks)[2], oldest)
+        ended = list(itertools.takewhile(lambda each: each[1] < oldest, self._foreign.items()))
+        for port, _ in ended:  # they began in this order
+            del self._foreign[port]
+        kept = [*self._booked.values(), *(first for first, *_ in self._looks[:1])]
+        kept += [made for _, made in itertools.islice(self._foreign.items(), 1)]
         self._kept_from = min(kept, default=now)
+
+    def _look(self, key: tuple[Endpoint, _Key], oldest: float) -> None:
+        """End the mapping of `key`, or those of its filters, that were used last before `oldest`."""
+        held = self._mappings[key]
+        if held.used < oldest:
+            del self._mappings[key], self._by_port[held.port]
+            return
+        held.permitted = {each: used for each, used in held.permitted.items() if used >= oldest}
+        first = min(held.permitted.values(), default=held.used)
+        heapq.heappush(self._looks, (min(first, held.used), next(self._order), key))
 
 
 def _touch(mapping: _Mapping, key: _Key, now: float, refreshes: bool) -> None:
