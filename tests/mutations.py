@@ -87,7 +87,8 @@ class Targets:
         opening = a_world_with_openers(seed)
         opening.connect(*opening.pair())
         logs = [*waiting.net.log, *world.net.log, *opening.net.log]
-        self.recorded = sorted({datagrams.encode(each.datagram) for each in logs})
+        self.known = frozenset(datagrams.encode(each.datagram) for each in logs)
+        self.recorded = sorted(self.known)
         self.dropped: Counter[str] = Counter()
 
     def strike(self, octets: bytes) -> None:
@@ -103,7 +104,7 @@ class Targets:
             self.dropped["frame: not authentic, replayed, or of another connection"] += 1
             return
         kind = type(datagram).__name__
-        if datagrams.encode(datagram) in self.recorded:
+        if datagrams.encode(datagram) in self.known:
             self.dropped["reserved octets only: the same datagram"] += 1
             return
         elsewhere = Endpoint("192.0.2.66", 6)
@@ -125,11 +126,10 @@ class Targets:
 def main(count: int, seed: int = 0) -> Counter[str]:
     """Strike `count` times; the numbers of what was dropped, by reason."""
     targets, rng = Targets(seed), random.Random(seed)
-    known = set(targets.recorded)
     struck = 0
     while struck < count:
         octets = changed(rng.choice(targets.recorded), targets.recorded, rng)
-        if octets not in known:
+        if octets not in targets.known:
             targets.strike(octets)
             struck += 1
     return targets.dropped
