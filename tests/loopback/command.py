@@ -46,15 +46,15 @@ class Command:
     ) -> AsyncIterator[Command]:
         """Run `words` in the checkout, where `python3` is the interpreter of the tests.
 
-        A script of the checkout starts warm, unless it is `cold` or the test asks Python for more than that.
-        `typed` is on the stdin of a command that is no script.
+        A script of the checkout or `nat-traversal` starts warm, unless it is `cold` or the test asks Python for more
+        than that. `typed` is on its stdin.
         """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         everything = {**os.environ, "PATH": path, **environment}
-        is_plain = words[0] == "python3" and words[1] in warm.SCRIPTS and stdout == PIPE
+        module = None if cold or stdout != PIPE else warm.module_of(words)
         process: asyncio.subprocess.Process | warm.Process
-        if is_plain and not cold and "PYTHONPATH" not in environment:
-            process = await warm.Process.start(*words[1:], environment=everything)
+        if module is not None and "PYTHONPATH" not in environment:
+            process = await warm.Process.start(*module, environment=everything, typed=typed)
         else:
             process = await asyncio.create_subprocess_exec(
                 *words,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 
 from tests.forkserver import Forkserver
 
 SCRIPTS = ("traversal_client.py", "traversal_server.py")
+_COMMAND = "nat_traversal"
 _server = Forkserver(
     "nat_traversal.cli.start",
     "nat_traversal.cli.main",
@@ -18,6 +20,18 @@ _server = Forkserver(
     "nat_traversal.crypto.dh",
     "nat_traversal.crypto.seal",
 )
+
+
+def module_of(words: Sequence[str]) -> tuple[str, ...] | None:
+    """The module that a command of this package is, and its arguments; None: it is another program."""
+    match words:
+        case ("python3", script, *rest) if script in SCRIPTS:
+            return (script.removesuffix(".py"), *rest)
+        case ("nat-traversal", *rest):
+            return (_COMMAND, *rest)
+        case (python, "-m", module, *rest) if module == _COMMAND:
+            return (_COMMAND, *rest) if python in ("python3", sys.executable) else None
+    return None
 
 
 class Process:
@@ -32,9 +46,11 @@ class Process:
         self.returncode: int | None = None
 
     @classmethod
-    async def start(cls, script: str, *words: str, environment: Mapping[str, str]) -> Process:
-        """Run one of `SCRIPTS` in the checkout, in that environment."""
-        started = _server.start([script.removesuffix(".py"), *words], environment)
+    async def start(
+        cls, *words: str, environment: Mapping[str, str], typed: str | None = None
+    ) -> Process:
+        """Run ``python -m WORDS`` in the checkout, in that environment. `typed`, which must be short, is on its stdin."""
+        started = _server.start(words, environment, typed=typed)
         return cls(started.pid, await _reader(started.stdout), await _reader(started.stderr))
 
     def send_signal(self, number: int) -> None:

@@ -29,10 +29,12 @@ async def server() -> AsyncIterator[Endpoint]:
 
 
 @asynccontextmanager
-async def invited(server: Endpoint, home: Path, *words: str) -> AsyncIterator[tuple[Command, str]]:
+async def invited(
+    server: Endpoint, home: Path, *words: str, cold: bool = False
+) -> AsyncIterator[tuple[Command, str]]:
     """An inviter with its own state, and the line that it printed."""
     command = (*INVITE, "--server", str(server), "--id", "home", *words)
-    async with Command.run(*command, XDG_STATE_HOME=str(home)) as inviter:
+    async with Command.run(*command, cold=cold, XDG_STATE_HOME=str(home)) as inviter:
         line = (await inviter.event("invitation"))["line"]
         yield inviter, line
 
@@ -40,12 +42,16 @@ async def invited(server: Endpoint, home: Path, *words: str) -> AsyncIterator[tu
 async def test_two_hosts_become_peers_by_one_line_and_it_works_once(
     server: Endpoint, tmp_path: Path
 ) -> None:
+    """The commands start as a user starts them; in the other tests, warm."""
     with Service() as service, Program() as program:
         local = unused()
         connect, listen = ("--connect", str(service.endpoint)), ("--listen", str(local))
-        async with invited(server, tmp_path / "a", *connect, "-r", "friend") as (home, line):
+        words = (*connect, "-r", "friend")
+        async with invited(server, tmp_path / "a", *words, cold=True) as (home, line):
             state = str(tmp_path / "b")
-            async with Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=state) as friend:
+            async with Command.run(
+                *(*ACCEPT, *listen), cold=True, typed=line, XDG_STATE_HOME=state
+            ) as friend:
                 keys = [(await each.event("paired"))["key"] for each in (home, friend)]
                 for each in (home, friend):
                     await each.line("has the key that this side knows")
