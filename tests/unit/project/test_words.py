@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from scripts.rooms import syntax
+from scripts.rooms import statements, syntax
 from tests import ROOT
 from tests.unit.project.test_documents import HEADLESS, LONGEST_SENTENCE, sentences
 
@@ -22,12 +22,10 @@ _FEWEST_WORDS = 4
 def docstrings(tree: ast.Module) -> list[ast.Constant]:
     """Every string that stands by itself: of modules, classes, functions, and below a value."""
     found = []
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        for each in body if isinstance(body, list) else ():
-            match each:
-                case ast.Expr(ast.Constant(str()) as text):
-                    found.append(text)
+    for each in statements(tree):
+        match each:
+            case ast.Expr(ast.Constant(str()) as text):
+                found.append(text)
     return found
 
 
@@ -39,10 +37,11 @@ def first_paragraph(text: ast.Constant) -> str:
 def messages(tree: ast.Module) -> Iterator[str]:
     """Every other text of some words, with an X for each value in it."""
     apart = {id(text) for text in docstrings(tree)}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             apart |= {id(part) for part in node.values}
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.JoinedStr(parts):
                 text = "".join(str(p.value) if isinstance(p, ast.Constant) else "X" for p in parts)
