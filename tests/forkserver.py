@@ -13,9 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from natlab.sandbox import zygote
@@ -38,12 +37,12 @@ class Started:
 class Forkserver:
     """The process that forks; started when it is first asked, it ends with this one.
 
-    It reads `modules`, then calls ``install`` of each of `installed`.
+    It reads `modules`; or `begin` returns the socket for orders to one that has read them.
     """
 
-    def __init__(self, *modules: str, installed: tuple[str, ...] = ()) -> None:
+    def __init__(self, *modules: str, begin: Callable[[], socket.socket] | None = None) -> None:
         self._modules = modules
-        self._installed = installed
+        self._begin = begin or self._start_one
         self._orders: socket.socket | None = None
 
     def start(
@@ -71,10 +70,10 @@ class Forkserver:
         self._orders = orders
         return json.loads(answer), files
 
-    def _begin(self) -> socket.socket:
+    def _start_one(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_DEADLINE)
-        told = json.dumps([theirs.fileno(), self._modules, self._installed])
+        told = json.dumps([theirs.fileno(), self._modules])
         process = subprocess.Popen(
             [sys.executable, "-c", "from tests import forkserver; forkserver.serve()", told],
             cwd=ROOT,
@@ -92,32 +91,35 @@ class Forkserver:
 
 
 def serve() -> None:
-    """The process that forks: a program for each order, the exit status for a pid whose process has ended."""
-    file, modules, installed = json.loads(sys.argv[1])
-    for name in installed:
-        import_module(name).install()
+    """The process that forks."""
+    file, modules = json.loads(sys.argv[1])
     zygote.preload(*modules)
-    running: dict[int, zygote.Prepared] = {}
     with socket.socket(fileno=file) as orders:
-        while order := orders.recv(_ORDER_BYTES):
-            match json.loads(order):
-                case int(pid):
-                    orders.send(json.dumps([running.pop(pid).wait()]).encode())
-                case words, environment, directory, typed:
-                    os.environ.clear()
-                    os.environ.update(environment)
-                    os.chdir(directory)
-                    argv = [sys.executable, "-m", *words]
-                    fresh = zygote.Prepared().become(argv, None, {}, interactive=typed is not None)
-                    running[fresh.pid] = fresh
-                    if fresh.stdin is not None:
-                        with fresh.stdin as stdin:
-                            stdin.write(typed.encode())
-                    assert fresh.stdout is not None
-                    assert fresh.stderr is not None
-                    with fresh.stdout as out, fresh.stderr as err:
-                        answer = json.dumps([fresh.pid]).encode()
-                        socket.send_fds(orders, [answer], [out.fileno(), err.fileno()])
+        answer(orders)
+
+
+def answer(orders: socket.socket) -> None:
+    """A program for each order, the exit status for a pid whose process has ended; until the orders end."""
+    running: dict[int, zygote.Prepared] = {}
+    while order := orders.recv(_ORDER_BYTES):
+        match json.loads(order):
+            case int(pid):
+                orders.send(json.dumps([running.pop(pid).wait()]).encode())
+            case words, environment, directory, typed:
+                os.environ.clear()
+                os.environ.update(environment)
+                os.chdir(directory)
+                argv = [sys.executable, "-m", *words]
+                fresh = zygote.Prepared().become(argv, None, {}, interactive=typed is not None)
+                running[fresh.pid] = fresh
+                if fresh.stdin is not None:
+                    with fresh.stdin as stdin:
+                        stdin.write(typed.encode())
+                assert fresh.stdout is not None
+                assert fresh.stderr is not None
+                with fresh.stdout as out, fresh.stderr as err:
+                    told = json.dumps([fresh.pid]).encode()
+                    socket.send_fds(orders, [told], [out.fileno(), err.fileno()])
     for each in running.values():
         each.send_signal(signal.SIGKILL)
         each.wait()

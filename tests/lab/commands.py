@@ -13,29 +13,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.running import IN_THE_SANDBOX
 from tests import ROOT
 from tests.forkserver import Forkserver
+from tests.lab import nursery
 
-_server = Forkserver(
-    "pytest",
-    "natlab.cli.main",
-    "natlab.cli.compare",
-    "natlab.cli.matrix",
-    "natlab.cli.pair",
-    "natlab.cli.run",
-    "natlab.cli.topology",
-    "natlab.testbed.worker",
-    "natlab.testbed.conduct",
-    "natlab.testbed.judged",
-    "natlab.faults.inject",
-    "natlab.network.loading",
-    "natlab.topologies.two_nats",
-    *IN_THE_SANDBOX,
-    *PRELOADED,
-    installed=("tests.lab.forked",),
-)
+_server = Forkserver(begin=nursery.programs)
 
 
 def lab(

@@ -12,7 +12,7 @@ from xdist.workermanage import WorkerController
 
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
-from tests.lab import warm
+from tests.lab import nursery, warm
 
 _FIRST = tuple(
     Path(__file__).parent / place
@@ -22,6 +22,7 @@ _FIRST = tuple(
 
 
 _ASKED, _WORD = pytest.StashKey[str](), "what the lab lacks"
+_NURSERY = "where to ask for forks"
 _TOGETHER = tuple(
     f"tests/lab/{name}"
     for name in (
@@ -67,11 +68,18 @@ def _missing() -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """One process asks for all workers."""
+    """One process asks for all workers, and one has read the modules for them."""
     config = node.config
     if _ASKED not in config.stash:
         config.stash[_ASKED] = _missing()
     node.workerinput[_WORD] = config.stash[_ASKED]
+    node.workerinput[_NURSERY] = nursery.begin()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    begun: str | None = getattr(config, "workerinput", {}).get(_NURSERY)
+    if begun is not None:
+        nursery.use(begun)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import threading
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -66,15 +65,19 @@ def begin() -> Begun:
     """Only for a process with a single thread."""
     assert threading.active_count() == 1, "a fork has one thread, and all locks of the others"
     ours, theirs = Pipe()
-    pid = forked(lambda: _outside(ours, theirs.fileno()))
+
+    def body() -> int:
+        ours.close()  # else nobody inside would see the caller's end
+        return outside(theirs.fileno())
+
+    pid = forked(body)
     theirs.close()
     return ours, _Process(pid)
 
 
-def _outside(callers: Connection[Any, Any], connection: int) -> int:
-    """The process between, as ``setpriv --pdeathsig KILL unshare ... --fork --kill-child`` is."""
+def outside(connection: int) -> int:
+    """The process between, as ``setpriv --pdeathsig KILL unshare ... --fork --kill-child`` is: its exit status."""
     die_with_parent()
-    callers.close()  # else nobody inside would see the caller's end
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     user, group = os.geteuid(), os.getegid()
     _check(_libc.unshare(_NEW))

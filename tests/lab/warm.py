@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from natlab.matrix.conversation import PRELOADED
-from natlab.matrix.running import IN_THE_SANDBOX
-from natlab.sandbox.sandbox import Sandbox
-from natlab.sandbox.zygote import preload
+from natlab.sandbox.sandbox import Begun, Sandbox
+from tests.lab import nursery
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _warm: list[Sandbox] = []
-_PRELOAD_TIMEOUT = 60.0
+
+
+class _Bred(Sandbox):
+    """Begun where its modules have been read."""
+
+    @staticmethod
+    def begin() -> Begun:
+        return nursery.sandbox()
 
 
 def call(timeout: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -31,8 +36,7 @@ def sandbox() -> Sandbox:
     It has read the modules of a cell, so that none of the processes that it forks has to.
     """
     if not _warm:
-        _warm.append(Sandbox())
-        _warm[0].call(_PRELOAD_TIMEOUT, preload, *IN_THE_SANDBOX, *PRELOADED)
+        _warm.append(_Bred())
     return _warm[0]
 
 

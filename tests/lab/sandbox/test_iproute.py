@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +13,17 @@ from typing import Any
 import pytest
 
 from natlab.errors import NetworkError
+from natlab.network.interfaces import wait_until_running
 from natlab.sandbox import iproute
-from natlab.sandbox.netns import IP, IP_ALL, Command, in_namespace, routing, run_together
+from natlab.sandbox.netns import (
+    IP,
+    IP_ALL,
+    Command,
+    in_namespace,
+    routing,
+    run_together,
+    set_sysctl,
+)
 from tests.lab import warm
 
 LINKS = """
@@ -77,6 +88,8 @@ def _two_nodes() -> Iterator[tuple[int, int]]:
         for each in (one, two):
             assert each.stdout is not None
             each.stdout.readline()
+            with in_namespace(each.pid):  # no addresses of the kernel's own, which take their time
+                set_sysctl("net.ipv6.conf.default.addr_gen_mode", 1)
         yield one.pid, two.pid
         for each in (one, two):
             each.kill()
@@ -97,7 +110,9 @@ def _made(argv: tuple[str, ...]) -> dict[str, Any]:
         run_together([Command(argv, LINKS.format(one=one, two=two))])
         run_together([Command(argv, AT_ONE, one), Command(argv, AT_TWO, two)])
         shown = {}
-        with in_namespace(one):
+        with in_namespace(one), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+            for interface in ("a-0", "a-1", "br"):
+                wait_until_running(handle, interface, time.monotonic() + 10)
             for words in SHOWN:
                 done = subprocess.run(["ip", "-j", *words.split()], capture_output=True, check=True)
                 shown[words] = _known(json.loads(done.stdout or b"[]"))

@@ -1,0 +1,166 @@
+"""One process for all workers of the lab tests, which has read the lab's modules: all that starts warm is a fork of it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+from functools import partial
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import IO, Self
+
+from natlab.matrix.conversation import PRELOADED
+from natlab.matrix.running import IN_THE_SANDBOX
+from natlab.sandbox import zygote
+from natlab.sandbox.fork import forked
+from natlab.sandbox.sandbox import Begun
+from tests import ROOT, forkserver
+from tests.lab import forked as namespaces
+
+MODULES = (
+    "pytest",
+    "natlab.cli.main",
+    "natlab.cli.compare",
+    "natlab.cli.matrix",
+    "natlab.cli.pair",
+    "natlab.cli.run",
+    "natlab.cli.topology",
+    "natlab.testbed.worker",
+    "natlab.testbed.conduct",
+    "natlab.testbed.judged",
+    "natlab.faults.inject",
+    "natlab.network.loading",
+    "natlab.topologies.two_nats",
+    *IN_THE_SANDBOX,
+    *PRELOADED,
+)
+_BYTES = 1 << 17
+_DEADLINE = 120.0
+"""Seconds for its first answer; it has the modules to read before."""
+_BREED = "from tests.lab import nursery; nursery.breed()"
+_at: list[str] = []
+
+
+def begin() -> str:
+    """Start it, unless it has been: its address. It ends with this process."""
+    if not _at:
+        name = f"nat-lab-tests-{secrets.token_hex(8)}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(f"\0{name}")
+            listening.listen(128)
+            process = subprocess.Popen(
+                [sys.executable, "-c", _BREED, str(listening.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                pass_fds=[listening.fileno()],
+            )
+        _at.append(name)
+
+        def end() -> None:
+            process.communicate()
+
+        atexit.register(end)
+    return _at[0]
+
+
+def use(address: str) -> None:
+    """Ask the one at that address from now on, which another process has begun."""
+    _at[:] = [address]
+
+
+def programs() -> socket.socket:
+    """Orders for a process that starts programs, as `tests.forkserver.answer` takes them."""
+    asked = _ask()
+    asked.settimeout(_DEADLINE)
+    atexit.register(asked.close)
+    return asked
+
+
+def sandbox() -> Begun:
+    """What `natlab.sandbox.sandbox.Sandbox.begin` returns, of a sandbox that has read the modules."""
+    ours, theirs = Pipe()
+    with theirs, _ask(theirs.fileno()) as asked:
+        asked.settimeout(_DEADLINE)
+        return ours, _Foreign(int(asked.recv(_BYTES)))
+
+
+def _ask(*files: int) -> socket.socket:
+    asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    asked.connect(f"\0{begin()}")
+    here = [str(Path.cwd()), sys.path, dict(os.environ)]
+    socket.send_fds(asked, [json.dumps(here).encode()], [1, 2, *files])
+    return asked
+
+
+class _Foreign:
+    """What `subprocess` has for a process, of one that another has started."""
+
+    stderr: IO[bytes] | None = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._file = os.pidfd_open(pid)
+        self._ended = False
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self._ended:
+            ready, _, _ = select.select([self._file], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired("a sandbox", timeout or 0.0)
+            self._ended = True
+            os.close(self._file)
+        return 0  # nobody but its parent is told
+
+    def kill(self) -> None:
+        if not self._ended:
+            signal.pidfd_send_signal(self._file, signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.wait()
+
+
+def breed() -> None:
+    """The process itself, until its stdin ends: a fork for each that asks."""
+    namespaces.install()
+    zygote.preload(*MODULES)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        while True:
+            ready, _, _ = select.select([listening, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            asked, _ = listening.accept()
+            with asked:
+                forked(partial(_serve, listening, asked))
+
+
+def _serve(listening: socket.socket, asked: socket.socket) -> int:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    listening.close()
+    words, files, *_ = socket.recv_fds(asked, _BYTES, 3)
+    directory, path, environment = json.loads(words)
+    os.chdir(directory)
+    sys.path[:] = path
+    os.environ.clear()
+    os.environ.update(environment)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((empty, *files[:2])):
+        os.dup2(file, number)
+        os.close(file)
+    if files[2:]:
+        asked.send(str(os.getpid()).encode())
+        asked.close()
+        return namespaces.outside(files[2])
+    with asked:
+        forkserver.answer(asked)
+    return 0
