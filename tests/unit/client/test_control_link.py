@@ -123,6 +123,9 @@ def test_what_would_mend_silence_depends_on_what_has_answered() -> None:
     assert rig.link.status(1.0).remedy == "start it"
     rig.link.connect(2.0)
     assert rig.link.remedy == "see whether it runs, and whether both hosts are online"
+    rig.link.opened(1, OFFER, KEY, 2.0)
+    rig.link.accepted(m.Registered(2, 2, 20.0), 2.0)
+    assert rig.link.status(2.0).remedy == ""
 
 
 def test_server_that_speaks_is_not_asked() -> None:
