@@ -7,6 +7,7 @@ from typing import Any
 
 from nat_traversal.cli.console import discard
 from nat_traversal.cli.exit import Exit
+from nat_traversal.cli.plain import one_line
 from nat_traversal.errors import UsageError
 
 
@@ -16,13 +17,16 @@ class ReaderLeftError(Exception):
     status = Exit.OUTPUT_CLOSED
 
 
-def print_lines(*lines: str) -> None:
-    """Raises `ReaderLeftError`, or `UsageError` where stdout takes nothing."""
+def print_lines(*lines: str, first: str = "") -> None:
+    """After `first`, which is for the terminal, each line as plain text: words of a server may be in it.
+
+    Raises `ReaderLeftError`, or `UsageError` where stdout takes nothing."""
     stream: Any = sys.stdout
     if stream is None:
         raise UsageError("there is no stdout to write to")
     try:
-        stream.writelines(f"{line}\n" for line in lines)
+        stream.write(first)
+        stream.writelines(f"{one_line(line)}\n" for line in lines)
         stream.flush()
     except BrokenPipeError:
         discard(stream)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, MutableMapping
 
+from nat_traversal.cli.plain import one_line
 from nat_traversal.errors import UsageError
 
 FIRST_FD = 3
@@ -72,7 +73,8 @@ class Manager:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
         ):
             sock.setblocking(False)
-            sock.sendto("\n".join(lines).encode(), self._address)
+            # A server's words may be in it, and each line would be an order to the manager.
+            sock.sendto("\n".join(map(one_line, lines)).encode(), self._address)
 
 
 def inherited(environment: MutableMapping[str, str]) -> list[socket.socket]:

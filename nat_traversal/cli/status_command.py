@@ -42,7 +42,7 @@ def run(
                     first, *further = lines_of(peer)
                     lines += [first, *(f"  {line}" for line in further)]
             clears = watch and not as_json and sys.stdout is not None and sys.stdout.isatty()
-            print_lines(*([_CLEAR] if clears else []), *lines)
+            print_lines(*lines, first=_CLEAR if clears else "")
             if not watch:
                 return Exit.OK if answers else Exit.USAGE
             time.sleep(EVERY)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.console_log import ConsoleHandler
+from nat_traversal.cli.manager import Manager
 from nat_traversal.cli.plain import one_line
 from nat_traversal.cli.teller import Teller
 from nat_traversal.machine import notices as note
@@ -72,3 +76,17 @@ def test_the_messages_of_the_library_for_turn_stay_out_of_it(
     assert capsys.readouterr().err == ""
     log.info("TURN allocation created")
     assert capsys.readouterr().err == "TURN allocation created\n"
+
+
+def test_what_a_server_said_is_a_line_of_an_answer_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` and `ping` tell why there is no path, in the server's words."""
+    print_lines(f"no path: {HOSTILE}", "second", first="\x1b[H")
+    assert capsys.readouterr().out == f"\x1b[Hno path: {ESCAPED}\nsecond\n"
+
+
+def test_a_service_manager_takes_no_orders_from_a_server(tmp_path: Path) -> None:
+    place = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(place)
+        Manager({"NOTIFY_SOCKET": place}).waiting("refused\nMAINPID=1")
+        assert listening.recv(999) == b"STATUS=refused\\x0aMAINPID=1"
