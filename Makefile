@@ -30,7 +30,7 @@ test: ## all tests but those of test-measured; PYTEST_ARGS="-k swap" picks
 	@scripts/setup.sh test
 	@told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
 	$(python) -m pytest -n $$(nproc) --dist worksteal $(fast) $(PYTEST_ARGS) >"$$told" 2>&1 & fast=$$!; \
-	$(python) -m pytest -n $(waiting) -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
+	$(python) -m pytest -p no:hypothesispytest -n $(waiting) -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
 	wait $$fast; fast=$$?; cat "$$told"; \
 	for status in $$fast $$lab; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
 	[ $$fast$$lab != 55 ] || { echo 'PYTEST_ARGS picks no test; is it one of test-measured?' >&2; exit 5; }

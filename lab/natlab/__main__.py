@@ -10,12 +10,15 @@ try:
 except KeyboardInterrupt:  # Ctrl-C before anything has begun
     raise SystemExit(130) from None
 
+_GARBAGE = 50_000
+"""So many new objects before Python looks for garbage: nearly all are of modules, and stay."""
 UNAVAILABLE, INTERRUPTED = 3, 130
 """Those of `natlab.cli.status.Exit`, which cannot be imported where a package is missing."""
 
 
 def main(remedy: str = INSTALL) -> int:
     """Run the lab's command line; `remedy` is the command that installs the extra."""
+    gc.set_threshold(_GARBAGE)
     try:
         from natlab.cli.main import main as run  # noqa: PLC0415 - it needs the extra
 
