@@ -96,6 +96,8 @@ class Direct:
         )
         self._follows = [(self.id, name) for name in (*NAMES, "reach")]
         """The timers that are set after each event."""
+        self._armed: tuple[float | None, ...] = ()
+        """To which deadlines, unless one of them has fired since."""
 
     @property
     def announce_key(self) -> AnnounceKey:
@@ -227,7 +229,7 @@ class Direct:
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
-        phase = self.phase
+        phase, self._armed = self.phase, ()
         if name == RETRY:
             return self.ask_again(now)
         if name == OLDER:
@@ -260,6 +262,9 @@ class Direct:
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         deadlines = (*self.rounds.deadlines(), self.reach.deadline)
+        if deadlines == self._armed:
+            return
+        self._armed = deadlines
         for name, deadline in zip(self._follows, deadlines, strict=True):
             self._timers.follow(name, deadline)
 

@@ -132,7 +132,7 @@ TIMERS = ("announce", "method", "path", "round")
 Deadlines = tuple[float | None, float | None, float | None, float | None]
 
 
-def deadlines(phase: Phase | None) -> Deadlines:
+def deadlines(phase: Phase) -> Deadlines:
     """When each of `TIMERS` is due."""
     if isinstance(phase, Established):
         return phase.announcer.deadline, phase.method.deadline, phase.path.deadline, None

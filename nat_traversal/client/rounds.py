@@ -45,6 +45,7 @@ OLDER = "older"
 """The timer of the older paths."""
 NAMES = (*TIMERS, *(BESIDE + name for name in TIMERS[1:]), OLDER)
 """The timers that follow `Rounds.deadlines`. The other round has been announced."""
+_NONE = (None,) * len(TIMERS)
 
 
 class Rounds:
@@ -108,7 +109,8 @@ class Rounds:
 
     def deadlines(self) -> tuple[float | None, ...]:
         """When each timer of `NAMES` is due."""
-        return (*deadlines(self.phase), *deadlines(self.beside)[1:], self.older.deadline)
+        other = _NONE if self.beside is None else deadlines(self.beside)
+        return (*deadlines(self.phase), *other[1:], self.older.deadline)
 
     def enter(self, trigger: PathTrigger, phase: Phase) -> None:
         self._machine.fire(trigger)
