@@ -20,6 +20,7 @@ from tests.sim.world import World
 WITHIN = 3.0
 """Seconds from the end of the cause until datagrams arrive both ways."""
 EVERY = 0.02
+"""Seconds between two datagrams; where nothing arrives for longer, a 600th of that time."""
 NATS = [
     ("port-restricted-cone", "port-restricted-cone"),
     ("symmetric", "full-cone"),
@@ -62,7 +63,7 @@ def assert_back(world: World, *streams: Stream, within: float = WITHIN) -> None:
 @pytest.mark.parametrize("seconds", [10.0, 60.0])
 def test_a_program_that_was_stopped(nat_a: str, nat_b: str, seconds: float) -> None:
     world, a, b = streaming(nat_a, nat_b)
-    streams = both_ways(a, b)
+    streams = both_ways(a, b, every=max(EVERY, seconds / 600.0))
     world.run(1.0)
     a.stop_running()
     world.run(seconds)
@@ -91,7 +92,7 @@ def test_whatever_consent_is_and_when_in_it_a_program_goes_on(
 @pytest.mark.parametrize("seconds", [10.0, 60.0, 3600.0])
 def test_a_host_that_slept(nat_a: str, nat_b: str, seconds: float) -> None:
     world, a, b = streaming(nat_a, nat_b)
-    streams = both_ways(a, b, every=min(0.5, max(EVERY, seconds / 3600.0)))
+    streams = both_ways(a, b, every=min(0.5, max(EVERY, seconds / 600.0)))
     world.run(1.0)
     a.sleep(seconds)
     assert_back(world, *streams)
