@@ -20,6 +20,10 @@ from nat_traversal.machine.timers import Timers
 
 _IGNORED = (Counters, Counter, Story)
 """They are for people. No behaviour depends on them."""
+_SHARED = (Epochs, Counters, Counter)
+_PLAIN = (bool, int, float, str, bytes, Enum)
+_NAMED = (type, FunctionType)
+_slots_of: dict[type, list[str]] = {}
 
 
 class Dice(random.Random):
@@ -64,7 +68,7 @@ class Freezer:
         return unpickler.load()
 
     def _kept(self, each: object) -> int | None:
-        if not isinstance(each, Epochs | Counters | Counter):
+        if not isinstance(each, _SHARED):
             return None
         if id(each) not in self._numbers:
             self._numbers[id(each)] = len(self._shared)
@@ -83,10 +87,10 @@ def _tokens(machine: object) -> Iterator[str]:
     pending: list[Any] = [machine]
     while pending:
         each = pending.pop()
-        if each is None or isinstance(each, bool | int | float | str | bytes | Enum):
+        if each is None or isinstance(each, _PLAIN):
             yield repr(each)
             continue
-        if isinstance(each, type | FunctionType):
+        if isinstance(each, _NAMED):
             yield each.__qualname__
             continue
         if id(each) in seen:
@@ -120,24 +124,28 @@ def _parts(each: Any) -> list[Any]:
             return [repr(each)]
     if isinstance(each, _IGNORED):
         return []
-    if hasattr(each, "__iter__") and not hasattr(each, "__dict__") and not _slots(each):
+    if hasattr(each, "__iter__") and not hasattr(each, "__dict__") and not _slots(type(each)):
         return list(each)
     return [part for name in _names(each) for part in (name, getattr(each, name))]
 
 
 def _order(item: tuple[Any, Any]) -> tuple[str, str]:
     key = item[0]
-    plain = isinstance(key, str | int | bytes | tuple | Enum | float)
+    plain = isinstance(key, (*_PLAIN, tuple))
     return type(key).__name__, repr(key) if plain else ""
 
 
 def _names(each: object) -> list[str]:
-    return sorted({*getattr(each, "__dict__", ()), *(n for n in _slots(each) if hasattr(each, n))})
+    slots = [name for name in _slots(type(each)) if hasattr(each, name)]
+    return sorted({*getattr(each, "__dict__", ()), *slots})
 
 
-def _slots(each: object) -> list[str]:
+def _slots(kind: type) -> list[str]:
+    if (known := _slots_of.get(kind)) is not None:
+        return known
     found: list[str] = []
-    for kind in type(each).__mro__:
-        slots = vars(kind).get("__slots__", ())
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
         found += [slots] if isinstance(slots, str) else slots
-    return [name for name in found if name not in {"__dict__", "__weakref__"}]
+    _slots_of[kind] = [name for name in found if name not in {"__dict__", "__weakref__"}]
+    return _slots_of[kind]

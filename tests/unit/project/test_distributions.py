@@ -8,6 +8,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests import ROOT
 from tests.installing import build, install
 
@@ -28,6 +30,7 @@ def sources() -> set[str]:
     }
 
 
+@pytest.mark.builds
 def test_the_distributions_hold_both_packages_and_nothing_else_at_the_top(tmp_path: Path) -> None:
     built = build(tmp_path)
 
