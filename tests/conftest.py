@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.spreading import spread
+
 _TESTS = Path(__file__).parent
 _LAB = _TESTS / "lab"
+_LOOPBACK = _TESTS / "loopback"
 
 # All that is collected stays to the end: while pytest collects, Python need not look for garbage in it.
 gc.disable()
@@ -32,12 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--no-lab"):
-        return
-    left_out = [item for item in items if _LAB in item.path.parents]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if _LAB not in item.path.parents]
+    if config.getoption("--no-lab"):
+        left_out = [item for item in items if _LAB in item.path.parents]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _LAB not in item.path.parents]
+    if (workers := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
+        items[:] = spread(items, workers, _waits_in)
+
+
+def _waits_in(item: pytest.Item) -> str | None:
+    return str(item.path) if _LOOPBACK in item.path.parents else None
 
 
 @pytest.hookimpl(tryfirst=True)
