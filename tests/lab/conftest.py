@@ -12,6 +12,7 @@ from xdist.workermanage import WorkerController
 
 from natlab.cli import doctor
 from natlab.cli.doctor import Need
+from natlab.sandbox.sandbox import Sandbox
 from tests.lab import nursery, warm
 
 _FIRST = tuple(
@@ -98,3 +99,12 @@ def _needs_the_lab(what_is_missing: str) -> None:
 def _warm_sandbox() -> Iterator[None]:
     yield
     warm.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sandboxes_are_forks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Those that a test begins in its own process too, where it is not about their beginning."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name != "sandbox":
+            patch.setattr(Sandbox, "begin", staticmethod(nursery.sandbox))
+        yield
