@@ -50,10 +50,11 @@ test-plain: ## units, virtual clock and sockets without what Linux alone has, as
 	@PYTHONPATH=tests/plain_system $(python) -m pytest -n $$(nproc) --ignore tests/unit/natlab --ignore tests/unit/project \
 		tests/unit tests/sim tests/loopback/aio $(PYTEST_ARGS)
 
-# The tests that prove nat_traversal itself; with all others they would take three times as long.
+# The tests that prove nat_traversal itself, and one case of each in the simulated world (tests/covering.py): with all others
+# they would take five times as long.
 coverage: ## 95 % of the lines and branches of nat_traversal are run by its own tests
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$(nproc) --dist worksteal --cov=nat_traversal --cov-branch --cov-report=term-missing:skip-covered \
+	@$(python) -m pytest -p tests.covering -n $$((2 * $$(nproc))) --dist worksteal --cov=nat_traversal --cov-branch --cov-report=term-missing:skip-covered \
 		--ignore tests/unit/natlab --ignore tests/unit/project tests/unit tests/sim tests/loopback $(PYTEST_ARGS)
 
 fuzz: ## the decoders and machines against random octets and faults, for long; FUZZ_ARGS="--fuzz-examples 500 --fuzz-seeds 2" picks
