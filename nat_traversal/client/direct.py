@@ -33,7 +33,7 @@ from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
-from nat_traversal.machine.timers import Timers
+from nat_traversal.machine.timers import Following, Timers
 from nat_traversal.paths.budget import ROUND_WITHIN, Surroundings
 from nat_traversal.paths.path import Path
 from nat_traversal.paths.probing import Probes
@@ -94,10 +94,7 @@ class Direct:
         self.reach = Reach(
             link, self.rounds, self._restraint, settings, key=self._beginnings.present_key
         )
-        self._follows = [(self.id, name) for name in (*NAMES, "reach")]
-        """The timers that are set after each event."""
-        self._armed: tuple[float | None, ...] = ()
-        """To which deadlines, unless one of them has fired since."""
+        self._following = Following(timers, [(self.id, name) for name in (*NAMES, "reach")])
 
     @property
     def announce_key(self) -> AnnounceKey:
@@ -229,7 +226,8 @@ class Direct:
 
     def timer_fired(self, name: str, now: float) -> list[do.Action]:
         """One of this peer's timers is due."""
-        phase, self._armed = self.phase, ()
+        self._following.fired()
+        phase = self.phase
         if name == RETRY:
             return self.ask_again(now)
         if name == OLDER:
@@ -261,12 +259,7 @@ class Direct:
 
     def arm(self) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
-        deadlines = (*self.rounds.deadlines(), self.reach.deadline)
-        if deadlines == self._armed:
-            return
-        self._armed = deadlines
-        for name, deadline in zip(self._follows, deadlines, strict=True):
-            self._timers.follow(name, deadline)
+        self._following.set((*self.rounds.deadlines(), self.reach.deadline))
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

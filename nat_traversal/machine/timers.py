@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 
 class Timers:
@@ -63,6 +63,25 @@ class Timers:
             name = heapq.heappop(self._heap)[2]
             del self._at[name]
             yield name
+
+
+class Following:
+    """Timers of these `names` that are where some deadlines are; they are set only when one of these has changed or fired."""
+
+    def __init__(self, timers: Timers, names: Sequence[Hashable]) -> None:
+        self._timers, self._names = timers, names
+        self._deadlines: tuple[float | None, ...] = ()
+
+    def set(self, deadlines: tuple[float | None, ...]) -> None:
+        """One for each of the names, None where it is not to fire."""
+        if deadlines != self._deadlines:
+            self._deadlines = deadlines
+            for name, at in zip(self._names, deadlines, strict=True):
+                self._timers.follow(name, at)
+
+    def fired(self) -> None:
+        """One of the names was due: the next `set` may mean the same moment again."""
+        self._deadlines = ()
 
 
 class Backoff:

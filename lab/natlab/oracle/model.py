@@ -10,13 +10,14 @@ import heapq
 import itertools
 import random
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
+from nat_traversal.wire.behavior import Hairpin, Mapping, PortAllocation, Refresh
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Pooling, Unsolicited, pool
+from natlab.oracle.held import HeldMapping, Key, key_of, touch
 from natlab.oracle.places import Places
 from natlab.oracle.pooling import paired_place
 from natlab.terms import AfterError, Parity
@@ -27,7 +28,6 @@ _BLOCK = 1024
 """Ports that `block-per-host` gives an internal address: those after this times its last number."""
 _SUBSCRIBERS, _ANYWHERE = "0.0.0.17", Endpoint("192.0.2.0", 9)
 """Where other subscribers' datagrams come from, and where they go."""
-_Key = tuple[str, int]
 
 
 class Admission(StrEnum):
@@ -82,16 +82,6 @@ class NoRoomError(RuntimeError):
     """The NAT drops a packet from inside: it has as many sessions as it may have, or no free port."""
 
 
-@dataclass(slots=True)
-class _Mapping:
-    internal: Endpoint
-    address: str
-    port: int
-    used: float
-    """When its time began anew, or it was made."""
-    permitted: dict[_Key, float] = field(default_factory=dict)
-
-
 class ModelNat:
     """One NAT with one public address. `behavior` None is a public host: nothing is changed.
 
@@ -116,10 +106,10 @@ class ModelNat:
         self._next_port = _PORTS[0]
         self._next_draw = 0
         """The port that is taken next where chance decides; 0: any."""
-        self._mappings: dict[tuple[Endpoint, _Key], _Mapping] = {}
-        self._by_port: dict[int, _Mapping] = {}
+        self._mappings: dict[tuple[Endpoint, Key], HeldMapping] = {}
+        self._by_port: dict[int, HeldMapping] = {}
         """The same, each by its external port."""
-        self._looks: list[tuple[float, int, tuple[Endpoint, _Key]]] = []
+        self._looks: list[tuple[float, int, tuple[Endpoint, Key]]] = []
         """A heap: of each mapping, a moment before which nothing of it was used."""
         self._order = itertools.count()
         self._forwarded: dict[int, Endpoint] = {}
@@ -151,23 +141,23 @@ class ModelNat:
 
     def _translate(self, source: Endpoint, destination: Endpoint, now: float) -> Endpoint:
         assert self.behavior is not None
-        general = (source, _key(self.behavior.mapping, destination))
-        exact = (source, _key(Mapping.ADDRESS_AND_PORT_DEPENDENT, destination))
+        general = (source, key_of(self.behavior.mapping, destination))
+        exact = (source, key_of(Mapping.ADDRESS_AND_PORT_DEPENDENT, destination))
         mapping = self._mappings.get(exact) or self._mappings.get(general)
         if mapping is None:
             port = self._allocate(self.behavior.allocation, source, destination)
-            mapping = self._map(general, _Mapping(source, self._address(source), port, now))
+            mapping = self._map(general, HeldMapping(source, self._address(source), port, now))
         if (mapping.port, destination) in self._booked:
             # The 5-tuple belongs to the router: this flow alone gets another port.
             port = self._random_port(destination, _PORTS)
-            mapping = self._map(exact, _Mapping(source, mapping.address, port, now))
+            mapping = self._map(exact, HeldMapping(source, mapping.address, port, now))
         refreshes = self.behavior.refresh is not Refresh.ABSOLUTE
-        _touch(mapping, _key(self.behavior.filtering, destination), now, refreshes)
+        touch(mapping, key_of(self.behavior.filtering, destination), now, refreshes)
         # Somebody may have given it another first address meanwhile.
         address = mapping.address if self._addresses[1:] else self.public_address
         return Endpoint(address, mapping.port)
 
-    def _map(self, key: tuple[Endpoint, _Key], mapping: _Mapping) -> _Mapping:
+    def _map(self, key: tuple[Endpoint, Key], mapping: HeldMapping) -> HeldMapping:
         """Keep it. Its port is free."""
         self._mappings[key] = self._by_port[mapping.port] = mapping
         heapq.heappush(self._looks, (mapping.used, next(self._order), key))
@@ -201,7 +191,7 @@ class ModelNat:
         if self.behavior is None:
             return True
         keys = (self.behavior.mapping, Mapping.ADDRESS_AND_PORT_DEPENDENT)
-        return any((source, _key(each, destination)) in self._mappings for each in keys)
+        return any((source, key_of(each, destination)) in self._mappings for each in keys)
 
     def inbound(self, source: Endpoint, destination: Endpoint, now: float = 0.0) -> Endpoint | None:
         """Where a packet from outside goes inside, or None if it does not get in."""
@@ -227,14 +217,14 @@ class ModelNat:
         mapping = self._at(destination.port) if self._is_mine(destination) else None
         if mapping is not None and self._addresses[1:] and mapping.address != destination.address:
             mapping = None
-        key = _key(self.behavior.filtering, source)
+        key = key_of(self.behavior.filtering, source)
         booking = (destination.port, source)
         is_open = mapping is not None and key in mapping.permitted and booking not in self._booked
         if is_open and self._sessions is not None and mapping is not None:
             is_open = self._sessions.admits((mapping.internal, source), now)
         if is_open and mapping is not None:
             if self.behavior.refresh is Refresh.BOTH:
-                _touch(mapping, key, now, refreshes=True)
+                touch(mapping, key, now, refreshes=True)
             return Verdict(Admission.DELIVERED, mapping.internal)
         if self.behavior.unsolicited is Unsolicited.ORDER_SENSITIVE and self._is_mine(destination):
             self._booked[booking] = now
@@ -248,7 +238,7 @@ class ModelNat:
         closes = self.behavior is not None and self.behavior.after_error is AfterError.CLOSES
         mapping = self._at(source.port) if self._is_mine(source) else None
         if closes and self.behavior is not None and mapping is not None:
-            mapping.permitted.pop(_key(self.behavior.filtering, destination), None)
+            mapping.permitted.pop(key_of(self.behavior.filtering, destination), None)
 
     def hairpin(
         self, source: Endpoint, destination: Endpoint, now: float = 0.0
@@ -320,7 +310,7 @@ class ModelNat:
                 port = self._allocate(self.behavior.allocation, inside, _ANYWHERE)
                 self._foreign[port] = then
 
-    def _at(self, port: int) -> _Mapping | None:
+    def _at(self, port: int) -> HeldMapping | None:
         return self._by_port.get(port)
 
     def _is_taken(self, port: int) -> bool:
@@ -376,7 +366,7 @@ class ModelNat:
         kept += [made for _, made in itertools.islice(self._foreign.items(), 1)]
         self._kept_from = min(kept, default=now)
 
-    def _look(self, key: tuple[Endpoint, _Key], oldest: float) -> None:
+    def _look(self, key: tuple[Endpoint, Key], oldest: float) -> None:
         """End the mapping of `key`, or those of its filters, that were used last before `oldest`."""
         held = self._mappings[key]
         if held.used < oldest:
@@ -385,22 +375,3 @@ class ModelNat:
         held.permitted = {each: used for each, used in held.permitted.items() if used >= oldest}
         first = min(held.permitted.values(), default=held.used)
         heapq.heappush(self._looks, (min(first, held.used), next(self._order), key))
-
-
-def _touch(mapping: _Mapping, key: _Key, now: float, refreshes: bool) -> None:
-    """Let the filter in for `key`, and begin the times anew where that `refreshes` them."""
-    if refreshes:
-        mapping.used = mapping.permitted[key] = now
-    else:
-        mapping.permitted.setdefault(key, mapping.used)
-
-
-def _key(axis: Mapping | Filtering, remote: Endpoint) -> _Key:
-    """The part of `remote` on which `axis` depends, the rest zeroed."""
-    match axis.value:
-        case "endpoint-independent":
-            return ("", 0)
-        case "address-dependent":
-            return (remote.address, 0)
-        case _:
-            return (remote.address, remote.port)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nat_traversal.machine.timers import Backoff, Timers
+from nat_traversal.machine.timers import Backoff, Following, Timers
 
 
 def test_nothing_is_due_where_nothing_is_set() -> None:
@@ -116,3 +116,17 @@ def test_pauses_begin_again_after_a_success() -> None:
         backoff.next()
     backoff.reset()
     assert backoff.next() <= 1.0
+
+
+def test_followers_are_set_when_a_deadline_has_changed_or_one_of_them_fired() -> None:
+    timers = Timers()
+    following = Following(timers, ["first", "second"])
+    following.set((3.0, None))
+    assert timers.pending() == {"first": 3.0}
+    following.set((3.0, 2.0))
+    assert list(timers.due(3.0)) == ["second", "first"]
+    following.fired()
+    following.set((3.0, 2.0))
+    assert timers.pending() == {"first": 3.0, "second": 2.0}
+    following.set((None, 2.0))
+    assert timers.pending() == {"second": 2.0}
