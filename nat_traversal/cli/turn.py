@@ -44,6 +44,10 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
 
 def takes_turn(options: argparse.Namespace, relaying: Relaying) -> bool:
     """Whether a TURN server may relay. Raises `UsageError` for a contradiction."""
+    if options.plaintext and options.turn is not None:
+        raise UsageError(
+            "--plaintext has no TURN, which relays sealed datagrams alone: leave out either it or --turn"
+        )
     allowed = options.methods is None or MethodName.TURN in options.methods
     if options.turn is not None and not allowed:
         raise UsageError("--turn needs the method turn, which --methods lacks")

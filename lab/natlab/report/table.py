@@ -10,7 +10,16 @@ from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report
 from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
-from natlab.report.words import by_cause, ends, faults, links, rung_and_times, short_end, summary
+from natlab.report.words import (
+    by_cause,
+    ended_badly,
+    ends,
+    faults,
+    links,
+    rung_and_times,
+    short_end,
+    summary,
+)
 
 _WIDTH = 120
 """Columns, where the output is no terminal that would tell."""
@@ -29,6 +38,8 @@ def print_table(report: Report, console: Console | None = None) -> None:
     for cell in report.cells:
         for line in faults(cell):
             console.print(Text(f"  {cell.nat_a} × {cell.nat_b}: {line}", style="bold red"))
+    for line in ended_badly(report):
+        console.print(Text(f"  {line}"))
     if told := links(report):
         console.print(Text(told))
     console.print(Text(summary(report), style="bold green" if report.ok else "bold red"))

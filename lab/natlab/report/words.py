@@ -11,6 +11,9 @@ from natlab.evidence.result import CellResult, Report, Timing
 from natlab.evidence.way import Kind
 from natlab.oracle.outcome import Outcome
 
+_EXIT_STATUS = re.compile(r"^exit status: (.*)$", re.MULTILINE)
+"""In what is told of a program, before its own lines; None: it ran on."""
+
 
 def summary(report: Report) -> str:
     """One line: how many cells, how many as predicted, what they came to, and whose doing that is."""
@@ -111,6 +114,22 @@ def opened(cell: CellResult) -> Iterator[str]:
     for each in cell.packets:
         if each.payload is not None:
             yield f"{each.t * 1000:.1f} ms, {each.sender} to {each.receiver}: {each.payload}"
+
+
+def ended_badly(report: Report) -> Iterator[str]:
+    """A line for each program of a program file that ended by itself, not with 0: how, where, and in which files of the
+    report its output is."""
+    cells: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
+    for cell in report.cells:
+        for name, text in (cell.programs or {}).items() if cell.program is not None else ():
+            found = _EXIT_STATUS.search(text)
+            if found is not None and found[1] not in {"0", "None"}:
+                cells[name, found[1]].append(cell)
+    for (name, status), (first, *others) in cells.items():
+        pair = f"{first.nat_a} × {first.nat_b}" + (f" and {len(others)} more" if others else "")
+        end = f"by signal {status[1:]}" if status.startswith("-") else f"with exit status {status}"
+        folder = f"{first.nat_a}--{first.nat_b}" + ("*" if first.runs else "")
+        yield f"{pair}: {name} ended {end}; its output: {folder}/{name}.std*"
 
 
 def links(report: Report) -> str:

@@ -124,7 +124,7 @@ def start(
     interactive: bool,
     tell: bool,
 ) -> None:
-    """`Programs.start`. With `tell` every line is printed too, after the name."""
+    """`Programs.start`. With `tell` every line is printed too, after the name, as plain text on a terminal."""
     lab = _lab()
     lab.bed.programs.start(
         name,
@@ -324,9 +324,21 @@ def _teller(name: str) -> Callable[[Line], None]:
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
 
     def tell(line: Line) -> None:
-        print(f"{name} | {line.text}", file=streams[line.stream], flush=True)
+        stream = streams[line.stream]
+        text = _plain(line.text) if stream.isatty() else line.text
+        print(f"{name} | {text}", file=stream, flush=True)
 
     return tell
+
+
+def _plain(text: str) -> str:
+    """Nothing in it moves a terminal's cursor, begins a line or sets a title."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def _write(path: Path, text: str) -> None:

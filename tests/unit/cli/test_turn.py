@@ -49,6 +49,7 @@ def test_no_relay_means_no_turn_server_unless_one_is_named(
     ("words", "says"),
     [
         ((*TURN, "--methods", "ordered-hello"), "--turn needs the method turn"),
+        ((*TURN, "--plaintext"), "leave out either it or --turn"),
         (("--turn-credentials", "file"), "give --turn as well"),
         (("--turn-ca", "file"), "write --turn turns:HOST"),
         ((*TURN, "--turn-ca", "file"), "write --turn turns:HOST"),

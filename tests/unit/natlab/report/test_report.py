@@ -257,3 +257,19 @@ def test_ladder_shows_when_a_packet_passed_each_side_of_each_nat() -> None:
     drawn = [dot.get("cx") for dot in elements(shown, "hop")]
     sides = [text for text in elements(shown, "preset") if text.text in ("LAN", "WAN")]
     assert drawn == [side.get("x") for side in sides[:3]]
+
+
+def test_table_names_each_program_that_ended_badly_once_with_its_output() -> None:
+    def ended(nat: str, status: object) -> CellResult:
+        told = {"host_a": f"dig a.example\nexit status: {status}\nexit status: 7"}
+        return cell(nat, program="dig", path="direct", programs=told)
+
+    text = printed(Report({}, (ended("none", 3), ended("full-cone", 3), ended("symmetric", -11))))
+    assert (
+        "none × none and 1 more: host_a ended with exit status 3; its output: none--none/host_a.std*"
+        in text
+    )
+    assert "symmetric × none: host_a ended by signal 11;" in text
+    assert text.count("its output") == 2
+    silent = (ended("none", 0), ended("full-cone", None), replace(ended("none", 3), program=None))
+    assert "its output" not in printed(Report({}, silent))
