@@ -8,6 +8,7 @@ something for it. The order in which streams have their turn stays its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from aioquic.quic.connection import QuicConnection
@@ -30,6 +31,10 @@ class _Known(dict[int, QuicStream]):
     def get(self, key: int, default: Any = None) -> Any:
         self.touched.add(key)
         return super().get(key, default)
+
+    def peek(self, key: int) -> QuicStream | None:
+        """As `get`, of no account."""
+        return super().get(key)
 
 
 class Awake:
@@ -63,6 +68,13 @@ class Awake:
         finally:
             quic._streams = known
             quic._streams_queue = awake + [each for each in served if not _is_silent(each)]
+
+    def heard(self) -> Iterator[QuicStream]:
+        """The streams of which a frame may have come since `datagrams`, those that may still receive."""
+        for number in self._known.touched:
+            stream = self._known.peek(number)
+            if stream is not None and not stream.receiver.is_finished:
+                yield stream
 
     def _woken(self) -> list[QuicStream]:
         """All that may have something to say."""

@@ -18,8 +18,16 @@ from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.streams import actions as do
 from nat_traversal.streams.actions import StreamAction, Why
 from nat_traversal.streams.awake import Awake
-from nat_traversal.streams.credit import Grants, Incoming, Outgoing, encode_grant, window
-from nat_traversal.streams.quic import ADDRESS, control_of, end_of, resize, restart
+from nat_traversal.streams.credit import (
+    INITIAL_CREDIT,
+    MOST_WINDOW,
+    Grants,
+    Incoming,
+    Outgoing,
+    encode_grant,
+    window,
+)
+from nat_traversal.streams.quic import ADDRESS, control_of, end_of, is_stopped, resize, restart
 from nat_traversal.streams.states import TABLE, StreamState, StreamTrigger
 
 log = logging.getLogger(__name__)
@@ -29,6 +37,7 @@ TCP = b"\x01"
 SILENCE = 60.0
 """Seconds without an answer, while a path stands and QUIC asks for one, until it is over."""
 _SILENT = f"no answer for {SILENCE:g} s"
+_BEYOND_CREDIT = "octets came in a stream beyond what was granted"
 _ROUNDING = 1e-6
 """Seconds. aioquic adds a pause to a time, and later takes it from another: the two may miss each other by the last bit."""
 _LONGEST_PAUSE = 3600.0
@@ -142,7 +151,11 @@ class Streams:
         self._asked_at = None
         for datagram in datagrams:
             self._quic.receive_datagram(datagram, ADDRESS, now)
-        return self._happened()
+        found = self._happened()
+        if not self._is_closed and self._has_gap_beyond_credit():
+            self.close(_BEYOND_CREDIT)
+            found.append(do.Closed(_BEYOND_CREDIT))
+        return found
 
     def due(self, now: float) -> list[StreamAction]:
         """The deadline has come."""
@@ -182,6 +195,20 @@ class Streams:
             found.append(do.Closed(_in_words(end)))
         return found
 
+    def _has_gap_beyond_credit(self) -> bool:
+        """Octets behind a gap make no event, but aioquic keeps room for all before them, and doubles its window: ten
+        datagrams of one octet would take 4 GiB."""
+        for stream in self._awake.heard():
+            number, receiver = stream.stream_id, stream.receiver
+            if number == self._their_grants:
+                limit = receiver.starting_offset() + MOST_WINDOW
+            else:
+                at = self._streams.get(number) if number is not None else None
+                limit = (at.incoming.limit if at else INITIAL_CREDIT) + len(TCP)
+            if receiver.highest_offset > limit:
+                return True
+        return False
+
     def _event(self, event: q.QuicEvent) -> list[StreamAction]:
         match event:
             case _ if self._is_closed:
@@ -197,7 +224,7 @@ class Streams:
     def _data(self, stream: int, octets: bytes, *, is_last: bool) -> list[StreamAction]:
         if stream == self._their_grants:
             return self._granted(octets)
-        if stream & 0x02:
+        if stream & 0x03:
             raise WireError("a stream of an unknown kind was opened")
         found: list[StreamAction] = []
         at = self._streams.get(stream)
@@ -208,7 +235,10 @@ class Streams:
                 raise WireError("a stream of an unknown kind was opened")
             octets = octets[1:]
             at = self._begin(stream)
-            found.append(do.Opened(stream))
+            if is_stopped(self._quic, stream):  # that was told before its first octet came
+                self._fire(stream, StreamTrigger.PEER_STOP)
+            else:
+                found.append(do.Opened(stream))
         if at.state.state is not StreamState.BROKEN and octets:
             at.incoming.arrived(len(octets))
             found.append(do.Received(stream, octets))

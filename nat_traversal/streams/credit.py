@@ -81,6 +81,11 @@ class Incoming:
         """Octets that are here and were not read."""
         return self._arrived - self._read
 
+    @property
+    def limit(self) -> int:
+        """Octets that may come altogether."""
+        return self._limit
+
     def arrived(self, octets: int) -> None:
         """Raises `WireError` if they are more than was granted."""
         self._arrived += octets

@@ -113,6 +113,12 @@ def end_of(quic: QuicConnection) -> ConnectionTerminated | None:
     return quic._close_event  # noqa: SLF001
 
 
+def is_stopped(quic: QuicConnection, stream: int) -> bool:
+    """The other side takes nothing in it: aioquic lets nothing more be sent."""
+    at = quic._streams.get(stream)  # noqa: SLF001
+    return at is not None and at.sender._reset_error_code is not None  # noqa: SLF001
+
+
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=[ALPN],

@@ -1,0 +1,81 @@
+"""A peer that was let in and keeps no rule of TCP services takes no memory without bound, and raises nothing but an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from nat_traversal.streams import actions as do
+from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
+from nat_traversal.streams.quic import MOST_STREAMS
+from tests.unit.streams.hostile import Hostile, reset_frame, stop_frame, stream_frame
+
+BEYOND = [do.Closed("octets came in a stream beyond what was granted")]
+GRANTS = {True: 3, False: 2}
+"""The stream of the peer's grants, by whether the victim listens."""
+
+
+def kept(hostile: Hostile) -> int:
+    """Octets in QUIC's buffers of the victim."""
+    streams = hostile.victim.streams._quic._streams.values()
+    return sum(len(each.receiver._buffer) for each in streams)
+
+
+@pytest.mark.parametrize("is_opened", [True, False])
+def test_one_octet_behind_a_gap_of_more_than_was_granted_ends_it(is_opened: bool) -> None:
+    hostile = Hostile(listens=False)
+    if is_opened:
+        assert hostile.sends(stream_frame(0, 0, b"\x01")) == [do.Opened(0)]
+    assert hostile.sends(stream_frame(0, INITIAL_CREDIT, b"x")) == []  # the last that it may send
+    assert hostile.sends(stream_frame(0, INITIAL_CREDIT + 1, b"x")) == BEYOND
+    most = hostile.victim.streams._quic._streams[0].max_stream_data_local
+    for offset in (most - 1, 2 * most - 1, 4 * most - 1):  # aioquic doubles its window each time
+        assert hostile.sends(stream_frame(0, offset, b"x")) == []
+    assert kept(hostile) <= INITIAL_CREDIT + 2
+
+
+def test_the_side_that_listens_takes_no_such_octet_either() -> None:
+    hostile = Hostile(listens=True)
+    stream = hostile.victim.streams.open()
+    assert hostile.sends(stream_frame(stream, INITIAL_CREDIT - 1, b"x")) == []
+    assert hostile.sends(stream_frame(stream, INITIAL_CREDIT + 1, b"x")) == BEYOND
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_grants_have_no_wide_gap(listens: bool) -> None:
+    hostile = Hostile(listens=listens)
+    assert hostile.sends(stream_frame(GRANTS[listens], MOST_WINDOW - 1, b"x")) == []
+    assert hostile.sends(stream_frame(GRANTS[listens], MOST_WINDOW, b"x")) == BEYOND
+
+
+def test_the_side_that_connects_opens_no_stream() -> None:
+    hostile = Hostile(listens=True)
+    assert hostile.sends(stream_frame(1, 0, b"\x01")) == [
+        do.Closed("a stream of an unknown kind was opened")
+    ]
+
+
+def test_streams_without_end_that_never_say_a_word_are_refused() -> None:
+    hostile = Hostile(listens=False)
+    streams = hostile.victim.streams._quic._streams
+    assert hostile.sends(*(reset_frame(4 * each, 0) for each in range(200))) == []
+    last = 2 * MOST_STREAMS - 1
+    assert hostile.sends(reset_frame(4 * last, 0)) == []
+    assert len(streams) <= 2 * MOST_STREAMS + 2
+    (closed,) = hostile.sends(stream_frame(4 * (last + 1), 0, b"\x01"))
+    assert closed == do.Closed("Too many streams open")
+    assert len(streams) <= 2 * MOST_STREAMS + 2
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_stream_that_takes_nothing_from_the_first_is_not_opened(
+    at_once: bool, is_last: bool
+) -> None:
+    hostile = Hostile(listens=False)
+    words = stop_frame(0), stream_frame(0, 0, b"\x01hello", is_last=is_last)
+    for packets in [words] if at_once else [words[:1], words[1:]]:
+        assert hostile.sends(*packets) == []
+    victim = hostile.victim.streams
+    assert victim.room(0) == 0
+    assert victim.streams == (0 if is_last else 1)
+    assert hostile.sends(stream_frame(4, 0, b"\x01")) == [do.Opened(4)]
