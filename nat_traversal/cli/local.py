@@ -59,9 +59,11 @@ def _is_dead(path: Path) -> bool:
 
 
 def socket_of(name: str | None, environment: Mapping[str, str], *, with_file: bool = False) -> Path:
-    """The socket of the client with that name; without one, of the only client, or of the only one that runs `with_file`.
-    Raises `UsageError`."""
-    there = [path for path in sockets(environment) if name in (None, path.stem)]
+    """The socket of the client with that name, or with that file's name; without one, of the only client, or of the only
+    one that runs `with_file`. Raises `UsageError`."""
+    there = [
+        path for path in sockets(environment) if name in (None, path.stem, f"{path.stem}.toml")
+    ]
     if with_file and len(there) > 1:
         there = [path for path in there if ask(path, ask="status").get("file")] or there
     if not there:
@@ -70,7 +72,28 @@ def socket_of(name: str | None, environment: Mapping[str, str], *, with_file: bo
     if name is None and len(there) > 1:
         names = ", ".join(path.stem for path in there)
         raise UsageError(f"several clients run: name one of {names}")
-    return there[0]
+    return min(there, key=lambda path: path.stem != name)  # an id may end in .toml too
+
+
+def socket_with(peer: str, environment: Mapping[str, str]) -> Path:
+    """The socket of the only client that has `peer`; of the only client, whatever its peers are. Raises `UsageError`."""
+    there = list(sockets(environment))
+    if len(there) < 2:
+        return socket_of(None, environment)
+    having = [path for path in there if peer in _peers(path)]
+    if not having:
+        raise UsageError(f"no client has the peer {peer}: nat-traversal status tells their peers")
+    if len(having) > 1:
+        names = ", ".join(path.stem for path in having)
+        raise UsageError(f"several clients have the peer {peer}: name one after it, of {names}")
+    return having[0]
+
+
+def _peers(path: Path) -> list[str]:
+    """The ids of a client's peers; none of a client that gives this user no answer."""
+    with contextlib.suppress(UsageError):
+        return [str(each.get("peer")) for each in ask(path, ask="status").get("peers", [])]
+    return []
 
 
 def ask(path: Path, **request: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def ping_options(parser: Parser) -> None:
     """Add the options of `ping`."""
     parser.description = "Asks a running client to ping a peer through its path, a second apart, and tells the times."
     parser.add_argument("peer", metavar="PEER", help="the other host's id")
-    _add_name(parser, "default: the only client")
+    _add_name(parser, "default: the only client that has the peer")
     parser.add_argument(
         "--count",
         metavar="NUMBER",

@@ -67,6 +67,11 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         exchange = Exchange(public)
     else:
         invitation = options.invitation
+        if invitation.public == public:
+            raise UsageError(
+                f"this invitation comes from the identity that this host has, {file}: accept it on "
+                "another host, or with --identity FILE as somebody else here"
+            )
         exchange = Exchange(public, invitation.public)
         if saving is not None:
             saving.check(then, file)

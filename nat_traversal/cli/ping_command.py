@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.local import ask, socket_of
+from nat_traversal.cli.local import ask, socket_of, socket_with
 
 EVERY = 1.0
 """Seconds between two pings."""
@@ -15,7 +15,7 @@ EVERY = 1.0
 
 def run(peer: str, name: str | None, count: int, environment: Mapping[str, str]) -> Exit:
     """Print each answer's time, and a summary. Raises `UsageError` if there is no such client or peer."""
-    path = socket_of(name, environment)
+    path = socket_with(peer, environment) if name is None else socket_of(name, environment)
     sent, times = 0, list[float]()
     try:
         for turn in range(count):

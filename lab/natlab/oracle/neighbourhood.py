@@ -15,6 +15,7 @@ from natlab.oracle.neighbours import (
     with_ipv6,
     with_ipv6_alone,
 )
+from natlab.oracle.regions import NAME as REGIONS
 from natlab.presets import preset
 
 METHODS = (MethodName.ORDERED_HELLO, MethodName.HOST, MethodName.IPV6, MethodName.RELAY)
@@ -78,7 +79,7 @@ def parse_where(text: str) -> Where | None:
     if found is None:
         if text == "two_nats":
             return None
-        known = ", ".join(["two_nats", *NEIGHBOURHOODS])
+        known = ", ".join(["two_nats", *NEIGHBOURHOODS, REGIONS])
         raise UsageError(f"the matrix has no topology {text!r}: choose from {known}")
     settings = {}
     for word in words:

@@ -12,6 +12,7 @@ from tests.loopback.cli.words import CLIENT
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.programs import Service
+from tests.loopback.support import unused
 
 PROGRAM = (sys.executable, "-m", "nat_traversal")
 
@@ -56,6 +57,37 @@ async def test_it_is_asked_by_its_id_as_one_with_a_file_is() -> None:
         2,
         ["error: no client of this user runs: start one"],
     )
+
+
+async def test_a_ping_finds_the_one_client_that_has_the_peer() -> None:
+    """Two hosts on one machine, or a unit for each peer: each client answers, and one has the peer."""
+    with Service() as service:
+        async with (
+            a_server() as (server, _),
+            Command.run(*words(server.endpoint, service.endpoint)) as a,
+        ):
+            at = ("--server", str(server.endpoint), "--json")
+            other = (*at, "--id", "host_b", "-r", "host_a", "--listen", str(unused()))
+            async with Command.run(*CLIENT, *other) as b:
+                await a.event("path-established")
+                async with Command.run(*PROGRAM, "ping", "host_a", "--count", "1") as ping:
+                    assert ping.process.stdout is not None
+                    lines = await ping.process.stdout.read()
+                    assert lines.startswith(b"host_a answered after"), lines
+                status, told, _ = await said("ping", "nobody")
+                line = "no client has the peer nobody: nat-traversal status tells their peers"
+                assert (status, told) == (2, [f"error: {line}"])
+                third = (*at, "--id", "host_c", "-r", "host_b", "--connect", "127.0.0.1:9")
+                async with Command.run(*CLIENT, *third) as c:
+                    await c.event("registered-at-server")
+                    status, told, _ = await said("ping", "host_b")
+                    line = (
+                        "several clients have the peer host_b: name one after it, of host_a, host_c"
+                    )
+                    assert (status, told) == (2, [f"error: {line}"])
+                    assert await c.end(signal.SIGTERM) == 0
+                assert await b.end(signal.SIGTERM) == 0
+            assert await a.end(signal.SIGTERM) == 0
 
 
 async def test_a_second_instance_gets_one_line_and_begins_nothing() -> None:

@@ -97,6 +97,25 @@ async def test_a_guest_without_the_secret_is_none_and_the_invitation_still_works
     assert [event["event"] for event in home.events].count("paired") == 1
 
 
+async def test_an_invitation_of_this_host_s_own_identity_is_refused_before_it_is_used_up(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    """Both commands typed on one machine, to try it: the pair ended after it had paired, and the line was of no use."""
+    words, state = ("--connect", "127.0.0.1:53", "-r", "friend"), str(tmp_path / "a")
+    async with invited(server, tmp_path / "a", *words) as (home, line):
+        accept = (*ACCEPT, "--listen", str(unused()))
+        async with Command.run(*accept, typed=line, XDG_STATE_HOME=state) as same:
+            assert await same.end() == 2
+        (told,) = same.told
+        assert "comes from the identity that this host has" in told
+        assert "accept it on another host, or with --identity FILE" in told
+        another = ("--identity", str(tmp_path / "another"))
+        async with Command.run(*accept, *another, typed=line, XDG_STATE_HOME=state) as friend:
+            await friend.line("has the key that this side knows")
+            assert await friend.end(signal.SIGTERM) == 0
+        assert await home.end(signal.SIGTERM) == 0
+
+
 async def test_an_invitation_that_nobody_accepts_ends(server: Endpoint, tmp_path: Path) -> None:
     async with invited(server, tmp_path, "--listen", str(unused())) as (home, _):
         assert await home.end(signal.SIGINT) == 0

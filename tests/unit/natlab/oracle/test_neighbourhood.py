@@ -38,6 +38,7 @@ def test_one_nat_stands_in_front_of_both_hosts() -> None:
     [
         ("star", "choose from two_nats, shared_nat, shared_cgn, dual_stack, ipv6_only, nat64"),
         ("two_nats,nat_a=none", "choose from"),
+        ("nonsense", "nat64, regions"),
         ("shared_nat,cgn=none", "it has none"),
         ("shared_cgn,cgn", "it has cgn=NAT"),
         ("shared_cgn,cgn=nonsense", "nonsense"),
