@@ -97,8 +97,8 @@ class TcpLifetimes:
             since = time.monotonic()
             inside.connect_ex(remote.sockaddr)
             own = endpoint(inside)
-            # Closed, so that its kernel does not send the SYN again.
-        ((mapped, _, sequence, *_),) = self.tcp.heard(self.raw, remote)
+            # Closed, so that its kernel does not send the SYN again; a busy machine may have been too late.
+        (mapped, _, sequence, *_), *_again = self.tcp.heard(self.raw, remote)
         answer = partial(
             send_segment,
             self.raw,
