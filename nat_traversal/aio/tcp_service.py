@@ -159,9 +159,14 @@ class TcpConnector(TcpSide):
             known: asyncio.Future[None] = self._loop.create_future()
             self._service.ask(lambda: None if known.done() else known.set_result(None))
             await known
+        addresses = [*self._service.addresses]
+        if not addresses:  # the service has said why
+            end.connecting = None
+            self._break_off(key, Why.UNREACHABLE)
+            return
         try:
             async with asyncio.timeout(self._settings.answer_within):
-                sock, _ = await connected([*self._service.addresses])
+                sock, _ = await connected(addresses)
         except OSError as error:  # a time-out among them
             end.connecting = None
             self._failed(key, error)

@@ -7,10 +7,15 @@ from contextlib import suppress
 
 import pytest
 
+from nat_traversal import Endpoint
+from nat_traversal.aio.service import NamedService
+from nat_traversal.aio.tcp_service import TcpConnector
+from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from nat_traversal.wire import messages as m
+from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked, echoes, reset
 from tests.loopback.aio.tcp_sides import through
 from tests.loopback.hosts import Host, a_server
@@ -137,3 +142,22 @@ async def test_another_process_of_the_listening_side_begins_anew() -> None:
                 await b.notices.wait(note.ServicesReady, count)
                 assert await asked(b"hello", a.tcp_port("web")) == b"hello"
         await eventually(lambda: not b.tcp["web"].flows, "nothing is left")
+
+
+async def test_a_service_whose_name_nobody_knows_resets_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unknown(name: HostPort) -> list[Endpoint]:
+        raise NameUnresolvedError(f"{name.host}: no such name", is_temporary=False)
+
+    async with through() as (a, b):
+        side = b.tcp["web"]
+        assert isinstance(side, TcpConnector)
+        name = HostPort("web.example", 80)
+        service = NamedService(name, ClientSettings(), b.problems.append, look_up=unknown)
+        monkeypatch.setattr(side, "_service", service)
+        with pytest.raises(ConnectionResetError):
+            async with asyncio.timeout(5.0):
+                await asked(b"1", a.tcp_port("web"))
+        assert b.problems == ["--connect web.example:80: web.example: no such name"]
+        await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "nothing is left")
