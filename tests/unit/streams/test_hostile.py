@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from nat_traversal.errors import KeyRefusedError
 from nat_traversal.streams import actions as do
+from nat_traversal.streams import quic
 from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from nat_traversal.streams.quic import MOST_STREAMS
 from tests.unit.streams.hostile import Hostile, reset_frame, stop_frame, stream_frame
+from tests.unit.streams.pair import identity
 
 BEYOND = [do.Closed("octets came in a stream beyond what was granted")]
 GRANTS = {True: 3, False: 2}
@@ -79,3 +82,11 @@ def test_a_stream_that_takes_nothing_from_the_first_is_not_opened(
     assert victim.room(0) == 0
     assert victim.streams == (0 if is_last else 1)
     assert hostile.sends(stream_frame(4, 0, b"\x01")) == [do.Opened(4)]
+
+
+def test_a_certificate_of_another_version_is_refused_as_any_that_cannot_be_read() -> None:
+    of_version_3, of_version_2 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"
+    certificate = identity().octets
+    assert of_version_3 in certificate
+    with pytest.raises(KeyRefusedError, match="cannot be read"):
+        quic.client(certificate.replace(of_version_3, of_version_2, 1), 1200)
