@@ -80,7 +80,7 @@ def test_whatever_consent_is_and_when_in_it_a_program_goes_on(
     """A relay dies under an attempt that began while it stood, and that finds nothing for seconds."""
     world, *clients = streaming(*nats, consent)
     a, b = clients
-    streams = both_ways(a, b, every=0.1)
+    streams = both_ways(a, b, every=max(0.1, stopped * consent / 200.0))
     world.run(1.0)
     clients[who].stop_running()
     world.run(stopped * consent)

@@ -117,7 +117,7 @@ class TestStop:
     async def test_ctrl_c_at_any_import_shows_no_traceback(
         self, client_words: tuple[str, ...], tmp_path: Path
     ) -> None:
-        """Until the event loop answers Ctrl-C, a start is nothing but imports: every 37th is interrupted.
+        """Until the event loop answers Ctrl-C, a start is nothing but imports: every 53rd is interrupted.
 
         What a script of pip's or `runpy` imports before it calls this package is theirs.
         """
@@ -126,7 +126,7 @@ class TestStop:
         words = (*client_words, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
         statuses: list[int] = []
         while not statuses or statuses[-1] == 0:
-            number = str(37 * len(statuses))
+            number = str(53 * len(statuses))
             async with Command.run(
                 *words, "--once", PYTHONPATH=str(tmp_path), FROM=first, NUMBER=number
             ) as a:
