@@ -14,7 +14,7 @@ from natlab.links.options import link_conditions
 from natlab.matrix.jobs import CellJob
 from natlab.matrix.running import run
 from natlab.report.directory import own_directory
-from natlab.report.words import costs, faults, opened
+from natlab.report.words import costs, faults, opened, verdict
 from natlab.sandbox import sandbox
 
 
@@ -41,8 +41,7 @@ def run_pair(options: argparse.Namespace) -> Exit:
     for check in cell.checks:
         mark = "ok    " if check.ok else "NOT SO"
         console.print(Text(f"{mark} {check.name}: {check.why}"))
-    outcome = f"{cell.observed or 'broken'}" + (f" in round {cell.round}" if cell.round else "")
-    console.print(Text(f"{cell.nat_a} × {cell.nat_b}: {outcome} (predicted: {cell.predicted})"))
+    console.print(Text(verdict(cell)))
     for line in (*costs(cell), *opened(cell)):
         console.print(Text(line))
     for fault in faults(cell):

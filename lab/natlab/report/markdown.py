@@ -12,7 +12,7 @@ _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
 def markdown(report: Report) -> str:
-    """The sum, the matrix, then what is not as it should be and why the failed cells failed."""
+    """The sum, the matrix, then what is not as it should be and why pairs have no direct path."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -29,7 +29,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield from (f"- {_pair(cell)}: {_text(fault)}" for fault in faults(cell))
     groups = by_cause(report)
     if groups:
-        yield "\n### Why the failed cells failed\n"
+        yield "\n### Why no direct path opened\n"
         for (category, cause), cells in groups.items():
             yield f"- {len(cells)}, {category}. {_text(cause)} {', '.join(map(_pair, cells))}"
         yield "\n<details><summary>The deciding packet of each</summary>\n"

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from nat_traversal.wire.methods import RELAYS
 from natlab.evidence.category import Category
 from natlab.evidence.result import CellResult, Report, Timing
 from natlab.evidence.way import Kind
@@ -217,6 +218,14 @@ def ends(cell: CellResult) -> str:
     if total == 1:
         return next(iter(counts))
     return ", ".join(f"{end} ({count} of {total})" for end, count in counts.items())
+
+
+def verdict(cell: CellResult) -> str:
+    """``symmetric × symmetric: relayed through turn (predicted: relayed)``."""
+    relays = {str(method) for method in RELAYS}
+    predicted = "relayed" if cell.predicted_method in relays else cell.predicted
+    ended = ends(cell) if cell.observed is not None else "broken"
+    return f"{cell.nat_a} × {cell.nat_b}: {ended} (predicted: {predicted})"
 
 
 def spread(timing: Timing | None) -> str:
