@@ -70,7 +70,13 @@ def markdown(places: Sequence[Place], trials: Sequence[Trial], versions: Mapping
     for place in places:
         here = [trial for trial in counted if trial.place == place.name]
         if here:
-            parts += ["", f"### {place.title.capitalize()}", "", f"{place.told}.", ""]
+            parts += [
+                "",
+                f"### {place.title[0].upper()}{place.title[1:]}",
+                "",
+                f"{place.told}.",
+                "",
+            ]
             parts += _table(place, here)
     return "\n".join(parts) + "\n"
 
