@@ -116,9 +116,9 @@ class TestPatience:
     async def test_a_port_that_answers_nothing_is_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             where = Endpoint("127.0.0.1", mute.getsockname()[1])
-            hasty = ("--set", "answer-within=50ms", "--connect", "127.0.0.1:9")
+            hasty = ("--set", "answer-within=500ms", "--connect", "127.0.0.1:9")
             async with Command.run(*host_a(where), *hasty) as a:
-                told = await a.line("no answer within 0.05 s")
+                told = await a.line("no answer within 0.5 s")
                 assert "see whether a server of this project listens there" in told
                 assert await a.end(signal.SIGTERM) == 0
 
