@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aioice.stun import TransactionError
@@ -35,14 +36,6 @@ from nat_traversal.wire.turn import TurnServer
 
 log = logging.getLogger(__name__)
 
-LIFETIME = 600
-"""Seconds of an allocation; it is refreshed after five sixths of them."""
-REFRESH = 240.0
-"""Seconds until channels and so permissions are refreshed (RFC 8656 section 9: these last for 300)."""
-WITHIN = 5.0
-"""Seconds for the server to answer, and for each of its answers to follow."""
-RELEASE_WITHIN = 1.0
-"""Seconds for it to take the allocation back."""
 _MOST_WAITING = 4
 """Datagrams that wait for a channel."""
 _MOST_UNSENT = 1 << 20
@@ -72,6 +65,23 @@ Client = UdpClient | TcpClient
 C = TypeVar("C", UdpClient, TcpClient)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnTimings:
+    """Seconds. The defaults suit every server of RFC 8656."""
+
+    lifetime: int = 600
+    """Of an allocation; it is refreshed after five sixths of them."""
+    refresh: float = 240.0
+    """Until channels and so permissions are refreshed (RFC 8656 section 9: these last for 300)."""
+    within: float = 5.0
+    """For the server to answer, and for each of its answers to follow."""
+    release_within: float = 1.0
+    """For it to take the allocation back."""
+
+
+USUAL = TurnTimings()
+
+
 class TurnEnd(OneByOne):
     """One allocation for a peer, by `server`: a `PacketIO` of one path, once `towards` has named it.
 
@@ -87,7 +97,9 @@ class TurnEnd(OneByOne):
         *,
         on_event: Callable[[e.Event], None],
         arrived: Callable[[bytes, Endpoint], None],
+        timings: TurnTimings = USUAL,
     ) -> None:
+        self._timings = timings
         self._generation = generation
         self._server = server
         self._platform = platform
@@ -184,7 +196,7 @@ class TurnEnd(OneByOne):
             self.fail(f"cannot be reached: {error}")
 
     async def _allocate(self, peers: tuple[Endpoint, ...]) -> None:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(self._timings.within):
             client = self._client = await self._connected()
             client.wants_ipv6 = any(peer.family == 6 for peer in peers)
             client.receiver = _Receiver(self._arrived, lambda: self.fail(_LOST))
@@ -194,18 +206,19 @@ class TurnEnd(OneByOne):
         if not self._is_closed:
             self._on_event(e.TurnOpened(self._generation, Endpoint(address, port)))
         while True:
-            await asyncio.sleep(REFRESH)
+            await asyncio.sleep(self._timings.refresh)
             for bound, channel in list(client.peer_to_channel.items()):
                 await client.channel_bind(channel, bound)
 
     async def _connected(self) -> Client:
         """To the first of the server's addresses that can be connected to."""
         server, loop = self._server, asyncio.get_running_loop()
+        lifetime = self._timings.lifetime
         addresses = await self._platform.resolve(server.uri.at, families=(4, 6))
 
         def client(kind: type[C]) -> C:
             given = server.username or None, server.password or None
-            return kind(addresses[0].sockaddr[:2], *given, LIFETIME, 2 * LIFETIME)
+            return kind(addresses[0].sockaddr[:2], *given, lifetime, 2 * lifetime)
 
         if not server.uri.by_tcp:
             udp = client(UdpClient)
@@ -239,7 +252,7 @@ class TurnEnd(OneByOne):
 
     async def _bind_for(self, address: tuple[str, int]) -> None:
         """A channel for the datagrams that wait for one."""
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(self._timings.within):
             await self._bind(address)
         assert self._client is not None
         for data in self._waiting.pop(address, ()):
@@ -260,7 +273,7 @@ class TurnEnd(OneByOne):
         if client is None:
             return
         try:
-            async with asyncio.timeout(RELEASE_WITHIN):
+            async with asyncio.timeout(self._timings.release_within):
                 await client.delete()
         except TimeoutError:
             log.debug("the TURN server has not answered that its allocation is given back")

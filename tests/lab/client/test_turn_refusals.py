@@ -39,7 +39,10 @@ def _on_one_port(at: Endpoint, buffer: int) -> socket.socket:
 
 @asynccontextmanager
 async def _allocation(
-    name: str = "lab", platform: Platform | None = None, peer: Endpoint = PEER
+    name: str = "lab",
+    platform: Platform | None = None,
+    peer: Endpoint = PEER,
+    timings: turn.TurnTimings = turn.USUAL,
 ) -> AsyncIterator[tuple[turn.TurnEnd, asyncio.Queue[str]]]:
     """One at coturn, and its news: ``opened``, or why it is broken."""
     told: asyncio.Queue[str] = asyncio.Queue()
@@ -49,7 +52,10 @@ async def _allocation(
 
     server = TurnServer(parse_turn(f"turn:{_ADDRESS}:{_PORT}"), name, "secret")
     end = turn.TurnEnd(
-        1, server, platform or Platform(), on_event=on_event, arrived=lambda *_: None
+        *(1, server, platform or Platform()),
+        on_event=on_event,
+        arrived=lambda *_: None,
+        timings=timings,
     )
     end.open((peer,))
     try:
@@ -101,8 +107,7 @@ async def _from_one_port() -> list[str]:
 
 
 async def _after_a_stale_nonce() -> list[str]:
-    turn.REFRESH = 1.5  # this is a process of its own
-    async with _allocation() as (_, told):
+    async with _allocation(timings=turn.TurnTimings(refresh=1.5)) as (_, told):
         found = [await _news(told)]
         await asyncio.sleep(4.0)
         return [*found, *(told.get_nowait() for _ in range(told.qsize()))]

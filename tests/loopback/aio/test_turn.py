@@ -30,6 +30,7 @@ from tests.loopback.turn_server import NAME, PASSWORD, RELAYED, turn_server
 PEER = Endpoint("198.51.100.2", 40_000)
 ELSEWHERE = Endpoint("198.51.100.2", 41_234)
 FIRST, SECOND = 0x4000, 0x4001
+HASTY, OFTEN = turn.TurnTimings(within=0.05), turn.TurnTimings(refresh=0.01)
 
 
 @dataclass
@@ -56,6 +57,7 @@ async def an_end(
     ca: str | None = None,
     peer: Endpoint = PEER,
     platform: Platform | None = None,
+    timings: turn.TurnTimings = turn.USUAL,
 ) -> AsyncIterator[tuple[turn.TurnEnd, Told]]:
     """One that has begun to allocate for `peer`; with `ca`, PEM or empty, by TLS."""
     told = Told()
@@ -66,6 +68,7 @@ async def an_end(
         *(7, server, platform or Platform()),
         on_event=told.events.append,
         arrived=lambda data, source: told.came.append((data, source)),
+        timings=timings,
     )
     end.open((peer,))
     try:
@@ -96,7 +99,7 @@ async def test_it_allocates_lets_the_peer_in_and_gives_back() -> None:
             assert io.send_run(memoryview(b"aabbc"), 2) == 3
             await eventually(lambda: len(server.came) == 5, "a run to the peer")
             assert [data for _, data in server.came[2:]] == [b"aa", b"bb", b"c"]
-        assert server.asked[0] == (Method.ALLOCATE, turn.LIFETIME)
+        assert server.asked[0] == (Method.ALLOCATE, turn.USUAL.lifetime)
         assert server.asked[-1] == (Method.REFRESH, 0)
         assert len(told.events) == 1
 
@@ -141,32 +144,28 @@ async def test_a_server_that_wants_credentials_says_so() -> None:
         assert await refused(told) == "wants a name and a password: give --turn-credentials FILE"
 
 
-async def test_silence_is_told_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "WITHIN", 0.05)
+async def test_silence_is_told_in_seconds() -> None:
     async with turn_server() as (server, at):
         server.is_mute = True
-        async with an_end(at) as (_, told):
+        async with an_end(at, timings=HASTY) as (_, told):
             assert (await refused(told)).startswith("does not answer: check --turn")
 
 
-async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "WITHIN", 0.05)
-    async with an_end(unused()) as (_, told):
+async def test_a_server_that_is_not_there_is_told() -> None:
+    async with an_end(unused(), timings=HASTY) as (_, told):
         assert (await refused(told)).startswith("does not answer: check --turn")
 
 
-async def test_permissions_are_refreshed_before_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert turn.REFRESH < 300, "RFC 8656 section 9"
-    monkeypatch.setattr(turn, "REFRESH", 0.01)
-    async with turn_server() as (server, at), an_end(at):
+async def test_permissions_are_refreshed_before_they_end() -> None:
+    assert turn.USUAL.refresh < 300, "RFC 8656 section 9"
+    async with turn_server() as (server, at), an_end(at, timings=OFTEN):
         binds = [(Method.CHANNEL_BIND, None)]
         await eventually(lambda: server.asked.count(binds[0]) >= 3, "the channel anew")
         assert list(server.bound) == [FIRST]
 
 
-async def test_a_refresh_that_is_refused_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "REFRESH", 0.01)
-    async with turn_server() as (server, at), an_end(at) as (_, told):
+async def test_a_refresh_that_is_refused_ends_it() -> None:
+    async with turn_server() as (server, at), an_end(at, timings=OFTEN) as (_, told):
         await eventually(lambda: told.events, "an address")
         server.refusals[Method.CHANNEL_BIND] = 403
         await eventually(lambda: len(told.events) == 2, "the end")
