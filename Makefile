@@ -107,13 +107,14 @@ dist: ## what a release holds, in dist/: sdist, wheel, one-file program, manual 
 	@scripts/setup.sh check
 	@scripts/dist.sh
 
-lock: ## pin constraints.txt to the newest releases that pyproject.toml admits
+# uv resolves for every supported Python at once, from the oldest; pip for the running one only.
+lock: ## pin constraints.txt to the newest releases that pyproject.toml admits, for every supported Python
 	@scripts/setup.sh check
-	rm -rf .make/lock .make/constraints.txt
+	rm -rf .make/lock
 	$(python) -m venv .make/lock
-	.make/lock/bin/python -m pip install --quiet --upgrade setuptools
-	.make/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
-	{ head -1 constraints.txt; .make/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; } >.make/constraints.txt
+	.make/lock/bin/python -m pip install --quiet uv
+	{ head -1 constraints.txt; .make/lock/bin/uv pip compile --quiet --universal --python-version 3.11.0 --fork-strategy fewest \
+		--python $(python) --no-python-downloads --no-header --no-annotate --extra dev pyproject.toml; } >.make/constraints.txt
 	mv .make/constraints.txt constraints.txt
 	rm -rf .make/lock
 

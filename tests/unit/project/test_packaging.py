@@ -10,14 +10,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib import metadata
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import nat_traversal
 from nat_traversal.cli.exit import Exit
@@ -37,19 +33,6 @@ SUPPORTED = [
 
 def read(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
-
-
-def pins() -> dict[str, str]:
-    lines = read("constraints.txt").splitlines()
-    pairs = (line.split("==") for line in lines if not line.startswith("#"))
-    return {canonicalize_name(name): version for name, version in pairs}
-
-
-def requirements() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"].values()
-    texts = chain(PROJECT["dependencies"], PYPROJECT["build-system"]["requires"], *extras)
-    parsed = [Requirement(text) for text in texts]
-    return [requirement for requirement in parsed if requirement.name != PROJECT["name"]]
 
 
 @pytest.mark.parametrize(
@@ -73,26 +56,6 @@ def test_a_command_runs_from_a_checkout_that_is_not_installed(command: list[str]
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith("usage:")
-
-
-@pytest.mark.parametrize("requirement", requirements(), ids=str)
-def test_every_requirement_is_pinned_to_a_release_that_it_admits(requirement: Requirement) -> None:
-    pinned = pins()[canonicalize_name(requirement.name)]
-    assert requirement.specifier.contains(pinned, prereleases=True)
-
-
-def test_what_the_pinned_packages_stand_on_is_pinned_too() -> None:
-    seen: set[str] = set()
-    todo = requirements()
-    while todo:
-        wanted = todo.pop()
-        seen.add(canonicalize_name(wanted.name))
-        for need in map(Requirement, metadata.requires(wanted.name) or []):
-            environments = [{"extra": extra} for extra in wanted.extras or {""}]
-            applies = need.marker is None or any(map(need.marker.evaluate, environments))
-            if applies and canonicalize_name(need.name) not in seen:
-                todo.append(need)
-    assert seen <= pins().keys()
 
 
 FOLDERS = {
