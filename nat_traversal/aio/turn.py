@@ -31,6 +31,7 @@ from nat_traversal.aio.tls import context_trusting, why_refused
 from nat_traversal.aio.turn_client import TcpClient, UdpClient
 from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
+from nat_traversal.wire.addresses import is_link_local, is_loopback, is_usable
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.turn import TurnServer
 
@@ -42,6 +43,7 @@ _MOST_UNSENT = 1 << 20
 """Octets that wait for the kernel; more are lost, as in a socket."""
 _SILENT = "does not answer: check --turn, and that no firewall blocks the way there"
 _LOST = "has ended the allocation, or answers no more: the next attempt asks for another"
+_NOWHERE = "where nobody can be reached: its operator has to give it an address that others reach"
 _ROOM, _BATCH = 2_048, 64
 """Octets of room for a datagram, which no path through TURN fills, and datagrams that are read at once."""
 _ANY = ("", 0)
@@ -203,12 +205,23 @@ class TurnEnd(OneByOne):
             address, port = await client.connect()
             for peer in peers:
                 await self._bind((peer.address, peer.port))
+        relayed = Endpoint(address, port)
+        if not self._leads_somewhere(relayed):
+            self.fail(f"relays at {relayed}, {_NOWHERE}")
+            return
         if not self._is_closed:
-            self._on_event(e.TurnOpened(self._generation, Endpoint(address, port)))
+            self._on_event(e.TurnOpened(self._generation, relayed))
         while True:
             await asyncio.sleep(self._timings.refresh)
             for bound, channel in list(client.peer_to_channel.items()):
                 await client.channel_bind(channel, bound)
+
+    def _leads_somewhere(self, relayed: Endpoint) -> bool:
+        """Whether another host may reach `relayed`. The traversal server would end the connection that names port 0."""
+        address, sock = relayed.address, self.kernel_socket
+        if not relayed.port or not is_usable(address) or is_link_local(address):
+            return False
+        return not relayed.is_loopback or (sock is not None and is_loopback(sock.getpeername()[0]))
 
     async def _connected(self) -> Client:
         """To the first of the server's addresses that can be connected to."""

@@ -41,6 +41,7 @@ class _Single(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         del parser
+        _expect_value(self, values)
         if option_string is not None:
             if self.dest in given(namespace):
                 raise argparse.ArgumentError(self, "given twice, but it takes one value")
@@ -59,6 +60,7 @@ class Many(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         del parser, option_string
+        _expect_value(self, values)
         before = getattr(namespace, self.dest) if self.dest in given(namespace) else []
         setattr(namespace, self.dest, [*before, values])
         _note(namespace, self.dest)
@@ -150,6 +152,12 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse_argument
+
+
+def _expect_value(option: argparse.Action, values: Any) -> None:
+    """Refuse ``--name=--``: argparse before Python 3.13 takes the dashes away, and calls no `type` for the empty list left."""
+    if option.nargs is None and values == []:
+        raise argparse.ArgumentError(option, "expected one argument")
 
 
 def _note(namespace: argparse.Namespace, dest: str) -> None:

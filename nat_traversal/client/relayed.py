@@ -9,6 +9,7 @@ from nat_traversal.client.control_link import Identity, RelayWish
 from nat_traversal.client.endings import established
 from nat_traversal.client.leg import Leg
 from nat_traversal.client.security import KeyPair, RoundKeys, Security
+from nat_traversal.client.turn_news import TurnNews
 from nat_traversal.errors import KeyRefusedError
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
@@ -54,8 +55,7 @@ class Relayed:
         self._relaying = m.Relaying.NEVER if security.make_key is None else relaying
         self._may_join = may_join
         self._turn = m.TurnPart.NEVER if security.make_key is None else turn
-        self._turn_problem = ""
-        """Told last of this host's TURN server."""
+        self._turn_news = TurnNews()
         self._instance = instance
         self._sockets = sockets
         self._rng = rng
@@ -153,19 +153,14 @@ class Relayed:
         leg = self._at(generation)
         if leg is None or not isinstance(leg.method, Turn):
             return []
-        self._turn_problem = ""
         if leg.is_of_the_past or not self._may_speak():
             return self._drop(leg, "the server that has ordered it is gone")
         return self._carry(leg, leg.method.allocated(address), now)
 
     def turn_failed(self, generation: int, reason: str) -> list[do.Action]:
-        """This host's TURN server relays nothing for that socket, or no more. Told once for each reason."""
+        """This host's TURN server relays nothing for that socket, or no more."""
         leg = self._at(generation)
-        dropped = [] if leg is None else self._drop(leg, reason)
-        if reason == self._turn_problem:
-            return dropped
-        self._turn_problem = reason
-        return [do.Tell(note.TurnFailed(reason)), *dropped]
+        return self._turn_news.failed(reason) + ([] if leg is None else self._drop(leg, reason))
 
     def stream_opened(self, generation: int, remote: Endpoint, now: float) -> list[do.Action]:
         """A connection has joined its relay: it takes the place of the socket that the server has not answered."""
@@ -206,7 +201,7 @@ class Relayed:
         if news.code == m.RelayCode.SLOW:
             return told
         if news.code == m.RelayCode.DONE:
-            told = []  # the peer's own doing, and no trouble
+            told = self._turn_news.declined(leg) if leg is not None and self._is_first() else []
         return told if leg is None else told + self._drop(leg, news.text)
 
     def peer_left(self, now: float) -> list[do.Action]:
@@ -392,6 +387,8 @@ class Relayed:
         epochs = self._security.epochs(leg.keys, leg.connection, theirs, self._rng, now)
         given = pair, epochs, self._settings, self._rng, now
         added = CHANNEL_OCTETS if isinstance(leg.method, Turn) else 0
+        if added:
+            self._turn_news.stands()
         leg.path = path = Path(*given, method=leg.method.name, added=added)
         used = path.use(leg.order.peer.instance)
         if not self._is_first():

@@ -25,6 +25,7 @@ class ScriptedTurn(asyncio.DatagramProtocol):
         self.refusals: dict[stun.Method, int] = {}
         self.lifetime: int | None = None
         """Seconds that each answer grants; None: what was asked for."""
+        self.relayed = RELAYED
         self.is_mute = False
         self.asked: list[tuple[stun.Method, int | None]] = []
         """Authenticated requests, each with its LIFETIME."""
@@ -65,7 +66,7 @@ class ScriptedTurn(asyncio.DatagramProtocol):
         asked = request.attributes.get("LIFETIME", 600)
         answer.attributes["LIFETIME"] = asked if self.lifetime is None else self.lifetime
         if method is stun.Method.ALLOCATE:
-            answer.attributes["XOR-RELAYED-ADDRESS"] = RELAYED
+            answer.attributes["XOR-RELAYED-ADDRESS"] = self.relayed
             answer.attributes["XOR-MAPPED-ADDRESS"] = addr
         if method is stun.Method.CHANNEL_BIND:
             channel = request.attributes["CHANNEL-NUMBER"]

@@ -120,6 +120,23 @@ def test_a_refusal_is_told_once_and_the_ladder_goes_on() -> None:
     assert len(world.turn.asked) > 2, "asked again with each attempt"
 
 
+@pytest.mark.parametrize("parts", [*ONE, BOTH])
+def test_a_private_address_that_the_peer_cannot_use_is_told_once_by_the_host_of_that_turn_server(
+    parts: dict[str, TurnPart],
+) -> None:
+    world, a, b = pair(parts)
+    world.turn.relays_at = Endpoint("172.17.0.2", 50_000)
+    world.run(120.0)
+    for client in (a, b):
+        told = [told.reason for told in client.told(note.TurnFailed)]
+        has = parts[client.host.name] is TurnPart.HAS
+        assert len(told) == has, told
+        assert all(
+            "the server relays at 172.17.0.2:50000, a private address" in each for each in told
+        )
+    assert len(world.turn.asked) > 2, "asked again with each attempt"
+
+
 def test_datagrams_move_to_a_direct_path_and_the_address_is_given_back() -> None:
     world, a, b = pair(BOTH, SWAPPED, settings=ServerSettings(swap_within=3.0, relay_pairs=0))
     streams = Stream(a, b), Stream(b, a)

@@ -28,6 +28,8 @@ class TurnServer:
         self.host = Host("turn", "none", ADDRESS, ADDRESS, world.rng)
         self.refuses: dict[str, str] = {}
         """By the names of hosts: why each gets nothing."""
+        self.relays_at: Endpoint | None = None
+        """Another address that it names for the one at which it relays."""
         self.asked: list[str] = []
         """The hosts that have asked, in order."""
         self.allocated: dict[int, Client] = {}
@@ -64,4 +66,4 @@ class TurnServer:
         address = self.host.open(receive)
         self.allocated[generation] = client
         client.turned(generation, address, self.host)
-        client.feed(e.TurnOpened(generation, address))
+        client.feed(e.TurnOpened(generation, self.relays_at or address))

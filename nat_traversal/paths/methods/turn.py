@@ -82,6 +82,8 @@ class Turn:
         self._is_own = is_own
         self._machine = StateMachine(f"turn {order.relay}", _S.ALLOCATING, TABLE)
         self._budget = TrafficBudget()
+        self.relayed: Endpoint | None = None
+        """Where this host's TURN server relays."""
         self._remote: Endpoint | None = None
         self._pause = settings.hello_interval
         self.deadline: float | None = None
@@ -103,6 +105,7 @@ class Turn:
         if not self._is_own or not self._machine.allows(_T.ADDRESS):
             return []
         self._machine.fire(_T.ADDRESS)
+        self.relayed = address
         candidate = m.Candidate("relay", address)
         return [do.SendMessage(m.TurnAddress(self._relay, candidate))]
 

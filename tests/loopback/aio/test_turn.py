@@ -123,6 +123,42 @@ async def test_each_refusal_is_one_line_with_the_remedy(code: int, says: str) ->
             assert says in await refused(told)
 
 
+@pytest.mark.parametrize(
+    "relayed",
+    [
+        ("192.0.2.50", 0),
+        *((address, 50_000) for address in ("0.0.0.0", "224.0.0.1", "255.255.255.255")),
+        *((address, 50_000) for address in ("169.254.0.1", "::", "ff02::1", "fe80::1")),
+    ],
+)
+async def test_a_relayed_address_at_which_nobody_can_be_is_told_and_not_handed_on(
+    relayed: tuple[str, int],
+) -> None:
+    async with turn_server() as (server, at):
+        server.relayed = relayed
+        async with an_end(at) as (_, told):
+            reason = await refused(told)
+            assert reason.startswith(f"relays at {Endpoint(*relayed)}, where nobody can be reached")
+
+
+@pytest.mark.parametrize("way", ["127.0.0.1", "192.0.2.9"])
+async def test_a_relayed_address_on_loopback_is_good_where_the_server_is(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Way:
+        def getpeername(self) -> tuple[str, int]:
+            return way, 3478
+
+    monkeypatch.setattr(turn.TurnEnd, "kernel_socket", Way())
+    async with turn_server() as (server, at):
+        server.relayed = ("127.0.0.1", 50_000)
+        async with an_end(at) as (_, told):
+            await eventually(lambda: told.events, "an answer")
+            is_good = told.events == [e.TurnOpened(7, Endpoint("127.0.0.1", 50_000))]
+            assert is_good is (way == "127.0.0.1")
+            assert is_good or told.reason.startswith("relays at 127.0.0.1:50000, where nobody can")
+
+
 async def test_a_stale_nonce_is_no_refusal() -> None:
     async with turn_server() as (server, at):
         server.refusals[Method.CHANNEL_BIND] = 438
