@@ -5,7 +5,7 @@
 #   scripts/setup.sh packages TARGET               names the Debian packages of a target, for the container
 #   scripts/setup.sh --install PACKAGE...         the part that needs root; called by the first form
 # EXTRA=lab leaves out the Python packages that only tests and checks need.
-# PYTHON names the interpreter to make .venv with; by default the first one that is new enough.
+# PYTHON names the interpreter to make .venv with. By default that is an active environment's, then the system's own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps iptables and dnsmasq, but no user's PATH
@@ -79,6 +79,12 @@ install_packages() {
   done
 }
 
+# sudo may ask for a password only where somebody can answer
+may_install() {
+  command -v apt-get >/dev/null || return
+  [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; }
+}
+
 get_packages() {
   local as_root=() manual="sudo apt-get install --no-install-recommends $*" entry unwanted=
   for entry in $services; do
@@ -86,14 +92,8 @@ get_packages() {
   done
   manual+=${unwanted:+" && sudo systemctl disable --now$unwanted"}
   command -v apt-get >/dev/null || die "this machine has no apt-get: install what Debian calls $*"
-  if [ "$(id -u)" != 0 ]; then
-    # sudo may ask for a password only where somebody can answer
-    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
-      as_root=(sudo)
-    else
-      die "run this, then make again: $manual"
-    fi
-  fi
+  may_install || die "run this, then make again: $manual"
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
   say "installing $*"
   "${as_root[@]}" bash scripts/setup.sh --install "$@" >&2 || die "apt-get failed; by hand: $manual"
 }
@@ -109,45 +109,59 @@ missing_packages() {
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
+has_pip() { "$1" -c 'import ensurepip' 2>/dev/null; }
+
+# The system's own Python is the one that deployed servers run on, and distributions build it for speed. Others in PATH come
+# after it, unless somebody chose one: by a venv or conda that is active, or in pyenv for this shell or this checkout.
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
-    if new_enough "$candidate"; then
-      echo "$candidate"
-      return
+  local candidate candidates=(/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11) found=
+  if [ -n "${PYTHON:-}" ]; then
+    candidates=("$PYTHON")
+  elif [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}${PYENV_VERSION:-}" ] || [ -e .python-version ]; then
+    candidates=(python3 "${candidates[@]}")
+  fi
+  for candidate in "${candidates[@]}"; do
+    new_enough "$candidate" || continue
+    found=${found:-$candidate}
+    if has_pip "$candidate" || { [ "$candidate" = /usr/bin/python3 ] && may_install; }; then
+      found=$candidate
+      break
     fi
   done
+  echo "$found"
 }
 
 # Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.
 venv_package() {
-  local python
-  python=$(find_python)
   if [ -z "$python" ]; then
     if [ -n "${PYTHON:-}" ] || command -v python3 >/dev/null; then
       die "Python 3.11 or newer is needed, but ${PYTHON:-python3} is $("${PYTHON:-python3}" -V 2>&1 | tail -1): install a newer one and name it, as in: make PYTHON=/path/to/python3.13"
     fi
     echo python3-venv
-  elif ! "$python" -c 'import ensurepip' 2>/dev/null; then
+  elif ! has_pip "$python"; then
     "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
   fi
 }
 
+# One that is there stays, if no Python is named: whatever it was made with was once chosen.
+stays() { [ -z "${PYTHON:-}" ] && new_enough .venv/bin/python && .venv/bin/python -c 'import pip' 2>/dev/null; }
+
 make_venv() {
-  local python pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
-  if [ -n "${PYTHON:-}" ] || ! new_enough .venv/bin/python; then
-    python=$(find_python)
-    say "making .venv with $("$python" -V)"
+  local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet) named=${made[1]:-}
+  if ! stays; then
+    python=${python:-$(find_python)}
+    named=${PYTHON:-}
+    say "making .venv with $("$python" -V), $(command -v "$python")$([ -n "$named" ] || echo '; another: make PYTHON=/path/to/python3')"
     "$python" -m venv --clear .venv
   fi
   say "installing the pinned Python packages"
   # setuptools by itself and no build isolation: else pip would build with an unpinned one
   "${pip[@]}" install --constraint constraints.txt setuptools
   "${pip[@]}" install --constraint constraints.txt --no-build-isolation --editable ".[${EXTRA:-dev}]"
-  echo "$key" >.venv/set-up
+  printf '%s\n' "$key" "$named" >.venv/set-up
 }
 
-ready() { [ "$(cat .venv/set-up 2>/dev/null)" = "$key" ] && new_enough .venv/bin/python; }
+ready() { [ "${made[0]:-}" = "$key" ] && { [ -z "${PYTHON:-}" ] || [ "$PYTHON" = "${made[1]:-}" ]; } && new_enough .venv/bin/python; }
 
 if [ "${1:-}" = --install ]; then
   shift
@@ -163,9 +177,15 @@ target=${1:-}
 case $target in check | lab | test | bench | scoreboard | all) ;; *) die "usage: scripts/setup.sh check|lab|test|bench|scoreboard|all" ;; esac
 
 # A moved checkout needs a new .venv too: the paths in it are absolute.
-key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${PYTHON:-} ${EXTRA:-}" | sha256sum)
+key=$(cat pyproject.toml constraints.txt scripts/setup.sh - <<<"$PWD ${EXTRA:-}" | sha256sum)
+made=() # with which key, and with which Python if one was named
+[ ! -e .venv/set-up ] || mapfile -t made <.venv/set-up
 wanted=$(missing_packages)
-ready || wanted+=" $(venv_package)"
+python=
+if ! ready && ! stays; then
+  python=$(find_python)
+  wanted+=" $(venv_package)"
+fi
 read -ra packages <<<"${wanted//$'\n'/ }"
 if [ "${#packages[@]}" != 0 ]; then
   get_packages "${packages[@]}"

@@ -6,7 +6,6 @@ import configparser
 import json
 import pkgutil
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,8 +16,6 @@ import pytest
 
 import nat_traversal
 from nat_traversal.cli.exit import Exit
-from natlab.cli import doctor
-from natlab.cli.doctor import Need
 from natlab.presets import PRESETS
 from tests import ROOT
 
@@ -117,30 +114,6 @@ def test_every_tool_checks_for_the_oldest_supported_python() -> None:
     setup = read("scripts/setup.sh")
     assert f"sys.version_info < ({oldest.replace('.', ', ')})" in setup
     assert f"Python {oldest} or newer is needed" in setup
-
-
-def test_setup_installs_for_each_target_what_the_doctor_says_it_needs() -> None:
-    targets = {
-        Need.LAB: {"lab", "test", "bench"},
-        Need.TESTS: {"test"},
-        Need.BENCH: {"bench"},
-    }
-    (table,) = re.findall(
-        r"^programs='\n(.*?)^'", read("scripts/setup.sh"), re.DOTALL | re.MULTILINE
-    )
-    installed = {}
-    for row in table.splitlines():
-        program, package, *words = row.split()
-        installed[program] = (package, set(words))
-    looked_for = {
-        finding.subject: (finding.remedy.split()[-1], targets[finding.need])
-        for finding in doctor.programs(which=lambda _: None)
-        if finding.need is not Need.NOTHING
-    }
-    for program, (package, wanted) in looked_for.items():
-        found, wanted_by = installed[program]
-        assert found == package
-        assert wanted <= wanted_by
 
 
 def workflow_list(key: str) -> Any:
@@ -255,90 +228,3 @@ def test_a_systemd_unit_starts_an_installed_script(unit: Path) -> None:
     if "client" in unit.name:
         families |= {"AF_NETLINK"}  # the kernel's word that the network has changed
     assert set(parser["Service"]["RestrictAddressFamilies"].split()) == families
-
-
-class Machine:
-    """A copy of the set-up's files on a machine of which only a few programs are real."""
-
-    def __init__(self, path: Path) -> None:
-        self.checkout = path / "checkout"
-        self.programs = path / "bin"
-        (self.checkout / "scripts").mkdir(parents=True)
-        self.programs.mkdir()
-        for name in ("pyproject.toml", "constraints.txt", "scripts/setup.sh"):
-            shutil.copy(ROOT / name, self.checkout / name)
-        for name in ("bash", "cat", "cp", "dirname", "mkdir", "sha256sum", "sort", "tail"):
-            program = shutil.which(name)
-            assert program is not None
-            (self.programs / name).symlink_to(program)
-
-    def add(self, name: str, script: str) -> Path:
-        program = self.programs / name
-        program.write_text(f"#!/bin/bash\n{script}\n")
-        program.chmod(0o755)
-        return program
-
-    def setup(self, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.programs / "bash", "scripts/setup.sh", target],
-            cwd=self.checkout,
-            env={"PATH": str(self.programs), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
-
-
-def test_without_root_it_says_in_one_line_what_to_install(machine: Machine) -> None:
-    machine.add("id", "echo 1000")
-    machine.add("apt-get", "exit 99")
-    machine.add("python3", "exit 0")
-    lab = machine.setup("lab")
-    assert lab.returncode == 1
-    assert lab.stderr.startswith("setup: run this, then make again: sudo apt-get install ")
-    assert lab.stderr.count("\n") == 1
-    assert "mininet" in lab.stderr.split()
-    assert "coturn" not in lab.stderr.split()
-    test = machine.setup("test")
-    assert test.returncode == 1
-    packages, _, services = test.stderr.partition(" && sudo systemctl disable --now ")
-    # Debian's stund is in /usr/sbin, where the set-up looks too.
-    wanted = [("coturn", "coturn"), ("stun-server", "stun"), ("redis-server", "redis-server")]
-    assert services.split() == [name for package, name in wanted if package in packages.split()]
-    assert services.startswith("coturn")
-
-
-def test_a_python_that_is_too_old_is_named_with_the_way_out(machine: Machine) -> None:
-    old = machine.add("old-python", "[ $1 = -V ] && echo Python 3.9.2 && exit; exit 1")
-    run = machine.setup("check", PYTHON=str(old))
-    assert run.returncode == 1
-    assert run.stderr == (
-        f"setup: Python 3.11 or newer is needed, but {old} is Python 3.9.2: "
-        "install a newer one and name it, as in: make PYTHON=/path/to/python3.13\n"
-    )
-
-
-def test_a_second_run_installs_nothing_until_a_pin_changes(machine: Machine) -> None:
-    # plays a Python: notes what it is asked for, and `-m venv` puts a copy of it into .venv
-    machine.add(
-        "python3",
-        'echo "$*" >>"$LOG"; '
-        '[ "$1 $2" != "-m venv" ] || { mkdir -p .venv/bin; cp "$0" .venv/bin/python; }',
-    )
-    log = machine.checkout / "log"
-
-    def installs() -> int:
-        log.write_text("")
-        assert machine.setup("check", LOG=str(log)).returncode == 0
-        return log.read_text().count("-m pip ")
-
-    assert [installs(), installs()] == [2, 0]
-    with (machine.checkout / "constraints.txt").open("a") as constraints:
-        constraints.write("# changed\n")
-    assert [installs(), installs()] == [2, 0]
