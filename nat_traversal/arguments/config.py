@@ -16,6 +16,19 @@ MAX_SIZE = 1 << 20
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _LONG = re.compile(r"[0-9_]{4301}")
 """More digits than Python reads."""
+_TOKEN = re.compile(
+    r"""
+    "{3} [^"\\]*+ (?: (?: \\. | "{1,2}(?!") ) [^"\\]*+ )*+ "{3,5}  # before a text of one line
+    | '{3} [^']*+ (?: '{1,2}(?!') [^']*+ )*+ '{3,5}
+    | " (?: [^"\\\n] | \\. )*+ "
+    | ' [^'\n]*+ '
+    | \# [^\n]*+
+    | [\[\]{}\n]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What decides where a statement of TOML ends: texts, comments, brackets, ends of lines (toml.io/en/v1.0.0)."""
+_OPENING, _CLOSING = ("[", "{"), ("]", "}")
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
 Key = tuple[str | int, ...]
@@ -70,9 +83,10 @@ def parse(text: str, path: str) -> Config:
     """The same for `text`, which errors call `path`. Raises `UsageError`."""
     try:
         values = tomllib.loads(text)
+        places = _places(text)
     except (ValueError, RecursionError) as error:  # ValueError also for a number that is too long
         raise _malformed(text, path, error) from None
-    return Config(path, values, _places(text))
+    return Config(path, values, places)
 
 
 def _where(path: str, line: int | None) -> str:
@@ -97,7 +111,7 @@ def _malformed(text: str, path: str, error: Exception) -> UsageError:
 def _places(text: str) -> dict[Key, int]:
     """The line of each key and table of `text`, which is TOML.
 
-    `tomllib` tells no lines. So each statement is found as the fewest lines that are TOML by themselves.
+    `tomllib` tells no lines, so it reads each statement by itself.
     """
     places: dict[Key, int] = {}
     table: Key = ()
@@ -115,19 +129,21 @@ def _places(text: str) -> dict[Key, int]:
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Each statement and the number of its first line."""
-    first, held = 1, ""
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if not held and (not line.strip() or line.lstrip().startswith("#")):
+    number, depth, begin = 1, 0, 0
+    for token in _TOKEN.finditer(text):
+        word = token[0]
+        depth += (word in _OPENING) - (word in _CLOSING)
+        if word != "\n" or depth:
             continue
-        if not held:
-            first = number
-        held += line
-        try:
-            tomllib.loads(held)
-        except tomllib.TOMLDecodeError:
-            continue
-        yield first, held
-        held = ""
+        yield from _statement(number, text[begin : token.end()])
+        number += text.count("\n", begin, token.end())
+        begin = token.end()
+    yield from _statement(number, text[begin:])
+
+
+def _statement(number: int, said: str) -> Iterator[tuple[int, str]]:
+    if (bare := said.strip()) and not bare.startswith("#"):
+        yield number, said
 
 
 def _header(said: dict[str, Any], counts: dict[Key, int]) -> Key:

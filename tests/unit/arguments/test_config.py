@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,52 @@ def test_a_number_that_is_too_long_is_told_with_its_line() -> None:
     with pytest.raises(UsageError) as caught:
         config(f"a = 1\nb = {'9' * 5000}\n")
     assert str(caught.value) == "f.toml:2: a number is too long: shorten it"
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ("{a=", "}")])
+def test_a_value_nested_however_deep_is_read_or_told(opened: str, closed: str) -> None:
+    told = []
+    for depth in range(1, 510):
+        try:
+            parse(f"x = {opened * depth}1{closed * depth}", "f.toml")
+        except UsageError as error:
+            told.append(str(error))
+    assert told
+    assert all("f.toml:1: no TOML: maximum recursion depth exceeded" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        ("[" + "1,\n" * 20_000 + "]", 20_000),
+        ('"""' + "\n" * 100_000 + '"""', 100_000),
+        ("'''" + "[#'\n" * 50_000 + "'''", 50_000),
+    ],
+)
+def test_a_value_of_many_lines_is_read_once(value: str, lines: int) -> None:
+    before = time.process_time()
+    text = f'# ends \u2028[not] a table\na = {value}\nb = 2 # {{\n[c]\nd = "#"\n'
+    found = config(text)
+    assert found.line("a") == 2
+    below = [found.line(*key) for key in (("b",), ("c",), ("c", "d"))]
+    assert below == [lines + each for each in (3, 4, 5)]
+    assert time.process_time() - before < 5.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"""a\\""""""',
+        '"""""a""b\n"""""',
+        "'''''a''b\\\n'''''",
+        "'\\' # ' [",
+        '"\\\\" # " [',
+        '"\\"[{#"',
+        "[\n'[', \"]\", # ]\n'''\n]''', {a = '}'}]",
+    ],
+)
+def test_the_next_statement_is_found_behind_any_text(value: str) -> None:
+    assert config(f"a = {value}\n\nb = 2").line("b") == value.count("\n") + 3
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
