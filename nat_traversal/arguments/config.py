@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What decides where a statement of TOML ends: texts, comments, brackets, ends of lines (toml.io/en/v1.0.0)."""
+"""The parts of TOML 1.0 that decide where a statement ends: texts, comments, brackets, ends of lines."""
 _OPENING, _CLOSING = ("[", "{"), ("]", "}")
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 

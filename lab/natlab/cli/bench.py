@@ -8,8 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nat_traversal.arguments.parser import checked
 from natlab.bench.rows import ROWS, Measured
 from natlab.cli import bench_history
+from natlab.cli.arguments import positive
 from natlab.cli.bench_forwarding import (
     forwarding_table,
     headline,
@@ -40,7 +42,11 @@ def define(parser: argparse.ArgumentParser) -> None:
         help=f"only these rows of forwarding: {', '.join(row.name for row in ROWS)}",
     )
     parser.add_argument(
-        "--pairs", metavar="N", type=int, default=3, help="run each chain so often (default: 3)"
+        "--pairs",
+        metavar="N",
+        type=checked(positive),
+        default=3,
+        help="run each chain so often (default: 3)",
     )
     parser.add_argument(
         "--record",

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
-from natlab.cli.arguments import program_name
+from natlab.cli.arguments import process_id, program_name
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.errors import LabError
 from natlab.presets import HOW_TO_NAME
@@ -126,7 +127,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="COMMAND", help="run this instead of a prompt"
     )
-    parser.add_argument("--lab", metavar="PID", type=int, help="which lab, where several stand")
+    lab = "which lab, where several stand"
+    parser.add_argument("--lab", metavar="PID", type=checked(process_id), help=lab)
     for letter in "ab":
         parser.add_argument(f"--nat-{letter}", metavar="NAT", help="in a new lab with these NATs")
     add_firewall_option(parser)

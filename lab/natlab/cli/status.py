@@ -24,6 +24,10 @@ class Exit(IntEnum):
 
 
 def complain(text: str, status: int) -> int:
-    """Print the error, and return `status`."""
-    print(f"error: {text}", file=sys.stderr)
+    """Print the error, and return `status`. A file's name may hold what a terminal takes for an order."""
+    shown = (
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+    print(f"error: {''.join(shown)}", file=sys.stderr)
     return status

@@ -34,3 +34,24 @@ def test_a_nat_that_is_none_is_answered_with_those_there_are(
 ) -> None:
     assert main([command, "cone"]) == Exit.USAGE
     assert "unknown NAT 'cone': choose from none, full-cone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("bench", f"--pairs={number}") for number in ("0", "-1", "٣", "1_0", "", "9" * 5000)),
+        *(("shell", f"--lab={number}") for number in ("0", "-1", "٣", "1_0", "", "9" * 5000)),
+        *(("matrix", f"{name}=1000001") for name in ("--jobs", "--repeat")),
+    ],
+)
+def test_a_number_that_counts_nothing_is_one_line(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == Exit.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "must be a whole number from 1 to 1000000" in line or "is no process" in line
+
+
+def test_a_file_s_name_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", "--program", "\x1b[31m\x9b"]) == Exit.USAGE
+    assert "cannot read the program file \\x1b[31m\\x9b" in capsys.readouterr().err
