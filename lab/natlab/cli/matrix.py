@@ -115,6 +115,7 @@ def program_of(options: argparse.Namespace) -> ProgramFile | None:
             raise UsageError("--fault is for programs: add --program FILE")
         return None
     program = read_program_file(options.program)
+    program.require_programs_of(options.fault)
     return replace(program, faults=(*program.faults, *options.fault))
 
 

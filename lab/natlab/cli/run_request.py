@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from natlab.cli.methods import add_methods_option
-from natlab.faults.grammar import Scheduled, parse_fault
+from natlab.faults.grammar import Scheduled, parse_fault, require_programs
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.links.options import link_conditions
 from natlab.nat.rules import Firewall
+from natlab.programs.readiness import readiness
 
 _OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
 """The options of `lab run` that name a node by themselves."""
@@ -71,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
     group.add_argument(
         "--ready",
         metavar="PATTERN",
+        type=checked(readiness),
         help="start the others when the server's command has udp:PORT or tcp:PORT open, or has said a"
         " line like this regular expression",
     )
@@ -78,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser, *, pair: bool = False) -> None:
         "--ready-for",
         metavar="PROGRAM=PATTERN",
         action="append",
-        type=checked(_readiness),
+        type=checked(_ready_for),
         help="the same for any program (repeat it), as host_b=udp:5000: those that have one start first,"
         " in their order, each when the one before is ready",
     )
@@ -138,6 +139,7 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
     until = _OF_A_PAIR.get(options.until, options.until)
     if until is not None and until not in programs:
         raise UsageError(f"--until {until}: choose from {', '.join(programs)}")
+    require_programs(options.fault or (), programs)
     return RunRequest(
         topology,
         programs,
@@ -169,15 +171,11 @@ def _ready(options: argparse.Namespace, programs: Mapping[str, On]) -> dict[str,
     return found
 
 
-def _readiness(text: str) -> tuple[str, str]:
-    program, separator, pattern = text.partition("=")
-    if not separator or not program or not pattern:
+def _ready_for(text: str) -> tuple[str, str]:
+    program, separator, ready = text.partition("=")
+    if not separator or not program or not ready:
         raise UsageError(f"{text!r} says of no program when it is ready: give PROGRAM=PATTERN")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"{pattern!r} is no regular expression: {error}") from None
-    return program, pattern
+    return program, readiness(ready)
 
 
 def _refuse_without_commands(options: argparse.Namespace, add: str) -> None:

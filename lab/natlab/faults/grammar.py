@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
@@ -138,6 +139,19 @@ def parse_fault(text: str) -> Scheduled:
     )
 
 
+def require_programs(faults: Iterable[Scheduled], programs: Collection[str]) -> None:
+    """Raises `UsageError` for a fault that waits for, or acts on, a program that is not among `programs`."""
+    for each in faults:
+        named = [each.when.program] if each.when.program is not None else []
+        if each.fault.action in {Action.SIGNAL, Action.RESTART}:
+            named.append(each.fault.arguments[0])
+        if strange := [name for name in named if name not in programs]:
+            raise UsageError(
+                f"fault {str(each)!r}: there is no program {strange[0]!r}: choose from"
+                f" {', '.join(programs)}"
+            )
+
+
 def parse_action(text: str) -> Fault:
     """The action that `text` describes, ``link-down host_a``. Raises `UsageError`."""
     name, *arguments = text.split() or [""]
@@ -157,6 +171,8 @@ def parse_action(text: str) -> Fault:
                 raise UsageError(f"{arguments[1]!r} is no IPv4 address") from None
         case Action.EXPIRE:
             host_and_port(arguments[1])
+        case Action.CUT | Action.HEAL | Action.BLOCK | Action.UNBLOCK if len(set(arguments)) == 1:
+            raise UsageError(f"{name} takes two nodes, not {arguments[0]} twice")
         case Action.SIGNAL:
             signal_number(arguments[1])
     return Fault(action, tuple(arguments))

@@ -321,4 +321,9 @@ class _Relay:
         assert self._process.stderr is not None
         words = self._process.stderr.read()
         last = words.decode(errors="replace").strip().rpartition("\n")[2]
-        return NetworkError(f"the delay line ended with exit status {self._wait()}: {last}")
+        status = self._wait()
+        if status < 0:
+            return NetworkError(
+                f"something killed the delay line, without which the links carry nothing (signal {-status})"
+            )
+        return NetworkError(f"the delay line ended with exit status {status}: {last}")

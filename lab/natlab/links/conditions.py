@@ -201,7 +201,7 @@ def bit_rate(text: str) -> int:
 def count(text: str) -> int:
     """``100``. Raises `UsageError`."""
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise UsageError(f"{text!r} must be a whole number")
+        raise UsageError(f"{text!r} must be a whole number below a thousand million")
     return int(text)
 
 

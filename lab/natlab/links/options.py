@@ -86,5 +86,7 @@ def conditions_of(values: Mapping[str, object]) -> LinkConditions:
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a whole number below a thousand million"
+        )
     return int(text)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import selectors
 import shutil
 import signal
 import subprocess
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -25,6 +28,14 @@ from natlab.sandbox.zygote import Prepared
 Stream = Literal["stdout", "stderr"]
 _GRACE = 5.0
 _POLL = 0.005
+_AT_A_TIME = 65536
+_ROUND = 1 << 20
+"""Octets that are taken from one stream before the other has its turn, and what came is seen."""
+LONGEST_LINE = 1 << 20
+"""Octets. A longer line comes as several."""
+MOST_OUTPUT = 512 << 20
+"""Octets of memory that the lines of one program may take, by a rough count (`_PER_LINE`)."""
+_PER_LINE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,7 @@ class Program:
             raise ProgramError(f"{name}: cannot start mnexec: {error.strerror}") from None
         self.tell = tell
         self._trouble = ""
+        self._taken = 0
         self._lines: list[Line] = []
         self._status: int | None = None
         self._changed = threading.Condition()
@@ -263,8 +275,8 @@ class Program:
                 self._add(ready)
             for output in outputs:  # what it wrote last may still be in the pipe
                 if not output.ended:
-                    self._drain(output)
-                output.fresh += [output.tail] if output.tail else []
+                    self._drain(output, _unread(output.pipe))
+                output.end_line()
             self._add(outputs)
         status = process.wait()
         with self._changed:
@@ -280,23 +292,33 @@ class Program:
             self._status = status
             self._changed.notify_all()
 
-    def _drain(self, output: _Output) -> bool:
-        """Take what there is. Returns False at the end of the stream."""
-        while True:
+    def _drain(self, output: _Output, most: int = _ROUND) -> bool:
+        """Take what there is, up to `most` octets: children may write for ever. Returns False at the end."""
+        while most > 0:
             try:
-                data = os.read(output.pipe, 65536)
+                data = os.read(output.pipe, min(most, _AT_A_TIME))
             except BlockingIOError:
-                return True
+                break
             if not data:
                 output.ended = True
                 return False
+            most -= len(data)
             self._keep(output, data)
-            *whole, output.tail = (output.tail + data).split(b"\n")
-            output.fresh += whole
+            if not self._trouble:
+                output.take(data)
+        return True
 
     def _keep(self, output: _Output, data: bytes) -> None:
-        """A disk that is full ends the program: its output would be no evidence."""
+        """A disk that is full ends the program, and so does memory: its output would be no evidence."""
         if self._trouble:
+            return
+        self._taken += len(data) + _PER_LINE * data.count(b"\n")
+        if self._taken > MOST_OUTPUT:
+            self._trouble = (
+                f"wrote more than the {MOST_OUTPUT >> 20} MiB that the lab keeps of one program"
+                f" (each line counts as {_PER_LINE} octets more than it has)"
+            )
+            self.signal(signal.SIGKILL)
             return
         try:
             while data:
@@ -328,7 +350,40 @@ class _Output:
     stream: Stream
     pipe: int
     file: RawIOBase
-    tail: bytes = b""
+    begun: list[bytes] = field(default_factory=list)
+    """The line that has no end yet, as it came."""
+    length: int = 0
+    """Of what has begun."""
     fresh: list[bytes] = field(default_factory=list)
     """Whole lines that nobody could see yet."""
     ended: bool = False
+
+    def take(self, data: bytes) -> None:
+        """Add `data`. Each octet is looked at once, however long the lines are."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._begin(line)
+            self.fresh.append(b"".join(self.begun))
+            self.begun.clear()
+            self.length = 0
+        self._begin(rest)
+
+    def end_line(self) -> None:
+        """Take what has begun for a line: nothing follows."""
+        if self.length:
+            self.take(b"\n")
+
+    def _begin(self, data: bytes) -> None:
+        self.begun.append(data)
+        self.length += len(data)
+        if self.length > LONGEST_LINE:
+            self.fresh.append(b"".join(self.begun))
+            self.begun.clear()
+            self.length = 0
+
+
+def _unread(pipe: int) -> int:
+    """How many octets wait in `pipe`."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]

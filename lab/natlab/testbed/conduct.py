@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
 
 from nat_traversal.errors import UsageError
 from natlab.evidence.way import Probe
@@ -23,13 +22,13 @@ from natlab.faults.schedule import Schedule
 from natlab.network.network import Network
 from natlab.programs.command_line import command_words, fill
 from natlab.programs.program import Program
+from natlab.programs.readiness import bound_port
 from natlab.testbed.bed import Bed
 from natlab.testbed.environment import environment
 from natlab.testbed.exchange import Exchange
 from natlab.testbed.program_file import ByExchange, ByExit, ByLine, ProgramFile, Start
 
 Say = Callable[[str], None]
-_PORT = re.compile(r"(udp|tcp):(\d{1,5})")
 _POLL = 0.01
 _CALM = 1.0
 _ANSWERS = 3
@@ -149,9 +148,8 @@ class _Conductor:
         if start.ready is None:
             return
         program, timeout = self._started[start.name], start.ready_within + self._patience
-        if port := _PORT.fullmatch(start.ready):
-            protocol = cast(Literal["udp", "tcp"], port[1])
-            program.wait_until_bound(protocol, int(port[2]), timeout=timeout)
+        if port := bound_port(start.ready):
+            program.wait_until_bound(port.protocol, port.number, timeout=timeout)
         else:
             program.wait_for_line(start.ready, timeout=timeout)
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from natlab.programs.readiness import bound_port
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
 
@@ -59,14 +60,14 @@ class LabProgram:
     def wait_until_ready(self, ready: str, *, timeout: float = 20.0) -> None:
         """Wait until ``udp:PORT`` is bound or ``tcp:PORT`` listened on, or else for a line like `ready`.
 
-        Raises `ProgramError` if it ends before, or it takes over `timeout`.
+        Raises `ProgramError` if it ends before, or it takes over `timeout`; `UsageError` for a port that
+        cannot be.
         """
-        port = re.fullmatch(r"(udp|tcp):(\d{1,5})", ready)
+        port = bound_port(ready)
         if port is None:
             self.wait_for_line(ready, timeout=timeout)
             return
-        protocol = cast(Literal["udp", "tcp"], port[1])
-        asked = (self.name, protocol, int(port[2]), timeout)
+        asked = (self.name, port.protocol, port.number, timeout)
         self._ask(timeout, worker.wait_until_bound, *asked)
 
     def wait(self, *, timeout: float = 20.0) -> int:

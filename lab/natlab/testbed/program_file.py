@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePath
@@ -20,9 +19,10 @@ from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.user_file import descriptor_of
 from nat_traversal.errors import UsageError
 from natlab.evidence.program import Expectation, ProgramCase
-from natlab.faults.grammar import Scheduled, parse_fault
+from natlab.faults.grammar import Scheduled, parse_fault, require_programs
 from natlab.links.conditions import LinkConditions
 from natlab.links.options import conditions_of
+from natlab.programs.readiness import pattern, readiness
 from natlab.testbed.tables import Source, Table
 
 E = TypeVar("E", bound=StrEnum)
@@ -124,6 +124,10 @@ class ProgramFile:
     def starts(self) -> tuple[Start, ...]:
         return (*self.servers, *self.peers)
 
+    def require_programs_of(self, faults: Iterable[Scheduled]) -> None:
+        """Raises `UsageError` for a fault of a program that is not in the file."""
+        require_programs(faults, [each.name for each in self.starts])
+
     def network(self, nat_a: str, nat_b: str) -> str:
         """The topology with this pair of NATs, as `natlab.network.loading.load` reads it."""
         if "{nat_" in self.topology:
@@ -211,6 +215,10 @@ def parse_program_file(text: str, path: PurePath) -> ProgramFile:
             links.refuse(str(error))
     if keep:
         keep.finish()
+    try:
+        found.require_programs_of(found.faults)
+    except UsageError as error:
+        top.refuse(str(error), "faults")
     top.finish()
     return found
 
@@ -229,7 +237,7 @@ def _start(table: Table, name: str, node: str) -> Start:
         name,
         table.text("on", node) or node,
         command,
-        table.read("ready", _pattern, "udp:3478"),
+        table.read("ready", readiness, "udp:3478"),
         READY_WITHIN if within is None else within,
         dict(values),
     )
@@ -254,7 +262,7 @@ def _success(top: Table, peers: Sequence[Start]) -> tuple[Success, tuple[str, ..
     table = top.table("success")
     if table is None:
         top.refuse('it does not say how success shows: add [success] with line = "connected"')
-    line, status = table.read("line", _pattern, "connected"), table.take("exit_status", int, "0")
+    line, status = table.read("line", pattern, "connected"), table.take("exit_status", int, "0")
     exchange = table.table("exchange")
     ways = {"line": line, "exit_status": status, "exchange": exchange}
     chosen = [name for name, value in ways.items() if value is not None]
@@ -262,14 +270,14 @@ def _success(top: Table, peers: Sequence[Start]) -> tuple[Success, tuple[str, ..
         table.refuse(
             f"give one of {', '.join(ways)}" + (f", not {' and '.join(chosen)}" if chosen else "")
         )
-    failure = table.read("failure", _pattern, "no path")
+    failure = table.read("failure", pattern, "no path")
     if failure is not None and status is not None:
         table.refuse("it goes with line and exchange, not with exit_status", "failure")
     names = [each.name for each in peers]
     judged = table.read_all("by", str, "a")
     if strange := [name for name in judged if name not in names]:
         table.refuse(f"there is no peer {strange[0]!r}: choose from {', '.join(names)}", "by")
-    payload = table.read("payload", _pattern, "this is host_")
+    payload = table.read("payload", pattern, "this is host_")
     table.finish()
     success: Success
     if line is not None:
@@ -326,15 +334,6 @@ def _kept_file(text: str) -> tuple[str, str]:
 
 def _moment(text: str) -> float:
     return parse_duration(text, least=0.001, most=DAY)
-
-
-def _pattern(text: str) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            re.compile(text)
-    except re.error as error:
-        raise UsageError(f"{text!r} is no regular expression: {error}") from None
-    return text
 
 
 def _command(text: str) -> str:

@@ -294,13 +294,19 @@ def test_any_program_can_say_when_it_is_ready_and_the_others_wait(tmp_path: Path
         (["--ready-for", "b=udp:5000"], "--ready-for b: choose from host_a"),
         (["--ready-for", "a"], "'a' says of no program when it is ready: give PROGRAM=PATTERN"),
         (["--ready-for", "a=["], "'[' is no regular expression"),
+        (["--ready-for", "a=udp:0"], "'udp:0' is no port: give one from 1 to 65535"),
+        (["--server", "true", "--ready", "["], "'[' is no regular expression"),
+        (["--server", "true", "--ready", "tcp:99999"], "'tcp:99999' is no port"),
+        (["--server", "true", "--ready", ""], "an empty regular expression fits every line"),
+        (["--fault", "on=b:up:link-down nat_a"], "no program 'b': choose from host_a"),
+        (["--fault", "at=1s:signal host_b TERM"], "no program 'host_b': choose from host_a"),
         (
             ["--ready-for", "a=x", "--ready-for", "host_a=y"],
             "--ready-for host_a: it was said before",
         ),
     ],
 )
-def test_readiness_that_cannot_be_is_refused(
+def test_readiness_or_a_fault_that_cannot_be_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], words: str
 ) -> None:
     assert words in refused(capsys, *_PAIR, "--report", str(tmp_path), "--a", "true", *options)

@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from natlab.errors import ProgramError
-from natlab.programs.program import Line, Program
+from natlab.programs import program as program_module
+from natlab.programs.program import LONGEST_LINE, Line, Program
 from natlab.programs.programs import Programs
 from tests.lab import warm
 
@@ -66,6 +68,47 @@ def test_more_output_than_a_pipe_holds_is_kept(tmp_path: Path) -> None:
     code = "for n in range(100_000): print(n)"
     status, out, _ = warm.call(_TIMEOUT, _run, tmp_path, sys.executable, "-c", code)
     assert (status, out) == (0, [str(n) for n in range(100_000)])
+
+
+def _seconds_for_a_line_of(octets: int, directory: Path) -> tuple[float, list[int]]:
+    """Processor seconds of the reader, and the lengths of the lines."""
+    with _Node(directory) as (node, programs):
+        before = time.process_time()
+        program = programs.start("program", [sys.executable, "-c", f"print('x' * {octets})"], node)
+        program.wait(timeout=30)
+        return time.process_time() - before, [len(line.text) for line in program.lines()]
+
+
+def test_a_line_without_end_is_cut_and_read_in_linear_time(tmp_path: Path) -> None:
+    seconds, lengths = warm.call(_TIMEOUT, _seconds_for_a_line_of, 16 << 20, tmp_path)
+    assert sum(lengths) == 16 << 20
+    assert max(lengths) <= LONGEST_LINE + 65536
+    assert (tmp_path / "program.stdout").stat().st_size == (16 << 20) + 1
+    assert seconds < 1  # over 10 where each piece made a copy of all before it
+
+
+_CHILD_THAT_WRITES_FOR_EVER = "cat /dev/zero & cat /dev/zero >&2 & sleep 0.3; exit 5"
+
+
+def test_a_child_that_writes_for_ever_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    status, _, _ = warm.call(_TIMEOUT, _run, tmp_path, *shell(_CHILD_THAT_WRITES_FOR_EVER))
+    assert status == 5
+
+
+def _flooded(directory: Path, script: str) -> None:
+    with (
+        patch.object(program_module, "MOST_OUTPUT", 4 << 20),
+        _Node(directory) as (node, programs),
+    ):
+        programs.start("program", shell(script), node).wait(timeout=20)
+
+
+@pytest.mark.parametrize("script", ["yes", "cat /dev/zero", "yes >&2"])
+def test_a_program_that_writes_more_than_memory_holds_is_killed(
+    tmp_path: Path, script: str
+) -> None:
+    with pytest.raises(ProgramError, match=r"^program: wrote more than the 4 MiB .* was killed"):
+        warm.call(_TIMEOUT, _flooded, tmp_path, script)
 
 
 def test_an_exit_status_is_told(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ PUNCHER = ("--program", "examples/puncher.toml")
 @pytest.mark.parametrize(
     ("options", "line"),
     [
+        (
+            (*PUNCHER, "--fault", "at=1s:signal c KILL"),
+            "no program 'c': choose from server, a, b",
+        ),
         ((*PUNCHER, "--methods", "ordered-hello"), "--methods is for the project's clients"),
         ((*PUNCHER, "--topology", "nat64"), "a program file names its own"),
         (("--topology", "nat64", "--nat", "none"), "a NAT64 cannot be `none`"),

@@ -51,6 +51,8 @@ def test_a_fault_is_read_and_written_the_same(text: str) -> None:
         ("at=1s:wan-address nat_a 203.0.113", "'203.0.113' is no IPv4 address"),
         ("at=1s:expire nat_a host_a:0", "'host_a:0' is no host with a port"),
         ("at=1s:expire nat_a host_a:", "'host_a:' is no host with a port"),
+        ("at=1s:block nat_a nat_a", "block takes two nodes, not nat_a twice"),
+        ("at=1s:cut nat_a nat_a", "cut takes two nodes, not nat_a twice"),
         ("at=1s:signal client_a USR9", "unknown signal 'USR9': choose from TERM, KILL, STOP"),
     ],
 )  # fmt: skip
