@@ -29,17 +29,23 @@ def run_apart(work: Callable[[], None], caller: int) -> int:
     `work` runs in a forked process, the first of its process namespace: when it returns, this
     process dies, or the other end of the socket `caller` is closed, the kernel ends all that it
     started. Returns 0, or the exit status (negative: the signal) of a `work` that did not come to
-    its end. This process must have no other threads.
+    its end. This process must have no other threads. It leaves its own network and mounts, so
+    there is nothing for it to do but to end.
     """
-    child = forked(lambda: _in_namespaces(work))
-    end = os.pidfd_open(child)
+    # The first process decides what that means.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"cannot make namespaces: {os.strerror(errno)}")
+    first = forked(lambda: _first_process(work, handler))
+    end = os.pidfd_open(first)
     poll = select.poll()
     poll.register(end, select.POLLIN)
     poll.register(caller, 0)  # which tells of a hang-up all the same
     if end not in dict(poll.poll()):
-        os.kill(child, signal.SIGKILL)
+        os.kill(first, signal.SIGKILL)
     os.close(end)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
 
 
 def forked(body: Callable[[], int]) -> int:
@@ -50,19 +56,6 @@ def forked(body: Callable[[], int]) -> int:
     if child == 0:
         os._exit(_guarded(body))
     return child
-
-
-def _in_namespaces(work: Callable[[], None]) -> int:
-    """The forked process: its own child is the first in the new process namespace."""
-    die_with_parent()
-    # The first process decides what that means.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"cannot make namespaces: {os.strerror(errno)}")
-    first = forked(lambda: _first_process(work, handler))
-    status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
-    return status if status >= 0 else 128 - status
 
 
 def _first_process(work: Callable[[], None], handler: Any) -> int:
