@@ -22,7 +22,7 @@ from natlab.network.addressing import Role
 from natlab.network.interfaces import LINK_TIMEOUT, compute_checksums, wait_until_running
 from natlab.network.nodes import LabNode, Nat
 from natlab.network.reload import flush_connections
-from natlab.sandbox.netns import IP, Command, in_namespace, run_together, set_sysctl
+from natlab.sandbox.netns import IP, NFT, Command, in_namespace, run_together, set_sysctl
 
 # Else Mininet tries to raise the machine's limits, in which a sandbox has no say.
 Mininet.inited = True
@@ -118,12 +118,12 @@ class Network:
                 with in_namespace(pid):
                     flush_connections()
         ipv6 = [(self.pid(name), self.node(name).firewall) for name in nats]
-        run_together(Command(("nft", "-f", "-"), text, pid) for pid, text in ipv6 if text)
+        run_together(Command(NFT, text, pid) for pid, text in ipv6 if text)
         run_together(
             command
             for pid, rules in loaded
             for command, is_loaded in (
-                (Command(("nft", "-f", "-"), rules.nft, pid), rules.nft),
+                (Command(NFT, rules.nft, pid), rules.nft),
                 (Command(("ipset", "flush"), "", pid), rules.ipset),
             )
             if is_loaded

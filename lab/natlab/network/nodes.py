@@ -29,7 +29,7 @@ from natlab.network.syn_holder import SynHolder
 from natlab.network.translator import Nat64, Translator
 from natlab.presets import Preset, preset
 from natlab.sandbox.machine import NO_SYSFS
-from natlab.sandbox.netns import IP, NODE_MARK, Command, in_namespace, run_together, set_sysctl
+from natlab.sandbox.netns import IP, NFT, NODE_MARK, Command, in_namespace, run_together, set_sysctl
 
 _HOLDER = ("mnexec", "-dnp", "cat")
 # mnexec would end where it cannot mount /sys.
@@ -148,8 +148,8 @@ class LabNode(Node):  # type: ignore[misc]
     def early_commands(self) -> list[Command]:
         """The commands that can run before the node has interfaces."""
         texts = (
-            (("nft", "-f", "-"), self.rules.nft if self.rules else ""),
-            (("nft", "-f", "-"), self.firewall),
+            (NFT, self.rules.nft if self.rules else ""),
+            (NFT, self.firewall),
             (("ipset", "restore"), self.rules.ipset if self.rules else ""),
         )
         return [Command(words, text, self.pid) for words, text in texts if text]

@@ -9,7 +9,7 @@ from natlab.nat import asked
 from natlab.nat.rules import TABLE, RuleSet
 from natlab.network.nodes import LabNode
 from natlab.sandbox import netlink
-from natlab.sandbox.netns import Command, in_namespace, run_together, set_sysctl
+from natlab.sandbox.netns import NFT, Command, in_namespace, run_together, set_sysctl
 
 _DELETE_ALL = (1 << 8) | 2
 """IPCTNL_MSG_CT_DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink_conntrack.h)."""
@@ -26,7 +26,7 @@ def load_rules(node: LabNode, rules: RuleSet) -> None:
     first = _NO_IPTABLES if has_sets else rules.iptables or _NO_IPTABLES
     run_together(
         [
-            Command(("nft", "-f", "-"), _NO_NFT + rules.nft, node.pid),
+            Command(NFT, _NO_NFT + rules.nft, node.pid),
             Command(("iptables-restore", "-w"), first, node.pid),
         ]
     )

@@ -17,7 +17,7 @@ from natlab.behavior import NatBehavior
 from natlab.errors import NetworkError
 from natlab.probe.finding import Finding
 from natlab.probe.sockets import TIMEOUT, Exchange, Host, Outside, endpoint, internet_checksum
-from natlab.sandbox.netns import Command, in_namespace, run_together
+from natlab.sandbox.netns import NFT, Command, in_namespace, run_together
 from natlab.terms import CrossingSyn, TcpFiltering, TcpMapping
 
 _FIN, SYN, _RST, ACK = 0x01, 0x02, 0x04, 0x10
@@ -179,7 +179,7 @@ class Tcp:
         quiet = f"tcp sport {remote.port} tcp flags & rst == rst drop"
         hook = "type filter hook output priority filter;"
         rules = f"{_SILENT}table ip nat_lab_probe {{ chain output {{ {hook} {quiet}; }}; }}\n"
-        run_together([Command(("nft", "-f", "-"), rules, self._outside.pid)])
+        run_together([Command(NFT, rules, self._outside.pid)])
         try:
             with in_namespace(self._outside.pid):
                 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
@@ -188,7 +188,7 @@ class Tcp:
                 raw.setblocking(False)
                 yield raw
         finally:
-            run_together([Command(("nft", "-f", "-"), _SILENT, self._outside.pid)])
+            run_together([Command(NFT, _SILENT, self._outside.pid)])
 
     def heard(self, raw: socket.socket, remote: Endpoint) -> list[Segment]:
         """Source, flags, both numbers and payload of all that has come to `remote` by now."""

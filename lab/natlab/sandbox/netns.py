@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from natlab.errors import NetworkError
-from natlab.sandbox import iproute
+from natlab.sandbox import iproute, nftables
 from natlab.sandbox.netlink import Netlink
 
 NODE_MARK = "NAT_LAB_NODE"
@@ -140,6 +140,8 @@ def routing(pid: int | None = None) -> Netlink:
 
 IP, IP_ALL = ("ip", "-batch", "-"), ("ip", "-force", "-batch", "-")
 """The programs whose lines mostly need no process. The second goes on after a line that failed."""
+NFT = ("nft", "-f", "-")
+"""The program for rules, which mostly needs no process either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def run_together(commands: Iterable[Command]) -> None:
     """Run all `commands` side by side, and wait for each.
 
     Batches of ``ip`` need no process, as far as `natlab.sandbox.iproute` knows their lines: they are
-    carried out here, one after the other, while the others run.
+    carried out here, one after the other, while the others run. Nor do rules that `natlab.sandbox.nftables`
+    can load.
 
     Raises `NetworkError` with the words of the first that cannot start or whose exit status is not
     zero, once all have ended.
@@ -172,6 +175,8 @@ def run_together(commands: Iterable[Command]) -> None:
             with ExitStack() as stack:
                 if command.pid is not None:
                     stack.enter_context(in_namespace(command.pid))
+                if command.argv == NFT and nftables.load(command.stdin):
+                    continue
                 process = subprocess.Popen(
                     command.argv,
                     stdin=subprocess.PIPE,
