@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -40,9 +43,32 @@ HERE = [
 """What is left out has other values of the same flags at most; every night `lab conformance` asks all."""
 
 
+_SIDE_BY_SIDE = 6
+_NAMES = ("name", "really")
+
+
+@pytest.fixture(scope="module")
+def _begun() -> Iterator[Callable[..., Future[Conformance]]]:
+    pool = ThreadPoolExecutor(_SIDE_BY_SIDE)
+    ask = partial(examine, warm=warm.sandbox(), filled=False)
+    yield cache(lambda *names: pool.submit(ask, *names))
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def examined(
+    request: pytest.FixtureRequest, _begun: Callable[..., Future[Conformance]]
+) -> Callable[..., Conformance]:
+    """`examine`, for several cases of the test at once: each waits for seconds and computes next to nothing."""
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.function is request.function:
+            _begun(*(item.callspec.params[each] for each in _NAMES if each in item.fixturenames))
+    return lambda *names: _begun(*names).result()
+
+
 @pytest.mark.parametrize("name", HERE)
-def test_a_nat_is_what_it_says(name: str) -> None:
-    found = examine(name, warm=warm.sandbox(), filled=False)
+def test_a_nat_is_what_it_says(name: str, examined: Callable[..., Conformance]) -> None:
+    found = examined(name)
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
     if name in {"udp-blocked", "tcp-only"}:
@@ -152,8 +178,10 @@ def test_a_nat_of_iptables_is_what_it_says_with_either_tool(
         ("tcp-only", "udp-blocked", {"ICMP echo passes"}),
     ],
 )
-def test_a_false_claim_is_noticed_and_no_other(name: str, really: str, broken: set[str]) -> None:
-    found = examine(name, really, warm=warm.sandbox(), filled=False)
+def test_a_false_claim_is_noticed_and_no_other(
+    name: str, really: str, broken: set[str], examined: Callable[..., Conformance]
+) -> None:
+    found = examined(name, really)
     assert found.error is None
     assert {finding.claim for finding in found.findings if not finding.holds} == broken
     assert not found.ok
