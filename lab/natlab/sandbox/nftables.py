@@ -1,4 +1,4 @@
-"""What ``nft -f -`` does, by the library of which that program is made.
+"""Rules loaded as ``nft -f -`` loads them, by the library of that program.
 
 A process for it costs more than to read the rules and load them.
 """
