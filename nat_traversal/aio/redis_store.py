@@ -20,12 +20,17 @@ from nat_traversal.server.cluster.form import decode_card, decode_signal, encode
 from nat_traversal.server.cluster.timing import LEASE
 
 try:
+    import redis
     from redis.asyncio.connection import AbstractConnection, ConnectionPool
     from redis.exceptions import RedisError
 except ImportError:  # an extra
+    _is_new_enough = False
+else:
+    _is_new_enough = int(redis.__version__.partition(".")[0]) >= 5
+if not _is_new_enough:  # Debian 12 has 4.3
     raise UsageError(
-        "--store takes the package redis: apt install python3-redis, or pip install 'nat-traversal[redis]'"
-    ) from None
+        "--store takes the package redis, 5.0 or newer: pip install 'nat-traversal[redis]'"
+    )
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,10 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.platform import Platform
@@ -154,4 +157,24 @@ async def test_a_url_that_is_none_is_wrong_usage() -> None:
     words = (*SERVER, "--host", at.address, "--port", str(at.port), "--store", "http://x")
     async with Command.run(*words) as command:
         assert "write redis://HOST[:PORT]" in await command.line("error: ")
+        assert await command.end() == 2
+
+
+@pytest.mark.parametrize("version", ["4.3.4", "4.6.0"])
+async def test_a_package_that_is_too_old_is_told_with_the_way_out(
+    tmp_path: Path, version: str
+) -> None:
+    # as far as these releases go: 4.6 has all names
+    (tmp_path / "redis" / "asyncio").mkdir(parents=True)
+    (tmp_path / "redis" / "__init__.py").write_text(f'__version__ = "{version}"')
+    (tmp_path / "redis" / "exceptions.py").write_text("class RedisError(Exception): pass")
+    names = "AbstractConnection = ConnectionPool = None" if version == "4.6.0" else ""
+    (tmp_path / "redis" / "asyncio" / "connection.py").write_text(names)
+    at = unused()
+    words = (*SERVER, "--host", at.address, "--port", str(at.port), "--store", "redis://x")
+    async with Command.run(*words, PYTHONPATH=str(tmp_path)) as command:
+        assert await command.line("") == (
+            "error: --store takes the package redis, 5.0 or newer: "
+            "pip install 'nat-traversal[redis]'"
+        )
         assert await command.end() == 2
