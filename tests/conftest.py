@@ -52,6 +52,8 @@ def _waits_in(item: pytest.Item) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
     gc.freeze()
+    # Few tests leave cycles behind, and most make hundreds of thousands of objects: looking seldom is enough.
+    gc.set_threshold(20_000, 10, 10)
     gc.enable()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nat_traversal.aio.datapath import OFFERED_TOLD
 from nat_traversal.client.agent import Agent
 from nat_traversal.client.older import MOST
 from nat_traversal.client.phases import Established, PathState, Punching
@@ -21,25 +22,13 @@ from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.streamed import framed
 from natlab.behavior import PortMapping
 from tests.sim import turn
+from tests.sim.claim import Claim
 from tests.sim.network import Host
 from tests.sim.process import Process
 from tests.sim.stream import End
 
 if TYPE_CHECKING:
     from tests.sim.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A path that an agent says is established: what it told, and what it ordered."""
-
-    attempt: int
-    round: int
-    method: str
-    remote: Endpoint
-    generation: int
-    binding: bytes
-    """The same at both ends: of one round alone."""
 
 
 class Client(Process):
@@ -64,6 +53,8 @@ class Client(Process):
         self.selected: int | None = None
         """The socket by whose path programs' datagrams leave."""
         self._open: dict[int, do.UsePath] = {}
+        self._tell_offered_at: dict[int, float] = {}
+        """When the data path tells next that programs' datagrams leave, by its socket."""
         self._early: list[tuple[int, bytes]] = []
         self.nat_facts: NatFacts | None = None
         """Found when the agent wants to know its NAT; None: nothing is."""
@@ -159,6 +150,8 @@ class Client(Process):
 
     def _carry_out(self, action: do.Action) -> None:
         match action:
+            case do.SendFrame(kind, plain, generation, to):
+                self._send_frame(kind, plain, generation, to)
             case do.OpenControl() if self.host.is_full:
                 self.feed(e.ControlBroken("no room", lacks_room=True))
             case do.OpenControl():
@@ -218,9 +211,6 @@ class Client(Process):
                 self._closed(generation)
             case do.SendDatagram(datagram, _, generation) if generation in self.streams:
                 self._stream(generation, datagrams.encode(datagram))
-            case do.SendFrame(kind, plain, generation) if generation in self.streams:
-                sealer = self._open[generation].epochs.sealer
-                self._stream(generation, sealer.seal(kind, plain))
             case do.CloseUdp(generation) | do.SendDatagram(_, _, generation) if (
                 generation in self._unopened
             ):
@@ -239,6 +229,7 @@ class Client(Process):
                 )
             case do.UsePath(generation):
                 self._open[generation] = action
+                self._tell_offered_at[generation] = 0.0
                 turned = generation in self._senders or action.remote.address == turn.ADDRESS
                 if self.world.server_at(action.remote) is None and not turned:
                     self.world.check_claim(self, action)
@@ -258,19 +249,22 @@ class Client(Process):
                 self._rebind(generation)
             case do.RedirectPath(generation, remote):
                 self._open[generation] = replace(self._open[generation], remote=remote)
-            case do.SendFrame(kind, plain, generation, to):
-                used = self._open[generation]
-                self.world.net.send_from_host(
-                    self._senders.get(generation, self.host),
-                    self.sockets[generation],
-                    to or used.remote,
-                    used.epochs.sealer.seal(kind, plain),
-                )
             case do.Tell(notice):
                 if isinstance(notice, note.PathEstablished):
                     used = self._open[notice.generation]
                     self.paths.append((used, used.epochs.binding))
                 self.notices.append((self.world.clock.now, notice))
+
+    def _send_frame(
+        self, kind: datagrams.Kind, plain: bytes, generation: int, to: Endpoint | None = None
+    ) -> None:
+        used = self._open[generation]
+        frame = used.epochs.sealer.seal(kind, plain)
+        if generation in self.streams:
+            self._stream(generation, frame)
+            return
+        sender = self._senders.get(generation, self.host)
+        self.world.net.send_from_host(sender, self.sockets[generation], to or used.remote, frame)
 
     def _hop_told(self, teller: str, generation: int) -> None:
         """A router's ICMP error has come for a datagram of that socket, if it is still open."""
@@ -366,10 +360,13 @@ class Client(Process):
         return signed(datagram, phase.keys.path.sending.handshake)
 
     def send_frame(self, kind: datagrams.Kind, plain: bytes) -> None:
-        """Seal and send a frame on the present path that the agent knows nothing of; of a program's it is told."""
+        """Seal and send a frame on the present path that the agent knows nothing of; of a program's it is told as often
+        as a data path does."""
         assert self.selected is not None, "no path carries"
-        self._carry_out(do.SendFrame(kind, plain, self.selected))
-        if kind in datagrams.PROGRAMS:
+        self._send_frame(kind, plain, self.selected)
+        now = self.world.clock.now
+        if kind in datagrams.PROGRAMS and now >= self._tell_offered_at[self.selected]:
+            self._tell_offered_at[self.selected] = now + OFFERED_TOLD
             self.feed(e.DatagramsOffered(self.selected))
 
     def _frame(self, octets: bytes, generation: int, source: Endpoint | None = None) -> None:

@@ -15,7 +15,8 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from natlab.behavior import NINE
 from tests.seeds import every, seeds
-from tests.sim.client import Claim, Client
+from tests.sim.claim import Claim
+from tests.sim.client import Client
 from tests.sim.network import HELD_BACK, Weather
 from tests.sim.server import SERVER
 from tests.sim.world import World
