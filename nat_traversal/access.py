@@ -24,15 +24,17 @@ ANY = "*"
 class AllowedPairs:
     """The pairs of an access list. The order of the two does not count."""
 
-    lines: tuple[tuple[str, tuple[str, ...]], ...]
-    """An id, and those with whom it may pair; each may end with `ANY`."""
+    peers: Mapping[str, frozenset[str]]
+    """By each name that begins a line: those with whom it may pair. A name may end with `ANY`."""
 
     def allows(self, host_id: str, peer_id: str) -> bool:
-        """Whether these two may pair."""
+        """Whether these two may pair. It takes no longer with a long list: anybody may ask, again and again."""
+        hosts, peers = _names_of(host_id), _names_of(peer_id)
         return any(
-            (_fits(name, one) and any(_fits(peer, other) for peer in peers))
-            for one, other in ((host_id, peer_id), (peer_id, host_id))
-            for name, peers in self.lines
+            not self.peers[name].isdisjoint(others)
+            for names, others in ((hosts, peers), (peers, hosts))
+            for name in names
+            if name in self.peers
         )
 
 
@@ -103,16 +105,16 @@ def parse_allow(text: str, where: str) -> AllowedPairs:
 
     Raises `UsageError` with the line's number.
     """
-    lines: list[tuple[str, tuple[str, ...]]] = []
+    found: dict[str, set[str]] = {}
     for place, (name, *peers) in _lines(text, where):
         if not peers:
             raise UsageError(
                 f"{place}: write after {name!r} with whom it may pair, or * for anybody"
             )
-        lines.append((_name(name, place), tuple(_name(each, place) for each in peers)))
-    if not lines:
+        found.setdefault(_name(name, place), set()).update(_name(each, place) for each in peers)
+    if not found:
         raise UsageError(f"{where}: no pair stands there, so nobody could register: write one")
-    return AllowedPairs(tuple(lines))
+    return AllowedPairs(MappingProxyType({name: frozenset(found[name]) for name in found}))
 
 
 def parse_tokens(text: str, where: str) -> Mapping[bytes, KnownToken]:
@@ -149,6 +151,11 @@ def _name(text: str, place: str) -> str:
     except UsageError as error:
         raise UsageError(f"{place}: {error}; a * may stand at the end") from None
     return text
+
+
+def _names_of(host_id: str) -> tuple[str, ...]:
+    """Every name that fits the id."""
+    return host_id, *(host_id[:length] + ANY for length in range(len(host_id) + 1))
 
 
 def _fits(name: str, host_id: str) -> bool:

@@ -23,8 +23,8 @@ from nat_traversal.errors import UsageError
 
 VARIABLE = "NAT_TRAVERSAL_KEY"
 """The environment variable that may hold the shared key instead of a file."""
-_MOST = 1 << 20
-"""Octets that are read of a file: more than ten thousand known peers."""
+_MOST = 1 << 22
+"""Characters in a file, as of some 60,000 tokens. The rest of a longer one would be missed in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,12 @@ def read_text(name: str, *, secret_in: Mapping[str, str] | None = None) -> str:
             is_credential = folder is not None and Path(name).parent == Path(folder)
             if secret_in is not None and not is_credential:
                 check_mode(os.fstat(file.fileno()).st_mode, name)
-            return file.read(_MOST)
+            text = file.read(_MOST + 1)
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None
+    if len(text) > _MOST:
+        raise UsageError(f"{name}: it has more than {_MOST} characters: is it the right file?")
+    return text
 
 
 def _known(options: KeyOptions, peer: str) -> Mapping[str, bytes]:

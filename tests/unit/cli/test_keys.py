@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.arguments.parser import Parser
-from nat_traversal.cli.keys import KeyOptions, Keyring, add_options, key_options, read_keys
+from nat_traversal.cli.keys import (
+    KeyOptions,
+    Keyring,
+    add_options,
+    key_options,
+    read_keys,
+    read_text,
+)
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text
 from nat_traversal.errors import UsageError
 
@@ -26,6 +33,15 @@ def secret_file(path: Path, kind: str, key: bytes, mode: int = 0o600) -> str:
     path.write_text(as_text(kind, key) + "\n")
     path.chmod(mode)
     return str(path)
+
+
+def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
+    file, text = tmp_path / "tokens", "# comment\n" * 400_000 + "token for_this_id_alone\n"
+    file.write_text(text)
+    assert read_text(str(file)) == text
+    file.write_text(text + " " * 400_000)
+    with pytest.raises(UsageError, match="tokens: it has more than 4194304 characters"):
+        read_text(str(file))
 
 
 def test_nothing_given_is_no_key() -> None:
