@@ -96,6 +96,8 @@ class RedisStore:
         """Commands to be written; None while the store is away."""
         self._waiting: deque[tuple[_Answered, float]] = deque()
         self._scripts: tuple[str, str] = ("", "")
+        self._heard_at = 0.0
+        """When the store last said something to the connection that hears."""
         self._is_closed = False
         self._task = self._loop.create_task(self._run())
 
@@ -170,7 +172,7 @@ class RedisStore:
                 tasks.create_task(self._write(commands, self._commands))
                 tasks.create_task(self._read(commands))
                 tasks.create_task(self._hear(hearing))
-                tasks.create_task(self._renew())
+                tasks.create_task(self._renew(hearing))
         finally:
             for each in (commands, hearing):
                 with contextlib.suppress(Exception):
@@ -193,17 +195,24 @@ class RedisStore:
     async def _hear(self, hearing: AbstractConnection) -> None:
         while True:
             said = await hearing.read_response(timeout=math.inf)
+            self._heard_at = self._loop.time()
+            if said[0] != b"message":  # the answer to a PING
+                continue
             sender, _, text = _octets(said[2]).partition(b" ")
             try:
                 self._feed(w.Heard(sender.decode(), decode_signal(text)))
             except WireError as error:
                 log.warning("dropped what the server %r published: %s", sender, error)
 
-    async def _renew(self) -> None:
+    async def _renew(self, hearing: AbstractConnection) -> None:
+        """Ask on both connections: a NAT or firewall may forget one, and nothing would ever be heard by it again."""
+        self._heard_at = self._loop.time()
         while True:
             self._put(_ignore, *self._lease())
+            await hearing.send_command("PING", check_health=False)
             await asyncio.sleep(RENEWED_EVERY)
-            if self._waiting and self._loop.time() - self._waiting[0][1] > ANSWER_WITHIN:
+            asked_at = self._waiting[0][1] if self._waiting else math.inf
+            if self._loop.time() - min(asked_at, self._heard_at) > ANSWER_WITHIN:
                 raise TimeoutError(f"no answer within {ANSWER_WITHIN:g} s")
 
     def _lease(self) -> tuple[Any, ...]:
@@ -218,11 +227,15 @@ async def _call(connection: AbstractConnection, *words: Any) -> Any:
 def _claimed(connection: int, id_: str, said: Any) -> w.StoreAnswer:
     match said:
         case [0, server]:
-            return w.HeldElsewhere(connection, _octets(server).decode())
+            return w.HeldElsewhere(connection, _octets(server).decode(errors="replace"))
         case [1]:
             return w.Granted(connection, id_, None)
         case [1, server, number, card]:
-            found = w.Found(_octets(server).decode(), int(number), decode_card(_octets(card)))
+            try:
+                found = w.Found(_octets(server).decode(), int(number), decode_card(_octets(card)))
+            except (WireError, ValueError) as error:  # of another version; it concerns this pair alone
+                log.warning("the store's row of the peer of %s is no client's: %s", id_, error)
+                return w.Granted(connection, id_, None)
             return w.Granted(connection, id_, found)
     raise WireError("an answer of the store that nobody knows")
 
