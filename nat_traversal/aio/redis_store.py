@@ -233,7 +233,10 @@ def _claimed(connection: int, id_: str, said: Any) -> w.StoreAnswer:
         case [1, server, number, card]:
             try:
                 found = w.Found(_octets(server).decode(), int(number), decode_card(_octets(card)))
-            except (WireError, ValueError) as error:  # of another version; it concerns this pair alone
+            except (
+                WireError,
+                ValueError,
+            ) as error:  # of another version; it concerns this pair alone
                 log.warning("the store's row of the peer of %s is no client's: %s", id_, error)
                 return w.Granted(connection, id_, None)
             return w.Granted(connection, id_, found)

@@ -31,6 +31,7 @@ from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
 from nat_traversal.pairing.exchange import Exchange
 from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
+from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.services import ServiceKind, Side
 from nat_traversal.wire.turn import TurnServer
 
@@ -193,12 +194,20 @@ def _other_side(then: ClientOptions) -> str:
 
 
 def _command(then: ClientOptions, file: str, peer: bytes) -> str:
-    words = ["nat-traversal client", f"--server {then.server}", f"--id {then.id} -r {then.remote}"]
-    words += [f"--listen {then.listen}"] * (then.listen is not None)
-    words += [f"--connect {then.connect}"] * (then.connect is not None)
-    words += [f"--service {end}" for end in then.services]
-    words += [f"--{name} {shlex.quote(value)}" for name, value in turn_words(then)]
+    """The whole command for a shell: a file's name may have blanks."""
+    words = ["nat-traversal", "client", "--server", str(then.server)]
+    words += ["--id", str(then.id), "-r", then.remote]
+    words += [] if then.listen is None else ["--listen", str(then.listen)]
+    words += [] if then.connect is None else ["--connect", str(then.connect)]
+    for end in then.services:
+        words += ["--service", str(end)]
+    if then.relaying is not Relaying.AUTO:
+        words += ["--relay", then.relaying] if then.relaying else ["--no-relay"]
+    for name, value in turn_words(then):
+        words += [f"--{name}", value]
     if then.tls is not None:
         pin = then.tls.fingerprint
-        words.append("--tls" if pin is None else f"--server-fingerprint {pin}")
-    return " ".join([*words, f"--identity {file}", f"--peer-key {as_text(PUBLIC, peer)}"])
+        words += ["--tls"] if pin is None else ["--server-fingerprint", pin]
+    if then.token_file is not None:
+        words += ["--server-token", then.token_file]
+    return shlex.join([*words, "--identity", file, "--peer-key", as_text(PUBLIC, peer)])
