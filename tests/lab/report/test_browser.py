@@ -10,7 +10,16 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from natlab.behavior import NINE
 from natlab.evidence.category import Category
@@ -81,16 +90,34 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """The one page of all tests here: each further one would be a further process, which takes long to start."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.set_default_timeout(20_000)
+        yield tab
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(tab: Page) -> Iterator[Page]:
     """A page that fails the test if its script fails or if it asks for anything but one file."""
-    page = browser.new_page(viewport=DESK)
-    page.set_default_timeout(20_000)
+    tab.goto("about:blank")
+    tab.set_viewport_size(DESK)
+    tab.emulate_media(color_scheme="null", reduced_motion="null")
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda asked: faults.append(asked.url))
-    yield page
-    page.close()
+
+    def failed(error: Error) -> None:
+        faults.append(str(error))
+
+    def asked(request: Request) -> None:
+        faults.append(request.url)
+
+    tab.on("pageerror", failed)
+    tab.on("request", asked)
+    yield tab
+    tab.remove_listener("pageerror", failed)
+    tab.remove_listener("request", asked)
     assert [fault for fault in faults if not fault.startswith("file:")] == []
 
 
@@ -103,6 +130,11 @@ def shown(page: Page) -> list[str]:
     return ids
 
 
+def choose(page: Page, label: str) -> None:
+    """Check a filter. In the whole page the browser would look for what labels each of its many elements."""
+    page.locator(".filters").get_by_label(label, exact=True).check()
+
+
 def replay(page: Page) -> Locator:
     return page.locator(f'[id="{ID}"] .replay')
 
@@ -112,14 +144,14 @@ def test_filters_show_the_cells_that_match_and_next_leads_through_them(
 ) -> None:
     page.goto(wide.as_uri())
     assert len(shown(page)) == 225
-    page.get_by_label("relayed", exact=True).check()
+    choose(page, "relayed")
     relayed = shown(page)
     assert [each.split("--")[0] for each in relayed] == [
         "EIM+EIF", "EIM+ADF", "EIM+APDF", "ADM+EIF", "ADM+ADF",
     ]  # fmt: skip
-    page.get_by_label("no path", exact=True).check()
+    choose(page, "no path")
     assert len(shown(page)) == 1
-    page.get_by_label("not as it should be", exact=True).check()
+    choose(page, "not as it should be")
     assert sorted(shown(page)) == ["none--full-cone", "symmetric--none"]
     page.locator('td[data-cell="none--full-cone"] a').click()
     expect(page.locator('[id="none--full-cone"]')).to_be_visible()
@@ -138,9 +170,7 @@ def test_keyboard_alone_chooses_a_filter_and_opens_a_cell(page: Page, small: Pat
     expect(page.locator("section.cell.open")).to_have_count(1)
 
 
-def test_replay_walks_by_keyboard_and_its_moment_can_be_shared(
-    page: Page, browser: Browser, real: Path
-) -> None:
+def test_replay_walks_by_keyboard_and_its_moment_can_be_shared(page: Page, real: Path) -> None:
     page.goto(f"{real.as_uri()}#{ID}")
     slider, sentence = replay(page).get_by_label("Moment"), replay(page).locator(".sentence")
     last = int(slider.get_attribute("max") or 0)
@@ -158,7 +188,7 @@ def test_replay_walks_by_keyboard_and_its_moment_can_be_shared(
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     place, words = page.url, sentence.inner_text()
-    other = browser.new_page()
+    other = page.context.new_page()
     other.goto(place)
     expect(replay(other)).to_be_in_viewport()
     assert replay(other).locator(".sentence").inner_text() == words
