@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
@@ -22,16 +23,26 @@ from natlab.sandbox import zygote
 from natlab.sandbox.fork import forked
 from natlab.sandbox.sandbox import Begun
 from tests import ROOT, forkserver
+from tests.lab import endings
 from tests.lab import forked as namespaces
 
 MODULES = (
     "pytest",
     "natlab.cli.main",
     "natlab.cli.compare",
+    "natlab.cli.conformance",
+    "natlab.cli.doctor",
     "natlab.cli.matrix",
     "natlab.cli.pair",
+    "natlab.cli.rules",
     "natlab.cli.run",
+    "natlab.cli.shell",
     "natlab.cli.topology",
+    "natlab.probe.conformance",
+    "natlab.probe.nat64",
+    "natlab.testbed.bed",
+    "natlab.testbed.environment",
+    "natlab.testbed.marks",
     "natlab.testbed.worker",
     "natlab.testbed.conduct",
     "natlab.testbed.judged",
@@ -40,8 +51,18 @@ MODULES = (
     "natlab.topologies.two_nats",
     *IN_THE_SANDBOX,
     *PRELOADED,
+    "aioice",
+    "encodings.unicode_escape",
+    "nat_traversal.aio.checking",
+    "nat_traversal.aio.gateway",
+    "nat_traversal.aio.tcp_programs",
+    "nat_traversal.aio.turn",
+    "nat_traversal.cli.check_command",
+    "rich._emoji_replace",
 )
 _BYTES = 1 << 17
+_FILES = 5
+"""So many come with what is asked for, at most: stdout and stderr of whoever asks, and three streams of a command."""
 _DEADLINE = 120.0
 """Seconds for its first answer; it has the modules to read before."""
 _BREED = "from tests.lab import nursery; nursery.breed()"
@@ -91,10 +112,18 @@ def sandbox() -> Begun:
         return ours, _Foreign(int(asked.recv(_BYTES)))
 
 
-def _ask(*files: int) -> socket.socket:
+def command(words: Sequence[str], streams: Sequence[int | None]) -> socket.socket:
+    """Begin `tests.lab.endings.run`: where its exit status comes, as text."""
+    files = [file for file in streams if file is not None]
+    asked = _ask(*files, command=[list(words), [file is not None for file in streams]])
+    asked.settimeout(_DEADLINE)
+    return asked
+
+
+def _ask(*files: int, command: object = None) -> socket.socket:
     asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     asked.connect(f"\0{begin()}")
-    here = [str(Path.cwd()), sys.path, dict(os.environ)]
+    here = [str(Path.cwd()), sys.path, dict(os.environ), command]
     socket.send_fds(asked, [json.dumps(here).encode()], [1, 2, *files])
     return asked
 
@@ -147,8 +176,8 @@ def breed() -> None:
 def _serve(listening: socket.socket, asked: socket.socket) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     listening.close()
-    words, files, *_ = socket.recv_fds(asked, _BYTES, 3)
-    directory, path, environment = json.loads(words)
+    words, files, *_ = socket.recv_fds(asked, _BYTES, _FILES)
+    directory, path, environment, command = json.loads(words)
     os.chdir(directory)
     sys.path[:] = path
     os.environ.clear()
@@ -157,6 +186,12 @@ def _serve(listening: socket.socket, asked: socket.socket) -> int:
     for number, file in enumerate((empty, *files[:2])):
         os.dup2(file, number)
         os.close(file)
+    if command is not None:
+        others = iter(files[2:])
+        streams = [next(others) if is_open else None for is_open in command[1]]
+        status = endings.run(command[0], streams)
+        asked.send(str(status).encode())
+        return 0
     if files[2:]:
         asked.send(str(os.getpid()).encode())
         asked.close()
