@@ -27,10 +27,17 @@ class Built:
     wheel: Path
 
 
+def build_wheel(directory: Path) -> Path:
+    """Build the wheel in `directory` from the checkout; `build` proves that the sdist has all of it."""
+    copy = _copied(directory)
+    _run([sys.executable, "-c", _BUILD.format("wheel"), str(directory)], cwd=copy)
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
 def build(directory: Path) -> Built:
     """Build both in `directory`, with the setuptools of this environment and without a network."""
-    copy = directory / "checkout"
-    shutil.copytree(ROOT, copy, ignore=_NOT_COPIED)
+    copy = _copied(directory)
     _run([sys.executable, "-c", _BUILD.format("sdist"), str(directory)], cwd=copy)
     (sdist,) = directory.glob("*.tar.gz")
     unpacked = directory / "unpacked"
@@ -41,6 +48,12 @@ def build(directory: Path) -> Built:
     _run([sys.executable, "-c", _BUILD.format("wheel"), str(directory)], cwd=source)
     (found,) = directory.glob("*.whl")
     return Built(sdist, found)
+
+
+def _copied(directory: Path) -> Path:
+    copy = directory / "checkout"
+    shutil.copytree(ROOT, copy, ignore=_NOT_COPIED)
+    return copy
 
 
 def install(wheel: Path, directory: Path) -> Path:
@@ -55,7 +68,8 @@ def install(wheel: Path, directory: Path) -> Path:
     for entry in ours.iterdir():
         if not entry.name.startswith(("nat_traversal", "__editable__")):
             (theirs / entry.name).symlink_to(entry)
-    _pip("--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
+    # Few of its modules are read here, and Python compiles these itself.
+    _pip("--python", str(python), "install", "--no-deps", "--no-index", "--no-compile", str(wheel))
     return python
 
 

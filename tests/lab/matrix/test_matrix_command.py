@@ -18,6 +18,7 @@ from natlab.matrix.matrix import Plan, run_matrix
 from natlab.report.files import JSON_FILE, read_report
 from natlab.report.normal import normal_form
 from natlab.sandbox import sandbox
+from natlab.sandbox.zygote import Prepared
 from tests import ROOT
 
 _MATRIX = (sys.executable, "-m", "lab", "matrix")
@@ -127,9 +128,11 @@ def test_no_room_for_the_report_is_one_line(room: str, tmp_path: Path) -> None:
 def _without_room(directory: Path, room: str) -> tuple[int, str]:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(directory)]
     subprocess.run(mount, check=True)
-    process = _start(directory / "r", "", "--nat", "none")
-    _, words = process.communicate(timeout=40)
-    return process.returncode, words
+    words = [sys.executable, "-m", "lab", "matrix", "--report", str(directory / "r")]
+    process = Prepared().become([*words, "--nat", "none"], None, {})
+    assert process.stderr is not None
+    with process.stderr as told:
+        return process.wait(), told.read().decode()
 
 
 def test_a_cell_without_room_is_broken_and_says_why(tmp_path: Path) -> None:

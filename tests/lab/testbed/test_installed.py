@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installing import build, install
+from tests.installing import build_wheel, install
 
 _OF_ITS_OWN = {
     "folders": ("lab/__init__.py", "topologies/__init__.py"),
@@ -52,7 +52,7 @@ def test_the_fixture_carries_a_datagram_through_a_nat(nat_lab):
 
 @pytest.mark.timeout(170)
 def test_a_project_with_a_lab_of_its_own_runs_its_tests_with_the_fixture(tmp_path: Path) -> None:
-    python = install(build(tmp_path).wheel, tmp_path / "clean")
+    python = install(build_wheel(tmp_path), tmp_path / "clean")
     for kind, files in _OF_ITS_OWN.items():
         project = tmp_path / kind
         for name in files:
