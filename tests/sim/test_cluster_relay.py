@@ -34,7 +34,7 @@ def relayed_at_two(
 def test_a_pair_without_a_direct_path_is_relayed_by_the_server_that_manages_it(first: int) -> None:
     world, a, b = relayed_at_two(first=first)
     began = world.clock.now
-    streams = [Stream(*pair) for pair in itertools.permutations((a, b))]
+    streams = [Stream(*pair, every=0.05) for pair in itertools.permutations((a, b))]
     world.run(15.0)
     assert methods(a) == methods(b) == ["relay"]
     assert_all_arrived(*streams)
@@ -70,7 +70,10 @@ def test_datagrams_move_to_a_direct_path_and_none_is_lost() -> None:
     world.run(6.0)
     assert methods(a) == methods(b) == ["relay"]
     held[0] = False
-    world.run(30.0)
+    world.run(10.0)
+    for stream in streams:
+        stream.every = 0.1  # they have moved
+    world.run(20.0)
     assert methods(a)[-1] == methods(b)[-1] == "ordered-hello"
     assert_all_arrived(*streams)
     world.run(5.0)
@@ -87,7 +90,7 @@ def test_a_dead_server_costs_a_relayed_pair_its_relay_only_where_that_was(
 ) -> None:
     """The next relay is at the server to which the host has moved whose id sorts first: once the dead one's lease is over."""
     world, a, b = relayed_at_two()
-    streams = [Stream(*pair) for pair in itertools.permutations((a, b))]
+    streams = [Stream(*pair, every=0.025) for pair in itertools.permutations((a, b))]
     world.run(10.0)
     world.servers[dead].stop()
     world.run(20.0)
@@ -127,7 +130,7 @@ def test_a_host_s_turn_server_relays_for_a_pair_at_two_servers(has: str) -> None
     parts = {"host_a": m.TurnPart.TAKES, "host_b": m.TurnPart.TAKES} | {has: m.TurnPart.HAS}
     a = world.at("host_a", "host_b", server=0, turn=parts["host_a"])
     b = world.at("host_b", "host_a", server=1, turn=parts["host_b"])
-    streams = [Stream(*pair) for pair in itertools.permutations((a, b))]
+    streams = [Stream(*pair, every=0.05) for pair in itertools.permutations((a, b))]
     world.run(15.0)
     assert methods(a) == methods(b) == ["turn"]
     assert_all_arrived(*streams)

@@ -13,13 +13,14 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from tests.seeds import every
 from tests.sim.client import Client
 from tests.sim.test_relay import Stream, assert_all_arrived
 from tests.sim.world import World
 
 WITHIN = 3.0
 """Seconds from the end of the cause until datagrams arrive both ways."""
-EVERY = 0.02
+EVERY = 0.05
 """Seconds between two datagrams; where nothing arrives for longer, a 600th of that time."""
 NATS = [
     ("port-restricted-cone", "port-restricted-cone"),
@@ -27,6 +28,16 @@ NATS = [
     ("symmetric", "symmetric"),
 ]
 """The last pair is relayed."""
+STOPPED = every(
+    5,
+    [
+        (nats, who, consent, stopped)
+        for nats, who in ((NATS[0], 0), (NATS[-1], 0), (NATS[-1], 1))
+        for consent in (2.0, 8.0, 30.0)
+        for stopped in (1.0, 1.1, 1.5, 2.0)
+    ],
+)
+"""Where, for whom, and for how many times its consent a program was stopped."""
 RESTARTED = Endpoint("192.0.2.77", 6545)
 
 
@@ -41,8 +52,8 @@ def streaming(
     return world, a, b
 
 
-def both_ways(a: Client, b: Client, every: float = EVERY) -> tuple[Stream, Stream]:
-    return Stream(a, b, every=every), Stream(b, a, every=every)
+def both_ways(a: Client, b: Client, pause: float = EVERY) -> tuple[Stream, Stream]:
+    return Stream(a, b, every=pause), Stream(b, a, every=pause)
 
 
 def assert_back(world: World, *streams: Stream, within: float = WITHIN) -> None:
@@ -63,7 +74,7 @@ def assert_back(world: World, *streams: Stream, within: float = WITHIN) -> None:
 @pytest.mark.parametrize("seconds", [10.0, 60.0])
 def test_a_program_that_was_stopped(nat_a: str, nat_b: str, seconds: float) -> None:
     world, a, b = streaming(nat_a, nat_b)
-    streams = both_ways(a, b, every=max(EVERY, seconds / 600.0))
+    streams = both_ways(a, b, pause=max(EVERY, seconds / 600.0))
     world.run(1.0)
     a.stop_running()
     world.run(seconds)
@@ -71,16 +82,15 @@ def test_a_program_that_was_stopped(nat_a: str, nat_b: str, seconds: float) -> N
     assert_back(world, *streams)
 
 
-@pytest.mark.parametrize(("nats", "who"), [(NATS[0], 0), (NATS[-1], 0), (NATS[-1], 1)])
-@pytest.mark.parametrize("consent", [2.0, 8.0, 30.0])
-@pytest.mark.parametrize("stopped", [1.0, 1.1, 1.5, 2.0])
+@pytest.mark.seeded
+@pytest.mark.parametrize(("nats", "who", "consent", "stopped"), STOPPED)
 def test_whatever_consent_is_and_when_in_it_a_program_goes_on(
     nats: tuple[str, str], who: int, consent: float, stopped: float
 ) -> None:
     """A relay dies under an attempt that began while it stood, and that finds nothing for seconds."""
     world, *clients = streaming(*nats, consent)
     a, b = clients
-    streams = both_ways(a, b, every=max(0.1, stopped * consent / 200.0))
+    streams = both_ways(a, b, pause=max(0.1, stopped * consent / 200.0))
     world.run(1.0)
     clients[who].stop_running()
     world.run(stopped * consent)
@@ -92,7 +102,7 @@ def test_whatever_consent_is_and_when_in_it_a_program_goes_on(
 @pytest.mark.parametrize("seconds", [10.0, 60.0, 3600.0])
 def test_a_host_that_slept(nat_a: str, nat_b: str, seconds: float) -> None:
     world, a, b = streaming(nat_a, nat_b)
-    streams = both_ways(a, b, every=min(0.5, max(EVERY, seconds / 600.0)))
+    streams = both_ways(a, b, pause=min(0.5, max(EVERY, seconds / 600.0)))
     world.run(1.0)
     a.sleep(seconds)
     assert_back(world, *streams)
@@ -100,7 +110,7 @@ def test_a_host_that_slept(nat_a: str, nat_b: str, seconds: float) -> None:
 
 def test_both_hosts_slept_the_one_longer_than_the_other() -> None:
     world, a, b = streaming()
-    streams = both_ways(a, b, every=0.2)
+    streams = both_ways(a, b, pause=0.2)
     world.run(1.0)
     b.stop_running()
     a.sleep(600.0)
@@ -134,7 +144,7 @@ def test_a_wall_clock_that_jumps_costs_nothing() -> None:
 @pytest.mark.parametrize("away", [1.0, 5.0, 600.0])
 def test_a_server_that_restarts_touches_no_direct_path(away: float) -> None:
     world, a, b = streaming()
-    streams = both_ways(a, b, every=0.2)
+    streams = both_ways(a, b, pause=0.2)
     world.server.stop()
     world.run(away)
     world.server.restart()

@@ -120,7 +120,11 @@ def test_nothing_is_lost_when_datagrams_move_to_the_direct_path(
     world = World(nat_a=nat_a, nat_b=nat_b, relaying=relaying, weather=weather, settings=LATE)
     a, b = world.pair()
     streams = Stream(a, b), Stream(b, a)
-    world.run(25.0)
+    world.until(lambda: all(client.told(note.PathMoved) for client in (a, b)))
+    world.run(1.0)
+    for stream in streams:
+        stream.every = 0.1
+    world.clock.run_to(25.0)
     for client in (a, b):
         assert methods(client) == ["relay", "ordered-hello"]
         (moved,) = client.told(note.PathMoved)
@@ -168,7 +172,7 @@ def test_the_direct_path_must_carry_the_base_size_before_datagrams_move() -> Non
     world = World(nat_a=nat_a, nat_b=nat_b, relaying=m.Relaying.AUTO, settings=LATE)
     world.net.drop(is_large)
     a, b = world.pair()
-    streams = Stream(a, b), Stream(b, a)
+    streams = Stream(a, b, every=0.1), Stream(b, a, every=0.1)
     world.run(30.0)
     assert not a.told(note.PathMoved)
     assert not b.told(note.PathMoved)
@@ -321,7 +325,7 @@ def test_hosts_whose_udp_is_blocked_meet_at_the_relay_by_tcp(blocked: tuple[str,
     for host in blocked:
         world.net.hosts[host].udp_blocked = True
     a, b = world.pair()
-    streams = Stream(a, b), Stream(b, a)
+    streams = Stream(a, b, every=0.05), Stream(b, a, every=0.05)
     world.run(20.0)
     for client in (a, b):
         wanted = "relay-tcp" if client.host.name in blocked else "relay"

@@ -74,7 +74,7 @@ def test_nothing_is_lost_where_the_age_is_told(
     nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "MAX_STEPS", 10_000_000)
-    world, a, _, flows = flowing(nats, 10.0, ClientSettings(mapping_age=60.0))
+    world, a, _, flows = flowing(nats, 5.0, ClientSettings(mapping_age=60.0))
     world.run(200.0)
     assert lost_until_now(world, flows, [0, 0]) == [[], []]
     opened = len(a.told(note.PathEstablished))
@@ -87,7 +87,7 @@ def test_the_age_is_learned_from_two_paths_that_die_at_it(
     nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "MAX_STEPS", 10_000_000)
-    world, _, _, flows = flowing(nats, 10.0)
+    world, _, _, flows = flowing(nats, 5.0)
     world.run(150.0)
     since = [flow.sent for flow in flows]
     assert any(flow.lost() for flow in flows), "else nothing had to be learned"

@@ -17,7 +17,7 @@ from tests.sim.network import Packet
 from tests.sim.test_relay import Stream, assert_all_arrived
 from tests.sim.world import World, connected, is_frame
 
-EVERY = 0.02
+EVERY = 0.05
 """Seconds between two datagrams of a stream."""
 HEADERS = 28
 """Octets of IPv4 and UDP."""

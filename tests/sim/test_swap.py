@@ -77,7 +77,7 @@ def test_hosts_with_proof_of_different_rounds_agree_on_one(unlucky: str, r: floa
 
     world.net.drop(is_lost)
     a, b = world.pair()
-    streams = Stream(a, b), Stream(b, a)
+    streams = Stream(a, b, every=0.05), Stream(b, a, every=0.05)
     world.run(20.0)
     assert a.selected is not None
     assert b.selected is not None

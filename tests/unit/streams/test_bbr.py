@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from nat_traversal.streams.bbr import NAME, Bbr
@@ -25,6 +27,7 @@ def use(link: Link, flows: list[Flow], since: float, until: float) -> list[float
     return [(flow.arrived - arrived) / whole for flow, arrived in zip(flows, before, strict=True)]
 
 
+@cache
 def alone(
     control: str, *, room: float, loss: float = 0.0, rate: float = RATE
 ) -> tuple[float, Link]:
