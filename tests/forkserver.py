@@ -9,10 +9,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,41 @@ class Forkserver:
         """Its exit status, negative if a signal ended it. Only once."""
         ((status,), _) = self._ask(pid)
         return status
+
+    def run(
+        self,
+        words: Sequence[str | Path],
+        environment: Mapping[str, str],
+        directory: Path = ROOT,
+        typed: str | None = None,
+        timeout: float = 50,
+    ) -> subprocess.CompletedProcess[str]:
+        """What `start` starts, to its end, as `subprocess.run` tells it.
+
+        Raises `subprocess.TimeoutExpired` after `timeout` seconds, and once it was killed.
+        """
+        started = self.start([*map(str, words)], environment, directory, typed)
+        texts = {started.stdout: bytearray(), started.stderr: bytearray()}
+        deadline, late = time.monotonic() + timeout, False
+        with selectors.DefaultSelector() as selector:
+            for file in texts:
+                selector.register(file, selectors.EVENT_READ)
+            while selector.get_map():
+                ready = selector.select(None if late else max(deadline - time.monotonic(), 0.0))
+                if not ready:
+                    late = True
+                    os.kill(started.pid, signal.SIGKILL)
+                for key, _ in ready:
+                    octets = os.read(key.fd, 1 << 16)
+                    texts[key.fd] += octets
+                    if not octets:
+                        selector.unregister(key.fd)
+                        os.close(key.fd)
+        out, err = (text.decode() for text in texts.values())
+        status = self.wait(started.pid)
+        if late:
+            raise subprocess.TimeoutExpired(words, timeout, out, err)
+        return subprocess.CompletedProcess(words, status, out, err)
 
     def _ask(self, order: object) -> tuple[list[int], list[int]]:
         orders = self._orders or self._begin()

@@ -7,10 +7,7 @@ Tests of the start itself, of Ctrl-C, and of whatever a shell pipes run cold one
 from __future__ import annotations
 
 import os
-import selectors
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 from tests import ROOT
@@ -40,25 +37,4 @@ def run(
 
     Raises `subprocess.TimeoutExpired` after `timeout` seconds, and once it was killed.
     """
-    started = _server.start([*map(str, words)], os.environ, directory, typed)
-    texts = {started.stdout: bytearray(), started.stderr: bytearray()}
-    deadline, late = time.monotonic() + timeout, False
-    with selectors.DefaultSelector() as selector:
-        for file in texts:
-            selector.register(file, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(None if late else max(deadline - time.monotonic(), 0.0))
-            if not ready:
-                late = True
-                os.kill(started.pid, signal.SIGKILL)
-            for key, _ in ready:
-                octets = os.read(key.fd, 1 << 16)
-                texts[key.fd] += octets
-                if not octets:
-                    selector.unregister(key.fd)
-                    os.close(key.fd)
-    out, err = (text.decode() for text in texts.values())
-    status = _server.wait(started.pid)
-    if late:
-        raise subprocess.TimeoutExpired(words, timeout, out, err)
-    return subprocess.CompletedProcess(words, status, out, err)
+    return _server.run(words, os.environ, directory, typed, timeout)

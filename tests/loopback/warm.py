@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +18,11 @@ _server = Forkserver(
     "nat_traversal.cli.main",
     "nat_traversal.cli.client_command",
     "nat_traversal.cli.server_command",
+    "nat_traversal.cli.config_file",
+    "nat_traversal.cli.make_keys",
+    "nat_traversal.cli.ping_command",
+    "nat_traversal.cli.reload_command",
+    "nat_traversal.cli.status_command",
     "nat_traversal.crypto.dh",
     "nat_traversal.crypto.seal",
 )
@@ -32,6 +38,11 @@ def module_of(words: Sequence[str]) -> tuple[str, ...] | None:
         case (python, "-m", module, *rest) if module == _COMMAND:
             return (_COMMAND, *rest) if python in ("python3", sys.executable) else None
     return None
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``nat-traversal WORDS``, to its end."""
+    return _server.run((_COMMAND, *words), {**os.environ, **environment})
 
 
 class Process:

@@ -15,6 +15,7 @@ from nat_traversal.errors import UsageError
 from natlab.cli.shell import FoundLab, found_labs, holder_of
 from natlab.sandbox import sandbox
 from tests import ROOT
+from tests.lab import commands
 
 _LAB = (sys.executable, "-m", "lab")
 # Runs what follows on a pseudo-terminal of its own, between our pipes.
@@ -101,15 +102,7 @@ def test_a_terminal_gets_a_prompt_with_job_control_on_a_lab_of_another_terminal(
 
 
 def _shell(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*_LAB, "shell", *words],
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
+    return commands.lab("shell", *words, typed=typed)
 
 
 def test_one_command_runs_on_a_node_and_its_exit_status_comes_back(
@@ -145,7 +138,15 @@ def test_without_a_node_a_new_lab_gets_mininets_prompt() -> None:
 
 
 def _without_a_lab() -> tuple[int, str]:
-    done = _shell("host_a")
+    done = subprocess.run(
+        [*_LAB, "shell", "host_a"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     return done.returncode, done.stderr
 
 

@@ -23,28 +23,30 @@ from tests.loopback.support import unused
 
 FORMS = [
     (SERVER, CLIENT),
-    (("python3", "-m", "nat_traversal", "server"), ("python3", "-m", "nat_traversal", "client")),
     (("traversal-server",), ("traversal-client",)),
     (("nat-traversal", "server"), ("nat-traversal", "client")),
+    (("python3", "-m", "nat_traversal", "server"), ("python3", "-m", "nat_traversal", "client")),
 ]
+"""The last is what the others do once Python has found them: so it starts warm."""
 
 
 @pytest.mark.parametrize(("server_words", "client_words"), FORMS)
 async def test_two_clients_forward_a_datagram_and_its_reply(
     server_words: tuple[str, ...], client_words: tuple[str, ...]
 ) -> None:
+    cold = server_words != FORMS[-1][0]
     with Service() as service, Program() as program:
         local = unused()
-        async with Command.run(*server_words, "--port", "0", cold=True) as server:
+        async with Command.run(*server_words, "--port", "0", cold=cold) as server:
             port = (await listening(server)).port
             common = (*client_words, "--server", f"127.0.0.1:{port}", "--id")
             async with (
                 Command.run(
-                    *(*common, "host_a", "-r", "host_b", "--listen", str(local)), cold=True
+                    *(*common, "host_a", "-r", "host_b", "--listen", str(local)), cold=cold
                 ) as a,
                 Command.run(
                     *(*common, "host_b", "-r", "host_a", "--connect", str(service.endpoint)),
-                    cold=True,
+                    cold=cold,
                 ) as b,
             ):
                 await a.line("connected to 127.0.0.1:")

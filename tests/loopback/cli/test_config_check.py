@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from nat_traversal.crypto.keyfile import IDENTITY, as_text
 from tests import ROOT
+from tests.loopback import warm
 
-PROGRAM = (sys.executable, "-m", "nat_traversal")
 WRONG = 'server = "192.0.2.2"\n[[peer]]\nid = "anna"\nas = "hub"\n[[peer.service]]\nname = "dns"\n'
 
 
 def run(*words: str) -> tuple[int, list[str]]:
-    done = subprocess.run([*PROGRAM, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = warm.run(*words)
     assert not done.stdout
     return done.returncode, done.stderr.splitlines()
 

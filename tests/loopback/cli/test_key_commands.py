@@ -14,6 +14,7 @@ from nat_traversal.cli.main import main
 from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text, parse_key
 from tests import ROOT
+from tests.loopback import warm
 
 NAT_TRAVERSAL = (sys.executable, "-m", "nat_traversal")
 
@@ -36,7 +37,7 @@ class TestGenkey:
     """A shared key on stdout."""
 
     def test_it_prints_one_key_and_never_the_same(self) -> None:
-        made = [run(*NAT_TRAVERSAL, "genkey") for _ in range(2)]
+        made = [warm.run("genkey") for _ in range(2)]
         keys = {parse_key(SHARED, each.stdout, "stdout") for each in made}
         assert len(keys) == 2
         assert [(each.returncode, each.stderr) for each in made] == [(0, ""), (0, "")]
@@ -73,7 +74,7 @@ class TestIdentity:
         assert first.returncode == 0
         assert first.stdout == as_text(PUBLIC, pair.public) + "\n"
         assert path.stat().st_mode & 0o777 == 0o600
-        again = run(*NAT_TRAVERSAL, "identity", str(path))
+        again = warm.run("identity", str(path))
         assert (again.returncode, again.stdout) == (0, first.stdout)
         assert "is there already" in again.stderr
         assert path.read_text() == text
@@ -81,7 +82,7 @@ class TestIdentity:
         assert secret not in first.stdout + first.stderr + again.stdout + again.stderr
 
     def test_its_usual_place_is_the_users_state(self, tmp_path: Path) -> None:
-        made = run(*NAT_TRAVERSAL, "identity", STATE_DIRECTORY=str(tmp_path))
+        made = warm.run("identity", STATE_DIRECTORY=str(tmp_path))
         assert made.stdout.startswith(PUBLIC)
         assert [path.name for path in tmp_path.iterdir()] == ["identity"]
 
@@ -89,7 +90,7 @@ class TestIdentity:
         path = tmp_path / "notes"
         path.write_text("my notes")
         path.chmod(0o600)
-        refused = run(*NAT_TRAVERSAL, "identity", str(path))
+        refused = warm.run("identity", str(path))
         assert (refused.returncode, refused.stdout) == (2, "")
         assert "no such key stands there" in refused.stderr
         assert refused.stderr.count("\n") == 1
