@@ -56,7 +56,7 @@ def _run_command(options: argparse.Namespace) -> int:
     except UsageError as error:
         return complain(str(error), Exit.USAGE)
     except (LabError, NatTraversalError) as error:
-        return complain(str(error), Exit.UNAVAILABLE)
+        return complain(str(error), options.broken)
     except ModuleNotFoundError:
         raise  # the door says how to install what is missing
     except Exception:  # noqa: BLE001 - the interpreter's own status for it is 1, which is a verdict

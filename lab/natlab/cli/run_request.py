@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from nat_traversal.arguments.durations import DAY, parse_duration
@@ -130,12 +130,9 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
     """The run of `commands` in `topology` that `options` ask for. Raises `UsageError`."""
     if not commands:
         _refuse_without_commands(options, "--on NODE=CMD")
-    times: Counter[str] = Counter()
-    programs = {}
+    programs: dict[str, On] = {}
     for each in commands:
-        times[each.node] += 1
-        count = times[each.node]
-        programs[each.node if count == 1 else f"{each.node}-{count}"] = each
+        programs[_free_name(each.node, programs)] = each
     until = _OF_A_PAIR.get(options.until, options.until)
     if until is not None and until not in programs:
         raise UsageError(f"--until {until}: choose from {', '.join(programs)}")
@@ -152,6 +149,13 @@ def run_of(topology: str, commands: Sequence[On], options: argparse.Namespace) -
         options.fault or (),
         options.firewall,
     )
+
+
+def _free_name(node: str, programs: Mapping[str, On]) -> str:
+    """The node's name, or the first of NODE-2, NODE-3, ... that no program has; a node may be called so."""
+    if node not in programs:
+        return node
+    return next(name for n in count(2) if (name := f"{node}-{n}") not in programs)
 
 
 SERVERS = ""

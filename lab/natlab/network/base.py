@@ -7,6 +7,7 @@ most; their addresses are given with the node, and `join` links two of them by n
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ Addresses = Mapping[str, Sequence[str]]
 """CIDR texts by interface name. An interface that a bridge joins has an empty list."""
 _SHARED = IPv4Network("100.64.0.0/10")
 MOST_NAME = 15  # IFNAMSIZ - 1
+_NAME = re.compile(r"[^\W\d][\w.-]*")
+_INTERFACE = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +259,9 @@ class LabTopo(Topo):  # type: ignore[misc]
     def _add(self, name: str, role: Role, addresses: Addresses, **params: object) -> None:
         if name in self.nodes(sort=False):
             raise UsageError(f"there are two nodes {name}: give each a name of its own")
+        check_name(name)
         for interface, texts in addresses.items():
-            if not 0 < len(interface.encode()) <= MOST_NAME:
-                raise UsageError(
-                    f"interface name {interface!r} of {name}: Linux takes 1 to {MOST_NAME} bytes"
-                )
+            check_interface(interface)
             for text in texts:
                 check_address(text)
         self.addHost(name, cls=LabNode, role=role, addresses=addresses, **params)
@@ -291,6 +292,22 @@ def check_turn(turn: int) -> None:
     """Raise `UsageError` unless `turn` says whether there is a node for a TURN server."""
     if turn not in (0, 1):
         raise UsageError(f"turn={turn}: give 1 for a node that can run a TURN server, or 0")
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` unless `name` can be a node's: it is part of options, faults and names of files."""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{name!r} cannot be a node's name: give letters, digits, `_`, `-` and dots, a letter first"
+        )
+
+
+def check_interface(name: str) -> None:
+    """Raise `UsageError` unless Linux and the lab take `name` for an interface."""
+    if not 0 < len(name.encode()) <= MOST_NAME:
+        raise UsageError(f"interface name {name!r}: Linux takes 1 to {MOST_NAME} bytes")
+    if _INTERFACE.fullmatch(name) is None:
+        raise UsageError(f"interface name {name!r}: give letters, digits, `_`, `-` and dots")
 
 
 def check_address(text: str) -> None:

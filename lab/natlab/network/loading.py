@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from inspect import Parameter, signature
@@ -25,7 +28,7 @@ from mininet.topo import Topo
 
 from nat_traversal.errors import NatTraversalError, UsageError
 from natlab.network.addressing import Role
-from natlab.network.base import MOST_NAME, check_address, mac_address
+from natlab.network.base import check_address, check_interface, check_name, mac_address
 from natlab.network.nodes import LabLink, LabNode
 
 NAMES = (
@@ -41,6 +44,8 @@ NAMES = (
     "star",
 )
 """The topologies that come with the lab."""
+PATIENCE = 20.0
+"""Seconds that a user's file has to name its nodes and links."""
 _SWITCHES = (None, OVSSwitch, OVSBridge, LinuxBridge)
 _HOST_WORDS = {"cls", "ip", "defaultRoute", "role", "inNamespace"}
 _SWITCH_WORDS = {"cls", "isSwitch", "dpid", "failMode"}
@@ -55,7 +60,12 @@ def load(text: str) -> Topo:
     of its classes; then ``,parameter=value`` as for ``mn --topo``. Raises `UsageError`, in one line.
     """
     what, *settings = text.split(",")
-    options = dict(_setting(each, text) for each in settings)
+    options: dict[str, object] = {}
+    for each in settings:
+        name, value = _setting(each, text)
+        if name in options:
+            raise UsageError(f"topology {text!r}: {name} stands there twice")
+        options[name] = value
     if what in NAMES:
         return _built(import_module(f"natlab.topologies.{what}").topos[what], what, options)
     path, colon, name = what.rpartition(":")
@@ -81,8 +91,9 @@ def _execute(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"there is no topology file {path}")
     try:
-        return runpy.run_path(str(path), run_name="lab_topology_file")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the user's code
+        with _in_time():
+            return runpy.run_path(str(path), run_name="lab_topology_file")
+    except (Exception, SystemExit, _LateError) as error:  # noqa: BLE001 - it is the user's code
         raise UsageError(f"{path} cannot be executed: {_told(error)}") from None
 
 
@@ -121,10 +132,11 @@ def _built(make: Callable[..., object], what: str, options: dict[str, object]) -
             f"topology {what} has no parameter {name!r}: it has {', '.join(known or ()) or 'none'}"
         )
     try:
-        made = make(**options)
+        with _in_time():
+            made = make(**options)
     except NatTraversalError:
         raise
-    except Exception as error:  # noqa: BLE001 - it is the user's code
+    except (Exception, _LateError) as error:  # noqa: BLE001 - it is the user's code
         raise UsageError(f"topology {what} cannot be built: {_told(error)}") from None
     if not isinstance(made, Topo):
         raise UsageError(f"topology {what} is a {type(made).__name__}: it has to be a Mininet Topo")
@@ -144,7 +156,32 @@ def _parameters(make: Callable[..., object]) -> Mapping[str, Parameter] | None:
     return known
 
 
+class _LateError(BaseException):
+    """The user's code goes on and on. No `Exception`: that code may catch those."""
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Raises `_LateError` in a block that takes over `PATIENCE` seconds, where a timer can do that."""
+
+    def late(_number: int, _frame: object) -> None:
+        raise _LateError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _told(error: BaseException) -> str:
+    if isinstance(error, _LateError):
+        return f"it took over {PATIENCE:g} s"
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -164,13 +201,17 @@ def adopt(topology: Topo, path: str) -> None:
         for info in links:
             _name_ends(info)
         for number, name in enumerate(topology.nodes(), 1):
+            check_name(name)
             _adopt_node(topology, name, links, number)
         _check_interfaces(topology, links)
+        _refuse_clashes(topology, links)
         for info in links:
             _adopt_link(topology, info)
     except UsageError as error:
         refuse(str(error))
     roles = [Role(topology.nodeInfo(name).get("role", Role.HOST)) for name in topology.nodes()]
+    if not links:
+        refuse("it has no link: add one between two nodes")
     if Role.SERVER not in roles:
         refuse("no server: call one host `server`, or give a LabNode role='server'")
 
@@ -260,8 +301,7 @@ def _only(name: str, info: dict[str, Any], words: set[str]) -> None:
 def _check_interfaces(topology: Topo, links: list[dict[str, Any]]) -> None:
     linked = [info[f"intfName{end}"] for info in links for end in "12"]
     for interface in linked:
-        if not 0 < len(interface.encode()) <= MOST_NAME:
-            raise UsageError(f"interface name {interface!r}: Linux takes 1 to {MOST_NAME} bytes")
+        check_interface(interface)
         if linked.count(interface) > 1:
             raise UsageError(f"two interfaces are called {interface}: give each a name of its own")
     _refuse_loops(topology, links)
@@ -279,24 +319,55 @@ def _check_interfaces(topology: Topo, links: list[dict[str, Any]]) -> None:
 
 def _refuse_loops(topology: Topo, links: list[dict[str, Any]]) -> None:
     """Learning bridges in a loop would repeat every broadcast for ever."""
-    group = {name: name for name in topology.nodes()}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    switches = {
-        name
-        for name in topology.nodes()
-        if set(topology.nodeInfo(name)["addresses"]) & {f"{name}-br"}
-    }
+    segments = _Segments(topology)
     for info in links:
         one, other = info["node1"], info["node2"]
-        if {one, other} <= switches:
-            if root(one) == root(other):
-                raise UsageError(f"the link between {one} and {other} closes a loop of switches")
-            group[root(one)] = root(other)
+        if {one, other} <= segments.switches and not segments.join(one, other):
+            raise UsageError(f"the link between {one} and {other} closes a loop of switches")
+
+
+def _refuse_clashes(topology: Topo, links: list[dict[str, Any]]) -> None:
+    """An address that two nodes of one network have would reach either of them, or neither."""
+    segments = _Segments(topology)
+    for info in links:
+        if {info["node1"], info["node2"]} <= segments.switches:
+            segments.join(info["node1"], info["node2"])
+    owners: dict[tuple[str, str], str] = {}
+    for number, info in enumerate(links):
+        met = {info["node1"], info["node2"]} & segments.switches
+        segment = segments.root(min(met)) if met else f"link {number}"
+        for end in "12":
+            name = info[f"node{end}"]
+            for text in topology.nodeInfo(name)["addresses"][info[f"intfName{end}"]]:
+                address = text.partition("/")[0]
+                other = owners.setdefault((segment, address), name)
+                if other != name:
+                    both = " and ".join(sorted((other, name)))
+                    raise UsageError(f"{both} both have {address} on one network")
+
+
+class _Segments:
+    """Switches that are linked, each such group with one of them for its root."""
+
+    def __init__(self, topology: Topo) -> None:
+        self.switches = {
+            name
+            for name in topology.nodes()
+            if set(topology.nodeInfo(name)["addresses"]) & {f"{name}-br"}
+        }
+        self._above = {name: name for name in self.switches}
+
+    def root(self, name: str) -> str:
+        while self._above[name] != name:
+            name = self._above[name]
+        return name
+
+    def join(self, one: str, other: str) -> bool:
+        """False if they were in one group before."""
+        if self.root(one) == self.root(other):
+            return False
+        self._above[self.root(one)] = self.root(other)
+        return True
 
 
 def _adopt_link(topology: Topo, info: dict[str, Any]) -> None:

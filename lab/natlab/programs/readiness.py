@@ -42,6 +42,11 @@ def pattern(text: str) -> str:
     """`text`, if it is a regular expression that means something. Raises `UsageError`."""
     if not text:
         raise UsageError("an empty regular expression fits every line: give a text of the line")
+    return regular_expression(text)
+
+
+def regular_expression(text: str) -> str:
+    """`text`, if it is one. Raises `UsageError`."""
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             re.compile(text)

@@ -290,6 +290,12 @@ class TopologyLab:
                 troubles.append(str(error))
         return list(dict.fromkeys(troubles))
 
+    def require_links(self) -> None:
+        """Raises `NetworkError` if a link has carried nothing because the lab itself broke: a program may kill
+        processes of the lab.
+        """
+        self._box.call(_END_TIMEOUT, worker.require_links)
+
     def close(self) -> None:
         """End everything that runs in the lab, and the lab, at once. A second call does nothing."""
         self._ends.close()

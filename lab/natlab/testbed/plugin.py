@@ -73,7 +73,13 @@ def nat_lab(
     If the test fails, its files are kept, and named in the report.
     """
     from nat_traversal.errors import UsageError  # noqa: PLC0415
-    from natlab.errors import INSTALL, LabError, missing_package  # noqa: PLC0415
+    from natlab.errors import (  # noqa: PLC0415
+        INSTALL,
+        LabError,
+        NetworkError,
+        SandboxError,
+        missing_package,
+    )
     from natlab.report.directory import discard  # noqa: PLC0415
     from natlab.testbed.api import NatLab, TopologyLab  # noqa: PLC0415
     from natlab.testbed.marks import Refusal, Wanted  # noqa: PLC0415
@@ -106,11 +112,17 @@ def nat_lab(
         _fail(f"the NAT lab lacks the package {missing}: {INSTALL}")
     with lab:
         yield lab
-        unhappened = _unhappened(lab) if wanted.faults else ""
+        wrong = _unhappened(lab) if wanted.faults else ""
+        try:
+            lab.require_links()
+        except NetworkError as error:  # nothing came through: a test of that would pass
+            wrong = f"the lab broke under this test: {error}"
+        except SandboxError:  # the test has closed the lab
+            pass
     if not request.node.stash.get(_kept, False):
         discard(directory)
-        if unhappened:
-            pytest.fail(unhappened, pytrace=False)
+        if wrong:
+            pytest.fail(wrong, pytrace=False)
 
 
 def _unhappened(lab: TopologyLab) -> str:

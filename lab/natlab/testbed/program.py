@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from natlab.programs.readiness import bound_port
+from natlab.programs.readiness import bound_port, regular_expression
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
 
@@ -50,8 +50,10 @@ class LabProgram:
     ) -> re.Match[str]:
         """The first match of the regular expression `pattern` in a line, past or to come.
 
-        Raises `ProgramError` if it ends without such a line, or it takes over `timeout`.
+        Raises `ProgramError` if it ends without such a line, or it takes over `timeout`; `UsageError` if
+        `pattern` is no regular expression.
         """
+        regular_expression(pattern)
         found = self._ask(timeout, worker.wait_for_line, self.name, pattern, timeout, stream)
         match = re.search(pattern, found)
         assert match is not None

@@ -256,6 +256,11 @@ def check_links() -> None:
         raise NetworkError(f"the links did not keep their conditions: {'; '.join(untruths)}")
 
 
+def require_links() -> None:
+    """Raises `NetworkError` if what carries the links has broken."""
+    _lab().bed.untruths()
+
+
 def stop_capture() -> None:
     """Stop the capture and write it to the lab's directory. A second call does nothing.
 

@@ -184,11 +184,15 @@ def test_what_cannot_be_is_refused_with_one_clear_line(
             "server: ended with exit status 1 before a line like 'up'",
         ),
         (["star", "--on", "host_1=true", "--fault", "at=9s:link-up host_1"], 125, "ended before"),
+        (["own.py"], 125, "the sandbox ended"),
     ],
 )
 def test_what_goes_wrong_is_one_clear_line(
     tmp_path: Path, options: list[str], status: int, words: str
 ) -> None:
-    ended, _, errors = _run(tmp_path, *options)
+    own = tmp_path / "own.py"
+    own.write_text("import os; os._exit(4)", encoding="utf-8")
+    options = [str(own) if each == own.name else each for each in options]
+    ended, _, errors = _run(tmp_path / "report", *options)
     (line,) = [line for line in errors if not line.startswith("lab | ")]
     assert (ended, line.startswith("error: "), words in line) == (status, True, True), line

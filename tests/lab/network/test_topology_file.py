@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -111,6 +112,7 @@ def _refusal(text: str) -> str:
             "two_nats,nat_c=none",
             "topology two_nats has no parameter 'nat_c': it has nat_a, nat_b",
         ),
+        ("two_nats,nat_a=none,nat_a=none", "nat_a stands there twice"),
         ("two_nats,nat_a=cone", "unknown NAT 'cone': choose from none, full-cone"),
     ],
 )
@@ -189,8 +191,37 @@ WRONG = {
         ":T",
         "interface name 'an-endless-name-of-one': Linux takes 1 to 15 bytes",
     ),
-    "loose": (
-        "from natlab.network.nodes import LabNode\n"
+    "name": (
+        _topo(TWO[0], "self.addHost('../h 2')", "self.addLink('server', '../h 2')"),
+        ":T",
+        "'../h 2' cannot be a node's name: give letters, digits",
+    ),
+    "interface": (
+        _topo(*TWO, "self.addLink('server', 'h2', intfName1='a/b')"),
+        ":T",
+        "interface name 'a/b': give letters, digits",
+    ),
+    "no-link": (_topo(*TWO), ":T", "it has no link: add one between two nodes"),
+    "same-address": (
+        _topo(
+            "self.addHost('server', ip='10.0.0.1/24')",
+            "self.addHost('h2', ip='10.0.0.1/24')",
+            "one, other = self.addSwitch('s1'), self.addSwitch('s2')",
+            *("self.addLink('server', one)", "self.addLink(one, other)", "self.addLink(other, 'h2')"),
+        ),
+        ":T",
+        "h2 and server both have 10.0.0.1 on one network",
+    ),
+    "same-address-on-a-link": (
+        _topo(
+            "self.addHost('server', ip='10.0.0.1/24')",
+            "self.addHost('h2', ip='10.0.0.1/8')",
+            "self.addLink('server', 'h2')",
+        ),
+        ":T",
+        "h2 and server both have 10.0.0.1 on one network",
+    ),
+    "loose": (        "from natlab.network.nodes import LabNode\n"
         + _topo("self.addHost('server', cls=LabNode, addresses={'e0': ['10.0.0.1/8']})"),
         ":T",
         "server has no link at e0",
@@ -203,6 +234,29 @@ WRONG = {
         "server has a link at server-eth0, which its addresses do not name",
     ),
 }  # fmt: skip
+
+
+def _load_in(seconds: float, text: str) -> None:
+    from natlab.network import loading
+
+    with patch.object(loading, "PATIENCE", seconds):
+        loading.load(text)
+
+
+@pytest.mark.parametrize("source", ["while True: pass", _topo("while True: pass")])
+def test_a_file_that_never_comes_to_an_end_is_refused(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(source, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"own\.py.* cannot be .*: it took over 0\.2 s$"):
+        warm.call(_TIMEOUT, _load_in, 0.2, f"{path}:T")
+
+
+def test_hosts_of_different_networks_may_have_one_address(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    hosts = (f"self.addHost('h{n}', ip='10.0.0.2/24')" for n in (1, 2))
+    links = (f"self.addLink('server', 'h{n}', params1={{'ip': '10.0.0.{n}5/24'}})" for n in (1, 2))
+    path.write_text(_topo("self.addHost('server')", *hosts, *links), encoding="utf-8")
+    warm.call(_TIMEOUT, _load, f"{path}:T")
 
 
 @pytest.mark.parametrize("name", WRONG)

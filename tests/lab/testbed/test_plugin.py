@@ -333,6 +333,34 @@ def test_a_capture_that_lost_packets_is_told_once_and_not_kept(pytester: pytest.
     assert "capture.pcapng" not in section
 
 
+_KILLS = """
+def test_nothing_comes(nat_lab):
+    nat_lab.run("host_a", "sh -c 'kill -9 -1'")
+    assert nat_lab.run("host_a", "ping -c1 -W1 $LAB_SERVER").status == 1
+
+
+def test_closed(nat_lab):
+    nat_lab.close()
+
+
+def test_patterns(nat_lab):
+    program = nat_lab.start("host_a", "sleep 9")
+    with pytest.raises(UsageError, match="no regular expression"):
+        program.wait_for_line("[")
+    with pytest.raises(UsageError, match="no port"):
+        program.wait_until_ready("udp:0")
+"""
+
+
+def test_a_test_that_passed_only_because_the_lab_had_been_killed_is_an_error(
+    pytester: pytest.Pytester,
+) -> None:
+    head = "import pytest\nfrom nat_traversal.errors import UsageError\n"
+    outcomes, result = run(pytester, head + _KILLS)
+    assert outcomes == {"passed": 3, "errors": 1}
+    result.stdout.fnmatch_lines(["*broke under this test: something killed the delay line,*"])
+
+
 def test_the_twenty_lines_in_the_documentation_are_a_test_that_passes(
     pytester: pytest.Pytester,
 ) -> None:
