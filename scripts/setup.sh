@@ -38,6 +38,7 @@ programs='
   chromium             chromium              test
   tayga                tayga                 test
   unbound              unbound               test
+  /usr/lib/python3/dist-packages/cryptography python3-cryptography test
   node                 nodejs                scoreboard
   npm                  npm                   scoreboard
   supernode            n2n                   scoreboard

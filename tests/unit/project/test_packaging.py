@@ -130,6 +130,11 @@ def test_the_workflow_runs_every_supported_python() -> None:
     assert workflow_list("python") == SUPPORTED
 
 
+def test_the_workflow_runs_the_oldest_debian_that_is_promised() -> None:
+    (promised,) = re.findall(r"On Debian (\d+) or newer", read("CONTRIBUTING.md"))
+    assert f"docker.io/library/debian:{promised}-slim" in read(".github/workflows/ci.yml")
+
+
 @pytest.mark.parametrize(
     "path",
     [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"],
