@@ -341,8 +341,11 @@ class Relayed:
         return next((each for each in present if each.order.relay == relay), None)
 
     def _at(self, generation: int) -> Leg | None:
-        ends = ((leg, end) for leg in self._legs for end in (leg.socket, leg.stream) if end)
-        return next((leg for leg, end in ends if end.generation == generation), None)
+        for leg in self._legs:  # asked several times a datagram: generators cost more
+            for end in (leg.socket, leg.stream):
+                if end is not None and end.generation == generation:
+                    return leg
+        return None
 
     def _keys_of(self, order: m.OpenRelay | m.OpenTurn, pair: KeyPair) -> RoundKeys | None:
         """Those of the path that was ordered, by the `pair` that was offered for it; None: the offers do not fit."""

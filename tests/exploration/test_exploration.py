@@ -18,12 +18,12 @@ from tests.exploration.world import Explorer
 CONNECTED = "connected by sockets 1 and 1"
 
 
-@pytest.mark.parametrize(("kind", "faults"), [("lose", 1), ("delay", 1), ("double", 1)])
-def test_nothing_that_must_not_be_ever_is(kind: str, faults: int) -> None:
-    found = explore(Rules(kinds=frozenset({kind})), faults)
+def test_nothing_that_must_not_be_ever_is() -> None:
+    """With one fault of these kinds; all that comes before it is the same for each."""
+    found = explore(Rules(kinds=frozenset({"lose", "delay", "double"})), 1)
     assert found.is_complete
     assert found.ends[CONNECTED] == found.ends.total() > 0, "these faults cost time, and no path"
-    assert found.states > 1900
+    assert found.states > 20_000
 
 
 def test_a_host_that_takes_every_word_for_proof_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ def test_an_idle_path_takes_one_packet_a_minute_and_direction_and_lives_for_a_da
     for host in ("host_a", "host_b"):
         assert DAY / 60 / 2 < packets(world, host, since) <= DAY / 60
     assert [len(each.told(note.PathEstablished)) for each in (a, b)] == [1, 1]
+    assert not [told for each in (a, b) for told in each.told(note.ServerLost)]
     assert world.carries_data(a, b)
     assert world.carries_data(b, a)
 

@@ -144,7 +144,7 @@ def test_a_wall_clock_that_jumps_costs_nothing() -> None:
 @pytest.mark.parametrize("away", [1.0, 5.0, 600.0])
 def test_a_server_that_restarts_touches_no_direct_path(away: float) -> None:
     world, a, b = streaming()
-    streams = both_ways(a, b, pause=0.2)
+    streams = both_ways(a, b, pause=max(0.2, away / 600.0))
     world.server.stop()
     world.run(away)
     world.server.restart()
