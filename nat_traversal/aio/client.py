@@ -82,6 +82,7 @@ class Client(Driver):
         self.traffic = Traffic(self.counters)
         self._config = config
         self._server = ServerLink(config, trunk or Alone(), self._platform, self.feed)
+        self._edge = self._server.nat64.edge
         self._forwarder = forwarder
         self._on_notice = on_notice
         self._beside = Background()
@@ -204,15 +205,15 @@ class Client(Driver):
         # It has to reach the server, so it is of the same family.
         family = self._server.udp.family if self._server.udp else self._config.families[0]
         sock = self._ports.open(family)
-        opened = self.sockets[generation] = OpenSocket(generation, sock)
+        opened = self.sockets[generation] = OpenSocket(generation, sock, self._edge)
         self._loop.add_reader(sock, self._readable, opened, sock)
 
     def _open_turn(self, generation: int, peers: tuple[Endpoint, ...]) -> None:
-        opened = self.sockets[generation] = OpenSocket(generation, None)
+        opened = self.sockets[generation] = OpenSocket(generation, None, self._edge)
         self._reaching.open_turn(opened, peers, partial(self._turned, opened))
 
     def _open_stream(self, generation: int, ticket: bytes, at: Endpoint | None) -> None:
-        opened = OpenSocket(generation, None)
+        opened = OpenSocket(generation, None, self._edge)
         opened.stream = stream = RelayStream(
             generation,
             ticket,
@@ -237,7 +238,7 @@ class Client(Driver):
             self.feed(e.StreamBroken(generation, os.strerror(errno.ENOTCONN)))
             return
         try:
-            await dial([server], lambda: stream.protocol)
+            await dial([self._edge.outside(server)], lambda: stream.protocol)
         except OSError as error:
             self.feed(e.StreamBroken(generation, failure(error)))
 
@@ -267,8 +268,9 @@ class Client(Driver):
         address = destination or self._server.udp
         if address is None:
             return
+        sock = opened.towards(address)
         try:
-            opened.towards(address).sendto(data, address.sockaddr)
+            sock.sendto(data, self._edge.outside(address, sock).sockaddr)
         except OSError as error:
             self.traffic.unsendable.value += 1
             log.debug("not sent to %s: %s", address, error)
@@ -286,7 +288,7 @@ class Client(Driver):
             except OSError as error:  # an ICMP error for something sent earlier
                 log.debug("UDP: %s", error)
                 continue
-            self._arrived(opened, data, endpoint_of(source))
+            self._arrived(opened, data, self._edge.inside(endpoint_of(source)))
             if opened.path is not None:
                 return
             if self.sockets.get(opened.generation) is not opened:
@@ -326,6 +328,7 @@ class Client(Driver):
             on_event=self.feed,
             on_other=lambda data: self._arrived(opened, data, path.remote),
             io=None if opened.stream is None else opened.stream.towards(order.remote),
+            edge=self._edge,
         )
         if opened.udp is not None:
             self._loop.remove_reader(opened.sock)

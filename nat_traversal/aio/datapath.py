@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from nat_traversal.aio.inbox import Delivery, Inbox
+from nat_traversal.aio.nat64 import Edge
 from nat_traversal.aio.offload import RunSocket, tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM, Outbox
 from nat_traversal.aio.packet_io import ALONE, PacketIO, forbid_fragments
@@ -81,7 +82,9 @@ class DataPath:
         on_event: Callable[[Event], None],
         on_other: Callable[[bytes], None],
         io: PacketIO | None = None,
+        edge: Edge | None = None,
     ) -> None:
+        self.edge = edge or Edge()
         self.order = order
         """The action that it was built from."""
         self.remote = order.remote
@@ -112,7 +115,9 @@ class DataPath:
     def _connected(self, sock: socket.socket | None, settings: ClientSettings) -> PacketIO:
         assert sock is not None, "a path has a socket, or an io of its own"
         try:
-            sock.connect(self.remote.sockaddr)  # the kernel now drops what others send
+            sock.connect(
+                self.edge.outside(self.remote, sock).sockaddr
+            )  # the kernel now drops what others send
         except OSError as error:  # nothing can be sent, so that consent will expire
             log.warning("no way to %s: %s", self.remote, error)
         forbid_fragments(sock)

@@ -103,6 +103,11 @@ def source_towards(remote: Endpoint) -> str | None:
         return None
 
 
+def has_ipv4() -> bool:
+    """Whether this host has a way to IPv4 ones."""
+    return source_towards(_FAR) is not None
+
+
 def ipv6_address() -> str | None:
     """The IPv6 address by which this host reaches others; None: it has no way to them, or one by a tunnel alone."""
     address = source_towards(_SOMEWHERE)

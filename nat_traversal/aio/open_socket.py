@@ -9,6 +9,7 @@ from typing import Protocol
 
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.hops import Tracer, send_limited
+from nat_traversal.aio.nat64 import Edge
 from nat_traversal.aio.packet_io import PacketIO
 from nat_traversal.aio.roaming import Roaming
 from nat_traversal.machine import actions as do
@@ -40,6 +41,7 @@ class OpenSocket:
     generation: int
     udp: socket.socket | None
     """None: `stream` stands for it."""
+    edge: Edge
     stream: StandIn | None = None
     ipv6: socket.socket | None = None
     """A socket of the other IP version beside an IPv4 one, until a path takes one of the two."""
@@ -99,13 +101,16 @@ class OpenSocket:
         self, data: bytes, remote: Endpoint, hops: int, feed: Callable[[HopTold], None] | None
     ) -> None:
         """A datagram that ends at the router number `hops`; `feed` is told which that is. Raises what `sendmsg` raises."""
-        sock = self.towards(remote)
+        sock, edge = self.towards(remote), self.edge
+        to = edge.outside(remote, sock)
         if feed is None:
-            send_limited(sock, data, remote, hops)
+            send_limited(sock, data, to, hops)
             return
         if self.tracer is None:
-            self.tracer = Tracer(sock, lambda teller: feed(HopTold(teller, self.generation)))
-        self.tracer.send(data, remote, hops)
+            self.tracer = Tracer(
+                sock, lambda teller: feed(HopTold(edge.inside_address(teller), self.generation))
+            )
+        self.tracer.send(data, to, hops)
 
     def settle(self, remote: Endpoint) -> socket.socket | None:
         """A path to `remote` takes the one: the other is to be closed."""

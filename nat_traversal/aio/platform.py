@@ -1,4 +1,4 @@
-"""A client's host: names, fresh UDP sockets, time asleep. A program or test may give a client another one."""
+"""A client's host: names, ways out, fresh UDP sockets, time asleep. A program or test may give a client another one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nat_traversal.aio.interfaces import has_ipv4
 from nat_traversal.aio.network_changes import route_events
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.resolver import resolve
@@ -25,6 +26,8 @@ class Platform:
     """The services of an operating system that a client uses."""
 
     resolve: Resolve = resolve
+    has_ipv4: Callable[[], bool] = has_ipv4
+    """Whether there is a way to IPv4 hosts."""
     open_udp: Callable[[Endpoint, int], socket.socket] = open_udp
     """A non-blocking socket at that endpoint, with buffers of so many octets."""
     suspended: Callable[[], float] = suspended

@@ -51,7 +51,7 @@ class Roaming:
         frame = self._path.order.epochs.sealer.seal(kind, plain)
         try:
             if self._ear is not None:
-                self._ear.sendto(frame, to.sockaddr)
+                self._ear.sendto(frame, self._path.edge.outside(to, self._ear).sockaddr)
         except OSError as error:
             log.debug("not sent to %s: %s", to, error)
 
@@ -59,7 +59,7 @@ class Roaming:
         """The peer is at `remote` now."""
         self._path.remote = remote
         try:
-            self.sock.connect(remote.sockaddr)
+            self.sock.connect(self._path.edge.outside(remote, self.sock).sockaddr)
         except OSError as error:  # nothing can be sent, so that consent will expire
             log.warning("no way to %s: %s", remote, error)
 
@@ -88,7 +88,7 @@ class Roaming:
                 log.debug("UDP: %s", error)
                 continue
             if data and data[0] in FRAMES:
-                self._heard(data, endpoint_of(source))
+                self._heard(data, self._path.edge.inside(endpoint_of(source)))
             if ear is not self._ear:
                 return
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.dial import AddressMemory, failure, unreached
+from nat_traversal.aio.nat64 import Nat64Finder
 from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import ClientTls, TlsStream
@@ -31,6 +32,7 @@ class ServerLink:
         feed: Callable[[e.Event], None],
     ) -> None:
         self._config, self._trunk, self._platform, self._feed = config, trunk, platform, feed
+        self.nat64 = Nat64Finder(platform)
         self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self.control: Control | None = None
         """The connection, while one stands or is being made."""
@@ -63,6 +65,7 @@ class ServerLink:
         """Nothing goes on in making one."""
         if self._connecting is not None:
             await asyncio.gather(self._connecting, return_exceptions=True)
+        await self.nat64.close()
 
     def new_tls(self) -> TlsStream | None:
         """For a further connection to a server; None: the control connection is not encrypted."""
@@ -72,6 +75,7 @@ class ServerLink:
         server = self._config.server
         try:
             addresses = await self._platform.resolve(server, families=self._config.families)
+            await self.nat64.connects(addresses)
             await self._trunk.join(
                 self._memory.order(addresses),
                 *(self._config.local_id, self._happened, self._made),
@@ -99,6 +103,7 @@ class ServerLink:
                 # UDP goes to the very address that answered: a name may stand for several servers.
                 self.udp = endpoint_of(self.control.transport.get_extra_info("peername"))
                 self._on_trial = self.udp
+                self.nat64.reached(self.udp)
                 if isinstance(event, e.ControlOpened):
                     event = replace(event, remote=self.udp)
             case e.ControlReceived(Registered()) if self._on_trial is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ class Client(Process):
         """Of the peer's process, each time that services were matched."""
         self.allocating: set[int] = set()
         """Sockets for which a TURN server has not answered."""
+        self.outside: Callable[[Endpoint], Endpoint] = lambda endpoint: endpoint
+        self.inside = self.outside  # the edge of its sockets, as in the adapter
         self._senders: dict[int, Host] = {}
         """The TURN server, for the sockets that it stands for."""
         self._unopened: set[int] = set()
@@ -223,7 +226,7 @@ class Client(Process):
                 self.world.net.send_from_host(
                     self._senders.get(generation, self.host),
                     self.sockets[generation],
-                    destination or self.world.address_for(self),
+                    self.outside(destination or self.world.address_for(self)),
                     datagrams.encode(datagram),
                     hops,
                 )
@@ -263,8 +266,8 @@ class Client(Process):
         if generation in self.streams:
             self._stream(generation, frame)
             return
-        sender = self._senders.get(generation, self.host)
-        self.world.net.send_from_host(sender, self.sockets[generation], to or used.remote, frame)
+        sender, there = self._senders.get(generation, self.host), self.outside(to or used.remote)
+        self.world.net.send_from_host(sender, self.sockets[generation], there, frame)
 
     def _hop_told(self, teller: str, generation: int) -> None:
         """A router's ICMP error has come for a datagram of that socket, if it is still open."""
@@ -343,6 +346,7 @@ class Client(Process):
         """One has come to that socket."""
         if self.holds(lambda: self.datagram(data, source, generation)):
             return
+        source = self.inside(source)
         try:
             datagram = datagrams.decode(data)
         except WireError:

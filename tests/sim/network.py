@@ -98,6 +98,10 @@ class Host:
         self.sockets[socket] = receive
         return socket
 
+    def leads_to(self, destination: Endpoint) -> Endpoint | None:
+        """Where a datagram goes once it has left the host; None: to nobody."""
+        return destination
+
     def nat_at(self, address: str) -> ModelNat | None:
         """That of its NATs which has this address outside."""
         if self.nat.public_address == address:
@@ -161,6 +165,10 @@ class Network:
         """`hops`: at which it ends, if the way is as long as that; 0: at none."""
         if host.udp_blocked or socket.address != host.address:
             return  # there is no way, or none from there any more
+        leads = host.leads_to(destination)
+        if leads is None:
+            return
+        destination = leads
         to_nat = 0 if host.nat.behavior is None else 1
         if hops and hops <= to_nat:
             self._tell_hop(host, socket, host.router, LAN)

@@ -35,8 +35,6 @@ class NeighbourCase:
     """Their nodes; the first is A in odd rounds."""
     method: MethodName | None
     """The rung on which datagrams go at the end; None: on none."""
-    answers_only: str | None = None
-    """The host that can send only to where it has heard the other from."""
     can_open: bool = False
     """Some other program could open a direct path where none is predicted."""
 
@@ -123,13 +121,6 @@ class Conduct:
         )
         return next(ended, None)
 
-    def heard_in_round_1(self, host: str) -> bool:
-        """A HELLO of round 1 came to `host`."""
-        return any(
-            travel.is_delivered and travel.end == host and _round_of(travel) == 1
-            for travel in self.hellos
-        )
-
     @property
     def first_steps(self) -> tuple[str, ...]:
         """The senders of HELLO 1, 2 and 3 of round 1, each for the first time."""
@@ -178,7 +169,7 @@ def conclude_neighbours(
         begun(case, seconds, beside),
         observed=observed,
         predicted_method=case.method,
-        cause=_cause(case, conduct, fates),
+        cause=_cause(conduct, fates),
         reason=f"By the packets: {conduct.rung or 'no path'}; the path was {path}.",
         explanation=fates.in_words,
         checks=checks,
@@ -206,12 +197,9 @@ def _checks(case: NeighbourCase, conduct: Conduct, method: str | None) -> Iterat
     )
     a, b = case.hosts
     order = conduct.first_steps
-    due: tuple[str, ...] = (a, b, a)
-    if case.answers_only == a:
-        due = (b, a) if conduct.heard_in_round_1(a) else (b,)
     yield Check(
         "the HELLOs of round 1 left in the contract's order",
-        order == due or (not order and case.method is None),
+        order == (a, b, a) or (not order and case.method is None),
         f"sent by {', '.join(order) or 'nobody'}",
     )
 
@@ -225,20 +213,13 @@ def _category(case: NeighbourCase, observed: Outcome, checks: Sequence[Check]) -
     return Category.FORBIDDEN if is_forbidden else Category.MISSED
 
 
-def _cause(case: NeighbourCase, conduct: Conduct, fates: Fates) -> str:
-    path, inward, silent = conduct.path, conduct.turned_away, case.answers_only
+def _cause(conduct: Conduct, fates: Fates) -> str:
+    path, inward = conduct.path, conduct.turned_away
     if path.kind is Kind.DIRECT:
         return f"Direct between {' and '.join(path.endpoints)}."
     if inward is not None:
         return f"{inward} sends nothing from inside back in."
-    if silent is not None and silent not in {travel.sender for travel in conduct.hellos}:
-        return f"{silent} was told no address that it can send to."
     return fates.cause
-
-
-def _round_of(travel: Travel) -> int | None:
-    hello = _decoded(travel.hops[0].packet)
-    return hello.round if isinstance(hello, datagrams.Hello) else None
 
 
 def _decoded(packet: Packet) -> datagrams.Datagram | None:

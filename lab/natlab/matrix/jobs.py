@@ -142,6 +142,5 @@ class NeighbourJob:
         nats = self.nat_a, self.nat_b
         hosts = self.where.neighbourhood.hosts
         rung = self.where.rung(*nats, self.methods)
-        silent = self.where.neighbourhood.answers_only
-        can_open = silent is not None and path_can_open(*nats)
-        return NeighbourCase(*nats, str(self.where), hosts, rung, silent, can_open)
+        can_open = self.where.neighbourhood.is_of_two_nats and path_can_open(*nats)
+        return NeighbourCase(*nats, str(self.where), hosts, rung, can_open)

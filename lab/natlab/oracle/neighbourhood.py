@@ -44,8 +44,8 @@ class Neighbourhood:
     servers: Mapping[str, str] = field(default_factory=dict)
     """Where a host reaches the server, if not at its first IPv4 address."""
     server_options: tuple[str, ...] = ()
-    answers_only: str | None = None
-    """The host that can send to no address that it is told of, and so begins no round."""
+    is_of_two_nats: bool = False
+    """The two NATs alone decide, as in `two_nats`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ NEIGHBOURHOODS: Mapping[str, Neighbourhood] = {
             _nat64,
             methods=_CONTRACT_OR_RELAY,
             servers={"host_a": "server.lab"},
-            answers_only="host_a",
+            is_of_two_nats=True,
         ),
     )
 }

@@ -91,36 +91,14 @@ def with_ipv6_alone(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodN
 def behind_nat64(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | None:
     """The same of a host that has IPv6 alone behind a NAT64 of the behaviour `nat_a`, and one with IPv4 behind `nat_b`.
 
-    The first hears IPv4 addresses of the second, to which it cannot send: it answers what has come to it.
+    The first reaches IPv4 addresses of the second through the translator, so that the two NATs decide as between two
+    hosts with IPv4.
     Raises `UsageError` for a name that is no preset, and for a `nat_a` that does not translate.
     """
     if preset(nat_a).behavior is None:
         raise UsageError(f"nat_a has to translate: a NAT64 cannot be `{nat_a}`")
     hosts = model_hosts(nat_a, nat_b)
-    a, b = hosts["host_a"], hosts["host_b"]
-    return _first(Answering(a.name, a.nat, a.address), b, methods, None)
-
-
-@dataclass(slots=True)
-class Answering(ModelHost):
-    """A host that can send nothing to the address that it is told, and answers at the one that it hears from."""
-
-    has_heard: bool = False
-
-    @property
-    def may_speak(self) -> bool:
-        """The peer has been heard by this socket."""
-        return self.has_heard
-
-    def hears(self, source: Endpoint) -> None:
-        """Answer there from now on."""
-        self.has_heard = True
-        super(Answering, self).hears(source)
-
-    def open_socket(self, round_: int) -> Endpoint:
-        """Open a fresh socket and announce it: returns what the server sees."""
-        self.has_heard = False
-        return super(Answering, self).open_socket(round_)
+    return _first(hosts["host_a"], hosts["host_b"], methods, None)
 
 
 @dataclass(slots=True)

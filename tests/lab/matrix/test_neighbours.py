@@ -29,7 +29,9 @@ CELLS = {
     ("ipv6_only", "EIM+APDF+nat66", "EIM+APDF+ipv6-adf"): MethodName.ORDERED_HELLO,
     ("ipv6_only", "EIM+APDF+nat66-apdm", "EIM+APDF+nptv6"): MethodName.RELAY,
     ("nat64", "full-cone", SYMMETRIC): MethodName.ORDERED_HELLO,
-    ("nat64", CONE, "none"): MethodName.RELAY,
+    ("nat64", CONE, CONE): MethodName.ORDERED_HELLO,
+    ("nat64", SYMMETRIC, "none"): MethodName.ORDERED_HELLO,
+    ("nat64", SYMMETRIC, CONE): MethodName.RELAY,
 }
 """Where, both NATs, and the rung."""
 

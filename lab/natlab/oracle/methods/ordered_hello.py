@@ -71,11 +71,6 @@ class ModelHost:
         """Its NAT lets no UDP through."""
         return self.nat.behavior is not None and self.nat.behavior.blocks_udp
 
-    @property
-    def may_speak(self) -> bool:
-        """It has an address of the peer that it can send to."""
-        return True
-
     def hears(self, source: Endpoint) -> None:
         """A packet of the peer's has come from `source`, to which this host sends from now on."""
         self.target = source
@@ -112,16 +107,15 @@ def run_round(
     steps: list[Step],
     asked: Callable[[ModelHost], Endpoint | None] = lambda _: None,
 ) -> bool:
-    """HELLO 1, 2, 3 of those that may speak, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well.
+    """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well.
 
     `asked`: the port that a host's router leads to its socket.
     """
     seen = {host.name: host.open_socket(round_) for host in (a, b)}
     b.target, a.target = (asked(host) or seen[host.name] for host in (a, b))
     for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
-        if sender.may_speak:
-            steps.append(sender.send(round_, f"HELLO {number}", receiver))
-    if not a.may_speak or steps[-1].admission is not Admission.DELIVERED:
+        steps.append(sender.send(round_, f"HELLO {number}", receiver))
+    if steps[-1].admission is not Admission.DELIVERED:
         return False
     steps.append(b.send(round_, "CONFIRM", a))
     return steps[-1].admission is Admission.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)

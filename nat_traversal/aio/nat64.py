@@ -1,0 +1,99 @@
+"""A client's way to IPv4 hosts where it has IPv6 alone: the prefix of its network's NAT64, from the system's resolver.
+
+It is asked for once for each connection to the server. That waits for the answer, for a moment at most, where the
+server's own addresses look like a NAT64's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Sequence
+
+from nat_traversal.aio.platform import Platform
+from nat_traversal.errors import NameUnresolvedError
+from nat_traversal.wire import nat64
+from nat_traversal.wire.addresses import is_link_local
+from nat_traversal.wire.endpoint import Endpoint, HostPort
+
+log = logging.getLogger(__name__)
+
+WITHIN = 1.0
+"""Seconds for the resolver's answer."""
+_ASKED = HostPort(nat64.NAME, 9)
+
+
+class Edge:
+    """The edge of a client's sockets: where a datagram goes, and how its source is known. Both stay as they are
+    unless a NAT64 is in `way`."""
+
+    def __init__(self) -> None:
+        self.way: nat64.Nat64 | None = None
+
+    def outside(self, endpoint: Endpoint, sock: socket.socket | None = None) -> Endpoint:
+        """Where `sock` has to send to; None: one of IPv6."""
+        if self.way is None or (sock is not None and sock.family != socket.AF_INET6):
+            return endpoint
+        return self.way.outside(endpoint)
+
+    def inside(self, source: Endpoint) -> Endpoint:
+        """The source as it is known."""
+        return source if self.way is None else self.way.inside(source)
+
+    def inside_address(self, address: str) -> str:
+        """The same of an address without a port."""
+        return self.inside(Endpoint(address, 0)).address
+
+
+class Nat64Finder:
+    """Puts the NAT64 by which the server is reached in `edge.way`, where this host has IPv6 alone."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.edge = Edge()
+        self._platform = platform
+        self._prefixes: tuple[nat64.Prefix, ...] = ()
+        self._server: Endpoint | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    async def connects(self, addresses: Sequence[Endpoint]) -> None:
+        """A connection to one of these is about to be made, perhaps from another network than the last one."""
+        ipv6 = (each for each in addresses if each.family == 6 and not each.is_loopback)
+        if all(is_link_local(each.address) for each in ipv6) or self._platform.has_ipv4():
+            self._found(())
+            return
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        if nat64.may_be_translated(each.address for each in addresses):
+            await asyncio.wait({self._asking})
+
+    def reached(self, server: Endpoint) -> None:
+        """It is the one that was reached."""
+        self._server = server
+        self._find_way()
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        found: tuple[nat64.Prefix, ...] = ()
+        with contextlib.suppress(NameUnresolvedError, OSError):
+            answer = self._platform.resolve(_ASKED, families=(6,))
+            addresses = await asyncio.wait_for(answer, WITHIN)
+            found = nat64.prefixes_in(each.address for each in addresses)
+        self._asking = None
+        self._found(found)
+
+    def _found(self, prefixes: tuple[nat64.Prefix, ...]) -> None:
+        self._prefixes = prefixes
+        self._find_way()
+
+    def _find_way(self) -> None:
+        way = None if self._server is None else nat64.way_to(self._server, self._prefixes)
+        if way is not None and way != self.edge.way:
+            log.debug("IPv4 hosts are reached by NAT64, with the prefix %s", way.prefix)
+        self.edge.way = way
