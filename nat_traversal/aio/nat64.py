@@ -7,7 +7,6 @@ server's own addresses look like a NAT64's.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -80,12 +79,17 @@ class Nat64Finder:
             await asyncio.gather(self._asking, return_exceptions=True)
 
     async def _ask(self) -> None:
-        found: tuple[nat64.Prefix, ...] = ()
-        with contextlib.suppress(NameUnresolvedError, OSError):
+        found = self._prefixes  # those of an earlier answer hold until there is another one
+        try:
             answer = self._platform.resolve(_ASKED, families=(6,))
             addresses = await asyncio.wait_for(answer, WITHIN)
             found = nat64.prefixes_in(each.address for each in addresses)
-        self._asking = None
+        except NameUnresolvedError as error:
+            found = found if error.is_temporary else ()
+        except OSError as error:
+            log.debug("no word of a NAT64: %s", error)
+        finally:
+            self._asking = None
         self._found(found)
 
     def _found(self, prefixes: tuple[nat64.Prefix, ...]) -> None:

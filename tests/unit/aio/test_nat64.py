@@ -168,6 +168,29 @@ async def test_without_a_prefix_all_goes_on_as_before(error: Exception | None) -
         assert (finder.edge.outside(PEER), finder.edge.inside(THERE)) == (PEER, THERE)
 
 
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (NameUnresolvedError("gone", is_temporary=False), False),
+        (NameUnresolvedError("offline", is_temporary=True), True),
+        (OSError(errno.EIO, "broken"), True),
+    ],
+)
+async def test_a_resolver_that_fails_later_says_nothing_against_the_prefix(
+    error: Exception, stays: bool
+) -> None:
+    resolver = Resolver(*OF_THE_LAB)
+    resolver.ready.set()
+    addresses = [Endpoint("192.0.2.2", 6545), SERVER]
+    async with a_finder(resolver) as finder:
+        await finder.connects(addresses)
+        finder.reached(SERVER)
+        resolver.error = error
+        await finder.connects(addresses)
+        assert way_of(finder) == (WAY if stays else None)
+        assert len(resolver.asked) == 2
+
+
 async def test_a_silent_resolver_holds_up_nothing_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "WITHIN", 0.01)
     async with a_finder(Resolver()) as finder:
