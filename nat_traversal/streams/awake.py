@@ -15,6 +15,7 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.stream import QuicStream
 
 from nat_traversal.streams.bbr import Bbr
+from nat_traversal.streams.pieces import Pieces
 
 AT_ONCE = 32
 """Streams that aioquic sees: more fit into a packet only if each has little to say."""
@@ -27,6 +28,11 @@ class _Known(dict[int, QuicStream]):
     def __init__(self) -> None:
         super().__init__()
         self.touched: set[int] = set()
+
+    def __setitem__(self, key: int, stream: QuicStream) -> None:
+        receiver: Any = stream.receiver
+        receiver._ranges = Pieces()
+        super().__setitem__(key, stream)
 
     def get(self, key: int, default: Any = None) -> Any:
         self.touched.add(key)

@@ -27,7 +27,15 @@ from nat_traversal.streams.credit import (
     encode_grant,
     window,
 )
-from nat_traversal.streams.quic import ADDRESS, control_of, end_of, is_stopped, resize, restart
+from nat_traversal.streams.quic import (
+    ADDRESS,
+    control_of,
+    end_of,
+    hoards,
+    is_stopped,
+    resize,
+    restart,
+)
 from nat_traversal.streams.states import TABLE, StreamState, StreamTrigger
 
 log = logging.getLogger(__name__)
@@ -38,6 +46,10 @@ SILENCE = 60.0
 """Seconds without an answer, while a path stands and QUIC asks for one, until it is over."""
 _SILENT = f"no answer for {SILENCE:g} s"
 _BEYOND_CREDIT = "octets came in a stream beyond what was granted"
+_SCATTERED = "octets came in more pieces than any loss makes"
+_HOARDS = "a message of TLS came that no handshake has"
+_PIECES, _PIECE = 128, 1024
+"""Of a stream: pieces that may have come before others, and one more for each so many octets that were granted."""
 _ROUNDING = 1e-6
 """Seconds. aioquic adds a pause to a time, and later takes it from another: the two may miss each other by the last bit."""
 _LONGEST_PAUSE = 3600.0
@@ -149,12 +161,17 @@ class Streams:
     def arrived(self, datagrams: Iterable[bytes], now: float) -> list[StreamAction]:
         """Datagrams came."""
         self._asked_at = None
+        problem = ""
         for datagram in datagrams:
             self._quic.receive_datagram(datagram, ADDRESS, now)
+            if hoards(self._quic):
+                problem = _HOARDS
+                break
         found = self._happened()
-        if not self._is_closed and self._has_gap_beyond_credit():
-            self.close(_BEYOND_CREDIT)
-            found.append(do.Closed(_BEYOND_CREDIT))
+        problem = problem or self._excess()
+        if problem and not self._is_closed:
+            self.close(problem)
+            found.append(do.Closed(problem))
         return found
 
     def due(self, now: float) -> list[StreamAction]:
@@ -195,19 +212,22 @@ class Streams:
             found.append(do.Closed(_in_words(end)))
         return found
 
-    def _has_gap_beyond_credit(self) -> bool:
+    def _excess(self) -> str:
         """Octets behind a gap make no event, but aioquic keeps room for all before them, and doubles its window: ten
-        datagrams of one octet would take 4 GiB."""
+        datagrams of one octet would take 4 GiB. It keeps a note of each piece as well."""
         for stream in self._awake.heard():
             number, receiver = stream.stream_id, stream.receiver
+            begin = receiver.starting_offset()
             if number == self._their_grants:
-                limit = receiver.starting_offset() + MOST_WINDOW
+                limit = begin + MOST_WINDOW
             else:
                 at = self._streams.get(number) if number is not None else None
                 limit = (at.incoming.limit if at else INITIAL_CREDIT) + len(TCP)
             if receiver.highest_offset > limit:
-                return True
-        return False
+                return _BEYOND_CREDIT
+            if len(receiver._ranges) > _PIECES + (limit - begin) // _PIECE:  # noqa: SLF001
+                return _SCATTERED
+        return ""
 
     def _event(self, event: q.QuicEvent) -> list[StreamAction]:
         match event:

@@ -38,6 +38,8 @@ _NEVER = 365 * 86_400.0
 _STREAM_WINDOW, _WINDOW = 2 * MOST_WINDOW, 4 * WINDOWS
 """Octets of QUIC's own windows at first. It doubles them as octets come: `credit` is what bounds."""
 _CID_OCTETS = 8
+_MOST_OF_TLS, _MOST_PIECES = 65_536, 64
+"""Octets of one message of TLS, and pieces of it that have come before others."""
 logging.getLogger("quic").addHandler(
     logging.NullHandler()
 )  # what people need to know comes in actions
@@ -117,6 +119,14 @@ def is_stopped(quic: QuicConnection, stream: int) -> bool:
     """The other side takes nothing in it: aioquic lets nothing more be sent."""
     at = quic._streams.get(stream)  # noqa: SLF001
     return at is not None and at.sender._reset_error_code is not None  # noqa: SLF001
+
+
+def hoards(quic: QuicConnection) -> bool:
+    """The other side has begun a message of TLS that no handshake needs: aioquic would copy up to 16 MiB for each packet of it."""
+    crypto = quic._crypto_streams.values()  # noqa: SLF001
+    if any(len(each.receiver._ranges) > _MOST_PIECES for each in crypto):  # noqa: SLF001
+        return True
+    return bool(crypto) and len(quic.tls._receive_buffer) > _MOST_OF_TLS  # noqa: SLF001
 
 
 def _configuration(size: int, *, is_client: bool) -> QuicConfiguration:

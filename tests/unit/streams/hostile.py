@@ -62,3 +62,8 @@ def number(value: int) -> bytes:
     buffer = Buffer(capacity=8)
     buffer.push_uint_var(value)
     return buffer.data
+
+
+def crypto_frame(offset: int, octets: bytes) -> bytes:
+    """RFC 9000 section 19.6."""
+    return b"".join(map(number, (0x06, offset, len(octets)))) + octets
