@@ -17,6 +17,7 @@ from nat_traversal.aio.tcp_end import Key, TcpEnd
 from nat_traversal.aio.tcp_side import TcpSide
 from nat_traversal.errors import KeyRefusedError, WireError
 from nat_traversal.machine.failures import in_words
+from nat_traversal.paths.budget import Pace
 from nat_traversal.settings import ClientSettings
 from nat_traversal.streams import quic
 from nat_traversal.streams.actions import Why
@@ -24,6 +25,9 @@ from nat_traversal.streams.connection import Streams
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 _BACKLOG, _BURST = 1024, 32
+_BEGINNINGS, _BEGIN_EVERY = 8, 0.25
+"""QUIC connections that the other side may begin at once, and seconds between two in the long run: each costs a handshake,
+and ends the TCP connections of the one before."""
 
 
 class TcpListener(TcpSide):
@@ -122,6 +126,7 @@ class TcpConnector(TcpSide):
         self._identity = identity
         self._changed = changed
         self._is_down = False
+        self._pace = Pace(_BEGINNINGS, _BEGIN_EVERY)
 
     def attach(self, path: DataPath | None) -> None:
         """As `TcpSide`. Another network may know the service's name by another address."""
@@ -143,6 +148,8 @@ class TcpConnector(TcpSide):
             connection = quic.server(self._identity, first, self._size)
         except WireError:
             return None
+        if self._pace.take(self._loop.time()):
+            return None  # an honest side says it again
         self._end_all("the other side has begun anew")
         self._flow, self._streams = number, Streams(connection, opens=False)
         return self._streams

@@ -6,13 +6,17 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from aioquic.quic.connection import QuicConnection
 
 from nat_traversal import Endpoint
+from nat_traversal.aio import tcp_service
 from nat_traversal.aio.service import NamedService
 from nat_traversal.aio.tcp_service import TcpConnector
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
+from nat_traversal.streams import quic
+from nat_traversal.streams.connection import Streams
 from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
@@ -142,6 +146,33 @@ async def test_another_process_of_the_listening_side_begins_anew() -> None:
                 await b.notices.wait(note.ServicesReady, count)
                 assert await asked(b"hello", a.tcp_port("web")) == b"hello"
         await eventually(lambda: not b.tcp["web"].flows, "nothing is left")
+
+
+async def test_a_peer_that_begins_anew_without_end_gets_a_few_handshakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Streams] = []
+
+    def make(connection: QuicConnection, *, opens: bool) -> Streams:
+        made.append(Streams(connection, opens=opens))
+        return made[-1]
+
+    async with through() as (a, b):
+        assert await asked(b"hello", a.tcp_port("web")) == b"hello"
+        begun = Streams(quic.client(b.forwarder.certificate, 1200), opens=True)
+        begun.start(0.0)
+        (first,) = begun.datagrams(0.0)
+        monkeypatch.setattr(tcp_service, "Streams", make)
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
+        for number in range(10, 510):
+            b.tcp["web"].deliver(number, [memoryview(first)])
+        most = 8 + int((clock() - began_at) / 0.25) + 2
+        assert 7 <= len(made) <= most
+        made.clear()
+        await asyncio.sleep(0.3)
+        b.tcp["web"].deliver(1000, [memoryview(first)])
+        assert made, "after a while another one may begin"
 
 
 async def test_a_service_whose_name_nobody_knows_resets_connections(
