@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import random
 import socket
-import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.links.conditions import LinkConditions
-from natlab.sandbox.netns import in_namespace
+from natlab.sandbox.netns import NFT, Command, run_together
 from tests.lab import warm
 from tests.lab.pairs import Pair, events, prepare, start_server, tunnels
 
@@ -30,6 +29,13 @@ _TIMEOUT = 100.0
 PAIR = Pair("host_a", "host_b")
 LINKS = [("nat_a", "internet"), ("nat_b", "internet")]
 LONGEST = 65_507
+_SILENT = """table ip silent {
+	chain out {
+		type filter hook output priority 0;
+		icmp type 3 icmp code 4 drop
+	}
+}
+"""
 SIZES = [0, 1, 1200, 1400, 9000, LONGEST]
 
 
@@ -103,20 +109,7 @@ def _cross(
 def _silence_routers(network: Network) -> None:
     """As many firewalls do: nobody hears what would pass."""
     for node in ("nat_a", "nat_b", "internet"):
-        with in_namespace(network.pid(node)):
-            for words in (
-                ["add", "table", "ip", "silent"],
-                ["add", "chain", "ip", "silent", "out", "{ type filter hook output priority 0; }"],
-                [
-                    "add",
-                    "rule",
-                    "ip",
-                    "silent",
-                    "out",
-                    *["icmp", "type", "3", "icmp", "code", "4", "drop"],
-                ],
-            ):
-                subprocess.run(["nft", *words], check=True)
+        run_together([Command(NFT, _SILENT, network.pid(node))])
 
 
 def _is_found(client: Program, mtu: int) -> bool:

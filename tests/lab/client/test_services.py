@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.tray import Run
 from natlab.links.conditions import LinkConditions
-from natlab.sandbox.netns import in_namespace, udp_socket
+from natlab.sandbox.netns import NFT, Command, in_namespace, run_together, udp_socket
 from tests.lab import warm
 from tests.loopback.support import eventually
 
@@ -91,13 +90,8 @@ class Side:
 
 
 def _rule(network: Network, rule: str) -> None:
-    with in_namespace(network.pid("server")):
-        for words in (
-            ["add", "table", "inet", "t"],
-            ["add", "chain", "inet", "t", "c", "{ type filter hook input priority 0; }"],
-            ["add", "rule", "inet", "t", "c", *rule.split()],
-        ):
-            subprocess.run(["nft", *words], check=True)
+    text = f"table inet t {{ chain c {{ type filter hook input priority 0; {rule}; }}; }}\n"
+    run_together([Command(NFT, text, network.pid("server"))])
 
 
 def _rejected_in_a_burst(kind: str) -> Seen:
@@ -207,13 +201,9 @@ def _over_a_narrow_link(sizes: list[int]) -> tuple[Seen, list[int]]:
         udp_socket(network.pid("server"), *SERVICE.sockaddr) as service,
     ):
         service.settimeout(10)
-        with in_namespace(network.pid("internet")):
-            for words in (
-                ["add", "table", "ip", "t"],
-                ["add", "chain", "ip", "t", "c", "{ type filter hook output priority 0; }"],
-                ["add", "rule", "ip", "t", "c", "icmp type 3 icmp code 4 drop"],
-            ):
-                subprocess.run(["nft", *words], check=True)
+        rule = "type filter hook output priority 0; icmp type 3 icmp code 4 drop;"
+        silent = f"table ip t {{ chain c {{ {rule} }}; }}\n"
+        run_together([Command(NFT, silent, network.pid("internet"))])
 
         async def cross() -> tuple[Seen, list[int]]:
             side = Side(network, service)
