@@ -7,7 +7,7 @@ export PYTHON
 # The tests start hundreds of interpreters: without stored bytecode each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Most of the lab tests' time is waiting, for the timers of kernels and protocols.
-waiting := $(shell echo $$((3 * $$(nproc))))
+waiting := $(shell echo $$((4 * $$(nproc))))
 # Those that wait come first, while there is something beside them to compute.
 fast := tests/loopback tests/exploration tests/sim tests/unit
 
