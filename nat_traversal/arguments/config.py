@@ -18,16 +18,19 @@ _LONG = re.compile(r"[0-9_]{4301}")
 """More digits than Python reads."""
 _TOKEN = re.compile(
     r"""
-    "{3} [^"\\]*+ (?: (?: \\. | "{1,2}(?!") ) [^"\\]*+ )*+ "{3,5}  # before a text of one line
-    | '{3} [^']*+ (?: '{1,2}(?!') [^']*+ )*+ '{3,5}
-    | " (?: [^"\\\n] | \\. )*+ "
-    | ' [^'\n]*+ '
-    | \# [^\n]*+
+    "{3} [^"\\]* (?: (?: \\. | "{1,2}(?!") ) [^"\\]* )* "{3,5}  # before a text of one line
+    | '{3} [^']* (?: '{1,2}(?!') [^']* )* '{3,5}
+    | " [^"\\\n]* (?: \\. [^"\\\n]* )* "
+    | ' [^'\n]* '
+    | \# [^\n]*
     | [\[\]{}\n]
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""The parts of TOML 1.0 that decide where a statement ends: texts, comments, brackets, ends of lines."""
+"""The parts of TOML 1.0 that decide where a statement ends: texts, comments, brackets, ends of lines.
+
+No group in it is possessive: before 3.11.5 Python ends such a one too early.
+"""
 _OPENING, _CLOSING = ("[", "{"), ("]", "}")
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
