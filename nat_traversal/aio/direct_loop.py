@@ -68,7 +68,14 @@ class DirectLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._direct = _DirectSelector(self._reader_failed, at_once)
-        super().__init__(self._direct)
+        try:
+            super().__init__(self._direct)
+        except (
+            OSError
+        ):  # no descriptor is left for its pipe, without which it cannot even be closed
+            self._direct.close()
+            self._closed = True
+            raise
 
     def add_reader(
         self, fd: Any, callback: Callable[[Unpack[Arguments]], Any], *args: *Arguments

@@ -30,6 +30,7 @@ from nat_traversal.cli.pairing_arguments import (
 from nat_traversal.cli.server_arguments import server_options, server_options_of
 from nat_traversal.crypto.keyfile import SERVER_TOKEN
 from nat_traversal.errors import ConfigError, UsageError
+from nat_traversal.machine.failures import in_words, lacks_room
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -184,6 +185,11 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
             return int(runner.run(command_of(options, given)(console)))
     except UsageError as error:
         console.fail(str(error))
+        return Exit.USAGE
+    except OSError as error:  # before anything runs that would try again
+        if not lacks_room(error):
+            raise
+        console.fail(in_words(error))
         return Exit.USAGE
     except KeyboardInterrupt:  # before the signal handlers stood
         return Exit.OK

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import os
 import resource
+import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from nat_traversal.wire import messages as m
+from tests import ROOT
 from tests.loopback.cli.words import SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import a_server
@@ -94,3 +101,25 @@ async def test_server_with_room_for_less_than_a_pair_does_not_start() -> None:
         assert await server.end() == 2
         (line,) = server.told
         assert "this process may open 65 files, and a server needs 66 for one pair" in line
+
+
+@pytest.mark.parametrize("files", range(7, 16))
+async def test_a_client_that_may_hardly_open_files_says_so_in_one_line(files: int) -> None:
+    """Or runs: it needs more or fewer with each version of Python."""
+    words = ("--server", str(unused()), "--id", "a", "-r", "b", "--listen", str(unused()), "--once")
+    shell = f"ulimit -n {files}; exec python3 traversal_client.py {shlex.join(words)}"
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", shell),
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    lines = told.decode().splitlines()
+    assert "Traceback" not in told.decode(), told.decode()
+    if process.returncode == 2:
+        assert lines[-1] == f"error: {NONE_LEFT}, or let it do less"
+    else:
+        assert process.returncode == 3, told.decode()
