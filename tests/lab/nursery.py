@@ -48,17 +48,29 @@ MODULES = (
     "natlab.testbed.judged",
     "natlab.faults.inject",
     "natlab.network.loading",
-    "natlab.topologies.two_nats",
+    *(
+        f"natlab.topologies.{name}"
+        for name in (
+            "double_nat",
+            "dual_stack",
+            "nat64",
+            "shared_cgn",
+            "shared_nat",
+            "star",
+            "two_nats",
+        )
+    ),
     *IN_THE_SANDBOX,
     *PRELOADED,
     "aioice",
-    "encodings.unicode_escape",
+    *(f"encodings.{name}" for name in ("ascii", "unicode_escape", "utf_8_sig")),
     "nat_traversal.aio.checking",
     "nat_traversal.aio.gateway",
     "nat_traversal.aio.tcp_programs",
     "nat_traversal.aio.turn",
     "nat_traversal.cli.check_command",
     "rich._emoji_replace",
+    "scapy.automaton",
 )
 _BYTES = 1 << 17
 _FILES = 5
