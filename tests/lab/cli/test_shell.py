@@ -14,6 +14,7 @@ import pytest
 from nat_traversal.errors import UsageError
 from natlab.cli.shell import FoundLab, found_labs, holder_of
 from natlab.sandbox import sandbox
+from natlab.testbed.files import PROBES_FILE
 from tests import ROOT
 from tests.lab import commands
 
@@ -40,7 +41,8 @@ def lab(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         deadline = time.monotonic() + 30
-        while len(_nodes_of(process.pid)) < 6 and time.monotonic() < deadline:
+        # Its nodes are there before their addresses; the probes come after both.
+        while not (tmp_path / PROBES_FILE).exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         yield process
         process.communicate("exit\n", timeout=30)
