@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +93,14 @@ def socket_with(peer: str, environment: Mapping[str, str]) -> Path:
 
 def _peers(path: Path) -> list[str]:
     """The ids of a client's peers; none of a client that gives this user no answer."""
-    with contextlib.suppress(UsageError):
-        return [str(each.get("peer")) for each in ask(path, ask="status").get("peers", [])]
+    with contextlib.suppress(UsageError), reading(path):
+        return [str(each["peer"]) for each in ask(path, ask="status")["peers"]]
     return []
 
 
 def ask(path: Path, **request: Any) -> dict[str, Any]:
     """The answer to one request, a JSON object. Raises `UsageError` if nobody gives one, and with an ``error``."""
-    octets = b""
+    octets, until = b"", time.monotonic() + WITHIN
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(WITHIN)
         try:
@@ -106,6 +108,7 @@ def ask(path: Path, **request: Any) -> dict[str, Any]:
             sock.sendall(json.dumps(request).encode() + b"\n")
             while len(octets) < _MOST_OCTETS and (more := sock.recv(65_536)):
                 octets += more
+                sock.settimeout(max(0.001, until - time.monotonic()))  # of all, not of each part
         except OSError as error:
             reason = error.strerror or "no answer in time"
             raise UsageError(
@@ -120,3 +123,14 @@ def ask(path: Path, **request: Any) -> dict[str, Any]:
     if (told := answer.get("error")) is not None:
         raise UsageError(str(told))
     return answer
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raises `UsageError` for an answer in another form than this version knows, as it is read."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise UsageError(
+            f"the client {path.stem} answers in a form that this version does not know: start it again"
+        ) from None

@@ -18,7 +18,7 @@ from nat_traversal.cli.client_arguments import random_id
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
 from nat_traversal.cli.keys import KeyOptions
-from nat_traversal.cli.local import ask, sockets
+from nat_traversal.cli.local import ask, reading, sockets
 from nat_traversal.cli.make_keys import kept_identity, write_line
 from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.pairing_arguments import PairingOptions
@@ -127,7 +127,8 @@ def _is_taken_over(path: Path, peer: str, console: Console, environment: dict[st
         if at is None:
             return False
         reload_command.run(path.stem, environment, console)
-        return any(each["peer"] == peer for each in ask(at, ask="status")["peers"])
+        with reading(at):
+            return any(each["peer"] == peer for each in ask(at, ask="status")["peers"])
     except UsageError as error:
         console.say(f"the client that runs with that file has not read it again: {error}")
         return False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.local import ask, socket_of, socket_with
+from nat_traversal.cli.local import ask, reading, socket_of, socket_with
 
 EVERY = 1.0
 """Seconds between two pings."""
@@ -22,10 +22,12 @@ def run(peer: str, name: str | None, count: int, environment: Mapping[str, str])
             if turn:
                 time.sleep(EVERY)
             answer = ask(path, ask="ping", peer=peer)
+            with reading(path):
+                seconds = None if answer["seconds"] is None else float(answer["seconds"])
+                text = "" if seconds is not None else str(answer["text"])
             sent += 1
-            seconds = answer["seconds"]
             if seconds is None:
-                print_lines(f"{peer} does not answer: {answer['text']}")
+                print_lines(f"{peer} does not answer: {text}")
             else:
                 times.append(seconds)
                 print_lines(f"{peer} answered after {1000 * seconds:.1f} ms")

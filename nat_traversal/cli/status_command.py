@@ -11,7 +11,7 @@ from typing import Any
 from nat_traversal.cli.answers import print_lines
 from nat_traversal.cli.console import Console
 from nat_traversal.cli.exit import Exit
-from nat_traversal.cli.local import ask, socket_of, sockets
+from nat_traversal.cli.local import ask, reading, socket_of, sockets
 from nat_traversal.cli.peers.report_words import lines_of
 from nat_traversal.errors import UsageError
 
@@ -31,16 +31,11 @@ def run(
     """Print the answer of the client `name`, or of each. Raises `UsageError` if there is none."""
     try:
         while True:
-            answers = _answers(name, environment, console)
+            answers = _answers(name, environment, console, as_json=as_json)
             lines: list[str] = []
-            for answer in answers:
-                if as_json:
-                    lines.append(json.dumps(answer))
-                    continue
-                lines += [f"{answer['name']}:"] * (len(answers) > 1)
-                for peer in answer["peers"]:
-                    first, *further = lines_of(peer)
-                    lines += [first, *(f"  {line}" for line in further)]
+            for client, told in answers:
+                lines += [f"{client}:"] * (len(answers) > 1 and not as_json)
+                lines += told
             clears = watch and not as_json and sys.stdout is not None and sys.stdout.isatty()
             print_lines(*lines, first=_CLEAR if clears else "")
             if not watch:
@@ -51,17 +46,29 @@ def run(
 
 
 def _answers(
-    name: str | None, environment: Mapping[str, str], console: Console
-) -> list[dict[str, Any]]:
+    name: str | None, environment: Mapping[str, str], console: Console, *, as_json: bool
+) -> list[tuple[str, list[str]]]:
+    """The name and the lines of each client that answers."""
     paths = [socket_of(name, environment)] if name is not None else list(sockets(environment))
     if not paths:
         paths = [socket_of(None, environment)]
-    answers: list[dict[str, Any]] = []
+    answers: list[tuple[str, list[str]]] = []
     for path in paths:
         try:
-            answers.append(ask(path, ask="status"))
+            answer = ask(path, ask="status")
+            with reading(path):
+                lines = [json.dumps(answer)] if as_json else _lines(answer["peers"])
+                answers.append((str(answer["name"]), lines))
         except UsageError as error:
             if len(paths) == 1:
                 raise
             console.fail(str(error))
     return answers
+
+
+def _lines(peers: list[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    for peer in peers:
+        first, *further = lines_of(peer)
+        lines += [first, *(f"  {line}" for line in further)]
+    return lines
