@@ -40,7 +40,7 @@ class Saving:
         Raises `UsageError`.
         """
         self._with(entry_of(options, identity, _NOBODY))
-        there = next(each for each in self.path.parents if each.exists())
+        there = next(each for each in self._real.parents if each.exists())
         if not there.is_dir():
             raise UsageError(f"{there} is no folder: give --save another place")
         _check_writable(there)
@@ -50,17 +50,23 @@ class Saving:
 
         Raises `UsageError`: then the file is as it was.
         """
-        folder = _made(self.path.parent)
+        real = self._real
+        folder = _made(real.parent)
         try:
             directory = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 fcntl.flock(directory, fcntl.LOCK_EX)  # another pairing may end now
-                _replace(self.path, self._with(entry_of(options, identity, public)))
+                _replace(real, self._with(entry_of(options, identity, public)))
                 os.fsync(directory)
             finally:
                 os.close(directory)
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    @property
+    def _real(self) -> Path:
+        """The file itself: a link to it stays one, and a client is known by the link's name."""
+        return Path(os.path.realpath(self.path))
 
     def _with(self, entry: str) -> str:
         """The file's text with `entry`, found right."""
@@ -147,7 +153,7 @@ def _place(given: str, environment: Mapping[str, str]) -> Path:
     except UsageError:
         there = None
     if there is not None:
-        return there.resolve()
+        return there.absolute()
     folder = SYSTEM if os.getuid() == 0 else user_folder(environment)
     if folder is None:
         raise UsageError("no HOME to keep a configuration in: give --save a path")

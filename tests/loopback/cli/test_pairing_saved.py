@@ -228,6 +228,32 @@ def test_a_folder_is_made_only_once_there_is_a_peer_to_save(tmp_path: Path) -> N
     assert 'id = "friend"' in file.read_text()
 
 
+@pytest.mark.parametrize(
+    ("named", "there"),
+    [(False, False), (False, True), (True, True)],
+    ids=["dangling-path", "path", "name"],
+)
+def test_a_link_to_the_file_stays_one_and_keeps_its_name(
+    tmp_path: Path, *, named: bool, there: bool
+) -> None:
+    identity = tmp_path / "identity"
+    identity.write_text(as_text(IDENTITY, bytes(range(32))))
+    identity.chmod(0o600)
+    link, file = tmp_path / "nat-traversal" / "home.toml", tmp_path / "kept" / "other.toml"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    if there:
+        file.parent.mkdir()
+        file.write_text("# mine\n")
+    given = "home" if named else str(link)
+    saving = Saving(given, {"XDG_CONFIG_HOME": str(tmp_path)})
+    saving.check(OPTIONS, str(identity))
+    saving.save(OPTIONS, str(identity), bytes(31) + b"\x09")
+    assert (saving.path, link.is_symlink(), file.is_symlink()) == (link, True, False)
+    assert 'id = "friend"' in file.read_text()
+    assert file.read_text().startswith("# mine") == there
+
+
 def test_a_turn_server_is_saved_with_its_files_and_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
