@@ -227,7 +227,9 @@ class Handshake:
         if trigger is _T.HELLO_1 and not news:
             return []
         # A HELLO 1 from elsewhere than announced: HELLO 2 has to go there, at once if it is out.
-        return self._enter(trigger, now)
+        is_deaf = trigger is _T.HELLO_3_UNPROVEN and self.state is _S.CONFIRMING
+        said = self._enter(trigger, now)
+        return said + self._elsewhere() if is_deaf else said
 
     def confirm_arrived(self, confirm: Confirm, source: Endpoint) -> list[Output] | None:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
@@ -319,9 +321,16 @@ class Handshake:
             if self._may_try(to) and self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
         ]
 
+    def _elsewhere(self) -> list[Output]:
+        """The peer comes in and hears no answer there: HELLO 2 opens the way to its other addresses, whose routers
+        let nothing in before."""
+        heard = self._heard_from
+        others = [to for to in self._announced if heard and to.address != heard.address]
+        return self._hellos(2, others) if others else []
+
     def _may_try(self, to: Endpoint) -> bool:
         """Whether one more HELLO may go there, as far as it is a candidate that came late."""
-        if self._heard_from is not None or to not in self._added:
+        if to == self._heard_from or to not in self._added:
             return True
         self._added[to] -= 1
         return self._added[to] >= 0

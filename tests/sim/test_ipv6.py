@@ -1,0 +1,45 @@
+"""IPv6 beside IPv4 behind NATs: each pair meets somewhere, though one host may hear the other where no answer arrives."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from nat_traversal.machine import notices as note
+from nat_traversal.wire.methods import MethodName
+from natlab.behavior import NINE
+from natlab.oracle.outcome import Outcome
+from natlab.oracle.predict import predict
+from tests.sim.client import Client
+from tests.sim.world import World
+
+PAIRS = list(itertools.product(NINE, repeat=2))
+
+
+def with_ipv6(nats: tuple[str, str]) -> tuple[World, Client, Client]:
+    world = World(nat_a=nats[0], nat_b=nats[1], methods=(MethodName.IPV6.value,))
+    for number, host in enumerate(world.net.hosts.values(), 1):
+        host.ipv6 = f"2001:db8::{number}"
+    return (world, *world.pair())
+
+
+def told_at(client: Client) -> float:
+    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
+    return at
+
+
+@pytest.mark.parametrize("nats", PAIRS, ids="x".join)
+def test_each_pair_meets_over_ipv6_where_the_contract_opens_no_way_over_ipv4(
+    nats: tuple[str, str],
+) -> None:
+    world, a, b = with_ipv6(nats)
+    world.run(4.0)
+    by_contract = predict(*nats).outcome is Outcome.CONNECTED
+    rung = MethodName.ORDERED_HELLO if by_contract else MethodName.IPV6
+    for client in (a, b):
+        assert [each.method for each in client.told(note.PathEstablished)] == [rung.value]
+        assert client.told(note.AttemptFailed) == []
+        assert told_at(client) < 1.5
+    assert world.carries_data(a, b)
+    assert world.carries_data(b, a)
