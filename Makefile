@@ -40,9 +40,9 @@ test-measured: ## the tests that measure time in the lab, which others beside th
 	@scripts/setup.sh test
 	@$(python) -m pytest -m measures_time tests/lab $(PYTEST_ARGS)
 
-test-fast: ## units, virtual clock and loopback, without a build: what needs no namespaces, in about a minute
+test-fast: ## units, virtual clock and loopback, in about a minute: no build, and none that is marked long
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$((2 * $$(nproc))) --dist worksteal -m 'not builds' $(fast) $(PYTEST_ARGS)
+	@$(python) -m pytest -n $$((2 * $$(nproc))) --dist worksteal -m 'not builds and not long' $(fast) $(PYTEST_ARGS)
 
 # Other systems have none of Linux' own features; tests of these are skipped by name.
 test-plain: ## units, virtual clock and sockets without what Linux alone has, as on another system

@@ -18,6 +18,7 @@ from tests.exploration.world import Explorer
 CONNECTED = "connected by sockets 1 and 1"
 
 
+@pytest.mark.long
 def test_nothing_that_must_not_be_ever_is() -> None:
     """With one fault of these kinds; all that comes before it is the same for each."""
     found = explore(Rules(kinds=frozenset({"lose", "delay", "double"})), 1)
@@ -32,6 +33,7 @@ def test_a_host_that_takes_every_word_for_proof_is_found(monkeypatch: pytest.Mon
         explore(Rules(kinds=frozenset({"lose"})), 1)
 
 
+@pytest.mark.long
 def test_a_store_that_gives_an_id_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     handle = MemoryStore.handle
 

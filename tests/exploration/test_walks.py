@@ -19,6 +19,7 @@ from tests.exploration.walks.steps import walk
 from tests.exploration.walks.world import Walk
 
 
+@pytest.mark.long
 def test_nothing_that_must_not_be_ever_is() -> None:
     walk(40, seed=0)
 

@@ -177,6 +177,7 @@ class NoLimit(Probes):
         return ProbeBudget(whole, address, -10 * MOST_PROBES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nats", CELLS)
 def test_server_and_peer_together_get_no_more_than_the_client_s_own_limits(
     nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def test_hosts_with_ipv6_meet_there_though_nothing_opens_their_ipv4_nats(
         assert world.carries_data(b, a)
 
 
+@pytest.mark.long
 def test_a_guests_next_port_is_met_while_others_take_ports_too() -> None:
     met = 0
     for seed in range(20):

@@ -88,6 +88,7 @@ def test_each_outage_of_the_direct_path_is_bridged_by_the_relay() -> None:
         world.run(20.0)
 
 
+@pytest.mark.long
 def test_a_direct_path_that_comes_and_goes_is_used_ever_more_seldom() -> None:
     world, a, b = relayed_world()
     streams = Stream(a, b, every=0.5), Stream(b, a, every=0.5)
@@ -124,6 +125,7 @@ def test_deaths_are_forgotten() -> None:
     assert not held.holds(100.0 + WITHIN, 100.0 + WITHIN)
 
 
+@pytest.mark.long
 @pytest.mark.seeded
 @pytest.mark.parametrize(("nat_a", "pause"), CHANGES)
 def test_interfaces_that_come_and_go_cost_few_attempts_and_datagrams(

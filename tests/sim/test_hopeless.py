@@ -42,6 +42,7 @@ def test_the_attempt_ends_with_the_samples_the_relay_stays_and_one_sentence_says
     assert world.carries_data(b, a)
 
 
+@pytest.mark.long
 def test_minutes_later_it_is_looked_at_again_and_seldom() -> None:
     world, a, _ = a_world()
     world.run(3600.0)

@@ -91,6 +91,7 @@ def test_client_that_has_one_attempt_only_ends() -> None:
     assert second.agent.deadline() is None
 
 
+@pytest.mark.long
 def test_many_strangers_do_not_end_the_holder_by_what_it_has_to_answer() -> None:
     """Once each of them drew a ping, and the pongs made the holder too fast."""
     world = World()

@@ -34,6 +34,7 @@ def packets(world: World, host: str, since: float) -> int:
     )
 
 
+@pytest.mark.long
 def test_an_idle_path_takes_one_packet_a_minute_and_direction_and_lives_for_a_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -90,6 +90,7 @@ def test_all_sockets_of_a_side_aim_at_one_port_at_the_same_moment() -> None:
         ) == len(burst)
 
 
+@pytest.mark.long
 def test_a_block_is_met_by_32_sockets_and_32_ports_in_the_median() -> None:
     rounds: Counter[int | None] = Counter()
     for seed in range(24):

@@ -76,6 +76,7 @@ async def churn(answers: Answers, asked: int) -> None:
         connector.close()
 
 
+@pytest.mark.long
 async def test_no_late_answer_reaches_another_program_and_without_recalled_ports_some_would(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

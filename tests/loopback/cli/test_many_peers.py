@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from nat_traversal import Endpoint, ServerSettings
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.machine import notices as note
@@ -102,6 +104,7 @@ async def test_no_peer_begins_if_one_port_is_taken(tmp_path: Path) -> None:
     assert str(taken) in hub.told[-1]
 
 
+@pytest.mark.long
 async def test_status_tells_each_path_and_which_it_lacks(tmp_path: Path) -> None:
     file = tmp_path / "hub.toml"
     at_anna = unused()

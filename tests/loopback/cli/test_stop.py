@@ -113,6 +113,7 @@ class TestStop:
                     await b.connected()
                 assert await a.end(signal.SIGTERM) == 0
 
+    @pytest.mark.long
     @pytest.mark.parametrize("client_words", [CLIENT, ("traversal-client",)])
     async def test_ctrl_c_at_any_import_shows_no_traceback(
         self, client_words: tuple[str, ...], tmp_path: Path

@@ -61,6 +61,7 @@ async def a_pair_connects(first: Endpoint, second: Endpoint, *ids: str) -> None:
         await other.connected()
 
 
+@pytest.mark.long
 async def test_peers_at_different_servers_find_each_other_whatever_is_killed() -> None:
     store = unused()
     places = [unused() for _ in range(3)]

@@ -39,6 +39,7 @@ def made_identity(path: Path) -> str:
     return made.stdout.strip()
 
 
+@pytest.mark.long
 async def test_a_server_and_a_client_serve_one_with_the_newest_packages(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     our_key, their_key = made_identity(ours), made_identity(theirs)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import ROOT
 
 _TARGET = """
@@ -53,6 +55,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_budget_reaches_the_property_tests_and_only_these(tmp_path: Path) -> None:
     (tmp_path / "test_target.py").write_text(_TARGET)
     done = run("--fuzz-examples", "321", "--fuzz-seeds", "7", "test_target.py", cwd=tmp_path)
@@ -61,6 +64,7 @@ def test_the_budget_reaches_the_property_tests_and_only_these(tmp_path: Path) ->
     assert (tmp_path / "seeds").read_text() == 2 * 7 * "x"
 
 
+@pytest.mark.long
 def test_every_decoder_and_both_machines_are_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert f"-n auto {' '.join(targets())} $(FUZZ_ARGS)" in makefile

@@ -31,6 +31,7 @@ def loaded(statement: str) -> set[str]:
     return {name.removeprefix("nat_traversal.") for name in found.stdout.split()}
 
 
+@pytest.mark.long
 def test_server_needs_no_client_and_the_client_no_server() -> None:
     server = loaded("import nat_traversal.cli.server_command")
     assert server >= SERVER

@@ -155,6 +155,7 @@ def test_a_reset_at_both_sides_at_once_leaves_nothing() -> None:
     assert (pair.a.broken, pair.b.broken) == ([], [])
 
 
+@pytest.mark.long
 def test_a_thousand_connections_at_once_and_as_many_again() -> None:
     pair = Pair()
     for _ in range(2):
