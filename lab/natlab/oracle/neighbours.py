@@ -68,13 +68,16 @@ def with_ipv6(nat_a: str, nat_b: str, methods: Collection[str]) -> MethodName | 
     """The same of two hosts with a NAT each, and IPv6 behind stateful firewalls beside that.
 
     Where a router translates IPv6, its host's address is a private one (RFC 4193), which leads nobody there.
+    In round 2 both ways race, and IPv6 is called first.
     Raises `UsageError` for a name that is no preset.
     """
-    if predict(nat_a, nat_b).outcome is Outcome.CONNECTED:
-        return MethodName.ORDERED_HELLO
+    contract = predict(nat_a, nat_b)
     behaviors = [preset(name).behavior for name in (nat_a, nat_b)]
     is_mute = any(behavior and behavior.blocks_udp for behavior in behaviors)
     leads = all(behavior is None or behavior.ipv6 is Ipv6.FIREWALL for behavior in behaviors)
+    races = leads and MethodName.IPV6 in methods and contract.round != 1
+    if contract.outcome is Outcome.CONNECTED and not races:
+        return MethodName.ORDERED_HELLO
     return _otherwise(methods, MethodName.IPV6 if leads else None, is_mute=is_mute)
 
 

@@ -227,6 +227,7 @@ class Handshake:
         if trigger is _T.HELLO_1 and not news:
             return []
         # A HELLO 1 from elsewhere than announced: HELLO 2 has to go there, at once if it is out.
+        # The first HELLO 3 without proof may have crossed HELLO 2.
         is_deaf = trigger is _T.HELLO_3_UNPROVEN and self.state is _S.CONFIRMING
         said = self._enter(trigger, now)
         return said + self._elsewhere() if is_deaf else said

@@ -25,6 +25,7 @@ CELLS = {
     (f"shared_cgn,cgn={CONE}", CONE, CONE): MethodName.RELAY,
     ("dual_stack", "full-cone", SYMMETRIC): MethodName.ORDERED_HELLO,
     ("dual_stack", SYMMETRIC, SYMMETRIC): MethodName.IPV6,
+    ("dual_stack", "port-restricted-cone", "linux-masquerade"): MethodName.IPV6,
     ("dual_stack", "ADM+EIF", "APDM+APDF"): MethodName.IPV6,
     ("dual_stack", "APDM+EIF", "APDM+EIF"): MethodName.IPV6,
     ("dual_stack", "APDM+APDF+nptv6", "APDM+APDF+ipv6-eif"): MethodName.RELAY,

@@ -70,10 +70,21 @@ def test_behind_one_carrier(nats: tuple[str, str], carrier: str, rung: str | Non
         (("symmetric", "symmetric"), "ipv6"),
         (("full-cone", "symmetric"), "ordered-hello"),
         (("udp-blocked", "none"), None),
+        (("linux-masquerade", "port-restricted-cone"), "ordered-hello"),  # in round 1
+        (("port-restricted-cone", "linux-masquerade"), "ipv6"),  # in round 2, in which it is first
+        (
+            ("port-restricted-cone", "EIM+APDF+order-sensitive+inbound-refresh+nptv6"),
+            "ordered-hello",
+        ),
     ],
 )
 def test_with_ipv6(nats: tuple[str, str], rung: str | None) -> None:
     assert with_ipv6(*nats, ALL) == rung
+
+
+def test_round_2_is_the_contract_s_alone_where_the_hosts_may_not_use_ipv6() -> None:
+    methods = (MethodName.ORDERED_HELLO, MethodName.RELAY)
+    assert with_ipv6("port-restricted-cone", "linux-masquerade", methods) == "ordered-hello"
 
 
 @pytest.mark.parametrize(
