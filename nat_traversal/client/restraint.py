@@ -138,17 +138,21 @@ class Restraint:
         """Those of the present attempt to which HELLOs may go, perhaps none."""
         if self._lies(candidates, around):
             return ()
-        plausible = tuple(each for each in candidates if around.makes_plausible(each.endpoint))
+        plausible = tuple(
+            each
+            for each in candidates
+            if around.forbids(each.endpoint) is None and around.makes_plausible(each.endpoint)
+        )
         for each in plausible:
             if each.validated:
                 self.budget.validate(each.endpoint.address)
         return plausible
 
     def _lies(self, candidates: tuple[m.Candidate, ...], around: Surroundings) -> bool:
-        """Whether no honest server names these for the peer, which is a breach."""
+        """Whether no honest server names these for the peer, which is a breach. Host addresses are the peer's own word."""
         for candidate in candidates:
             objection = around.forbids(candidate.endpoint)
-            if objection is not None:
+            if objection is not None and candidate.kind != "host":
                 reason = f"the server names {candidate.endpoint} for the peer: {objection}"
                 self._breach = Breach(reason)
         return self._breach is not None

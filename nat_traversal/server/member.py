@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from nat_traversal.machine import events as e
 from nat_traversal.server.allocation import Sightings
-from nat_traversal.wire.addresses import is_private
+from nat_traversal.wire.addresses import is_elsewhere, is_private
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, NatTold, Register, Relaying, TurnPart
 from nat_traversal.wire.offers import Offer
@@ -118,12 +118,13 @@ class Member:
         return self.socket is SocketState.FRESH and is_told
 
     def told_hosts(self, generation: int, candidates: tuple[Candidate, ...]) -> None:
-        """Its answer to that question, for that socket: private addresses, and those of IPv6."""
+        """Its answer to that question, for that socket: private addresses, and those of IPv6. No other goes on."""
         if generation == self.generation and self.hosts is None:
             self.hosts = tuple(
                 replace(each, kind="host", validated=False)
                 for each in candidates
-                if is_private(each.endpoint.address) or each.endpoint.family == 6
+                if is_elsewhere(each.endpoint.address)
+                and (is_private(each.endpoint.address) or each.endpoint.family == 6)
             )
 
     def told_port(self, generation: int, port: int) -> None:

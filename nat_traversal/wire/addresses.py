@@ -60,6 +60,13 @@ def is_link_local(host: str) -> bool:
 
 
 @lru_cache(REMEMBERED)
+def is_elsewhere(address: str) -> bool:
+    """Whether a host of another network may be there, at the address as it is written: no IPv4 in IPv6's clothes."""
+    is_mapped = ":" in address and _plain(address).version == 4
+    return is_usable(address) and not (is_mapped or is_loopback(address) or is_link_local(address))
+
+
+@lru_cache(REMEMBERED)
 def octets_of(address: str) -> bytes:
     """Its 4 or 16 octets."""
     return ip_address(address).packed

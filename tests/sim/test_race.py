@@ -80,6 +80,22 @@ def test_dead_ipv6_on_both_sides_costs_no_time() -> None:
     assert words_to(world, DEAD_IPV6)
 
 
+@pytest.mark.parametrize("named", ["::", "::1", "ff02::1", "fe80::1", "::ffff:c633:6409"])
+def test_a_peer_that_names_an_address_where_no_host_can_be_costs_the_other_nothing(
+    named: str,
+) -> None:
+    """The server hands none on: it would be taken for a lie of the server, and end the connection to that."""
+    world = world_of(*SWAPPED, DEAD_IPV6, MethodName.IPV6)
+    world.net.hosts["host_b"].dead = (named,)
+    times, (a, b) = proofs(world)
+    assert named in [each.endpoint.address for told in told_hosts(b) for each in told.candidates]
+    assert len(times) == 2
+    assert not a.told(note.ServerLost)
+    begun = [each for each in a.told(note.RoundStarted) if each.round > 1]
+    assert begun
+    assert all(each.kind != "host" for told in begun for each in told.candidates)
+
+
 def test_a_mapped_port_that_died_costs_no_time() -> None:
     """The server has come by it, and nothing comes by it since. Round 1 is lost, and round 2 opens without it."""
     nats = "APDM+APDF+port-mapping", "full-cone"

@@ -271,6 +271,19 @@ def test_a_server_that_names_what_nobody_can_be_at_is_left(candidate: Endpoint) 
     assert rig.is_in(PathState.IDLE)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::", "ff02::1", "fe80::1"])
+def test_a_host_address_that_nobody_can_be_at_is_the_peers_word_and_left_out(address: str) -> None:
+    """A hostile peer would otherwise end this host's connection to a server of an older version."""
+    rig = connected(Rig())
+    nowhere = Endpoint(address, 53)
+    told = (m.Candidate("host", nowhere), m.Candidate("srflx", PEER))
+    rig.receive(replace(rig.round(m.Role.A), candidates=told))
+    rig.receive(m.SendHello(1, 1, 1, 1))
+    assert to(rig, PEER) == 1
+    assert to(rig, nowhere) == 0
+    assert not lost(rig)
+
+
 def test_with_once_a_server_that_lies_ends_the_client_in_one_line() -> None:
     rig = connected(Rig(once=True))
     attempt(rig, 1, Endpoint("127.0.0.1", 53))
