@@ -7,10 +7,13 @@ import itertools
 import pytest
 
 from nat_traversal.machine import notices as note
+from nat_traversal.settings import ClientSettings
+from nat_traversal.wire.datagrams import Confirm
 from nat_traversal.wire.methods import MethodName
 from natlab.behavior import NINE
 from natlab.oracle.neighbours import with_ipv6
 from tests.sim.client import Client
+from tests.sim.network import Packet
 from tests.sim.world import World
 
 PAIRS = [
@@ -45,3 +48,21 @@ def test_each_pair_meets_by_the_rung_that_the_model_names(
         assert told_at(client) < 1.5
     assert world.carries_data(a, b)
     assert world.carries_data(b, a)
+
+
+def test_a_lost_confirm_comes_again_though_the_peer_was_heard_over_ipv4_too() -> None:
+    """Both ways open in round 2: B takes the first, and A has heard HELLO 2 by the other one last."""
+    world, a, b = pair_with_ipv6(("port-restricted-cone", "linux-masquerade"))
+    confirms: list[Packet] = []
+
+    def is_first_confirm(packet: Packet) -> bool:
+        if isinstance(packet.datagram, Confirm):
+            confirms.append(packet)
+        return [packet] == confirms
+
+    world.net.drops.append(is_first_confirm)
+    world.run(4.0)
+    assert confirms[0].destination.family == 6
+    for client in (a, b):
+        assert [each.method for each in client.told(note.PathEstablished)] == ["ipv6"]
+    assert told_at(b) - told_at(a) < 2 * ClientSettings().hello_interval

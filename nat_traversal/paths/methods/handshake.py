@@ -230,7 +230,7 @@ class Handshake:
         # The first HELLO 3 without proof may have crossed HELLO 2.
         is_deaf = trigger is _T.HELLO_3_UNPROVEN and self.state is _S.CONFIRMING
         said = self._enter(trigger, now)
-        return said + self._elsewhere() if is_deaf else said
+        return said + self._elsewhere(2, self._announced) if is_deaf else said
 
     def confirm_arrived(self, confirm: Confirm, source: Endpoint) -> list[Output] | None:
         """A CONFIRM came in. None: not of this round, or not for this role and state."""
@@ -258,7 +258,11 @@ class Handshake:
         if self._repeats > self._settings.hello_repeats:
             self._deadline = None
             return []
-        return self._say(now)
+        said = self._say(now)
+        if self.state is not _S.ANSWERING:
+            return said
+        # B may have taken another way by which HELLO 2 came, and its CONFIRM was lost.
+        return said + self._elsewhere(3, dict.fromkeys(self._sources.values()))
 
     def hold(self, now: float) -> None:
         """Repeat nothing for one interval."""
@@ -322,12 +326,11 @@ class Handshake:
             if self._may_try(to) and self._budget.take(to, HELLO_OCTETS, is_opening=step < 3)
         ]
 
-    def _elsewhere(self) -> list[Output]:
-        """The peer comes in and hears no answer there: HELLO 2 opens the way to its other addresses, whose routers
-        let nothing in before."""
+    def _elsewhere(self, step: int, candidates: Iterable[Endpoint]) -> list[Output]:
+        """The peer was heard, and does not answer there: HELLO `step` goes to these as well, at other addresses."""
         heard = self._heard_from
-        others = [to for to in self._announced if heard and to.address != heard.address]
-        return self._hellos(2, others) if others else []
+        others = [to for to in candidates if heard and to.address != heard.address]
+        return self._hellos(step, others) if others else []
 
     def _may_try(self, to: Endpoint) -> bool:
         """Whether one more HELLO may go there, as far as it is a candidate that came late."""
