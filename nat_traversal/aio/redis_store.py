@@ -146,8 +146,11 @@ class RedisStore:
             except* (RedisError, OSError, EOFError, WireError, TimeoutError) as group:
                 reason = str(group.exceptions[0]) or "no answer in time"
             except* Exception as group:
-                # The connections are made anew: a mistake must not cost the store for good.
-                log.warning("the store's connections failed", exc_info=group)
+                # The connections are made anew: a mistake must not cost the store for good, and
+                # what is no Redis makes it again and again.
+                log.debug("the store's connections failed", exc_info=group)
+                kind = type(group.exceptions[0]).__name__
+                reason = f"the program there answers as no Redis does ({kind})"
             finally:
                 self._commands = None
                 self._waiting.clear()

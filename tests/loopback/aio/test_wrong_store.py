@@ -1,0 +1,79 @@
+"""What answers as the store may be no Redis, or a broken one: that costs one reason each time, and the store is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from nat_traversal.aio.redis_store import RedisStore
+from nat_traversal.server.cluster import words as w
+from tests.loopback.support import eventually
+
+RIGHT = {
+    b"SUBSCRIBE": b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n",
+    b"INFO": b"$21\r\nuptime_in_seconds:100\r\n",
+    b"SCRIPT": b"$4\r\nabcd\r\n",
+    b"PING": b"*2\r\n$4\r\npong\r\n$0\r\n\r\n",
+}
+"""To each command; OK to others."""
+PROTOCOL = "Protocol Error"
+NO_REDIS = "the program there answers as no Redis does"
+
+
+class Store:
+    """Answers each command with what `answers` has for it."""
+
+    def __init__(self) -> None:
+        self.answers = dict(RIGHT)
+
+    async def accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    size = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(size + 2))[:-2])
+                writer.write(self.answers.get(words[0], b"+OK\r\n"))
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "reason"),
+    [
+        (b"SUBSCRIBE", b"HTTP/1.1 400 Bad Request\r\n\r\n", PROTOCOL),
+        (b"INFO", b"$20\r\nuptime_in_seconds:zz\r\n", NO_REDIS),
+        (b"INFO", b"$2\r\n\xff\xff\r\n", NO_REDIS),
+        (b"SET", b"$xx\r\n", NO_REDIS),
+        (b"SET", b"*1\r\n" * 5000, NO_REDIS),
+        (b"SET", b"-OOM command not allowed\r\n", "command not allowed"),
+        (b"PING", b":7\r\n", NO_REDIS),
+        (b"PING", b"*0\r\n", NO_REDIS),
+        (b"PING", b"*1\r\n$7\r\nmessage\r\n", NO_REDIS),
+    ],
+)
+async def test_an_answer_that_no_store_gives_is_one_reason_and_no_traceback(
+    caplog: pytest.LogCaptureFixture, command: bytes, answer: bytes, reason: str
+) -> None:
+    store, told = Store(), list[w.StoreAnswer]()
+    store.answers[command] = answer
+    caplog.set_level(logging.INFO)
+    async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told.append)
+
+        def lost() -> list[str]:
+            return [each.reason for each in told if isinstance(each, w.StoreLost)]
+
+        await eventually(lambda: len(lost()) == 2, "two tries")
+        store.answers = dict(RIGHT)
+        before = len(told)
+        reached = w.StoreReached(0.0)
+        await eventually(lambda: told[before:][-1:] == [reached], "the store is right again")
+        await client.close()
+    assert all(each.startswith(reason) for each in lost()), lost()
+    assert not [each for each in caplog.records if each.name.startswith("nat_traversal")]
