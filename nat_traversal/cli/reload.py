@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 
@@ -38,14 +39,19 @@ class Reloading:
         self._console = console
         self._manager = manager
         self._server: Server | None = None
+        self._is_wanted = False
+        """Since before the server ran."""
 
     def begin(self, server: Server) -> None:
         """`server` runs: from now on it can change."""
         self._server = server
+        if self._is_wanted:
+            asyncio.get_running_loop().call_soon(self)  # once it has said that it is ready
 
     def __call__(self) -> None:
         if self._server is None:
-            return  # it starts only now, with what it reads
+            self._is_wanted = True  # the file may have changed since it was read
+            return
         self._manager.reloading()
         self._reload(self._server)
         self._manager.reloaded()

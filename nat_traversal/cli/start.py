@@ -69,12 +69,28 @@ def _end_at_once(status: int = 0) -> None:
     for number in STOPPING:
         if signal.getsignal(number) is signal.SIG_IGN:
             continue
-        if number is signal.SIGHUP and "--config" in sys.argv and not has_terminal():
+        if number is signal.SIGHUP and _has_file() and not has_terminal():
             signal.signal(
                 number, lambda *_: None
             )  # it means a reload, and the file is yet to be read
         else:
             signal.signal(number, partial(_end, status))
+
+
+def _has_file() -> bool:
+    """Whether the command will read a file, as far as that shows before the arguments are read: `--config=FILE`, a
+    shorter form, the variable, or a client that names no peer."""
+    options = [word.partition("=")[0] for word in sys.argv[1:]]
+    if "NAT_TRAVERSAL_CONFIG" in os.environ or any(_means(each, "--config") for each in options):
+        return True
+    is_client = sys.argv[1:2] == ["client"] or "client" in Path(sys.argv[0]).name
+    names_peer = any(each.startswith("-r") or _means(each, "--remote") for each in options)
+    return is_client and not names_peer and "NAT_TRAVERSAL_REMOTE" not in os.environ
+
+
+def _means(word: str, option: str) -> bool:
+    """Whether `word` is that option, or its begin: argparse takes that."""
+    return len(word) > 3 and option.startswith(word)
 
 
 def _end(status: int, *_: object) -> None:

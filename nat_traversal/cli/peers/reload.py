@@ -34,13 +34,21 @@ class Reloading:
         self._manager = manager
         self._one_at_a_time = asyncio.Lock()
         self._begun: set[asyncio.Task[dict[str, Any]]] = set()
+        self._is_wanted = False
+        """Since before the peers ran."""
+        self._has_begun = False
 
     def begin(self, supervisor: Supervisor) -> None:
         """The peers of `supervisor` run: from now on they can change."""
-        self._supervisor = supervisor
+        self._supervisor, self._has_begun = supervisor, True
+        if self._is_wanted:
+            self.on_signal()
 
     def on_signal(self) -> None:
         """Reload, as soon as that is possible."""
+        if not self._has_begun:
+            self._is_wanted = True  # the file may have changed since it was read
+            return
         task = asyncio.ensure_future(self())
         self._begun.add(task)
         task.add_done_callback(self._begun.discard)

@@ -43,6 +43,26 @@ async def stream(program: Program, at: Endpoint, until: asyncio.Event) -> int:
     return number
 
 
+async def test_a_signal_before_the_peers_begin_counts_once_they_have(tmp_path: Path) -> None:
+    """The client has read its file already, and still waits for a port."""
+    file, held_at = tmp_path / "hub.toml", unused()
+    held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    held.bind(held_at.sockaddr)
+    head = f'server = "{unused()}"\nid = "hub"\n'
+    file.write_text(head + peer("anna", listen_dns=held_at))
+    words = (*CLIENT, "--json", "--config", str(file))
+    async with Command.run(*words, XDG_RUNTIME_DIR=str(tmp_path)) as hub:
+        with held:
+            await hub.event("waiting")
+            file.write_text(
+                head + peer("anna", listen_dns=held_at) + peer("ben", connect_x=held_at)
+            )
+            hub.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.2)  # so that it comes before the port is free
+        assert (await hub.event("reloaded"))["changed"] == ["ben (begun)"]
+        assert await hub.end(signal.SIGTERM) == 0
+
+
 async def test_a_reload_changes_what_has_changed_and_loses_no_datagram_of_the_rest(
     tmp_path: Path,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from hashlib import sha256
 from pathlib import Path
@@ -47,6 +48,23 @@ async def test_what_can_change_does_and_the_rest_is_told(tmp_path: Path) -> None
             assert await before.until(m.HeartbeatAnswer) == m.HeartbeatAnswer(3)
         assert await server.end(signal.SIGTERM) == 0
     assert "reloaded: heartbeat; a restart is needed for port" in server.told
+
+
+async def test_a_signal_before_the_server_runs_counts_once_it_does(tmp_path: Path) -> None:
+    """It has read its file already, and still waits for its port."""
+    file = tmp_path / "server.toml"
+    held = socket.create_server(("127.0.0.1", 0))
+    start = f'port = {held.getsockname()[1]}\nhost = "127.0.0.1"\n'
+    file.write_text(start)
+    async with Command.run(*SERVER, str(file)) as server:
+        with held:
+            await server.event("waiting")
+            file.write_text(f'{start}[set]\nheartbeat = "7s"\n')
+            server.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.2)  # so that it comes before the port is free
+        await listening(server)
+        assert (await server.event("reloaded"))["changed"] == ["heartbeat"]
+        assert await server.end(signal.SIGTERM) == 0
 
 
 async def test_a_file_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:

@@ -31,12 +31,30 @@ def test_who_only_asks_has_no_answer_when_it_ends_early(
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("words", [["client", "--config", "home"], ["client"]])
+@pytest.mark.parametrize(
+    ("words", "variable", "has_file"),
+    [
+        ("nat-traversal client --config home", "", True),
+        ("nat-traversal server --config=/etc/server.toml", "", True),
+        ("traversal-server --conf server.toml", "", True),
+        ("nat-traversal server", "NAT_TRAVERSAL_CONFIG", True),
+        ("nat-traversal client", "", True),
+        ("traversal_client.py --relay always", "", True),
+        ("nat-traversal server", "", False),
+        ("nat-traversal client --server x -r ben --connect 53", "", False),
+        ("traversal_client.py --server x --remote=ben", "", False),
+        ("nat-traversal client --server x", "NAT_TRAVERSAL_REMOTE", False),
+    ],
+)
 def test_a_reload_that_is_asked_for_early_ends_nothing(
-    words: list[str], terminal: bool, monkeypatch: pytest.MonkeyPatch
+    words: str, variable: str, has_file: bool, terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers: dict[signal.Signals, Any] = {}
-    monkeypatch.setattr(sys, "argv", ["nat-traversal", *words])
+    for name in ("NAT_TRAVERSAL_CONFIG", "NAT_TRAVERSAL_REMOTE"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "x")
+    monkeypatch.setattr(sys, "argv", words.split())
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     monkeypatch.setattr(start, "has_terminal", lambda: terminal)
@@ -47,5 +65,5 @@ def test_a_reload_that_is_asked_for_early_ends_nothing(
     for number in STOPPING:
         handlers[number](number, None)
 
-    reloads = "--config" in words and not terminal
+    reloads = has_file and not terminal
     assert len(ended) == (2 if reloads else 3)
