@@ -27,8 +27,8 @@ TRIAL_WITHIN = 3.0
 """Seconds for an answer from there."""
 TRIAL_MARGIN = 0.2
 """Seconds above one and a half round trips for the old address to answer: the second question to it is covered."""
-TRIAL_SOURCES = 16
-"""New sources that are remembered."""
+TRIAL_SOURCES = 1024
+"""New sources whose datagrams are counted. As trials begin, none of them gets more within a quarter of an hour."""
 TRIALS_AT_ONCE, TRIAL_EVERY = 4, 1.0
 """Trials that may begin at once, and seconds between two in the long run."""
 Position = tuple[int, int]

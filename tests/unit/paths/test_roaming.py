@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -119,6 +120,23 @@ def test_a_source_that_never_answers_gets_ten_datagrams_pongs_included_however_l
             rig.sent.append(action)
         rig.run(0.1)
     assert sum(each.to == NEW for each in rig.sent) == TRIAL_DATAGRAMS
+
+
+@pytest.mark.parametrize("sources", [2, 17, 40])
+def test_a_peer_that_speaks_from_many_sources_in_turn_gets_no_more_to_any(sources: int) -> None:
+    """It moves every tenth of a second, and each address that it forges is a victim's."""
+    rig = Rig()
+    victims = [Endpoint(f"198.51.100.{number}", 53) for number in range(1, sources + 1)]
+    for turn in range(3_000):
+        source = victims[turn % sources]
+        rig.heard(source, Kind.PING)
+        for action in rig.roaming.pong(b"nonce", source):
+            assert isinstance(action, do.SendFrame)
+            rig.sent.append(action)
+        rig.run(0.1)
+    to = Counter(each.to for each in rig.sent if each.to is not None)
+    assert len(to) > 1
+    assert max(to.values()) <= TRIAL_DATAGRAMS
 
 
 def test_a_source_that_answers_may_have_more() -> None:
