@@ -49,9 +49,11 @@ class Regions:
     def connect(self, out: float, back: float) -> float:
         """The least time from the later registration until both hosts have proof, in round 1.
 
-        2 R + 1.5 P. Both hosts announce, so one R is that of the farther host.
+        2 R + 1.5 P. Both hosts announce, so one R is that of the farther host. Where P > 2 R, the order of HELLO 3
+        comes to A before HELLO 2 does, and its proof with the answer to that: 3 R + P.
         """
-        return 2 * (out + back) + 2 * (self.a_s + self.b_s) + 3 * self.to_peer(out, back)
+        to_server, to_peer = 2 * (out + back) + 2 * (self.a_s + self.b_s), self.to_peer(out, back)
+        return to_server + 2 * to_peer + min(to_peer, to_server / 2)
 
 
 def parse_regions(text: str) -> Regions:

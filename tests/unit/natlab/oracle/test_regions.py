@@ -40,3 +40,5 @@ def test_least_times_add_up_what_is_on_the_way() -> None:
     assert regions.to_peer(0.005, 0.004) == pytest.approx(0.069)
     # Equal ways: 2 R + 1.5 P, with R = 50 ms and P = 80 ms.
     assert Regions(0.03, 0.02, 0.02).connect(0.005, 0.005) == pytest.approx(0.22)
+    # 3 R + P where P is longer than 2 R: R = 50 ms and P = 180 ms.
+    assert Regions(0.08, 0.02, 0.02).connect(0.005, 0.005) == pytest.approx(0.33)
