@@ -12,7 +12,7 @@ from tests.lab import commands
 
 _COMMANDS = {
     "matrix": (("matrix", "--nat", "none"), 3),
-    "cell": (("run", "--nat-a", "none", "--nat-b", "none"), 3),
+    "cell": (("run", "--nat-a", "none", "--nat-b", "none"), 125),
     "run": (("run", "--nat-a", "none", "--nat-b", "none", "--a", "echo word"), 125),
     "topology": (("topology", "star,peers=2", "--on", "host_1=echo word"), 125),
 }
