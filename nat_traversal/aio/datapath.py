@@ -115,9 +115,8 @@ class DataPath:
     def _connected(self, sock: socket.socket | None, settings: ClientSettings) -> PacketIO:
         assert sock is not None, "a path has a socket, or an io of its own"
         try:
-            sock.connect(
-                self.edge.outside(self.remote, sock).sockaddr
-            )  # the kernel now drops what others send
+            # the kernel drops from then on what others send
+            sock.connect(self.edge.outside(self.remote, sock).sockaddr)
         except OSError as error:  # nothing can be sent, so that consent will expire
             log.warning("no way to %s: %s", self.remote, error)
         forbid_fragments(sock)

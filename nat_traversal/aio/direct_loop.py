@@ -70,9 +70,8 @@ class DirectLoop(asyncio.SelectorEventLoop):
         self._direct = _DirectSelector(self._reader_failed, at_once)
         try:
             super().__init__(self._direct)
-        except (
-            OSError
-        ):  # no descriptor is left for its pipe, without which it cannot even be closed
+        except OSError:
+            # no descriptor is left for its pipe, without which it cannot even be closed
             self._direct.close()
             self._closed = True
             raise
