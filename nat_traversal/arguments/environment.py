@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -39,11 +39,9 @@ def name_in_help(parser: P) -> P:
 
 def use(parser: Parser, environment: Mapping[str, str]) -> Parser:
     """Let `parser` and its commands take from `environment` what the command line does not say, and tell so in --help."""
-    name_in_help(parser)
-    parser.outside = partial(values, environment=environment)
-    for command in _commands(parser):
-        if isinstance(command, Parser):
-            use(command, environment)
+    for each in _all(name_in_help(parser)):
+        if isinstance(each, Parser):
+            each.outside = partial(values, environment=environment)
     return parser
 
 
@@ -65,12 +63,21 @@ def values(
 
 
 def unknown(
-    parser: argparse.ArgumentParser, environment: Mapping[str, str], others: Collection[str]
+    make: Callable[[], argparse.ArgumentParser],
+    environment: Mapping[str, str],
+    others: Collection[str],
 ) -> list[str]:
-    """One line for each variable that looks like an option's and is of none in `parser`, its commands or `others`."""
+    """One line for each variable that looks like an option's and is of none in the parser, its commands or `others`.
+
+    `make` makes the parser, which takes longer than all else here. Most starts need none.
+    """
+    alike = [name for name in environment if name.startswith(PREFIX) and name not in others]
+    if not alike:
+        return []
+    parser = make()
     known = {name for each in (parser, *_commands(parser)) for _, name in _named(each)}
     known.update(others)
-    strange = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    strange = sorted(name for name in alike if name not in known)
     if not strange:
         return []
     from difflib import get_close_matches  # noqa: PLC0415 - most starts have no mistake
@@ -94,6 +101,12 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPars
     for option in parser._actions:  # noqa: SLF001
         if isinstance(option, argparse._SubParsersAction):  # noqa: SLF001
             yield from option.choices.values()
+
+
+def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for command in _commands(parser):
+        yield from _all(command)
 
 
 def _value(option: argparse.Action, text: str) -> Any:

@@ -47,27 +47,23 @@ SERVER_AT_ONCE = 1024
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Each command, after its name."""
-    return _run(every_command(), arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    return _run(_every_command(words[:1]), words)
 
 
 def every_command() -> Parser:
     """The parser of `nat-traversal`, of which the manual page and the shells' completion are made too."""
+    return _every_command(())
+
+
+def _every_command(asked: Sequence[str]) -> Parser:
+    """With the options of the `asked` command alone, if it is one: those of all take longer than the rest of a start."""
     parser = Parser("nat-traversal", description="UDP between two hosts behind NATs.")
     add_version(parser)
-    commands = parser.add_subparsers(
-        required=True,
-        metavar="server|client|invite|accept|check|config|status|ping|reload|genkey|identity|gentoken",
-    )
-    server_options(commands.add_parser("server", help="introduce hosts to each other"))
-    client_options(commands.add_parser("client", help="connect to another host"))
-    invite_options(commands.add_parser("invite", help="print one line that lets another host in"))
-    accept_options(commands.add_parser("accept", help="read that line on the other host"))
-    check_options(commands.add_parser("check", help="tell how this host's NAT behaves"))
-    config_options(commands.add_parser("config", help="look at a client's configuration file"))
-    status_options(commands.add_parser("status", help="tell how the paths of running clients are"))
-    ping_options(commands.add_parser("ping", help="ping a peer through a running client's path"))
-    reload_options(commands.add_parser("reload", help="let a running client read its file again"))
-    _key_commands(commands)
+    commands = parser.add_subparsers(required=True, metavar="|".join(_COMMANDS))
+    for name in [name for name in asked if name in _COMMANDS] or _COMMANDS:
+        purpose, add_options = _COMMANDS[name]
+        add_options(commands.add_parser(name, help=purpose))
     return parser
 
 
@@ -81,23 +77,46 @@ def client_main(arguments: Sequence[str] | None = None) -> int:
     return _run(client_options(Parser()), arguments)
 
 
-def _key_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    shared = "print a new key that two hosts share, for --key-file"
-    commands.add_parser("genkey", help=shared, description=shared).set_defaults(command="genkey")
-    for_server = "print a new token for a server's --tokens, and for its clients' --server-token"
-    commands.add_parser("gentoken", help=for_server, description=for_server).set_defaults(
-        command="gentoken"
-    )
-    own = "make this host's private key once, for --identity, and print the public half"
-    identity = commands.add_parser("identity", help=own, description=own)
-    identity.add_argument(
+def _genkey_options(parser: Parser) -> None:
+    parser.description = _GENKEY
+    parser.set_defaults(command="genkey")
+
+
+def _gentoken_options(parser: Parser) -> None:
+    parser.description = _GENTOKEN
+    parser.set_defaults(command="gentoken")
+
+
+def _identity_options(parser: Parser) -> None:
+    parser.description = _IDENTITY
+    parser.add_argument(
         "file",
         metavar="FILE",
         nargs="?",
         help="the private key's file (default: identity in $STATE_DIRECTORY, "
         "else in ~/.local/state/nat-traversal)",
     )
-    identity.set_defaults(command="identity")
+    parser.set_defaults(command="identity")
+
+
+_GENKEY = "print a new key that two hosts share, for --key-file"
+_IDENTITY = "make this host's private key once, for --identity, and print the public half"
+_GENTOKEN = "print a new token for a server's --tokens, and for its clients' --server-token"
+_COMMANDS: dict[str, tuple[str, Callable[[Parser], object]]] = {
+    "server": ("introduce hosts to each other", server_options),
+    "client": ("connect to another host", client_options),
+    "invite": ("print one line that lets another host in", invite_options),
+    "accept": ("read that line on the other host", accept_options),
+    "check": ("tell how this host's NAT behaves", check_options),
+    "config": ("look at a client's configuration file", config_options),
+    "status": ("tell how the paths of running clients are", status_options),
+    "ping": ("ping a peer through a running client's path", ping_options),
+    "reload": ("let a running client read its file again", reload_options),
+    "genkey": (_GENKEY, _genkey_options),
+    "identity": (_IDENTITY, _identity_options),
+    "gentoken": (_GENTOKEN, _gentoken_options),
+}
+"""Each with its purpose, and with what adds its options to a parser."""
 
 
 def command_of(options: argparse.Namespace, given: argparse.Namespace) -> Command:
@@ -178,7 +197,7 @@ def _run(parser: Parser, arguments: Sequence[str] | None) -> int:
     )
     console.never_wait()
     others = (keys.VARIABLE, access.VARIABLE, venv.TRIED)
-    for line in environment.unknown(every_command(), os.environ, others):
+    for line in environment.unknown(every_command, os.environ, others):
         console.say(line)
     try:
         with asyncio.Runner(loop_factory=_loop_factory(options)) as runner:

@@ -70,7 +70,7 @@ def _run_command(options: argparse.Namespace) -> int:
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, with the options of the command that `words` begin with.
+    """The parser, with the command that `words` begin with and its options; with all, if there is none.
 
     Only that command's modules are read: those of a matrix take longer than most commands do.
     """
@@ -79,8 +79,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.set_defaults(broken=Exit.UNAVAILABLE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    if words and words[0] in COMMANDS:
+        command = commands.add_parser(words[0], help=COMMANDS[words[0]])
+        import_module(f"natlab.cli.{words[0]}").define(command)
+        return parser
     for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose)
-        if [name] == list(words[:1]):
-            import_module(f"natlab.cli.{name}").define(command)
+        commands.add_parser(name, help=purpose)
     return parser

@@ -113,7 +113,7 @@ def test_a_variable_of_no_option_is_told_with_the_nearest_one() -> None:
         "NAT_TRAVERSAL_XYZZY": "",
         "PORT": "1",
     }
-    assert environment.unknown(parser(), given, ["NAT_TRAVERSAL_KEY"]) == [
+    assert environment.unknown(parser, given, ["NAT_TRAVERSAL_KEY"]) == [
         "$NAT_TRAVERSAL_PORTS is the variable of no option: did you mean $NAT_TRAVERSAL_PORT?",
         "$NAT_TRAVERSAL_XYZZY is the variable of no option: --help shows them all",
     ]
