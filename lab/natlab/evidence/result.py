@@ -16,6 +16,7 @@ from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.packet_records import PacketRecord, records_of
 from natlab.evidence.trace import Trace
 from natlab.evidence.way import Kind
+from natlab.oracle.methods.ordered_hello import ROUNDS
 from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.predict import LADDER, method_of, predict_direct
@@ -194,6 +195,11 @@ class Case:
     """The rung on which datagrams go at the end; None: on none."""
     turned_by: str | None = None
     """The host whose TURN server carries them; None: none."""
+    methods: tuple[str, ...] = ()
+    """The rungs that the clients may use."""
+    turn: Turn | None = None
+    cross: bool | None = False
+    """Whether the ordered HELLOs cross between the hosts; None: chance decides, so that the capture has to say it."""
 
     @classmethod
     def of(
@@ -203,11 +209,27 @@ class Case:
         topology: str,
         methods: Collection[str] = LADDER[:1],
         turn: Turn | None = None,
+        *,
+        cross: bool | None = False,
+        crossing: Collection[int] | None = None,
     ) -> Case:
-        """`methods` are the rungs that the clients may use. Raises `UsageError` as `method_of`."""
-        method = method_of(nat_a, nat_b, methods, turn)
+        """`crossing`: the rounds in which the HELLOs cross, where that is known. Raises `UsageError` as `method_of`."""
+        if crossing is None:
+            crossing = ROUNDS if cross else ()
+        method = method_of(nat_a, nat_b, methods, turn, crossing=crossing)
         own = turn_of(nat_a, nat_b, turn) if turn and method is MethodName.TURN else None
-        return cls(nat_a, nat_b, topology, predict_direct(nat_a, nat_b, methods), method, own)
+        direct = predict_direct(nat_a, nat_b, methods, crossing=crossing)
+        return cls(
+            nat_a, nat_b, topology, direct, method, own, tuple(methods), turn=turn, cross=cross
+        )
+
+    def as_seen(self, trace: Trace) -> Case:
+        """With the rounds in which the HELLOs crossed, if chance decided that."""
+        if self.cross is not None:
+            return self
+        crossed = {each.number for each in trace.rounds if each.attempt == 1 and each.crossed}
+        names = self.nat_a, self.nat_b, self.topology
+        return Case.of(*names, self.methods, self.turn, cross=None, crossing=crossed)
 
     @property
     def predicted(self) -> Outcome:
@@ -280,6 +302,7 @@ def conclude(
 ) -> CellResult:
     """The result of a cell that ran, in one step: its category comes last, from all checks."""
     beside = beside or Beside()
+    case = case.as_seen(trace)
     nat_a, nat_b, prediction = case.nat_a, case.nat_b, case.prediction
     connected = trace.connected_round
     round_ = connected.number if connected else None

@@ -82,7 +82,12 @@ class CellJob:
         from natlab.evidence.result import Case  # noqa: PLC0415 - not needed for a command's options
 
         topology = str(self.regions) if self.regions else TOPOLOGY
-        return Case.of(self.nat_a, self.nat_b, topology, self.methods, self.turn)
+        is_chance = self.links.out.is_random or self.links.back.is_random
+        cross = self.regions.hellos_cross if self.regions else False
+        return Case.of(
+            *(self.nat_a, self.nat_b, topology, self.methods, self.turn),
+            cross=None if is_chance else cross,
+        )
 
     @property
     def server_options(self) -> tuple[str, ...]:

@@ -43,36 +43,57 @@ METHODS: Mapping[str, Callable[[str, str], Prediction]] = {
 """Every method that the model knows, by the name that programs and reports have for it."""
 
 
-def predict(nat_a: str, nat_b: str, method: str = ordered_hello.NAME) -> Prediction:
+_IN_ORDER: Mapping[str, Callable[[str, str, Collection[int]], Prediction]] = {
+    ordered_hello.NAME: ordered_hello.predict,
+    port_mapping.NAME: port_mapping.predict,
+}
+"""Those in which the first HELLOs cross only where the hosts are far from each other."""
+
+
+def predict(
+    nat_a: str, nat_b: str, method: str = ordered_hello.NAME, *, crossing: Collection[int] = ()
+) -> Prediction:
     """The outcome of `method` between host_a behind the preset `nat_a` and host_b behind `nat_b`.
 
+    `crossing`: the rounds in which HELLO 1 comes only after HELLO 2 has left (`Regions.hellos_cross`).
     Raises `UsageError` for a name that is no preset.
     """
+    if method in _IN_ORDER:
+        return _IN_ORDER[method](nat_a, nat_b, crossing)
     return METHODS[method](nat_a, nat_b)
 
 
-def predict_direct(nat_a: str, nat_b: str, methods: Collection[str] = LADDER) -> Prediction:
+def predict_direct(
+    nat_a: str, nat_b: str, methods: Collection[str] = LADDER, *, crossing: Collection[int] = ()
+) -> Prediction:
     """The outcome of the first of these methods that opens a direct path, or else the contract's.
 
-    Raises `UsageError` for a name that is no preset.
+    `crossing` is that of `predict`. Raises `UsageError` for a name that is no preset.
     """
-    contract = predict(nat_a, nat_b)
+    contract = predict(nat_a, nat_b, crossing=crossing)
     if contract.outcome is Outcome.CONNECTED:
         return contract
-    further = [predict(nat_a, nat_b, name) for name in methods if name in METHODS]
+    further = [
+        predict(nat_a, nat_b, name, crossing=crossing) for name in methods if name in METHODS
+    ]
     opened = (each for each in further if each.outcome is Outcome.CONNECTED)
     return next(opened, contract)
 
 
 def method_of(
-    nat_a: str, nat_b: str, methods: Collection[str] = LADDER, turn: Turn | None = None
+    nat_a: str,
+    nat_b: str,
+    methods: Collection[str] = LADDER,
+    turn: Turn | None = None,
+    *,
+    crossing: Collection[int] = (),
 ) -> MethodName | None:
     """The rung on which host_a's datagrams go at the end, if it may use these; None: on none.
 
     With `relay` among them the server relays, and comes before the TURN servers that the hosts have.
-    Raises `UsageError` for a name that is no preset, and as `turn_of`.
+    `crossing` is that of `predict`. Raises `UsageError` for a name that is no preset, and as `turn_of`.
     """
-    direct = predict_direct(nat_a, nat_b, methods)
+    direct = predict_direct(nat_a, nat_b, methods, crossing=crossing)
     if direct.outcome is Outcome.CONNECTED:
         return MethodName(direct.method)
     mute_a, mute_b = (

@@ -9,6 +9,8 @@ from nat_traversal.errors import UsageError
 
 NAME = "regions"
 _MOST = 10.0
+_PROGRAMS = 0.02
+"""Seconds by which programs and a busy machine may shift what the delays say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class Regions:
     @property
     def longest(self) -> float:
         return max(self.a_b, self.a_s, self.b_s)
+
+    @property
+    def hellos_cross(self) -> bool | None:
+        """Whether HELLO 1 comes to the other's NAT only after HELLO 2 has left it; None: nearly at the same time.
+
+        The server orders HELLO 2 when it hears that HELLO 1 has left, so both ways begin at once: the direct one of
+        HELLO 1, and the one by the server that leads to HELLO 2. The links of NATs are on both.
+        """
+        late = self.a_b - self.a_s - self.b_s
+        return None if abs(late) < _PROGRAMS else late > 0
 
     def to_server(self, out: float) -> float:
         """The least time of a datagram from a host to the server; `out` is from a NAT to its region, in s."""

@@ -71,6 +71,16 @@ def _parted(directory: Path) -> Seen:
             return Seen(carried, after, [ways(client) for client in clients])
 
 
+def test_the_first_hellos_of_hosts_far_apart_cross_as_predicted(tmp_path: Path) -> None:
+    nats = ["--nat-a", "linux-masquerade", "--nat-a", "port-restricted-cone"]
+    place = ["--topology", "regions,a_b=80ms", "--nat-b", "linux-masquerade"]
+    asked = [*place, *nats, "--methods", "ordered-hello", "--report", str(tmp_path / "r")]
+    assert main(["matrix", *asked]) == Exit.OK
+    report = json.loads((tmp_path / "r" / "report.json").read_text(encoding="utf-8"))
+    rounds = {cell["nat_a"]: (cell["predicted_round"], cell["round"]) for cell in report["cells"]}
+    assert rounds == {"linux-masquerade": (1, 1), "port-restricted-cone": (1, 1)}
+
+
 @pytest.mark.timeout(150)
 def test_a_path_outlives_a_short_cut_is_relayed_through_a_long_one_and_is_direct_when_healed(
     tmp_path: Path,

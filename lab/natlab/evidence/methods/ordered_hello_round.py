@@ -9,8 +9,9 @@ from math import inf
 
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.evidence.journey import Passage
+from natlab.evidence.journey import SIDES, Passage
 
+_WAN = {side.host: side.wan for side in SIDES}
 _MOST_AIMS = 16
 """Candidates of one round, and those from which the peer was heard."""
 
@@ -38,6 +39,16 @@ class Round:
         aims = Counter(sender for sender, _ in {(h.sender, h.destination) for h in self.hellos})
         is_wide = max(aims.values(), default=0) > _MOST_AIMS
         return is_wide or len(sockets) > len({sender for sender, _ in sockets})
+
+    @property
+    def crossed(self) -> bool:
+        """HELLO 1 did not come to the other's NAT before HELLO 2 had left that."""
+        second = self.first(2)
+        if second is None:
+            return False
+        left = dict(second.seen).get(_WAN[second.sender], second.sent)
+        came = (each.reached for each in self.hellos_of(1) if each.reached is not None)
+        return min(came, default=inf) > left
 
     @property
     def arrival(self) -> Passage | None:

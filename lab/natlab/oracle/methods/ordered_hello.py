@@ -7,11 +7,11 @@ Retransmissions are left out: they meet the same NAT state as the original and c
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.oracle.model import Admission, ModelNat
+from natlab.oracle.model import Admission, ModelNat, Verdict
 from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import NAT_ADDRESS, SERVER, Prediction, Step
 from natlab.presets import preset
@@ -22,8 +22,10 @@ _INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
 _FIRST_PORT = {"host_a": 40_000, "host_b": 50_000}
 
 
-def predict(nat_a: str, nat_b: str) -> Prediction:
+def predict(nat_a: str, nat_b: str, crossing: Collection[int] = ()) -> Prediction:
     """Run both rounds between host_a behind the preset `nat_a` and host_b behind `nat_b`.
+
+    `crossing`: the rounds in which HELLO 1 comes only after HELLO 2 has left, since the hosts are far from each other.
 
     Raises `UsageError` for a name that is no preset.
     """
@@ -34,7 +36,7 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
         return Prediction(NAME, Outcome.FAILED, None, ())
     for round_ in ROUNDS:
         first, second = ("host_a", "host_b") if round_ % 2 else ("host_b", "host_a")
-        if run_round(round_, hosts[first], hosts[second], steps):
+        if run_round(round_, hosts[first], hosts[second], steps, crosses=round_ in crossing):
             return Prediction(NAME, Outcome.CONNECTED, round_, tuple(steps))
     return Prediction(NAME, Outcome.FAILED, None, tuple(steps))
 
@@ -106,16 +108,52 @@ def run_round(
     b: ModelHost,
     steps: list[Step],
     asked: Callable[[ModelHost], Endpoint | None] = lambda _: None,
+    *,
+    crosses: bool = False,
 ) -> bool:
     """HELLO 1, 2, 3, and CONFIRM if 3 arrived. True if CONFIRM and then data can arrive as well.
 
-    `asked`: the port that a host's router leads to its socket.
+    `asked`: the port that a host's router leads to its socket. `crosses`: HELLO 1 comes after HELLO 2 has left.
     """
     seen = {host.name: host.open_socket(round_) for host in (a, b)}
     b.target, a.target = (asked(host) or seen[host.name] for host in (a, b))
-    for number, sender, receiver in ((1, a, b), (2, b, a), (3, a, b)):
-        steps.append(sender.send(round_, f"HELLO {number}", receiver))
-    if steps[-1].admission is not Admission.DELIVERED:
+    if crosses:
+        sent = _far_apart(round_, a, b)
+    else:
+        ordered = ((1, a, b), (2, b, a), (3, a, b))
+        sent = [sender.send(round_, f"HELLO {number}", to) for number, sender, to in ordered]
+    steps += sent
+    if not any(each.name == "HELLO 3" and each.admission is Admission.DELIVERED for each in sent):
         return False
     steps.append(b.send(round_, "CONFIRM", a))
     return steps[-1].admission is Admission.DELIVERED and a.is_heard_by(b) and b.is_heard_by(a)
+
+
+def _far_apart(round_: int, a: ModelHost, b: ModelHost) -> list[Step]:
+    """HELLO 1, 2, 3 where the server's orders are faster than HELLOs."""
+    announced = a.target
+    steps = cross(round_, a, b)
+    heard, a.target = a.target, announced
+    steps.append(a.send(round_, "HELLO 3", b))  # its order came before HELLO 2
+    a.target = heard
+    if b.target != steps[1].destination:
+        # HELLO 1 has come from an address that was not announced: B speaks there at once.
+        steps.append(b.send(round_, "HELLO 2", a))
+    if a.target != announced:
+        steps.append(a.send(round_, "HELLO 3", b))
+    return steps
+
+
+def cross(round_: int, a: ModelHost, b: ModelHost) -> list[Step]:
+    """HELLO 1 and HELLO 2, which both have left before either comes to the other's NAT."""
+    sources = [(host, host.nat.outbound(host.socket, host.target)) for host in (a, b)]
+    steps: list[Step] = []
+    for number, (host, source), peer in zip((1, 2), sources, (b, a), strict=True):
+        admission = peer.nat.judge(source, host.target).admission
+        steps.append(Step(round_, f"HELLO {number}", host.name, source, host.target, admission))
+    for step, sender, peer in zip(steps, (a, b), (b, a), strict=True):
+        if Verdict(step.admission).is_answered:
+            sender.nat.hears_error(step.source, step.destination)
+        if step.admission is Admission.DELIVERED:
+            peer.hears(step.source)
+    return steps

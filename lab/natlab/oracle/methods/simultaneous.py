@@ -5,10 +5,10 @@ Both hosts' first HELLOs have left before either comes to the other's NAT. Then 
 
 from __future__ import annotations
 
-from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, model_hosts
-from natlab.oracle.model import Admission, Verdict
+from natlab.oracle.methods.ordered_hello import ROUNDS, ModelHost, cross, model_hosts
+from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
-from natlab.oracle.prediction import Prediction, Step
+from natlab.oracle.prediction import Prediction
 
 NAME = "simultaneous"
 ROUND = ROUNDS[-1] + 1
@@ -35,19 +35,7 @@ def predict(nat_a: str, nat_b: str) -> Prediction:
 
 def crossed(name: str, a: ModelHost, b: ModelHost) -> Prediction:
     """The method's round between hosts that know where to speak to: their first packets cross."""
-    sources = [(host, host.nat.outbound(host.socket, host.target)) for host in (a, b)]
-    steps: list[Step] = []
-    for number, (host, source), peer in zip((1, 2), sources, (b, a), strict=True):
-        destination = host.target
-        verdict = peer.nat.judge(source, destination)
-        steps.append(
-            Step(ROUND, f"HELLO {number}", host.name, source, destination, verdict.admission)
-        )
-    for step, sender, peer in zip(steps, (a, b), (b, a), strict=True):
-        if Verdict(step.admission).is_answered:
-            sender.nat.hears_error(step.source, step.destination)
-        if step.admission is Admission.DELIVERED:
-            peer.target = step.source
+    steps = cross(ROUND, a, b)
     if steps[1].admission is Admission.DELIVERED:
         steps.append(a.send(ROUND, "HELLO 3", b))
         steps.append(b.send(ROUND, "CONFIRM", a))

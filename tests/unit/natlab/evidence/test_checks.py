@@ -18,6 +18,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence import checks
 from natlab.evidence.journey import Fate, decode
 from natlab.evidence.methods import ordered_hello
+from natlab.evidence.result import Case, conclude
 from natlab.evidence.trace import Trace
 from natlab.oracle.predict import predict
 from tests.unit.natlab.scenes import (
@@ -95,6 +96,36 @@ def test_outcome_and_round_must_be_the_predicted_ones() -> None:
     assert not wrong_round.ok
     assert wrong_round.why == "observed connected in round 1, predicted connected in round 2"
     assert not checks.outcome_is_predicted(trace, predict(*NATS[failed])).ok
+
+
+def late_hello() -> Scene:
+    """HELLO 1 is lost, so that HELLO 2 has left the order-sensitive NAT before it."""
+    scene = opened(1)
+    scene.hello(1, 1, Fate.LOST)
+    scene.hello(1, 2)
+    scene.hello(1, 3)
+    scene.conclude(1)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("cross", "scene", "predicted", "ok"),
+    [
+        (False, swapped(), 2, True),
+        (False, late_hello(), 2, False),
+        (True, swapped(), 1, False),
+        (True, late_hello(), 1, True),
+        # Chance decides which HELLO is first, so the prediction is that for what the capture shows.
+        (None, swapped(), 2, True),
+        (None, late_hello(), 1, True),
+    ],
+)
+def test_prediction_is_that_for_hellos_that_cross_or_do_not(
+    cross: bool | None, scene: Scene, predicted: int, ok: bool
+) -> None:
+    case = Case.of(*NATS[swapped], "two_nats", cross=cross)
+    result = conclude(case, scene.trace())
+    assert (result.predicted_round, result.ok) == (predicted, ok)
 
 
 def modelled(scene: Scene, nat_a: str, nat_b: str) -> str:

@@ -34,6 +34,16 @@ def test_what_is_none_is_refused(text: str, reason: str) -> None:
         parse_regions(text)
 
 
+@pytest.mark.parametrize(
+    ("a_b", "crosses"),
+    [(0, False), (0.02, False), (0.04, None), (0.055, None), (0.08, True), (0.3, True)],
+)
+def test_first_hellos_cross_where_the_way_over_the_server_is_shorter(
+    a_b: float, crosses: bool | None
+) -> None:
+    assert Regions(a_b, 0.015, 0.025).hellos_cross is crosses
+
+
 def test_least_times_add_up_what_is_on_the_way() -> None:
     regions = Regions(0.06, 0.02, 0.05)
     assert regions.to_server(0.005) == pytest.approx(0.025)
