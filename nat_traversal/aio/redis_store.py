@@ -18,6 +18,7 @@ from nat_traversal.errors import UsageError, WireError
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
 from nat_traversal.server.cluster.timing import LEASE
+from nat_traversal.server.cluster.trust import Trust
 
 try:
     import redis
@@ -38,8 +39,6 @@ RENEWED_EVERY = 1.0
 """Seconds between two renewals of this server's lease."""
 ANSWER_WITHIN = 2.5
 """Seconds for the store to answer, else the connection is over: well within the lease."""
-AGAIN = 0.5
-"""Seconds between two tries to reach it."""
 CLOSED_WITHIN = 1.0
 """Seconds that the end of a server waits for the connections to its store."""
 ROW_KEPT = 3600
@@ -98,6 +97,7 @@ class RedisStore:
         self._scripts: tuple[str, str] = ("", "")
         self._heard_at = 0.0
         """When the store last said something to the connection that hears."""
+        self._trust = Trust()
         self._is_closed = False
         self._task = self._loop.create_task(self._run())
 
@@ -139,11 +139,12 @@ class RedisStore:
         self._commands.put_nowait([*map(_octets, words)])
 
     async def _run(self) -> None:
-        while not self._is_closed:  # an error at the same moment may hide the cancellation
-            reason = "it ended"
+        while True:
+            reason, was_late = "it ended", False
             try:
                 await self._serve()
             except* (RedisError, OSError, EOFError, WireError, TimeoutError) as group:
+                was_late = isinstance(group.exceptions[0], TimeoutError)
                 reason = str(group.exceptions[0]) or "no answer in time"
             except* Exception as group:
                 # The connections are made anew: a mistake must not cost the store for good, and
@@ -154,8 +155,11 @@ class RedisStore:
             finally:
                 self._commands = None
                 self._waiting.clear()
+            if self._is_closed:  # an error at the same moment may hide the cancellation
+                return
+            _uncancel()
             self._feed(w.StoreLost(reason))
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(self._trust.lost(self._loop.time(), was_late=was_late))
 
     async def _serve(self) -> None:
         make = self._pool.make_connection
@@ -164,12 +168,15 @@ class RedisStore:
             async with asyncio.timeout(ANSWER_WITHIN):
                 await commands.connect()
                 await hearing.connect()
+            await self._try(commands, hearing)
+            async with asyncio.timeout(ANSWER_WITHIN):
                 await _call(hearing, "SUBSCRIBE", f"{_KEY}to:{self._name}")
                 about = _octets(await _call(commands, "INFO", "server")).decode()
                 loaded = [await _call(commands, "SCRIPT", "LOAD", s) for s in (_CLAIM, _RELEASE)]
                 await _call(commands, *self._lease())
             self._scripts = (_octets(loaded[0]).decode(), _octets(loaded[1]).decode())
             self._commands = asyncio.Queue()
+            self._trust.reached(self._loop.time())
             self._feed(w.StoreReached(max(0.0, LEASE + 1.0 - _uptime(about))))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(commands, self._commands))
@@ -180,6 +187,21 @@ class RedisStore:
             for each in (commands, hearing):
                 with contextlib.suppress(Exception):
                     await each.disconnect(nowait=True)
+
+    async def _try(self, commands: AbstractConnection, hearing: AbstractConnection) -> None:
+        """Raises `TimeoutError` unless the store answers in time, as long as it is on trial."""
+        trial = self._trust.trial
+        until = self._loop.time() + trial
+        while self._loop.time() < until:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                # Each has to write: `CLIENT PAUSE … WRITE` keeps a store from nothing else. In a long trial the ids of
+                # this server are free for those that can serve them.
+                if trial < LEASE:
+                    await _call(commands, *self._lease())
+                else:
+                    await _call(commands, "DEL", f"{_KEY}trial:{self._name}")
+                await _call(hearing, "PING")
+            await asyncio.sleep(RENEWED_EVERY)
 
     async def _write(self, commands: AbstractConnection, queue: asyncio.Queue[list[bytes]]) -> None:
         while True:
@@ -220,6 +242,13 @@ class RedisStore:
 
     def _lease(self) -> tuple[Any, ...]:
         return "SET", f"{_KEY}server:{self._name}", "1", "PX", int(LEASE * 1000)
+
+
+def _uncancel() -> None:
+    """Python 3.11's TaskGroup leaves its own request to cancel this task behind, and in 3.11.2 no time-out ends as one then."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 async def _call(connection: AbstractConnection, *words: Any) -> Any:

@@ -35,11 +35,16 @@ class Store:
                 for _ in range(int(line[1:])):
                     size = int((await reader.readline())[1:])
                     words.append((await reader.readexactly(size + 2))[:-2])
-                writer.write(self.answers.get(words[0], b"+OK\r\n"))
+                writer.write(await self.answer(words[0], reader))
         except (OSError, EOFError):
             pass
         finally:
             writer.close()
+
+    async def answer(self, command: bytes, connection: asyncio.StreamReader) -> bytes:
+        """To one command, when it is time to answer it."""
+        del connection
+        return self.answers.get(command, b"+OK\r\n")
 
 
 @pytest.mark.parametrize(

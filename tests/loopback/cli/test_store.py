@@ -27,13 +27,13 @@ SERVER = ("python3", "traversal_server.py", "--json")
 
 
 @asynccontextmanager
-async def redis(at: Endpoint) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A Redis that keeps nothing on disk."""
+async def redis(at: Endpoint, *more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A Redis that keeps nothing on disk; `more`: options of its own."""
     program = shutil.which("redis-server")
     assert program is not None, "make setup installs it"
     options = ("--save", "", "--appendonly", "no", "--bind", at.address, "--port", str(at.port))
     process = await asyncio.create_subprocess_exec(
-        program, *options, stdout=asyncio.subprocess.DEVNULL
+        program, *options, *more, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         yield process

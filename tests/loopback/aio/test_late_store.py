@@ -1,0 +1,138 @@
+"""A store that takes connections and answers too late is lost once, and counts as back when it answers in time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import from_url
+
+from nat_traversal.aio import redis_store
+from nat_traversal.aio.redis_store import RedisStore
+from nat_traversal.server.cluster import trust
+from nat_traversal.server.cluster import words as w
+from tests.loopback.aio.test_wrong_store import Store
+from tests.loopback.cli.test_store import redis
+from tests.loopback.support import eventually, unused
+
+Late = Callable[[asyncio.subprocess.Process, Any, float], Awaitable[None]]
+"""Makes a Redis late for so many seconds."""
+WITHIN = 0.4
+"""Seconds for an answer here; all other times are shorter by the same factor."""
+
+
+@pytest.fixture(autouse=True)
+def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    factor = WITHIN / redis_store.ANSWER_WITHIN
+    for module, names in (
+        (redis_store, ("ANSWER_WITHIN", "RENEWED_EVERY", "LEASE")),
+        (trust, ("AGAIN", "MOST_AGAIN", "FIRST_TRIAL", "MOST_TRIAL")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) * factor)
+
+
+class LateStore(Store):
+    """Late with each command that follows the first `prompt` ones of its connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompt = 1000
+        self._came: Counter[asyncio.StreamReader] = Counter()
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self._came)
+
+    async def answer(self, command: bytes, connection: asyncio.StreamReader) -> bytes:
+        self._came[connection] += 1
+        if self._came[connection] > self.prompt:
+            await asyncio.sleep(1.5 * WITHIN)
+        return await super().answer(command, connection)
+
+
+class Told:
+    """What the store's client tells the machine."""
+
+    def __init__(self) -> None:
+        self.lost_or_back: list[str] = []
+        """As the server tells people, who hear of a loss once."""
+
+    def __call__(self, answer: w.StoreAnswer) -> None:
+        word = {w.StoreLost: "lost", w.StoreReached: "back"}.get(type(answer))
+        if word is not None and self.lost_or_back[-1:] != [word]:
+            self.lost_or_back.append(word)
+
+
+async def test_a_store_that_is_late_after_each_connect_is_told_as_lost_once() -> None:
+    """It answers at once until a new connection has said all that it begins with: two words of `redis`, and ours."""
+    store, told = LateStore(), Told()
+    async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told)
+        await eventually(lambda: told.lost_or_back == ["back"], "a store")
+        store.prompt = 6
+        await eventually(lambda: told.lost_or_back == ["back", "lost"], "its loss")
+        before = store.connections
+        await asyncio.sleep(20 * WITHIN)
+        assert told.lost_or_back == ["back", "lost"]
+        assert store.connections - before <= 2 * 10
+        store.prompt = 1000
+        await eventually(lambda: told.lost_or_back == ["back", "lost", "back"], "the store")
+        await asyncio.sleep(3 * WITHIN)
+        await client.close()
+    assert told.lost_or_back == ["back", "lost", "back"]
+
+
+async def stopped(process: asyncio.subprocess.Process, client: Any, seconds: float) -> None:
+    del client
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    process.send_signal(signal.SIGCONT)
+
+
+async def paused(process: asyncio.subprocess.Process, client: Any, seconds: float) -> None:
+    del process
+    await client.execute_command("CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
+    await asyncio.sleep(seconds)
+
+
+async def asleep(process: asyncio.subprocess.Process, client: Any, seconds: float) -> None:
+    del process
+    await client.execute_command("DEBUG", "SLEEP", seconds)
+
+
+@pytest.mark.parametrize("late", [stopped, paused, asleep])
+async def test_a_redis_that_answers_again_after_a_while_is_back(late: Late) -> None:
+    at, told = unused(), Told()
+    async with redis(at, "--enable-debug-command", "local") as process:
+        store = RedisStore(f"redis://{at}", "one", told)
+        await eventually(lambda: told.lost_or_back[-1:] == ["back"], "a store")
+        told.lost_or_back = ["back"]  # it was not there at first
+        async with from_url(f"redis://{at}") as client:
+            await late(process, client, 8 * WITHIN)
+        assert told.lost_or_back == ["back", "lost"]
+        await eventually(lambda: told.lost_or_back == ["back", "lost", "back"], "the store")
+        await asyncio.sleep(3 * WITHIN)
+        assert told.lost_or_back == ["back", "lost", "back"]
+        await store.close()
+
+
+async def test_a_redis_that_stands_still_again_and_again_is_told_as_lost_once() -> None:
+    at, told = unused(), Told()
+    async with redis(at) as process:
+        store = RedisStore(f"redis://{at}", "one", told)
+        await eventually(lambda: told.lost_or_back[-1:] == ["back"], "a store")
+        told.lost_or_back = ["back"]
+        async with from_url(f"redis://{at}") as client:
+            for _ in range(8):
+                await stopped(process, client, 1.5 * WITHIN)
+                await asyncio.sleep(0.6 * WITHIN)
+        assert told.lost_or_back == ["back", "lost"]
+        await eventually(lambda: told.lost_or_back == ["back", "lost", "back"], "the store")
+        await store.close()
