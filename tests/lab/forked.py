@@ -20,7 +20,7 @@ from natlab.sandbox.fork import die_with_parent, forked
 from natlab.sandbox.furniture import mount
 from natlab.sandbox.inside import serve
 from natlab.sandbox.sandbox import Begun, Sandbox, surroundings
-from tests.lab import endings
+from tests import endings
 
 _NEW = 0x00020000 | 0x10000000 | 0x20000000 | 0x40000000  # mounts, users, processes, network
 _PRIVATE = 0x00004000 | 0x00040000  # MS_REC | MS_PRIVATE

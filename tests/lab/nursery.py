@@ -22,8 +22,7 @@ from natlab.matrix.running import IN_THE_SANDBOX
 from natlab.sandbox import zygote
 from natlab.sandbox.fork import forked
 from natlab.sandbox.sandbox import Begun
-from tests import ROOT, forkserver
-from tests.lab import endings
+from tests import ROOT, endings, forkserver
 from tests.lab import forked as namespaces
 
 MODULES = (
@@ -125,7 +124,7 @@ def sandbox() -> Begun:
 
 
 def command(words: Sequence[str], streams: Sequence[int | None]) -> socket.socket:
-    """Begin `tests.lab.endings.run`: where its exit status comes, as text."""
+    """Begin `tests.endings.run`: where its exit status comes, as text."""
     files = [file for file in streams if file is not None]
     asked = _ask(*files, command=[list(words), [file is not None for file in streams]])
     asked.settimeout(_DEADLINE)

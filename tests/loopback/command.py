@@ -39,19 +39,23 @@ class Command:
     async def run(
         cls,
         *words: str,
-        stdout: int | None = PIPE,
         cold: bool = False,
+        before: str = "",
         typed: str | None = None,
         **environment: str,
     ) -> AsyncIterator[Command]:
         """Run `words` in the checkout, where `python3` is the interpreter of the tests.
 
         A script of the checkout or `nat-traversal` starts warm, unless it is `cold` or the test asks Python for more
-        than that. `typed` is on its stdin.
+        than that. `before`: what the process does first, if it starts warm (`tests.loopback.beforehand`). `typed` is
+        on its stdin.
         """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         everything = {**os.environ, "PATH": path, **environment}
-        module = None if cold or stdout != PIPE else warm.module_of(words)
+        module = None if cold else warm.module_of(words)
+        if before:
+            assert module is not None, f"{words} do not start warm"
+            module = (*warm.BEFOREHAND, before, *module)
         process: asyncio.subprocess.Process | warm.Process
         if module is not None and "PYTHONPATH" not in environment:
             process = await warm.Process.start(*module, environment=everything, typed=typed)
@@ -61,7 +65,7 @@ class Command:
                 cwd=CHECKOUT,
                 env=everything,
                 stdin=asyncio.subprocess.DEVNULL if typed is None else PIPE,
-                stdout=stdout,
+                stdout=PIPE,
                 stderr=PIPE,
             )
             if typed is not None:

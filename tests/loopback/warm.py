@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from tests.forkserver import Forkserver
 
 SCRIPTS = ("traversal_client.py", "traversal_server.py")
+BEFOREHAND = ("tests.loopback.beforehand",)
 _COMMAND = "nat_traversal"
 _server = Forkserver(
     "nat_traversal.cli.start",
@@ -25,6 +26,7 @@ _server = Forkserver(
     "nat_traversal.cli.status_command",
     "nat_traversal.crypto.dh",
     "nat_traversal.crypto.seal",
+    "tests.endings",
 )
 
 
@@ -40,9 +42,9 @@ def module_of(words: Sequence[str]) -> tuple[str, ...] | None:
     return None
 
 
-def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``nat-traversal WORDS``, to its end."""
-    return _server.run((_COMMAND, *words), {**os.environ, **environment})
+def run(*words: str, before: str = "pass", **environment: str) -> subprocess.CompletedProcess[str]:
+    """``nat-traversal WORDS``, to its end. `before`: what the process does first."""
+    return _server.run((*BEFOREHAND, before, _COMMAND, *words), {**os.environ, **environment})
 
 
 class Process:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import pty
 import signal
 import socket
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -203,23 +201,12 @@ async def test_with_a_terminal_sighup_says_that_it_is_closed(tmp_path: Path) -> 
     file.write_text(f'server = "{unused()}"\nid = "hub"\n' + peer("anna", listen_x=unused()))
     ours, theirs = pty.openpty()
 
-    def take_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-
-    client = await asyncio.create_subprocess_exec(
-        *(*PROGRAM, "client", "--json", "--config", str(file)),
-        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
-        stdin=theirs,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=take_terminal,
-    )
-    os.close(theirs)
-    assert client.stdout is not None
-    assert b'"started"' in await client.stdout.readline()
-    await client.stdout.readline()
-    os.close(ours)
-    out, _ = await client.communicate()
-    assert client.returncode == 0
-    assert b'"stopped"' in out
+    # a leader of a session that has no terminal gets the first one that it opens
+    take = f"import os; os.dup2(os.open({os.ttyname(theirs)!r}, os.O_RDWR), 0)"
+    words = (*CLIENT, "--json", "--config", str(file))
+    async with Command.run(*words, before=take, XDG_RUNTIME_DIR=str(tmp_path)) as client:
+        await client.event("started")
+        os.close(theirs)
+        os.close(ours)
+        assert await client.end() == 0
+    assert client.events[-1]["event"] == "stopped"

@@ -14,6 +14,7 @@ from nat_traversal import Endpoint
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
+from tests.loopback.beforehand import limit_of_files
 from tests.loopback.cli.words import CLIENT, SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server
@@ -40,14 +41,15 @@ async def test_two_clients_forward_a_datagram_and_its_reply(
         local = unused()
         async with Command.run(*server_words, "--port", "0", cold=cold) as server:
             port = (await listening(server)).port
-            common = (*client_words, "--server", f"127.0.0.1:{port}", "--id")
             async with (
                 Command.run(
-                    *(*common, "host_a", "-r", "host_b", "--listen", str(local)), cold=cold
+                    *(*client_words, "--server", f"127.0.0.1:{port}", "--id", "host_a"),
+                    *("-r", "host_b", "--listen", str(local)),
+                    cold=cold,
                 ) as a,
                 Command.run(
-                    *(*common, "host_b", "-r", "host_a", "--connect", str(service.endpoint)),
-                    cold=cold,
+                    *(*CLIENT, "--server", f"127.0.0.1:{port}", "--id", "host_b"),
+                    *("-r", "host_a", "--connect", str(service.endpoint)),
                 ) as b,
             ):
                 await a.line("connected to 127.0.0.1:")
@@ -294,7 +296,7 @@ class TestStatus:
 
 
 async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_files() -> None:
-    shell = ("sh", "-c", 'ulimit -S -n 40; exec "$@"', "sh")
+    soft = limit_of_files(40, hard=False)
     words = (
         "--host",
         "127.0.0.1",
@@ -305,7 +307,7 @@ async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_fil
         "--set",
         "unregistered-per-source=200",
     )
-    async with Command.run(*shell, *SERVER, *words) as server:
+    async with Command.run(*SERVER, *words, before=soft) as server:
         endpoint = await listening(server)
         idle = [await asyncio.open_connection(*endpoint.sockaddr) for _ in range(100)]
         async with (
@@ -320,8 +322,8 @@ async def test_a_server_affords_more_connections_than_the_soft_limit_of_open_fil
 
 
 async def test_a_burst_of_connections_does_not_use_up_the_open_files() -> None:
-    shell = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
-    async with Command.run(*shell, *SERVER, "--host", "127.0.0.1", "--port", "0") as server:
+    words = ("--host", "127.0.0.1", "--port", "0")
+    async with Command.run(*SERVER, *words, before=limit_of_files(80)) as server:
         endpoint = await listening(server)
         server.process.send_signal(signal.SIGSTOP)
         burst = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(300)]

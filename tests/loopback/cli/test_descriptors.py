@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import resource
-import shlex
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,14 +13,22 @@ from pathlib import Path
 import pytest
 
 from nat_traversal.wire import messages as m
-from tests import ROOT
+from tests.forkserver import Forkserver
+from tests.loopback.beforehand import limit_of_files
 from tests.loopback.cli.words import SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import a_server
 from tests.loopback.scripted import Wire, register
 from tests.loopback.support import eventually, unused
+from tests.loopback.warm import BEFOREHAND
 
 NONE_LEFT = "this process has no file descriptor left: raise `ulimit -n`"
+
+beginners = Forkserver(
+    "nat_traversal.cli.main", "nat_traversal.cli.client_command", "tests.endings"
+)
+"""Forks that have read what a client reads before its event loop, and no more: each module costs a file."""
+READS_LATER = "import sys; assert 'cryptography' not in sys.modules"
 
 
 class Descriptors:
@@ -58,7 +63,7 @@ class Descriptors:
 async def test_client_without_descriptors_says_so_and_goes_on() -> None:
     async with a_server() as (server, _):
         words = ("--set", "reconnect-first=2s", "--listen", str(unused()))
-        async with Command.run(*host_a(server.endpoint), *words, cold=True) as client:
+        async with Command.run(*host_a(server.endpoint), *words) as client:
             await client.line("registered")
             files = Descriptors(client.process.pid)
             before = files.sockets()
@@ -79,7 +84,7 @@ async def test_client_without_descriptors_says_so_and_goes_on() -> None:
 
 
 async def test_server_without_descriptors_says_so_once_and_takes_who_waits() -> None:
-    async with Command.run(*SERVER, "--port", "0", cold=True) as server:
+    async with Command.run(*SERVER, "--port", "0") as server:
         at = await listening(server)
         files = Descriptors(server.process.pid)
         files.leave(1)
@@ -96,30 +101,21 @@ async def test_server_without_descriptors_says_so_once_and_takes_who_waits() -> 
 
 
 async def test_server_with_room_for_less_than_a_pair_does_not_start() -> None:
-    limited = f"ulimit -n 65; exec {' '.join(SERVER)} --port 0"
-    async with Command.run("bash", "-c", limited) as server:
+    async with Command.run(*SERVER, "--port", "0", before=limit_of_files(65)) as server:
         assert await server.end() == 2
         (line,) = server.told
         assert "this process may open 65 files, and a server needs 66 for one pair" in line
 
 
 @pytest.mark.parametrize("files", range(7, 16))
-async def test_a_client_that_may_hardly_open_files_says_so_in_one_line(files: int) -> None:
+def test_a_client_that_may_hardly_open_files_says_so_in_one_line(files: int) -> None:
     """Or runs: it needs more or fewer with each version of Python."""
     words = ("--server", str(unused()), "--id", "a", "-r", "b", "--listen", str(unused()), "--once")
-    shell = f"ulimit -n {files}; exec python3 traversal_client.py {shlex.join(words)}"
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", shell),
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await process.communicate()
-    lines = told.decode().splitlines()
-    assert "Traceback" not in told.decode(), told.decode()
-    if process.returncode == 2:
-        assert lines[-1] == f"error: {NONE_LEFT}, or let it do less"
+    limited = f"{READS_LATER}; {limit_of_files(files)}"
+    ended = beginners.run((*BEFOREHAND, limited, "traversal_client", *words), os.environ)
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr, ended.stderr
+    if ended.returncode == 2:
+        assert ended.stderr.splitlines()[-1] == f"error: {NONE_LEFT}, or let it do less"
     else:
-        assert process.returncode == 3, told.decode()
+        assert ended.returncode == 3, ended.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,22 +14,13 @@ from nat_traversal.crypto.dh import KeyPair
 from nat_traversal.crypto.keyfile import IDENTITY, PUBLIC, SHARED, as_text, parse_key
 from tests import ROOT
 from tests.loopback import warm
+from tests.loopback.beforehand import stdout_is
 
 NAT_TRAVERSAL = (sys.executable, "-m", "nat_traversal")
 
 
-def run(
-    *words: str, stdout: int | None = subprocess.PIPE, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 class TestGenkey:
@@ -50,16 +40,16 @@ class TestGenkey:
         path.touch()
         path.chmod(mode)
         with path.open("w") as file:
-            told = run(*NAT_TRAVERSAL, "genkey", stdout=file.fileno()).stderr
+            told = warm.run("genkey", before=stdout_is(file.fileno())).stderr
         assert parse_key(SHARED, path.read_text(), "file")
         assert ("chmod 600 it" in told) == warned
 
     def test_a_key_that_could_not_be_written_is_an_error(self) -> None:
         with Path("/dev/full").open("w") as full:
-            made = run(*NAT_TRAVERSAL, "genkey", stdout=full.fileno())
+            made = warm.run("genkey", before=stdout_is(full.fileno()))
         assert made.returncode == 2
         assert made.stderr == "error: it could not be written: stdout takes nothing\n"
-        closed = run("sh", "-c", 'exec "$@" >&-', "sh", *NAT_TRAVERSAL, "genkey")
+        closed = warm.run("genkey", before="import os; os.close(1)")
         assert (closed.returncode, closed.stderr) == (2, made.stderr)
 
 

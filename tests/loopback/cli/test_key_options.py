@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from subprocess import PIPE
 
 import pytest
 
@@ -168,7 +167,7 @@ class TestWrongUsage:
         environment = {} if shared is None else {"NAT_TRAVERSAL_KEY": shared}
         client = (*CLIENT, "--server", str(unused()), "--id", "host_a", "-r", "host_b")
         async with Command.run(
-            *(*client, "--connect", "127.0.0.1:9", *words), stdout=PIPE, cold=False, **environment
+            *(*client, "--connect", "127.0.0.1:9", *words), cold=False, **environment
         ) as command:
             assert await command.end() == 2
             assert len(command.told) == 1

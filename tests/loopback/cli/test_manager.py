@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,9 @@ from tests.loopback.support import DEADLINE, unused
 
 SERVER = ("traversal_server.py", "--json", "--host", "127.0.0.1", "--port", "0")
 HAND_OVER = """
-import fcntl, os, socket, sys
-kinds, *words = sys.argv[1:]
+import fcntl, os, socket
 sockets, ports = [], {}
-for kind in kinds.split():
+for kind in os.environ["KINDS"].split():
     kind, _, host = kind.partition("@")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[kind])
@@ -34,9 +33,8 @@ for kind in kinds.split():
 for at, sock in enumerate(sockets, 3):
     os.dup2(sock, at, inheritable=True)
 os.environ.update(LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()))
-os.execv(sys.executable, [sys.executable, *words])
 """
-"""Binds sockets of these kinds, puts them where systemd does, and becomes the server."""
+"""Binds sockets of these kinds, and puts them where systemd does."""
 
 
 class Notified:
@@ -108,13 +106,13 @@ async def test_a_server_without_its_address_tells_what_it_waits_for(tmp_path: Pa
             assert await server.end(signal.SIGTERM) == 0
 
 
-def handed_over(kinds: str) -> tuple[str, ...]:
-    return ("python3", "-c", HAND_OVER, kinds, "traversal_server.py", "--json")
+def handed_over(kinds: str) -> AbstractAsyncContextManager[Command]:
+    return Command.run("python3", "traversal_server.py", "--json", before=HAND_OVER, KINDS=kinds)
 
 
 async def test_a_server_uses_the_sockets_that_its_manager_has_opened() -> None:
     kinds = "tcp@127.0.0.1 udp@127.0.0.1 udp@::1 tcp@::1"
-    async with Command.run(*handed_over(kinds)) as server:
+    async with handed_over(kinds) as server:
         for expected in ("127.0.0.1", "[::1]"):
             address, _, port = (await server.event("listening"))["endpoint"].rpartition(":")
             assert address == expected
@@ -137,7 +135,7 @@ async def test_a_server_uses_the_sockets_that_its_manager_has_opened() -> None:
     ],
 )
 async def test_sockets_that_a_server_cannot_use_are_wrong_usage(kinds: str, said: str) -> None:
-    async with Command.run(*handed_over(kinds)) as server:
+    async with handed_over(kinds) as server:
         assert said in await server.line("error: ")
         assert await server.end() == 2
 

@@ -134,12 +134,9 @@ async def test_a_port_that_is_taken_is_wrong_usage_and_nothing_is_left() -> None
 
 
 async def test_without_the_package_one_line_says_how_to_get_it() -> None:
-    code = (
-        "import sys; sys.modules['prometheus_client'] = None; "
-        "from nat_traversal.cli import main; "
-        "sys.exit(main.server_main(['--host', '127.0.0.1', '--port', '0', '--metrics', '9999']))"
-    )
-    async with Command.run("python3", "-c", code) as server:
+    words = (*SERVER, "--metrics", "9999")
+    lacking = "import sys; sys.modules['prometheus_client'] = None"
+    async with Command.run(*words, before=lacking) as server:
         assert "pip install 'nat-traversal[metrics]'" in await server.line("error: ")
         assert await server.end() == 2
 

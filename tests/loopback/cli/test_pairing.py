@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nat_traversal import Endpoint
+from tests.loopback import warm
 from tests.loopback.cli.words import SERVER, listening
 from tests.loopback.command import Command
 from tests.loopback.programs import Program, Service
@@ -145,10 +144,9 @@ async def test_what_is_no_invitation_is_told_in_one_line(
 def test_an_invitation_that_nobody_can_see_is_one_line(tmp_path: Path) -> None:
     """Without stdin and stdout the event loop would get their numbers, and lose its own descriptor with the line."""
     words = ("invite", "--server", str(unused()), "--listen", "5300")
-    closed = ("sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-m", "nat_traversal", *words)
-    state = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
-    done = subprocess.run(closed, env=state, stderr=subprocess.PIPE, timeout=60, check=False)
+    closed = "import os; os.close(0); os.close(1)"
+    done = warm.run(*words, before=closed, XDG_STATE_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (
         2,
-        b"error: it could not be written: stdout takes nothing\n",
+        "error: it could not be written: stdout takes nothing\n",
     )

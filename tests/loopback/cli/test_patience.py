@@ -28,7 +28,7 @@ def look_up(host, *rest, real=socket.getaddrinfo):
     return real(address, *rest)
 socket.getaddrinfo = look_up
 """
-"""A `sitecustomize` that looks the name ``nas`` up in the file NAMES."""
+"""Looks the name ``nas`` up in the file NAMES."""
 
 
 def since_path(told: list[str]) -> list[str]:
@@ -70,14 +70,13 @@ class TestPatience:
                 assert await server.end(signal.SIGTERM) == 0
 
     async def test_a_service_whose_name_comes_later_is_served(self, tmp_path: Path) -> None:
-        (tmp_path / "sitecustomize.py").write_text(NAMES_IN_A_FILE)
         names = tmp_path / "names"
         names.write_text("")
         with Service() as service, Program() as program:
             async with a_server() as (server, _):
                 words = (*host_a(server.endpoint), "--connect", f"nas:{service.endpoint.port}")
                 async with (
-                    Command.run(*words, PYTHONPATH=str(tmp_path), NAMES=str(names)) as a,
+                    Command.run(*words, before=NAMES_IN_A_FILE, NAMES=str(names)) as a,
                     Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
                 ):
                     await a.line("--connect nas:")

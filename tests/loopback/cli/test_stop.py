@@ -13,27 +13,51 @@ import pytest
 from nat_traversal import Endpoint
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
+from tests.loopback.beforehand import stdout_is
 from tests.loopback.cli.words import BOTH_SIGNALS, CLIENT, EVERY_SIGNAL, SERVER, host_a, listening
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.scripted import Wire, register
 from tests.loopback.support import unused
 
-INTERRUPT_AT_AN_IMPORT = """
+INTERRUPTED_AT_IMPORTS = """
 import os, signal, sys
+def has_loop():
+    asyncio = sys.modules.get("_asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 class Finder:
-    left = None
+    begun, count = False, 0
     @classmethod
     def find_spec(cls, name, *_):
-        if name == os.environ["FROM"]:
-            cls.left = int(os.environ["NUMBER"])
-        if cls.left is not None:
-            cls.left -= 1
-            if cls.left == -1:
+        cls.begun = cls.begun or name == os.environ["FROM"]
+        if not cls.begun:
+            return
+        cls.count += 1
+        if has_loop():
+            cls.begun = False
+            signal.raise_signal(signal.SIGINT)
+        elif cls.count % 5 == 1:
+            if os.fork():
+                told = os.waitstatus_to_exitcode(os.wait()[1])
+                with open(os.environ["STATUSES"], "a") as file:
+                    print(told, file=file)
+            else:
+                cls.begun = False
                 signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder)
 """
-"""A `sitecustomize` that presses Ctrl-C at import NUMBER, counted from the one of the module FROM."""
+"""A `sitecustomize` that presses Ctrl-C at every fifth import from the module FROM on, in a fork.
+
+It does so at the first import after the event loop has begun, in the process itself: a fork would share that loop.
+"""
+NO_ANSWER = """
+import socket, sys, threading
+def hang(*_):
+    print("asked", file=sys.stderr, flush=True)
+    threading.Event().wait()
+socket.getaddrinfo = hang
+"""
+"""No name server answers, and a lookup cannot be stopped."""
 
 
 class TestStop:
@@ -82,59 +106,46 @@ class TestStop:
     @pytest.mark.parametrize("name", ["--server", "--connect"])
     @BOTH_SIGNALS
     async def test_while_a_name_is_being_looked_up(self, name: str, number: signal.Signals) -> None:
-        """Behind a name server that does not answer: the lookup itself cannot be stopped."""
-        program = (
-            "import socket, sys, threading\n"
-            "from nat_traversal.cli.main import client_main\n"
-            "def hang(*_):\n"
-            "    print('asked', file=sys.stderr, flush=True)\n"
-            "    threading.Event().wait()\n"
-            "socket.getaddrinfo = hang\n"
-            "sys.exit(client_main(sys.argv[1:]))\n"
-        )
         words = {
             "--server": ("--server", "server.example", "--listen", str(unused())),
             "--connect": ("--server", "127.0.0.1:9", "--connect", "dns.example:53"),
         }[name]
-        async with Command.run("python3", "-c", program, "-r", "host_b", *words) as a:
+        async with Command.run(*CLIENT, "-r", "host_b", *words, before=NO_ANSWER) as a:
             await a.line("asked")
             assert await a.end(number) == 0
 
     async def test_hang_up_that_was_ignored_before_stops_nothing(self) -> None:
         """As ``nohup`` asks."""
         async with a_server() as (server, notices):
-            shell = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
-            async with Command.run(
-                *shell, *host_a(server.endpoint), "--connect", "127.0.0.1:9"
-            ) as a:
+            ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9")
+            async with Command.run(*words, before=ignored) as a:
                 await notices.wait(note.HostRegistered)
                 a.process.send_signal(signal.SIGHUP)
                 async with Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b:
                     await b.connected()
                 assert await a.end(signal.SIGTERM) == 0
 
-    @pytest.mark.long
     @pytest.mark.parametrize("client_words", [CLIENT, ("traversal-client",)])
     async def test_ctrl_c_at_any_import_shows_no_traceback(
         self, client_words: tuple[str, ...], tmp_path: Path
     ) -> None:
-        """Until the event loop answers Ctrl-C, a start is nothing but imports: every 53rd is interrupted.
+        """Until the event loop answers Ctrl-C, a start is nothing but imports.
 
         What a script of pip's or `runpy` imports before it calls this package is theirs.
         """
-        (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_AN_IMPORT)
+        (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT_IMPORTS)
         first = "nat_traversal" if client_words == CLIENT else "nat_traversal.cli.main"
         words = (*client_words, "--server", str(unused()), "-r", "b", "--connect", "127.0.0.1:9")
-        statuses: list[int] = []
-        while not statuses or statuses[-1] == 0:
-            number = str(53 * len(statuses))
-            async with Command.run(
-                *words, "--once", PYTHONPATH=str(tmp_path), FROM=first, NUMBER=number
-            ) as a:
-                statuses.append(await a.end())
-                assert "Traceback" not in "".join(a.told)
-        assert statuses[-1] == 3, "with no import left to interrupt, it ends by itself"
-        assert len(statuses) > 5
+        told = tmp_path / "statuses"
+        async with Command.run(
+            *words, "--once", PYTHONPATH=str(tmp_path), FROM=first, STATUSES=str(told)
+        ) as a:
+            assert await a.end() == 0, "as one that runs"
+        assert "Traceback" not in "".join(a.told)
+        statuses = told.read_text().split()
+        assert len(statuses) > 20
+        assert set(statuses) == {"0"}, statuses
 
 
 class TestStreams:
@@ -150,9 +161,9 @@ class TestStreams:
             }[side]
             last_word = {"server": "listening on", "client": "seen from outside as"}[side]
             read, write = os.pipe()
-            async with Command.run(*words, stdout=write) as command:
-                os.close(write)
+            async with Command.run(*words, before=stdout_is(write)) as command:
                 await command.line(last_word)
+                os.close(write)
                 os.close(read)
                 assert await command.end() == 141
                 assert "Traceback" not in "".join(command.told)
@@ -162,19 +173,19 @@ class TestStreams:
     async def test_a_full_disk_stops_nothing(self) -> None:
         full = os.open("/dev/full", os.O_WRONLY)
         words = ("--host", "127.0.0.1", "--port", "0", "--json")
-        async with Command.run(*SERVER, *words, stdout=full) as server:
-            os.close(full)
+        async with Command.run(*SERVER, *words, before=stdout_is(full)) as server:
             endpoint = await listening(server)
             async with await Wire.to(endpoint) as wire:
                 wire.send(register("host_a", "host_b"))
                 await wire.until(m.Registered)
             await server.line("host_a has left")
             assert await server.end(signal.SIGTERM) == 0
+        os.close(full)
 
     async def test_closed_streams_stop_nothing(self) -> None:
         async with a_server() as (server, notices):
-            shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
+            closed = "import os; os.close(1); os.close(2)"
             words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--json", "--verbose")
-            async with Command.run(*shell, *words) as a:
+            async with Command.run(*words, before=closed) as a:
                 await notices.wait(note.HostRegistered)
                 assert await a.end(signal.SIGTERM) == 0

@@ -18,6 +18,7 @@ from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Relaying
+from tests.loopback.beforehand import path_begins_with
 from tests.loopback.command import Command
 from tests.loopback.hosts import Host
 from tests.loopback.programs import Program, Service
@@ -173,7 +174,7 @@ async def test_a_package_that_is_too_old_is_told_with_the_way_out(
     (tmp_path / "redis" / "asyncio" / "connection.py").write_text(names)
     at = unused()
     words = (*SERVER, "--host", at.address, "--port", str(at.port), "--store", "redis://x")
-    async with Command.run(*words, PYTHONPATH=str(tmp_path)) as command:
+    async with Command.run(*words, before=path_begins_with(tmp_path)) as command:
         assert await command.line("") == (
             "error: --store takes the package redis, 5.0 or newer: "
             "pip install 'nat-traversal[redis]'"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from nat_traversal import Endpoint
+from tests.loopback.beforehand import stdout_is
 from tests.loopback.command import Command
 from tests.loopback.scripted import Wire, register
 from tests.loopback.support import unused
@@ -30,7 +31,7 @@ def full_pipe() -> Iterator[int]:
 
 
 async def test_server_whose_events_nobody_reads_serves_and_ends_at_sigterm(full_pipe: int) -> None:
-    async with Command.run(*SERVER, "--json", stdout=full_pipe) as command:
+    async with Command.run(*SERVER, "--json", before=stdout_is(full_pipe)) as command:
         said = await command.line("listening on")
         found = re.search(r"127\.0\.0\.1:(\d+)", said)
         assert found
@@ -43,6 +44,7 @@ async def test_server_whose_events_nobody_reads_serves_and_ends_at_sigterm(full_
 
 async def test_client_whose_events_nobody_reads_ends_at_sigterm(full_pipe: int) -> None:
     client = ("python3", "traversal_client.py", "--server", "127.0.0.1:9", "-r", "b", "--json")
-    async with Command.run(*client, "--listen", str(unused()), stdout=full_pipe) as command:
+    words = (*client, "--listen", str(unused()))
+    async with Command.run(*words, before=stdout_is(full_pipe)) as command:
         await command.line("cannot connect")
         assert await command.end(signal.SIGTERM) == 0

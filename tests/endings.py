@@ -24,23 +24,28 @@ def run(words: Sequence[str], streams: Sequence[int | None]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            _become(words, streams)
+            _begin(words, streams)
         finally:
             os._exit(70)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _become(words: Sequence[str], streams: Sequence[int | None]) -> NoReturn:
+def _begin(words: Sequence[str], streams: Sequence[int | None]) -> NoReturn:
     for number, file in enumerate(streams):
         if file is None:
             os.close(number)
         else:
             os.dup2(file, number)
     os.closerange(3, _MOST_FILES)
-    for number, file in enumerate(streams):
-        _put(number, None if file is None else _opened(number))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(700)
+    become(words)
+
+
+def become(words: Sequence[str]) -> NoReturn:
+    """``python -m WORDS`` is all that this process still does, with a new interpreter's streams."""
+    for number in range(3):
+        _put(number, _opened(number) if _is_open(number) else None)
     module, *sys.argv[1:] = words
     status = 0
     try:
@@ -64,6 +69,14 @@ def open_missing() -> None:
 def _put(number: int, stream: IO[str] | None) -> None:
     setattr(sys, _NAMES[number], stream)
     setattr(sys, f"__{_NAMES[number]}__", stream)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _opened(number: int) -> IO[str]:
