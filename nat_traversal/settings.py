@@ -313,6 +313,9 @@ class ServerSettings:
     """Pairs of source and reason told of in that time."""
     stun_per_source: float = number(10.0, 1.0, 1e9)
     """STUN requests of one source answered a second."""
+    unproven_per_source: float = number(64.0, 1.0, 1e9)
+    """Other answers over UDP a second to one source at which the host has not shown yet that it receives; four times as
+    many at once. That is four for each attempt that one source may begin."""
     stun_in_all: float = number(1000.0, 1.0, 1e9)
     """STUN requests answered a second."""
 

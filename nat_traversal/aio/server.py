@@ -32,7 +32,6 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.failures import in_words
 from nat_traversal.server.buckets import Bucket
-from nat_traversal.server.source import source_of
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.server.useless import UselessDatagrams
 from nat_traversal.settings import ServerSettings
@@ -42,6 +41,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import encode as encode_message
 from nat_traversal.wire.datagrams import decode, encode
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.source import source_of
 
 log = logging.getLogger(__name__)
 

@@ -162,6 +162,10 @@ class Pace:
         self._left -= 1.0
         return 0.0
 
+    def give_back(self, count: int) -> None:
+        """So many that were taken do not count."""
+        self._left = min(self._burst, self._left + count)
+
     def change(self, interval: float, now: float) -> None:
         """From now on `interval` counts."""
         self._refill(now)

@@ -178,7 +178,7 @@ class Path:
             return []
         actions = self._consent.arrived(kind, plain, now)
         if roaming is not None and source is not None and kind is Kind.PING and actions:
-            actions += roaming.pong(transaction, source)
+            actions += roaming.pong(transaction, source, now)
         return actions
 
     def ask(self, now: float) -> list[do.Action]:

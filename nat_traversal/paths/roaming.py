@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair
+from nat_traversal.paths.budget import Pace
 from nat_traversal.wire import TRANSACTION_BYTES
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.source import source_of
 
 TRIAL_DATAGRAMS, TRIAL_OCTETS = 10, 1000
 """To a source that has not returned a nonce, UDP and IP headers and all (RFC 9000 section 8.1 has three times what came)."""
@@ -29,6 +31,8 @@ TRIAL_MARGIN = 0.2
 """Seconds above one and a half round trips for the old address to answer: the second question to it is covered."""
 TRIAL_SOURCES = 1024
 """New sources whose datagrams are counted. As trials begin, none of them gets more within a quarter of an hour."""
+ADDRESS_DATAGRAMS, ADDRESS_EVERY = 40, 6.0
+"""To all such ports of one IPv4 address, or /64 of IPv6: at once, and seconds for one more in the long run."""
 TRIALS_AT_ONCE, TRIAL_EVERY = 4, 1.0
 """Trials that may begin at once, and seconds between two in the long run."""
 Position = tuple[int, int]
@@ -75,6 +79,8 @@ class Roaming:
         self._trial: _Trial | None = None
         self._spent: dict[Endpoint, int] = {}
         """Datagrams to sources that have returned no nonce, the latest source last."""
+        self._addresses: dict[str, Pace] = {}
+        """The same by address: whoever forges one may forge each of its ports."""
         self._begun: list[float] = []
         """When the latest trials began."""
         self._second: Endpoint | None = None
@@ -104,11 +110,11 @@ class Roaming:
             patience = 1.5 * round_trip + TRIAL_MARGIN
             self._trial = _Trial(source, now, patience, self._newest())
 
-    def pong(self, transaction: bytes, source: Endpoint) -> list[do.Action]:
+    def pong(self, transaction: bytes, source: Endpoint, now: float) -> list[do.Action]:
         """A PING has come from `source`: its answer, beside the one to the old address."""
         if self._trial is None or self._trial.source != source:
             return []
-        return self._send(source, Kind.PONG, transaction)
+        return self._send(source, Kind.PONG, transaction, now)
 
     def answered(self, transaction: bytes, source: Endpoint | None, now: float) -> bool:
         """A PONG has come from `source`, None: the old address. False: it answers nothing of this."""
@@ -124,7 +130,8 @@ class Roaming:
         if source == trial.source and not trial.answered:
             trial.answered = True
             trial.patience = max(trial.patience, 1.5 * (now - sent_at) + TRIAL_MARGIN)
-            self._spent.pop(source, None)
+            spent = self._spent.pop(source, 0)
+            self._of(source).give_back(spent)
         return True
 
     def due(self, now: float) -> list[do.Action]:
@@ -144,20 +151,32 @@ class Roaming:
         there, here = (self._rng.randbytes(TRANSACTION_BYTES) for _ in range(2))
         trial.there[there] = now
         trial.here.add(here)
-        return [*self._send(trial.source, Kind.PING, there), self.pair.send(Kind.PING, here)]
+        return [*self._send(trial.source, Kind.PING, there, now), self.pair.send(Kind.PING, here)]
 
-    def _send(self, source: Endpoint, kind: Kind, plain: bytes) -> list[do.Action]:
+    def _send(self, source: Endpoint, kind: Kind, plain: bytes, now: float) -> list[do.Action]:
         """One datagram to a source, if it may have one more."""
         assert self._trial is not None
+        if self._trial.answered:
+            return [self.pair.send(kind, plain, source)]
         spent = self._spent.pop(source, 0)
-        may = self._trial.answered or (
-            spent < TRIAL_DATAGRAMS and (spent + 1) * _OCTETS <= TRIAL_OCTETS
+        may = (
+            spent < TRIAL_DATAGRAMS
+            and (spent + 1) * _OCTETS <= TRIAL_OCTETS
+            and not self._of(source).take(now)
         )
-        if not self._trial.answered:
-            self._spent[source] = spent + may
-            if len(self._spent) > TRIAL_SOURCES:
-                del self._spent[next(iter(self._spent))]
+        self._spent[source] = spent + may
+        if len(self._spent) > TRIAL_SOURCES:
+            del self._spent[next(iter(self._spent))]
         return [self.pair.send(kind, plain, source)] if may else []
+
+    def _of(self, source: Endpoint) -> Pace:
+        """The bound of its address, which is the latest one now."""
+        address = source_of(source.address)
+        pace = self._addresses.pop(address, None) or Pace(ADDRESS_DATAGRAMS, ADDRESS_EVERY)
+        self._addresses[address] = pace
+        if len(self._addresses) > TRIAL_SOURCES:
+            del self._addresses[next(iter(self._addresses))]
+        return pace
 
     def _may_begin(self, now: float) -> bool:
         self._begun = [each for each in self._begun if now - each < TRIALS_AT_ONCE * TRIAL_EVERY]

@@ -6,6 +6,7 @@ from nat_traversal.crypto.proof import is_nonce, is_signed, nonce, signed
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.addresses import obstacle
+from nat_traversal.server.reflection import Reflection
 from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces, Host, Registry
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
@@ -20,9 +21,15 @@ class Announces:
     """Those of the hosts in `registry`. `secret` makes the nonces of answers, 32 octets."""
 
     def __init__(
-        self, registry: Registry, settings: ServerSettings, counters: Counters, secret: bytes
+        self,
+        registry: Registry,
+        settings: ServerSettings,
+        counters: Counters,
+        secret: bytes,
+        reflection: Reflection,
     ) -> None:
         self._registry = registry
+        self._reflection = reflection
         self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
         self._secret = secret
         self._unknown_announces = counters.counter(
@@ -74,10 +81,13 @@ class Announces:
             peer = session.peer_of(host.member)
             known = () if obstacle(peer, host.member) else peer.endpoints[:MAX_CANDIDATES]
         question = bytes(NONCE_BYTES)
-        if not host.member.is_validated(source):
+        is_shown = host.member.is_validated(source)
+        if not is_shown:
             question = nonce(self._secret, _question(announce), source)
-        answer = signed(Announced(announce.number, source, known, question), key)
-        actions: list[do.Action] = [do.SendDatagram(answer, source, local=arrived.local)]
+        actions: list[do.Action] = []
+        if is_shown or self._reflection.may_go(source, host.source, now):
+            answer = signed(Announced(announce.number, source, known, question), key)
+            actions.append(do.SendDatagram(answer, source, local=arrived.local))
         if session is not None:
             actions += session.socket_shown(now)
         return actions

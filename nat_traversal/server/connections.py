@@ -18,11 +18,11 @@ from nat_traversal.server.hidden import HiddenClients
 from nat_traversal.server.rate import Allowance
 from nat_traversal.server.registry import Host, Registration, Registry
 from nat_traversal.server.session import numbers
-from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release, StoreRequest
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.source import source_of
 
 ServerAction = do.Action | StoreRequest
 

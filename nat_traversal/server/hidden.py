@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nat_traversal.machine import notices as note
-from nat_traversal.server.source import HOST_BITS
 from nat_traversal.wire.addresses import is_loopback, is_private
+from nat_traversal.wire.source import HOST_BITS
 
 ENOUGH = 2
 """Clients at one private address: a pair. One on loopback is enough."""

@@ -17,6 +17,7 @@ from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.member import Member
+from nat_traversal.server.reflection import Reflection
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import KEY_BYTES, TOKEN_BYTES
 from nat_traversal.wire import messages as m
@@ -73,6 +74,8 @@ class Leg:
     """Of that connection: signs BIND and BOUND."""
     process: tuple[str, bytes]
     """The host's id, and the random name of its process: it may come back on another connection."""
+    home: str
+    """The source (`source_of`) of its control connection; empty: not known."""
     bound: int = 0
     """The number of the newest BIND that counted."""
     source: Endpoint | None = None
@@ -172,7 +175,7 @@ class Relays:
             Throughput(settings.relay_datagrams, settings.relay_octets, now),
         )
         relay.legs = tuple(
-            Leg(relay, each.connection, each.key, each.process, ticket=self._ticket())
+            Leg(relay, each.connection, each.key, each.process, each.source, ticket=self._ticket())
             for each in hosts
         )
         self._by_ticket |= {leg.ticket: leg for leg in relay.legs}
@@ -186,7 +189,12 @@ class Relays:
         return next(each for each in self._numbers if each not in self._relays)
 
     def bind(
-        self, bind: Bind, source: Endpoint, local: e.LocalAddress | None, now: float
+        self,
+        bind: Bind,
+        source: Endpoint,
+        local: e.LocalAddress | None,
+        now: float,
+        reflection: Reflection,
     ) -> list[do.Action]:
         """A BIND came. Answered with the nonce for its source, if its host has made it."""
         relay = self._relays.get(bind.relay)
@@ -203,6 +211,8 @@ class Relays:
             actions = self._leave_stream(leg)
             self._move(leg, source, local)
             leg.relay.used_at = now
+        elif source != leg.source and not reflection.may_go(source, leg.home, now):
+            return []
         bound = Bound(bind.relay, bind.number, stands, nonce(self._secret, token, source))
         return [*actions, do.SendDatagram(signed(bound, leg.key), source, local=local)]
 

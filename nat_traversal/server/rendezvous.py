@@ -22,11 +22,8 @@ from nat_traversal.server.introductions import Introductions
 from nat_traversal.server.member import Member
 from nat_traversal.server.orders import Orders, answers_to, is_answer
 from nat_traversal.server.possession import Possession
-from nat_traversal.server.registry import (
-    EarlyAnnounce,
-    Host,
-    Registry,
-)
+from nat_traversal.server.reflection import Reflection
+from nat_traversal.server.registry import EarlyAnnounce, Host, Registry
 from nat_traversal.server.relaying import Relaying
 from nat_traversal.server.relays import MakeRelays, RelayDue, Relays
 from nat_traversal.server.session import Session, numbers
@@ -73,8 +70,11 @@ class Rendezvous:
         self._timers = Timers()
         self._registry = Registry(self._settings.kept_handles)
         self.counters = counters or Counters()
+        self._reflection = Reflection(self._settings, self.counters)
         self._announces = Announces(
-            self._registry, self._settings, self.counters, rng.randbytes(KEY_BYTES)
+            *(self._registry, self._settings, self.counters),
+            rng.randbytes(KEY_BYTES),
+            self._reflection,
         )
         self._relays = make_relays(self._timers, self._settings, self.counters, numbers(), rng)
         self._connections = Connections(self._registry, self._timers, self._settings, self.counters)
@@ -129,6 +129,7 @@ class Rendezvous:
         """Other settings hold for what begins from now on."""
         self._settings = settings
         self._announces.reconfigure(settings)
+        self._reflection.reconfigure(settings)
         self._registry.kept_handles = settings.kept_handles
         self._connections.reconfigure(settings)
         self._claims.reconfigure(settings)
@@ -196,7 +197,7 @@ class Rendezvous:
             case e.DatagramArrived(Bind() as bind, source, _, local) if source.port and is_usable(
                 source.address
             ):
-                return [*self._relays.bind(bind, source, local, now)]
+                return [*self._relays.bind(bind, source, local, now, self._reflection)]
             case e.DatagramArrived(Frame() as frame, source):
                 return [*self._relays.forward(frame, len(frame.octets), source, now)]
             case e.DatagramArrived(Link() as link, source):

@@ -13,12 +13,12 @@ from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import Host
 from nat_traversal.server.relays import MakeRelays, Relays
 from nat_traversal.server.rendezvous import Rendezvous, ServerEvent
-from nat_traversal.server.source import source_of
 from nat_traversal.server.store import Claim, LookUp, MemoryStore, Publish, Release, Store
 from nat_traversal.server.trunks import Trunks
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, Register
+from nat_traversal.wire.source import source_of
 
 
 class StandaloneServer:

@@ -8,11 +8,11 @@ from typing import TypeVar
 from nat_traversal.errors import WireError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket, Buckets
-from nat_traversal.server.source import source_of
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire import stun
 from nat_traversal.wire.addresses import is_usable
 from nat_traversal.wire.endpoint import Endpoint
+from nat_traversal.wire.source import source_of
 
 T = TypeVar("T")
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
-from nat_traversal.paths.roaming import TRIAL_DATAGRAMS, TRIAL_EVERY, TRIALS_AT_ONCE, Roaming
+from nat_traversal.paths.roaming import (
+    ADDRESS_DATAGRAMS,
+    ADDRESS_EVERY,
+    TRIAL_DATAGRAMS,
+    TRIAL_EVERY,
+    TRIALS_AT_ONCE,
+    Roaming,
+)
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -115,7 +123,7 @@ def test_a_source_that_never_answers_gets_ten_datagrams_pongs_included_however_l
     rig = Rig()
     for _ in range(600):
         rig.heard(kind=Kind.PING)
-        for action in rig.roaming.pong(b"12345678", NEW):
+        for action in rig.roaming.pong(b"12345678", NEW, rig.now):
             assert isinstance(action, do.SendFrame)
             rig.sent.append(action)
         rig.run(0.1)
@@ -130,7 +138,7 @@ def test_a_peer_that_speaks_from_many_sources_in_turn_gets_no_more_to_any(source
     for turn in range(3_000):
         source = victims[turn % sources]
         rig.heard(source, Kind.PING)
-        for action in rig.roaming.pong(b"nonce", source):
+        for action in rig.roaming.pong(b"nonce", source, rig.now):
             assert isinstance(action, do.SendFrame)
             rig.sent.append(action)
         rig.run(0.1)
@@ -139,19 +147,60 @@ def test_a_peer_that_speaks_from_many_sources_in_turn_gets_no_more_to_any(source
     assert max(to.values()) <= TRIAL_DATAGRAMS
 
 
+FORGED = {
+    "IPv4": [Endpoint("198.51.100.1", port) for port in range(1, 2001)],
+    "IPv6": [Endpoint(f"2001:db8:0:7::{number:x}", 53) for number in range(1, 2001)],
+}
+"""Ports of one address, and addresses of one home."""
+
+
+@pytest.mark.parametrize("sources", FORGED.values(), ids=FORGED)
+def test_a_peer_that_forges_every_port_of_an_address_draws_a_datagram_in_six_seconds_there(
+    sources: list[Endpoint],
+) -> None:
+    rig = Rig()
+    for source in sources:
+        rig.heard(source, Kind.PING)
+        rig.run(0.5)
+    assert sum(each.to is not None for each in rig.sent) <= ADDRESS_DATAGRAMS + 1000 / ADDRESS_EVERY
+
+
+def test_a_peer_whose_nat_gives_it_a_new_port_each_few_seconds_is_followed_for_an_hour() -> None:
+    """What it has answered does not count for its address."""
+    rig = Rig()
+    for port in range(1, 601):
+        rig.roaming.pair = replace(rig.roaming.pair, remote=Endpoint(NEW.address, port))
+        source = Endpoint(NEW.address, port + 1)
+        rig.heard(source)
+        rig.run(0.15)  # two were asked by then
+        assert rig.answer(rig.nonces(source)[-1], source)
+        rig.run(5.85)
+        assert rig.roaming.take_move() == source
+
+
+def test_forged_ports_of_one_address_cost_another_nothing() -> None:
+    rig = Rig()
+    for source in FORGED["IPv4"][:100]:
+        rig.heard(source, Kind.PING)
+        rig.run(1.0)
+    rig.heard(NEW)
+    rig.run(1.5)
+    assert len(rig.nonces(NEW)) == 5
+
+
 def test_a_source_that_answers_may_have_more() -> None:
     rig = Rig()
     rig.heard()
     rig.answer(rig.nonces(NEW)[0], NEW)
-    pongs = [action for _ in range(50) for action in rig.roaming.pong(b"12345678", NEW)]
+    pongs = [action for _ in range(50) for action in rig.roaming.pong(b"12345678", NEW, rig.now)]
     assert len(pongs) == 50
 
 
 def test_only_the_source_on_trial_gets_a_pong() -> None:
     rig = Rig()
-    assert rig.roaming.pong(b"12345678", NEW) == []
+    assert rig.roaming.pong(b"12345678", NEW, rig.now) == []
     rig.heard()
-    assert rig.roaming.pong(b"12345678", OTHER) == []
+    assert rig.roaming.pong(b"12345678", OTHER, rig.now) == []
 
 
 def test_trials_begin_four_at_once_and_one_a_second_in_the_long_run() -> None:

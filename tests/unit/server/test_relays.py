@@ -11,6 +11,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine.counters import Counters
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.member import Member
+from nat_traversal.server.reflection import AT_ONCE, Reflection
 from nat_traversal.server.relays import Relays
 from nat_traversal.server.session import numbers
 from nat_traversal.settings import ServerSettings
@@ -49,6 +50,8 @@ class Table:
             numbers(),
             random.Random(0),
         )
+        self.reflection = Reflection(settings or ServerSettings(), self.counters)
+        self.now = 0.0
         self.numbers = [0, 0]
 
     def begin(self, now: float = 0.0) -> int:
@@ -70,7 +73,7 @@ class Table:
         return self.answer(bind, source or SOURCES[which])
 
     def answer(self, bind: Bind, source: Endpoint) -> Bound | None:
-        actions = self.relays.bind(bind, source, HERE, 0.0)
+        actions = self.relays.bind(bind, source, HERE, self.now, self.reflection)
         if not actions:
             return None
         (sent,) = actions
@@ -112,6 +115,21 @@ def test_frames_and_links_go_to_the_other_source_as_they_came() -> None:
             assert table.forward(datagram, source) == [do.SendDatagram(datagram, other, local=HERE)]
     assert table.counters["relay-datagrams"] == 6
     assert table.counters["relay-octets"] == 2 * (100 + 35 + LINK_OCTETS)
+
+
+def test_binds_from_forged_ports_of_one_address_are_answered_within_its_budget_and_move_nothing() -> (
+    None
+):
+    settings = ServerSettings(unproven_per_source=4.0)
+    table = Table(settings)
+    number = table.begin()
+    table.bound(number)
+    table.now = 100.0
+    answers = [table.bind(0, number, source=Endpoint("192.0.2.99", port)) for port in range(1, 101)]
+    assert sum(answer is not None for answer in answers) == 4.0 * AT_ONCE
+    assert table.counters["answers-withheld"] == 100 - 4 * AT_ONCE
+    assert table.bind(0, number) is not None, "where the host is it is answered"
+    assert table.forward(FRAME, SOURCES[1]) == [do.SendDatagram(FRAME, SOURCES[0], local=HERE)]
 
 
 def test_nothing_goes_to_a_source_that_has_not_echoed_the_nonce_for_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nat_traversal.server.source import source_of
+from nat_traversal.wire.source import source_of
 
 
 @pytest.mark.parametrize(
