@@ -45,7 +45,8 @@ class Clock:
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Call `action` at `when`, or now if that has passed."""
-        heapq.heappush(self._heap, (max(when, self.now), next(self._order), action))
+        due = max(self.now, when)
+        heapq.heappush(self._heap, (due, next(self._order), action))
 
     def run_to(self, end: float) -> None:
         """Everything that happens up to and including `end`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Confirm, Hello
 from tests.sim.client import Client
@@ -30,3 +32,11 @@ def guesses(world: World, host: str) -> list[Packet]:
         and isinstance(packet.datagram, Hello | Confirm)
         and packet.datagram.round > LAST_OF_CONTRACT
     ]
+
+
+def most_within(seconds: float, sent: list[Packet]) -> int:
+    """The most of these in any such time."""
+    times = sorted(each.sent_at for each in sent)
+    return max(
+        (bisect_left(times, at + seconds) - place for place, at in enumerate(times)), default=0
+    )

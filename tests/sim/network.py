@@ -106,7 +106,10 @@ class Host:
         """That of its NATs which has this address outside."""
         if self.nat.public_address == address:
             return self.nat
-        return next((nat for nat in self.left if nat.public_address == address), None)
+        for nat in self.left:
+            if nat.public_address == address:
+                return nat
+        return None
 
     def move(self, nat: str, public: str, inside: str, *, keeps: bool) -> None:
         """To another network. What comes to the old one still arrives if the host `keeps` it."""
@@ -212,6 +215,8 @@ class Network:
         """Whether it goes to a host behind the same NAT, by the LAN or by the NAT's hairpin; then it is on its way."""
         destination = packet.destination
         neighbours = [each for each in self.hosts.values() if each.nat is host.nat]
+        if len(neighbours) == 1 and destination not in host.sockets:
+            return False
         inside = destination
         if destination.address == host.nat.public_address and len(neighbours) > 1:
             shown, verdict = host.nat.hairpin(packet.socket, destination, self._clock.now)
@@ -235,11 +240,11 @@ class Network:
         self.log.append(packet)
         lost = sum([drop(packet) for drop in self.drops]) > 0  # every counter has to count
         weather, rng = self.weather, self._rng
+        at_server = packet.sender == "server" or packet.destination in self.server_sockets
         copies = 1 + (rng.random() < weather.duplication)
         for _ in range(copies):
             if lost or rng.random() < weather.loss:
                 continue
-            at_server = "server" in (packet.sender, self._owner(packet.destination))
             delay = self._to_server if at_server else self._to_peer
             if weather.jitter:
                 delay += rng.uniform(0.0, weather.jitter)
@@ -247,34 +252,35 @@ class Network:
                 delay += HELD_BACK
             self._clock.at(self._clock.now + delay, lambda: self._arrive(packet, data))
 
-    def _owner(self, public: Endpoint) -> str | None:
-        if public in self.server_sockets:
-            return "server"
+    def _owner(self, address: str) -> Host | None:
         for host in self.hosts.values():
-            if public.address == host.ipv6 or host.nat_at(public.address) is not None:
-                return host.name
+            if address == host.ipv6 or host.nat_at(address) is not None:
+                return host
         return None
 
     def _arrive(self, packet: Packet, data: bytes) -> None:
         now, destination = self._clock.now, packet.destination
-        owner = self._owner(destination)
-        if owner == "server":
-            self._deliver(packet, destination, self.server_sockets[destination], data)
-        elif owner is not None and not self.hosts[owner].udp_blocked:
-            host = self.hosts[owner]
-            if destination.family == 6:
-                self._arrive_by_ipv6(host, packet, data)
-                return
-            nat = host.nat_at(destination.address)
-            assert nat is not None
-            verdict = nat.judge(packet.source, destination, now)
-            packet.arrivals.append((now, owner, verdict.admission))
-            inside = verdict.internal
-            if inside is None:
-                return
-            for behind in self.hosts.values():
-                if inside in behind.sockets and (nat is behind.nat or nat in behind.left):
-                    self._deliver(packet, inside, behind.sockets[inside], data)
+        server = self.server_sockets.get(destination)
+        if server is not None:
+            self._deliver(packet, destination, server, data)
+            return
+        host = self._owner(destination.address)
+        if host is None or host.udp_blocked:
+            return
+        if destination.family == 6:
+            self._arrive_by_ipv6(host, packet, data)
+            return
+        nat = host.nat_at(destination.address)
+        assert nat is not None
+        verdict = nat.judge(packet.source, destination, now)
+        packet.arrivals.append((now, host.name, verdict.admission))
+        inside = verdict.internal
+        if inside is None:
+            return
+        for behind in self.hosts.values():
+            receive = behind.sockets.get(inside)
+            if receive is not None and (nat is behind.nat or nat in behind.left):
+                self._deliver(packet, inside, receive, data)
 
     def _arrive_by_ipv6(self, host: Host, packet: Packet, data: bytes) -> None:
         if (packet.destination, packet.source) not in host.spoke_to:

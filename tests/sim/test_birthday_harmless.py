@@ -21,6 +21,7 @@ from nat_traversal.wire.datagrams import Announced, Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from natlab.oracle.model import NoRoomError
+from tests.sim.guesses import most_within
 from tests.sim.network import Host
 from tests.sim.world import World
 
@@ -81,18 +82,6 @@ def to_the_victim(world: World) -> list[Packet]:
     ]
     assert all(len(encode(each.datagram)) <= MOST_OCTETS for each in sent)
     return sent
-
-
-def most_within(seconds: float, sent: list[Packet]) -> int:
-    """The most of these in any such time."""
-    times = [each.sent_at for each in sent]
-    return max(
-        (
-            sum(at <= other < at + seconds for other in times[index:])
-            for index, at in enumerate(times)
-        ),
-        default=0,
-    )
 
 
 @pytest.mark.parametrize("nats", CELLS)

@@ -41,11 +41,15 @@ class Stream:
         self.every = every
         self.sent: list[int] = []
         self.first_at: float | None = None
+        self._arrived: list[int] = []
         self._next()
 
     @property
     def arrived(self) -> list[int]:
-        return [int(plain[5:]) for plain in self.receiver.delivered]
+        """Those that have come so far, in order."""
+        fresh = self.receiver.delivered[len(self._arrived) :]
+        self._arrived += [int(plain[5:]) for plain in fresh]
+        return self._arrived.copy()
 
     def _next(self) -> None:
         clock = self.sender.world.clock

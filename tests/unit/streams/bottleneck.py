@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from aioquic.quic.congestion.base import create_congestion_control
@@ -115,7 +116,7 @@ class Flow:
         rtt = now - packet.sent_time
         self._smoothed = self._smoothed * 7 / 8 + rtt / 8 if self._smoothed else rtt
         self.control.on_rtt_measurement(now=now, rtt=rtt)
-        self._gone([each for each in self._in_flight if each <= number - _THRESHOLD])
+        self._gone(list(takewhile(lambda each: each <= number - _THRESHOLD, self._in_flight)))
         self._pacer.update_rate(
             congestion_window=self.control.congestion_window, smoothed_rtt=self._smoothed
         )
