@@ -11,29 +11,17 @@ from typing import Any
 import pytest
 from redis.asyncio import from_url
 
-from nat_traversal.aio import redis_store
 from nat_traversal.aio.redis_store import RedisStore
-from nat_traversal.server.cluster import trust
 from nat_traversal.server.cluster import words as w
+from tests.loopback.aio.store_times import WITHIN
 from tests.loopback.aio.test_wrong_store import Store
 from tests.loopback.cli.test_store import redis
 from tests.loopback.support import eventually, unused
 
 Late = Callable[[asyncio.subprocess.Process, Any, float], Awaitable[None]]
 """Makes a Redis late for so many seconds."""
-WITHIN = 0.4
-"""Seconds for an answer here; all other times are shorter by the same factor."""
 
-
-@pytest.fixture(autouse=True)
-def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    factor = WITHIN / redis_store.ANSWER_WITHIN
-    for module, names in (
-        (redis_store, ("ANSWER_WITHIN", "RENEWED_EVERY", "LEASE")),
-        (trust, ("AGAIN", "MOST_AGAIN", "FIRST_TRIAL", "MOST_TRIAL")),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(module, name) * factor)
+pytestmark = pytest.mark.usefixtures("shorter_store")
 
 
 class LateStore(Store):

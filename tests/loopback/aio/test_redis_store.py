@@ -13,6 +13,7 @@ from redis.asyncio import from_url
 from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
 from nat_traversal.wire.endpoint import Endpoint
+from tests.loopback.aio.store_times import WITHIN
 from tests.loopback.cli.test_store import redis
 from tests.loopback.support import eventually, unused
 from tests.unit.server.test_guests import registers
@@ -76,6 +77,7 @@ class Between:
                     writer.write(data)
 
 
+@pytest.mark.usefixtures("shorter_store")
 @pytest.mark.parametrize("cut", [{0}, {1}])
 async def test_a_connection_to_the_store_that_says_nothing_more_is_made_anew(cut: set[int]) -> None:
     store, told = unused(), list[w.StoreAnswer]()
@@ -84,7 +86,7 @@ async def test_a_connection_to_the_store_that_says_nothing_more_is_made_anew(cut
         at = Endpoint(*proxy.sockets[0].getsockname())
         one = RedisStore(f"redis://{at}", "one", told.append)
         await eventually(lambda: any(isinstance(each, w.StoreReached) for each in told), "a store")
-        await asyncio.sleep(3.5)
+        await asyncio.sleep(1.5 * WITHIN)
         assert len([each for each in told if isinstance(each, w.StoreReached)]) == 1
         between.cut = cut
         await eventually(lambda: isinstance(told[-1], w.StoreLost), "its loss")

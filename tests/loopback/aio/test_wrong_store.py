@@ -21,6 +21,8 @@ RIGHT = {
 PROTOCOL = "Protocol Error"
 NO_REDIS = "the program there answers as no Redis does"
 
+pytestmark = pytest.mark.usefixtures("shorter_store")
+
 
 class Store:
     """Answers each command with what `answers` has for it."""
