@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nat_traversal.aio.features import set_linux_option
+from nat_traversal.aio.interfaces import source_towards
+from nat_traversal.aio.nat64 import Edge, Nat64Finder
 from nat_traversal.aio.packet_io import FAMILIES, endpoint_of, forbid_fragments, open_udp
 from nat_traversal.aio.ping import ping
+from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.check import questions as q
 from nat_traversal.check.judge import verdict
@@ -51,14 +54,14 @@ async def check_nat(
     """
     settings = settings or CheckSettings()
     known = q.Known(lifetime=lifetime, brief=brief, router=None if brief else router())
+    edge = Edge()
     if server is not None:
-        addresses = await resolve(server)
-        known.server, known.server_ipv6 = _chosen(addresses)
-        known.inside = own_address(known.server)
+        known.server, known.server_ipv6 = await _chosen(await resolve(server), edge)
+        known.inside = own_address(edge.outside(known.server))
     elif known.router is not None:
         with contextlib.suppress(ServerUnreachableError):
             known.inside = own_address(Endpoint(known.router, 1))
-    return await _Asking(known, settings).run()
+    return await _Asking(known, settings, edge).run()
 
 
 async def nat_facts(server: Endpoint) -> NatFacts | None:
@@ -84,10 +87,19 @@ def router() -> str | None:
     return None
 
 
-def _chosen(addresses: Sequence[Endpoint]) -> tuple[Endpoint, Endpoint | None]:
-    """The first, and the first of the other IP version if the first is IPv4."""
-    first = addresses[0]
-    sixes = [each for each in addresses if each.family == 6]
+async def _chosen(addresses: Sequence[Endpoint], edge: Edge) -> tuple[Endpoint, Endpoint | None]:
+    """The first to which this host has a way, and the first of the other IP version if that is IPv4. Where a NAT64 leads to
+    IPv4, `edge` gets it: such an address of the server is asked, and those that a DNS64 has made of it are none of its own."""
+    finder = Nat64Finder(Platform())
+    try:
+        found = await finder.way_to(addresses)
+    finally:
+        await finder.close()
+    if found is not None:
+        first, edge.way = found
+    else:
+        first = next((each for each in addresses if source_towards(each)), addresses[0])
+    sixes = [each for each in addresses if each.family == 6 and edge.ipv4_of(each) == each]
     return first, sixes[0] if first.family == 4 and sixes else None
 
 
@@ -105,7 +117,8 @@ def own_address(towards: Endpoint) -> str:
 class _Asking:
     """Carries out the actions of one `Check`."""
 
-    def __init__(self, known: q.Known, settings: CheckSettings) -> None:
+    def __init__(self, known: q.Known, settings: CheckSettings, edge: Edge) -> None:
+        self._edge = edge
         self._check = Check(known, random.SystemRandom(), settings)
         self._known = known
         self._settings = settings
@@ -167,6 +180,7 @@ class _Asking:
     def _open(self, name: str, family: int, *, may_fragment: bool) -> None:
         try:
             address = self._known.inside
+            family = 6 if self._edge.way is not None else family
             if (":" in address) != (family == 6):
                 assert self._known.server_ipv6 is not None
                 address = own_address(self._known.server_ipv6)
@@ -187,7 +201,7 @@ class _Asking:
         if sock is None:
             return
         try:
-            sock.sendto(octets, to.sockaddr)
+            sock.sendto(octets, self._edge.outside(to).sockaddr)
         except OSError as error:
             if error.errno == errno.EMSGSIZE:
                 self._feed(q.TooLong(name, len(octets)))
@@ -205,11 +219,11 @@ class _Asking:
                 if error.errno == errno.ECONNREFUSED:
                     self._feed(q.PortUnreachable(name))
             else:
-                self._feed(q.Arrived(name, octets, endpoint_of(source)))
+                self._feed(q.Arrived(name, octets, self._edge.inside(endpoint_of(source))))
         _forget_errors(sock)
 
     async def _try_tcp(self, to: Endpoint) -> None:
-        outcome = q.Tcp.SILENT
+        outcome, to = q.Tcp.SILENT, self._edge.outside(to)
         with socket.socket(FAMILIES[to.family], socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
             try:

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from nat_traversal.aio.background import Background
@@ -92,7 +93,10 @@ class Client(Driver):
             lambda at: self._platform.open_udp(at, config.settings.socket_buffer),
         )
         self._reaching = Reaching(
-            lambda: self._ports.open(6), self._readable, self.feed, self._platform, config.turn
+            lambda: self._ports.open(6),
+            *(self._readable, self.feed),
+            replace(self._platform, resolve=self._server.nat64.resolve),
+            config.turn,
         )
         self.selected: DataPath | None = None
         """The path that the forwarder sends by."""
@@ -229,7 +233,8 @@ class Client(Driver):
     async def _find_out_nat(self) -> None:
         from nat_traversal.aio.checking import nat_facts  # noqa: PLC0415 - few clients need it
 
-        facts = None if self._server.udp is None else await nat_facts(self._server.udp)
+        server = self._server.udp
+        facts = None if server is None else await nat_facts(self._edge.ipv4_of(server))
         if facts is not None:
             self.feed(e.NatFound(facts))
 

@@ -108,6 +108,11 @@ def has_ipv4() -> bool:
     return source_towards(_FAR) is not None
 
 
+def has_ipv6() -> bool:
+    """The same of IPv6."""
+    return source_towards(_SOMEWHERE) is not None
+
+
 def ipv6_address() -> str | None:
     """The IPv6 address by which this host reaches others; None: it has no way to them, or one by a tunnel alone."""
     address = source_towards(_SOMEWHERE)

@@ -1,7 +1,7 @@
 """A client's way to IPv4 hosts where it has IPv6 alone: the prefix of its network's NAT64, from the system's resolver.
 
 It is asked for once for each connection to the server. That waits for the answer, for a moment at most, where the
-server's own addresses look like a NAT64's.
+server's own addresses look like a NAT64's, and where it has IPv4 addresses alone: then there is no other way to it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nat_traversal.aio.platform import Platform
 from nat_traversal.errors import NameUnresolvedError
@@ -21,6 +22,11 @@ log = logging.getLogger(__name__)
 
 WITHIN = 1.0
 """Seconds for the resolver's answer."""
+NO_PREFIX = (
+    "this host has IPv6 alone, and its name server tells of no NAT64:"
+    " give --server a name, or an IPv6 address"
+)
+"""The remedy where the server has IPv4 alone."""
 _ASKED = HostPort(nat64.NAME, 9)
 
 
@@ -41,6 +47,11 @@ class Edge:
         """The source as it is known."""
         return source if self.way is None else self.way.inside(source)
 
+    def ipv4_of(self, server: Endpoint) -> Endpoint:
+        """A server as others reach it, where this host has it by the NAT64."""
+        address = None if self.way is None else self.way.prefix.extract(server.address)
+        return server if address is None else Endpoint(address, server.port)
+
     def inside_address(self, address: str) -> str:
         """The same of an address without a port."""
         return self.inside(Endpoint(address, 0)).address
@@ -55,17 +66,63 @@ class Nat64Finder:
         self._prefixes: tuple[nat64.Prefix, ...] = ()
         self._server: Endpoint | None = None
         self._asking: asyncio.Task[None] | None = None
+        self.lacks_prefix = False
+        """The server has IPv4 addresses alone, this host has IPv6 alone, and nobody has told a prefix between the two."""
 
-    async def connects(self, addresses: Sequence[Endpoint]) -> None:
-        """A connection to one of these is about to be made, perhaps from another network than the last one."""
-        ipv6 = (each for each in addresses if each.family == 6 and not each.is_loopback)
-        if all(is_link_local(each.address) for each in ipv6) or self._platform.has_ipv4():
+    async def connects(self, addresses: Sequence[Endpoint]) -> list[Endpoint]:
+        """A connection to one of these is about to be made, perhaps from another network than the last one. Where to
+        connect to."""
+        self.lacks_prefix = False
+        if _has_ipv6(addresses) and not self._platform.has_ipv4():
+            asking = self._asks()
+            if nat64.may_be_translated(each.address for each in addresses):
+                await asyncio.wait({asking})
+        elif self._has_no_other_way(addresses):
+            found = await self._behind(addresses)
+            self.lacks_prefix = not found
+            return found or list(addresses)
+        else:
             self._found(())
-            return
+        return list(addresses)
+
+    async def resolve(self, name: HostPort, *, families: Sequence[int]) -> list[Endpoint]:
+        """As the platform's: where to reach `name` from here, also if it has IPv4 addresses alone."""
+        addresses = await self._platform.resolve(name, families=families)
+        found = await self._behind(addresses) if self._has_no_other_way(addresses) else []
+        return found or addresses
+
+    async def way_to(self, addresses: Sequence[Endpoint]) -> tuple[Endpoint, nat64.Nat64] | None:
+        """The IPv4 one of these, and the NAT64 by which this host reaches it; None: it needs none, or knows none.
+
+        Everything there goes by its IPv4 address, that one too.
+        """
+        ipv4 = [each for each in addresses if nat64.may_cross(each)]
+        is_of_dns64 = bool(ipv4) and nat64.may_be_translated(each.address for each in addresses)
+        if not self._has_no_other_way(ipv4 if is_of_dns64 else addresses):
+            return None
+        await asyncio.wait({self._asks()})
+        for prefix in self._prefixes:
+            there = nat64.behind(ipv4[0], prefix)
+            if there is not None:
+                return ipv4[0], nat64.Nat64(prefix, replace(there, port=0))
+        return None
+
+    def _has_no_other_way(self, addresses: Sequence[Endpoint]) -> bool:
+        """Only a NAT64 leads from here to one of these."""
+        is_ipv4 = not _has_ipv6(addresses) and any(map(nat64.may_cross, addresses))
+        return is_ipv4 and not self._platform.has_ipv4() and self._platform.has_ipv6()
+
+    async def _behind(self, addresses: Sequence[Endpoint]) -> list[Endpoint]:
+        """These, behind each prefix of the network's."""
+        await asyncio.wait({self._asks()})
+        found = (nat64.behind(each, prefix) for prefix in self._prefixes for each in addresses)
+        return [each for each in found if each is not None]
+
+    def _asks(self) -> asyncio.Task[None]:
+        """The question that is out."""
         if self._asking is None:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
-        if nat64.may_be_translated(each.address for each in addresses):
-            await asyncio.wait({self._asking})
+        return self._asking
 
     def reached(self, server: Endpoint) -> None:
         """It is the one that was reached."""
@@ -101,3 +158,9 @@ class Nat64Finder:
         if way is not None and way != self.edge.way:
             log.debug("IPv4 hosts are reached by NAT64, with the prefix %s", way.prefix)
         self.edge.way = way
+
+
+def _has_ipv6(addresses: Sequence[Endpoint]) -> bool:
+    """Whether another host may have one of these, by which no NAT64 is needed."""
+    ipv6 = (each for each in addresses if each.family == 6 and not each.is_loopback)
+    return not all(is_link_local(each.address) for each in ipv6)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nat_traversal.aio.interfaces import has_ipv4
+from nat_traversal.aio.interfaces import has_ipv4, has_ipv6
 from nat_traversal.aio.network_changes import route_events
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.resolver import resolve
@@ -28,6 +28,8 @@ class Platform:
     resolve: Resolve = resolve
     has_ipv4: Callable[[], bool] = has_ipv4
     """Whether there is a way to IPv4 hosts."""
+    has_ipv6: Callable[[], bool] = has_ipv6
+    """The same of IPv6."""
     open_udp: Callable[[Endpoint, int], socket.socket] = open_udp
     """A non-blocking socket at that endpoint, with buffers of so many octets."""
     suspended: Callable[[], float] = suspended

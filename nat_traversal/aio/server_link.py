@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.dial import AddressMemory, failure, unreached
-from nat_traversal.aio.nat64 import Nat64Finder
+from nat_traversal.aio.nat64 import NO_PREFIX, Nat64Finder
 from nat_traversal.aio.packet_io import endpoint_of, room_problem
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.tls import ClientTls, TlsStream
@@ -75,7 +75,7 @@ class ServerLink:
         server = self._config.server
         try:
             addresses = await self._platform.resolve(server, families=self._config.families)
-            await self.nat64.connects(addresses)
+            addresses = await self.nat64.connects(addresses)
             await self._trunk.join(
                 self._memory.order(addresses),
                 *(self._config.local_id, self._happened, self._made),
@@ -92,7 +92,8 @@ class ServerLink:
                 self._feed(e.ControlBroken(str(error), remedy=remedy))
         except OSError as error:
             text = f"cannot connect to {server}: {failure(error)}"
-            self._feed(e.ControlBroken(text, lacks_room=lacks_room(error), remedy=unreached(error)))
+            remedy = NO_PREFIX if self.nat64.lacks_prefix else unreached(error)
+            self._feed(e.ControlBroken(text, lacks_room=lacks_room(error), remedy=remedy))
 
     def _made(self, control: Control) -> None:
         self.control = control

@@ -81,6 +81,23 @@ def may_be_translated(addresses: Iterable[str]) -> bool:
     return any(ipv4 in every for address in every for _, ipv4 in _readings(address))
 
 
+def may_cross(endpoint: Endpoint) -> bool:
+    """Whether a translator may lead to that host: one of IPv4, with no special address (RFC 6890)."""
+    address = endpoint.address
+    if endpoint.family == 6 or not is_usable(address):
+        return False
+    is_near = is_loopback(address) or is_link_local(address)
+    return not is_near and IPv4Address(address) not in _PROTOCOLS
+
+
+def behind(endpoint: Endpoint, prefix: Prefix) -> Endpoint | None:
+    """Where a host has to send to, so that it is for the IPv4 `endpoint`; None: the prefix does not lead there."""
+    if not may_cross(endpoint):
+        return None
+    there = Endpoint(prefix.embed(endpoint.address), endpoint.port)
+    return there if _may_cross(endpoint.address, prefix, there.address) else None
+
+
 def _readings(address: str) -> Iterator[tuple[Prefix, str]]:
     """The ways to read an IPv6 address as a prefix and an IPv4 one."""
     octets = octets_of(address)
@@ -134,10 +151,8 @@ class Nat64:
 def _may_cross(address: str, prefix: Prefix, server: str) -> bool:
     """Whether an IPv4 host there is behind the translator: no special address (RFC 6890), and a private one only where
     the server has such a one too. The well-known prefix is for global ones alone (RFC 6052 section 3.1)."""
-    known = IPv4Address(address)
-    if not is_usable(address) or is_loopback(address) or is_link_local(address):
-        return False
-    if known in _PROTOCOLS or (prefix.is_well_known and not known.is_global):
+    is_special = not may_cross(Endpoint(address, 0))
+    if is_special or (prefix.is_well_known and not IPv4Address(address).is_global):
         return False
     place = prefix.extract(server)
     return not is_private(address) or (place is not None and is_private(place))

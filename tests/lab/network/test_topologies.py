@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nat_traversal.aio.nat64 import NO_PREFIX
 from nat_traversal.errors import UsageError
 from natlab.sandbox.netns import in_namespace
 from tests import ROOT
@@ -166,11 +167,13 @@ def _ipv6_only(directory: Path) -> str:
         argv += ["-r", "nobody", "--listen", "5300", "--once", "--json"]
         client = start(programs, "client", argv, network.pid("host_c"))
         assert client.wait(timeout=20) == 3
-        return str(next(e for e in events(client) if e["event"] == "server-lost")["reason"])
+        said = next(e for e in events(client) if e["event"] == "server-lost")
+        return f"{said['reason']}: {said['remedy']}"
 
 
 def test_an_ipv6_only_host_has_no_way_to_the_ipv4_server_and_is_told(tmp_path: Path) -> None:
-    assert "unreachable" in warm.call(_TIMEOUT, _ipv6_only, tmp_path)
+    said = warm.call(_TIMEOUT, _ipv6_only, tmp_path)
+    assert said == f"cannot connect to 192.0.2.2:6545: Network is unreachable: {NO_PREFIX}"
 
 
 def _ipv6_datagrams() -> list[tuple[str, str | None]]:

@@ -37,6 +37,8 @@ from tests.unit.counterpart import two_ends
 
 SERVER = Endpoint("2001:db8:64::c000:202", 6545)
 WAY = Nat64(Prefix(octets_of("2001:db8:64::"), 96), SERVER)
+LITERAL = Endpoint("192.0.2.2", 6545)
+"""The same by its IPv4 address."""
 ELSEWHERE = Endpoint("2001:db8:64::c633:6403", 9)
 PEER, THERE = Endpoint("198.51.100.2", 7), Endpoint("2001:db8:64::c633:6402", 7)
 DATAGRAM = Announced(1, Endpoint("203.0.113.2", 7))
@@ -63,8 +65,11 @@ OF_THE_LAB = ("2001:db8:64::c000:aa", "2001:db8:64::c000:ab")
 
 
 @asynccontextmanager
-async def a_finder(resolver: Resolver, *, ipv4: bool = False) -> AsyncIterator[Nat64Finder]:
-    made = Nat64Finder(Platform(resolve=resolver, has_ipv4=lambda: ipv4))
+async def a_finder(
+    resolver: Resolver, *, ipv4: bool = False, ipv6: bool = True
+) -> AsyncIterator[Nat64Finder]:
+    platform = Platform(resolve=resolver, has_ipv4=lambda: ipv4, has_ipv6=lambda: ipv6)
+    made = Nat64Finder(platform)
     try:
         yield made
     finally:
@@ -119,21 +124,26 @@ async def test_an_answer_before_the_server_is_reached_counts_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "ipv4"),
+    ("addresses", "ipv4", "ipv6"),
     [
-        ([SERVER], True),
-        ([Endpoint("192.0.2.2", 1)], False),
-        ([Endpoint("::1", 1)], False),
-        ([Endpoint("fe80::1", 1)], False),
-        ([], False),
+        ([SERVER], True, True),
+        ([LITERAL], True, True),
+        ([LITERAL], False, False),
+        ([Endpoint("127.0.0.1", 1)], False, True),
+        ([Endpoint("169.254.0.1", 1)], False, True),
+        ([Endpoint("192.0.0.170", 1)], False, True),
+        ([Endpoint("::1", 1)], False, True),
+        ([Endpoint("fe80::1", 1)], False, True),
+        ([], False, True),
     ],
 )
 async def test_nobody_is_asked_where_no_nat64_can_be_of_use(
-    addresses: list[Endpoint], ipv4: bool
+    addresses: list[Endpoint], ipv4: bool, ipv6: bool
 ) -> None:
     resolver = Resolver(*OF_THE_LAB)
-    async with a_finder(resolver, ipv4=ipv4) as finder:
-        await finder.connects(addresses)
+    async with a_finder(resolver, ipv4=ipv4, ipv6=ipv6) as finder:
+        assert await finder.connects(addresses) == addresses
+        assert not finder.lacks_prefix
         finder.reached(SERVER)
         await turns()
         assert resolver.asked == []
