@@ -125,6 +125,7 @@ class RedisStore:
         if self._commands is not None:
             given_back = asyncio.Event()
             self._put(lambda _: given_back.set(), "DEL", f"{_KEY}server:{self._name}")
+            self._is_closed = True  # no renewal comes after it
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await given_back.wait()
@@ -177,7 +178,7 @@ class RedisStore:
             self._scripts = (_octets(loaded[0]).decode(), _octets(loaded[1]).decode())
             self._commands = asyncio.Queue()
             self._trust.reached(self._loop.time())
-            self._feed(w.StoreReached(max(0.0, LEASE + 1.0 - _uptime(about))))
+            self._feed(w.StoreReached(_admit_in(about)))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(commands, self._commands))
                 tasks.create_task(self._read(commands))
@@ -232,7 +233,7 @@ class RedisStore:
     async def _renew(self, hearing: AbstractConnection) -> None:
         """Ask on both connections: a NAT or firewall may forget one, and nothing would ever be heard by it again."""
         self._heard_at = self._loop.time()
-        while True:
+        while not self._is_closed:
             self._put(_ignore, *self._lease())
             await hearing.send_command("PING", check_health=False)
             await asyncio.sleep(RENEWED_EVERY)
@@ -275,8 +276,15 @@ def _claimed(connection: int, id_: str, said: Any) -> w.StoreAnswer:
     raise WireError("an answer of the store that nobody knows")
 
 
+def _admit_in(about: str) -> float:
+    """Seconds until every server has shown its clients, where the store has lost its rows: by what it says of itself. It
+    reckons by its wall clock, which may be set."""
+    most = LEASE + 1.0
+    return min(max(0.0, most - _uptime(about)), most)
+
+
 def _uptime(about: str) -> float:
-    """Seconds that the store has run, by what it says of itself."""
+    """Seconds that the store has run."""
     for line in about.splitlines():
         name, _, value = line.partition(":")
         if name == "uptime_in_seconds":

@@ -23,7 +23,7 @@ TLS_RECORDS = (0x15, 0x16)
 """The first octet of a TLS stream: an alert or a handshake message (RFC 8446 section 5.1)."""
 _REFUSED_FOR = {
     9: "is not valid yet: check the clocks of both hosts",
-    10: "has expired: the server needs a new one",
+    10: "has expired: the server needs a new one, if this host's clock is right",
 }
 """The meaning of OpenSSL's `X509_V_ERR_*` for the user."""
 _NOT_TRUSTED = (7, 18, 19, 20, 21)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import from_url
 
+from nat_traversal.aio import redis_store
 from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
 from nat_traversal.wire.endpoint import Endpoint
@@ -38,6 +39,22 @@ async def test_store_that_is_closed_while_it_writes_leaves_no_task() -> None:
                 await asyncio.sleep(0)
             await store.close()
             assert asyncio.all_tasks() == before
+
+
+async def test_a_lease_that_is_given_back_is_not_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "RENEWED_EVERY", 0.0)  # all the time
+    at = unused()
+    async with redis(at), from_url(f"redis://{at}") as client:
+        for turn in range(20):
+            told: list[w.StoreAnswer] = []
+            store = RedisStore(f"redis://{at}", f"server {turn}", told.append)
+            await eventually(lambda: _is_reached(told), "the store")  # noqa: B023
+            await store.close()
+            assert await client.keys("*") == []
+
+
+def _is_reached(told: list[w.StoreAnswer]) -> bool:
+    return any(isinstance(each, w.StoreReached) for each in told)
 
 
 class Between:

@@ -164,7 +164,11 @@ class TestImpostor:
     @pytest.mark.parametrize(
         ("names", "days", "why"),
         [
-            (("127.0.0.1",), (-9, -1), "has expired: the server needs a new one"),
+            (
+                ("127.0.0.1",),
+                (-9, -1),
+                "has expired: the server needs a new one, if this host's clock is right",
+            ),
             (("127.0.0.1",), (1, 9), "is not valid yet: check the clocks of both hosts"),
             (("127.0.0.2", "server.example"), (-1, 9), "is not for '127.0.0.1': give --server a"),
             ((), (-1, 9), "is not for '127.0.0.1'"),

@@ -333,7 +333,12 @@ def pem(authority: Authority) -> str:
         ("127.0.0.1", (-1, 10), "none", "is signed by no CA that this side trusts: give --turn-ca"),
         ("127.0.0.1", (-1, 10), "another", "is signed by no CA that this side trusts: give"),
         ("127.0.0.2", (-1, 10), "its own", "is not for '127.0.0.1': give --turn a name that is in"),
-        ("127.0.0.1", (-9, -1), "its own", "has expired: the server needs a new one"),
+        (
+            "127.0.0.1",
+            (-9, -1),
+            "its own",
+            "has expired: the server needs a new one, if this host's clock is right",
+        ),
         ("127.0.0.1", (1, 9), "its own", "is not valid yet: check the clocks of both hosts"),
     ],
 )

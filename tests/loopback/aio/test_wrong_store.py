@@ -49,6 +49,22 @@ class Store:
         return self.answers.get(command, b"+OK\r\n")
 
 
+@pytest.mark.parametrize(("uptime", "admit_in"), [(-18_000, 6.0), (1, 5.0), (18_000, 0.0)])
+async def test_a_store_whose_clock_was_set_keeps_nobody_out_for_longer_than_a_lease(
+    uptime: int, admit_in: float
+) -> None:
+    """Redis says how long it has run by its wall clock."""
+    store, told = Store(), list[w.StoreAnswer]()
+    text = f"uptime_in_seconds:{uptime}\r\n".encode()
+    store.answers[b"INFO"] = b"$%d\r\n%s\r\n" % (len(text), text)
+    async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told.append)
+        await eventually(lambda: told, "a store")
+        await client.close()
+    assert told == [w.StoreReached(admit_in)]
+
+
 @pytest.mark.parametrize(
     ("command", "answer", "reason"),
     [
