@@ -11,7 +11,7 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello, Kind
-from tests.seeds import seeds
+from tests.seeds import every, seeds
 from tests.sim.client import Client
 from tests.sim.network import Weather
 from tests.sim.world import World, keeps_alive
@@ -196,17 +196,17 @@ def test_slow_links_connect_in_the_first_round(r: float, p: float) -> None:
 
 
 SLOW = [
-    (r, p)
+    (r, p, loss)
     for r in (0.0, 0.25, 1.0, 2.5, 5.0)
     for p in (0.0, 0.5, 1.5, 2.5, 3.5, 5.0)
+    for loss in (0.1, 0.3)
     if p <= 2 * r + 3.5
 ]
-"""R and P; beyond, P is longer than the way over the server by more than the last round waits."""
+"""R, P, and the part that is lost; beyond, P is longer than the way over the server by more than the last round waits."""
 
 
 @seeds(1)
-@pytest.mark.parametrize("loss", [0.1, 0.3])
-@pytest.mark.parametrize(("r", "p"), SLOW)
+@pytest.mark.parametrize(("r", "p", "loss"), every(3, SLOW))
 def test_loss_on_slow_links_ends_no_round_too_early(
     r: float, p: float, loss: float, seed: int
 ) -> None:

@@ -59,7 +59,7 @@ def strike(world: World, pair: dict[str, Client], rng: random.Random) -> str:
     return f"{world.clock.now:.3f} {fault} {name}"
 
 
-@seeds(15)
+@seeds(10)
 def test_pair_recovers_from_any_sequence_of_faults(seed: int) -> None:
     rng = random.Random(seed)
     nats = rng.choice([("none", "none"), ("port-restricted-cone", "linux-masquerade")])

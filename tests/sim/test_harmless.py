@@ -34,7 +34,8 @@ NATS = [
     ("APDM+APDF+block-per-host", "EIM+APDF"),
     ("symmetric", "EIM+APDF"),
 ]
-SECONDS = 60.0
+SECONDS = 30.0
+"""Two whole attempts and a part of a third, for all pairs but one. The limits are those of each."""
 
 
 def a_world(nats: tuple[str, str]) -> tuple[World, Client, Client]:
@@ -89,7 +90,7 @@ def test_a_peer_that_lies_about_its_address_gets_ten_datagrams_of_an_attempt_to_
     a.start(), b.start()
     world.run(SECONDS)
     sent = by_attempt(world, a)
-    assert sent
+    assert len(sent) > 1
     assert max(sent.values()) <= UNVALIDATED_DATAGRAMS
     assert max(sent.values()) * MOST_OCTETS <= UNVALIDATED_OCTETS
 

@@ -102,9 +102,9 @@ def goes_as_predicted(world: World, prediction: Prediction) -> None:
     a, b = world.pair()
     world.run(8.0)  # one attempt; the first pause before another is longer than 2.5 s
     assert_sent(world, prediction)
-    world.clock.run_to(ONE_ATTEMPT)
-    assert_agreed(a, b)
     if prediction.outcome is Outcome.CONNECTED:
+        world.clock.run_to(ONE_ATTEMPT)
+        assert_agreed(a, b)
         assert a.is_connected
         assert a.path.round == prediction.round
         assert not a.told(note.AttemptFailed)
@@ -152,7 +152,7 @@ def test_bad_network_makes_no_impossible_pair_claim_a_path(
 ) -> None:
     world = World(nat_a=nat_a, nat_b=nat_b, seed=seed, weather=BAD_WEATHER)
     a, b = world.pair()
-    world.run(60.0)
+    world.run(2 * ONE_ATTEMPT)
     for client in (a, b):
         assert not client.told(note.PathEstablished)
         assert client.told(note.AttemptFailed)

@@ -20,7 +20,7 @@ from tests.sim.world import World
 
 WITHIN = 3.0
 """Seconds from the end of the cause until datagrams arrive both ways."""
-EVERY = 0.05
+EVERY = 0.1
 """Seconds between two datagrams; where nothing arrives for longer, a 600th of that time."""
 NATS = [
     ("port-restricted-cone", "port-restricted-cone"),
