@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from aioquic.quic.congestion.base import QuicCongestionControl, register_congestion_control
 from aioquic.quic.packet_builder import QuicSentPacket
@@ -49,7 +49,7 @@ _LEAST_WINDOW, _FIRST_WINDOW = 4, 10
 """Packets (version 1 section 4.2.3.2, RFC 9002 section 7.2)."""
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """Of version 3's names."""
 
     STARTUP = auto()

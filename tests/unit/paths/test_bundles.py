@@ -16,7 +16,7 @@ from tests.unit.bundled import Datagram, bundled
 
 DATAGRAMS = st.lists(
     st.tuples(
-        st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=60) | st.just(b"x" * 700)
+        st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=60) | st.just(b"x" * 250)
     ),
     min_size=1,
     max_size=30,
