@@ -5,13 +5,14 @@ Times are in seconds. A value out of its range is a `UsageError`, when the value
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nat_traversal.arguments.durations import DAY
 from nat_traversal.arguments.ranges import check, number, seconds
+from nat_traversal.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientSettings:
     """The settings that a user may change. Raises `UsageError` for a value out of its range."""
 
@@ -184,7 +185,7 @@ class ClientSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerSettings:
     """The settings of a server, for its operator. Raises `UsageError` for a value out of its range."""
 
@@ -328,7 +329,7 @@ class ServerSettings:
         return (self.silence_heartbeats + 1.0) * self.heartbeat
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckSettings:
     """The settings of a check of this host's NAT. Raises `UsageError` for a value out of its range."""
 

@@ -7,13 +7,14 @@ A NAT is a `NatBehavior`. It has an id, ``MAPPING+FILTERING[+FLAG...]``, for exa
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
 
 from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
+from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -96,7 +97,7 @@ TCP_ESTABLISHED, TCP_TRANSITORY = 7440, 240
 RFC 5382 REQ-5 allows."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NatBehavior:
     """One NAT, as a value. `lifetime` is in whole seconds, from 1. Raises `UsageError` for less.
 
@@ -173,7 +174,7 @@ class NatBehavior:
         return "+".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     """A flag with a number, such as ``sessions-4096``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.port_mapping import MappingProtocol
 
@@ -17,7 +18,7 @@ class Tcp(StrEnum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """One thing to find out. It is asked until it is heard, or until its `tries` are used up."""
 
@@ -46,7 +47,7 @@ class Question:
     """The plan goes on without it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heard:
     """The first answer to a question, or the question itself where it came back to this host."""
 
@@ -109,7 +110,7 @@ class Known:
         return other if differ else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """Event: a socket is bound to `endpoint`."""
 
@@ -117,7 +118,7 @@ class Opened:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotOpened:
     """Event: a socket cannot be had. `text` says why, in one line."""
 
@@ -125,7 +126,7 @@ class NotOpened:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """Event: a datagram."""
 
@@ -134,7 +135,7 @@ class Arrived:
     source: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TooLong:
     """Event: this host's own stack refused to send so many octets at once."""
 
@@ -142,14 +143,14 @@ class TooLong:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortUnreachable:
     """Event: an ICMP error says that nobody listens there."""
 
     socket: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpTried:
     """Event: the answer to `TryTcp`."""
 
@@ -158,7 +159,7 @@ class TcpTried:
     """A ping was answered; None: this host may not ping."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimerFired:
     """Event: the deadline has come."""
 
@@ -166,7 +167,7 @@ class TimerFired:
 Event = Opened | NotOpened | Arrived | TooLong | PortUnreachable | TcpTried | TimerFired
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Open:
     """Action: open a UDP socket at a free port, in the IP version 4 or 6."""
 
@@ -176,7 +177,7 @@ class Open:
     """Whether IP may fragment what it sends."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Action: send a datagram."""
 
@@ -185,14 +186,14 @@ class Send:
     to: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TryTcp:
     """Action: see whether a TCP connection to `to` opens, and whether a ping is answered."""
 
     to: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finished:
     """Action: nothing is left to ask."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from nat_traversal.check.verdict import Ipv6, Udp, Verdict
+from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -59,7 +60,7 @@ _TIMES = {
 _SECOND_ROUND = "a round trip to the peer; some 0.5 s more if the roles have to be swapped"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Side:
     """One host's NAT, as far as it matters here. A public host is as open as EIM+EIF."""
 
@@ -78,7 +79,7 @@ class Side:
         return f"{MAPPING_IDS[self.mapping]}+{FILTERING_IDS[self.filtering]}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """Towards one kind of peer. `rung` None: it cannot be told, and `note` says why."""
 

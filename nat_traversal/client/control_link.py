@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 
 from nat_traversal.client.security import KeyPair
@@ -17,6 +17,7 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.settings import ClientSettings
+from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -64,7 +65,7 @@ TABLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """The identity that registers."""
 
@@ -77,7 +78,7 @@ class Identity:
     """The further methods in which this host takes part."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RelayWish:
     """Whether a client takes the server's relay, and its part in TURN; the public key (32 octets, or none) for the next."""
 

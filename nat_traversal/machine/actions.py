@@ -6,30 +6,31 @@ One of them is `Tell`. Its notices are for people, carry no secret, and nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine.events import ConnectionId, LocalAddress
 from nat_traversal.machine.notices import Notice
+from nat_traversal.values import frozen
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenControl:
     """Client: make a control connection; answer with `ControlOpened` or `ControlBroken`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloseControl:
     """End a control connection after what was sent on it is out. No `ControlBroken` follows."""
 
     connection: ConnectionId = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendMessage:
     """Send one message over a control connection."""
 
@@ -37,14 +38,14 @@ class SendMessage:
     connection: ConnectionId = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenUdp:
     """Client: open a fresh UDP socket, known from now on by `generation`."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FindHosts:
     """Client: find the addresses of this host at which that socket may be reached. `HostsFound` answers."""
 
@@ -55,21 +56,21 @@ class FindHosts:
     """Its IPv6 address, with a socket of that version beside the other."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapPort:
     """Client: let the router lead a port to that socket, until that is closed. `RouterMaps` tells."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloseUdp:
     """Client: close that socket."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendDatagram:
     """Send one datagram. `destination` None is the server's UDP port."""
 
@@ -85,7 +86,7 @@ class SendDatagram:
     """`HopTold` is to tell which router that is."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenStream:
     """Client: connect to the server once more and join a relay with `ticket`. Known from now on by
     `generation`, as a socket is; answer with `StreamOpened` or `StreamBroken`."""
@@ -96,7 +97,7 @@ class OpenStream:
     """The server that has the relay; None: the present one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenTurn:
     """Client: let this host's TURN server relay for a peer that was seen at the endpoints `peers`, and let datagrams in
     from their addresses. Known from now on by `generation`, as a socket is; answer with `TurnOpened` or `TurnBroken`."""
@@ -105,14 +106,14 @@ class OpenTurn:
     peers: tuple[Endpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UseStream:
     """Server: what comes and goes on that connection from now on are datagrams."""
 
     connection: ConnectionId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendOnStream:
     """Server: send one datagram over that connection; none if it does not read."""
 
@@ -120,7 +121,7 @@ class SendOnStream:
     connection: ConnectionId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UsePath:
     """Client: frames go between that socket and `remote` until the socket is closed, users' datagrams from
     there as well. Those from here follow `SelectPath`."""
@@ -137,7 +138,7 @@ class UsePath:
     """It leads through the server's relay."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RebindUdp:
     """Client: this host's datagrams leave from another address now: let the path of that socket go on from there, by the
     same port."""
@@ -145,7 +146,7 @@ class RebindUdp:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RedirectPath:
     """Client: from now on frames go between that socket and `remote`, where the peer is now."""
 
@@ -153,14 +154,14 @@ class RedirectPath:
     remote: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SelectPath:
     """Client: users' datagrams go by that socket's path from now on."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatchServices:
     """Client: these named services go between this side and `peer`; `numbers` has the peer's number of each of
     this side's. Datagrams of others are dropped."""
@@ -171,7 +172,7 @@ class MatchServices:
     """The one that the peer's process shows in QUIC, for TCP services; empty: it has told none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendFrame:
     """Client: seal `plain` into a frame, and send it on the path of that socket."""
 
@@ -182,7 +183,7 @@ class SendFrame:
     """Where the peer may be; None: where the path leads."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizeFrames:
     """Client: frames of programs on the path of that socket may have `size` octets of UDP payload."""
 
@@ -190,12 +191,12 @@ class SizeFrames:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FindOutNat:
     """Client: find out how this host's NAT behaves, with the server's help, and feed `events.NatFound`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskStore:
     """Server: ask the store that several servers share: a `server.cluster.words.StoreRequest`."""
 
@@ -211,14 +212,14 @@ class Fault(StrEnum):
     """It came before, from elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """Count a dropped datagram of the handshake. It was not answered, and has changed nothing."""
 
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tell:
     """Tell the user of an agent, or the operator of a server. It has no other effect."""
 

@@ -6,7 +6,8 @@ Beside them gauges: numbers that are read when somebody asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from nat_traversal.values import frozen
 
 
 class Counter:
@@ -25,7 +26,7 @@ class Counter:
         self.value = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gauge:
     """A number that `read` gives: how many there are now, and of them at `most` so many, if there is a limit."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, UnknownMessage
@@ -14,21 +15,21 @@ ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalAddress:
     """The IP address of this host that a datagram was sent to; the answer has to leave from it."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlReached:
     """Client: the server has accepted; `ControlOpened` follows, after what TLS needs."""
 
     connection: ConnectionId = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlOpened:
     """A control connection stands. At a client there is only one: number 0."""
 
@@ -41,7 +42,7 @@ class ControlOpened:
     """At a server: this end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlReceived:
     """One message came over a control connection."""
 
@@ -49,7 +50,7 @@ class ControlReceived:
     connection: ConnectionId = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlBroken:
     """A control connection could not be made or has ended. `reason` is for people."""
 
@@ -61,7 +62,7 @@ class ControlBroken:
     """At a client: the change that would mend it, a clause; empty: `reason` says it, or none is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlGarbled:
     """The other end sent a line that is not in the protocol. `reason` says what was wrong."""
 
@@ -69,7 +70,7 @@ class ControlGarbled:
     connection: ConnectionId = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DatagramArrived:
     """A well-formed datagram came from `source`."""
 
@@ -81,7 +82,7 @@ class DatagramArrived:
     """At a server that listens on every address: the one that was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamArrived:
     """Server: a well-formed datagram came over a connection that has joined a relay."""
 
@@ -89,7 +90,7 @@ class StreamArrived:
     connection: ConnectionId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamOpened:
     """Client: the connection `generation` has joined its relay, at the server's address `remote`."""
 
@@ -97,7 +98,7 @@ class StreamOpened:
     remote: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamBroken:
     """Client: that connection could not be made, or has ended."""
 
@@ -105,7 +106,7 @@ class StreamBroken:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnOpened:
     """Client: this host's TURN server relays at `address` for the socket `generation`, and lets the peer in."""
 
@@ -113,7 +114,7 @@ class TurnOpened:
     address: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnBroken:
     """Client: it does not, or not any more. `reason` is for people, with the remedy."""
 
@@ -121,7 +122,7 @@ class TurnBroken:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FrameOpened:
     """Client: an authentic frame came on the path of a socket, and is none of a program's."""
 
@@ -132,7 +133,7 @@ class FrameOpened:
     """From where; None: from where the path leads."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerElsewhere:
     """Client: an authentic frame of `kind`, newer than any before, came on the path of a socket, but from `source`."""
 
@@ -141,7 +142,7 @@ class PeerElsewhere:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FrameRefused:
     """Client: this host's network stack refused a frame of `size` octets as too long."""
 
@@ -149,21 +150,21 @@ class FrameRefused:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LargerFramesSent:
     """Client: frames of programs above the base size flow on the path of a socket."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DatagramsOffered:
     """Client: programs' datagrams leave on the path of a socket; told now and then while they do."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostsFound:
     """Client: this host's own addresses, each with the port of a socket."""
 
@@ -173,7 +174,7 @@ class HostsFound:
     """The socket's; 0: not told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouterMaps:
     """Client: the router says that its `port` leads to a socket; None: no port does any more."""
 
@@ -181,7 +182,7 @@ class RouterMaps:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HopTold:
     """Client: the router at `teller` says that a datagram of that socket has come to it and no further (ICMP time
     exceeded). Anybody may have made that up."""
@@ -190,7 +191,7 @@ class HopTold:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionFailed:
     """An action could not be carried out. Those after it were tried all the same."""
 
@@ -202,17 +203,17 @@ class ActionFailed:
     """There was no room for one more socket: it passes once something else has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimerFired:
     """The machine's deadline is due (or close to it: firing early does no harm)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Woke:
     """Client: this host was suspended, and has just woken up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkChanged:
     """Client: this host's addresses or routes have changed, so that its datagrams leave by another way than before."""
 
@@ -222,7 +223,7 @@ class NetworkChanged:
     """The same of the control connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceChanged:
     """Client: a service to which this side connects has begun to refuse datagrams, or answers again."""
 
@@ -232,14 +233,14 @@ class ServiceChanged:
     """0: the one behind ``--connect``. Else this side's number of a named one, for `peer`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EchoWanted:
     """Client: a user wants to know whether `peer` answers on the path of now."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServicesChanged:
     """Client: these are the named services for `peer` from now on."""
 
@@ -249,33 +250,33 @@ class ServicesChanged:
     """This process's, if one of them carries TCP."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessChanged:
     """Server: others may register than before: a `nat_traversal.access.Access`."""
 
     access: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NatFound:
     """Client: the answer to `actions.FindOutNat`."""
 
     facts: NatFacts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreAnswered:
     """Server: the store that several servers share has said something: a `server.cluster.words.StoreAnswer`."""
 
     answer: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DrainRequested:
     """Server: take nobody any more, and let every client go once its attempt is over."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopRequested:
     """The user wants an end."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nat_traversal.machine import server_notices as server
+from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerLost:
     """The control connection failed or broke. `retry_in` is None where the client gives up. `remedy`: the change that
     would mend it, a clause; empty: `reason` says it, or none is needed."""
@@ -19,7 +18,7 @@ class ServerLost:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisteredAtServer:
     """The server accepted this host's id."""
 
@@ -27,7 +26,7 @@ class RegisteredAtServer:
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerSeen:
     """The other host is here, is not here, or has left."""
 
@@ -35,7 +34,7 @@ class PeerSeen:
     state: PeerState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskedBy:
     """A host is here that wants this one, which wants another."""
 
@@ -44,7 +43,7 @@ class AskedBy:
     """The one that this host wants."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerMissing:
     """Nobody has registered the peer's id for a while."""
 
@@ -54,7 +53,7 @@ class PeerMissing:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SidesAlike:
     """Both hosts serve the same side only, so that no program's datagram can cross."""
 
@@ -62,7 +61,7 @@ class SidesAlike:
     serves: Serves
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceAtPeer:
     """The service that the peer connects to refuses datagrams, or answers again."""
 
@@ -72,7 +71,7 @@ class ServiceAtPeer:
     """Empty: the one behind ``--connect``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServicesReady:
     """Datagrams of these services cross: both sides have them."""
 
@@ -80,7 +79,7 @@ class ServicesReady:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceOnlyHere:
     """The peer has no service of that name."""
 
@@ -90,7 +89,7 @@ class ServiceOnlyHere:
     """This side's: ``listen`` or ``connect``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceOnlyThere:
     """This side has no service of that name."""
 
@@ -100,7 +99,7 @@ class ServiceOnlyThere:
     """The peer's: ``listen`` or ``connect``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceSidesAlike:
     """Both sides listen for that service, or both connect to it."""
 
@@ -109,7 +108,7 @@ class ServiceSidesAlike:
     side: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceKindsDiffer:
     """The service is of one kind here, and of another one there."""
 
@@ -119,7 +118,7 @@ class ServiceKindsDiffer:
     there: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MappingLearned:
     """The server saw this host's socket at `mapped` (server-reflexive)."""
 
@@ -127,7 +126,7 @@ class MappingLearned:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortForwarded:
     """The router leads its `port` to this host's socket: a datagram of the server has come by it."""
 
@@ -135,7 +134,7 @@ class PortForwarded:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddressHidden:
     """The server sees this host on loopback, though this host has reached it elsewhere."""
 
@@ -143,7 +142,7 @@ class AddressHidden:
     via: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnnounceUnanswered:
     """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
 
@@ -152,7 +151,7 @@ class AnnounceUnanswered:
     """Why no announce has left this host; empty: they have, as far as is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SocketLacking:
     """This host gives no UDP socket now. It is tried again every `retry_in` seconds."""
 
@@ -160,7 +159,7 @@ class SocketLacking:
     retry_in: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoundStarted:
     """The server began a round in which this host has `role`."""
 
@@ -170,7 +169,7 @@ class RoundStarted:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HelloWentOut:
     """A HELLO was sent for the first time (repetitions are not told)."""
 
@@ -179,7 +178,7 @@ class HelloWentOut:
     destination: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HelloCameIn:
     """The peer's HELLO number `step` was heard for the first time."""
 
@@ -188,7 +187,7 @@ class HelloCameIn:
     source: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathEstablished:
     """Each side has proof that the other hears it."""
 
@@ -202,7 +201,7 @@ class PathEstablished:
     """The voucher for the peer, in words."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathSized:
     """Frames of `size` octets of UDP payload pass on the path of that socket; longer datagrams are cut."""
 
@@ -210,7 +209,7 @@ class PathSized:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerAnswered:
     """The peer has answered a ping that a user asked for (`events.EchoWanted`)."""
 
@@ -219,7 +218,7 @@ class PeerAnswered:
     """There and back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttemptFailed:
     """Neither role worked. `retry_in` is None where the client gives up."""
 
@@ -228,7 +227,7 @@ class AttemptFailed:
     retry_in: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotDirect:
     """No direct path opened; the relay goes on. `retry_in` seconds later another attempt follows."""
 
@@ -237,7 +236,7 @@ class NotDirect:
     retry_in: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerRoamed:
     """The peer's address has changed, and the path goes on there."""
 
@@ -245,17 +244,17 @@ class PeerRoamed:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkChanged:
     """This host's network has changed: the path is asked whether it lives, and no pause goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Woke:
     """This host has slept, or this program was stopped: the same follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathMoved:
     """Programs' datagrams go another way from now on. A relayed path that came up beside a direct one is first told here."""
 
@@ -266,7 +265,7 @@ class PathMoved:
     """Why the way before is no good any more; empty: this one is better."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WhyRelayed:
     """Both NATs are known: why the path is relayed, and what would make it direct. Clauses."""
 
@@ -274,7 +273,7 @@ class WhyRelayed:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RelayTold:
     """The server's word about its relay: why there is none, or what became of it."""
 
@@ -282,14 +281,14 @@ class RelayTold:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnFailed:
     """This host's TURN server relays nothing, or no more. With the remedy."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathLost:
     """The path stood and has ended."""
 
@@ -299,7 +298,7 @@ class PathLost:
     for a client that gives up after one attempt."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerRefused:
     """The server said no, for good."""
 
@@ -307,7 +306,7 @@ class ServerRefused:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GuessDue:
     """Client: a direct path would take guesses of ports, and the server lets this pair try that later."""
 
@@ -315,7 +314,7 @@ class GuessDue:
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HopSought:
     """Client: a first packet to the peer ends at router number `hop`, so that it opens this host's NAT alone. None:
     no router between the NATs has answered."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from nat_traversal.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostRegistered:
     """Server: a host has come."""
 
@@ -15,7 +17,7 @@ class HostRegistered:
     """The IPv4 address, or prefix of IPv6, that it comes from; empty: not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostLeft:
     """Server: a registered host has gone."""
 
@@ -24,7 +26,7 @@ class HostLeft:
     """Where it came from."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostRefused:
     """Server: a connection was ended with an error. `id` is None before a registration."""
 
@@ -35,26 +37,26 @@ class HostRefused:
     """Where it came from."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreReached:
     """Server: the store that it shares with others answers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreLost:
     """Server: that store does not answer, so that nobody is admitted."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoRoom:
     """Server: this process has no room for one more connection. `text` says why, and what to do."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientsHidden:
     """Server: every client so far comes from one address, which is not its own."""
 
@@ -64,7 +66,7 @@ class ClientsHidden:
     """The server's address that the last one has reached."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -76,7 +78,7 @@ class PairConnected:
     """Where the first one comes from."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairFailed:
     """Server: an attempt has ended without a path."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from nat_traversal.values import frozen
 
 ASKED_LIFETIME = 600
 """Seconds that a mapping is asked for: what a client that is killed leaves behind ends within ten minutes."""
@@ -10,7 +10,7 @@ LEAST_LIFETIME = 20
 """Seconds: a router that grants less is asked no more often for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Granted:
     """The router's `port` leads to the socket for so many seconds; 0 where that has just been ended."""
 
@@ -18,14 +18,14 @@ class Granted:
     lifetime: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Denied:
     """The router speaks the protocol, and maps nothing. `reason` is for people who read logs."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherVersion:
     """The router speaks the protocol's other version only."""
 

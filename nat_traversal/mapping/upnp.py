@@ -7,9 +7,10 @@ and no other document fetched. Every address in them has to be the router's own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html import escape, unescape
 from urllib.parse import urljoin, urlsplit
+
+from nat_traversal.values import frozen
 
 MOST_OCTETS = 65_536
 """Of one answer of a router."""
@@ -27,7 +28,7 @@ _ERROR = re.compile(r"<errorCode>\s*(\d{1,5})\s*</errorCode>")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A document or service of a router."""
 
@@ -39,7 +40,7 @@ class Place:
         return f"http://{self.host}:{self.port}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MappingService:
     """The service of a router that maps ports."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from nat_traversal.machine.transitions import StateMachine
+from nat_traversal.values import frozen
 
 BASE_IPV4 = 548
 BASE_IPV6 = 1232
@@ -27,7 +28,7 @@ STEP = 8
 """The search ends when this many octets or fewer remain."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MtuSettings:
     """Timings in seconds."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass
 from itertools import pairwise
+
+from nat_traversal.values import frozen
 
 KEPT_SIGHTINGS = 32
 """Sightings of one host that count."""
@@ -22,7 +23,7 @@ _RATE_WITHIN = 10.0
 """Seconds over which others' connections are counted: an attempt comes to its further rounds earlier."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sighting:
     """A fresh socket of the host, as the server has seen it first."""
 
@@ -31,7 +32,7 @@ class Sighting:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sequential:
     """Each mapping gets the port after the last one's."""
 
@@ -51,14 +52,14 @@ class Sequential:
         return LOWEST + (self.last + round(count) - LOWEST) % (_HIGHEST + 1 - LOWEST)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """The NAT keeps the ports of the host's sockets, as far as they are free: that of one has been told."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """Any port of a small block."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from nat_traversal.crypto.possession import Claim, is_proof
 from nat_traversal.errors import KeyRefusedError
+from nat_traversal.values import frozen
 from nat_traversal.wire import CHALLENGE_BYTES
 from nat_traversal.wire.messages import Challenge, Register
 
@@ -22,7 +23,7 @@ class KeyPair(Protocol):
     def exchange(self, public: bytes) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """One question to one connection."""
 

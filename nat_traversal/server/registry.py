@@ -12,12 +12,13 @@ from nat_traversal.server.rate import Allowance
 from nat_traversal.server.session import Session, SessionState
 from nat_traversal.server.store import Holder
 from nat_traversal.server.trunks import trunk_of
+from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registration:
     """A connection's wish."""
 
@@ -156,7 +157,7 @@ class Registry:
                 del self._by_id[host.member.id]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EarlyAnnounce:
     """An announce whose registration is on its way over TCP."""
 

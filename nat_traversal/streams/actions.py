@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
+
+from nat_traversal.values import frozen
 
 
 class Why(IntEnum):
@@ -21,14 +23,14 @@ class Why(IntEnum):
     """The side ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """The other side has a new connection for the service: connect to it."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Received:
     """Hand these octets to the program, and say `read` once it has them."""
 
@@ -36,14 +38,14 @@ class Received:
     octets: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """Nothing more comes: the program at the other side has sent its last octet."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken:
     """The other side has broken it off."""
 
@@ -52,14 +54,14 @@ class Broken:
     """A `Why`, or that of a later version."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Granted:
     """More may be sent."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closed:
     """The QUIC connection is over, and all streams with it."""
 

@@ -7,7 +7,7 @@ time-out for silence, and exactly one certificate that a client takes: the one t
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from aioquic._buffer import Buffer
@@ -23,6 +23,7 @@ from nat_traversal.errors import KeyRefusedError, WireError
 from nat_traversal.streams import bbr
 from nat_traversal.streams.credit import MOST_WINDOW, WINDOWS
 from nat_traversal.streams.round_trips import RoundTrips
+from nat_traversal.values import frozen
 
 NAME = "peer.nat-traversal.invalid"
 """In every certificate: a name of no host (RFC 6761 section 6.4)."""
@@ -45,7 +46,7 @@ logging.getLogger("quic").addHandler(
 )  # what people need to know comes in actions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamIdentity:
     """This process towards its peers' QUIC."""
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.candidates import AddedCandidates as AddedCandidates
 from nat_traversal.wire.candidates import Candidate as Candidate
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses
@@ -92,7 +93,7 @@ class Serves(StrEnum):
         return self is not other or self not in (Serves.LISTEN, Serves.CONNECT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Register:
     """Client to server, first line: my id, and my peer's."""
 
@@ -123,7 +124,7 @@ class Register:
     turn: TurnPart = TurnPart.NEVER
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Challenge:
     """Server to client: the id is held by the same key. Prove that this key is yours."""
 
@@ -133,7 +134,7 @@ class Challenge:
     """An X25519 key of the server, for this one proof."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proof:
     """Client to server: the answer to one `Challenge`."""
 
@@ -141,7 +142,7 @@ class Proof:
     """`nat_traversal.crypto.possession.proof`: 32 octets."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registered:
     """Server to client: the registration stands."""
 
@@ -153,7 +154,7 @@ class Registered:
     """Registrations that one connection may carry."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Server to client: no, and why. The wire's name is ``error``."""
 
@@ -162,7 +163,7 @@ class Refused:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoAway:
     """Server to client: this server ends. Come back, to another of its addresses first. The wire's name is ``goaway``."""
 
@@ -170,7 +171,7 @@ class GoAway:
     """Seconds, 0 to 3600, another number for each client."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerStatus:
     """Server to client: the other host came, left, or is not here yet."""
 
@@ -181,7 +182,7 @@ class PeerStatus:
     """The id of a host that is here and wants this one, which wants another."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mismatch:
     """Server to client: a host that bears the peer's id and wants this one is here, without the keys that
     this one demands."""
@@ -190,7 +191,7 @@ class Mismatch:
     """Its offer, with zeros for `instance` and without `public`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceState:
     """Client to server to the peer: the service behind ``--connect`` refuses datagrams, or answers again.
     The wire's name is ``service``."""
@@ -198,7 +199,7 @@ class ServiceState:
     up: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SocketOpened:
     """Client to server: the socket that was ordered is open. The wire's name is ``opened``."""
 
@@ -207,7 +208,7 @@ class SocketOpened:
     """Its ephemeral key, as in `Offer`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartRound:
     """Server to both clients, step 3: the peer's addresses and keys, the role, the round's token."""
 
@@ -226,14 +227,14 @@ class StartRound:
     """Further ports at the first candidate's address, at each of which the peer may be."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Validated:
     """Server to client: the peer has shown that it receives at `address`, a candidate of the present round."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendHello:
     """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3); 0: openers that end between the NATs."""
 
@@ -243,7 +244,7 @@ class SendHello:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HelloSent:
     """Client to server: the answer to one `SendHello`, same transaction."""
 
@@ -254,7 +255,7 @@ class HelloSent:
     """An opener has left that ends between the NATs, as far as routers have told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Established:
     """Client to server: this side has proof that the path works both ways."""
 
@@ -262,7 +263,7 @@ class Established:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """Server to both clients: the attempt ended without a path."""
 
@@ -274,7 +275,7 @@ class Failed:
     """The next attempt will end so too, as long as neither NAT changes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """Client to server: I have no path (any more) and want a new attempt with this socket."""
 
@@ -283,35 +284,35 @@ class Retry:
     """Its ephemeral key, as in `Offer`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decline:
     """Client to server: I take no part in this attempt, since the peer's keys are not what I demand."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heartbeat:
     """Either way: are you there? The wire's name is ``ping``."""
 
     transaction: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeartbeatAnswer:
     """The answer to one `Heartbeat`. The wire's name is ``pong``."""
 
     transaction: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownMessage:
     """A well-formed line whose type this version does not know."""
 
     type: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForPair:
     """A message about a further registration of the connection, by its number: 1 to `pairs.MOST_PAIRS`."""
 
@@ -319,7 +320,7 @@ class ForPair:
     message: Message | UnknownMessage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leave:
     """Either way: this registration has ended, and the connection goes on with the others."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from nat_traversal.values import frozen
 
 
 class Suite(StrEnum):
@@ -25,7 +26,7 @@ class Trust(StrEnum):
     BOTH = "identity+shared-key"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """Everything here is public. It is bound to the keys of the round."""
 

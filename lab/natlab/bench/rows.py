@@ -6,8 +6,9 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from nat_traversal.values import frozen
 from natlab.bench import iperf
 from natlab.bench.chains import (
     DIRECT,
@@ -35,7 +36,7 @@ MOST_FLOWS = 4_000
 _PLENTY, _MORE = 300_000.0, 600_000.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A load, and the chains that carry it in turn."""
 
@@ -95,7 +96,7 @@ ROWS = (
 """In the order of running: chains with many flows stand only for the last ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Side:
     """One chain in one row: medians of its runs."""
 
@@ -117,7 +118,7 @@ class Side:
     flows: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """One row."""
 

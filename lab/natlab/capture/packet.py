@@ -13,6 +13,7 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv6Address
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -48,7 +49,7 @@ _ECHOES = {Protocol.ICMP: (8, 0), Protocol.ICMPV6: (128, 129)}
 """The types of a request and of a reply."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """The packet that an ICMP error quotes."""
 
@@ -64,7 +65,7 @@ class Refused:
     """Of the link that the packet was too big for, in octets; None in other errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Echo:
     """An ICMP echo. A NAT may translate the identifier, not the sequence number."""
 
@@ -73,7 +74,7 @@ class Echo:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fragment:
     """The part of an IP packet that this one is."""
 
@@ -84,7 +85,7 @@ class Fragment:
     identification: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packet:
     """One packet at one capture point. The same packet at the next point is another `Packet`."""
 

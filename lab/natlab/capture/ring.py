@@ -11,7 +11,8 @@ import mmap
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from nat_traversal.values import frozen
 
 SOL_PACKET = 263
 _PACKET_RX_RING, _PACKET_STATISTICS = 5, 6
@@ -31,7 +32,7 @@ SLOTS = _BLOCK // _SLOT * _BLOCKS
 """Frames that wait to be read; more are lost, and counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caught:
     """A frame as the ring holds it. `time` is in seconds since 1970, from the kernel."""
 

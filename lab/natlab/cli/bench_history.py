@@ -7,10 +7,11 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nat_traversal.values import frozen
 from natlab.bench.rows import Measured
 from natlab.errors import LabError
 
@@ -32,7 +33,7 @@ machine.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One run of the benchmarks."""
 

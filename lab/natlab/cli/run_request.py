@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from pathlib import Path
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
+from nat_traversal.values import frozen
 from natlab.cli.methods import add_methods_option
 from natlab.faults.grammar import Scheduled, parse_fault, require_programs
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
@@ -22,7 +23,7 @@ _OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
 """The options of `lab run` that name a node by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class On:
     """A command for a node, and the option by which it was given."""
 
@@ -31,7 +32,7 @@ class On:
     option: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRequest:
     """The commands, and where they run; `timeout` in seconds."""
 

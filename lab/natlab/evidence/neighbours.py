@@ -7,9 +7,10 @@ for the first time by themselves: that tells the rungs apart.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nat_traversal.errors import WireError
+from nat_traversal.values import frozen
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import RELAYS, MethodName
@@ -24,7 +25,7 @@ from natlab.evidence.way import Kind, PathFound, path_between
 from natlab.oracle.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeighbourCase:
     """A pair of neighbours to run, and what the model expects of it."""
 
@@ -56,7 +57,7 @@ def broken_neighbours(case: NeighbourCase, error: str, seconds: float | None = N
     return replace(begun(case, seconds), predicted_method=case.method, error=error)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conduct:
     """The way of two hosts' datagrams at the end, and the HELLOs before."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nat_traversal.errors import WireError
+from nat_traversal.values import frozen
 from nat_traversal.wire import DEFAULT_PORT, datagrams
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SERVER_LINK, SIDES, TURN_LINK, TURN_POINTS
@@ -18,7 +19,7 @@ _CHANNELS = range(0x4000, 0x5000)
 """RFC 8656 section 12: a channel's number is before each datagram of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handed:
     """One frame of a program that a host sent to a relay, and the relay to the other host. Times in s."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from statistics import median, median_low
 from typing import Protocol
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
@@ -24,7 +25,7 @@ from natlab.oracle.prediction import Prediction
 from natlab.oracle.turn import Turn, turn_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """The distribution of `connect_ms` over the runs that connected, in milliseconds."""
 
@@ -35,7 +36,7 @@ class Timing:
     """In the order of the runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunResult:
     """One of several runs of a pair; the names mean what they mean in `CellResult`."""
 
@@ -61,7 +62,7 @@ class RunResult:
         return f"{self.observed} in round {self.round}" if self.round else str(self.observed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CellResult:
     """One pair of NATs. `error` set: the cell broke, and observed nothing that counts."""
 
@@ -170,7 +171,7 @@ class CellResult:
         return Timing(min(times), median(times), max(times), times) if times else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """`header` is what a reader must know of the run: versions, date, machine."""
 
@@ -182,7 +183,7 @@ class Report:
         return bool(self.cells) and all(cell.ok for cell in self.cells)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """A pair of NATs to run, and what the model expects of it."""
 
@@ -249,7 +250,7 @@ class Case:
         return Kind.RELAYED if self.method in RELAYS else Kind.DIRECT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Beside:
     """All that a cell leaves beside its packets. Fields that `CellResult` has mean what they mean there."""
 

@@ -10,11 +10,12 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from math import inf
 from operator import attrgetter
 
+from nat_traversal.values import frozen
 from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
 
@@ -37,7 +38,7 @@ class Kind(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathFound:
     """The way on which two hosts' datagrams went both ways, as late in the capture as there was one."""
 
@@ -55,7 +56,7 @@ class PathFound:
         return f"relayed through {self.through}" if self.through else str(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """A datagram of the lab's that a program carried from one host to another. Times in seconds since 1970."""
 
@@ -68,7 +69,7 @@ class Probe:
     """When an answer of the same size came back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Crossing:
     """A datagram that came from one host to the other."""
 
@@ -154,7 +155,7 @@ _VOTERS = 5
 _Through = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Leg:
     sent: float
     arrived: float

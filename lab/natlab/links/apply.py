@@ -15,11 +15,12 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from nat_traversal.errors import UsageError
+from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.links.conditions import LinkConditions, Way
 from natlab.links.netem import TC, can, netem, redirect, try_out
@@ -43,7 +44,7 @@ class Method(StrEnum):
     DELAY_LINE = "delay line"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carried:
     """The delay line's work in one direction, in frames, and how late it was."""
 
@@ -65,7 +66,7 @@ class Carried:
     late_worst_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conditioned:
     """The links of one `conditioned` block."""
 
@@ -153,7 +154,7 @@ def conditioned(
         relay.finish()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Direction:
     """One direction of an open link, by its inner interfaces."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.methods import MethodName
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
@@ -31,7 +32,7 @@ CELL_TIMEOUT = 90.0
 """Seconds for a whole cell; far more than one takes on a slow machine."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CellJob:
     """A cell to run, and the place of its files. The cell makes `directory`; `verbose` tells each stage on stderr,
     `keep_open` ends with a prompt on the standing lab."""
@@ -96,7 +97,7 @@ class CellJob:
         return () if relays else ("--no-relay",)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProgramJob:
     """A cell to run, and the place of its files, which the cell makes."""
 
@@ -119,7 +120,7 @@ class ProgramJob:
         return self.program.case(self.nat_a, self.nat_b)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeighbourJob:
     """A cell of neighbours to run with the project's programs, and the place of its files, which the cell makes."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nat_traversal.errors import UsageError
+from nat_traversal.values import frozen
 from nat_traversal.wire.methods import MethodName
 from natlab.oracle.ipv6 import SERVER
 from natlab.oracle.neighbours import (
@@ -25,7 +26,7 @@ CARRIER = "port-restricted-cone"
 _Rung = Callable[[str, str, Mapping[str, str], Collection[str]], MethodName | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Neighbourhood:
     """A topology with two hosts that want each other."""
 
@@ -48,7 +49,7 @@ class Neighbourhood:
     """The two NATs alone decide, as in `two_nats`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Where:
     """A neighbourhood with the values of its settings."""
 

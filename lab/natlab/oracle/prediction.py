@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
@@ -12,7 +11,7 @@ SERVER = Endpoint("192.0.2.2", 6545)
 NAT_ADDRESS = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One predicted packet between the peers."""
 
@@ -27,7 +26,7 @@ class Step:
     """At the receiver's NAT."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prediction:
     """`round` is the one that connects, None when all fail. `steps` are all packets, in order."""
 

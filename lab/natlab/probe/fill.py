@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
@@ -40,7 +40,7 @@ _MOST_TRACKED = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _FENCE = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Sender:
     """One inside host, and the number of the first of its datagrams."""
 

@@ -15,6 +15,7 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Refresh
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
@@ -37,7 +38,7 @@ _ROUNDS = 3
 """Of asking, at most: as many as it takes to tell whether the lifetime is right."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lifetimes:
     """The findings. Ages are over the configured lifetime."""
 
@@ -53,7 +54,7 @@ class Lifetimes:
         return self.alive >= 1 - tolerance and self.dead <= 1 + tolerance
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Mapped:
     """A fresh mapping. It was made after `since` and before `until`."""
 

@@ -7,9 +7,10 @@ every question. `natlab.probe.network` says where both are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import Protocols, Unsolicited, usual_behavior
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # so that an observation can be read where Mininet is not ins
     import socket
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """The findings of the probes of one NAT."""
 
@@ -112,7 +113,7 @@ def observe(exchange: Exchange, preset: Preset, outside: Sequence[str]) -> Obser
     return _Prober(exchange, leaves_from).ask()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Prober:
     exchange: Exchange
     outside: str

@@ -6,12 +6,12 @@ A script in it keeps the filters in the address and lets "next" follow them; all
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from nat_traversal.values import frozen
 from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
@@ -60,7 +60,7 @@ _SHORT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _View:
     """The template's view of one cell, beyond the cell itself."""
 
@@ -75,7 +75,7 @@ class _View:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Filter:
     """A choice of which cells to show: `kinds` maps class names to what a reader sees."""
 
@@ -124,7 +124,7 @@ def write_html(report: Report, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Why:
     """A line of the first screen: how many cells are not what a reader hopes for, why, and the first of them."""
 

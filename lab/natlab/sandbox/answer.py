@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from nat_traversal.values import frozen
 
 __tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Raised:
     """Instead of a value."""
 

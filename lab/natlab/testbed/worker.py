@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from nat_traversal.errors import NatTraversalError
+from nat_traversal.values import frozen
 from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.evidence.fates import Fates
@@ -42,7 +43,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """A description of the standing network, for the caller."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.budget import TrafficBudget
+from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HandshakeKeys:
     """Makes what the two hosts say before there is a path authentic, and its proof their own."""
 
@@ -27,7 +28,7 @@ class HandshakeKeys:
     """4 octets, chosen by this side: the peer's frames bear them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proven:
     """Each side has proof that the other hears it on `pair`. A method says so once in a round."""
 

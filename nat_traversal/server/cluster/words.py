@@ -7,14 +7,13 @@ with that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nat_traversal.machine.events import ConnectionId
+from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, Register
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Card:
     """A client as another server can play it: as if it registered now. It holds no secret of the client."""
 
@@ -30,7 +29,7 @@ class Card:
     """A round has used that socket: the next one needs a fresh one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """The client that has an id, as its row says."""
 
@@ -43,7 +42,7 @@ class Found:
 # Requests to the store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimId:
     """The client `connection` of this server wants the id of its card, or shows a new card of it.
 
@@ -55,14 +54,14 @@ class ClaimId:
     card: Card
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseId:
     """No client of this server has the id any more. No answer."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Tell another server, which hears `Heard`; nobody does if it has gone."""
 
@@ -76,7 +75,7 @@ StoreRequest = ClaimId | ReleaseId | Send
 # Answers of the store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Granted:
     """The id is this server's. `peer`: the client that has the peer's id, here or elsewhere."""
 
@@ -85,7 +84,7 @@ class Granted:
     peer: Found | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldElsewhere:
     """The id is another server's."""
 
@@ -93,7 +92,7 @@ class HeldElsewhere:
     server: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heard:
     """A signal of the server `sender`."""
 
@@ -101,7 +100,7 @@ class Heard:
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreReached:
     """The store answers, and this server has its lease. Nobody is to be admitted for `admit_in` seconds:
     till then servers whose rows the store has lost show them again."""
@@ -109,7 +108,7 @@ class StoreReached:
     admit_in: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreLost:
     """The store does not answer. Requests that it has not answered are lost."""
 
@@ -122,7 +121,7 @@ StoreAnswer = Granted | HeldElsewhere | Heard | StoreReached | StoreLost
 # Signals about a client of the sender
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """It has come, or has a new card, and wants a client of the receiver."""
 
@@ -130,7 +129,7 @@ class Arrived:
     card: Card
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """It has said something."""
 
@@ -138,7 +137,7 @@ class Said:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """Its socket was seen."""
 
@@ -150,7 +149,7 @@ class Shown:
     """The port of its router that leads there, as its server has found; 0: none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sampled:
     """It has shown one more port that its NAT gives."""
 
@@ -159,7 +158,7 @@ class Sampled:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contends:
     """It wants an id that the receiver has."""
 
@@ -167,7 +166,7 @@ class Contends:
     card: Card
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gone:
     """It has gone, or what it wanted of the receiver has."""
 
@@ -177,7 +176,7 @@ class Gone:
 # Signals about a client of the receiver
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """Say this to it."""
 
@@ -185,14 +184,14 @@ class Order:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Yielded:
     """The id that it wants is free for it."""
 
     connection: ConnectionId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closed:
     """The sender does nothing for it any more."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.addresses import obstacle
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, NoPath
+from nat_traversal.values import frozen
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -25,7 +26,7 @@ _ABOUT_PORTS = {
 """Methods that depend on whether a NAT keeps its hosts' ports."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Aim:
     """Where a host speaks to in a round, and from how many fresh sockets; 0: from the announced one."""
 
