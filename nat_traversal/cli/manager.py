@@ -18,7 +18,7 @@ from nat_traversal.errors import UsageError
 
 FIRST_FD = 3
 """Of the sockets that are handed over (sd_listen_fds(3))."""
-_STATUS_EVERY = 5.0
+STATUS_EVERY = 5.0
 """Seconds between two status lines."""
 
 
@@ -62,7 +62,7 @@ class Manager:
         changed = [f"STATUS={now}"] if now != self._status else []
         self._status = now
         self._notify(*(["WATCHDOG=1"] if self._watchdog else []), *changed)
-        pause = min(_STATUS_EVERY, self._watchdog / 2 if self._watchdog else _STATUS_EVERY)
+        pause = min(STATUS_EVERY, self._watchdog / 2 if self._watchdog else STATUS_EVERY)
         self._timer = loop.call_later(pause, self._go_on, loop, status)
 
     def _notify(self, *lines: str) -> None:

@@ -123,12 +123,12 @@ class TestPatience:
 
     async def test_a_script_waits_for_a_path_no_longer_than_it_said(self) -> None:
         async with a_server() as (server, _):
-            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--wait", "2s")
-            async with Command.run(*words) as a:
+            words = (*host_a(server.endpoint), "--connect", "127.0.0.1:9", "--wait")
+            async with Command.run(*words, "0.5s") as a:
                 assert await a.end() == 4
-            assert "error: no path after 2 s: host_b is not there yet" in a.told
+            assert "error: no path after 0.5 s: host_b is not there yet" in a.told
             async with (
-                Command.run(*words) as a,
+                Command.run(*words, "2s") as a,
                 Host(server.endpoint, "host_b", "host_a", listen="127.0.0.1") as b,
             ):
                 await a.line("connected to")
