@@ -143,7 +143,7 @@ class _Sightings:
         """From host to host. `until`: when the sender next sent the same octets to the same place."""
         entered = self._next(sent, own.lan, False, until, source=sent.source)
         left = self._next(sent, own.wan, True, until, destination=sent.destination)
-        reached = left and self._next(left, peer.wan, False, until, source=left.source)
+        reached, until = self._between(left, peer, until) if left else (None, until)
         inside = reached and self._next(reached, peer.lan, True, until, source=reached.source)
         arrived = inside and self._next(inside, peer.host_link, False, until, source=inside.source)
         return Passage(
@@ -161,6 +161,21 @@ class _Sightings:
             else self._fate_inside(entered, own),
             _seen(sent, entered, left, reached, inside, arrived),
         )
+
+    def _between(self, left: Packet, peer: Side, until: float) -> tuple[Packet | None, float]:
+        """The same datagram where it comes to the peer's NAT, and when the next of the same octets comes there.
+
+        Far away the next one leaves before this one comes. Where as many have come as have left, they came in their order.
+        """
+        out = self._seen[left.point, True, left.payload]
+        ways = (left.source, left.destination)
+        sent = [each.time for each in out if (each.source, each.destination) == ways]
+        into = self._seen.get((peer.wan, False, left.payload), [])
+        came = [each for each in into if (each.source, each.destination) == ways]
+        if len(sent) != len(came):
+            return self._next(left, peer.wan, False, until, source=left.source), until
+        place = sent.index(left.time)
+        return came[place], came[place + 1].time if came[place + 1 :] else inf
 
     def follow_to_server(
         self, sent: Packet, datagram: datagrams.Datagram, own: Side, until: float

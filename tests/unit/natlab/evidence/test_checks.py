@@ -264,6 +264,42 @@ def test_copy_sent_before_its_sender_knew_is_no_fault() -> None:
     assert ordered_hello.nothing_went_on_after_success(scene.trace()).ok
 
 
+def two_rounds(speaker: str, pause: float, *, decided: bool = False) -> Scene:
+    """Round 2 gives host_b proof, by a CONFIRM that wants an answer. After `pause` the `speaker` speaks in round 1, which goes
+    on beside it; host_a has shown by then that it has proof too, if that is `decided`."""
+    scene = opened(1, 2)
+    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(2, 2)
+    scene.hello(2, 3)
+    scene.send("host_a", Confirm(TAGS[2], 2, True), 2)
+    scene.send("host_b", Confirm(TAGS[2], 2, False), 2)
+    for host in ("host_a", "host_b"):
+        scene.say(host, messages.Established(1, 2))
+    if decided:
+        scene.data("host_a", 2)
+    scene.clock += pause
+    scene.hello(1, 2 if speaker == "host_b" else 3, Fate.DROPPED)
+    scene.data("host_a", 2)
+    scene.data("host_b", 2)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "ok"),
+    [
+        (two_rounds("host_b", 0.3), True),
+        (two_rounds("host_b", 0.2), False),
+        (two_rounds("host_b", 0.3, decided=True), False),
+        (two_rounds("host_a", 0.3), False),
+    ],
+    ids=["after the pause", "too early", "it knows", "the one that decides"],
+)
+def test_the_host_that_does_not_decide_may_go_on_with_the_other_round(
+    scene: Scene, ok: bool
+) -> None:
+    assert ordered_hello.nothing_went_on_after_success(scene.trace()).ok is ok
+
+
 def test_host_may_repeat_itself_until_it_knows_whatever_its_peer_knows() -> None:
     scene = opened(1)
     scene.hello(1, 3)

@@ -55,6 +55,22 @@ def test_identical_octets_sent_again_are_told_apart_by_time() -> None:
     assert fates == [Fate.DROPPED, Fate.DELIVERED, Fate.DROPPED]
 
 
+def test_identical_octets_that_are_on_the_way_together_come_in_their_order() -> None:
+    scene, payload = Scene(), encode(Confirm(TAGS[1], 1, False))
+    a, b = outside("host_a", 1), outside("host_b", 1)
+    scene.hello(1, 1)
+    for _ in range(2):
+        scene.leave(B, inside("host_b", 1), a, payload, b)
+    for _ in range(2):
+        scene.see(A.wan, False, b, a, payload=payload)
+        scene.see(A.lan, True, b, inside("host_a", 1), payload=payload)
+        scene.see(A.host_link, False, b, inside("host_a", 1), payload=payload)
+    confirms = scene.trace().rounds[0].confirms
+    assert [each.fate for each in confirms] == [Fate.DELIVERED] * 2
+    times = [each.arrived - each.sent for each in confirms if each.arrived is not None]
+    assert times == pytest.approx([8 * HOP] * 2)
+
+
 def test_unanswered_copy_on_a_tuple_that_was_answered_once_is_the_routers_too() -> None:
     scene = Scene()
     scene.hello(1, 1, Fate.TAKEN_BY_ROUTER)
