@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 LEAP = 1.0
 """Seconds that the clock with suspension must gain on the other before it counts: both are read in turn."""
@@ -21,6 +22,28 @@ def suspended() -> float:
     if boot is None:
         return 0.0
     return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+@contextlib.asynccontextmanager
+async def timeout(
+    seconds: float, *, interval: float = 5.0, clock: Callable[[], float] = suspended
+) -> AsyncIterator[None]:
+    """As `asyncio.timeout`, but the time that the host sleeps counts: seen within `interval` seconds after it woke. The
+    wall clock may be set meanwhile."""
+    slept = clock()
+    async with asyncio.timeout(seconds) as limit:
+        end = limit.when()
+        assert end is not None
+
+        def woke() -> None:
+            if not limit.expired():
+                limit.reschedule(end - (clock() - slept))
+
+        watch = WakeWatch(interval, woke, clock=clock)
+        try:
+            yield
+        finally:
+            watch.close()
 
 
 class WakeWatch:

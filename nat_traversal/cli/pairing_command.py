@@ -12,6 +12,7 @@ from typing import Any
 
 from nat_traversal.aio.connection import connect
 from nat_traversal.aio.pairing import exchange_keys
+from nat_traversal.aio.wake import timeout
 from nat_traversal.cli import client_command, reload_command
 from nat_traversal.cli.access import read_token
 from nat_traversal.cli.client_arguments import random_id
@@ -31,7 +32,7 @@ from nat_traversal.crypto.keyfile import PUBLIC, as_text
 from nat_traversal.errors import NatTraversalError, RegistrationRefusedError, UsageError
 from nat_traversal.pairing.exchange import Exchange
 from nat_traversal.pairing.invitation import KEY_OCTETS, Invitation
-from nat_traversal.wire.messages import Relaying
+from nat_traversal.wire.messages import ErrorCode, Relaying
 from nat_traversal.wire.services import ServiceKind, Side
 from nat_traversal.wire.turn import TurnServer
 
@@ -90,7 +91,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         console.fail("the invitation has expired, and nobody came: make a new one")
         return Exit.TRAVERSAL_FAILED
     except RegistrationRefusedError as error:
-        console.fail(str(error))
+        console.fail(_refusal(error, options))
         return Exit.REFUSED
     finally:
         pairing.cancel()
@@ -103,6 +104,16 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         return Exit.OK
     return await client_command.run(
         replace(then, keys=KeyOptions(identity=file, peer_key=peer)), console
+    )
+
+
+def _refusal(error: RegistrationRefusedError, options: PairingOptions) -> str:
+    """In words. `accept` has its id from the invitation."""
+    if options.invitation is None or error.code != ErrorCode.ID_IN_USE:
+        return str(error)
+    return (
+        f"somebody else has accepted this invitation, and is {options.then.id!r} now: if that is not you on another "
+        "host, ask for a new invitation, and tell its sender that this one was read on its way"
     )
 
 
@@ -146,7 +157,7 @@ async def _pair(
     """The other host's public key. Tries until the invitation expires: then `TimeoutError`."""
     assert then.id is not None, "both commands give it one"
     told = ""
-    async with asyncio.timeout(invitation.expires - time.time()):
+    async with timeout(invitation.expires - time.time()):
         while True:
             try:
                 async with connect(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nat_traversal.aio.wake import LATE, LEAP, STEP, WakeWatch, suspended
+from nat_traversal.aio.wake import LATE, LEAP, STEP, WakeWatch, suspended, timeout
 from tests.features import linux_only
 from tests.loopback.support import eventually
 
@@ -70,6 +70,29 @@ async def test_a_program_that_was_stopped_notices_it_by_a_look_that_is_late(
         await eventually(lambda: looked.count(ahead[0]) >= 2, "it has looked")
     watch.close()
     assert woken == [LATE / 2 + LATE + 1.0]
+
+
+@pytest.mark.parametrize(("asleep", "is_over"), [(0.0, False), (1800.0, False), (3600.0, True)])
+async def test_a_time_limit_of_an_hour_counts_the_time_asleep(
+    asleep: float, *, is_over: bool
+) -> None:
+    slept, looks = [100.0], list[float]()
+
+    def clock() -> float:
+        looks.append(slept[0])
+        return slept[0]
+
+    async def for_an_hour() -> None:
+        async with timeout(3600.0, interval=0.001, clock=clock):
+            slept[0] += asleep
+            await eventually(lambda: looks.count(slept[0]) >= 4, "it has looked")
+            await asyncio.sleep(0.01)
+
+    if is_over:
+        with pytest.raises(TimeoutError):
+            await for_an_hour()
+    else:
+        await for_an_hour()
 
 
 def test_a_system_without_a_clock_that_counts_sleep_has_never_slept(

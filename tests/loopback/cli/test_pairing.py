@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,33 @@ async def test_a_guest_without_the_secret_is_none_and_the_invitation_still_works
     ]
     # the server met each host with the identity that it has now
     assert [event["event"] for event in home.events].count("paired") == 1
+
+
+async def test_of_two_who_accept_at_once_one_is_the_guest_and_the_other_is_told_so(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    async with invited(server, tmp_path / "home", "--connect", "127.0.0.1:9") as (home, line):
+
+        def accepts(name: str) -> AbstractAsyncContextManager[Command]:
+            listen = ("--listen", str(unused()))
+            return Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=str(tmp_path / name))
+
+        async with accepts("one") as one, accepts("other") as other:
+            refused = [asyncio.ensure_future(each.line("error: ")) for each in (one, other)]
+            await asyncio.wait(refused, return_when=asyncio.FIRST_COMPLETED)
+            late, guest = (one, other) if refused[0].done() else (other, one)
+            for each in refused:
+                each.cancel()
+            await asyncio.wait(refused)
+            assert await late.end() == 5
+            await home.line("has the key that this side knows")
+            assert await guest.end(signal.SIGTERM) == 0
+        assert await home.end(signal.SIGTERM) == 0
+    assert late.told[-1].startswith(
+        "error: somebody else has accepted this invitation, and is 'guest-"
+    )
+    assert [event["event"] for event in guest.events].count("paired") == 1
+    assert "paired" not in {event["event"] for event in late.events}
 
 
 async def test_an_invitation_of_this_host_s_own_identity_is_refused_before_it_is_used_up(
