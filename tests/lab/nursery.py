@@ -19,6 +19,7 @@ from typing import IO, Self
 
 from natlab.matrix.conversation import PRELOADED
 from natlab.matrix.running import IN_THE_SANDBOX
+from natlab.report import html
 from natlab.sandbox import zygote
 from natlab.sandbox.fork import forked
 from natlab.sandbox.sandbox import Begun
@@ -172,6 +173,7 @@ class _Foreign:
 def breed() -> None:
     """The process itself, until its stdin ends: a fork for each that asks."""
     namespaces.install()
+    html.page()
     zygote.preload(*MODULES)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(fileno=int(sys.argv[1])) as listening:

@@ -29,6 +29,8 @@ from natlab.sandbox.zygote import Prepared
 Stream = Literal["stdout", "stderr"]
 _GRACE = 5.0
 _POLL = 0.005
+_REST = 9
+"""So many times the processor's time for a question is the rest until the next one."""
 _AT_A_TIME = 65536
 _ROUND = 1 << 20
 """Octets that are taken from one stream before the other has its turn, and what came is seen."""
@@ -155,11 +157,14 @@ class Program:
         Raises `ProgramError` if the program ends first, or it takes over `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
+        asked = time.thread_time()
         while not condition():
             with self._changed:
                 if self._status is not None or time.monotonic() > deadline:
                     raise self._error(what, timeout)
-                self._changed.wait(_POLL)
+                # To ask takes milliseconds where the kernel looks through all sockets of the machine.
+                self._changed.wait(max(_POLL, _REST * (time.thread_time() - asked)))
+            asked = time.thread_time()
 
     def wait_until_bound(
         self, protocol: Literal["udp", "tcp"], port: int, *, timeout: float

@@ -6,10 +6,11 @@ A script in it keeps the filters in the address and lets "next" follow them; all
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from nat_traversal.values import frozen
 from natlab.evidence.category import Category
@@ -84,8 +85,9 @@ class _Filter:
     kinds: dict[str, str]
 
 
-def write_html(report: Report, path: Path) -> None:
-    """Write `report` to `path`, one self-contained file. Links to pcaps are relative to it."""
+@cache
+def page() -> Template:
+    """The page, to be filled. To read it takes longer than to fill it with a few cells."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -93,9 +95,14 @@ def write_html(report: Report, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template("index.html.j2")
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write `report` to `path`, one self-contained file. Links to pcaps are relative to it."""
     cells = {(cell.nat_a, cell.nat_b): cell for cell in report.cells}
     timed = [cell for cell in report.cells if cell.timing is not None]
-    text = environment.get_template("index.html.j2").render(
+    text = page().render(
         report=report,
         summary=summary(report),
         heat=Heat.of(report),

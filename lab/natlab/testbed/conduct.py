@@ -30,7 +30,7 @@ from natlab.testbed.exchange import Exchange
 from natlab.testbed.program_file import ByExchange, ByExit, ByLine, ProgramFile, Start
 
 Say = Callable[[str], None]
-_POLL = 0.01
+_POLL = 0.02
 _CALM = 1.0
 _ANSWERS = 3
 """Probes that have to come back until an exchange counts."""
