@@ -26,9 +26,8 @@ from natlab.nat.ruleset import Firewall
 from natlab.network.addressing import SERVER, SERVER_SECOND
 from natlab.network.adjacency import gateways
 from natlab.presets import REAL_WORLD, Preset, preset
-from natlab.probe import crowd, ipv6, lifetimes, quirks, tcp, tcp_lifetimes
+from natlab.probe import crowd, fill, ipv6, lifetimes, quirks, tcp, tcp_lifetimes
 from natlab.probe.errors import HELD, LOST, Errors
-from natlab.probe.fill import WANTED, fill
 from natlab.probe.finding import Finding, claim
 from natlab.probe.lifetimes import LIFETIME
 from natlab.probe.observe import Observation, observe
@@ -169,7 +168,7 @@ def _examine(
         server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
         hosts = [_host(network, host) for host in ("host_a1", "host_a2", "host_a3")]
         filled = (
-            [*_filled(network, hosts, server, behavior)]
+            [*fill.findings(network, hosts, server, behavior)]
             if is_filled and not behavior.blocks_udp and not behavior.sessions
             else []
         )
@@ -205,24 +204,6 @@ def _hurried(loaded: NatBehavior, behavior: NatBehavior) -> NatBehavior:
     if loaded.tcp_transitory == behavior.tcp_transitory:
         loaded = replace(loaded, tcp_transitory=LIFETIME)
     return loaded
-
-
-def _filled(
-    network: Network, hosts: Sequence[Host], server: Outside, behavior: NatBehavior
-) -> Iterator[Finding]:
-    """nat_a is asked for every port that it has."""
-    remote, allocation = Host(server.pid, server.first), behavior.allocation
-    by_iptables = network.nat("nat_a").firewall is Firewall.IPTABLES
-    network.forget("nat_a")
-    if by_iptables and allocation is PortAllocation.RANDOM:
-        return  # connection tracking looks for free ports, and not for long
-    yield Finding("filled by one host", WANTED[allocation], fill(hosts[:1], allocation, remote))
-    network.forget("nat_a")
-    if behavior.unsolicited is not Unsolicited.ORDER_SENSITIVE:  # the same
-        wanted = WANTED[allocation].partition(",")[0]
-        seen = fill(hosts, allocation, remote, apart=by_iptables)
-        yield Finding("filled by three at once", wanted, seen)
-        network.forget("nat_a")
 
 
 def _host(network: Network, name: str) -> Host:

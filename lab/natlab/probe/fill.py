@@ -1,7 +1,8 @@
 """Ask a NAT for every mapping that it can have, and see which port each gets.
 
 Each datagram comes from an inside endpoint of its own, and all go to one remote. Sockets would be too
-many, so the datagrams are made here and sent by one raw socket for each host.
+many, so the datagrams are made here and sent by one raw socket for each host. Nearly all of the time goes
+by in the kernel: so one host asks for a half of the ports, and several for the rest.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
+from natlab.behavior import NatBehavior, Unsolicited
 from natlab.errors import NetworkError
-from natlab.probe.sockets import TIMEOUT, Host
+from natlab.nat.ruleset import Firewall
+from natlab.probe.finding import Finding
+from natlab.probe.sockets import TIMEOUT, Host, Outside
 from natlab.sandbox.netns import in_namespace, udp_socket
+
+if TYPE_CHECKING:
+    from natlab.network.network import Network
 
 PORTS = range(1024, 65536)
 """From which the inside hosts send, and which a NAT gives."""
@@ -49,45 +56,111 @@ class _Sender:
     first: int
 
 
-def fill(
-    hosts: Sequence[Host], allocation: PortAllocation, remote: Host, *, apart: bool = False
-) -> str:
-    """The fate of as many datagrams as the NAT has ports, from all `hosts` at once, in words.
-
-    They send from the same ports, or with `apart` each from its own.
-    The NAT has to have forgotten everything. Raises `NetworkError` if not even a mapping that stands
-    lets anything through, or this machine tracks fewer connections than a NAT has ports.
-    """
-    each = BLOCK if allocation is PortAllocation.BLOCK_PER_HOST else len(PORTS) // len(hosts)
-    senders = [
-        _Sender(host, PORTS[n * each : (n + 1) * each] if apart else PORTS[:each], n * each)
-        for n, host in enumerate(hosts)
-    ]
-    _check_room(hosts[0], each * len(hosts))
-    got: list[tuple[int, int]] = []
+def findings(
+    network: Network, hosts: Sequence[Host], outside: Outside, behavior: NatBehavior
+) -> Iterator[Finding]:
+    """nat_a is asked for every port that it has: half of them by one host, the rest by three at once."""
+    remote, allocation = Host(outside.pid, outside.first), behavior.allocation
+    by_iptables = network.nat("nat_a").firewall is Firewall.IPTABLES
+    stock = behavior.unsolicited is Unsolicited.ORDER_SENSITIVE
+    in_blocks = allocation is PortAllocation.BLOCK_PER_HOST
+    network.forget("nat_a")
+    if by_iptables and allocation is PortAllocation.RANDOM:
+        return  # connection tracking looks for free ports, and not for long
+    half = len(PORTS) // 2
+    alone, together = PORTS[:half], PORTS[half:]
+    claims = "half filled by one host", "filled up by three at once"
+    if in_blocks:
+        alone = together = PORTS[:BLOCK]
+        claims = "filled by one host", "filled by three at once"
+    if stock:  # several hosts would be the same to it
+        alone, claims = PORTS, ("filled by one host", "")
     with ExitStack() as stack:
-        receiver = stack.enter_context(udp_socket(remote.pid, remote.address))
-        receiver.settimeout(TIMEOUT)
-        target = Endpoint(*receiver.getsockname())
-        raw = []
-        for sender in senders:
-            with in_namespace(sender.host.pid):
-                raw.append(
-                    stack.enter_context(
-                        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        filling = _Filling(allocation, remote, stack)
+        yield Finding(claims[0], WANTED[allocation], filling.ask(hosts[:1], alone))
+        if in_blocks:
+            network.forget("nat_a")
+            filling = _Filling(allocation, remote, stack)
+        if not stock:
+            wanted = WANTED[allocation].partition(",")[0]
+            yield Finding(claims[1], wanted, filling.ask(hosts, together, apart=by_iptables))
+    network.forget("nat_a")
+
+
+class _Filling:
+    """Asks a NAT, which has to have forgotten everything, until each of its ports has an owner."""
+
+    def __init__(self, allocation: PortAllocation, remote: Host, stack: ExitStack) -> None:
+        self._allocation = allocation
+        self._receiver = stack.enter_context(udp_socket(remote.pid, remote.address))
+        self._receiver.settimeout(TIMEOUT)
+        self._taken: set[int] = set()
+
+    def ask(self, hosts: Sequence[Host], ports: range, *, apart: bool = False) -> str:
+        """The fate of as many datagrams as there are `ports`, from all `hosts` at once, in words.
+
+        They send from the same ports, the first of those, or with `apart` each from its own.
+        With `block-per-host` each host sends as many datagrams as there are `ports`, since each has a block.
+        Raises `NetworkError` if not even a mapping that stands lets anything through, or this
+        machine tracks fewer connections than a NAT has ports.
+        """
+        in_blocks = self._allocation is PortAllocation.BLOCK_PER_HOST
+        each = len(ports) if in_blocks else len(ports) // len(hosts)
+        senders = [
+            _Sender(host, ports[n * each : (n + 1) * each] if apart else ports[:each], n * each)
+            for n, host in enumerate(hosts)
+        ]
+        _check_room(hosts[0], len(self._taken) + each * len(hosts))
+        return self._words(senders, self._fates(senders, each))
+
+    def _fates(self, senders: Sequence[_Sender], each: int) -> list[tuple[int, int]]:
+        target = Endpoint(*self._receiver.getsockname())
+        got: list[tuple[int, int]] = []
+        with ExitStack() as stack:
+            raw = []
+            for sender in senders:
+                with in_namespace(sender.host.pid):
+                    raw.append(
+                        stack.enter_context(
+                            socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                        )
                     )
-                )
-        pool = stack.enter_context(ThreadPoolExecutor(len(senders)))
-        for start in range(0, each, _PAUSE_EVERY):
-            part = range(start, min(start + _PAUSE_EVERY, each))
-            under_way = [
-                pool.submit(_send, sender, opened, part, target)
-                for sender, opened in zip(senders, raw, strict=True)
-            ]
-            for sent in under_way:
-                sent.result()
-            got += _read(receiver, len(senders))
-    return _words(senders, allocation, got)
+            pool = stack.enter_context(ThreadPoolExecutor(len(senders)))
+            for start in range(0, each, _PAUSE_EVERY):
+                part = range(start, min(start + _PAUSE_EVERY, each))
+                under_way = [
+                    pool.submit(_send, sender, opened, part, target)
+                    for sender, opened in zip(senders, raw, strict=True)
+                ]
+                for sent in under_way:
+                    sent.result()
+                got += _read(self._receiver, len(senders))
+        return got
+
+    def _words(self, senders: Sequence[_Sender], got: Sequence[tuple[int, int]]) -> str:
+        """As in `WANTED` where all is as it should be."""
+        wrong = []
+        wanted = sum(len(sender.ports) for sender in senders)
+        if len(got) != wanted:
+            wrong.append(f"{wanted - len(got)} of {wanted} lost")
+        known = len(self._taken)
+        self._taken.update(port for _, port in got)
+        shared = known + len(got) - len(self._taken)
+        if shared:
+            wrong.append(f"{shared} ports given twice")
+        strays = sum(not _may_have(senders, self._allocation, *one) for one in got)
+        if strays:
+            wrong.append(f"{strays} ports that are not the NAT's to give")
+        alone = len(senders) == 1
+        if alone and self._allocation is PortAllocation.PRESERVING:
+            moved = sum(senders[0].ports[number] != port for number, port in got)
+            wrong += [f"{moved} not kept"] if moved else []
+        if alone and self._allocation is PortAllocation.SEQUENTIAL:
+            leaps = sum(after - before != 1 for (_, before), (_, after) in pairwise(got))
+            wrong += [f"{leaps} not the next"] if leaps else []
+        if wrong:
+            return ", ".join(wrong)
+        return WANTED[self._allocation] if alone else WANTED[self._allocation].partition(",")[0]
 
 
 def _send(sender: _Sender, raw: socket.socket, part: range, target: Endpoint) -> None:
@@ -145,32 +218,6 @@ class _Datagrams:
         total = (total & 0xFFFF) + (total >> 16)
         total = ~(total + (total >> 16)) & 0xFFFF
         return self._ip + struct.pack("!HHHHI", port, self._port, 12, total or 0xFFFF, number)
-
-
-def _words(
-    senders: Sequence[_Sender], allocation: PortAllocation, got: Sequence[tuple[int, int]]
-) -> str:
-    """As in `WANTED` where all is as it should be."""
-    wrong = []
-    wanted = sum(len(sender.ports) for sender in senders)
-    if len(got) != wanted:
-        wrong.append(f"{wanted - len(got)} of {wanted} lost")
-    shared = sum(count - 1 for count in Counter(port for _, port in got).values())
-    if shared:
-        wrong.append(f"{shared} ports given twice")
-    strays = sum(not _may_have(senders, allocation, *one) for one in got)
-    if strays:
-        wrong.append(f"{strays} ports that are not the NAT's to give")
-    alone = len(senders) == 1
-    if alone and allocation is PortAllocation.PRESERVING:
-        moved = sum(senders[0].ports[number] != port for number, port in got)
-        wrong += [f"{moved} not kept"] if moved else []
-    if alone and allocation is PortAllocation.SEQUENTIAL:
-        leaps = sum(after - before != 1 for (_, before), (_, after) in pairwise(got))
-        wrong += [f"{leaps} not the next"] if leaps else []
-    if wrong:
-        return ", ".join(wrong)
-    return WANTED[allocation] if alone else WANTED[allocation].partition(",")[0]
 
 
 def _may_have(
