@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from scripts.rooms import nodes, syntax
 
 HOLE = "…"
 """Stands for a value that is known at run time only."""
@@ -44,18 +47,19 @@ _PARTS = {
 }
 
 
-def reasons(repository: Path) -> set[str]:
+@cache
+def reasons(repository: Path) -> frozenset[str]:
     """Every text that a machine gives as a reason, with holes."""
     package = repository / "nat_traversal"
     files = [file for room in _REASONS_IN for file in (package / room).rglob("*.py")]
-    return {
+    return frozenset(
         text
         for file in files
         if file.name not in _SENTENCES_OF_THEIR_OWN
-        for node in _nodes(file)
+        for node in nodes(syntax(file))
         for text in _reasons_in(node)
         if len(text.strip(_HOLES).split()) >= _SHORTEST
-    }
+    )
 
 
 def errors(package: Path, *parts: str) -> list[str]:
@@ -64,7 +68,7 @@ def errors(package: Path, *parts: str) -> list[str]:
     found = {
         text
         for file in files
-        for node in _nodes(file)
+        for node in nodes(syntax(file))
         if isinstance(node, ast.Call) and _name(node.func) in _ERRORS
         for argument in node.args
         for text in _texts(argument)
@@ -85,10 +89,6 @@ def page(repository: Path) -> str:
 
 def _files(part: Path) -> list[Path]:
     return [part] if part.suffix else sorted(part.rglob("*.py"))
-
-
-def _nodes(file: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(file.read_text()))
 
 
 def _reasons_in(node: ast.AST) -> Iterator[str]:

@@ -24,6 +24,20 @@ def syntax(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """What `ast.walk` finds from `tree` on, once, but for whether a name is read or written: in half of the time."""
+    found = [tree]
+    for node in found:
+        for name in node._fields:
+            inside = getattr(node, name, None)
+            if isinstance(inside, list):
+                found += [each for each in inside if isinstance(each, ast.AST)]
+            elif isinstance(inside, ast.AST) and not isinstance(inside, ast.expr_context):
+                found.append(inside)
+    return tuple(found)
+
+
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
     """Every statement below `tree`, and what holds some. To walk their expressions as well takes five times as long."""
     for part in ("body", "orelse", "handlers", "finalbody", "cases"):

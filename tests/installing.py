@@ -69,14 +69,14 @@ def install(wheel: Path, directory: Path) -> Path:
         if not entry.name.startswith(("nat_traversal", "__editable__")):
             (theirs / entry.name).symlink_to(entry)
     # Few of its modules are read here, and Python compiles these itself.
-    _pip("--python", str(python), "install", "--no-deps", "--no-index", "--no-compile", str(wheel))
+    _run(pip(python, "install", "--no-deps", "--no-index", "--no-compile", str(wheel)), cwd=ROOT)
     return python
 
 
-def _pip(*arguments: str) -> None:
+def pip(python: Path, *arguments: str) -> list[str]:
+    """The pip that `install` lends that environment. `--python` would start two."""
     # --isolated: without the machine's configuration
-    pip = [sys.executable, "-m", "pip", "--isolated", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, *arguments], cwd=ROOT)
+    return [str(python), "-m", "pip", "--isolated", "--disable-pip-version-check", *arguments]
 
 
 def _run(command: list[str], cwd: Path) -> None:

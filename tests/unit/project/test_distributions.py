@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.installing import build, install
+from tests.installing import build, install, pip
 
 
 def names_of(wheel: Path) -> set[str]:
@@ -60,10 +59,5 @@ def test_the_distributions_hold_both_packages_and_nothing_else_at_the_top(tmp_pa
         )
         assert (usage.returncode, usage.stderr) == (0, "")
         assert usage.stdout.startswith(f"usage: {command} ")
-    check = subprocess.run(
-        [sys.executable, "-m", "pip", "--isolated", "--python", python, "check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    check = subprocess.run(pip(python, "check"), capture_output=True, text=True, check=False)
     assert (check.returncode, check.stdout) == (0, "No broken requirements found.\n")

@@ -13,7 +13,7 @@ import pytest
 from nat_traversal.cli.console import Console
 from nat_traversal.machine import notices as note
 from scripts.events import PAGE, SCHEMA, page, schema
-from scripts.rooms import syntax
+from scripts.rooms import nodes, syntax
 from tests.unit.cli.test_console import TOLD
 
 REPOSITORY = Path(__file__).parents[3]
@@ -54,7 +54,7 @@ def test_the_schema_has_every_event_that_a_command_tells() -> None:
     told = {
         node.args[0].value
         for file in (REPOSITORY / "nat_traversal").rglob("*.py")
-        for node in ast.walk(syntax(file))
+        for node in nodes(syntax(file))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"event", "_event_line"}

@@ -71,7 +71,7 @@ def test_every_decoder_and_both_machines_are_targets() -> None:
     done = run(
         "--collect-only",
         "-q",
-        "tests/unit/wire",
+        *(f"tests/unit/wire/test_{name}.py" for name in ("control", "datagrams", "endpoint")),
         "tests/sim/test_fuzz.py",
         "tests/sim/test_chaos.py",
         cwd=ROOT,
@@ -81,6 +81,6 @@ def test_every_decoder_and_both_machines_are_targets() -> None:
         "tests/unit/wire/test_datagrams.py::test_noise_behind_a_kind_raises_nothing_but_wire_error",
         "tests/unit/wire/test_endpoint.py::test_any_text_parses_or_raises_usage_error",
         "tests/sim/test_fuzz.py::test_a_pair_recovers_from_faults_in_any_order",
-        "tests/sim/test_chaos.py::test_pair_recovers_from_any_sequence_of_faults[299]",
+        "tests/sim/test_chaos.py::test_pair_recovers_from_any_sequence_of_faults[199]",
     ):
         assert target in done.stdout, done.stdout + done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import rooms as source
-from scripts.rooms import Graph, cycles, room_of, syntax
+from scripts.rooms import Graph, cycles, nodes, room_of, syntax
 from tests import ROOT
 
 FOLDERS = {"nat_traversal": ROOT / "nat_traversal", "natlab": ROOT / "lab" / "natlab"}
@@ -178,17 +178,17 @@ def test_pure_module_takes_chance_only_from_its_caller() -> None:
 
 def chance(path: Path) -> set[str]:
     """What a pure module uses of `random` and may not."""
-    nodes = list(ast.walk(syntax(path)))
+    parts = nodes(syntax(path))
     used = {
         node.attr
-        for node in nodes
+        for node in parts
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "random"
     }
     found = used - {"Random"} | {each for each in imports(path) if each.startswith("random.")}
     if is_machine(path):
-        calls = (node.func for node in nodes if isinstance(node, ast.Call))
+        calls = (node.func for node in parts if isinstance(node, ast.Call))
         if any(isinstance(func, ast.Attribute) and func.attr == "Random" for func in calls):
             found.add("Random()")
     return found
@@ -222,11 +222,11 @@ def direct(path: Path) -> set[str]:
     return names | {name.rpartition(".")[0] for name in names}
 
 
-def reachable(path: Path) -> set[str]:
-    """Every module of both packages that `path` imports, or that these import, and so on."""
+def reachable(paths: Collection[Path]) -> set[str]:
+    """Every module of both packages that these import, or that those import, and so on."""
     by_name = {dotted(each): each for each in MODULES}
     found: set[str] = set()
-    ahead = [path]
+    ahead = [*paths]
     while ahead:
         for name in imports(ahead.pop()):
             for known in (name, name.rpartition(".")[0]):
@@ -254,8 +254,8 @@ def test_oracle_shares_no_code_with_the_rules() -> None:
     }  # an id has a lifetime
     oracle = {path for path in MODULES if room(path) == ("natlab", "oracle")}
     nat = {path for path in MODULES if room(path) == ("natlab", "nat")}
-    by_oracle = {name for path in oracle for name in reachable(path)} - set(map(dotted, oracle))
-    by_nat = {name for path in nat for name in reachable(path)}
+    by_oracle = reachable(oracle) - set(map(dotted, oracle))
+    by_nat = reachable(nat)
     assert by_oracle & (by_nat | set(map(dotted, nat))) <= words
     assert not any(room_of(name, "natlab") == "nat" for name in by_oracle)
 

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from scripts.rooms import nodes, syntax
 from tests import ROOT
 
 FOLDERS = ("nat_traversal", "lab", "topologies", "scripts", "scoreboard", "examples", "tests")
@@ -20,7 +21,7 @@ def texts() -> Iterator[tuple[str, str]]:
             code = path.read_text(encoding="utf-8")
             if not USES_EXPRESSIONS.search(code):
                 continue  # reading every file as code takes seconds
-            for node in ast.walk(ast.parse(code)):
+            for node in nodes(syntax(path)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
 

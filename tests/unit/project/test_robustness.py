@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-from scripts.rooms import syntax
+from scripts.rooms import nodes, syntax
 from tests import ROOT
 
 _LAB = ROOT / "lab" / "natlab"
@@ -17,7 +17,7 @@ def _calls() -> list[tuple[str, str, ast.Call]]:
     return [
         (str(path.relative_to(_LAB)), ast.unparse(node.func), node)
         for path in sorted(_LAB.rglob("*.py"))
-        for node in ast.walk(syntax(path))
+        for node in nodes(syntax(path))
         if isinstance(node, ast.Call)
     ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.rooms import cycles, floors, rooms
+from scripts.rooms import cycles, floors, nodes, rooms, syntax
 from tests import ROOT
 
 
@@ -72,3 +73,9 @@ def test_where_no_package_is_it_says_so_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: no package in {tmp_path}: name a checkout\n"
+
+
+def test_nodes_are_all_that_a_walk_finds() -> None:
+    tree = syntax(Path(__file__))
+    walked = {node for node in ast.walk(tree) if not isinstance(node, ast.expr_context)}
+    assert (set(nodes(tree)), len(nodes(tree))) == (walked, len(walked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,14 @@ OF_THE_SERVER = re.compile("host-|store-|pair-|no-room|clients-hidden")
 """Events that a server alone tells."""
 
 
+@cache
+def pattern(line: str) -> re.Pattern[str]:
+    return re.compile(".+".join(map(re.escape, line.split(HOLE))))
+
+
 def matches(line: str, text: str) -> bool:
     """Whether a line of the page, with its holes, is `text`."""
-    pattern = ".+".join(map(re.escape, line.split(HOLE)))
-    return re.fullmatch(pattern, text) is not None
+    return pattern(line).fullmatch(text) is not None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from scripts.rooms import statements, syntax
+from scripts.rooms import nodes, statements, syntax
 from tests import ROOT
 from tests.unit.project.test_documents import HEADLESS, LONGEST_SENTENCE, sentences
 
@@ -37,11 +37,10 @@ def first_paragraph(text: ast.Constant) -> str:
 def messages(tree: ast.Module) -> Iterator[str]:
     """Every other text of some words, with an X for each value in it."""
     apart = {id(text) for text in docstrings(tree)}
-    nodes = list(ast.walk(tree))
-    for node in nodes:
+    for node in nodes(tree):
         if isinstance(node, ast.JoinedStr):
             apart |= {id(part) for part in node.values}
-    for node in nodes:
+    for node in nodes(tree):
         match node:
             case ast.JoinedStr(parts):
                 text = "".join(str(p.value) if isinstance(p, ast.Constant) else "X" for p in parts)
