@@ -187,9 +187,12 @@ def test_shares_come_out_as_asked() -> None:
 
 def _runs_of_lost(line: DelayLine, count: int) -> list[int]:
     """How many frames were lost in each run of lost ones."""
-    kept = {frame for _, frame in _run(line, _frames(count), MS)}
-    fates = [frame in kept for frame in _frames(count)]
-    return [len(list(run)) for alive, run in groupby(fates) if not alive]
+
+    def passes(now: int) -> bool:
+        line.accept(b"", now)
+        return bool(line.release(now))
+
+    return [len(list(run)) for alive, run in groupby(map(passes, range(count))) if not alive]
 
 
 def test_losses_come_in_bursts_of_the_mean_length_and_are_no_more_than_asked() -> None:
