@@ -6,10 +6,20 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON
 # The tests start hundreds of interpreters: without stored bytecode each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Most of the lab tests' time is waiting, for the timers of kernels and protocols.
+# Most of the time of tests in the lab and over loopback is waiting, for the timers of kernels and protocols.
 waiting := $(shell echo $$((4 * $$(nproc))))
-# Those that wait come first, while there is something beside them to compute.
-fast := tests/loopback tests/exploration tests/sim tests/unit
+computing := tests/exploration tests/sim tests/unit
+
+# Two groups of tests at once: $(1) computes while $(2) waits, gives way to it, and is told after it.
+# pytest ends with 5 where PYTEST_ARGS picks nothing of a group; both must not.
+define side_by_side
+told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
+nice -n 5 $(python) -m pytest -n $$(nproc) --dist worksteal $(1) $(PYTEST_ARGS) >"$$told" 2>&1 & computing=$$!; \
+$(python) -m pytest $(2) $(PYTEST_ARGS); waiting=$$?; \
+wait $$computing; computing=$$?; cat "$$told"; \
+for status in $$computing $$waiting; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
+[ $$computing$$waiting != 55 ] || { echo 'PYTEST_ARGS picks no test; is it one of test-measured?' >&2; exit 5; }
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test test-fast test-measured test-plain coverage fuzz explore soak scoreboard ladder-runs check bench bench-lab doctor docs dist lock clean
@@ -24,16 +34,9 @@ lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmet
 	@scripts/setup.sh lab
 	@$(python) -m lab matrix $(LAB_ARGS)
 
-# The fast tests compute while those in the lab wait, so both run at once; the fast ones are told after.
-# pytest ends with 5 where PYTEST_ARGS picks nothing of a group; both must not.
 test: ## all tests but those of test-measured; PYTEST_ARGS="-k swap" picks
 	@scripts/setup.sh test
-	@told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
-	$(python) -m pytest -n $$(nproc) --dist worksteal $(fast) $(PYTEST_ARGS) >"$$told" 2>&1 & fast=$$!; \
-	$(python) -m pytest -p no:hypothesispytest -n $(waiting) -m 'not measures_time' tests/lab $(PYTEST_ARGS); lab=$$?; \
-	wait $$fast; fast=$$?; cat "$$told"; \
-	for status in $$fast $$lab; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
-	[ $$fast$$lab != 55 ] || { echo 'PYTEST_ARGS picks no test; is it one of test-measured?' >&2; exit 5; }
+	@$(call side_by_side,$(computing),-p no:hypothesispytest -n $(waiting) -m 'not measures_time' tests/lab tests/loopback)
 
 # One after the other, with nothing beside them: most of it is waiting.
 test-measured: ## the tests that measure time in the lab, which others beside them would disturb: about a minute
@@ -42,7 +45,7 @@ test-measured: ## the tests that measure time in the lab, which others beside th
 
 test-fast: ## units, virtual clock and loopback, in about a minute: no build, and none that is marked long
 	@scripts/setup.sh check
-	@$(python) -m pytest -n $$((2 * $$(nproc))) --dist worksteal -m 'not builds and not long' $(fast) $(PYTEST_ARGS)
+	@$(call side_by_side,-m 'not builds and not long' $(computing),-n $$((2 * $$(nproc))) --dist worksteal -m 'not builds and not long' tests/loopback)
 
 # Other systems have none of Linux' own features; tests of these are skipped by name.
 test-plain: ## units, virtual clock and sockets without what Linux alone has, as on another system

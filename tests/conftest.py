@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if _LAB in item.path.parents]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if _LAB not in item.path.parents]
-    if (workers := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1 and not any(_LAB in item.path.parents for item in items):
         items[:] = spread(items, workers, _waits_in)
 
 
