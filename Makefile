@@ -18,7 +18,7 @@ nice -n 5 $(python) -m pytest -n $$(nproc) --dist worksteal $(1) $(PYTEST_ARGS) 
 $(python) -m pytest $(2) $(PYTEST_ARGS); waiting=$$?; \
 wait $$computing; computing=$$?; cat "$$told"; \
 for status in $$computing $$waiting; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
-[ $$computing$$waiting != 55 ] || { echo 'PYTEST_ARGS picks no test; is it one of test-measured?' >&2; exit 5; }
+[ $$computing$$waiting != 55 ] || { echo 'PYTEST_ARGS picks no test of this target; make test and make test-measured have others' >&2; exit 5; }
 endef
 
 .DEFAULT_GOAL := help
