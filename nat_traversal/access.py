@@ -6,13 +6,12 @@ Nothing that a refused client hears depends on other ids, but on what it has sai
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from nat_traversal.crypto.access import is_shown, name_of
 from nat_traversal.crypto.keyfile import SERVER_TOKEN, parse_key
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire import TOKEN_NAME_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.ids import check_id
@@ -21,7 +20,7 @@ ANY = "*"
 """At the end of a name in a file: any rest."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AllowedPairs:
     """The pairs of an access list. The order of the two does not count."""
 
@@ -39,7 +38,7 @@ class AllowedPairs:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class KnownToken:
     """A token, 32 octets, and who may use it."""
 
@@ -51,7 +50,7 @@ class KnownToken:
 _NO_TOKEN = KnownToken(bytes(32))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Access:
     """An operator's demands of clients."""
 

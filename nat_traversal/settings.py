@@ -5,14 +5,13 @@ Times are in seconds. A value out of its range is a `UsageError`, when the value
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.arguments.durations import DAY
 from nat_traversal.arguments.ranges import check, number, seconds
-from nat_traversal.values import frozen
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientSettings:
     """The settings that a user may change. Raises `UsageError` for a value out of its range."""
 
@@ -185,7 +184,7 @@ class ClientSettings:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """The settings of a server, for its operator. Raises `UsageError` for a value out of its range."""
 
@@ -329,7 +328,7 @@ class ServerSettings:
         return (self.silence_heartbeats + 1.0) * self.heartbeat
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CheckSettings:
     """The settings of a check of this host's NAT. Raises `UsageError` for a value out of its range."""
 

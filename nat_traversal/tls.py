@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 FINGERPRINT_OCTETS = 32
 """SHA-256 of a certificate in DER form (FIPS 180-4; as `openssl x509 -fingerprint -sha256` prints it)."""
@@ -27,7 +27,7 @@ def fingerprint_text(fingerprint: bytes) -> str:
     return fingerprint.hex(":").upper()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientTlsSettings:
     """TLS to the server, and which server certificate a client accepts.
 
@@ -52,7 +52,7 @@ class ClientTlsSettings:
         return None if self.fingerprint is None else parse_fingerprint(self.fingerprint)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerTlsSettings:
     """TLS at the server: its certificate and private key, as files in PEM form."""
 

@@ -7,14 +7,13 @@ A NAT is a `NatBehavior`. It has an id, ``MAPPING+FILTERING[+FLAG...]``, for exa
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
 
 from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -97,7 +96,7 @@ TCP_ESTABLISHED, TCP_TRANSITORY = 7440, 240
 RFC 5382 REQ-5 allows."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NatBehavior:
     """One NAT, as a value. `lifetime` is in whole seconds, from 1. Raises `UsageError` for less.
 
@@ -174,7 +173,7 @@ class NatBehavior:
         return "+".join(parts)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Number:
     """A flag with a number, such as ``sessions-4096``."""
 

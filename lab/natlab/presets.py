@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import FILTERING_IDS, MAPPING_IDS
 from natlab.behavior import FLAGS_IN_WORDS, NatBehavior, parse_behavior
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Preset:
     """A name that people use for a NAT. `behavior` is None where there is no NAT: a public host."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.client.security import Security
 from nat_traversal.crypto.epochs import TellKey
 from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
 from nat_traversal.tls import ClientTlsSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.messages import Relaying, Serves
 from nat_traversal.wire.methods import FURTHER, MethodName
@@ -21,7 +20,7 @@ OF_THIS_PROCESS = Probes()
 """All its clients are behind the same router."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientConfig:
     """One client's task: its id, its peer, its server. `once`: one attempt, no return."""
 

@@ -11,6 +11,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from nat_traversal.aio.checking import own_address, router
 from nat_traversal.errors import NatTraversalError
@@ -18,7 +19,6 @@ from nat_traversal.mapping import upnp
 from nat_traversal.mapping.answers import ASKED_LIFETIME
 from nat_traversal.mapping.lease import Lease
 from nat_traversal.mapping.pcp import NONCE_OCTETS
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.port_mapping import PORT, SSDP, MappingProtocol, question
 
@@ -149,7 +149,7 @@ class Gateway:
                     await _ask(service.place, upnp.remove(service, held))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Surroundings:
     router: str
     inside: str

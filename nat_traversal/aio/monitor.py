@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from nat_traversal.aio.packet_io import bind_problem, endpoint_of
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 WITHIN = 5.0
@@ -18,7 +18,7 @@ LONGEST = 8192
 """Octets in a request."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from nat_traversal.aio.interfaces import has_ipv4, has_ipv6
@@ -11,7 +12,6 @@ from nat_traversal.aio.network_changes import route_events
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.resolver import resolve
 from nat_traversal.aio.wake import suspended
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 
@@ -21,7 +21,7 @@ class Resolve(Protocol):
     async def __call__(self, name: HostPort, *, families: Sequence[int]) -> list[Endpoint]: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Platform:
     """The services of an operating system that a client uses."""
 

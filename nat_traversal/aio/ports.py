@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 from nat_traversal.aio.packet_io import (
@@ -15,14 +16,13 @@ from nat_traversal.aio.packet_io import (
 )
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.events import LocalAddress
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 _TRIES = 20
 """For a port number that is free for TCP and UDP at every address."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Bound sockets: at each address one for TCP and one for UDP, with the same number."""
 

@@ -8,7 +8,7 @@ import logging
 import random
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from nat_traversal.access import OPEN, Access
 from nat_traversal.aio.accepting import Acceptor, Address
@@ -36,7 +36,6 @@ from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.server.useless import UselessDatagrams
 from nat_traversal.settings import ServerSettings
 from nat_traversal.tls import ServerTlsSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import DEFAULT_PORT, stun
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import encode as encode_message
@@ -53,7 +52,7 @@ _AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every
 """Settings that a running server cannot change."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Reloaded:
     """A reload: the names of settings that have `changed`, and of those that take a `restart`."""
 

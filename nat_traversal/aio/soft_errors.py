@@ -12,9 +12,9 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from nat_traversal.aio.features import set_linux_option
-from nat_traversal.values import frozen
 
 SOFT = frozenset(
     {
@@ -51,7 +51,7 @@ _MOST = 1024
 """Errors read at once: the queue's memory is bounded, this bounds the time."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A datagram that was sent, and is lost, as ICMP says."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import ssl
 import stat
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from nat_traversal.errors import TlsError, UsageError, WireError
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings, fingerprint_text
-from nat_traversal.values import frozen
 
 VERSION = ssl.TLSVersion.TLSv1_3
 """The least. Both ends are this package's, and every OpenSSL that its Pythons use has it. TLS 1.2 would cost
@@ -161,7 +161,7 @@ def context_trusting(pem: str) -> ssl.SSLContext:
     return context
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientTls:
     """Makes the client's end of each connection to one server."""
 
@@ -198,7 +198,7 @@ class ClientTls:
         return TlsStream(self.context, name=self.name, pin=self.pin)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerTls:
     """Makes the server's end of each connection."""
 

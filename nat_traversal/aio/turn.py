@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aioice.stun import TransactionError
@@ -30,7 +31,6 @@ from nat_traversal.aio.tls import context_trusting, why_refused
 from nat_traversal.aio.turn_client import TcpClient, UdpClient
 from nat_traversal.errors import NameUnresolvedError, UsageError
 from nat_traversal.machine import events as e
-from nat_traversal.values import frozen
 from nat_traversal.wire.addresses import is_link_local, is_loopback, is_usable
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.turn import TurnServer
@@ -67,7 +67,7 @@ Client = UdpClient | TcpClient
 C = TypeVar("C", UdpClient, TcpClient)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnTimings:
     """Seconds. The defaults suit every server of RFC 8656."""
 

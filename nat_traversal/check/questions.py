@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.port_mapping import MappingProtocol
 
@@ -18,7 +17,7 @@ class Tcp(StrEnum):
     SILENT = "silent"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Question:
     """One thing to find out. It is asked until it is heard, or until its `tries` are used up."""
 
@@ -47,7 +46,7 @@ class Question:
     """The plan goes on without it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Heard:
     """The first answer to a question, or the question itself where it came back to this host."""
 
@@ -110,7 +109,7 @@ class Known:
         return other if differ else None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Opened:
     """Event: a socket is bound to `endpoint`."""
 
@@ -118,7 +117,7 @@ class Opened:
     endpoint: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NotOpened:
     """Event: a socket cannot be had. `text` says why, in one line."""
 
@@ -126,7 +125,7 @@ class NotOpened:
     text: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """Event: a datagram."""
 
@@ -135,7 +134,7 @@ class Arrived:
     source: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TooLong:
     """Event: this host's own stack refused to send so many octets at once."""
 
@@ -143,14 +142,14 @@ class TooLong:
     octets: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PortUnreachable:
     """Event: an ICMP error says that nobody listens there."""
 
     socket: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TcpTried:
     """Event: the answer to `TryTcp`."""
 
@@ -159,7 +158,7 @@ class TcpTried:
     """A ping was answered; None: this host may not ping."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """Event: the deadline has come."""
 
@@ -167,7 +166,7 @@ class TimerFired:
 Event = Opened | NotOpened | Arrived | TooLong | PortUnreachable | TcpTried | TimerFired
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Open:
     """Action: open a UDP socket at a free port, in the IP version 4 or 6."""
 
@@ -177,7 +176,7 @@ class Open:
     """Whether IP may fragment what it sends."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Send:
     """Action: send a datagram."""
 
@@ -186,14 +185,14 @@ class Send:
     to: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TryTcp:
     """Action: see whether a TCP connection to `to` opens, and whether a ping is answered."""
 
     to: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Action: nothing is left to ask."""
 

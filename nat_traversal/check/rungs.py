@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from nat_traversal.check.verdict import Ipv6, Udp, Verdict
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -60,7 +59,7 @@ _TIMES = {
 _SECOND_ROUND = "a round trip to the peer; some 0.5 s more if the roles have to be swapped"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Side:
     """One host's NAT, as far as it matters here. A public host is as open as EIM+EIF."""
 
@@ -79,7 +78,7 @@ class Side:
         return f"{MAPPING_IDS[self.mapping]}+{FILTERING_IDS[self.filtering]}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Row:
     """Towards one kind of peer. `rung` None: it cannot be told, and `note` says why."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import (
     FILTERING_IDS,
     MAPPING_IDS,
@@ -48,7 +47,7 @@ class Ipv6(StrEnum):
     UNANSWERED = "unanswered"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The findings of a check. None: it is not told, and `not_told` has the reason under the field's name."""
 

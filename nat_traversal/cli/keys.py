@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,7 +20,6 @@ from nat_traversal.crypto.keyfile import (
     parse_known_peers,
 )
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 VARIABLE = "NAT_TRAVERSAL_KEY"
 """The environment variable that may hold the shared key instead of a file."""
@@ -28,7 +27,7 @@ _MOST = 1 << 22
 """Characters in a file, as of some 60,000 tokens. The rest of a longer one would be missed in silence."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class KeyOptions:
     """The keys that a client's options ask for. They go together."""
 
@@ -40,7 +39,7 @@ class KeyOptions:
     key_log: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """The keys of one client, 32 octets each. No private one shows in a repr."""
 

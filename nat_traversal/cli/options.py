@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.cli.keys import KeyOptions
 from nat_traversal.cli.services import NamedEnd
 from nat_traversal.cli.tls import SelfSigned
 from nat_traversal.settings import ClientSettings, ServerSettings
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.messages import Relaying
 from nat_traversal.wire.methods import FURTHER
 from nat_traversal.wire.turn import TurnUri
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """The command `server`: the IP addresses and port to listen on (0: any free one), its settings, its TLS."""
 
@@ -38,7 +37,7 @@ class ServerOptions:
     """Where clients of the other servers of the store reach it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientOptions:
     """The command `client`: its server, its id, its peer, its forwarding and its settings.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nat_traversal.arguments.durations import DAY, parse_duration
@@ -24,7 +24,6 @@ from nat_traversal.cli.peers.places import USUAL
 from nat_traversal.cli.qr import SEGNO, check_qr
 from nat_traversal.errors import UsageError
 from nat_traversal.pairing.invitation import MOST_CHARACTERS, Invitation, parse
-from nat_traversal.values import frozen
 
 P = TypeVar("P", bound=argparse.ArgumentParser)
 WAIT = 3600.0
@@ -32,7 +31,7 @@ WAIT = 3600.0
 _NO_KEYS = {"key_file": None, "peer_key": None, "known_peers": None, "plaintext": False, "key_log": None}  # fmt: skip
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PairingOptions:
     """The client to run once paired, the file of this host's identity (None: the usual one), and the invitation.
 

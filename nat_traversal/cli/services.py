@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import HostPort, parse_host_port
 from nat_traversal.wire.services import (
     MOST_SERVICES,
@@ -25,7 +25,7 @@ UNNAMED_TCP = "tcp"
 """The name that a TCP service of ``--listen`` and ``--connect`` bears towards the other side."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NamedEnd:
     """This side's end of one named service."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
 from nat_traversal.tls import ClientTlsSettings, ServerTlsSettings, parse_fingerprint
-from nat_traversal.values import frozen
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SelfSigned:
     """A certificate that the server makes itself and keeps in `directory`. None: the usual place."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from nat_traversal.client.security import KeyPair
@@ -17,7 +17,6 @@ from nat_traversal.machine import notices as note
 from nat_traversal.machine.timers import Backoff, Timers
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.settings import ClientSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -65,7 +64,7 @@ TABLE = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Identity:
     """The identity that registers."""
 
@@ -78,7 +77,7 @@ class Identity:
     """The further methods in which this host takes part."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayWish:
     """Whether a client takes the server's relay, and its part in TURN; the public key (32 octets, or none) for the next."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.check.rungs import Side, guessed, rung
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.nat_facts import NatFacts
@@ -21,7 +22,7 @@ _FORWARD = "a port forwarding on either side, or UPnP, would make it direct"
 _NOT_WITHOUT = "so there is no direct path without guessing ports"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """`reason` and `remedy` are clauses. `rung` would open the pair; None: too little is known."""
 

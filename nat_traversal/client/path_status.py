@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from nat_traversal.client.explanation import Explanation
 from nat_traversal.machine import notices as note
 from nat_traversal.paths.path import Path
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import PeerState
 from nat_traversal.wire.methods import RELAYS, MethodName
@@ -22,7 +22,7 @@ class PathKind(StrEnum):
     NONE = "none"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathStatus:
     """The path to `peer` at one moment. None, or an empty text: it is not known."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar
 
@@ -12,7 +13,6 @@ from nat_traversal.machine.sockets import UdpSocket
 from nat_traversal.paths.methods.method import Method
 from nat_traversal.paths.methods.ordered_hello import OrderedHello
 from nat_traversal.paths.path import Path
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 
 
@@ -58,14 +58,14 @@ TABLE = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Without a socket."""
 
     state: ClassVar[PathState] = _S.IDLE
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Announcing:
     """With a fresh socket, until a round begins with it."""
 
@@ -78,7 +78,7 @@ class Announcing:
     """The ephemeral keys of this socket, for one round; none without encryption."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Punching:
     """In a round."""
 
@@ -94,7 +94,7 @@ class Punching:
     """When this side ends the round, if the server never does."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Established:
     """With a path."""
 
@@ -107,7 +107,7 @@ class Established:
     path: Path
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Closed:
     """For good."""
 

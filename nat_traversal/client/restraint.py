@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
@@ -18,14 +18,13 @@ from nat_traversal.paths.budget import (
 )
 from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.addresses import is_private
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Breach:
     """The server ordered what no honest server orders: the connection to it ends."""
 

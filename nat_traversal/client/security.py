@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.crypto import NEEDS_PACKAGE
@@ -12,7 +12,6 @@ from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.crypto.schedule import Party, PathKeys, Transcript, choose, derive
 from nat_traversal.errors import KeyRefusedError, UsageError
 from nat_traversal.paths.methods.method import HandshakeKeys
-from nat_traversal.values import frozen
 from nat_traversal.wire import INSTANCE_BYTES, PROTOCOL_VERSION
 from nat_traversal.wire.datagrams import PROGRAMS
 from nat_traversal.wire.messages import OpenRelay, OpenTurn, Role, StartRound
@@ -33,7 +32,7 @@ def public_of(pair: KeyPair | None) -> bytes:
     return b"" if pair is None else pair.public
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Security:
     """The keys of one client. `plaintext`, `sealed` make the usual ones; no key shows in a repr."""
 
@@ -203,7 +202,7 @@ _WORDS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RoundKeys:
     """The keys of one round, and how they are used."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -19,7 +19,7 @@ class ServerState(StrEnum):
     CLOSED = "closed"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
     """The connection at one moment."""
 

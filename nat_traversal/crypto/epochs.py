@@ -27,7 +27,6 @@ from nat_traversal.crypto.frames import (
 )
 from nat_traversal.crypto.schedule import PathKeys, next_epoch
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire.offers import Suite
 from nat_traversal.wire.tray import Run, Tray
 
@@ -46,7 +45,7 @@ class _Pair(Protocol):
     def exchange(self, public: bytes) -> bytes: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EpochSettings:
     """When keys are renewed."""
 

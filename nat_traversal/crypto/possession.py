@@ -10,15 +10,15 @@ may not know its own address from outside.
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 
 from nat_traversal.crypto.noise import SymmetricState
-from nat_traversal.values import frozen
 
 NAME = b"nat-traversal 2: possession of the key that holds an id, X25519, SHA-256"
 """Names the construction, so that no other protocol derives the same octets."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Claim:
     """All that a proof is bound to. None of it is secret."""
 

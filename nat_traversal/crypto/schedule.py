@@ -9,17 +9,16 @@ The initiator is the host whose id sorts first.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.crypto.noise import SymmetricState
-from nat_traversal.values import frozen
 from nat_traversal.wire.offers import Offer, Suite
 
 NAME = b"nat-traversal 2: ee [es se ss] [psk], X25519, SHA-256, all before the first message"
 """Names the construction, so that no other protocol derives the same keys."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Party:
     """One host of a round: its id, and what it brings."""
 
@@ -27,7 +26,7 @@ class Party:
     offer: Offer
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """Everything that both sides must agree on before a key is any use."""
 
@@ -62,7 +61,7 @@ class Transcript:
         return b"".join(len(value).to_bytes(2, "big") + value for value in values)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DirectionKeys:
     """The keys of one direction, 32 octets each. They never show."""
 
@@ -71,7 +70,7 @@ class DirectionKeys:
     """For the MAC of HELLO and CONFIRM."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathKeys:
     """All keys of a round or an epoch, as one of the two hosts uses them."""
 

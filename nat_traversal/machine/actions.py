@@ -6,31 +6,30 @@ One of them is `Tell`. Its notices are for people, carry no secret, and nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine.events import ConnectionId, LocalAddress
 from nat_traversal.machine.notices import Notice
-from nat_traversal.values import frozen
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenControl:
     """Client: make a control connection; answer with `ControlOpened` or `ControlBroken`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CloseControl:
     """End a control connection after what was sent on it is out. No `ControlBroken` follows."""
 
     connection: ConnectionId = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SendMessage:
     """Send one message over a control connection."""
 
@@ -38,14 +37,14 @@ class SendMessage:
     connection: ConnectionId = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenUdp:
     """Client: open a fresh UDP socket, known from now on by `generation`."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FindHosts:
     """Client: find the addresses of this host at which that socket may be reached. `HostsFound` answers."""
 
@@ -56,21 +55,21 @@ class FindHosts:
     """Its IPv6 address, with a socket of that version beside the other."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MapPort:
     """Client: let the router lead a port to that socket, until that is closed. `RouterMaps` tells."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CloseUdp:
     """Client: close that socket."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SendDatagram:
     """Send one datagram. `destination` None is the server's UDP port."""
 
@@ -86,7 +85,7 @@ class SendDatagram:
     """`HopTold` is to tell which router that is."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenStream:
     """Client: connect to the server once more and join a relay with `ticket`. Known from now on by
     `generation`, as a socket is; answer with `StreamOpened` or `StreamBroken`."""
@@ -97,7 +96,7 @@ class OpenStream:
     """The server that has the relay; None: the present one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenTurn:
     """Client: let this host's TURN server relay for a peer that was seen at the endpoints `peers`, and let datagrams in
     from their addresses. Known from now on by `generation`, as a socket is; answer with `TurnOpened` or `TurnBroken`."""
@@ -106,14 +105,14 @@ class OpenTurn:
     peers: tuple[Endpoint, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UseStream:
     """Server: what comes and goes on that connection from now on are datagrams."""
 
     connection: ConnectionId
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SendOnStream:
     """Server: send one datagram over that connection; none if it does not read."""
 
@@ -121,7 +120,7 @@ class SendOnStream:
     connection: ConnectionId
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UsePath:
     """Client: frames go between that socket and `remote` until the socket is closed, users' datagrams from
     there as well. Those from here follow `SelectPath`."""
@@ -138,7 +137,7 @@ class UsePath:
     """It leads through the server's relay."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RebindUdp:
     """Client: this host's datagrams leave from another address now: let the path of that socket go on from there, by the
     same port."""
@@ -146,7 +145,7 @@ class RebindUdp:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RedirectPath:
     """Client: from now on frames go between that socket and `remote`, where the peer is now."""
 
@@ -154,14 +153,14 @@ class RedirectPath:
     remote: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SelectPath:
     """Client: users' datagrams go by that socket's path from now on."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MatchServices:
     """Client: these named services go between this side and `peer`; `numbers` has the peer's number of each of
     this side's. Datagrams of others are dropped."""
@@ -172,7 +171,7 @@ class MatchServices:
     """The one that the peer's process shows in QUIC, for TCP services; empty: it has told none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SendFrame:
     """Client: seal `plain` into a frame, and send it on the path of that socket."""
 
@@ -183,7 +182,7 @@ class SendFrame:
     """Where the peer may be; None: where the path leads."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SizeFrames:
     """Client: frames of programs on the path of that socket may have `size` octets of UDP payload."""
 
@@ -191,12 +190,12 @@ class SizeFrames:
     size: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FindOutNat:
     """Client: find out how this host's NAT behaves, with the server's help, and feed `events.NatFound`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AskStore:
     """Server: ask the store that several servers share: a `server.cluster.words.StoreRequest`."""
 
@@ -212,14 +211,14 @@ class Fault(StrEnum):
     """It came before, from elsewhere."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Count:
     """Count a dropped datagram of the handshake. It was not answered, and has changed nothing."""
 
     fault: Fault
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the user of an agent, or the operator of a server. It has no other effect."""
 

@@ -6,8 +6,7 @@ Beside them gauges: numbers that are read when somebody asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 
 class Counter:
@@ -26,7 +25,7 @@ class Counter:
         self.value = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Gauge:
     """A number that `read` gives: how many there are now, and of them at `most` so many, if there is a limit."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, UnknownMessage
@@ -15,21 +14,21 @@ ConnectionId = int
 """The adapter's number for one accepted control connection; never used twice."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LocalAddress:
     """The IP address of this host that a datagram was sent to; the answer has to leave from it."""
 
     address: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ControlReached:
     """Client: the server has accepted; `ControlOpened` follows, after what TLS needs."""
 
     connection: ConnectionId = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ControlOpened:
     """A control connection stands. At a client there is only one: number 0."""
 
@@ -42,7 +41,7 @@ class ControlOpened:
     """At a server: this end."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ControlReceived:
     """One message came over a control connection."""
 
@@ -50,7 +49,7 @@ class ControlReceived:
     connection: ConnectionId = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ControlBroken:
     """A control connection could not be made or has ended. `reason` is for people."""
 
@@ -62,7 +61,7 @@ class ControlBroken:
     """At a client: the change that would mend it, a clause; empty: `reason` says it, or none is known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ControlGarbled:
     """The other end sent a line that is not in the protocol. `reason` says what was wrong."""
 
@@ -70,7 +69,7 @@ class ControlGarbled:
     connection: ConnectionId = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DatagramArrived:
     """A well-formed datagram came from `source`."""
 
@@ -82,7 +81,7 @@ class DatagramArrived:
     """At a server that listens on every address: the one that was asked."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StreamArrived:
     """Server: a well-formed datagram came over a connection that has joined a relay."""
 
@@ -90,7 +89,7 @@ class StreamArrived:
     connection: ConnectionId
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StreamOpened:
     """Client: the connection `generation` has joined its relay, at the server's address `remote`."""
 
@@ -98,7 +97,7 @@ class StreamOpened:
     remote: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StreamBroken:
     """Client: that connection could not be made, or has ended."""
 
@@ -106,7 +105,7 @@ class StreamBroken:
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnOpened:
     """Client: this host's TURN server relays at `address` for the socket `generation`, and lets the peer in."""
 
@@ -114,7 +113,7 @@ class TurnOpened:
     address: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnBroken:
     """Client: it does not, or not any more. `reason` is for people, with the remedy."""
 
@@ -122,7 +121,7 @@ class TurnBroken:
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FrameOpened:
     """Client: an authentic frame came on the path of a socket, and is none of a program's."""
 
@@ -133,7 +132,7 @@ class FrameOpened:
     """From where; None: from where the path leads."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerElsewhere:
     """Client: an authentic frame of `kind`, newer than any before, came on the path of a socket, but from `source`."""
 
@@ -142,7 +141,7 @@ class PeerElsewhere:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FrameRefused:
     """Client: this host's network stack refused a frame of `size` octets as too long."""
 
@@ -150,21 +149,21 @@ class FrameRefused:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LargerFramesSent:
     """Client: frames of programs above the base size flow on the path of a socket."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DatagramsOffered:
     """Client: programs' datagrams leave on the path of a socket; told now and then while they do."""
 
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostsFound:
     """Client: this host's own addresses, each with the port of a socket."""
 
@@ -174,7 +173,7 @@ class HostsFound:
     """The socket's; 0: not told."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RouterMaps:
     """Client: the router says that its `port` leads to a socket; None: no port does any more."""
 
@@ -182,7 +181,7 @@ class RouterMaps:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HopTold:
     """Client: the router at `teller` says that a datagram of that socket has come to it and no further (ICMP time
     exceeded). Anybody may have made that up."""
@@ -191,7 +190,7 @@ class HopTold:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ActionFailed:
     """An action could not be carried out. Those after it were tried all the same."""
 
@@ -203,17 +202,17 @@ class ActionFailed:
     """There was no room for one more socket: it passes once something else has ended."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The machine's deadline is due (or close to it: firing early does no harm)."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Woke:
     """Client: this host was suspended, and has just woken up."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NetworkChanged:
     """Client: this host's addresses or routes have changed, so that its datagrams leave by another way than before."""
 
@@ -223,7 +222,7 @@ class NetworkChanged:
     """The same of the control connection."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceChanged:
     """Client: a service to which this side connects has begun to refuse datagrams, or answers again."""
 
@@ -233,14 +232,14 @@ class ServiceChanged:
     """0: the one behind ``--connect``. Else this side's number of a named one, for `peer`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EchoWanted:
     """Client: a user wants to know whether `peer` answers on the path of now."""
 
     peer: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServicesChanged:
     """Client: these are the named services for `peer` from now on."""
 
@@ -250,33 +249,33 @@ class ServicesChanged:
     """This process's, if one of them carries TCP."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AccessChanged:
     """Server: others may register than before: a `nat_traversal.access.Access`."""
 
     access: object
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NatFound:
     """Client: the answer to `actions.FindOutNat`."""
 
     facts: NatFacts
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreAnswered:
     """Server: the store that several servers share has said something: a `server.cluster.words.StoreAnswer`."""
 
     answer: object
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DrainRequested:
     """Server: take nobody any more, and let every client go once its attempt is over."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The user wants an end."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.machine import server_notices as server
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Candidate, PeerState, Role, Serves
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerLost:
     """The control connection failed or broke. `retry_in` is None where the client gives up. `remedy`: the change that
     would mend it, a clause; empty: `reason` says it, or none is needed."""
@@ -18,7 +19,7 @@ class ServerLost:
     remedy: str = ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RegisteredAtServer:
     """The server accepted this host's id."""
 
@@ -26,7 +27,7 @@ class RegisteredAtServer:
     peer: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerSeen:
     """The other host is here, is not here, or has left."""
 
@@ -34,7 +35,7 @@ class PeerSeen:
     state: PeerState
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AskedBy:
     """A host is here that wants this one, which wants another."""
 
@@ -43,7 +44,7 @@ class AskedBy:
     """The one that this host wants."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerMissing:
     """Nobody has registered the peer's id for a while."""
 
@@ -53,7 +54,7 @@ class PeerMissing:
     seconds: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SidesAlike:
     """Both hosts serve the same side only, so that no program's datagram can cross."""
 
@@ -61,7 +62,7 @@ class SidesAlike:
     serves: Serves
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceAtPeer:
     """The service that the peer connects to refuses datagrams, or answers again."""
 
@@ -71,7 +72,7 @@ class ServiceAtPeer:
     """Empty: the one behind ``--connect``."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServicesReady:
     """Datagrams of these services cross: both sides have them."""
 
@@ -79,7 +80,7 @@ class ServicesReady:
     names: tuple[str, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceOnlyHere:
     """The peer has no service of that name."""
 
@@ -89,7 +90,7 @@ class ServiceOnlyHere:
     """This side's: ``listen`` or ``connect``."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceOnlyThere:
     """This side has no service of that name."""
 
@@ -99,7 +100,7 @@ class ServiceOnlyThere:
     """The peer's: ``listen`` or ``connect``."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceSidesAlike:
     """Both sides listen for that service, or both connect to it."""
 
@@ -108,7 +109,7 @@ class ServiceSidesAlike:
     side: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceKindsDiffer:
     """The service is of one kind here, and of another one there."""
 
@@ -118,7 +119,7 @@ class ServiceKindsDiffer:
     there: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MappingLearned:
     """The server saw this host's socket at `mapped` (server-reflexive)."""
 
@@ -126,7 +127,7 @@ class MappingLearned:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PortForwarded:
     """The router leads its `port` to this host's socket: a datagram of the server has come by it."""
 
@@ -134,7 +135,7 @@ class PortForwarded:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AddressHidden:
     """The server sees this host on loopback, though this host has reached it elsewhere."""
 
@@ -142,7 +143,7 @@ class AddressHidden:
     via: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AnnounceUnanswered:
     """The server answers over TCP but not over UDP: a firewall in between drops UDP."""
 
@@ -151,7 +152,7 @@ class AnnounceUnanswered:
     """Why no announce has left this host; empty: they have, as far as is known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SocketLacking:
     """This host gives no UDP socket now. It is tried again every `retry_in` seconds."""
 
@@ -159,7 +160,7 @@ class SocketLacking:
     retry_in: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RoundStarted:
     """The server began a round in which this host has `role`."""
 
@@ -169,7 +170,7 @@ class RoundStarted:
     candidates: tuple[Candidate, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HelloWentOut:
     """A HELLO was sent for the first time (repetitions are not told)."""
 
@@ -178,7 +179,7 @@ class HelloWentOut:
     destination: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HelloCameIn:
     """The peer's HELLO number `step` was heard for the first time."""
 
@@ -187,7 +188,7 @@ class HelloCameIn:
     source: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathEstablished:
     """Each side has proof that the other hears it."""
 
@@ -201,7 +202,7 @@ class PathEstablished:
     """The voucher for the peer, in words."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathSized:
     """Frames of `size` octets of UDP payload pass on the path of that socket; longer datagrams are cut."""
 
@@ -209,7 +210,7 @@ class PathSized:
     size: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerAnswered:
     """The peer has answered a ping that a user asked for (`events.EchoWanted`)."""
 
@@ -218,7 +219,7 @@ class PeerAnswered:
     """There and back."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """Neither role worked. `retry_in` is None where the client gives up."""
 
@@ -227,7 +228,7 @@ class AttemptFailed:
     retry_in: float | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NotDirect:
     """No direct path opened; the relay goes on. `retry_in` seconds later another attempt follows."""
 
@@ -236,7 +237,7 @@ class NotDirect:
     retry_in: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerRoamed:
     """The peer's address has changed, and the path goes on there."""
 
@@ -244,17 +245,17 @@ class PeerRoamed:
     generation: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NetworkChanged:
     """This host's network has changed: the path is asked whether it lives, and no pause goes on."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Woke:
     """This host has slept, or this program was stopped: the same follows."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathMoved:
     """Programs' datagrams go another way from now on. A relayed path that came up beside a direct one is first told here."""
 
@@ -265,7 +266,7 @@ class PathMoved:
     """Why the way before is no good any more; empty: this one is better."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class WhyRelayed:
     """Both NATs are known: why the path is relayed, and what would make it direct. Clauses."""
 
@@ -273,7 +274,7 @@ class WhyRelayed:
     remedy: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayTold:
     """The server's word about its relay: why there is none, or what became of it."""
 
@@ -281,14 +282,14 @@ class RelayTold:
     text: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnFailed:
     """This host's TURN server relays nothing, or no more. With the remedy."""
 
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathLost:
     """The path stood and has ended."""
 
@@ -298,7 +299,7 @@ class PathLost:
     for a client that gives up after one attempt."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServerRefused:
     """The server said no, for good."""
 
@@ -306,7 +307,7 @@ class ServerRefused:
     text: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class GuessDue:
     """Client: a direct path would take guesses of ports, and the server lets this pair try that later."""
 
@@ -314,7 +315,7 @@ class GuessDue:
     """Seconds."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HopSought:
     """Client: a first packet to the peer ends at router number `hop`, so that it opens this host's NAT alone. None:
     no router between the NATs has answered."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-
-from nat_traversal.values import frozen
+from dataclasses import dataclass, field
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostRegistered:
     """Server: a host has come."""
 
@@ -17,7 +15,7 @@ class HostRegistered:
     """The IPv4 address, or prefix of IPv6, that it comes from; empty: not known."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostLeft:
     """Server: a registered host has gone."""
 
@@ -26,7 +24,7 @@ class HostLeft:
     """Where it came from."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostRefused:
     """Server: a connection was ended with an error. `id` is None before a registration."""
 
@@ -37,26 +35,26 @@ class HostRefused:
     """Where it came from."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreReached:
     """Server: the store that it shares with others answers."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreLost:
     """Server: that store does not answer, so that nobody is admitted."""
 
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NoRoom:
     """Server: this process has no room for one more connection. `text` says why, and what to do."""
 
     text: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientsHidden:
     """Server: every client so far comes from one address, which is not its own."""
 
@@ -66,7 +64,7 @@ class ClientsHidden:
     """The server's address that the last one has reached."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PairConnected:
     """Server: both hosts have reported that the path stands."""
 
@@ -78,7 +76,7 @@ class PairConnected:
     """Where the first one comes from."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PairFailed:
     """Server: an attempt has ended without a path."""
 

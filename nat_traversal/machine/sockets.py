@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.crypto.epochs import Epochs
 from nat_traversal.machine import actions as do
-from nat_traversal.values import frozen
 from nat_traversal.wire.control import MAX_COUNTER
 from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UdpSocket:
     """One socket. `generation` is its number: from 1 to `MAX_COUNTER`, or that of a further one, which never
     crosses the wire."""
@@ -59,7 +60,7 @@ class Sockets:
         return UdpSocket(self._last)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NominatedPair:
     """Where a path runs (RFC 8445 calls it the selected pair)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 ASKED_LIFETIME = 600
 """Seconds that a mapping is asked for: what a client that is killed leaves behind ends within ten minutes."""
@@ -10,7 +10,7 @@ LEAST_LIFETIME = 20
 """Seconds: a router that grants less is asked no more often for it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Granted:
     """The router's `port` leads to the socket for so many seconds; 0 where that has just been ended."""
 
@@ -18,14 +18,14 @@ class Granted:
     lifetime: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Denied:
     """The router speaks the protocol, and maps nothing. `reason` is for people who read logs."""
 
     reason: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OtherVersion:
     """The router speaks the protocol's other version only."""
 

@@ -7,10 +7,9 @@ and no other document fetched. Every address in them has to be the router's own.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html import escape, unescape
 from urllib.parse import urljoin, urlsplit
-
-from nat_traversal.values import frozen
 
 MOST_OCTETS = 65_536
 """Of one answer of a router."""
@@ -28,7 +27,7 @@ _ERROR = re.compile(r"<errorCode>\s*(\d{1,5})\s*</errorCode>")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Place:
     """A document or service of a router."""
 
@@ -40,7 +39,7 @@ class Place:
         return f"http://{self.host}:{self.port}{self.path}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MappingService:
     """The service of a router that maps ports."""
 

@@ -11,11 +11,10 @@ import base64
 import binascii
 import re
 import urllib.parse
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.errors import UsageError
 from nat_traversal.tls import ClientTlsSettings, parse_fingerprint
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.ids import check_id, parse_server
 
@@ -30,7 +29,7 @@ _LATEST = 1 << 40
 """Seconds since 1970 that no invitation reaches."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Invitation:
     """`inviter` waits at `server` for `guest`, until `expires` (seconds since 1970, UTC)."""
 

@@ -7,8 +7,8 @@ addresses tell where nothing may ever go.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.addresses import (
     is_link_local,
     is_loopback,
@@ -43,7 +43,7 @@ ROUND_WITHIN = 60.0
 """Seconds of a round: the longest that a server gives lasts 50."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """A client's own knowledge of where it stands in the network."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 
 _HEADER = struct.Struct(">HH")
 MAX_BODY = 400
@@ -20,7 +20,7 @@ MAX_BODY = 400
 _NUMBERS = 1 << 16
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """Timings in seconds."""
 

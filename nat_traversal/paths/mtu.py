@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from nat_traversal.machine.transitions import StateMachine
-from nat_traversal.values import frozen
 
 BASE_IPV4 = 548
 BASE_IPV6 = 1232
@@ -28,7 +27,7 @@ STEP = 8
 """The search ends when this many octets or fewer remain."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MtuSettings:
     """Timings in seconds."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from dataclasses import dataclass
 from itertools import pairwise
-
-from nat_traversal.values import frozen
 
 KEPT_SIGHTINGS = 32
 """Sightings of one host that count."""
@@ -23,7 +22,7 @@ _RATE_WITHIN = 10.0
 """Seconds over which others' connections are counted: an attempt comes to its further rounds earlier."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A fresh socket of the host, as the server has seen it first."""
 
@@ -32,7 +31,7 @@ class Sighting:
     port: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sequential:
     """Each mapping gets the port after the last one's."""
 
@@ -52,14 +51,14 @@ class Sequential:
         return LOWEST + (self.last + round(count) - LOWEST) % (_HIGHEST + 1 - LOWEST)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The NAT keeps the ports of the host's sockets, as far as they are free: that of one has been told."""
 
     port: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Block:
     """Any port of a small block."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine.timers import Timers
-from nat_traversal.values import frozen
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ChallengeDue:
     """The timer's name: the holder has not answered in time."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nat_traversal.access import OPEN, Access
 from nat_traversal.crypto.keyfile import PUBLIC, as_text
@@ -19,7 +20,6 @@ from nat_traversal.server.registry import Host, Registration, Registry
 from nat_traversal.server.session import numbers
 from nat_traversal.server.store import Claim, Holder, PeerLeft, Publish, Release, StoreRequest
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.source import source_of
@@ -31,7 +31,7 @@ QUIET_HEARTBEATS = 1.5
 """Silence until a ping, for a host that has been heard: in time for two before the silence is too long."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LivenessDue:
     """The timer's name: look whether this connection lives."""
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 from nat_traversal.machine.timers import Timers
 from nat_traversal.server.connections import Connections, ServerAction
 from nat_traversal.server.registry import Host, Registry
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 
 MOST = 3600.0
 """Seconds, the most that a client is asked to wait."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DrainDue:
     """The timer's name: attempts have had their time."""
 

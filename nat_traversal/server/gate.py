@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket, Buckets
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire.messages import ErrorCode
 
 CALM_BURST, CALM_RATE = 8.0, 0.2
 """Connections at once, and a second, of a source that only comes back now and then."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a connection is not taken. `text` is for people."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import TypeVar
-
-from nat_traversal.values import frozen
 
 EVERY = 120.0
 """Seconds from one round of guesses at an address to the next: the longest mapping lifetime that RFC 4787 REQ-5 asks
@@ -19,7 +18,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """The moment from which a pair may guess."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.crypto.possession import Claim, is_proof
 from nat_traversal.errors import KeyRefusedError
-from nat_traversal.values import frozen
 from nat_traversal.wire import CHALLENGE_BYTES
 from nat_traversal.wire.messages import Challenge, Register
 
@@ -23,7 +22,7 @@ class KeyPair(Protocol):
     def exchange(self, public: bytes) -> bytes: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question to one connection."""
 

@@ -12,13 +12,12 @@ from nat_traversal.server.rate import Allowance
 from nat_traversal.server.session import Session, SessionState
 from nat_traversal.server.store import Holder
 from nat_traversal.server.trunks import trunk_of
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, handle_of
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Registration:
     """A connection's wish."""
 
@@ -157,7 +156,7 @@ class Registry:
                 del self._by_id[host.member.id]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EarlyAnnounce:
     """An announce whose registration is on its way over TCP."""
 

@@ -19,7 +19,6 @@ from nat_traversal.server.buckets import Bucket
 from nat_traversal.server.member import Member
 from nat_traversal.server.reflection import Reflection
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import KEY_BYTES, TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import PROGRAMS, Frame, handle_of
@@ -35,7 +34,7 @@ KEPT = 0.1
 only too busy must not seem dead."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayDue:
     """The timer's name: look whether this relay is idle, or has lasted long enough."""
 

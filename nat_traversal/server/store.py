@@ -7,14 +7,14 @@ that several servers share. A request that fails is not answered; the lease runs
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from nat_traversal.machine.events import ConnectionId
 from nat_traversal.server.trunks import trunk_of
-from nat_traversal.values import frozen
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Holder:
     """A registration: the control connection that holds an id, or wants to."""
 
@@ -23,7 +23,7 @@ class Holder:
     connection: ConnectionId
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerLeft:
     """The peer that the receiver wants has gone."""
 
@@ -36,7 +36,7 @@ Signal = PeerLeft
 # Requests
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Claim:
     """`holder` wants its id, for `lease` seconds; again, before these are over, to keep it.
 
@@ -47,14 +47,14 @@ class Claim:
     lease: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Release:
     """`holder` gives its id back. Nothing happens if another holds it. No answer."""
 
     holder: Holder
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LookUp:
     """`asker` wants to know who holds `id`. The answer is `LookedUp`."""
 
@@ -62,7 +62,7 @@ class LookUp:
     asker: Holder
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Send `signal` to the holder of `id`. Its server hears `Signalled`; nobody does if nobody holds it."""
 
@@ -76,14 +76,14 @@ StoreRequest = Claim | Release | LookUp | Publish
 # Answers
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """The id is `holder`'s until its lease is over."""
 
     holder: Holder
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Held:
     """The id that `claimant` wants is `holder`'s."""
 
@@ -91,7 +91,7 @@ class Held:
     holder: Holder
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LookedUp:
     """The answer to a `LookUp`: `found` holds the id, or nobody does."""
 
@@ -99,7 +99,7 @@ class LookedUp:
     found: Holder | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Signalled:
     """A signal came for `holder`."""
 

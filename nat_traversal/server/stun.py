@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 from nat_traversal.errors import WireError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.buckets import Bucket, Buckets
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import stun
 from nat_traversal.wire.addresses import is_usable
 from nat_traversal.wire.endpoint import Endpoint
@@ -17,7 +17,7 @@ from nat_traversal.wire.source import source_of
 T = TypeVar("T")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Alternate:
     """Two addresses and two ports, so four endpoints at which requests come (RFC 5780 section 3)."""
 
@@ -41,7 +41,7 @@ class Alternate:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StunAnswer:
     """One datagram to send."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import IntEnum
-
-from nat_traversal.values import frozen
 
 
 class Why(IntEnum):
@@ -23,14 +21,14 @@ class Why(IntEnum):
     """The side ends."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The other side has a new connection for the service: connect to it."""
 
     stream: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Received:
     """Hand these octets to the program, and say `read` once it has them."""
 
@@ -38,14 +36,14 @@ class Received:
     octets: bytes = field(repr=False)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Nothing more comes: the program at the other side has sent its last octet."""
 
     stream: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Broken:
     """The other side has broken it off."""
 
@@ -54,14 +52,14 @@ class Broken:
     """A `Why`, or that of a later version."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Granted:
     """More may be sent."""
 
     stream: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The QUIC connection is over, and all streams with it."""
 

@@ -5,12 +5,12 @@ draft-cheng-iccrg-delivery-rate-estimation-02. Times are seconds of any clock, r
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aioquic.quic.packet_builder import QuicSentPacket
 
-from nat_traversal.values import frozen
 
-
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Sent:
     """The state of the count when a packet left."""
 
@@ -20,7 +20,7 @@ class _Sent:
     is_app_limited: bool
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sample:
     """The news of one acknowledged packet."""
 

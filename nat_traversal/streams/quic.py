@@ -7,7 +7,7 @@ time-out for silence, and exactly one certificate that a client takes: the one t
 from __future__ import annotations
 
 import logging
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from aioquic._buffer import Buffer
@@ -23,7 +23,6 @@ from nat_traversal.errors import KeyRefusedError, WireError
 from nat_traversal.streams import bbr
 from nat_traversal.streams.credit import MOST_WINDOW, WINDOWS
 from nat_traversal.streams.round_trips import RoundTrips
-from nat_traversal.values import frozen
 
 NAME = "peer.nat-traversal.invalid"
 """In every certificate: a name of no host (RFC 6761 section 6.4)."""
@@ -46,7 +45,7 @@ logging.getLogger("quic").addHandler(
 )  # what people need to know comes in actions
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StreamIdentity:
     """This process towards its peers' QUIC."""
 

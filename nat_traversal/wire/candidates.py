@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One address at which a host may be reached (RFC 8445 section 4)."""
 
@@ -19,7 +18,7 @@ class Candidate:
     """The host has shown the server that it receives there (RFC 9000 section 8.1)."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenSocket:
     """Server to client, step 1 of a round: open a fresh UDP socket and announce it."""
 
@@ -41,7 +40,7 @@ class OpenSocket:
     """Open one more socket, which speaks to nobody yet, and tell its own port."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostAddresses:
     """Client to server: where that socket may be reached in its own network. The wire's name is ``hosts``."""
 
@@ -51,7 +50,7 @@ class HostAddresses:
     """The socket's own, if it was asked for; else 0."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SparePort:
     """Client to server: the own port of the socket beside that one, which has spoken to nobody. The wire's name is
     ``spare``."""
@@ -60,7 +59,7 @@ class SparePort:
     port: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PortMapped:
     """Client to server: this host's router says that its `port` leads to that socket. Without the nonce of a KNOCK:
     find out whether it does. The wire's name is ``mapped``."""
@@ -71,7 +70,7 @@ class PortMapped:
     """As it came; empty: none has."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class AddedCandidates:
     """Server to client: the peer may be reached there as well, in this round. The wire's name is ``added``."""
 

@@ -14,10 +14,10 @@ import hashlib
 import ipaddress
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import LocalProtocolError, WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION, knock, opener, relayed, samples
 from nat_traversal.wire.addresses import octets_of
 from nat_traversal.wire.endpoint import Endpoint
@@ -77,7 +77,7 @@ MIN_FRAME = 11
 """Octets of a frame's header."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Hello:
     """One HELLO of the contract: `step` 1 and 3 come from role A, 2 from role B."""
 
@@ -100,7 +100,7 @@ class Hello:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Confirm:
     """ "I hear you": ends the handshake. `answer_wanted` until the sender knows that it is heard too."""
 
@@ -115,7 +115,7 @@ class Confirm:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Client to server: shows this socket's mapping, asks for the peer's address."""
 
@@ -128,7 +128,7 @@ class Announce:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Announced:
     """Server to client: the answer to one `Announce`."""
 
@@ -142,7 +142,7 @@ class Announced:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Echo:
     """Client to server: the nonce of an `Announced`, from the socket that it came to. Nothing answers it."""
 
@@ -153,7 +153,7 @@ class Echo:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One frame, still sealed."""
 

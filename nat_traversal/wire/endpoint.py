@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire import addresses
 
 MAX_PORT = 65535
@@ -65,7 +64,7 @@ class Endpoint:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostPort:
     """A user's input: a host name or an IP address, not yet resolved, and a port (1 to 65535)."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from nat_traversal.errors import UsageError, WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import ACCESS_BYTES, INSTANCE_BYTES, KEY_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
@@ -23,7 +23,7 @@ NEEDED: Any = object()
 """In the place of a default: the field may not be missing."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Form:
     """How one field looks in JSON. `load` raises `WireError` with what the field must be."""
 

@@ -12,9 +12,8 @@ them, even one that makes an entry of each foreign packet.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping
 
 LOWEST, HIGHEST = 1024, 65_535
@@ -25,7 +24,7 @@ RATE = 144.0
 """Packets a second of one side: with a few at once, and the first word, no second has more than 150."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Agree:
     """Client to server to the peer: I take part in this round of many sockets and probes."""
 
@@ -35,7 +34,7 @@ class Agree:
     """Under the round's key, so that no server can say it: 16 octets. Empty: I take no part now."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NatTold:
     """Client to server: my NAT behaves so, as I have found out with the help of a server of two addresses. The wire's name is
     ``nat``."""
@@ -51,7 +50,7 @@ class NatTold:
         return is_by_address and self.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class GuessLater:
     """Server to client: a round of many sockets and probes is due to this pair, but not yet. The wire's name is
     ``later``."""

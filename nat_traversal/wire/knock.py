@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire.octets import MAC_BYTES, NO_MAC, NONCE_BYTES, check_version, exactly
 
@@ -14,7 +14,7 @@ KIND = 0xCF
 _KNOCK = struct.Struct("!BBH8s16s")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Knock:
     """Server to client, where the client's router is said to lead: the client tells its nonce over TCP."""
 

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.candidates import AddedCandidates as AddedCandidates
 from nat_traversal.wire.candidates import Candidate as Candidate
 from nat_traversal.wire.candidates import HostAddresses as HostAddresses
@@ -93,7 +92,7 @@ class Serves(StrEnum):
         return self is not other or self not in (Serves.LISTEN, Serves.CONNECT)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Register:
     """Client to server, first line: my id, and my peer's."""
 
@@ -124,7 +123,7 @@ class Register:
     turn: TurnPart = TurnPart.NEVER
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Server to client: the id is held by the same key. Prove that this key is yours."""
 
@@ -134,7 +133,7 @@ class Challenge:
     """An X25519 key of the server, for this one proof."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Proof:
     """Client to server: the answer to one `Challenge`."""
 
@@ -142,7 +141,7 @@ class Proof:
     """`nat_traversal.crypto.possession.proof`: 32 octets."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Registered:
     """Server to client: the registration stands."""
 
@@ -154,7 +153,7 @@ class Registered:
     """Registrations that one connection may carry."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Server to client: no, and why. The wire's name is ``error``."""
 
@@ -163,7 +162,7 @@ class Refused:
     text: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class GoAway:
     """Server to client: this server ends. Come back, to another of its addresses first. The wire's name is ``goaway``."""
 
@@ -171,7 +170,7 @@ class GoAway:
     """Seconds, 0 to 3600, another number for each client."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """Server to client: the other host came, left, or is not here yet."""
 
@@ -182,7 +181,7 @@ class PeerStatus:
     """The id of a host that is here and wants this one, which wants another."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Mismatch:
     """Server to client: a host that bears the peer's id and wants this one is here, without the keys that
     this one demands."""
@@ -191,7 +190,7 @@ class Mismatch:
     """Its offer, with zeros for `instance` and without `public`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """Client to server to the peer: the service behind ``--connect`` refuses datagrams, or answers again.
     The wire's name is ``service``."""
@@ -199,7 +198,7 @@ class ServiceState:
     up: bool
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SocketOpened:
     """Client to server: the socket that was ordered is open. The wire's name is ``opened``."""
 
@@ -208,7 +207,7 @@ class SocketOpened:
     """Its ephemeral key, as in `Offer`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StartRound:
     """Server to both clients, step 3: the peer's addresses and keys, the role, the round's token."""
 
@@ -227,14 +226,14 @@ class StartRound:
     """Further ports at the first candidate's address, at each of which the peer may be."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Validated:
     """Server to client: the peer has shown that it receives at `address`, a candidate of the present round."""
 
     address: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SendHello:
     """Server to one client, steps 4 to 6: send HELLO number `step` (1, 2, 3); 0: openers that end between the NATs."""
 
@@ -244,7 +243,7 @@ class SendHello:
     step: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HelloSent:
     """Client to server: the answer to one `SendHello`, same transaction."""
 
@@ -255,7 +254,7 @@ class HelloSent:
     """An opener has left that ends between the NATs, as far as routers have told."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Established:
     """Client to server: this side has proof that the path works both ways."""
 
@@ -263,7 +262,7 @@ class Established:
     round: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Server to both clients: the attempt ended without a path."""
 
@@ -275,7 +274,7 @@ class Failed:
     """The next attempt will end so too, as long as neither NAT changes."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Retry:
     """Client to server: I have no path (any more) and want a new attempt with this socket."""
 
@@ -284,35 +283,35 @@ class Retry:
     """Its ephemeral key, as in `Offer`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Decline:
     """Client to server: I take no part in this attempt, since the peer's keys are not what I demand."""
 
     attempt: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """Either way: are you there? The wire's name is ``ping``."""
 
     transaction: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HeartbeatAnswer:
     """The answer to one `Heartbeat`. The wire's name is ``pong``."""
 
     transaction: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class UnknownMessage:
     """A well-formed line whose type this version does not know."""
 
     type: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ForPair:
     """A message about a further registration of the connection, by its number: 1 to `pairs.MOST_PAIRS`."""
 
@@ -320,7 +319,7 @@ class ForPair:
     message: Message | UnknownMessage
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Either way: this registration has ended, and the connection goes on with the others."""
 

@@ -7,10 +7,10 @@ from within the prefix is from the IPv4 host. Both ways are one bijection, and e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.addresses import (
     REMEMBERED,
     is_link_local,
@@ -33,7 +33,7 @@ _PROTOCOLS = IPv4Network("192.0.0.0/24")
 MOST_PREFIXES = 4
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Prefix:
     """The IPv6 addresses that begin with the first `length` bits of `octets`, the rest of which are 0."""
 
@@ -121,7 +121,7 @@ def _places(length: int) -> tuple[int, ...]:
     return tuple(place for place in range(length // 8, 16) if place != _U)[:4]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Nat64:
     """The way by `prefix`, by which this host has reached `server`."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 
 T = TypeVar("T", bound=StrEnum)
@@ -15,7 +15,7 @@ SIZE = 4
 _FLAG = {0: None, 1: False, 2: True}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NatFacts:
     """As far as it is known: None is not known. A host without a NAT is endpoint-independent, and keeps its port."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from nat_traversal.values import frozen
 
 
 class Suite(StrEnum):
@@ -26,7 +25,7 @@ class Trust(StrEnum):
     BOTH = "identity+shared-key"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Offer:
     """Everything here is public. It is bound to the keys of the round."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire.octets import MAC_BYTES, NO_MAC, TAG_BYTES, check_version, exactly
 
@@ -17,7 +17,7 @@ _OPENER = struct.Struct("!BBBB8s16s")
 OPENER_OCTETS = _OPENER.size
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Opener:
     """Host to host. A router sends ICMP time exceeded for it, which tells how far it has come."""
 

@@ -5,10 +5,9 @@ The datagrams that a relay hands on are `relayed`.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.offers import Offer
 
@@ -35,7 +34,7 @@ class RelayCode(StrEnum):
     DONE = "relay-done"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenRelay:
     """Server to both clients: a relay stands for the pair. Bind to it, and confirm the keys through it. The
     wire's name is ``relay``."""
@@ -52,7 +51,7 @@ class OpenRelay:
     """For this client's words to that server: 32 octets; empty: that of the registration."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayReady:
     """Client to server: I have done with that relay, and the next may begin with this key."""
 
@@ -60,21 +59,21 @@ class RelayReady:
     public: bytes
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayJoin:
     """Client to server, first line of a second connection: datagrams of that relay come here."""
 
     ticket: bytes = field(repr=False)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayJoined:
     """Server to client, the only line on that connection: datagrams follow, each after its length."""
 
     relay: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RelayNews:
     """Server to client: there is no relay for the pair, or something became of it."""
 

@@ -7,10 +7,10 @@ nothing: the frames' source tells the pair.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire.octets import (
     CONNECTION_BYTES,
@@ -41,7 +41,7 @@ _LINK = struct.Struct("!BBB8s8s8s4s16s")
 LINK_OCTETS = _LINK.size
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Bind:
     """Client to server: hand on what comes from here. Without the server's nonce it only asks for that."""
 
@@ -56,7 +56,7 @@ class Bind:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Bound:
     """Server to client: the answer to one `Bind`, with the nonce for its source."""
 
@@ -69,7 +69,7 @@ class Bound:
     mac: bytes = NO_MAC
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Link:
     """Host to host through the relay: proves the sender's key, and by the echo that the receiver is heard."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire.octets import HANDLE_BYTES, MAC_BYTES, NO_MAC, check_version, exactly
 
@@ -16,7 +16,7 @@ MOST_SAMPLES = 8
 _SAMPLE = struct.Struct("!BBHHI16s16s")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Client to server, from a socket that is for nothing else."""
 

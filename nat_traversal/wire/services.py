@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from nat_traversal.errors import UsageError, WireError
-from nat_traversal.values import frozen
 
 UNNAMED = 0
 """The number of the one service without a name, of which nothing is told."""
@@ -47,7 +47,7 @@ class Side(StrEnum):
         return Side.CONNECT if self is Side.LISTEN else Side.LISTEN
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServiceOffer:
     """One service of a host for one peer."""
 
@@ -61,7 +61,7 @@ class ServiceOffer:
     """Nothing listens where this host connects to."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ServicesPart:
     """One message of the list: the last has `more` False."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 COOKIE = 0x2112A442
@@ -39,7 +39,7 @@ _MOST_ATTRIBUTES = 32
 """In a request that is read: to look at thousands would cost more than to answer."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BindingRequest:
     """The question for one's own address."""
 
@@ -63,7 +63,7 @@ class BindingRequest:
         return self.cookie != COOKIE
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BindingResponse:
     """The answer to a `BindingRequest`, as it came from `mapped`.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import stun
 from nat_traversal.wire.endpoint import Endpoint
 
@@ -16,7 +16,7 @@ _FILLER = 0xFFFE
 _ERROR = struct.Struct("!HBB")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A server's words: success with `mapped`, or an `error` (RFC 8489 section 14.8)."""
 

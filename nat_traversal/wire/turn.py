@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.util import find_spec
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.candidates import Candidate
 from nat_traversal.wire.endpoint import HostPort, parse_host_port
 from nat_traversal.wire.offers import Offer
@@ -27,7 +26,7 @@ def check_library() -> None:
         raise UsageError(f"TURN needs {LIBRARY}: pip install 'nat-traversal[turn]'")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnUri:
     """Where a TURN server is, and how it is reached (RFC 7065)."""
 
@@ -64,7 +63,7 @@ class TurnPart(StrEnum):
     """It has a TURN server as well."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OpenTurn:
     """Server to both clients: one of the two has its TURN server relay for the pair. The wire's name is ``turn``."""
 
@@ -77,7 +76,7 @@ class OpenTurn:
     """To the one whose TURN server it is: where the peer was seen, for the permissions. To the other: none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnAddress:
     """By the server from host to host: my TURN server relays for this pair there. The wire's name is ``turned``."""
 
@@ -85,7 +84,7 @@ class TurnAddress:
     candidate: Candidate
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnServer:
     """A client's own TURN server, and the credentials for it (RFC 8489 section 9.2); empty: it wants none."""
 

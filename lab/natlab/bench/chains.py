@@ -21,7 +21,6 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.bench.load import Carried, Load, Transfer, empty
 from natlab.errors import NetworkError, ProgramError
 from natlab.sandbox.netns import in_named_namespace
@@ -61,7 +60,7 @@ def two_hosts() -> Iterator[None]:
         _ip(f"netns del {A}", f"netns del {B}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Where a program on host A sends to, and where the service on host B is."""
 

@@ -13,8 +13,8 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from natlab.sandbox.fork import forked
 
 UDP_SEGMENT, UDP_GRO = 103, 104
@@ -36,7 +36,7 @@ _HEAD = 64
 _MOST_SOURCES = 4096
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Load:
     """The datagrams that a sender offers."""
 
@@ -61,7 +61,7 @@ class Load:
         return max(1, min(most, self.window // 2) if self.window else most)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Carried:
     """The fate of a load."""
 

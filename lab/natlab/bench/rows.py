@@ -6,9 +6,8 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
-from nat_traversal.values import frozen
 from natlab.bench import iperf
 from natlab.bench.chains import (
     DIRECT,
@@ -36,7 +35,7 @@ MOST_FLOWS = 4_000
 _PLENTY, _MORE = 300_000.0, 600_000.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Row:
     """A load, and the chains that carry it in turn."""
 
@@ -96,7 +95,7 @@ ROWS = (
 """In the order of running: chains with many flows stand only for the last ones."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Side:
     """One chain in one row: medians of its runs."""
 
@@ -118,7 +117,7 @@ class Side:
     flows: int = 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One row."""
 

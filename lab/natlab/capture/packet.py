@@ -13,7 +13,6 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv6Address
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 
 
@@ -49,7 +48,7 @@ _ECHOES = {Protocol.ICMP: (8, 0), Protocol.ICMPV6: (128, 129)}
 """The types of a request and of a reply."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The packet that an ICMP error quotes."""
 
@@ -65,7 +64,7 @@ class Refused:
     """Of the link that the packet was too big for, in octets; None in other errors."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Echo:
     """An ICMP echo. A NAT may translate the identifier, not the sequence number."""
 
@@ -74,7 +73,7 @@ class Echo:
     sequence: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """The part of an IP packet that this one is."""
 
@@ -85,7 +84,7 @@ class Fragment:
     identification: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Packet:
     """One packet at one capture point. The same packet at the next point is another `Packet`."""
 

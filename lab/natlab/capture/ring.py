@@ -11,8 +11,7 @@ import mmap
 import socket
 import struct
 from collections.abc import Iterator
-
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 SOL_PACKET = 263
 _PACKET_RX_RING, _PACKET_STATISTICS = 5, 6
@@ -32,7 +31,7 @@ SLOTS = _BLOCK // _SLOT * _BLOCKS
 """Frames that wait to be read; more are lost, and counted."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Caught:
     """A frame as the ring holds it. `time` is in seconds since 1970, from the kernel."""
 

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nat_traversal.values import frozen
 from natlab.capture.packet import Packet, dissect
 from natlab.capture.ring import Ring
 from natlab.capture.scapy_parts import (
@@ -47,7 +47,7 @@ class CaptureError(LabError):
     """A capture lost frames or a socket: what it holds is no evidence."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tap:
     """One capture point: `interface` in the network namespace of the process `pid`."""
 

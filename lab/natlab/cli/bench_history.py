@@ -7,11 +7,10 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.bench.rows import Measured
 from natlab.errors import LabError
 
@@ -33,7 +32,7 @@ machine.
 """
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Row:
     """One run of the benchmarks."""
 

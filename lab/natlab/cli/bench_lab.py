@@ -11,11 +11,11 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.sandbox import sandbox
 
@@ -29,7 +29,7 @@ PAIRS = (("none", "none"), ("restricted-cone", "symmetric"), ("linux-masquerade"
 """Without rules, with nft's, and with iptables' beside the longest of nft's."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Seconds that one network took to come up and to go down."""
 
@@ -41,7 +41,7 @@ class Taken:
         return self.up + self.down
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BringUp:
     """The measurements of one pair of NATs, in the order of running."""
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nat_traversal.values import frozen
 from natlab.cli.status import Exit
 from natlab.errors import NetworkError, SandboxError, SandboxUnavailableError
 from natlab.links.netem import try_out
@@ -37,7 +37,7 @@ class Need(StrEnum):
     NOTHING = "nothing"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked for. `detail` is what there is, or why there is not."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.cli.methods import add_methods_option
 from natlab.faults.grammar import Scheduled, parse_fault, require_programs
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
@@ -23,7 +22,7 @@ _OF_A_PAIR = {"server": "server", "a": "host_a", "b": "host_b"}
 """The options of `lab run` that name a node by themselves."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class On:
     """A command for a node, and the option by which it was given."""
 
@@ -32,7 +31,7 @@ class On:
     option: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """The commands, and where they run; `timeout` in seconds."""
 

@@ -14,12 +14,12 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from nat_traversal.arguments.parser import checked
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.cli.arguments import process_id, program_name
 from natlab.cli.firewall import add_firewall_option, check_firewall
 from natlab.errors import LabError
@@ -31,7 +31,7 @@ from natlab.testbed.api import NatLab
 _MARK = f"{NODE_MARK}=".encode()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FoundLab:
     """A lab that runs on this machine, for this user."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 MODELLED = "every packet fared as in the model"
 """The name of the check that says whether kernel and model agree."""
@@ -12,7 +12,7 @@ LINKS_KEPT = "the links kept their conditions"
 """The name of the check that says whether the links were what was asked for."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Check:
     """`name` is the claim, `why` what the packets showed."""
 

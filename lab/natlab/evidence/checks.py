@@ -6,8 +6,8 @@ A method has its module in `natlab.evidence.methods`, and a line in `METHODS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from natlab.evidence.check import MODELLED, Check
 from natlab.evidence.methods import (
     birthday,
@@ -30,7 +30,7 @@ from natlab.oracle.outcome import Outcome
 from natlab.oracle.prediction import Prediction
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MethodChecks:
     """The checks of a method's packets."""
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.hops import Hop, Scene, hops, icmp_error
@@ -17,7 +17,7 @@ _MOST_SHOWN = 5
 _Key = tuple[str, Protocol, Endpoint]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Travel:
     """One packet from the node that made it to the one where it ended."""
 

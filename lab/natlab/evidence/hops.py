@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from natlab.capture.packet import Icmp, Packet, Protocol
 from natlab.evidence.journey import CAPTURE_POINTS
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Scene:
     """Where packets were captured, and what the diagram shows."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol
@@ -40,7 +40,7 @@ class Fate(StrEnum):
     """Never left the sender's NAT."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Side:
     """A host, its NAT, and the interfaces on which packets between the two were captured."""
 
@@ -66,7 +66,7 @@ TURN_POINTS = {**CAPTURE_POINTS, TURN_LINK: "turn"}
 """The same where there is a TURN server."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Passage:
     """One transmission of one datagram, from the sender's socket to where it ended. Times in s."""
 

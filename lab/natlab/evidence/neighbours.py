@@ -7,10 +7,9 @@ for the first time by themselves: that tells the rungs apart.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import RELAYS, MethodName
@@ -25,7 +24,7 @@ from natlab.evidence.way import Kind, PathFound, path_between
 from natlab.oracle.outcome import Outcome
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NeighbourCase:
     """A pair of neighbours to run, and what the model expects of it."""
 
@@ -57,7 +56,7 @@ def broken_neighbours(case: NeighbourCase, error: str, seconds: float | None = N
     return replace(begun(case, seconds), predicted_method=case.method, error=error)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Conduct:
     """The way of two hosts' datagrams at the end, and the HELLOs before."""
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from nat_traversal.values import frozen
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.opener import Opener
 from natlab.evidence.journey import Fate, Passage
 from natlab.evidence.trace import Trace
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PacketRecord:
     """One transmission as the report shows it. Times in seconds since the cell's first packet.
 

@@ -7,10 +7,9 @@ since when, is told by the captures. The model says beside it what can be at all
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from nat_traversal.values import frozen
 from natlab.capture.packet import Packet
 from natlab.evidence.category import Category
 from natlab.evidence.check import LINKS_KEPT, Check
@@ -40,7 +39,7 @@ class Expectation(StrEnum):
     """Only those that connect."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ProgramCase:
     """A pair of NATs, and the program that is to meet across them."""
 
@@ -62,7 +61,7 @@ class ProgramCase:
         return Outcome.CONNECTED if can else Outcome.FAILED
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Word:
     """The lab's view of the programs beside their packets. Times in seconds since 1970."""
 

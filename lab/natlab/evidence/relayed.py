@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import DEFAULT_PORT, datagrams
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.journey import SERVER_LINK, SIDES, TURN_LINK, TURN_POINTS
@@ -19,7 +18,7 @@ _CHANNELS = range(0x4000, 0x5000)
 """RFC 8656 section 12: a channel's number is before each datagram of it."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Handed:
     """One frame of a program that a host sent to a relay, and the relay to the other host. Times in s."""
 

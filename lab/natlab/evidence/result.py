@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from statistics import median, median_low
 from typing import Protocol
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
@@ -25,7 +24,7 @@ from natlab.oracle.prediction import Prediction
 from natlab.oracle.turn import Turn, turn_of
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Timing:
     """The distribution of `connect_ms` over the runs that connected, in milliseconds."""
 
@@ -36,7 +35,7 @@ class Timing:
     """In the order of the runs."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """One of several runs of a pair; the names mean what they mean in `CellResult`."""
 
@@ -62,7 +61,7 @@ class RunResult:
         return f"{self.observed} in round {self.round}" if self.round else str(self.observed)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CellResult:
     """One pair of NATs. `error` set: the cell broke, and observed nothing that counts."""
 
@@ -171,7 +170,7 @@ class CellResult:
         return Timing(min(times), median(times), max(times), times) if times else None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Report:
     """`header` is what a reader must know of the run: versions, date, machine."""
 
@@ -183,7 +182,7 @@ class Report:
         return bool(self.cells) and all(cell.ok for cell in self.cells)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Case:
     """A pair of NATs to run, and what the model expects of it."""
 
@@ -250,7 +249,7 @@ class Case:
         return Kind.RELAYED if self.method in RELAYS else Kind.DIRECT
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Beside:
     """All that a cell leaves beside its packets. Fields that `CellResult` has mean what they mean there."""
 

@@ -7,9 +7,9 @@ about itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from nat_traversal.errors import WireError
-from nat_traversal.values import frozen
 from nat_traversal.wire import DEFAULT_PORT, control, datagrams, messages
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
@@ -24,7 +24,7 @@ from natlab.oracle.outcome import Outcome
 _COUNTED = (Protocol.UDP, Protocol.TCP)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Said:
     """A control message that a host sent to the server."""
 
@@ -33,7 +33,7 @@ class Said:
     message: messages.Message
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Knocked:
     """A KNOCK of the server came to a host by a port that its router leads there."""
 
@@ -44,7 +44,7 @@ class Knocked:
     server: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Trace:
     """The evidence in order of time."""
 

@@ -10,12 +10,11 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 from operator import attrgetter
 
-from nat_traversal.values import frozen
 from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
 
@@ -38,7 +37,7 @@ class Kind(StrEnum):
     NONE = "none"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PathFound:
     """The way on which two hosts' datagrams went both ways, as late in the capture as there was one."""
 
@@ -56,7 +55,7 @@ class PathFound:
         return f"relayed through {self.through}" if self.through else str(self.kind)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A datagram of the lab's that a program carried from one host to another. Times in seconds since 1970."""
 
@@ -69,7 +68,7 @@ class Probe:
     """When an answer of the same size came back."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Crossing:
     """A datagram that came from one host to the other."""
 
@@ -155,7 +154,7 @@ _VOTERS = 5
 _Through = tuple[str, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Leg:
     sent: float
     arrived: float

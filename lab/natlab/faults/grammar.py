@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 from signal import Signals
 
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.presets import preset
 
 
@@ -60,7 +60,7 @@ WORDS = {
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT", "HUP")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Fault:
     """An action and its arguments, as many as `WORDS` has for it."""
 
@@ -71,7 +71,7 @@ class Fault:
         return " ".join([self.action, *self.arguments])
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Moment:
     """When: `delay` seconds after the start, or after `program` first said `event`.
 
@@ -89,7 +89,7 @@ class Moment:
         return f"on={self.program}:{self.event}{after}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Scheduled:
     """A fault and its moment. Its text is what `parse_fault` reads."""
 
@@ -100,7 +100,7 @@ class Scheduled:
         return f"{self.when}:{self.fault}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Injected:
     """A fault that has happened. `at` is when it had, in seconds since 1970."""
 
@@ -108,7 +108,7 @@ class Injected:
     fault: Fault
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FaultsTold:
     """The result of a schedule: the faults that happened, in order; that were never due; that could not be."""
 

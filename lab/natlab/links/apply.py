@@ -15,12 +15,11 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.links.conditions import LinkConditions, Way
 from natlab.links.netem import TC, can, netem, redirect, try_out
@@ -44,7 +43,7 @@ class Method(StrEnum):
     DELAY_LINE = "delay line"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Carried:
     """The delay line's work in one direction, in frames, and how late it was."""
 
@@ -66,7 +65,7 @@ class Carried:
     late_worst_us: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Conditioned:
     """The links of one `conditioned` block."""
 
@@ -154,7 +153,7 @@ def conditioned(
         relay.finish()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Direction:
     """One direction of an open link, by its inner interfaces."""
 

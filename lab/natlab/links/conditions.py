@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 V = TypeVar("V")
 
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-z%]+)", re.ASCII)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Way:
     """One direction of a link. Raises `UsageError` for what cannot be.
 
@@ -123,7 +123,7 @@ class Way:
         return ", ".join(parts) or "plain"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LinkConditions:
     """Both directions of a link, as seen from the node that is named first. Raises `UsageError`."""
 

@@ -6,14 +6,15 @@ round trips have half of them here. Rates are those of a subscriber: the first i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.arguments.near import near
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 _WPT = "WebPageTest, www/settings/connectivity.ini.sample"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Texts by the names of `natlab.links.conditions.PARSERS`, and where they come from."""
 

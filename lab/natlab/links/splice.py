@@ -13,10 +13,10 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.network.interfaces import compute_checksums, wait_until_running
 from natlab.sandbox import iproute
@@ -28,7 +28,7 @@ _UP_WITHIN = 10.0
 _FIRST_INDEX = 1_000_000
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class End:
     """One end of a link: the process that holds its node's namespaces, and its interface there."""
 
@@ -36,7 +36,7 @@ class End:
     interface: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Splice:
     """An open link. `kept` and `renewed` are its ends, the others its two inner interfaces, here."""
 

@@ -10,11 +10,11 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from nat_traversal.values import frozen
 from nat_traversal.wire import DEFAULT_PORT
 from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.evidence.check import Check
@@ -65,7 +65,7 @@ NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 Say = Callable[[str], None]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """The programs' words, and how they ended."""
 

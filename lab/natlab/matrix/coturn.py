@@ -6,13 +6,13 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.turn import LIBRARY
 from nat_traversal.wire.turn import PORT as TURN_PORT
 from natlab.network import addressing
@@ -41,7 +41,7 @@ def check_coturn() -> None:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TurnOptions:
     """The options of the clients, by host."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.methods import MethodName
 from natlab.links.conditions import DEFAULT_LINKS, LinkConditions
 from natlab.nat.ruleset import Firewall
@@ -32,7 +31,7 @@ CELL_TIMEOUT = 90.0
 """Seconds for a whole cell; far more than one takes on a slow machine."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CellJob:
     """A cell to run, and the place of its files. The cell makes `directory`; `verbose` tells each stage on stderr,
     `keep_open` ends with a prompt on the standing lab."""
@@ -97,7 +96,7 @@ class CellJob:
         return () if relays else ("--no-relay",)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ProgramJob:
     """A cell to run, and the place of its files, which the cell makes."""
 
@@ -120,7 +119,7 @@ class ProgramJob:
         return self.program.case(self.nat_a, self.nat_b)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NeighbourJob:
     """A cell of neighbours to run with the project's programs, and the place of its files, which the cell makes."""
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.methods import MethodName
 from natlab.errors import LabError
 from natlab.evidence.neighbours import broken_neighbours
@@ -45,7 +45,7 @@ Done = Callable[[CellResult], None]
 _PRELOAD_TIMEOUT = 60.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Which pairs to run, how many at a time, where the report goes (replaced if there is one), and
     how many times to run each pair."""

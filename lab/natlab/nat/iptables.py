@@ -11,10 +11,9 @@ external port is the internal one, and belongs to the inside host that sent from
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping
 from natlab.behavior import NatBehavior, parse_behavior
 from natlab.nat import asked, tcp
@@ -115,7 +114,7 @@ def _restorable(**tables: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Chains:
     behavior: NatBehavior
     router: RouterPorts

@@ -11,8 +11,8 @@ translation: each mapping has a zone of its own there, so that no flow outlives 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Hairpin, Refresh
 from natlab.behavior import NatBehavior, Overflow, Unsolicited, pool
 from natlab.nat import asked, ports, sessions
@@ -47,7 +47,7 @@ def parts(behavior: NatBehavior, router: RouterPorts) -> Iterator[list[str]]:
     return _Table(behavior, router).parts()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Table:
     """The parts of the table, each as its lines. Chains say in which hook they sit."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 FORWARD = ("net.ipv4.ip_forward", 1)
 EVERY_ERROR = ("net.ipv4.icmp_ratelimit", 0)
@@ -29,7 +29,7 @@ def parse_firewall(text: str) -> Firewall:
         raise UsageError(f"{text!r} is no firewall: choose from {', '.join(Firewall)}") from None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RouterPorts:
     """A NAT's two interfaces, its external address, an inside host, and further ones."""
 
@@ -52,7 +52,7 @@ class RouterPorts:
         )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """The rules that make a plain Linux router the NAT it is named for.
 

@@ -6,10 +6,10 @@ host lives in the upper half of the side's public block, behind a plain router.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface
 
-from nat_traversal.values import frozen
 from natlab.nat.rules import RouterPorts
 from natlab.presets import Preset
 
@@ -38,7 +38,7 @@ class Role(StrEnum):
 NODES = ("host_a", "nat_a", "internet", "nat_b", "host_b", "server")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SideAddresses:
     """One host, its NAT, and the NAT's link to the internet router."""
 

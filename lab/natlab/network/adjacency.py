@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address
 
-from nat_traversal.values import frozen
 from natlab.network.addressing import Role
 from natlab.network.network import Network
 from natlab.network.nodes import LabNode
@@ -14,7 +14,7 @@ Port = tuple[str, str]
 """A node and one of its interfaces."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     """A node on a link or a switch, by the interface that has its address there."""
 

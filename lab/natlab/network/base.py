@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Interface, IPv4Network, ip_address, ip_interface
 from pathlib import Path
@@ -18,7 +18,6 @@ from pathlib import Path
 from mininet.topo import Topo
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.behavior import pool
 from natlab.nat.rules import Firewall, RouterPorts
 from natlab.network import addressing
@@ -35,7 +34,7 @@ _NAME = re.compile(r"[^\W\d][\w.-]*")
 _INTERFACE = re.compile(r"\w[\w.-]*")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Home:
     """A NAT and the hosts behind it. `number` (0 to 255) tells its LAN from those of others."""
 

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
@@ -16,7 +17,6 @@ from mininet.topo import Topo
 from mininet.util import numCores
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.nat.rules import RuleSet
 from natlab.network.addressing import Role
 from natlab.network.interfaces import LINK_TIMEOUT, compute_checksums, wait_until_running
@@ -35,7 +35,7 @@ Topology = Topo
 """Mininet's own; its nodes are `LabNode`s."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Network:
     """A standing network of `LabNode`s, each known by its name. An unknown one is a `UsageError`."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,6 @@ from mininet.link import Intf, Link
 from mininet.node import Node
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.nat.rules import Firewall, RouterPorts, RuleSet, rules_for
 from natlab.network.addressing import Role
@@ -40,7 +40,7 @@ FORWARDING = rules_for(preset("none"), RouterPorts("", "", "", ""))
 """Loaded into a router: it forwards, and nothing else."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Nat:
     """A NAT's behaviour, and all that is needed to make it another one."""
 

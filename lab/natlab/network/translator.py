@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.sandbox.netns import IP, Command, in_namespace, run_together
 
@@ -29,7 +29,7 @@ _DEVICE = "nat64"
 _UPSTREAM_PORT = 5335
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Nat64:
     """The translator's addresses: IPv6 where DNS64 answers, IPv4 of its own, and each host's pair."""
 

@@ -10,10 +10,10 @@ import heapq
 import itertools
 import random
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Hairpin, Mapping, PortAllocation, Refresh
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Pooling, Unsolicited, pool
@@ -48,7 +48,7 @@ class Admission(StrEnum):
     """Came from inside to an external endpoint of a NAT that does not hairpin."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """`admission`, and the internal endpoint that a delivered packet went to (else None)."""
 
@@ -61,7 +61,7 @@ class Verdict:
         return self.admission in {Admission.TAKEN_BY_ROUTER, Admission.REJECTED}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A line of a NAT's table: a mapping and its filter, or a 5-tuple that the router holds for itself.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.methods import MethodName
 from natlab.oracle.ipv6 import SERVER
 from natlab.oracle.neighbours import (
@@ -26,7 +25,7 @@ CARRIER = "port-restricted-cone"
 _Rung = Callable[[str, str, Mapping[str, str], Collection[str]], MethodName | None]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Neighbourhood:
     """A topology with two hosts that want each other."""
 
@@ -49,7 +48,7 @@ class Neighbourhood:
     """The two NATs alone decide, as in `two_nats`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Where:
     """A neighbourhood with the values of its settings."""
 

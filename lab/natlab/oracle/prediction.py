@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nat_traversal.values import frozen
+from dataclasses import dataclass
+
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.oracle.model import Admission
 from natlab.oracle.outcome import Outcome
@@ -11,7 +12,7 @@ SERVER = Endpoint("192.0.2.2", 6545)
 NAT_ADDRESS = {"host_a": "203.0.113.2", "host_b": "198.51.100.2"}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Step:
     """One predicted packet between the peers."""
 
@@ -26,7 +27,7 @@ class Step:
     """At the receiver's NAT."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """`round` is the one that connects, None when all fail. `steps` are all packets, in order."""
 

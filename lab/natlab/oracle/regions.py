@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 NAME = "regions"
 _MOST = 10.0
@@ -14,7 +13,7 @@ _PROGRAMS = 0.02
 """Seconds by which programs and a busy machine may shift what the delays say."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Regions:
     """Seconds, one way, between the regions of host_a, host_b and the server, as the topology has them."""
 

@@ -6,8 +6,9 @@ relayed address, and comes in there if its address is the one at which the trave
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.turn import PORT
 from natlab.behavior import Pooling
@@ -20,7 +21,7 @@ RELAYED = Endpoint(TURN.address, 50_000)
 WHO = {"a": ("host_a",), "b": ("host_b",), "both": ("host_a", "host_b")}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The hosts of a cell that have a TURN server, in the order in which these are tried, and the way to it."""
 

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation
 from natlab.behavior import NINE, NatBehavior, Protocols, Unsolicited, pool
 from natlab.errors import LabError, SandboxUnavailableError
@@ -86,7 +85,7 @@ _TIMEOUT = 300.0
 _FRESH, _OWN_PORTS = 5, 20_000
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Conformance:
     """The findings of one NAT. With `error` the asking itself went wrong."""
 
@@ -210,7 +209,7 @@ def _host(network: Network, name: str) -> Host:
     return Host(network.pid(name), network.address(name))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Subject:
     """nat_a, with two hosts behind it."""
 

@@ -12,8 +12,8 @@ import socket
 import struct
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.probe.sockets import (
     SAME_ENDPOINT,
@@ -44,7 +44,7 @@ _QUOTED_OCTETS = 8
 _HEADER = 20
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Error:
     """An ICMP error as it arrived, with valid checksums."""
 

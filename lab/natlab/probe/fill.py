@@ -13,11 +13,11 @@ import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
@@ -47,7 +47,7 @@ _MOST_TRACKED = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _FENCE = 0xFFFF_FFFF
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Sender:
     """One inside host, and the number of the first of its datagrams."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finding:
     """`holds` says whether what was seen is as claimed."""
 

@@ -15,7 +15,6 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Refresh
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
@@ -38,7 +37,7 @@ _ROUNDS = 3
 """Of asking, at most: as many as it takes to tell whether the lifetime is right."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Lifetimes:
     """The findings. Ages are over the configured lifetime."""
 
@@ -54,7 +53,7 @@ class Lifetimes:
         return self.alive >= 1 - tolerance and self.dead <= 1 + tolerance
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Mapped:
     """A fresh mapping. It was made after `since` and before `until`."""
 

@@ -12,10 +12,10 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.behavior import pool
 from natlab.errors import NatMismatchError, NetworkError
 from natlab.network.addressing import Role
@@ -32,7 +32,7 @@ _SPARE = IPv4Network("198.18.0.0/16")
 """Where the two addresses are taken from (RFC 2544): the last /24 of it that nothing has to do with."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where one NAT is asked."""
 

@@ -7,10 +7,9 @@ every question. `natlab.probe.network` says where both are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import Protocols, Unsolicited, usual_behavior
@@ -30,7 +29,7 @@ if TYPE_CHECKING:  # so that an observation can be read where Mininet is not ins
     import socket
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The findings of the probes of one NAT."""
 
@@ -113,7 +112,7 @@ def observe(exchange: Exchange, preset: Preset, outside: Sequence[str]) -> Obser
     return _Prober(exchange, leaves_from).ask()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Prober:
     exchange: Exchange
     outside: str

@@ -13,8 +13,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.errors import NetworkError
 from natlab.sandbox.netns import in_namespace, udp_socket
@@ -26,7 +26,7 @@ SAME_ENDPOINT, SAME_ADDRESS, OTHER_ADDRESS, BOTH_OTHER = range(4)
 """The remotes, as seen from what was sent to the first."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One datagram: sent from `source` to `target`; if it arrived, `seen_as` is its source there."""
 
@@ -44,7 +44,7 @@ class Probe:
         return f"{self.question}: {self.source} -> {self.target} {fate}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Host:
     """An inside host: the process that holds its namespaces, and its address."""
 
@@ -94,7 +94,7 @@ def endpoint(opened: socket.socket) -> Endpoint:
     return Endpoint(*opened.getsockname())
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Outside:
     """A node outside a NAT: the process that holds its namespaces, and two addresses of it."""
 

@@ -20,7 +20,6 @@ from io import RawIOBase
 from pathlib import Path
 from typing import IO, Literal
 
-from nat_traversal.values import frozen
 from natlab.errors import ProgramError
 from natlab.programs.sockets import is_bound
 from natlab.sandbox.threads import LabThread, in_words
@@ -41,7 +40,7 @@ MOST_OUTPUT = 512 << 20
 _PER_LINE = 100
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line that a program wrote. `at` is when it came, in seconds since 1970."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from typing import Literal, cast
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 _PORT = re.compile(r"(udp|tcp):([0-9]+)")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class BoundPort:
     """A port that is bound (UDP) or listened on (TCP)."""
 

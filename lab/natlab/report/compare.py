@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nat_traversal.values import frozen
 from natlab.evidence.result import CellResult, Report, Timing
 from natlab.oracle.outcome import Outcome
 from natlab.report.normal import normal_form
@@ -22,7 +22,7 @@ _SINGLE_FACTOR, _SINGLE_MS = 5.0, 100.0
 _WIDTH = 120
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Change:
     """A pair of NATs of which the reports tell different things. `old` or `new` None: not run."""
 

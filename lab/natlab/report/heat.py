@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Self
 
-from nat_traversal.values import frozen
 from natlab.evidence.result import Report
 
 _SHADES = 4
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Heat:
     """Even steps of the logarithm from `low` to `high`, the medians of round 1, in milliseconds."""
 

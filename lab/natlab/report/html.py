@@ -6,13 +6,13 @@ A script in it keeps the filters in the address and lets "next" follow them; all
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from nat_traversal.values import frozen
 from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
 from natlab.evidence.result import CellResult, Report
@@ -61,7 +61,7 @@ _SHORT = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _View:
     """The template's view of one cell, beyond the cell itself."""
 
@@ -76,7 +76,7 @@ class _View:
     next: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Filter:
     """A choice of which cells to show: `kinds` maps class names to what a reader sees."""
 
@@ -131,7 +131,7 @@ def write_html(report: Report, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Why:
     """A line of the first screen: how many cells are not what a reader hopes for, why, and the first of them."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Hairpin, Mapping, PortAllocation, Refresh
 from natlab.behavior import (
     LIFETIME,
@@ -111,7 +111,7 @@ _FLAGS: MappingABC[StrEnum, str] = MappingProxyType(
 )
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NatWords:
     """One NAT of a report. `id` is empty where there is no NAT."""
 

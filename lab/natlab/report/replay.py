@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from nat_traversal.values import frozen
 from natlab.evidence.journey import SIDES
 from natlab.evidence.result import CellResult
 from natlab.report.steps import Line, Step, steps_of
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Replay:
     """The steps of one cell. `anchor` is the cell's."""
 

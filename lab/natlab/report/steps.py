@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
@@ -26,7 +25,7 @@ _SIDE = {side.host: side for side in SIDES}
 _UDP = frozenset({"HELLO", "CONFIRM", "ANNOUNCE", "OPENER", "DATA", "UDP"})
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of a NAT's table in words."""
 
@@ -36,7 +35,7 @@ class Line:
     admits: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Step:
     """One packet at one NAT, or at the server."""
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Self
 
 from markupsafe import Markup
 
-from nat_traversal.values import frozen
 from natlab.evidence.result import Timing
 
 _WIDTH = 160
 _EDGE = 5
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Scale:
     """From `low` to `high`, in milliseconds, both above 0."""
 

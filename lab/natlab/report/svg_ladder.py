@@ -10,10 +10,10 @@ dark setting.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from nat_traversal.values import frozen
 from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
 from natlab.evidence.packet_records import PacketRecord
 from natlab.evidence.result import CellResult
@@ -55,7 +55,7 @@ _ENDING = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Row:
     """One arrow: a transmission, or several that fared alike. `until` is when the last was sent."""
 

@@ -7,8 +7,8 @@ a NAT takes in and does not send on ends there, and the row says so. In order of
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.hops import TWO_NATS_SCENE, Hop, Scene, hops, icmp_error
@@ -43,7 +43,7 @@ def draw(packets: Iterable[Packet], scene: Scene = TWO_NATS_SCENE) -> str:
     return "\n".join(drawn) + "\n"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Lanes:
     names: tuple[str, ...]
     width: int

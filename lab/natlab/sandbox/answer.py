@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from nat_traversal.values import frozen
+from dataclasses import dataclass
 
 __tracebackhide__ = True  # pytest: the report of a failed test shows the test's frames
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Raised:
     """Instead of a value."""
 

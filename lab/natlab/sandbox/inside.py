@@ -7,6 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle
@@ -15,7 +16,6 @@ from pickle import PicklingError
 from typing import Any
 
 from nat_traversal.errors import NatTraversalError
-from nat_traversal.values import frozen
 from natlab.errors import LabError, SandboxError
 from natlab.sandbox.answer import Raised
 from natlab.sandbox.fork import forked, run_apart
@@ -87,7 +87,7 @@ def _answer_calls(connection: Connection[Any, Any]) -> None:
             work()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Reply:
     """Where the answer to one call goes."""
 

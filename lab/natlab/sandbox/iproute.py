@@ -9,9 +9,9 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 
-from nat_traversal.values import frozen
 from natlab.sandbox.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes
 
 # linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h, veth.h
@@ -46,7 +46,7 @@ class Unknown(Exception):  # noqa: N818 - no error: the line is for `ip` itself
     """A line has words that are not known here."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Step:
     """One line as a message. `body` looks interfaces up when it is called, as earlier lines may make them."""
 
@@ -254,7 +254,7 @@ def _asked(netlink: Netlink, name: str) -> bytes:
         raise OSError(error.errno, f"there is no interface {name}") from None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Interface:
     """An interface as the kernel knows it."""
 

@@ -8,9 +8,9 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.errors import NetworkError
 from natlab.sandbox import iproute, nftables
 from natlab.sandbox.netlink import Netlink
@@ -144,7 +144,7 @@ NFT = ("nft", "-f", "-")
 """The program for rules, which mostly needs no process either."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Command:
     """A program, what it reads, and the process in whose network namespace it runs (None: ours)."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from nat_traversal.values import frozen
 from natlab.capture.taps import Capture, Tap
 from natlab.links.apply import Conditioned, conditioned
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions, Way
@@ -28,7 +28,7 @@ Keep = Callable[[str, str], None]
 """Takes the name of a file and its text, as soon as there is one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Probed:
     """A network that stands, whose NATs have shown by packets that they are what they are called."""
 
@@ -39,7 +39,7 @@ class Probed:
     """NAT node to what was found."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Bed(Probed):
     """All of a lab. The capture has begun; no program runs yet."""
 

@@ -11,11 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.evidence.way import Probe
 from natlab.faults.grammar import FaultsTold
 from natlab.faults.inject import Faults
@@ -36,7 +35,7 @@ _ANSWERS = 3
 """Probes that have to come back until an exchange counts."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Conducted:
     """How it went. Times in seconds since 1970."""
 

@@ -6,12 +6,12 @@ A mark that cannot be meant is no lab but a `Refusal`, so that its test fails an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.behavior import NINE
 from natlab.faults.grammar import Scheduled, parse_fault
 from natlab.links.conditions import DEFAULT_LINKS, PARSERS, LinkConditions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LINK_WORDS = (*PARSERS, "mtu", "seed")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A lab that a test wants: two presets, or the text of a topology."""
 
@@ -46,7 +46,7 @@ class Wanted:
         return f"{name} {self.settings}".strip()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a mark is none; one line."""
 

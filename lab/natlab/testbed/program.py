@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nat_traversal.values import frozen
 from natlab.programs.readiness import bound_port, regular_expression
 from natlab.sandbox.sandbox import Sandbox
 from natlab.testbed import worker
@@ -22,7 +22,7 @@ ANSWER_MARGIN = 15.0
 """Seconds that the sandbox has for an answer beyond those that it was told to wait."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finished:
     """How a program ended and what it said."""
 

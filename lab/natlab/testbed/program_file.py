@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import TypeVar
@@ -18,7 +18,6 @@ from nat_traversal.arguments.config import MAX_SIZE
 from nat_traversal.arguments.durations import DAY, parse_duration
 from nat_traversal.arguments.user_file import descriptor_of
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.evidence.program import Expectation, ProgramCase
 from natlab.faults.grammar import Scheduled, parse_fault, require_programs
 from natlab.links.conditions import LinkConditions
@@ -44,7 +43,7 @@ class Keep(StrEnum):
     NEVER = "never"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Start:
     """A program to start. Times are in seconds."""
 
@@ -57,7 +56,7 @@ class Start:
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ByLine:
     """Each of the peers says a line like `pattern`; one that says one like `failure` has failed."""
 
@@ -65,14 +64,14 @@ class ByLine:
     failure: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ByExit:
     """Each of the peers ends with this status."""
 
     status: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ByExchange:
     """The lab sends datagrams of its own from one end to the other, and answers them there.
 
@@ -90,7 +89,7 @@ class ByExchange:
 Success = ByLine | ByExit | ByExchange
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ProgramFile:
     """All that a program file says. Times are in seconds."""
 

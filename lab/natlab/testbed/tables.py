@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 
 T = TypeVar("T")
 Keys = tuple[str, ...]
@@ -24,7 +23,7 @@ _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", 
 _KINDS = {str: "a text in quotes", dict: "a table", list: "a list", int: "a whole number"}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Source:
     """A TOML file's name and text."""
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from nat_traversal.errors import NatTraversalError
-from nat_traversal.values import frozen
 from natlab.capture.packet import Packet
 from natlab.errors import LabError, NetworkError, ProgramError
 from natlab.evidence.fates import Fates
@@ -43,7 +42,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A description of the standing network, for the caller."""
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from natlab.nat.ruleset import Firewall
 from natlab.network import addressing
 from natlab.network.base import LabTopo, check_turn, made_by
@@ -107,7 +107,7 @@ def _end(side: addressing.SideAddresses, hop: int, routers: int) -> str:
     return str(side.router) if hop == routers else f"{_BEFORE.format(hop + 1)}/30"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TwoNatsNetwork(Network):
     """The standing `two_nats`, with its two sides."""
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nat_traversal.cli.peers.plan import PeerPlan
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import HostPort
 from nat_traversal.wire.services import ServiceKind, Side
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Peers by id: those to end, to begin, to begin anew, and those of which only named services have changed."""
 

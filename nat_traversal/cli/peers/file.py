@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from nat_traversal.cli.peers.plan import PeerPlan, plan_of
 from nat_traversal.cli.services import LACKS_QUIC, NamedEnd, parse_service
 from nat_traversal.errors import ConfigError, UsageError
 from nat_traversal.settings import ClientSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire.services import MOST_SERVICES, ServiceKind, Side
 
 _NEVER = ("config", "help", "version", "once", "wait")
@@ -48,7 +48,7 @@ _TABLES: Mapping[str, CheckWord] = {"set": partial(check_setting, ClientSettings
 _FLAG = re.compile(r"(?<!\S)-(?:-([a-z][a-z-]*)|r)\b")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClientFile:
     """One file, read and found right."""
 

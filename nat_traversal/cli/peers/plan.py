@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.tls import ClientTls
@@ -16,13 +16,12 @@ from nat_traversal.cli.options import ClientOptions
 from nat_traversal.cli.security import security_of
 from nat_traversal.cli.turn import read_turn
 from nat_traversal.errors import UsageError
-from nat_traversal.values import frozen
 from nat_traversal.wire.messages import Serves
 from nat_traversal.wire.services import Side
 from nat_traversal.wire.turn import TurnServer
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PeerPlan:
     """One client's options, its id among them, and the secrets that these name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,7 +22,6 @@ from nat_traversal.cli.services import NamedEnd, offer_of
 from nat_traversal.cli.waiting import acquired
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine.counters import Counters
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 from nat_traversal.wire.services import MOST_SERVICES, UNNAMED, ServiceKind, ServiceOffer, Side
 
@@ -37,7 +37,7 @@ class Changed(Protocol):
     def __call__(self, up: bool, number: int) -> None: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A named service whose sockets are there."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
 from nat_traversal.machine.sockets import NominatedPair, UdpSocket
 from nat_traversal.paths.budget import TrafficBudget
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Datagram
 from nat_traversal.wire.endpoint import Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HandshakeKeys:
     """Makes what the two hosts say before there is a path authentic, and its proof their own."""
 
@@ -28,7 +27,7 @@ class HandshakeKeys:
     """4 octets, chosen by this side: the peer's frames bear them."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Proven:
     """Each side has proof that the other hears it on `pair`. A method says so once in a round."""
 

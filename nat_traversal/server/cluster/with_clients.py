@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 from nat_traversal.crypto.proof import is_signed
 from nat_traversal.machine import actions as do
@@ -18,7 +19,6 @@ from nat_traversal.server.cluster.with_guests import ServerWithGuests
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.registry import EarlyAnnounce, EarlyAnnounces
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import PROTOCOL_VERSION
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import handle_of
@@ -27,7 +27,7 @@ _OWN = (m.Register, m.Proof, m.Heartbeat, m.PortMapped, m.UnknownMessage)
 """Messages that are for a client's own server."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Due:
     """The timer's name: look after this client."""
 

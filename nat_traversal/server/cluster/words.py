@@ -7,13 +7,14 @@ with that.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nat_traversal.machine.events import ConnectionId
-from nat_traversal.values import frozen
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.messages import Message, Register
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Card:
     """A client as another server can play it: as if it registered now. It holds no secret of the client."""
 
@@ -29,7 +30,7 @@ class Card:
     """A round has used that socket: the next one needs a fresh one."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Found:
     """The client that has an id, as its row says."""
 
@@ -42,7 +43,7 @@ class Found:
 # Requests to the store
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ClaimId:
     """The client `connection` of this server wants the id of its card, or shows a new card of it.
 
@@ -54,14 +55,14 @@ class ClaimId:
     card: Card
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ReleaseId:
     """No client of this server has the id any more. No answer."""
 
     id: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Send:
     """Tell another server, which hears `Heard`; nobody does if it has gone."""
 
@@ -75,7 +76,7 @@ StoreRequest = ClaimId | ReleaseId | Send
 # Answers of the store
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Granted:
     """The id is this server's. `peer`: the client that has the peer's id, here or elsewhere."""
 
@@ -84,7 +85,7 @@ class Granted:
     peer: Found | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HeldElsewhere:
     """The id is another server's."""
 
@@ -92,7 +93,7 @@ class HeldElsewhere:
     server: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A signal of the server `sender`."""
 
@@ -100,7 +101,7 @@ class Heard:
     signal: Signal
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreReached:
     """The store answers, and this server has its lease. Nobody is to be admitted for `admit_in` seconds:
     till then servers whose rows the store has lost show them again."""
@@ -108,7 +109,7 @@ class StoreReached:
     admit_in: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoreLost:
     """The store does not answer. Requests that it has not answered are lost."""
 
@@ -121,7 +122,7 @@ StoreAnswer = Granted | HeldElsewhere | Heard | StoreReached | StoreLost
 # Signals about a client of the sender
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """It has come, or has a new card, and wants a client of the receiver."""
 
@@ -129,7 +130,7 @@ class Arrived:
     card: Card
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Said:
     """It has said something."""
 
@@ -137,7 +138,7 @@ class Said:
     message: Message
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Shown:
     """Its socket was seen."""
 
@@ -149,7 +150,7 @@ class Shown:
     """The port of its router that leads there, as its server has found; 0: none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sampled:
     """It has shown one more port that its NAT gives."""
 
@@ -158,7 +159,7 @@ class Sampled:
     endpoint: Endpoint
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Contends:
     """It wants an id that the receiver has."""
 
@@ -166,7 +167,7 @@ class Contends:
     card: Card
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Gone:
     """It has gone, or what it wanted of the receiver has."""
 
@@ -176,7 +177,7 @@ class Gone:
 # Signals about a client of the receiver
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Order:
     """Say this to it."""
 
@@ -184,14 +185,14 @@ class Order:
     message: Message
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Yielded:
     """The id that it wants is free for it."""
 
     connection: ConnectionId
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The sender does nothing for it any more."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.addresses import obstacle
 from nat_traversal.server.member import Member, SocketState
 from nat_traversal.server.methods.method import Attempt, NoPath
-from nat_traversal.values import frozen
 from nat_traversal.wire import TOKEN_BYTES
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.control import MAX_COUNTER
@@ -26,7 +25,7 @@ _ABOUT_PORTS = {
 """Methods that depend on whether a NAT keeps its hosts' ports."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Aim:
     """Where a host speaks to in a round, and from how many fresh sockets; 0: from the announced one."""
 

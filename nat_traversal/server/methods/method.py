@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nat_traversal.machine import actions as do
 from nat_traversal.server.grants import Grants
 from nat_traversal.server.member import Member
 from nat_traversal.settings import ServerSettings
-from nat_traversal.values import frozen
 from nat_traversal.wire import messages as m
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Proven:
     """Both hosts have proof of a path, in this round."""
 
     round: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NoPath:
     """The attempt is over without a path. `text` is for people."""
 
@@ -71,7 +70,7 @@ class Method(Protocol):
         """The deadline is due."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """The parts of an attempt, whatever the method."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from math import inf
 
-from nat_traversal.values import frozen
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.journey import SIDES, Passage
@@ -16,7 +16,7 @@ _MOST_AIMS = 16
 """Candidates of one round, and those from which the peer was heard."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Round:
     """All that carries one round's tag, and the data between its sockets. `confirms` and `data` as well as
     `hellos` are in order."""
