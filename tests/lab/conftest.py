@@ -31,6 +31,7 @@ _TOGETHER = tuple(
         "probe/test_conformance.py::test_no_preset_passes_for_another",
         "probe/test_conformance_command.py::test_a_false_claim_is_noticed_and_no_other",
         "probe/test_conformance_command.py::test_a_nat_is_what_it_says",
+        "probe/test_conformance_command.py::test_a_nat_of_iptables_is_what_it_says",
         "report/test_browser.py",
         "report/test_report.py",
     )

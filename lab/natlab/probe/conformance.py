@@ -162,10 +162,11 @@ def _examine(
     assert behavior is not None
     assert loaded is not None
     hurried = str(_hurried(loaded, behavior))
-    topology = made_by(SharedNat(hosts=3, nat_a=really, nat_b=hurried), firewall)
+    names = ("host_a1", "host_a2", "host_a3")[: 3 if is_filled else 2]
+    topology = made_by(SharedNat(hosts=len(names), nat_a=really, nat_b=hurried), firewall)
     with standing(topology) as network:
         server = Outside(network.pid("server"), str(SERVER.ip), str(SERVER_SECOND.ip))
-        hosts = [_host(network, host) for host in ("host_a1", "host_a2", "host_a3")]
+        hosts = [_host(network, name) for name in names]
         filled = (
             [*fill.findings(network, hosts, server, behavior)]
             if is_filled and not behavior.blocks_udp and not behavior.sessions

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from natlab.probe import conformance_table
 from natlab.probe.conformance import BY_IPTABLES, CROWDED, EVERY, Conformance, examine
 from natlab.probe.finding import Finding
 from natlab.sandbox.machine import search_path
+from natlab.sandbox.sandbox import Sandbox
 from tests.lab import warm
 
 
@@ -55,14 +57,20 @@ def _begun() -> Iterator[Callable[..., Future[Conformance]]]:
     pool.shutdown(cancel_futures=True)
 
 
+def cases(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The parameters of all cases of this test that this process runs."""
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.function is request.function:
+            yield item.callspec.params
+
+
 @pytest.fixture
 def examined(
     request: pytest.FixtureRequest, _begun: Callable[..., Future[Conformance]]
 ) -> Callable[..., Conformance]:
     """`examine`, for several cases of the test at once: each waits for seconds and computes next to nothing."""
-    for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.function is request.function:
-            _begun(*(item.callspec.params[each] for each in _NAMES if each in item.fixturenames))
+    for case in cases(request):
+        _begun(*(case[each] for each in _NAMES if each in case))
     return lambda *names: _begun(*names).result()
 
 
@@ -94,21 +102,39 @@ def test_every_port_of_a_nat_is_given_once_however_many_ask(name: str) -> None:
     assert len(filled) == (1 if name == "linux-masquerade" else 2)
 
 
-@pytest.mark.parametrize("tool", ["xtables-nft-multi", "xtables-legacy-multi"])
-@pytest.mark.parametrize("name", BY_IPTABLES)
-def test_a_nat_of_iptables_is_what_it_says_with_either_tool(
-    name: str, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Debian's `iptables` is one of the two, as the machine's alternatives have it."""
+@pytest.fixture(scope="module", params=["xtables-nft-multi", "xtables-legacy-multi"])
+def by_iptables(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Future[Conformance]]]:
+    """`examine` with one of the two programs that Debian's `iptables` is, as the machine's alternatives have it."""
+    tool, directory = request.param, tmp_path_factory.mktemp("tools")
     program = shutil.which(tool, path=search_path())
     assert program is not None
     for called in ("iptables", "iptables-restore"):
-        (tmp_path / called).symlink_to(program)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{search_path()}")
-    # A sandbox of its own, which has this PATH.
-    found = examine(
-        name, firewall=Firewall.IPTABLES, filled=name == "full-cone" and tool == "xtables-nft-multi"
-    )
+        (directory / called).symlink_to(program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{directory}:{search_path()}")
+        own = Sandbox()  # which has this PATH
+    pool = ThreadPoolExecutor(len(BY_IPTABLES))
+
+    def begin(name: str) -> Future[Conformance]:
+        filled = name == "full-cone" and tool == "xtables-nft-multi"
+        return pool.submit(examine, name, warm=own, filled=filled, firewall=Firewall.IPTABLES)
+
+    with own:
+        yield cache(begin)
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", BY_IPTABLES)
+def test_a_nat_of_iptables_is_what_it_says_with_either_tool(
+    name: str,
+    by_iptables: Callable[[str], Future[Conformance]],
+    request: pytest.FixtureRequest,
+) -> None:
+    for case in cases(request):
+        by_iptables(case["name"])
+    found = by_iptables(name).result()
     assert found.error is None
     assert [finding for finding in found.findings if not finding.holds] == []
     assert len(found.findings) >= 22

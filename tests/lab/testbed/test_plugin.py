@@ -320,7 +320,7 @@ _FLOOD = """
     @pytest.mark.nat_pairs(("port-restricted-cone", "port-restricted-cone"), delay="0")
     def test_it(nat_lab):
         nat_lab.start("server", "iperf3 --server", ready="tcp:5201")
-        nat_lab.run("host_a", "iperf3 --time 2 --client $LAB_SERVER")
+        nat_lab.run("host_a", "iperf3 --bytes 60M --client $LAB_SERVER")
         nat_lab.packets()
 """
 
