@@ -21,8 +21,6 @@ RIGHT = {
 PROTOCOL = "Protocol Error"
 NO_REDIS = "the program there answers as no Redis does"
 
-pytestmark = pytest.mark.usefixtures("shorter_store")
-
 
 class Store:
     """Answers each command with what `answers` has for it."""
@@ -65,6 +63,7 @@ async def test_a_store_whose_clock_was_set_keeps_nobody_out_for_longer_than_a_le
     assert told == [w.StoreReached(admit_in)]
 
 
+@pytest.mark.usefixtures("shorter_store")
 @pytest.mark.parametrize(
     ("command", "answer", "reason"),
     [
