@@ -50,18 +50,28 @@ class Carrying:
 
     def settle(self, now: float) -> list[do.Action]:
         """Let programs' datagrams take the best path that stands, and close what has been left."""
+        direct = self._direct.path
+        if direct is not None and direct is self.path and not self._has_others:
+            if direct.moved_at is not None:
+                self._peer_uses = direct
+            return []  # as nearly always: there is nothing to choose
         standing = self.standing
         self._follow(standing, now)
         actions = self._select(standing, now)
         path = self.path
         if path is None:
             return actions
-        if path is not self._told and (self._relayed.is_open or self._direct.rounds.older.paths):
+        if path is not self._told and self._has_others:
             self._told = path
             actions += path.tell_moved(now)
         if len(standing) > 1:
             self._leave(standing, path, now)
         return actions
+
+    @property
+    def _has_others(self) -> bool:
+        """Paths beside the newest direct one stand, or are on their way."""
+        return self._relayed.is_open or self._direct.rounds.older.are_any
 
     def _select(self, standing: list[Path], now: float) -> list[do.Action]:
         before, best = self.path, self._best(standing, now)

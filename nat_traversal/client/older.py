@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nat_traversal.client.phases import Established, closing
 from nat_traversal.machine import actions as do
-from nat_traversal.machine.sockets import UdpSocket
+from nat_traversal.machine.sockets import number_of
 from nat_traversal.paths.path import Path
 
 MOST = 2
@@ -29,6 +29,11 @@ class OlderPaths:
         self._kept: list[_Older] = []
 
     @property
+    def are_any(self) -> bool:
+        """One stands at least."""
+        return bool(self._kept)
+
+    @property
     def paths(self) -> list[Path]:
         return [each.phase.path for each in self._kept]
 
@@ -44,7 +49,7 @@ class OlderPaths:
     def at(self, generation: int) -> Established | None:
         """The phase with that socket."""
         for each in self._kept:
-            if each.phase.socket.number == UdpSocket(generation).number:
+            if each.phase.socket.number == number_of(generation):
                 return each.phase
         return None
 

@@ -26,7 +26,7 @@ from nat_traversal.machine import actions as do
 from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from nat_traversal.machine.sockets import Sockets
-from nat_traversal.machine.timers import Timers
+from nat_traversal.machine.timers import Following, Timers
 from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.probing import Probes
 from nat_traversal.settings import ClientSettings
@@ -37,6 +37,9 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.nat_facts import NatFacts
 from nat_traversal.wire.services import ServiceOffer
+
+FOLLOWED = ("relay", "renew", "hold", "router")
+"""The timers that are where deadlines of a peer's parts are, but for those of its direct way."""
 
 
 class Peer:
@@ -104,11 +107,12 @@ class Peer:
         self.renewal = Renewal(settings, is_second=identity.peer < identity.id)
         self._router = RouterWatch(settings)
         self.explaining = Explaining(self.id, self.story, timers, settings)
+        self._following = Following(timers, [(self.id, name) for name in FOLLOWED])
 
     @property
     def state(self) -> PathState:
         """Of the direct way."""
-        return self.direct.state
+        return self.direct.rounds.state
 
     @property
     def has_path(self) -> bool:
@@ -269,6 +273,7 @@ class Peer:
         """One of this peer's timers is due."""
         if name == "explain":
             return self.explaining.due()
+        self._following.fired()
         if name == "renew":
             self.renewal.taken()
             return self.direct.seek(now)
@@ -303,14 +308,18 @@ class Peer:
     def arm(self, now: float) -> None:
         """Set the timers to the deadlines of the parts. The agent calls it after each event."""
         self.direct.arm()
-        relayed, follow = self.relayed.paths, self._timers.follow
-        follow((self.id, "relay"), self.relayed.deadline)
-        follow((self.id, "renew"), self.renewal.deadline)
-        follow((self.id, "hold"), self._carrying.deadline)
+        relayed = self.relayed.paths
         is_udp = bool(relayed) and relayed[-1].method == MethodName.RELAY
         waits = is_udp and self._timers.is_set((self.id, "retry"))
         self._router.look(now, is_worth_while=waits and self.direct.reach.lacks_port)
-        follow((self.id, "router"), self._router.deadline)
+        self._following.set(
+            (
+                self.relayed.deadline,
+                self.renewal.deadline,
+                self._carrying.deadline,
+                self._router.deadline,
+            )
+        )
 
     def close(self) -> list[do.Action]:
         """For good, with a word to the peer if there is a path."""

@@ -80,12 +80,12 @@ class Relayed:
     @property
     def paths(self) -> list[Path]:
         """The relayed paths that stand, the newest last."""
-        return [leg.path for leg in self._legs if leg.path is not None]
+        return [leg.path for leg in self._legs if leg.path is not None] if self._legs else []
 
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
-        return min([leg.deadline for leg in self._legs], default=None)
+        return min([leg.deadline for leg in self._legs]) if self._legs else None
 
     def owns(self, generation: int) -> bool:
         """Whether the open socket of that number leads to a relay."""

@@ -30,7 +30,7 @@ from nat_traversal.client.phases import (
 from nat_traversal.client.security import Security
 from nat_traversal.machine import actions as do
 from nat_traversal.machine import notices as note
-from nat_traversal.machine.sockets import NominatedPair, UdpSocket
+from nat_traversal.machine.sockets import NominatedPair, number_of
 from nat_traversal.machine.transitions import StateMachine
 from nat_traversal.paths.consent import Reason
 from nat_traversal.paths.keepalive import Lifetime
@@ -85,11 +85,11 @@ class Rounds:
 
     def at(self, generation: int) -> Shown | None:
         """The phase with that socket, which may be one beside the announced one."""
-        number = UdpSocket(generation).number
+        number = number_of(generation)
         for phase in (self.phase, self.beside):
             if isinstance(phase, Shown) and phase.socket.number == number:
                 return phase
-        return self.older.at(generation)
+        return self.older.at(generation) if self.older.are_any else None
 
     @property
     def path(self) -> Path | None:

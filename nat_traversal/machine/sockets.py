@@ -11,6 +11,11 @@ from nat_traversal.wire.datagrams import Datagram, Kind
 from nat_traversal.wire.endpoint import Endpoint
 
 
+def number_of(generation: int) -> int:
+    """The `generation` of the announced socket that this one is, or belongs to."""
+    return generation % (MAX_COUNTER + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class UdpSocket:
     """One socket. `generation` is its number: from 1 to `MAX_COUNTER`, or that of a further one, which never
@@ -21,7 +26,7 @@ class UdpSocket:
     @property
     def number(self) -> int:
         """The `generation` of the announced socket that this one is, or belongs to."""
-        return self.generation % (MAX_COUNTER + 1)
+        return number_of(self.generation)
 
     def further(self, count: int) -> tuple[UdpSocket, ...]:
         """So many sockets beside this one, each with a number of its own."""

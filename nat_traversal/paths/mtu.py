@@ -120,9 +120,11 @@ class PathMtu:
     @property
     def deadline(self) -> float | None:
         """When to call `due` next."""
-        times = [self._confirm_at, self._again_at]
-        times += [probing.until for probing in self._asked.values()]
-        return min([at for at in times if at is not None], default=None)
+        at = self._confirm_at
+        for other in (self._again_at, *[probing.until for probing in self._asked.values()]):
+            if other is not None and (at is None or other < at):
+                at = other
+        return at
 
     def due(self, now: float, round_trip: float = 0.0) -> list[int]:
         """The sizes of the probes to send now. `round_trip` is the measured one, in seconds."""
