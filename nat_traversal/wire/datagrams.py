@@ -286,10 +286,9 @@ def decode(data: bytes) -> Datagram:
     """
     if not data:
         raise WireError("empty datagram")
-    try:
-        kind = Kind(data[0])
-    except ValueError:
-        raise WireError(f"unknown datagram kind 0x{data[0]:02x}") from None
+    kind = _KINDS.get(data[0])
+    if kind is None:
+        raise WireError(f"unknown datagram kind 0x{data[0]:02x}")
     if kind in FRAMES:
         if len(data) < MIN_FRAME:
             raise WireError(f"{kind.name} of {len(data)} octets: shorter than a frame's header")
@@ -354,6 +353,7 @@ def _decode_echo(data: bytes) -> Echo:
     return Echo(handle, high << 32 | low, nonce, mac)
 
 
+_KINDS = {kind.value: kind for kind in Kind}
 _DECODERS: dict[Kind, Callable[[bytes], Datagram]] = {
     Kind.HELLO: _decode_hello,
     Kind.CONFIRM: _decode_confirm,

@@ -8,6 +8,8 @@ from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 
 Key = tuple[str, int]
+_INDEPENDENT = (Mapping.ENDPOINT_INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT)
+_BY_ADDRESS = (Mapping.ADDRESS_DEPENDENT, Filtering.ADDRESS_DEPENDENT)
 
 
 @dataclass(slots=True)
@@ -32,10 +34,6 @@ def touch(mapping: HeldMapping, key: Key, now: float, refreshes: bool) -> None:
 
 def key_of(axis: Mapping | Filtering, remote: Endpoint) -> Key:
     """The part of `remote` on which `axis` depends, the rest zeroed."""
-    match axis.value:
-        case "endpoint-independent":
-            return ("", 0)
-        case "address-dependent":
-            return (remote.address, 0)
-        case _:
-            return (remote.address, remote.port)
+    if axis in _INDEPENDENT:
+        return ("", 0)
+    return (remote.address, 0 if axis in _BY_ADDRESS else remote.port)
