@@ -182,8 +182,9 @@ class Client(Process):
                 self._map_port(generation)
             case do.OpenUdp(generation):
                 most = 2 + MOST + self.world.relays
-                own = [each for each in self.sockets if each <= MAX_COUNTER]
-                assert len(own) < most, "two rounds', two older paths', the relays'"
+                if generation <= MAX_COUNTER:
+                    own = [each for each in self.sockets if each <= MAX_COUNTER]
+                    assert len(own) < most, "two rounds', two older paths', the relays'"
                 assert len(self.sockets) < most + guessing.SOCKETS, "those of one round that speak"
                 self._unopened.add(generation)
                 self.host.check_room()

@@ -298,7 +298,7 @@ def test_idle_but_living_tcp_stays_for_hours() -> None:
     """While the peer is missing; `test_keepalive.py` has a day of a pair."""
     world = World()
     client = world.client("host_a", "host_b").start()
-    world.run(4 * 3600.0)
+    world.run(2 * 3600.0)
     assert not client.told(note.ServerLost)
     assert len(client.told(note.RegisteredAtServer)) == 1
 
