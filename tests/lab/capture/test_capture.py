@@ -1,18 +1,19 @@
 """Capturing in real namespaces: one timeline, nothing lost, and a file that Wireshark's tools read."""
 
+# ruff: noqa: PLC0415 - all workers read this file, and only a sandbox uses scapy, which takes long to read
+
 from __future__ import annotations
 
 import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from natlab.capture import taps as capture
 from natlab.capture.packet import Packet, Protocol
 from natlab.capture.ring import SLOTS
-from natlab.capture.taps import Capture, CaptureError, Tap
 from natlab.errors import LabError
 from natlab.evidence.journey import CAPTURE_POINTS
 from natlab.faults.inject import Faults
@@ -22,6 +23,9 @@ from natlab.sandbox.netns import in_namespace, udp_socket
 from natlab.topologies.two_nats import two_nats_network
 from tests.lab import warm
 
+if TYPE_CHECKING:
+    from natlab.capture.taps import Tap
+
 SERVER = "192.0.2.2"
 DATAGRAMS = SLOTS - 48
 """A ring holds them all, and some ARP: none is lost even where the capture gets no processor meanwhile."""
@@ -29,6 +33,8 @@ PATH = [("host_a-eth0", True), ("nat_a-lan", False), ("nat_a-wan", True), ("serv
 
 
 def taps(network: Network) -> list[Tap]:
+    from natlab.capture.taps import Tap
+
     return [Tap(network.pid(node), interface) for interface, node in CAPTURE_POINTS.items()]
 
 
@@ -49,6 +55,8 @@ def numbered(packets: tuple[Packet, ...]) -> list[Packet]:
 
 
 def capture_burst(path: str) -> tuple[Packet, ...]:
+    from natlab.capture.taps import Capture
+
     with two_nats_network("symmetric", "none") as network:
         recorded = Capture(taps(network))
         send_to_server(network, DATAGRAMS)
@@ -98,6 +106,8 @@ def unlink(network: Network, node: str) -> None:
 
 def captures_that_fail() -> list[str]:
     """What each of them says."""
+    from natlab.capture.taps import Capture, CaptureError, Tap
+
     told = []
     with two_nats_network("none", "none") as network:
 
@@ -141,8 +151,10 @@ SENT = SLOTS + 500
 
 
 def overflow() -> tuple[int, int]:
+    from natlab.capture import taps as capture
+
     with two_nats_network("none", "none") as network:
-        listener = capture._listen(Tap(network.pid("server"), "server-eth0"))
+        listener = capture._listen(capture.Tap(network.pid("server"), "server-eth0"))
         before = listener.ring.lost()
         with (
             udp_socket(network.pid("server"), SERVER, 7000) as server,
@@ -167,6 +179,8 @@ LONG = 4000
 
 
 def send_in_fragments() -> tuple[Packet, ...]:
+    from natlab.capture.taps import Capture
+
     with two_nats_network("port-restricted-cone", "none") as network:
         with (
             Capture(taps(network)) as running,
@@ -199,6 +213,8 @@ def test_fragments_are_shown_as_they_were_where_they_were() -> None:
 
 
 def send_long_frame() -> tuple[Packet, ...]:
+    from natlab.capture.taps import Capture, Tap
+
     with two_nats_network("none", "none") as network:
         for node, interface in (("server", "server-eth0"), ("internet", "internet-s")):
             argv = ["ip", "link", "set", interface, "mtu", "9000"]
@@ -218,6 +234,8 @@ def test_a_frame_longer_than_a_slot_of_the_ring_is_whole() -> None:
 
 def link_goes_down_and_up() -> list[bytes]:
     """What a capture has of two datagrams, between which its link is down."""
+    from natlab.capture.taps import Capture, Tap
+
     with two_nats_network("none", "none") as network, Programs(Path("/run")) as programs:
         faults = Faults(network, programs)
         with (

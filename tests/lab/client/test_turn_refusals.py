@@ -1,5 +1,7 @@
 """What a real coturn refuses, each as one line with the remedy; and what it wants asked anew."""
 
+# ruff: noqa: PLC0415 - all workers read this file, and only a sandbox uses aioice, which takes long to read
+
 from __future__ import annotations
 
 import asyncio
@@ -9,18 +11,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nat_traversal import Endpoint
-from nat_traversal.aio import turn
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.platform import Platform
 from nat_traversal.machine import events as e
 from nat_traversal.wire.turn import TurnServer, parse_turn
 from tests.lab import warm
 from tests.lab.pairs import READY_WITHIN
+
+if TYPE_CHECKING:
+    from nat_traversal.aio import turn
 
 PEER = Endpoint("198.51.100.2", 40_000)
 _ADDRESS, _PORT, _OWN_PORT = "127.0.0.1", 3478, 40_000
@@ -42,9 +46,11 @@ async def _allocation(
     name: str = "lab",
     platform: Platform | None = None,
     peer: Endpoint = PEER,
-    timings: turn.TurnTimings = turn.USUAL,
+    timings: turn.TurnTimings | None = None,
 ) -> AsyncIterator[tuple[turn.TurnEnd, asyncio.Queue[str]]]:
     """One at coturn, and its news: ``opened``, or why it is broken."""
+    from nat_traversal.aio import turn
+
     told: asyncio.Queue[str] = asyncio.Queue()
 
     def on_event(event: e.Event) -> None:
@@ -55,7 +61,7 @@ async def _allocation(
         *(1, server, platform or Platform()),
         on_event=on_event,
         arrived=lambda *_: None,
-        timings=timings,
+        timings=timings or turn.USUAL,
     )
     end.open((peer,))
     try:
@@ -107,6 +113,8 @@ async def _from_one_port() -> list[str]:
 
 
 async def _after_a_stale_nonce() -> list[str]:
+    from nat_traversal.aio import turn
+
     async with _allocation(timings=turn.TurnTimings(refresh=1.5)) as (_, told):
         found = [await _news(told)]
         await asyncio.sleep(4.0)
@@ -114,7 +122,7 @@ async def _after_a_stale_nonce() -> list[str]:
 
 
 def _run(options: tuple[str, ...], story: _Story, directory: Path) -> list[str]:
-    from natlab.programs.programs import Programs  # noqa: PLC0415 - as elsewhere
+    from natlab.programs.programs import Programs
 
     with Programs(directory) as programs:
         coturn = programs.start("turnserver", (*_COTURN, *options), os.getpid())

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
-from tests import ROOT
+from tests import ROOT, schema
 from tests.lab import commands
 
 SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text())
@@ -54,7 +53,7 @@ def _run(program: Path, report: Path, *options: str, status: int = 0) -> Cells:
     )
     assert done.returncode == status, done.stdout + done.stderr
     content = json.loads((report / "report.json").read_text(encoding="utf-8"))
-    Draft202012Validator(SCHEMA).validate(content)
+    schema.check(content, SCHEMA)
     return {(cell["nat_a"], cell["nat_b"]): cell for cell in content["cells"]}
 
 

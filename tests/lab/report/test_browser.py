@@ -1,5 +1,7 @@
 """The report in a real browser: filters, replay, keyboard, phone, dark and light, screen readers, no script."""
 
+# ruff: noqa: PLC0415 - all workers read this file, and only one uses what drives the browser
+
 from __future__ import annotations
 
 import re
@@ -7,20 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import (
-    Browser,
-    Error,
-    Locator,
-    Page,
-    Request,
-    ViewportSize,
-    expect,
-    sync_playwright,
-)
 
 from natlab.behavior import NINE
 from natlab.evidence.category import Category
@@ -32,11 +23,22 @@ from natlab.presets import PRESETS
 from natlab.report.html import write_html
 from tests.unit.natlab.cells import BROKEN, WRONG_CHECK, cell
 
+if TYPE_CHECKING:
+    from playwright.sync_api import (
+        Browser,
+        Error,
+        Locator,
+        Page,
+        Request,
+        ViewportSize,
+    )
+    from playwright.sync_api._generated import LocatorAssertions
+
 pytestmark = pytest.mark.timeout(120)
 PAIR = ("port-restricted-cone", "linux-masquerade")
 ID = "--".join(PAIR)
-PHONE = ViewportSize(width=390, height=800)
-DESK = ViewportSize(width=1400, height=900)
+PHONE: ViewportSize = {"width": 390, "height": 800}
+DESK: ViewportSize = {"width": 1400, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,8 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         # Root may not use Chromium's own sandbox; the pages are this project's files.
         chromium = playwright.chromium.launch(
@@ -129,6 +133,12 @@ def page(tab: Page) -> Iterator[Page]:
     tab.remove_listener("pageerror", failed)
     tab.remove_listener("request", asked)
     assert [fault for fault in faults if not fault.startswith("file:")] == []
+
+
+def expect(part: Locator) -> LocatorAssertions:
+    from playwright import sync_api
+
+    return sync_api.expect(part)
 
 
 def shown(page: Page) -> list[str]:
@@ -229,6 +239,8 @@ def test_axe_finds_nothing_for_eyes_and_screen_readers(
     scheme: Literal["light", "dark"],
     rules: dict[str, list[str]],
 ) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
     page.emulate_media(color_scheme=scheme)
     for size, place in ((PHONE, sparse.as_uri()), (DESK, f"{real.as_uri()}#{ID}")):
         page.set_viewport_size(size)

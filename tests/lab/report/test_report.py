@@ -9,12 +9,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from natlab.evidence.result import CellResult
 from natlab.matrix.matrix import Plan, run_matrix
 from natlab.report.files import read_report
-from tests import ROOT
+from tests import ROOT, schema
 
 SCHEMA = ROOT / "docs/report.schema.json"
 PAIR = ("port-restricted-cone", "none")
@@ -32,7 +31,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_report_keeps_to_its_published_schema(directory: Path) -> None:
     content = json.loads((directory / "report.json").read_text())
-    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(content)
+    schema.check(content, json.loads(SCHEMA.read_text()))
     (cell,) = content["cells"]
     assert len(cell["runs"]) == len(cell["timing"]["values"]) == 2
     assert len({run["pcap"] for run in cell["runs"]}) == 2
