@@ -45,7 +45,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
     saving = None if options.save is None else Saving(options.save, environment)
     turn = read_turn(options.then, environment)
     file, public = kept_identity(options.identity, environment)
-    then = options.then
+    then, within = options.then, options.valid
     if options.invitation is None:
         then = replace(
             then,
@@ -69,6 +69,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
         exchange = Exchange(public)
     else:
         invitation = options.invitation
+        within = invitation.expires - time.time()
         if invitation.public == public:
             raise UsageError(
                 f"this invitation comes from the identity that this host has, {file}: accept it on "
@@ -79,7 +80,7 @@ async def run(options: PairingOptions, console: Console, environment: dict[str, 
             saving.check(then, file)
     end = stop_signal(console)
     pairing = asyncio.ensure_future(
-        _pair(invitation, exchange, then, console, environment, turn=turn)
+        _pair(invitation, exchange, then, console, environment, turn=turn, within=within)
     )
     either: list[asyncio.Future[Any]] = [end, pairing]
     try:
@@ -153,11 +154,12 @@ async def _pair(
     environment: dict[str, str],
     *,
     turn: TurnServer | None,
+    within: float,
 ) -> bytes:
-    """The other host's public key. Tries until the invitation expires: then `TimeoutError`."""
+    """The other host's public key. Tries until the invitation expires, `within` seconds: then `TimeoutError`."""
     assert then.id is not None, "both commands give it one"
     told = ""
-    async with timeout(invitation.expires - time.time()):
+    async with timeout(within):
         while True:
             try:
                 async with connect(

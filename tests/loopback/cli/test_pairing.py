@@ -157,6 +157,32 @@ async def test_an_invitation_of_this_host_s_own_identity_is_refused_before_it_is
         assert await home.end(signal.SIGTERM) == 0
 
 
+CLOCK_SET = """
+import time
+from nat_traversal.pairing.invitation import Invitation
+url, now = Invitation.url, time.time
+def printed(self):
+    time.time = lambda: now() + 36_000.0
+    return url(self)
+Invitation.url = printed
+"""
+
+
+async def test_an_invitation_holds_where_its_host_s_clock_is_set_meanwhile(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    words = ("--server", str(server), "--connect", "127.0.0.1:9")
+    home_state, state = str(tmp_path / "a"), str(tmp_path / "b")
+    async with Command.run(*INVITE, *words, before=CLOCK_SET, XDG_STATE_HOME=home_state) as home:
+        line = (await home.event("invitation"))["line"]
+        listen = ("--listen", str(unused()))
+        async with Command.run(*ACCEPT, *listen, typed=line, XDG_STATE_HOME=state) as friend:
+            for each in (home, friend):
+                await each.event("paired")
+            assert await friend.end(signal.SIGTERM) == 0
+        assert await home.end(signal.SIGTERM) == 0
+
+
 async def test_an_invitation_that_nobody_accepts_ends(server: Endpoint, tmp_path: Path) -> None:
     async with invited(server, tmp_path, "--listen", str(unused())) as (home, _):
         assert await home.end(signal.SIGINT) == 0
