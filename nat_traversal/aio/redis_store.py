@@ -85,8 +85,8 @@ class RedisStore:
             # a cancellation that meets the end of what it waits for. `_renew` watches the time.
             self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None)
         except ValueError:
-            raise UsageError(
-                f"--store {url}: write redis://HOST[:PORT][/NUMBER], rediss:// with TLS, or unix://PATH"
+            raise UsageError(  # it may have a password
+                "--store: this is no URL of a store: write redis://HOST[:PORT][/NUMBER], rediss:// with TLS, or unix://PATH"
             ) from None
         self._name = name
         self._feed = feed

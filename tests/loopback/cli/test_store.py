@@ -161,12 +161,16 @@ async def test_without_its_store_a_server_says_so_and_sends_clients_away() -> No
         assert await alone.end(signal.SIGTERM) == 0
 
 
-async def test_a_url_that_is_none_is_wrong_usage() -> None:
+@pytest.mark.parametrize(
+    "url", ["http://:hunter2@x", "redis://:hunter2@[::1", "redis://:hunter2@x:y"]
+)
+async def test_a_url_that_is_none_is_wrong_usage_and_its_password_stays_unsaid(url: str) -> None:
     at = unused()
-    words = (*SERVER, "--host", at.address, "--port", str(at.port), "--store", "http://x")
+    words = (*SERVER, "--verbose", "--host", at.address, "--port", str(at.port), "--store", url)
     async with Command.run(*words) as command:
         assert "write redis://HOST[:PORT]" in await command.line("error: ")
         assert await command.end() == 2
+    assert "hunter2" not in "".join(command.told)
 
 
 @pytest.mark.parametrize("version", ["4.3.4", "4.6.0"])
