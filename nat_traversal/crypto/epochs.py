@@ -177,8 +177,8 @@ class Epochs:
 
     def open(self, frame: bytes, now: float) -> list[tuple[int, bytes]]:
         """The kind of one frame, and what was sealed in it; nothing if it is dropped. For what is rare."""
-        found, _ = self.open_run(Run.of(frame), Tray(len(frame)), now)
-        return [(opened.kind, bytes(opened.run.parts()[0])) for opened in found]
+        opened = self.open_one(Run.of(frame), Tray(len(frame)), now)
+        return [] if opened is None else [(frame[0], bytes(opened.parts()[0]))]
 
     def authenticates(self, kind: int) -> bool:
         """Whether nobody but the peer can make a frame of that kind: without encryption anybody makes programs'."""

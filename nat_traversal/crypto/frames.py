@@ -84,9 +84,9 @@ class Sealer:
 
     def seal(self, kind: int, plain: bytes | memoryview) -> bytes:
         """One frame. For what is rare; datagrams of programs go by `seal_run`."""
-        out = Tray(HEADER_OCTETS + len(plain) + TAG_OCTETS)
-        end = self.seal_run(kind, [b""], Run.of(plain), out, 0)
-        return bytes(out.octets[:end])
+        out = memoryview(bytearray(HEADER_OCTETS + len(plain) + TAG_OCTETS))
+        end = self.seal_one(kind, b"", memoryview(bytearray(plain)), 0, len(plain), out, 0)
+        return bytes(out[:end])
 
     def reopen(self, frame: memoryview) -> tuple[int, bytes]:
         """The kind and what is sealed in a frame that this has sealed: one that could not be sent."""

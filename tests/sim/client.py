@@ -24,7 +24,7 @@ from nat_traversal.wire.streamed import framed
 from natlab.behavior import PortMapping
 from tests.sim import turn
 from tests.sim.claim import Claim
-from tests.sim.network import Host
+from tests.sim.network import Host, decoded
 from tests.sim.process import Process
 from tests.sim.stream import End
 
@@ -349,7 +349,7 @@ class Client(Process):
             return
         source = self.inside(source)
         try:
-            datagram = datagrams.decode(data)
+            datagram = decoded(data)
         except WireError:
             return
         if isinstance(datagram, datagrams.Frame):

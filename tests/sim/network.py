@@ -6,6 +6,7 @@ import errno
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nat_traversal.wire.datagrams import Datagram, decode
 from nat_traversal.wire.endpoint import Endpoint
@@ -54,6 +55,8 @@ class Packet:
     """When, at which open socket, inside."""
 
 
+decoded = lru_cache(1024)(decode)
+"""What octets mean, which are decoded where they leave, and mean the same where they arrive a moment later."""
 Receive = Callable[[bytes, Endpoint], None]
 """Octets and their source."""
 
@@ -176,7 +179,7 @@ class Network:
         if hops and hops <= to_nat:
             self._tell_hop(host, socket, host.router, LAN)
             return
-        packet = Packet(self._clock.now, host.name, socket, socket, destination, decode(data))
+        packet = Packet(self._clock.now, host.name, socket, socket, destination, decoded(data))
         if host.ipv6 and destination.family == 6:
             packet.source = Endpoint(host.ipv6, socket.port)
             host.spoke_to.add((packet.source, destination))
@@ -233,7 +236,7 @@ class Network:
         return True
 
     def send_from_server(self, socket: Endpoint, destination: Endpoint, data: bytes) -> None:
-        packet = Packet(self._clock.now, "server", socket, socket, destination, decode(data))
+        packet = Packet(self._clock.now, "server", socket, socket, destination, decoded(data))
         self._send(packet, data)
 
     def _send(self, packet: Packet, data: bytes) -> None:

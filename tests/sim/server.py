@@ -18,6 +18,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.streamed import framed
 from tests.sim.client import Client
+from tests.sim.network import decoded
 from tests.sim.process import Process
 from tests.sim.stream import End, attach, connection
 
@@ -151,7 +152,7 @@ class Server(Process):
     def _receiver(self, local: Endpoint) -> Callable[[bytes, Endpoint], None]:
         def receive(data: bytes, source: Endpoint) -> None:
             try:
-                datagram = datagrams.decode(data)
+                datagram = decoded(data)
             except WireError:
                 return
             self.feed(e.DatagramArrived(datagram, source, local=e.LocalAddress(local.address)))
