@@ -15,14 +15,20 @@ SCRIPTS = ("traversal_client.py", "traversal_server.py")
 BEFOREHAND = ("tests.loopback.beforehand",)
 _COMMAND = "nat_traversal"
 _server = Forkserver(
-    "nat_traversal.cli.start",
-    "nat_traversal.cli.main",
+    "cryptography.hazmat.backends.openssl.backend",
+    "encodings.idna",
+    "nat_traversal.aio.direct_loop",
     "nat_traversal.cli.client_command",
-    "nat_traversal.cli.server_command",
     "nat_traversal.cli.config_file",
+    "nat_traversal.cli.console_log",
+    "nat_traversal.cli.main",
     "nat_traversal.cli.make_keys",
+    "nat_traversal.cli.pairing_command",
+    "nat_traversal.cli.peers.config_check",
     "nat_traversal.cli.ping_command",
     "nat_traversal.cli.reload_command",
+    "nat_traversal.cli.server_command",
+    "nat_traversal.cli.start",
     "nat_traversal.cli.status_command",
     "nat_traversal.crypto.dh",
     "nat_traversal.crypto.seal",
@@ -42,9 +48,10 @@ def module_of(words: Sequence[str]) -> tuple[str, ...] | None:
     return None
 
 
-def run(*words: str, before: str = "pass", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """``nat-traversal WORDS``, to its end. `before`: what the process does first."""
-    return _server.run((*BEFOREHAND, before, _COMMAND, *words), {**os.environ, **environment})
+    first = (*BEFOREHAND, before) if before else ()
+    return _server.run((*first, _COMMAND, *words), {**os.environ, **environment})
 
 
 class Process:
