@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,19 @@ class TestFiles:
             ClientTls.of(ClientTlsSettings(ca="a\0b"), "server.example")
 
 
+@cache
+def both(keys: Keys) -> tuple[ClientTls, ServerTls]:
+    """Whatever makes the ends; to read the certificates takes longer than a handshake."""
+    return ClientTls.of(ClientTlsSettings(ca=keys.ca), "localhost."), ServerTls.of(keys.server())
+
+
 class TestStream:
     """Both ends in memory."""
 
     @staticmethod
     def ends(keys: Keys) -> tuple[TlsStream, TlsStream]:
-        client = ClientTls.of(ClientTlsSettings(ca=keys.ca), "localhost.")
-        return client.stream(), ServerTls.of(keys.server()).stream()
+        client, server = both(keys)
+        return client.stream(), server.stream()
 
     def test_octets_may_come_one_by_one(self, keys: Keys) -> None:
         client, server = self.ends(keys)
