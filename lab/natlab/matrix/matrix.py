@@ -36,6 +36,7 @@ from natlab.oracle.regions import Regions
 from natlab.oracle.turn import Turn
 from natlab.report.directory import own_directory
 from natlab.report.files import write_files
+from natlab.report.html import page
 from natlab.report.words import short_end
 from natlab.sandbox.sandbox import Sandbox, call
 from natlab.sandbox.zygote import preload
@@ -82,6 +83,7 @@ def run_matrix(plan: Plan, done: Done) -> Report:
     `SandboxUnavailableError` if this machine cannot run cells at all, `LabError` if `directory`
     cannot be written or is no report of an earlier run.
     """
+    page()  # a package that it lacks is told before hours of cells
     started = time.monotonic()
     links = _links(plan.links)
     links += f"; between the regions: {plan.regions.in_words}" if plan.regions else ""

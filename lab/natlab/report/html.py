@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from natlab.evidence.category import Category
 from natlab.evidence.journey import SERVER_LINK, SIDES
@@ -34,6 +33,9 @@ from natlab.report.words import (
     spread,
     summary,
 )
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _A, _B = SIDES
@@ -88,6 +90,9 @@ class _Filter:
 @cache
 def page() -> Template:
     """The page, to be filled. To read it takes longer than to fill it with a few cells."""
+    # A command that writes no report needs no templates.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
