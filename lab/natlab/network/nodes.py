@@ -105,7 +105,8 @@ class LabNode(Node):  # type: ignore[misc]
                     _HOLDER_WITHOUT_SYSFS if NO_SYSFS in os.environ else _HOLDER,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    env=os.environ | {NODE_MARK: self.name},  # by which `lab shell` finds it
+                    # By the mark `lab shell` finds it. More would be copied for each node, and read by `cat`.
+                    env={"PATH": os.environ.get("PATH", os.defpath), NODE_MARK: self.name},
                     start_new_session=NO_SYSFS in os.environ,  # mnexec makes its own
                 )
             except OSError as error:
