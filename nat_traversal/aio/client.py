@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from nat_traversal.aio import program_ports
 from nat_traversal.aio.background import Background
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.datapath import DataPath, Forwarder
@@ -271,7 +272,7 @@ class Client(Driver):
             opened.stream.send(data, destination)
             return
         address = destination or self._server.udp
-        if address is None:
+        if address is None or program_ports.has(address):
             return
         sock = opened.towards(address)
         try:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nat_traversal.aio import program_ports
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import FROM_LISTENER, DataPath, Problem
 from nat_traversal.aio.flow_table import FlowTable, evictions
@@ -75,6 +76,7 @@ class Listener:
         """The flow of the last datagram, and where that came from: as a rule the next one comes from there too."""
         self._answering: tuple[str, int] = ("", 0)
         self._loop.add_reader(self._socket.sock, self._readable)
+        program_ports.begun(self.endpoint)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -109,6 +111,7 @@ class Listener:
 
     def close(self) -> None:
         self._loop.remove_reader(self._socket.sock)
+        program_ports.ended(self.endpoint)
         self._socket.close()
 
     def _readable(self) -> None:
