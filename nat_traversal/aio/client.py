@@ -164,8 +164,9 @@ class Client(Driver):
             case do.CloseUdp(generation):
                 self._close_udp(generation)
             case do.SendDatagram(datagram, destination, generation, hops=hops) if hops:
-                if (opened := self.sockets.get(generation)) is not None:
-                    assert destination is not None, "it is for the peer"
+                assert destination is not None, "it is for the peer"
+                opened = self.sockets.get(generation)
+                if opened is not None and not program_ports.has(destination):
                     limited = encode(datagram), destination, hops
                     opened.send_limited(*limited, self.feed if action.is_traced else None)
             case do.SendDatagram(datagram, destination, generation):

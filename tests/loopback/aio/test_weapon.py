@@ -37,6 +37,11 @@ async def test_no_hello_goes_to_the_port_where_the_client_takes_programs_datagra
             wire.send(start, m.SendHello(1, start.attempt, start.round, 1))
             for _ in range(3):
                 assert (await peer.receive())[0].startswith(b"HELLO")
+            openers = replace(start, method="low-ttl", round=2, candidates=(own, there))
+            wire.send(m.OpenSocket(2))
+            await wire.until(m.SocketOpened)
+            wire.send(openers, m.SendHello(2, start.attempt, 2, 0))
+            await wire.until(m.HelloSent)
         assert host.problems == [], "a datagram came there"
 
 
