@@ -44,7 +44,9 @@ CLOSED_WITHIN = 1.0
 ROW_KEPT = 3600
 """Seconds. By then a row that nobody has renewed goes, whatever its server did."""
 MOST_WAITING = 100_000
-"""Requests that may wait for answers; with more the store is too slow."""
+"""Requests that may wait; with more the store is too slow."""
+MOST_ASKED = 256
+"""Requests that the store has at a time. Further ones wait here: all clients' at once are no reason to take it for late."""
 _KEY = "nat-traversal:"
 # KEYS: the id's row, the peer's row. ARGV: prefix, server, connection, card, seconds.
 _CLAIM = """
@@ -91,9 +93,11 @@ class RedisStore:
         self._name = name
         self._feed = feed
         self._loop = asyncio.get_running_loop()
-        self._commands: asyncio.Queue[list[bytes]] | None = None
+        self._commands: deque[tuple[_Answered, list[bytes]]] | None = None
         """Commands to be written; None while the store is away."""
+        self._can_write = asyncio.Event()
         self._waiting: deque[tuple[_Answered, float]] = deque()
+        """Those that were written, and when."""
         self._scripts: tuple[str, str] = ("", "")
         self._heard_at = 0.0
         """When the store last said something to the connection that hears."""
@@ -134,10 +138,9 @@ class RedisStore:
         await asyncio.wait([self._task], timeout=CLOSED_WITHIN)
 
     def _put(self, answered: _Answered, *words: Any) -> None:
-        if self._commands is None or len(self._waiting) >= MOST_WAITING:
-            return
-        self._waiting.append((answered, self._loop.time()))
-        self._commands.put_nowait([*map(_octets, words)])
+        if self._commands is not None and len(self._commands) < MOST_WAITING:
+            self._commands.append((answered, [*map(_octets, words)]))
+            self._can_write.set()
 
     async def _run(self) -> None:
         while True:
@@ -176,7 +179,7 @@ class RedisStore:
                 loaded = [await _call(commands, "SCRIPT", "LOAD", s) for s in (_CLAIM, _RELEASE)]
                 await _call(commands, *self._lease())
             self._scripts = (_octets(loaded[0]).decode(), _octets(loaded[1]).decode())
-            self._commands = asyncio.Queue()
+            self._commands = deque()
             self._trust.reached(self._loop.time())
             self._feed(w.StoreReached(_admit_in(about)))
             async with asyncio.TaskGroup() as tasks:
@@ -204,18 +207,26 @@ class RedisStore:
                 await _call(hearing, "PING")
             await asyncio.sleep(RENEWED_EVERY)
 
-    async def _write(self, commands: AbstractConnection, queue: asyncio.Queue[list[bytes]]) -> None:
+    async def _write(
+        self, commands: AbstractConnection, queue: deque[tuple[_Answered, list[bytes]]]
+    ) -> None:
         while True:
-            ready = [await queue.get()]
-            while not queue.empty():
-                ready.append(queue.get_nowait())
-            packed = commands.pack_commands(ready)
-            await commands.send_packed_command(packed, check_health=False)
+            await self._can_write.wait()
+            self._can_write.clear()
+            ready, now = [], self._loop.time()
+            while queue and len(self._waiting) < MOST_ASKED:
+                answered, words = queue.popleft()
+                self._waiting.append((answered, now))
+                ready.append(words)
+            if ready:
+                packed = commands.pack_commands(ready)
+                await commands.send_packed_command(packed, check_health=False)
 
     async def _read(self, commands: AbstractConnection) -> None:
         while True:
             said = await commands.read_response(timeout=math.inf)
             answered, _ = self._waiting.popleft()
+            self._can_write.set()
             answered(said)
 
     async def _hear(self, hearing: AbstractConnection) -> None:
@@ -234,7 +245,9 @@ class RedisStore:
         """Ask on both connections: a NAT or firewall may forget one, and nothing would ever be heard by it again."""
         self._heard_at = self._loop.time()
         while not self._is_closed:
-            self._put(_ignore, *self._lease())
+            if self._commands is not None:
+                self._commands.appendleft((_ignore, [*map(_octets, self._lease())]))
+                self._can_write.set()
             await hearing.send_command("PING", check_health=False)
             await asyncio.sleep(RENEWED_EVERY)
             asked_at = self._waiting[0][1] if self._waiting else math.inf

@@ -17,6 +17,7 @@ from tests.loopback.aio.store_times import WITHIN
 from tests.loopback.aio.test_wrong_store import Store
 from tests.loopback.cli.test_store import redis
 from tests.loopback.support import eventually, unused
+from tests.unit.server.test_guests import registers
 
 Late = Callable[[asyncio.subprocess.Process, Any, float], Awaitable[None]]
 """Makes a Redis late for so many seconds."""
@@ -75,6 +76,47 @@ async def test_a_store_that_is_late_after_each_connect_is_told_as_lost_once() ->
         await asyncio.sleep(3 * WITHIN)
         await client.close()
     assert told.lost_or_back == ["back", "lost", "back"]
+
+
+class SlowStore(Store):
+    """Answers each claim some time after the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[bytes] = []
+
+    async def answer(self, command: bytes, connection: asyncio.StreamReader) -> bytes:
+        self.said.append(command)
+        if command == b"EVALSHA":
+            await asyncio.sleep(WITHIN / 400)
+            return b"*1\r\n:1\r\n"
+        return await super().answer(command, connection)
+
+
+async def test_a_store_that_has_to_answer_for_all_clients_at_once_is_not_late_and_keeps_the_lease() -> (
+    None
+):
+    """They take three times as long as one answer may."""
+    store, told, granted = SlowStore(), Told(), list[w.StoreAnswer]()
+    card = w.Card(registers("host_b", "host_a", 0), "192.0.2.7")
+
+    def answered(answer: w.StoreAnswer) -> None:
+        told(answer)
+        if isinstance(answer, w.Granted):
+            granted.append(answer)
+
+    async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", answered)
+        await eventually(lambda: told.lost_or_back == ["back"], "a store")
+        for number in range(1, 1201):
+            client.request(w.ClaimId(number, card))
+        await eventually(lambda: len(granted) == 1200, "all claims")
+        await client.close()
+    assert told.lost_or_back == ["back"]
+    assert [each.connection for each in granted if isinstance(each, w.Granted)] == [*range(1, 1201)]
+    between = "".join("L" if word == b"SET" else "." for word in store.said)
+    assert max(map(len, between.split("L"))) < 1200 / 2, "the lease was renewed meanwhile"
 
 
 async def stopped(process: asyncio.subprocess.Process, client: Any, seconds: float) -> None:
