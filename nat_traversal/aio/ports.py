@@ -18,8 +18,8 @@ from nat_traversal.errors import UsageError
 from nat_traversal.machine.events import LocalAddress
 from nat_traversal.wire.endpoint import Endpoint
 
-_TRIES = 20
-"""For a port number that is free for TCP and UDP at every address."""
+TRIES = 20
+"""For a port number that is free wherever it is wanted: for TCP and UDP, at every address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Ports:
 
         Raises `UsageError`, its kind `LocalAddressError` where time may cure that.
         """
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             made = cls((), ())
             number = port
             try:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from nat_traversal.aio.packet_io import AnsweringSocket, Local, endpoint_of, open_udp
-from nat_traversal.aio.ports import Ports
+from nat_traversal.aio.ports import TRIES, Ports
 from nat_traversal.errors import UsageError
 from nat_traversal.machine.counters import Counters
 from nat_traversal.server.stun import Alternate, StunAnswers
@@ -105,20 +105,26 @@ class AlternatePorts:
         """`other`: the other address and the other port (0: any free one). Raises `UsageError`."""
         primary = _primary(ports, other)
         self.sockets: dict[Endpoint, AnsweringSocket] = {}
-        try:
-            first = self._bind(other)
-            other = first.endpoint
-            self._bind(Endpoint(other.address, primary.port))
-            self._bind(Endpoint(primary.address, other.port))
-        except UsageError:
-            self.close()
-            raise
-        self.alternate = Alternate(primary, other)
+        for left in reversed(range(TRIES)):
+            try:
+                found = self._bind(other).endpoint
+                self._bind(Endpoint(other.address, primary.port))
+                self._bind(Endpoint(primary.address, found.port))
+            except UsageError:
+                self.close()
+                if (
+                    other.port or not left
+                ):  # one that is free at one address may be taken at another
+                    raise
+            else:
+                self.alternate = Alternate(primary, found)
+                return
 
     def close(self) -> None:
         """Free the ports."""
         for udp in self.sockets.values():
             udp.close()
+        self.sockets.clear()
 
     def _bind(self, endpoint: Endpoint) -> AnsweringSocket:
         udp = AnsweringSocket(open_udp(endpoint, only_v6=True))

@@ -122,6 +122,13 @@ class Tunnel:
             for client in self.clients.values()
         }
 
+    def wait_until_established(self) -> None:
+        """Until both clients have a path, whatever failed before."""
+        for client in self.clients.values():
+            client.wait_for_line(
+                '"event": "path-established"', timeout=READY_WITHIN, stream="stdout"
+            )
+
     def carries(self, text: bytes, *, tries: int = 1, timeout: float = READY_WITHIN) -> bool:
         """A datagram goes through to the service and its answer comes back, within some tries."""
         self._program.settimeout(timeout)

@@ -45,7 +45,7 @@ def _connected(nats: tuple[str, str], without: str, directory: Path) -> dict[str
         start_server(network, programs)
         with tunnels(network, programs, PAIR, options=METHODS) as found:
             (tunnel,) = found.values()
-            assert tunnel.verdicts() == {"path-established"}
+            tunnel.wait_until_established()  # a router may answer after the first attempt
             assert tunnel.carries(b"by the router's port")
             during = led(nat)
             for client in tunnel.clients.values():

@@ -8,6 +8,8 @@ import socket
 import pytest
 
 from nat_traversal import Endpoint, ServerSettings, UsageError, serve
+from nat_traversal.aio.packet_io import open_udp
+from nat_traversal.errors import LocalAddressError
 from nat_traversal.wire import stun
 from tests.loopback.hosts import a_server
 from tests.loopback.scripted import announce
@@ -107,6 +109,27 @@ async def test_debians_client_of_rfc_3489_finds_the_alternate_address() -> None:
     async with await serve("127.0.0.1", 0, alternate=OTHER) as server:
         said = await output_of("stun", str(server.endpoint))
         assert "Primary: Open" in said, said
+
+
+async def test_a_port_that_is_taken_beside_the_alternate_is_left_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[Endpoint] = []
+
+    def first_is_taken(local: Endpoint, *, only_v6: bool) -> socket.socket:
+        if local.address == "127.0.0.1" and not taken:
+            taken.append(local)
+            raise LocalAddressError(f"{local} is taken", in_use=True)
+        return open_udp(local, only_v6=only_v6)
+
+    monkeypatch.setattr("nat_traversal.aio.stun.open_udp", first_is_taken)
+    async with await serve("127.0.0.1", 0, alternate=OTHER) as server:
+        port = str(server.endpoint.port)
+        said = await output_of("turnutils_natdiscovery", "-m", "-p", port, "127.0.0.1")
+        assert "NAT with Endpoint Independent Mapping!" in said, said
+    assert len(taken) == 1
+    for left in (taken[0], Endpoint("127.0.0.2", taken[0].port)):
+        open_udp(left).close()
 
 
 async def test_coturns_client_of_rfc_5780_sees_mapping_and_filtering() -> None:
