@@ -6,20 +6,13 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON
 # The tests start hundreds of interpreters: without stored bytecode each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Most of the time of tests in the lab and over loopback is waiting, for the timers of kernels and protocols.
-waiting := $(shell echo $$((4 * $$(nproc))))
-computing := tests/exploration tests/sim tests/unit
-
-# Two groups of tests at once: $(1) computes while $(2) waits, gives way to it, and is told after it.
-# pytest ends with 5 where PYTEST_ARGS picks nothing of a group; both must not.
-define side_by_side
-told=$$(mktemp); trap 'rm -f "$$told"' EXIT; \
-nice -n 5 $(python) -m pytest -n $$(nproc) --dist worksteal $(1) $(PYTEST_ARGS) >"$$told" 2>&1 & computing=$$!; \
-$(python) -m pytest $(2) $(PYTEST_ARGS); waiting=$$?; \
-wait $$computing; computing=$$?; cat "$$told"; \
-for status in $$computing $$waiting; do [ $$status = 0 ] || [ $$status = 5 ] || exit $$status; done; \
-[ $$computing$$waiting != 55 ] || { echo 'PYTEST_ARGS picks no test of this target; make test and make test-measured have others' >&2; exit 5; }
-endef
+# Some tests compute; most of the time of those over loopback and in the lab is waiting, for the timers of kernels and protocols.
+# So they run at once, and what computes gives way.
+side_by_side := scripts/side_by_side.sh
+computing := nice -n 5 $(python) -m pytest -n $(shell nproc) --dist worksteal tests/exploration tests/sim tests/unit
+loopback := $(python) -m pytest -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal tests/loopback
+in_lab := $(python) -m pytest -n $(shell echo $$((4 * $$(nproc)))) -p no:hypothesispytest tests/lab
+daily := -m 'not builds and not long'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test test-fast test-measured test-plain coverage fuzz explore soak scoreboard ladder-runs check bench bench-lab doctor docs dist lock clean
@@ -36,7 +29,7 @@ lab: ## every pair of NATs, each in a Mininet of its own; LAB_ARGS="--nat symmet
 
 test: ## all tests but those of test-measured; PYTEST_ARGS="-k swap" picks
 	@scripts/setup.sh test
-	@$(call side_by_side,$(computing),-p no:hypothesispytest -n $(waiting) -m 'not measures_time' tests/lab tests/loopback)
+	@$(side_by_side) $(computing) $(PYTEST_ARGS) --and $(loopback) $(PYTEST_ARGS) --and $(in_lab) -m 'not measures_time' $(PYTEST_ARGS)
 
 # One after the other, with nothing beside them: most of it is waiting.
 test-measured: ## the tests that measure time in the lab, which others beside them would disturb: about a minute
@@ -45,7 +38,7 @@ test-measured: ## the tests that measure time in the lab, which others beside th
 
 test-fast: ## units, virtual clock and loopback, in about a minute: no build, and none that is marked long
 	@scripts/setup.sh check
-	@$(call side_by_side,-m 'not builds and not long' $(computing),-n $$((2 * $$(nproc))) --dist worksteal -m 'not builds and not long' tests/loopback)
+	@$(side_by_side) $(computing) $(daily) $(PYTEST_ARGS) --and $(loopback) $(daily) $(PYTEST_ARGS)
 
 # Other systems have none of Linux' own features; tests of these are skipped by name.
 test-plain: ## units, virtual clock and sockets without what Linux alone has, as on another system

@@ -41,8 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if _LAB in item.path.parents]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if _LAB not in item.path.parents]
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    if workers > 1 and not any(_LAB in item.path.parents for item in items):
+    if (workers := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
         items[:] = spread(items, workers, _waits_in)
 
 
