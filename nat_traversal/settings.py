@@ -38,6 +38,10 @@ class ClientSettings:
     """Age of a look-up of the service's name up to which it will do for a new flow."""
     name_within: float = seconds(0.5)
     """For such a look-up, after which a new flow takes the addresses that were known before."""
+    nat64_within: float = seconds(1.0, 0.001)
+    """For the resolver to tell the prefix of the network's NAT64."""
+    accept_again: float = seconds(0.2, 0.001)
+    """Until programs' TCP connections are taken again after one for which this process had no room."""
     tcp_patience: float = seconds(60.0)
     """Without a path to the other side, until TCP connections through it end."""
     tell_again: float = seconds(60.0)
@@ -141,6 +145,10 @@ class ClientSettings:
     same address's longest idle one makes room."""
     new_flows: int = number(500, 1, 1_000_000)
     """Flows to a service that may begin in a second, and twice as many at once: each takes two sockets."""
+    parked_for: float = seconds(10.0)
+    """For an answer to come late to a flow that made room: services and resolvers give up earlier."""
+    parked_ports: int = number(256, 0, 65_535)
+    """Ports of such flows that stay bound. Each takes a file descriptor, so the one parked longest ago makes room."""
     queue: int = number(1024, 1, 1_000_000)
     """Datagrams that wait for `Connection.receive`, or for a service's address; those that come then are dropped."""
     queue_octets: int = number(8 << 20, 65_536, 1 << 40)
@@ -270,6 +278,10 @@ class ServerSettings:
     accept_burst: int = number(8, 1, 1024)
     """Connections taken before the event loop looks after the others again. Taking all that wait would use
     up the open files before the cap on connections could act."""
+    accept_again: float = seconds(0.2, 0.001)
+    """Until connections are taken again after one for which this process had no room."""
+    monitor_within: float = seconds(5.0, 0.001)
+    """For a request at ``--metrics`` to come, and for its answer to go."""
     datagram_burst: int = number(64, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
     sources: int = number(65_536, 16, 10_000_000)

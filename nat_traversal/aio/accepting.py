@@ -20,8 +20,6 @@ PIECE = 4096
 """Octets that are read at once: a line has no more."""
 RECEIVE_BUFFER = 16 * 1024
 """Octets asked of the kernel for what a connection sends and nobody has read."""
-RETRY_AFTER = 0.2
-"""Seconds until connections are taken again after one of these."""
 LINGERING = 32
 """Connections at a time that have said their last word, and wait for the other end to close.
 
@@ -197,7 +195,8 @@ class Door:
 
     `admit` gets the address of each, before anything is made for it. It gives the octets to refuse it
     with, empty for no word at all, or None to take it. `taken` gets the socket of one that is taken, which does not block.
-    `out_of_files` is told when this process has no room for one more: once, until all that wait have been taken.
+    `out_of_files` is told when this process has no room for one more: once, until all that wait have been taken. After
+    `again` seconds it tries again.
     """
 
     def __init__(
@@ -206,13 +205,14 @@ class Door:
         *,
         backlog: int,
         burst: int,
+        again: float,
         admit: Callable[[Address], bytes | None],
         taken: Callable[[socket.socket, Address], object],
         out_of_files: Callable[[OSError], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets = list(sockets)
-        self._burst = burst
+        self._burst, self._again = burst, again
         self._admit, self._taken, self._out_of_files = admit, taken, out_of_files
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._is_told = False
@@ -268,7 +268,7 @@ class Door:
     def _rest(self, listener: socket.socket, error: OSError) -> None:
         """The kernel would say so again at once: look after those that are here meanwhile."""
         self._loop.remove_reader(listener)
-        self._resting[listener] = self._loop.call_later(RETRY_AFTER, self._go_on, listener)
+        self._resting[listener] = self._loop.call_later(self._again, self._go_on, listener)
         was_told, self._is_told = self._is_told, True
         if not was_told:
             self._out_of_files(error)
@@ -287,6 +287,7 @@ class Acceptor(Door):
         *,
         backlog: int,
         burst: int,
+        again: float,
         admit: Callable[[Address], bytes | None],
         accepted: Callable[[Address], asyncio.Protocol],
         out_of_files: Callable[[OSError], None],
@@ -304,6 +305,7 @@ class Acceptor(Door):
             sockets,
             backlog=backlog,
             burst=burst,
+            again=again,
             admit=admit,
             taken=taken,
             out_of_files=out_of_files,

@@ -13,7 +13,7 @@ from nat_traversal.aio.flow_table import FlowTable, evictions
 from nat_traversal.aio.offload import tray_for_reading
 from nat_traversal.aio.outbox import HEADROOM
 from nat_traversal.aio.packet_io import ALONE, BATCH, SPARE_FILES, Batch, file_limit
-from nat_traversal.aio.parked import MOST_PARKED, ParkedPorts
+from nat_traversal.aio.parked import ParkedPorts
 from nat_traversal.aio.service import Service
 from nat_traversal.aio.service_flow import SOCKETS, WAITING, ServiceFlow
 from nat_traversal.aio.soft_errors import Lost, not_sent
@@ -77,11 +77,11 @@ class Connector:
         self._path: DataPath | None = None
         self.to: int | None = 0
         self._tray = tray_for_reading(HEADROOM)
-        wanted = SOCKETS * settings.flows + MOST_PARKED
+        wanted = SOCKETS * settings.flows + settings.parked_ports
         most_files = file_limit(wanted + SPARE_FILES) - SPARE_FILES
-        most_parked = min(MOST_PARKED, most_files // 16)
+        most_parked = min(settings.parked_ports, most_files // 16)
         self._most = max(1, min(settings.flows, (most_files - most_parked) // SOCKETS))
-        self._parked = ParkedPorts(most_parked)
+        self._parked = ParkedPorts(most_parked, settings.parked_for)
         self._evicted = evictions(counters)
         self._pace = Pace(2 * settings.new_flows, 1.0 / settings.new_flows)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from nat_traversal.aio.packet_io import bind_problem, endpoint_of
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
-WITHIN = 5.0
-"""Seconds for a request to come, and for its answer to go."""
 MOST = 16
 """Requests at a time: a Prometheus or two, and a health check. More are cut."""
 LONGEST = 8192
@@ -29,10 +27,13 @@ class Page:
 
 
 class Monitor:
-    """Answers GET for the paths of `pages`, HTTP/1.1 (RFC 9112) without a word more than that takes."""
+    """Answers GET for the paths of `pages`, HTTP/1.1 (RFC 9112) without a word more than that takes.
 
-    def __init__(self, pages: Mapping[str, Callable[[], Page]]) -> None:
-        self._pages = pages
+    `within`: seconds for a request to come, and for its answer to go.
+    """
+
+    def __init__(self, pages: Mapping[str, Callable[[], Page]], within: float) -> None:
+        self._pages, self._within = pages, within
         self._server: asyncio.Server | None = None
         self._busy: set[asyncio.Task[None]] = set()
 
@@ -73,7 +74,7 @@ class Monitor:
         self._busy.add(task)
         try:
             with contextlib.suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(WITHIN):
+                async with asyncio.timeout(self._within):
                     await self._answer(reader, writer)
         finally:
             writer.transport.abort()

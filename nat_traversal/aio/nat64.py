@@ -14,14 +14,13 @@ from dataclasses import replace
 
 from nat_traversal.aio.platform import Platform
 from nat_traversal.errors import NameUnresolvedError
+from nat_traversal.settings import ClientSettings
 from nat_traversal.wire import nat64
 from nat_traversal.wire.addresses import is_link_local
 from nat_traversal.wire.endpoint import Endpoint, HostPort
 
 log = logging.getLogger(__name__)
 
-WITHIN = 1.0
-"""Seconds for the resolver's answer."""
 NO_PREFIX = (
     "this host has IPv6 alone, and its name server tells of no NAT64:"
     " give --server a name, or an IPv6 address"
@@ -60,9 +59,10 @@ class Edge:
 class Nat64Finder:
     """Puts the NAT64 by which the server is reached in `edge.way`, where this host has IPv6 alone."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, settings: ClientSettings | None = None) -> None:
         self.edge = Edge()
         self._platform = platform
+        self._within = (settings or ClientSettings()).nat64_within
         self._prefixes: tuple[nat64.Prefix, ...] = ()
         self._server: Endpoint | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -139,7 +139,7 @@ class Nat64Finder:
         found = self._prefixes  # those of an earlier answer hold until there is another one
         try:
             answer = self._platform.resolve(_ASKED, families=(6,))
-            addresses = await asyncio.wait_for(answer, WITHIN)
+            addresses = await asyncio.wait_for(answer, self._within)
             found = nat64.prefixes_in(each.address for each in addresses)
         except NameUnresolvedError as error:
             found = found if error.is_temporary else ()

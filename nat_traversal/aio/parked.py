@@ -9,20 +9,15 @@ from collections import deque
 
 log = logging.getLogger(__name__)
 
-PARKED_FOR = 10.0
-"""Seconds in which an answer may come late: services and resolvers give up earlier."""
-MOST_PARKED = 256
-"""Ports that stay bound. Each takes a file descriptor, so the one parked longest ago makes room."""
-
 
 class ParkedPorts:
-    """Keeps sockets bound that nobody reads, at most `most`, and recalls the numbers of all others for as long.
+    """Keeps sockets bound that nobody reads, at most `most`, for `seconds`, and recalls the numbers of all others for as long.
 
     So no other program of this host gets the newest ports, and no flow any of them.
     """
 
-    def __init__(self, most: int = MOST_PARKED) -> None:
-        self._most = most
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
         self._loop = asyncio.get_running_loop()
         self._sockets: deque[tuple[float, socket.socket]] = deque()
         self._until: dict[int, float] = {}
@@ -35,8 +30,8 @@ class ParkedPorts:
         return len(self._sockets)
 
     def park(self, sock: socket.socket) -> None:
-        """Take a bound socket over, and lose all that comes to it for `PARKED_FOR` seconds."""
-        until = self._loop.time() + PARKED_FOR
+        """Take a bound socket over, and lose all that comes to it meanwhile."""
+        until = self._loop.time() + self._seconds
         port = sock.getsockname()[1]
         self._until.pop(port, None)
         self._until[port] = until

@@ -48,7 +48,10 @@ log = logging.getLogger(__name__)
 
 REASONS = 100
 """Refused connections a second that are told why; the others are reset."""
-_AT_START = frozenset({"accept_backlog", "accept_burst", "log_burst", "log_every", "log_most"})
+_AT_START = frozenset(
+    {"accept_again", "accept_backlog", "accept_burst"}
+    | {"log_burst", "log_every", "log_most", "monitor_within"}
+)
 """Settings that a running server cannot change."""
 
 
@@ -136,6 +139,7 @@ class Server(Driver):
             self.ports.tcp,
             backlog=self._settings.accept_backlog,
             burst=self._settings.accept_burst,
+            again=self._settings.accept_again,
             admit=self._admit,
             accepted=self._accepted,
             out_of_files=self._out_of_files,

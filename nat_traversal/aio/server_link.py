@@ -32,7 +32,7 @@ class ServerLink:
         feed: Callable[[e.Event], None],
     ) -> None:
         self._config, self._trunk, self._platform, self._feed = config, trunk, platform, feed
-        self.nat64 = Nat64Finder(platform)
+        self.nat64 = Nat64Finder(platform, config.settings)
         self._tls = None if config.tls is None else ClientTls.of(config.tls, config.server.host)
         self.control: Control | None = None
         """The connection, while one stands or is being made."""

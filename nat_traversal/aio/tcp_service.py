@@ -49,6 +49,7 @@ class TcpListener(TcpSide):
             [sock],
             backlog=_BACKLOG,
             burst=_BURST,
+            again=settings.accept_again,
             admit=self._admit,
             taken=self._taken,
             out_of_files=lambda error: self._problem(f"connections wait: {in_words(error)}"),

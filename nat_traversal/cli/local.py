@@ -98,11 +98,11 @@ def _peers(path: Path) -> list[str]:
     return []
 
 
-def ask(path: Path, **request: Any) -> dict[str, Any]:
-    """The answer to one request, a JSON object. Raises `UsageError` if nobody gives one, and with an ``error``."""
-    octets, until = b"", time.monotonic() + WITHIN
+def ask(path: Path, *, within: float = WITHIN, **request: Any) -> dict[str, Any]:
+    """The answer to one request, a JSON object, in `within` seconds. Raises `UsageError` if nobody gives one, and with an ``error``."""
+    octets, until = b"", time.monotonic() + within
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(WITHIN)
+        sock.settimeout(within)
         try:
             sock.connect(str(path))
             sock.sendall(json.dumps(request).encode() + b"\n")

@@ -64,7 +64,7 @@ async def run(
         return started
     gc.set_threshold(*GARBAGE)
     gc.freeze()  # the collector need not look at all that was imported again and again
-    async with started as server, watched(server, options.metrics, console):
+    async with started as server, watched(server, options.metrics, console, settings):
         _tell(server, console)
         if reloading is not None:
             reloading.begin(server)

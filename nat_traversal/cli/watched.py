@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from nat_traversal.aio.monitor import Monitor, Page
 from nat_traversal.aio.server import Server
 from nat_traversal.cli.console import Console
+from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.endpoint import HostPort
 
 
 @asynccontextmanager
-async def watched(server: Server, at: HostPort | None, console: Console) -> AsyncIterator[None]:
+async def watched(
+    server: Server, at: HostPort | None, console: Console, settings: ServerSettings
+) -> AsyncIterator[None]:
     """Show `server` at `at`; nothing if that is None. Raises `UsageError`."""
     if at is None:
         yield
@@ -25,7 +28,8 @@ async def watched(server: Server, at: HostPort | None, console: Console) -> Asyn
         {
             "/metrics": lambda: Page(metrics.text(), metrics.content_type),
             "/health": lambda: _health(server),
-        }
+        },
+        settings.monitor_within,
     )
     try:
         await monitor.start(at)

@@ -30,11 +30,13 @@ class LineWriter:
         dropped_line: Callable[[int], str],
         failed: Callable[[OSError], None],
         most: int = MOST,
+        wakes: int = WAKES,
+        rest: float = REST,
     ) -> None:
         self._fd = fd
         self._dropped_line = dropped_line
         self._failed = failed
-        self._most = most
+        self._most, self._most_wakes, self._pause = most, wakes, rest
         self._lines: deque[bytes] = deque()
         self._octets = 0
         self._untold = 0
@@ -96,8 +98,8 @@ class LineWriter:
         if now - self._since >= 1.0:
             self._wakes, self._since = 0, now
         self._wakes += 1
-        if self._wakes > WAKES:
-            self._hurry.wait(REST)
+        if self._wakes > self._most_wakes:
+            self._hurry.wait(self._pause)
 
     def _next(self) -> bytes:
         """Whole lines, as many as make one write. They count as waiting until they are out."""

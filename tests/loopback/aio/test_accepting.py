@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nat_traversal.aio import accepting
 from nat_traversal.aio.accepting import Acceptor, Address
 from tests.loopback.support import eventually
 
@@ -77,6 +76,7 @@ async def a_door() -> AsyncIterator[tuple[Door, Listener]]:
         [listener],
         backlog=16,
         burst=BURST,
+        again=0.02,
         admit=door.admit,
         accepted=door.accepted,
         out_of_files=door.troubles.append,
@@ -130,10 +130,7 @@ async def test_a_refused_one_is_told_why_or_reset_and_no_protocol_is_made() -> N
         assert door.taken == []
 
 
-async def test_out_of_descriptors_it_says_so_once_and_goes_on_when_there_are_some(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(accepting, "RETRY_AFTER", 0.02)
+async def test_out_of_descriptors_it_says_so_once_and_goes_on_when_there_are_some() -> None:
     async with a_door() as (door, listener):
         listener.is_out = True
         async with a_caller(door) as waiting:

@@ -6,13 +6,12 @@ import asyncio
 import random
 import socket
 from collections import deque
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from nat_traversal import ClientSettings, Endpoint
-from nat_traversal.aio import connector as connector_module
-from nat_traversal.aio import parked as parked_module
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.flow_table import FlowTable
@@ -28,6 +27,7 @@ from tests.loopback.programs import Program, Service
 from tests.loopback.support import eventually
 
 LAG, AT_A_TIME = 700, 400
+SETTINGS = ClientSettings(flows=AT_A_TIME, new_flows=1_000_000)
 
 
 class Answers:
@@ -50,14 +50,13 @@ class Answers:
         """Nothing waits."""
 
 
-async def churn(answers: Answers, asked: int) -> None:
+async def churn(answers: Answers, asked: int, settings: ClientSettings = SETTINGS) -> None:
     """So many programs ask once each; a service answers each after 700 others have asked.
 
     Over IPv6: its answers to ports that were given up must not meet other tests at work on 127.0.0.1.
     """
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as service:
         service.bind(("::1", 0))
-        settings = ClientSettings(flows=AT_A_TIME, new_flows=1_000_000)
         at = FixedService([endpoint_of(service.getsockname())])
         connector = Connector(at, Counters(), lambda _: None, settings)
         connector.attach(cast(DataPath, answers))
@@ -77,26 +76,20 @@ async def churn(answers: Answers, asked: int) -> None:
 
 
 @pytest.mark.long
-async def test_no_late_answer_reaches_another_program_and_without_recalled_ports_some_would(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_no_late_answer_reaches_another_program_and_without_recalled_ports_some_would() -> (
+    None
+):
     """One behind the other: at the same time one's answers would reach the other's ports."""
     answers = Answers()
     await churn(answers, 2_500)
     assert answers.astray == 0
-    monkeypatch.setattr(parked_module, "PARKED_FOR", 0.0)
-    monkeypatch.setattr(connector_module, "MOST_PARKED", 0)
     unguarded = Answers()
-    await churn(unguarded, 1_800)
+    await churn(unguarded, 1_800, replace(SETTINGS, parked_for=0.0, parked_ports=0))
     assert unguarded.astray > 0, "the churn notices what it is for"
 
 
-async def test_parked_ports_stay_bound_for_ten_seconds_and_the_oldest_makes_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    parked = ParkedPorts(2)
-    assert parked_module.PARKED_FOR == 10.0
-    monkeypatch.setattr(parked_module, "PARKED_FOR", 0.2)
+async def test_parked_ports_stay_bound_for_a_while_and_the_oldest_makes_room() -> None:
+    parked = ParkedPorts(2, 0.2)
     programs = [Program() for _ in range(3)]
     ports = [each.endpoint.port for each in programs]
     for each in programs:

@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from nat_traversal import ClientSettings, Endpoint
 from nat_traversal.aio import accepting
 from nat_traversal.aio.packet_io import bind_problem, open_udp
@@ -94,10 +92,7 @@ class Full(socket.socket):
         return super().accept()
 
 
-async def test_want_of_room_for_connections_is_told_once_until_all_were_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(accepting, "RETRY_AFTER", 0.01)
+async def test_want_of_room_for_connections_is_told_once_until_all_were_taken() -> None:
     told: list[OSError] = []
     taken: list[asyncio.Protocol] = []
     ended = [0]
@@ -116,6 +111,7 @@ async def test_want_of_room_for_connections_is_told_once_until_all_were_taken(
             [listener],
             backlog=8,
             burst=8,
+            again=0.01,
             admit=lambda _: None,
             accepted=accepted,
             out_of_files=told.append,

@@ -11,7 +11,6 @@ from collections import defaultdict
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nat_traversal.aio import monitor as monitor_module
 from nat_traversal.aio.monitor import LONGEST, MOST, Monitor, Page
 from nat_traversal.machine import notices as note
 from nat_traversal.wire import messages as m
@@ -157,18 +156,15 @@ class TestMonitor:
         ],
     )
     async def test_it_answers_what_it_understands(self, request_: bytes, status: str) -> None:
-        monitor = Monitor({"/a": lambda: Page(b"well\n")})
+        monitor = Monitor({"/a": lambda: Page(b"well\n")}, DEADLINE)
         await monitor.start(HostPort("127.0.0.1", 0))
         assert (await ask(monitor.endpoint, request_))[0] == status
         head = await ask(monitor.endpoint, b"HEAD /a HTTP/1.1\r\n\r\n")
         assert head == ("HTTP/1.1 200 OK", b"")
         await monitor.close()
 
-    async def test_those_who_say_nothing_are_cut_and_do_not_fill_it(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(monitor_module, "WITHIN", 0.2)
-        monitor = Monitor({"/a": lambda: Page(b"well\n")})
+    async def test_those_who_say_nothing_are_cut_and_do_not_fill_it(self) -> None:
+        monitor = Monitor({"/a": lambda: Page(b"well\n")}, within=0.2)
         await monitor.start(HostPort("127.0.0.1", 0))
         silent = [await asyncio.open_connection(*monitor.endpoint.sockaddr) for _ in range(MOST)]
         await eventually(lambda: monitor.busy == MOST, "all are there")

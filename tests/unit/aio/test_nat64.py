@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from nat_traversal.aio import nat64 as finding
 from nat_traversal.aio.client import Client
 from nat_traversal.aio.client_config import ClientConfig
 from nat_traversal.aio.datapath import DataPath
@@ -66,10 +65,14 @@ OF_THE_LAB = ("2001:db8:64::c000:aa", "2001:db8:64::c000:ab")
 
 @asynccontextmanager
 async def a_finder(
-    resolver: Resolver, *, ipv4: bool = False, ipv6: bool = True
+    resolver: Resolver,
+    settings: ClientSettings | None = None,
+    *,
+    ipv4: bool = False,
+    ipv6: bool = True,
 ) -> AsyncIterator[Nat64Finder]:
     platform = Platform(resolve=resolver, has_ipv4=lambda: ipv4, has_ipv6=lambda: ipv6)
-    made = Nat64Finder(platform)
+    made = Nat64Finder(platform, settings)
     try:
         yield made
     finally:
@@ -201,9 +204,8 @@ async def test_a_resolver_that_fails_later_says_nothing_against_the_prefix(
         assert len(resolver.asked) == 2
 
 
-async def test_a_silent_resolver_holds_up_nothing_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "WITHIN", 0.01)
-    async with a_finder(Resolver()) as finder:
+async def test_a_silent_resolver_holds_up_nothing_for_long() -> None:
+    async with a_finder(Resolver(), ClientSettings(nat64_within=0.01)) as finder:
         await asyncio.wait_for(finder.connects([Endpoint("192.0.2.2", 6545), SERVER]), 10)
         assert way_of(finder) is None
 

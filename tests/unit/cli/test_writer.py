@@ -7,10 +7,10 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from nat_traversal.cli import writer as lines
 from nat_traversal.cli.writer import LineWriter
 
 DEADLINE = 10.0
@@ -19,7 +19,7 @@ DEADLINE = 10.0
 class Pipe:
     """A pipe of one page, and a writer to it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, **limits: Any) -> None:
         self.reading, self.writing = os.pipe()
         fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, 4096)
         self.errors: list[OSError] = []
@@ -28,7 +28,7 @@ class Pipe:
             self.writing,
             dropped_line=lambda count: f"dropped {count}",
             failed=self._failed,
-            most=most,
+            **limits,
         )
 
     def _failed(self, error: OSError) -> None:
@@ -114,14 +114,12 @@ def test_a_reader_that_has_gone_is_told_once(pipe: Pipe) -> None:
     pipe.reading = os.open(os.devnull, os.O_RDONLY)
 
 
-def test_a_thread_that_rests_between_many_lines_goes_on_at_once_for_who_ends(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lines, "WAKES", 0)
-    monkeypatch.setattr(lines, "REST", 1000.0)
+def test_a_thread_that_rests_between_many_lines_goes_on_at_once_for_who_ends() -> None:
+    pipe = Pipe(wakes=0, rest=1000.0)
     pipe.writer.put("first")
     assert pipe.read_until(b"first\n") == b"first\n"
     pipe.writer.put("while it rests")
     pipe.writer.put("last")
     assert pipe.writer.finish(DEADLINE)
     assert pipe.read_until(b"last\n") == b"while it rests\nlast\n"
+    pipe.close()

@@ -9,6 +9,7 @@ from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.tls import Epoch
 
 from nat_traversal.streams.actions import StreamAction
+from nat_traversal.streams.quic import control_of
 from tests.unit.streams.pair import Pair
 
 
@@ -23,6 +24,7 @@ class Hostile:
         self._quic = peer.streams._quic
         self._unsent: list[bytes] = []
         self._quic._write_application = self._write
+        control_of(self._quic).congestion_window = 1 << 30  # it heeds no network
 
     def sends(self, *packets: bytes) -> list[StreamAction]:
         """Each of `packets` holds frames. What the victim makes of all of them at once."""

@@ -111,16 +111,16 @@ def test_more_pieces_than_any_loss_makes_end_it() -> None:
     ]
 
 
-def test_a_message_of_tls_that_no_handshake_has_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_of_tls_that_no_handshake_has_ends_it() -> None:
     ended = [do.Closed("a message of TLS came that no handshake has")]
     hostile = Hostile(listens=False)
     assert hostile.sends(b"".join(crypto_frame(3 + 2 * each, b"x") for each in range(64))) == []
     assert hostile.sends(crypto_frame(200, b"x")) == ended
-    monkeypatch.setattr(quic, "_MOST_OF_TLS", 2000)
     hostile = Hostile(listens=True)
-    begin = b"\x04\xff\xff\xff" + bytes(996)
-    assert hostile.sends(crypto_frame(0, begin), crypto_frame(1000, bytes(1000))) == []
-    assert hostile.sends(crypto_frame(2000, b"x")) == ended
+    message = b"\x04\xff\xff\xff" + bytes(65_532)
+    for at in range(0, len(message), 1024):
+        assert hostile.sends(crypto_frame(at, message[at : at + 1024])) == []
+    assert hostile.sends(crypto_frame(len(message), b"x")) == ended
 
 
 def test_pieces_are_what_aioquic_makes_of_them() -> None:
