@@ -28,7 +28,7 @@ FETCHED = "file.fetched"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came through."""
+    """The octets that came through."""
 
     is_whole: bool
     """The file is the same at both homes."""

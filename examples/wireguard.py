@@ -27,7 +27,7 @@ PYTHON = f"{sys.executable} -m nat_traversal"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came through the WireGuard tunnel, and what the method of the path under it was."""
+    """The pings through the WireGuard tunnel, and the method of the path under it."""
 
     method: str
     pings_answered: int

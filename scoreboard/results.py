@@ -1,4 +1,4 @@
-"""What is kept of each trial, in one JSON file a rival, so that a run which was ended goes on."""
+"""The results that are kept of each trial, in one JSON file a rival, so that a run which was ended goes on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Kept:
 
 
 def row_of(group: str, cell: CellResult) -> Row:
-    """What is kept of a cell of the lab."""
+    """The result that is kept of a cell of the lab."""
     wrong = [check for check in cell.checks if not check.ok]
     untrue = [f"{check.name}: {check.why}" for check in wrong if check.name != LINKS_KEPT]
     broken = cell.error or "; ".join(untrue) or None

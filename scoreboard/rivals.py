@@ -26,7 +26,7 @@ class Rival:
     sources: Sequence[str]
     """Files beside its program file that it is run by; ``../..`` and a pattern are this repository's."""
     chosen: str
-    """What differs from its defaults, and what its user has to add; for the page."""
+    """Differences from its defaults, and additions that its user has to make; for the page."""
 
     @property
     def file(self) -> Path:

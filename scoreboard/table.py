@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What the table shows of one rival. Times in milliseconds; None: not measured."""
+    """One rival, as the table shows it. Times in milliseconds; None: not measured."""
 
     name: str
     version: str

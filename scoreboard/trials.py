@@ -1,4 +1,4 @@
-"""What every rival has to go through: pairs of NATs, harder places, faults, and a quiet minute. Pure."""
+"""The trials of every rival: pairs of NATs, harder places, faults, and a quiet minute. Pure."""
 
 from __future__ import annotations
 

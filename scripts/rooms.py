@@ -26,7 +26,7 @@ def syntax(path: Path) -> ast.Module:
 
 @cache
 def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
-    """What `ast.walk` finds from `tree` on, once, but for whether a name is read or written: in half of the time."""
+    """The nodes that `ast.walk` finds from `tree` on, once, but for whether a name is read or written: in half of the time."""
     found = [tree]
     for node in found:
         for name in node._fields:

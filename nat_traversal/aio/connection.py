@@ -76,7 +76,7 @@ class Connection:
     def send(self, payload: bytes | memoryview) -> None:
         """Send one datagram of 0 to 65,507 octets.
 
-        What the network refuses is counted in `counters`, as UDP would lose it too. Raises
+        A datagram that the network refuses is counted in `counters`, as UDP would lose it too. Raises
         `UsageError` for a longer payload, `ConnectionLostError` once the path has ended.
         """
         self.send_many((payload,))

@@ -1,6 +1,6 @@
 """The router of this host, asked to lead ports to sockets: PCP and NAT-PMP, then UPnP-IGD, on asyncio.
 
-What the router says counts only from its own address, and goes nowhere but there.
+The router's word counts only from its own address, and requests go nowhere but there.
 """
 
 from __future__ import annotations

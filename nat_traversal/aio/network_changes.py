@@ -1,7 +1,7 @@
 """Tells a client's machine that its host's network has changed, or that it has slept.
 
-The kernel says that something has changed (rtnetlink(7)), the timer of `wake` that time has passed. What counts is
-looked at then: the plausible interfaces, and the address from which datagrams would leave now. So containers,
+The kernel says that something has changed (rtnetlink(7)), the timer of `wake` that time has passed. Then two things are
+looked at: the plausible interfaces, and the address from which datagrams would leave now. So containers,
 machines and others' tunnels may come and go. Without rtnetlink the timer alone makes one look.
 """
 

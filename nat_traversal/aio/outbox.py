@@ -1,7 +1,7 @@
 """The way out of a path: programs' datagrams become sealed frames, and frames of one size leave together.
 
-Datagrams of any flows go into one buffer of frames. Whoever puts them there says when nothing more
-is at hand (`flush`): nothing waits for company. Meanwhile only as many leave as one call takes (`flush_full`).
+Datagrams of any flows go into one buffer of frames. Their reader says when nothing more is at hand
+(`flush`): nothing waits for company. Meanwhile only as many leave as one call takes (`flush_full`).
 Datagrams of one size are a frame each; those of several sizes, and those longer than a frame, are bundled.
 """
 

@@ -46,7 +46,7 @@ class ServiceFlow:
     """The flow `number` of the other side, to one address of the service.
 
     Raises `OSError` or `UsageError` where there is no socket for it or no way. `only`: the service has
-    no other address. `recalls` tells the ports that it must not have. What went wrong in `send`, `receive` and `overheard` is in `failed` and `lost`.
+    no other address. `recalls` tells the ports that it must not have. `failed` and `lost` have the errors of `send`, `receive` and `overheard`.
     """
 
     def __init__(

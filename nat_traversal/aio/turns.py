@@ -23,7 +23,7 @@ class Turns:
     """The connections that have something to say, one message of each source after the other.
 
     A source within its budget comes first; hosts that have registered take turns there with newcomers. All
-    others share a part of the processor's time. What they say meanwhile stays unparsed, their sockets unread.
+    others share a part of the processor's time. Their words stay unparsed meanwhile, their sockets unread.
     """
 
     def __init__(self, settings: ServerSettings, counters: Counters) -> None:

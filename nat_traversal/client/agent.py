@@ -43,8 +43,8 @@ class Agent:
     nobody but the server to vouch for the peer, unless told otherwise. `token`: the server's, 32 octets. Raises `UsageError` for ids that
     the server would refuse.
 
-    The protocol registers a host for one peer, so `peers` has one today. What comes from the server
-    goes to that one, a datagram to the peer whose socket it came in by, a timer to its owner.
+    The protocol registers a host for one peer, so `peers` has one today. The server's messages
+    go to that one, a datagram to the peer whose socket it came in by, a timer to its owner.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The symmetric state of the Noise framework (revision 34, section 5.2) over SHA-256.
 
-What is taken: the chaining key, the running hash, MixHash, MixKey, MixKeyAndHash, Split. What is not:
-message patterns and handshake encryption. Published vectors of Noise are tests of this file.
+It has the chaining key, the running hash, MixHash, MixKey, MixKeyAndHash and Split; it has no message
+patterns and no handshake encryption. Published vectors of Noise are tests of this file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One mapping at a router that speaks PCP or NAT-PMP: asked for, renewed at half its time, given back.
 
-The router is asked by PCP, and by NAT-PMP once it has not answered that at once. What it answers first counts. Its
+The router is asked by PCP, and by NAT-PMP once it has not answered that at once. Its first answer counts. Its
 answers are bounded: none makes this side speak more often than every ten seconds.
 """
 

@@ -118,7 +118,7 @@ class Unbundler:
     """Takes bundles apart, whatever the order of their frames. A number tells where each frame lies: that of the next one is one more.
 
     At most `most_octets` wait for the rest of their datagrams, and none longer than `patience` seconds, if its owner calls
-    `expire` at `deadline`. What has waited longest makes room.
+    `expire` at `deadline`. The oldest makes room.
     """
 
     def __init__(self, *, most_octets: int = 1 << 20, patience: float = 2.0) -> None:

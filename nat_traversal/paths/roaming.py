@@ -1,6 +1,6 @@
 """The peer's authentic frames come from a new address: see whether it is there, and only then send the stream there.
 
-Whoever copies a frame on its way and is faster than it can make it come from any address. So the new source has to return
+An attacker who copies a frame on its way and is faster than it can make it come from any address. So the new source has to return
 a nonce that was sent there, and the old address must not return one that was sent to it: a peer that is still at
 the old one answers there, too. Until then the new source gets little. Pure.
 """

@@ -80,7 +80,7 @@ class Attacker:
         return told
 
     def end(self) -> str:
-        """End it. What it did a second, in words."""
+        """End it, and tell in words how much it did a second."""
         self._process.terminate()
         ended = self._tally()
         self._process.wait()

@@ -33,7 +33,7 @@ def addresses(count: int) -> list[str]:
 
 @dataclass(slots=True)
 class Tally:
-    """What an attacker has done so far."""
+    """An attacker's deeds so far."""
 
     opened: int = 0
     """Connections begun."""

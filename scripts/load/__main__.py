@@ -35,7 +35,7 @@ class Bots:
         )
 
     def told(self) -> dict[str, Any]:
-        """What they tell next, a second later."""
+        """Their next words, a second later."""
         assert self._process.stdout is not None
         told: dict[str, Any] = json.loads(self._process.stdout.readline())
         return told

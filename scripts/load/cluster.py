@@ -76,7 +76,7 @@ class Cluster:
 
 @dataclass(slots=True)
 class Hosts:
-    """What the hosts tell, second by second."""
+    """The hosts' words, second by second."""
 
     program: Program
     count: int
@@ -98,7 +98,7 @@ class Hosts:
             pass
 
     def phase(self, name: str, seconds: int) -> None:
-        """What happens in some seconds, in a line."""
+        """The events of some seconds, in a line."""
         first = last = self.told()
         least, back = first["registered"], 0
         for second in range(1, seconds + 1):
@@ -162,7 +162,7 @@ def killed(pairs: int, rate: float, seconds: int) -> None:
 
 
 def costs(count: int, pairs: int, rate: float, seconds: int) -> None:
-    """What an attempt costs with so many servers, whose hosts are at neighbouring ones."""
+    """The cost of an attempt with so many servers, whose hosts are at neighbouring ones."""
     with cluster(count) as made:
         store = [made.store()] if count > 1 else []
         servers = [made.server(node) for node in SERVERS[:count]]

@@ -1,4 +1,4 @@
-"""What people do with a TCP service, each timed: from `near`, a host's process, to a service at `far`. Runs in a sandbox."""
+"""Uses of a TCP service, each timed: from `near`, a host's process, to a service at `far`. Runs in a sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from natlab.sandbox.netns import in_namespace
 IPERF, WEB, SSH, CROWD, WRITER = 5201, 8080, 2222, 7000, 7001
 """Ports of the services, which programs near by find under the same number."""
 USER = "lab"
-"""Whom ssh logs in. Only in the sandbox there is such a user, and no other."""
+"""The user that ssh logs in. Only in the sandbox there is such a one, and no other."""
 WORDS = 1_000
 """Octets that each connection of a crowd sends and hears."""
 _READY, _LONG = 20.0, 300.0

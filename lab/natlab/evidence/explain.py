@@ -1,6 +1,6 @@
 """A cell's outcome in plain words: what became of the HELLOs, when, and why. Pure.
 
-What happened, and what a host had sent before, is read from the packets. Only the name of a filter
+All that happened is read from the packets, and so is all that a host had sent before. Only the name of a filter
 is the preset's, which the probes have proven by then. Times are seconds since the cell's first packet.
 """
 

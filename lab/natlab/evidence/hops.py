@@ -1,6 +1,6 @@
 """Captured packets of any program, followed over each link of any topology. Pure.
 
-What a NAT takes in and does not send on ends there.
+A packet that a NAT takes in and does not send on ends there.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Passage:
 def follow_all(packets: Iterable[Packet]) -> tuple[Passage, ...]:
     """Every transmission of the project's datagrams by either host, in order of sending.
 
-    `packets` must be in order of time. What the server sends is left out.
+    `packets` must be in order of time. The server's datagrams are left out.
     """
     ordered = list(packets)
     sightings = _Sightings(ordered)

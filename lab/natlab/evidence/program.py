@@ -1,7 +1,7 @@
 """The result of a cell in which any program ran: its path, and what that cost, by the packets alone. Pure.
 
-What a program counts as its success comes from its program file; whether a path was there, which, and
-since when, is told by the captures. The model says beside it what can be at all.
+A program's own success is defined in its program file. The captures tell whether a path was there, which, and
+since when. The model says beside it what can be at all.
 """
 
 from __future__ import annotations

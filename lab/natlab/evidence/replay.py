@@ -1,6 +1,6 @@
 """Every captured packet once more, through the model: did each NAT do with it what the model does? Pure.
 
-What the hosts sent, and when, is taken from the capture, so that no race between programs matters.
+The hosts' packets and their times are taken from the capture, so that no race between programs matters.
 Where chance decides, the model takes the port that the kernel took, if it may. That the ports stand for each other, one
 for one, is part of what is held against it.
 """

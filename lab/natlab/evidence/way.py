@@ -1,6 +1,6 @@
 """By which way the datagrams of two hosts reach each other, whatever program sent them. Pure.
 
-What a program sends may be sealed. So there are two ways to know it again behind a relay: by octets
+A program's datagrams may be sealed. So there are two ways to know it again behind a relay: by octets
 that both sides of the relay have in common, or by the sizes and moments of the lab's own probes.
 """
 
@@ -89,7 +89,7 @@ def path_between(
     """By the UDP packets that hosts `one` and `other` received, before `until`.
 
     A datagram is relayed if a third node sends on, within a second, what one host sent it, in whatever
-    frame (TURN). What a relay encrypts anew is not recognised. With `payload` only datagrams count in
+    frame (TURN). A datagram that a relay encrypts anew is not recognised. With `payload` only datagrams count in
     which that regular expression finds something, or of which that function says so.
     """
     firsts: dict[str | None, dict[str, _Crossing]] = defaultdict(dict)

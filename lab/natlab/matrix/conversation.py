@@ -1,7 +1,7 @@
 """The work of a cell's programs: server, DNS services, clients, dig both ways; and their word, to be checked.
 
 Both hosts serve a zone with dnsmasq and ask for the other's with dig, through the tunnel: each client
-has `--listen` and `--connect`. What they say only tells the lab when to go on.
+has `--listen` and `--connect`. Their word only tells the lab when to go on.
 """
 
 from __future__ import annotations

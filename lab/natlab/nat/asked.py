@@ -1,6 +1,6 @@
 """The chains and the configuration with which a real miniupnpd leads ports of a NAT to hosts that ask. Pure text.
 
-What comes for such a port passes in zone 0 of connection tracking, beside the zones of the NAT's own mappings. So no
+Packets for such a port pass in zone 0 of connection tracking, beside the zones of the NAT's own mappings. So no
 flow of the one is taken for one of the other.
 """
 

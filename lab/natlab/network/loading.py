@@ -3,7 +3,7 @@
     two_nats,nat_a=symmetric
     ~/lab/my_topology.py:MyTopo,homes=3
 
-What plain Mininet topologies ask for is taken over where the lab can do it faithfully: hosts with
+The lab takes over the wishes of plain Mininet topologies that it can fulfil faithfully: hosts with
 addresses and a default route, switches as learning bridges. The rest is refused with the reason.
 """
 

@@ -56,7 +56,7 @@ def tcp_opens(nat_a: str, nat_b: str, *, crossing: bool, later: float = 1.0) -> 
     """Whether host_a and host_b, behind the presets of these names, get a connection.
 
     Their SYNs are `crossing` on the way, or host_a's has met its fate when host_b's leaves, so many seconds
-    `later`. What was dropped is sent again. Raises `UsageError` for a name that is no preset.
+    `later`. A SYN that was dropped is sent again. Raises `UsageError` for a name that is no preset.
     """
     return _Attempt(nat_a, nat_b, later).opens(crossing)
 

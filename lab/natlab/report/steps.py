@@ -1,6 +1,6 @@
 """A cell as a story in steps: where each packet is, what each NAT then remembers, and why it did so. Pure.
 
-What was sent, and how it fared, is the capture's. The tables are the model's, with the capture's ports
+The packets and their fates are the capture's. The tables are the model's, with the capture's ports
 in place of those that the model chose by chance.
 """
 

@@ -1,7 +1,7 @@
 """Captured packets of any program as a ladder diagram in plain text. Pure.
 
-A row is one packet on one link: from the node that sent it there to the node that received it. What
-a NAT takes in and does not send on ends there, and the row says so. In order of time, not to scale.
+A row is one packet on one link: from the node that sent it there to the node that received it. A packet
+that a NAT takes in and does not send on ends there, and the row says so. In order of time, not to scale.
 """
 
 from __future__ import annotations

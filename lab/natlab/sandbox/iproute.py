@@ -1,6 +1,6 @@
 """The lines of ``ip -batch`` that the lab writes, carried out by the kernel without a process; and what ``ip`` would show.
 
-A process for each costs more than all that it does. What is not known here is left to ``ip`` itself.
+A process for each costs more than all that it does. A line that is not known here is left to ``ip`` itself.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ _octets: dict[int, _Octets] = {}
 def never_fail_on_output() -> None:
     """Put such streams in the place of this process's own, and something on 0, 1 and 2 where nothing is.
 
-    What has been put in the place of `sys.stdout` or `sys.stderr` before, as by pytest, stays.
+    A stream that has been put in the place of `sys.stdout` or `sys.stderr` before, as by pytest, stays.
     """
     for fd in range(3):
         try:

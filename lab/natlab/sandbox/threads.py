@@ -31,8 +31,8 @@ class LabThread(threading.Thread):
 def end_process_with_any_thread(status: int) -> None:
     """From now on, an exception that nobody hears ends this process with exit status `status`.
 
-    Of a thread which a library made, and of a `LabThread` whose `failed` raises. Who waits for this
-    process sees its end; Python would go on without the thread. A hook that somebody else has put there,
+    Of a thread which a library made, and of a `LabThread` whose `failed` raises. Those that wait for this
+    process see its end; Python would go on without the thread. A hook that somebody else has put there,
     as pytest does, stays.
     """
     if threading.excepthook is not threading.__excepthook__:

@@ -12,7 +12,7 @@
              |                                      |
            host_a 10.0.1.2                10.0.2.2  host_b
 
-Between the two NATs of a side is the shared address space of RFC 6598. What a peer meets is the
+Between the two NATs of a side is the shared address space of RFC 6598. A peer meets the
 stricter of the two in each respect.
 
     mn --custom topologies/double_nat.py --topo double_nat,cgn_a=symmetric

@@ -1,6 +1,6 @@
 """The machine of one server among several, which plays guests beside its clients, and where its words go.
 
-What it says to a guest goes to the guest's server; a few words are for nobody, since that server says them itself.
+Its words to a guest go to the guest's server; a few are for nobody, since that server says them itself.
 """
 
 from __future__ import annotations

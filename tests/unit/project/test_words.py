@@ -29,9 +29,10 @@ def docstrings(tree: ast.Module) -> list[ast.Constant]:
     return found
 
 
-def first_paragraph(text: ast.Constant) -> str:
-    paragraph = " ".join(str(text.value).strip().split("\n\n")[0].split())
-    return re.sub(r"``?[^`]*``?", "CODE", paragraph)
+def paragraphs(text: ast.Constant) -> list[str]:
+    """Each on one line, without its code."""
+    apart = str(text.value).strip().split("\n\n")
+    return [re.sub(r"``?[^`]*``?", "CODE", " ".join(each.split())) for each in apart]
 
 
 def messages(tree: ast.Module) -> Iterator[str]:
@@ -66,9 +67,9 @@ def not_plain(tree: ast.Module) -> Iterator[str]:
     first = (ast.get_docstring(tree) or "").split("\n")[0]
     if not re.search(r"[.?)…]$|``$", first):
         yield f"{first} goes on in the next line"
-    paragraphs = [first_paragraph(text) for text in docstrings(tree)]
-    yield from (found for each in paragraphs for found in HEADLESS.findall(each))
-    yield from (s for each in paragraphs for s in sentences(each) if is_long(s))
+    every = [paragraphs(text) for text in docstrings(tree)]
+    yield from (found for text in every for each in text for found in HEADLESS.findall(each))
+    yield from (s for first, *_ in every for s in sentences(first) if is_long(s))
     told = list(messages(tree))
     yield from (each for each in told if _HEADLESS_MESSAGE.search(each))
     yield from (s for each in told for s in re.split(r"(?<=[.?!:;])\s+", each) if is_long(s))
@@ -80,10 +81,14 @@ def is_long(sentence: str) -> bool:
 
 def test_the_rules_find_what_they_are_about() -> None:
     tree = ast.parse("""def f() -> None:
-    '''What comes late is dropped.'''
+    '''Drop it.
+
+    What comes late is dropped.
+    '''
     raise ValueError(f"stop: whoever {f} is gone")
 """)
-    assert [HEADLESS.findall(first_paragraph(text)) for text in docstrings(tree)] == [
-        ["What comes late is dropped."]
+    assert [HEADLESS.findall(each) for text in docstrings(tree) for each in paragraphs(text)] == [
+        [],
+        ["What comes late is dropped."],
     ]
     assert [bool(_HEADLESS_MESSAGE.search(each)) for each in messages(tree)] == [True]

@@ -127,7 +127,7 @@ def nothing_went_on_after_success(trace: Trace) -> Check:
     """A host that has shown that it knows of the success sends no HELLO any more.
 
     It shows it by whichever comes first: telling the server, a CONFIRM that wants no answer, or
-    application data. What it had sent by then is not held against it, however late it arrives.
+    application data. A HELLO sent by then is not held against it, however late that arrives.
     A host that does not decide goes on with another round after a pause, until it knows that the first has proof.
     """
     name = "nothing went on after success"
