@@ -181,18 +181,19 @@ class Number:
     """Without the flag."""
     least: int
     most: int
-    unit: str = ""
-    """It follows the number."""
+    is_duration: bool = False
+    """It is whole seconds, written as every duration is."""
 
     def flag(self, name: str, value: int) -> str:
-        return f"{name.replace('_', '-')}-{value}{self.unit}"
+        return f"{name.replace('_', '-')}-{value}{'s' if self.is_duration else ''}"
 
     def takes(self, value: int) -> bool:
         return self.least <= value <= self.most
 
     @property
     def words(self) -> str:
-        return f"{self.least} to {self.most}"
+        unit = "s" if self.is_duration else ""
+        return f"{self.least}{unit} to {self.most}{unit}"
 
 
 NUMBERS: MappingABC[str, Number] = {
@@ -200,8 +201,10 @@ NUMBERS: MappingABC[str, Number] = {
     "background": Number(0, 1, 1000),
     "addresses": Number(1, 2, 4),
     "tcp_sessions": Number(0, 64, 32_768),
-    "tcp_established": Number(TCP_ESTABLISHED, 1, 432_000, "s"),  # Linux' own are 5 days
-    "tcp_transitory": Number(TCP_TRANSITORY, 1, 7440, "s"),
+    "tcp_established": Number(
+        TCP_ESTABLISHED, 1, 432_000, is_duration=True
+    ),  # Linux' own are 5 days
+    "tcp_transitory": Number(TCP_TRANSITORY, 1, 7440, is_duration=True),
 }
 """The flags with a number, by the name of the field."""
 _EXAMPLES = (
@@ -301,12 +304,17 @@ def _numbered(flag: str) -> tuple[str, int] | None:
     words, _, end = flag.rpartition("-")
     name = words.replace("-", "_")
     number = None if "_" in flag else NUMBERS.get(name)
-    digits = end.removesuffix(number.unit) if number else ""
-    if number is None or not (digits.isascii() and digits.isdecimal()):
+    if number is None or not (end.isascii() and end[:1].isdecimal()):
         return None
-    if flag != number.flag(name, int(digits)) or not number.takes(int(digits)):
-        raise UsageError(f"{flag!r}: give {words}- and {number.words}{number.unit}")
-    return name, int(digits)
+    if number.is_duration:
+        value = _whole_seconds(end)
+    elif end.isdecimal():
+        value = int(end)
+    else:
+        return None
+    if not number.takes(value) or (end[0] == "0" and not number.is_duration):
+        raise UsageError(f"{flag!r}: give {words}- and {number.words}")
+    return name, value
 
 
 def pool(behavior: NatBehavior, address: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from natlab.links.conditions import (
 from natlab.links.profiles import PROFILES, profile
 
 _HELP = {
-    "delay": ("TIME", f"one way, like 40ms (default: {DEFAULT_DELAY}; 0 for none)"),
-    "jitter": ("TIME", "spread of the delay to either side, like 5ms"),
+    "delay": ("DURATION", f"one way, like 40ms (default: {DEFAULT_DELAY}; 0 for none)"),
+    "jitter": ("DURATION", "spread of the delay to either side, like 5ms"),
     "loss": ("SHARE", "of frames, like 1%%"),
     "reorder": ("SHARE", "of frames that skip the delay"),
     "duplicate": ("SHARE", "of frames that arrive twice"),
@@ -59,7 +59,7 @@ def link_conditions(
 
 
 def conditions_of(values: Mapping[str, object]) -> LinkConditions:
-    """The same of values by the options' names: texts, and whole numbers for ``mtu`` and ``seed``.
+    """The same of values by the options' names: texts or bare numbers, and whole ones for ``mtu`` and ``seed``.
 
     None is as if it were not there. Raises `UsageError`.
     """
@@ -70,11 +70,15 @@ def conditions_of(values: Mapping[str, object]) -> LinkConditions:
         if not isinstance(value, int):
             raise UsageError(f"{name}: {value!r} must be a whole number")
         numbers[name] = value
-    texts = {name: text for name, text in given.items() if isinstance(text, str)}
+    texts = {
+        name: str(value)
+        for name, value in given.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
     if len(texts) != len(given):
         name = next(name for name in given if name not in texts)
         example = _HELP[name][1] if name in _HELP else f"one of {', '.join(PROFILES)}"
-        raise UsageError(f"{name}: {given[name]!r} must be a text, as {example}")
+        raise UsageError(f"{name}: {given[name]!r} must be a text or a number, as {example}")
     if "profile" in texts:
         texts = {**profile(texts.pop("profile")).conditions, **texts}
     if not texts and "mtu" not in numbers:

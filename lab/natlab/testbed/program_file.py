@@ -186,7 +186,7 @@ def parse_program_file(text: str, path: PurePath) -> ProgramFile:
         top.refuse(f"a peer cannot be called {twice} beside a server of that name", "peers")
     nodes = list(dict.fromkeys(each.node for each in peers))
     success, judged, payload = _success(top, peers)
-    within = top.read("within", _moment, "30s")
+    within = top.duration("within", _moment, "30s")
     keep = top.table("keep")
     links = top.table("links")
     found = ProgramFile(
@@ -199,8 +199,8 @@ def parse_program_file(text: str, path: PurePath) -> ProgramFile:
         judged,
         top.text("topology", "two_nats") or PAIR,
         WITHIN if within is None else within,
-        top.read("settle", _moment, "5s") or 0.0,
-        top.read("idle", _moment, "60s") or 0.0,
+        top.duration("settle", _moment, "5s") or 0.0,
+        top.duration("idle", _moment, "60s") or 0.0,
         top.read("expect", _choice(Expectation), "possible") or Expectation.ANYTHING,
         payload,
         top.read_all("faults", parse_fault, "at=4s:nat-reboot nat_a"),
@@ -227,7 +227,7 @@ def _start(table: Table, name: str, node: str) -> Start:
     command = table.read("command", _command, "python3 $LAB_PROGRAM_DIR/peer.py")
     if command is None:
         table.refuse('it needs a command: add command = "..."')
-    within = table.read("ready_within", _moment, "20s")
+    within = table.duration("ready_within", _moment, "20s")
     environment = table.table("environment")
     values = environment.values if environment else {}
     for key, value in values.items():

@@ -122,6 +122,14 @@ class Table:
         value = self.text(key, example)
         return None if value is None else self._parsed(key, parse, value)
 
+    def duration(self, key: str, parse: Callable[[str], float], example: str) -> float | None:
+        """The seconds of a duration: a text that `parse` reads, or a bare number."""
+        value = self.values.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            self.known.append(key)
+            return self._parsed(key, parse, str(value))
+        return self.read(key, parse, example)
+
     def read_all(self, key: str, parse: Callable[[str], T], example: str) -> tuple[T, ...]:
         """A list of such texts; without one, or a single text, it is short."""
         value = self.values.get(key, [])

@@ -242,7 +242,7 @@ def test_a_mark_that_cannot_be_meant_fails_its_test_alone_with_test_and_line(
         "nat_pairs(every='none')": "nat_pairs: every='none': give a list of NATs",
         "nat_pairs(every=['none'], except_for=[])": "nat_pairs: unknown argument 'except_for'",
         "nat_pairs(('none', 'none'), delay='soon')": "nat_pairs: delay: 'soon' is no duration",
-        "nat_pairs(('none', 'none'), delay=5)": "nat_pairs: delay: 5 must be a text",
+        "nat_pairs(('none', 'none'), delay=[5])": "nat_pairs: delay: [5] must be a text or a number",
         "nat_pairs(('none', 'none'), faults=['at=1s:nap nat_a'])": "unknown action 'nap'",
         "nat_pairs(('none', 'none'), faults=['at=1s:link-down nat_z'])": "there is no node or interface 'nat_z'",
         "nat_topology()": "nat_topology: not topologies",

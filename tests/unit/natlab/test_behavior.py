@@ -100,8 +100,8 @@ def test_only_endpoint_independent_mappings_usually_keep_the_port() -> None:
         ("EIM+EIF+sessions-16", "'sessions-16': give sessions- and 64 to 32768"),
         ("EIM+EIF+tcp-sessions-65", "tcp-sessions-65 is no power of two: give one, as 4096"),
         (
-            "EIM+EIF+tcp-established-300",
-            "'tcp-established-300': give tcp-established- and 1 to 432000s",
+            "EIM+EIF+tcp-established-0",
+            "'tcp-established-0': give tcp-established- and 1s to 432000s",
         ),
         ("EIM+EIF+tcp_transitory-9s", "unknown flag 'tcp_transitory-9s'"),
         ("EIM+EIF+addresses-1", "'addresses-1': give addresses- and 2 to 4"),
@@ -123,6 +123,8 @@ def test_an_id_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
 def test_a_lifetime_is_a_duration_and_its_id_has_seconds() -> None:
     assert str(parse_behavior("EIM+EIF+3m")) == "EIM+EIF+180s"
     assert str(parse_behavior("EIM+EIF+2m")) == "EIM+EIF"  # the usual 120 s
+    for text in ("5m", "300s", "300", "300000ms"):
+        assert parse_behavior(f"EIM+EIF+tcp-established-{text}").tcp_established == 300
 
 
 def test_names_are_unique_and_described() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nat_traversal.errors import UsageError
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions, Way
-from natlab.links.options import add_link_options, link_conditions
+from natlab.links.options import add_link_options, conditions_of, link_conditions
 from natlab.links.profiles import PROFILES
 from tests import ROOT
 
@@ -44,6 +44,19 @@ def test_every_option_counts() -> None:
     )
     five = Way(delay=0.005)
     assert _parse("--mtu", "1400") == LinkConditions(five, five, mtu=1400, is_default=True)
+
+
+def test_a_bare_number_is_seconds_in_a_file_and_a_mark_too() -> None:
+    forty = Way(delay=0.04, jitter=0.0)
+    for given in ("40ms", "0.04", 0.04):
+        assert conditions_of({"delay": given}) == LinkConditions(forty, forty)
+    assert conditions_of({"delay": 2}).out.delay == 2.0
+    with pytest.raises(UsageError, match="delay: '-1' is no duration"):
+        conditions_of({"delay": -1})
+    with pytest.raises(
+        UsageError, match="delay: True must be a text or a number, as one way, like 40ms"
+    ):
+        conditions_of({"delay": True})
 
 
 def test_bad_values_are_refused_with_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,6 +131,11 @@ def test_a_topology_without_places_for_the_nats_gets_them_as_parameters() -> Non
     assert file.network("none", "none") == "double_nat,cgn_a=cgnat,nat_a=none,nat_b=none"
 
 
+@pytest.mark.parametrize("written", ["90", "90.0", '"90"', '"90s"', '"1.5m"'])
+def test_a_duration_is_a_text_or_a_bare_number_of_seconds(written: str) -> None:
+    assert parsed(f"within = {written}\n{SHORTEST}").within == 90.0
+
+
 def test_an_exit_status_is_a_success_too() -> None:
     file = parsed(SHORTEST.replace('line = "connected"', "exit_status = 0"))
     assert file.success == ByExit(0)
@@ -152,6 +157,8 @@ def test_an_exit_status_is_a_success_too() -> None:
         ("[peers.a]", 'faults = ["on=host_a:up:signal a KILL"]\n[peers.a]', 1, "faults: fault 'on=host_a:up:signal a KILL': there is no program 'host_a': choose from a, b"),
         ("[peers.a]", 'faults = ["at=1s:restart c"]\n[peers.a]', 1, "there is no program 'c': choose from a, b"),
         ('"meet a"', '"meet a"\nready_within = "soon"', 5, "peers.b.ready_within: 'soon' is no duration"),
+        ('"meet a"', '"meet a"\nready_within = -1', 5, "peers.b.ready_within: '-1' is no duration"),
+        ('"meet a"', '"meet a"\nready_within = true', 5, "peers.b.ready_within: True is not a text in quotes"),
         ("[success]", "[succes]", 1, r"it does not say how success shows: add \[success\]"),
         ('line = "connected"', "", 5, "success: give one of line, exit_status, exchange"),
         ('line = "connected"', 'line = "x"\nexit_status = 0', 5, "give one of .*, not line and exit_status"),
