@@ -330,6 +330,26 @@ class ServerSettings:
     many at once. That is four for each attempt that one source may begin."""
     stun_in_all: float = number(1000.0, 1.0, 1e9)
     """STUN requests answered a second."""
+    store_lease: float = seconds(5.0, 0.1)
+    """Until the rows in a shared store count no longer whose server has gone, or is cut off from it. The same at all servers."""
+    store_renew: float = seconds(1.0)
+    """Between two renewals of this server's lease."""
+    store_within: float = seconds(2.5, 0.001)
+    """For the store to answer, else the connection is over: well within the lease."""
+    store_asked: int = number(256, 1, 1_000_000)
+    """Requests that the store has at a time. Further ones wait here: all clients' at once are no reason to take it for late."""
+    store_waiting: int = number(100_000, 1, 100_000_000)
+    """Requests that may wait; with more the store is too slow."""
+    store_retry_first: float = seconds(0.5, 0.001)
+    """Between two tries to reach the store; doubling while it answers late."""
+    store_retry_most: float = seconds(4.0, 0.001)
+    """The longest such pause."""
+    store_trial_first: float = seconds(2.0)
+    """For which a store that was late has to answer in time before it counts as back, within the lease; doubling with each loss."""
+    store_trial_most: float = seconds(30.0)
+    """The longest such trial."""
+    store_steady: float = seconds(60.0)
+    """After which a store that answers is trusted as one that was never late."""
 
     def __post_init__(self) -> None:
         check(self)

@@ -17,8 +17,8 @@ from typing import Any
 from nat_traversal.errors import UsageError, WireError
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
-from nat_traversal.server.cluster.timing import LEASE
 from nat_traversal.server.cluster.trust import Trust
+from nat_traversal.settings import ServerSettings
 
 try:
     import redis
@@ -35,18 +35,10 @@ if not _is_new_enough:  # Debian 12 has 4.3
 
 log = logging.getLogger(__name__)
 
-RENEWED_EVERY = 1.0
-"""Seconds between two renewals of this server's lease."""
-ANSWER_WITHIN = 2.5
-"""Seconds for the store to answer, else the connection is over: well within the lease."""
 CLOSED_WITHIN = 1.0
 """Seconds that the end of a server waits for the connections to its store."""
 ROW_KEPT = 3600
 """Seconds. By then a row that nobody has renewed goes, whatever its server did."""
-MOST_WAITING = 100_000
-"""Requests that may wait; with more the store is too slow."""
-MOST_ASKED = 256
-"""Requests that the store has at a time. Further ones wait here: all clients' at once are no reason to take it for late."""
 _KEY = "nat-traversal:"
 # KEYS: the id's row, the peer's row. ARGV: prefix, server, connection, card, seconds.
 _CLAIM = """
@@ -81,7 +73,13 @@ class RedisStore:
     Raises `UsageError` for a `url` that is none.
     """
 
-    def __init__(self, url: str, name: str, feed: Callable[[w.StoreAnswer], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        feed: Callable[[w.StoreAnswer], None],
+        settings: ServerSettings | None = None,
+    ) -> None:
         try:
             # Without time-outs of its own: they come from `asyncio.wait_for`, which in Python 3.11 loses
             # a cancellation that meets the end of what it waits for. `_renew` watches the time.
@@ -92,6 +90,7 @@ class RedisStore:
             ) from None
         self._name = name
         self._feed = feed
+        self._settings = settings or ServerSettings()
         self._loop = asyncio.get_running_loop()
         self._commands: deque[tuple[_Answered, list[bytes]]] | None = None
         """Commands to be written; None while the store is away."""
@@ -101,7 +100,7 @@ class RedisStore:
         self._scripts: tuple[str, str] = ("", "")
         self._heard_at = 0.0
         """When the store last said something to the connection that hears."""
-        self._trust = Trust()
+        self._trust = Trust(self._settings)
         self._is_closed = False
         self._task = self._loop.create_task(self._run())
 
@@ -138,7 +137,7 @@ class RedisStore:
         await asyncio.wait([self._task], timeout=CLOSED_WITHIN)
 
     def _put(self, answered: _Answered, *words: Any) -> None:
-        if self._commands is not None and len(self._commands) < MOST_WAITING:
+        if self._commands is not None and len(self._commands) < self._settings.store_waiting:
             self._commands.append((answered, [*map(_octets, words)]))
             self._can_write.set()
 
@@ -169,11 +168,11 @@ class RedisStore:
         make = self._pool.make_connection
         commands, hearing = make(), make()  # type: ignore[no-untyped-call]
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(self._settings.store_within):
                 await commands.connect()
                 await hearing.connect()
             await self._try(commands, hearing)
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(self._settings.store_within):
                 await _call(hearing, "SUBSCRIBE", f"{_KEY}to:{self._name}")
                 about = _octets(await _call(commands, "INFO", "server")).decode()
                 loaded = [await _call(commands, "SCRIPT", "LOAD", s) for s in (_CLAIM, _RELEASE)]
@@ -181,7 +180,7 @@ class RedisStore:
             self._scripts = (_octets(loaded[0]).decode(), _octets(loaded[1]).decode())
             self._commands = deque()
             self._trust.reached(self._loop.time())
-            self._feed(w.StoreReached(_admit_in(about)))
+            self._feed(w.StoreReached(_admit_in(about, self._settings.store_lease)))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(commands, self._commands))
                 tasks.create_task(self._read(commands))
@@ -197,15 +196,15 @@ class RedisStore:
         trial = self._trust.trial
         until = self._loop.time() + trial
         while self._loop.time() < until:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(self._settings.store_within):
                 # Each has to write: `CLIENT PAUSE … WRITE` keeps a store from nothing else. In a long trial the ids of
                 # this server are free for those that can serve them.
-                if trial < LEASE:
+                if trial < self._settings.store_lease:
                     await _call(commands, *self._lease())
                 else:
                     await _call(commands, "DEL", f"{_KEY}trial:{self._name}")
                 await _call(hearing, "PING")
-            await asyncio.sleep(RENEWED_EVERY)
+            await asyncio.sleep(self._settings.store_renew)
 
     async def _write(
         self, commands: AbstractConnection, queue: deque[tuple[_Answered, list[bytes]]]
@@ -214,7 +213,7 @@ class RedisStore:
             await self._can_write.wait()
             self._can_write.clear()
             ready, now = [], self._loop.time()
-            while queue and len(self._waiting) < MOST_ASKED:
+            while queue and len(self._waiting) < self._settings.store_asked:
                 answered, words = queue.popleft()
                 self._waiting.append((answered, now))
                 ready.append(words)
@@ -249,13 +248,20 @@ class RedisStore:
                 self._commands.appendleft((_ignore, [*map(_octets, self._lease())]))
                 self._can_write.set()
             await hearing.send_command("PING", check_health=False)
-            await asyncio.sleep(RENEWED_EVERY)
+            await asyncio.sleep(self._settings.store_renew)
             asked_at = self._waiting[0][1] if self._waiting else math.inf
-            if self._loop.time() - min(asked_at, self._heard_at) > ANSWER_WITHIN:
-                raise TimeoutError(f"no answer within {ANSWER_WITHIN:g} s")
+            within = self._settings.store_within
+            if self._loop.time() - min(asked_at, self._heard_at) > within:
+                raise TimeoutError(f"no answer within {within:g} s")
 
     def _lease(self) -> tuple[Any, ...]:
-        return "SET", f"{_KEY}server:{self._name}", "1", "PX", int(LEASE * 1000)
+        return (
+            "SET",
+            f"{_KEY}server:{self._name}",
+            "1",
+            "PX",
+            int(self._settings.store_lease * 1000),
+        )
 
 
 def _uncancel() -> None:
@@ -289,10 +295,10 @@ def _claimed(connection: int, id_: str, said: Any) -> w.StoreAnswer:
     raise WireError("an answer of the store that nobody knows")
 
 
-def _admit_in(about: str) -> float:
+def _admit_in(about: str, lease: float) -> float:
     """Seconds until every server has shown its clients, where the store has lost its rows: by what it says of itself. It
     reckons by its wall clock, which may be set."""
-    most = LEASE + 1.0
+    most = lease + 1.0
     return min(max(0.0, most - _uptime(about)), most)
 
 

@@ -8,7 +8,7 @@ import logging
 import random
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from nat_traversal.access import OPEN, Access
 from nat_traversal.aio.accepting import Acceptor, Address
@@ -51,6 +51,7 @@ REASONS = 100
 _AT_START = frozenset(
     {"accept_again", "accept_backlog", "accept_burst"}
     | {"log_burst", "log_every", "log_most", "monitor_within"}
+    | {each.name for each in fields(ServerSettings) if each.name.startswith("store_")}
 )
 """Settings that a running server cannot change."""
 

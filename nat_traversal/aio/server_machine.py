@@ -54,7 +54,7 @@ def machine_of(
         possession=possession,
         places=Places(relay_address),
     )
-    return clustered, lambda feed: RedisStore(store, name, feed)
+    return clustered, lambda feed: RedisStore(store, name, feed, settings)
 
 
 def possession_by(rng: random.Random, certificate: bytes) -> Possession | None:

@@ -10,7 +10,6 @@ from nat_traversal.machine import events as e
 from nat_traversal.server.cluster import words as w
 from nat_traversal.server.cluster.clustered import ClusteredServer
 from nat_traversal.server.cluster.form import decode_card, decode_signal, encode_card, encode_signal
-from nat_traversal.server.cluster.timing import LEASE
 from nat_traversal.server.possession import Possession
 from nat_traversal.server.standalone import StandaloneServer
 from nat_traversal.settings import ServerSettings
@@ -21,8 +20,7 @@ from tests.sim.clock import Clock
 from tests.sim.server import Server
 from tests.sim.world import World
 
-RENEWED_EVERY = 1.0
-"""Seconds between two renewals of a server's lease."""
+LEASE, RENEWED_EVERY = ServerSettings().store_lease, ServerSettings().store_renew
 NOTICED = 0.25
 """Seconds until a server notices that the store answers again."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-LEASE = 5.0
-"""Seconds. The rows of a server that has gone, or is cut off from the store, count no longer."""
 AGAIN = 0.5
 """Seconds until an id that another server holds is asked for again: that server may be dead."""
-PATIENCE = LEASE + 2.0
-"""Seconds after which an id that another server holds is refused."""
+PATIENCE = 2.0
+"""Seconds after a server's lease, until an id that another one holds is refused."""
 RENEW = 5.0
 """Seconds between two looks at whether the peer is still where it was."""
 SETTLED = 2.0

@@ -51,6 +51,7 @@ class ServerWithClients(ServerWithGuests):
         )
         settings = settings or ServerSettings()
         self._rng = rng
+        self._patience = settings.store_lease + PATIENCE
         self._shared = Timers()
         self._addresses: dict[e.ConnectionId, str] = {}
         self._early = EarlyAnnounces(settings.early_announces, settings.early_within)
@@ -160,7 +161,7 @@ class ServerWithClients(ServerWithGuests):
             case Stage.ADMITTED:
                 self._shared.set(Due(client.connection), self._now + RENEW)
                 self._claim(client)
-            case _ if self._now - client.since < PATIENCE:
+            case _ if self._now - client.since < self._patience:
                 self._shared.set(Due(client.connection), self._now + AGAIN)
                 self._claim(client)
             case _:

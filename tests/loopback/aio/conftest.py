@@ -1,17 +1,11 @@
-"""Certificates for the tests of one file, and shorter times for a store."""
+"""Certificates for the tests of one file."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.certificates import Authority
-from tests.loopback.aio import store_times
 from tests.loopback.aio.tls_keys import Keys
-
-
-@pytest.fixture
-def shorter_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    store_times.shorten(monkeypatch)
 
 
 @pytest.fixture(scope="module")

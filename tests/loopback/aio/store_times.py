@@ -1,21 +1,22 @@
-"""A client of the store whose times are shorter: for an answer, and all others by the same factor."""
+"""Shorter times of a server with its store: for an answer, and all others by the same factor."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from nat_traversal.aio import redis_store
-from nat_traversal.server.cluster import trust
+from nat_traversal import ServerSettings
 
 WITHIN = 0.4
 """Seconds for an answer."""
-
-
-def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
-    factor = WITHIN / redis_store.ANSWER_WITHIN
-    for module, names in (
-        (redis_store, ("ANSWER_WITHIN", "RENEWED_EVERY", "LEASE")),
-        (trust, ("AGAIN", "MOST_AGAIN", "FIRST_TRIAL", "MOST_TRIAL")),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(module, name) * factor)
+_USUAL = ServerSettings()
+_FACTOR = WITHIN / _USUAL.store_within
+SHORTER = replace(
+    _USUAL,
+    store_within=WITHIN,
+    store_renew=_USUAL.store_renew * _FACTOR,
+    store_lease=_USUAL.store_lease * _FACTOR,
+    store_retry_first=_USUAL.store_retry_first * _FACTOR,
+    store_retry_most=_USUAL.store_retry_most * _FACTOR,
+    store_trial_first=_USUAL.store_trial_first * _FACTOR,
+    store_trial_most=_USUAL.store_trial_most * _FACTOR,
+)

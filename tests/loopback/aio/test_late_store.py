@@ -6,15 +6,14 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-import pytest
 from redis.asyncio import from_url
 
-from nat_traversal.aio import redis_store
 from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
-from tests.loopback.aio.store_times import WITHIN
+from tests.loopback.aio.store_times import SHORTER, WITHIN
 from tests.loopback.aio.test_wrong_store import Store
 from tests.loopback.cli.test_store import redis
 from tests.loopback.support import eventually, unused
@@ -22,8 +21,6 @@ from tests.unit.server.test_guests import registers
 
 Late = Callable[[asyncio.subprocess.Process, Any, float], Awaitable[None]]
 """Makes a Redis late for so many seconds."""
-
-pytestmark = pytest.mark.usefixtures("shorter_store")
 
 
 class LateStore(Store):
@@ -64,7 +61,7 @@ async def test_a_store_that_is_late_after_each_connect_is_told_as_lost_once() ->
     store, told = LateStore(), Told()
     async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
         port = listening.sockets[0].getsockname()[1]
-        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told)
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told, SHORTER)
         await eventually(lambda: told.lost_or_back == ["back"], "a store")
         store.prompt = 6
         await eventually(lambda: told.lost_or_back == ["back", "lost"], "its loss")
@@ -94,11 +91,9 @@ class SlowStore(Store):
         return await super().answer(command, connection)
 
 
-async def test_a_store_that_has_to_answer_for_all_clients_at_once_is_not_late_and_keeps_the_lease(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_store_that_all_clients_ask_at_once_is_not_late_and_keeps_the_lease() -> None:
     """They take three times as long as one answer may; those that the store has at a time, a twelfth on an idle host."""
-    monkeypatch.setattr(redis_store, "MOST_ASKED", 32)
+    few = replace(SHORTER, store_asked=32)
     store, told, granted = SlowStore(), Told(), list[w.StoreAnswer]()
     card = w.Card(registers("host_b", "host_a", 0), "192.0.2.7")
 
@@ -109,7 +104,7 @@ async def test_a_store_that_has_to_answer_for_all_clients_at_once_is_not_late_an
 
     async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
         port = listening.sockets[0].getsockname()[1]
-        client = RedisStore(f"redis://127.0.0.1:{port}", "one", answered)
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", answered, few)
         await eventually(lambda: told.lost_or_back == ["back"], "a store")
         for number in range(1, 1201):
             client.request(w.ClaimId(number, card))
@@ -146,7 +141,7 @@ async def test_a_redis_that_answers_again_after_a_while_is_back() -> None:
 async def is_back_after(late: Late) -> None:
     at, told = unused(), Told()
     async with redis(at, "--enable-debug-command", "local") as process:
-        store = RedisStore(f"redis://{at}", "one", told)
+        store = RedisStore(f"redis://{at}", "one", told, SHORTER)
         await eventually(lambda: told.lost_or_back[-1:] == ["back"], "a store")
         told.lost_or_back = ["back"]  # it was not there at first
         async with from_url(f"redis://{at}") as client:
@@ -161,7 +156,7 @@ async def is_back_after(late: Late) -> None:
 async def test_a_redis_that_stands_still_again_and_again_is_told_as_lost_once() -> None:
     at, told = unused(), Told()
     async with redis(at) as process:
-        store = RedisStore(f"redis://{at}", "one", told)
+        store = RedisStore(f"redis://{at}", "one", told, SHORTER)
         await eventually(lambda: told.lost_or_back[-1:] == ["back"], "a store")
         told.lost_or_back = ["back"]
         async with from_url(f"redis://{at}") as client:

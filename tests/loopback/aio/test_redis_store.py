@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from redis.asyncio import from_url
 
-from nat_traversal.aio import redis_store
+from nat_traversal import ServerSettings
 from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
 from nat_traversal.wire.endpoint import Endpoint
-from tests.loopback.aio.store_times import WITHIN
+from tests.loopback.aio.store_times import SHORTER, WITHIN
 from tests.loopback.cli.test_store import redis
 from tests.loopback.support import eventually, unused
 from tests.unit.server.test_guests import registers
@@ -41,13 +41,13 @@ async def test_store_that_is_closed_while_it_writes_leaves_no_task() -> None:
             assert asyncio.all_tasks() == before
 
 
-async def test_a_lease_that_is_given_back_is_not_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_store, "RENEWED_EVERY", 0.0)  # all the time
+async def test_a_lease_that_is_given_back_is_not_renewed() -> None:
+    all_the_time = ServerSettings(store_renew=0.0)
     at = unused()
     async with redis(at), from_url(f"redis://{at}") as client:
         for turn in range(20):
             told: list[w.StoreAnswer] = []
-            store = RedisStore(f"redis://{at}", f"server {turn}", told.append)
+            store = RedisStore(f"redis://{at}", f"server {turn}", told.append, all_the_time)
             await eventually(lambda: _is_reached(told), "the store")  # noqa: B023
             await store.close()
             assert await client.keys("*") == []
@@ -94,14 +94,13 @@ class Between:
                     writer.write(data)
 
 
-@pytest.mark.usefixtures("shorter_store")
 @pytest.mark.parametrize("cut", [{0}, {1}])
 async def test_a_connection_to_the_store_that_says_nothing_more_is_made_anew(cut: set[int]) -> None:
     store, told = unused(), list[w.StoreAnswer]()
     between = Between(store)
     async with redis(store), await asyncio.start_server(between.accepted, "127.0.0.1") as proxy:
         at = Endpoint(*proxy.sockets[0].getsockname())
-        one = RedisStore(f"redis://{at}", "one", told.append)
+        one = RedisStore(f"redis://{at}", "one", told.append, SHORTER)
         await eventually(lambda: any(isinstance(each, w.StoreReached) for each in told), "a store")
         await asyncio.sleep(1.5 * WITHIN)
         assert len([each for each in told if isinstance(each, w.StoreReached)]) == 1
@@ -109,7 +108,7 @@ async def test_a_connection_to_the_store_that_says_nothing_more_is_made_anew(cut
         await eventually(lambda: isinstance(told[-1], w.StoreLost), "its loss")
         between.cut = set()
         await eventually(lambda: isinstance(told[-1], w.StoreReached), "the store")
-        other = RedisStore(f"redis://{store}", "other", lambda _: None)
+        other = RedisStore(f"redis://{store}", "other", lambda _: None, SHORTER)
         signal = w.Gone(7)
         await eventually(lambda: _said(other, signal) or told[-1] == w.Heard("other", signal), "it")
         await one.close()

@@ -9,6 +9,7 @@ import pytest
 
 from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
+from tests.loopback.aio.store_times import SHORTER
 from tests.loopback.support import eventually
 
 RIGHT = {
@@ -63,7 +64,6 @@ async def test_a_store_whose_clock_was_set_keeps_nobody_out_for_longer_than_a_le
     assert told == [w.StoreReached(admit_in)]
 
 
-@pytest.mark.usefixtures("shorter_store")
 @pytest.mark.parametrize(
     ("command", "answer", "reason"),
     [
@@ -86,7 +86,7 @@ async def test_an_answer_that_no_store_gives_is_one_reason_and_no_traceback(
     caplog.set_level(logging.INFO)
     async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
         port = listening.sockets[0].getsockname()[1]
-        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told.append)
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", told.append, SHORTER)
 
         def lost() -> list[str]:
             return [each.reason for each in told if isinstance(each, w.StoreLost)]

@@ -25,12 +25,7 @@ from tests.loopback.programs import Program, Service
 from tests.loopback.support import unused
 
 SERVER = ("python3", "traversal_server.py", "--json")
-SHORT_LEASE = """
-from nat_traversal.server.cluster import timing
-timing.LEASE = 1.5
-from nat_traversal.aio import redis_store
-redis_store.RENEWED_EVERY = 0.3
-"""
+SHORT_LEASE = ("--set=store-lease=1500ms", "--set=store-renew=300ms")
 """Servers that share a store wait for the end of the leases that it may have lost: at its begin too."""
 
 
@@ -54,7 +49,7 @@ async def redis(at: Endpoint, *more: str) -> AsyncIterator[asyncio.subprocess.Pr
 @asynccontextmanager
 async def server(store: Endpoint, at: Endpoint) -> AsyncIterator[Command]:
     where = ("--host", at.address, "--port", str(at.port), "--store", f"redis://{store}")
-    async with Command.run(*SERVER, *where, before=SHORT_LEASE) as command:
+    async with Command.run(*SERVER, *where, *SHORT_LEASE) as command:
         await command.event("listening")
         yield command
 

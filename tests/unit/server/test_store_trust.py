@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from nat_traversal.server.cluster.timing import LEASE
-from nat_traversal.server.cluster.trust import (
-    AGAIN,
-    FIRST_TRIAL,
-    MOST_AGAIN,
-    MOST_TRIAL,
-    STEADY,
-    Trust,
-)
+from nat_traversal.server.cluster.trust import Trust
+from nat_traversal.settings import ServerSettings
+
+SETTINGS = ServerSettings()
+AGAIN, MOST_AGAIN = SETTINGS.store_retry_first, SETTINGS.store_retry_most
+FIRST_TRIAL, MOST_TRIAL = SETTINGS.store_trial_first, SETTINGS.store_trial_most
+STEADY = SETTINGS.store_steady
 
 
 def late_again(trust: Trust, times: int, steady: float = 1.0) -> list[float]:
@@ -24,7 +22,7 @@ def late_again(trust: Trust, times: int, steady: float = 1.0) -> list[float]:
 
 
 def test_a_store_that_was_never_late_has_no_trial_whatever_breaks_its_connections() -> None:
-    trust = Trust()
+    trust = Trust(SETTINGS)
     for now in range(10):
         trust.reached(float(now))
         assert trust.lost(now + 0.5, was_late=False) == AGAIN
@@ -32,21 +30,21 @@ def test_a_store_that_was_never_late_has_no_trial_whatever_breaks_its_connection
 
 
 def test_each_time_that_it_is_late_again_its_trial_is_twice_as_long() -> None:
-    assert late_again(Trust(), 6) == [2.0, 4.0, 8.0, 16.0, MOST_TRIAL, MOST_TRIAL]
+    assert late_again(Trust(SETTINGS), 6) == [2.0, 4.0, 8.0, 16.0, MOST_TRIAL, MOST_TRIAL]
 
 
 def test_ids_outlive_the_first_trial() -> None:
-    assert FIRST_TRIAL < LEASE
+    assert SETTINGS.store_lease > FIRST_TRIAL
 
 
 def test_a_store_that_was_steady_is_late_for_the_first_time_again() -> None:
-    trust = Trust()
+    trust = Trust(SETTINGS)
     late_again(trust, 4)
     assert late_again(trust, 2, steady=STEADY) == [FIRST_TRIAL, FIRST_TRIAL]
 
 
 def test_a_steady_store_whose_connection_breaks_is_trusted_again() -> None:
-    trust = Trust()
+    trust = Trust(SETTINGS)
     late_again(trust, 4)
     trust.reached(0.0)
     trust.lost(STEADY, was_late=False)
@@ -54,7 +52,7 @@ def test_a_steady_store_whose_connection_breaks_is_trusted_again() -> None:
 
 
 def test_tries_at_a_late_store_are_further_and_further_apart_until_it_is_back() -> None:
-    trust = Trust()
+    trust = Trust(SETTINGS)
     trust.reached(0.0)
     pauses = [trust.lost(float(now), was_late=True) for now in range(1, 7)]
     assert pauses == [AGAIN, 1.0, 2.0, MOST_AGAIN, MOST_AGAIN, MOST_AGAIN]
@@ -64,5 +62,5 @@ def test_tries_at_a_late_store_are_further_and_further_apart_until_it_is_back() 
 
 
 def test_a_store_that_refuses_connections_is_tried_twice_a_second() -> None:
-    trust = Trust()
+    trust = Trust(SETTINGS)
     assert {trust.lost(float(now), was_late=False) for now in range(10)} == {AGAIN}
