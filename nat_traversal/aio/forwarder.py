@@ -203,7 +203,7 @@ class Listener:
         del self._by_number[flow.number]
 
 
-class Side(Protocol):
+class ServiceEnd(Protocol):
     """One service at this host, towards its programs. A further kind of service is one more of these."""
 
     to: int | None
@@ -241,7 +241,7 @@ class ProgramForwarder:
         settings: ClientSettings,
     ) -> None:
         self._traffic = Traffic(counters)
-        self._sides: dict[int, Side] = {}
+        self._ends: dict[int, ServiceEnd] = {}
         """By the direction of what comes for them."""
         self._numbers: Mapping[int, int] = {}
         """This side's numbers of the named services that the peer has too, and its own."""
@@ -253,35 +253,35 @@ class ProgramForwarder:
         self._loop = asyncio.get_running_loop()
         self._sweep = self._loop.call_later(self._idle / 4, self._expire)
         if listener is not None:
-            self._sides[0] = listener
+            self._ends[0] = listener
         if connector is not None:
-            self._sides[FROM_LISTENER] = connector
+            self._ends[FROM_LISTENER] = connector
 
-    def add(self, number: int, side: Side, *, listens: bool) -> None:
+    def add(self, number: int, end: ServiceEnd, *, listens: bool) -> None:
         """This side has the named service `number` from now on: its programs send first (`listens`), or the peer's."""
-        self._sides[_incoming(number, listens=listens)] = side
-        self._set_direction(number, side, listens=listens)
-        side.attach(self._path)
+        self._ends[_incoming(number, listens=listens)] = end
+        self._set_direction(number, end, listens=listens)
+        end.attach(self._path)
 
     def remove(self, number: int) -> None:
         """This side has the named service no more."""
         for listens in (True, False):
-            side = self._sides.pop(_incoming(number, listens=listens), None)
-            if side is not None:
-                side.close()
+            end = self._ends.pop(_incoming(number, listens=listens), None)
+            if end is not None:
+                end.close()
 
     def match(self, numbers: Mapping[int, int], certificate: bytes) -> None:
         """These named services cross: this side's numbers, and the peer's."""
         self._numbers, self.certificate = numbers, certificate
-        for direction, side in self._sides.items():
+        for direction, end in self._ends.items():
             if direction > FROM_LISTENER:
                 listens = not direction & FROM_LISTENER
-                self._set_direction(direction >> 1, side, listens=listens)
+                self._set_direction(direction >> 1, end, listens=listens)
 
     def flows_of(self, number: int) -> int:
         """Programs of the service with that number; 0 is the unnamed one."""
-        ways = [self._sides.get(_incoming(number, listens=each)) for each in (True, False)]
-        return sum(side.flows for side in ways if side is not None)
+        ways = [self._ends.get(_incoming(number, listens=each)) for each in (True, False)]
+        return sum(end.flows for end in ways if end is not None)
 
     def path_up(self, path: DataPath) -> None:
         self._attach(path)
@@ -291,9 +291,9 @@ class ProgramForwarder:
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         for flow, direction, payloads in batch:
-            side = self._sides.get(direction)
-            if side is not None:
-                side.deliver(flow, payloads)
+            end = self._ends.get(direction)
+            if end is not None:
+                end.deliver(flow, payloads)
                 continue
             self._traffic.unclaimed.value += len(payloads)
             if direction > FROM_LISTENER:
@@ -307,27 +307,27 @@ class ProgramForwarder:
 
     def leave(self) -> None:
         """Say goodbye while a path stands."""
-        for side in self._sides.values():
-            side.leave()
+        for end in self._ends.values():
+            end.leave()
 
     def close(self) -> None:
         self._sweep.cancel()
-        for side in self._sides.values():
-            side.close()
+        for end in self._ends.values():
+            end.close()
 
-    def _set_direction(self, number: int, side: Side, *, listens: bool) -> None:
+    def _set_direction(self, number: int, end: ServiceEnd, *, listens: bool) -> None:
         theirs = self._numbers.get(number)
-        side.to = None if theirs is None else theirs << 1 | FROM_LISTENER * listens
+        end.to = None if theirs is None else theirs << 1 | FROM_LISTENER * listens
 
     def _attach(self, path: DataPath | None) -> None:
         self._path = path
-        for side in self._sides.values():
-            side.attach(path)
+        for end in self._ends.values():
+            end.attach(path)
 
     def _expire(self) -> None:
         before = self._loop.time() - self._idle
-        for side in self._sides.values():
-            side.expire(before)
+        for end in self._ends.values():
+            end.expire(before)
         self._sweep = self._loop.call_later(self._idle / 4, self._expire)
 
 

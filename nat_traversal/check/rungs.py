@@ -60,7 +60,7 @@ _SECOND_ROUND = "a round trip to the peer; some 0.5 s more if the roles have to 
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Nat:
     """One host's NAT, as far as it matters here. A public host is as open as EIM+EIF."""
 
     mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT
@@ -91,7 +91,7 @@ class Row:
     """This version has that rung; else the pair is relayed."""
 
 
-def rung(mine: Side, theirs: Side) -> str:
+def rung(mine: Nat, theirs: Nat) -> str:
     """The first rung that opens the pair, by its name."""
     found = _after_the_contract(mine, theirs)
     if found in ("ordered-hello", "relay-tcp"):
@@ -101,30 +101,30 @@ def rung(mine: Side, theirs: Side) -> str:
     return "port-mapping" if mine.maps_ports or theirs.maps_ports else found
 
 
-def _after_the_contract(mine: Side, theirs: Side) -> str:
+def _after_the_contract(mine: Nat, theirs: Nat) -> str:
     """The rung where there is nothing but IPv4 and these two NATs."""
     if not (mine.passes_udp and theirs.passes_udp):
         return "relay-tcp"
     if mine.order_sensitive and theirs.order_sensitive:
         return "simultaneous"
     whose = GUESSED.get((mine.id, theirs.id))
-    sides = (mine, theirs)
+    nats = (mine, theirs)
     if whose is None:
-        whose, sides = GUESSED.get((theirs.id, mine.id)), (theirs, mine)
+        whose, nats = GUESSED.get((theirs.id, mine.id)), (theirs, mine)
     match whose:
         case None:
             return "ordered-hello"
         case "both":
-            ports = {side.allocation for side in sides}
+            ports = {nat.allocation for nat in nats}
             return "prediction" if ports <= _PREDICTABLE else "relay"
         case "either":
-            guessed = [_one(side.allocation) for side in sides]
+            guessed = [_one(nat.allocation) for nat in nats]
             return "prediction" if "prediction" in guessed else "birthday"
         case _:
-            return _one(sides[whose == "second"].allocation)
+            return _one(nats[whose == "second"].allocation)
 
 
-def guessed(mine: Side, theirs: Side) -> frozenset[str]:
+def guessed(mine: Nat, theirs: Nat) -> frozenset[str]:
     """Whose ports somebody has to guess: ``mine``, ``theirs``, both, or nobody's. Where either will do, both."""
     whose, names = GUESSED.get((mine.id, theirs.id)), ("mine", "theirs")
     if whose is None:
@@ -141,15 +141,15 @@ def guessed(mine: Side, theirs: Side) -> frozenset[str]:
 def rows(verdict: Verdict) -> list[Row]:
     """A row for each kind of peer."""
     mine = list(_possible(verdict))
-    return [_row(verdict, mine, peer, side) for peer, side in PEERS.items()]
+    return [_row(verdict, mine, peer, nat) for peer, nat in PEERS.items()]
 
 
 def _one(allocation: PortAllocation) -> str:
     return "birthday" if allocation is PortAllocation.RANDOM else "prediction"
 
 
-def _row(verdict: Verdict, mine: list[Side], peer: str, side: Side) -> Row:
-    rungs = {rung(each, side) for each in mine}
+def _row(verdict: Verdict, mine: list[Nat], peer: str, nat: Nat) -> Row:
+    rungs = {rung(each, nat) for each in mine}
     if len(rungs) != 1:
         lacking = [
             name for name in ("mapping", "filtering", "allocation") if name in verdict.not_told
@@ -158,22 +158,22 @@ def _row(verdict: Verdict, mine: list[Side], peer: str, side: Side) -> Row:
         return Row(peer, None, note=f"not told: {why}")
     (found,) = rungs
     seconds, more = _TIMES[found]
-    if found == "ordered-hello" and any(_may_swap(each, side) for each in mine):
+    if found == "ordered-hello" and any(_may_swap(each, nat) for each in mine):
         more = _SECOND_ROUND
     if verdict.round_trip is not None:
         seconds = round(seconds + 2 * verdict.round_trip, 3)
     return Row(peer, found, seconds, more, is_here=found in set(MethodName))
 
 
-def _may_swap(mine: Side, theirs: Side) -> bool:
+def _may_swap(mine: Nat, theirs: Nat) -> bool:
     """Only one order of HELLOs opens the pair."""
     return mine.id == theirs.id == "EIM+APDF" and mine.order_sensitive != theirs.order_sensitive
 
 
-def _possible(verdict: Verdict) -> Iterator[Side]:
+def _possible(verdict: Verdict) -> Iterator[Nat]:
     """This host's side in every way that the verdict leaves open."""
     if verdict.udp is not None and verdict.udp is not Udp.PASSES:
-        yield Side(passes_udp=False)
+        yield Nat(passes_udp=False)
         return
     mappings = [verdict.mapping] if verdict.mapping else list(Mapping)
     filterings = [verdict.filtering] if verdict.filtering else list(Filtering)
@@ -189,36 +189,36 @@ def _possible(verdict: Verdict) -> Iterator[Side]:
         can_be = can_be and filtering is not Filtering.ENDPOINT_INDEPENDENT
         has_ipv6 = verdict.ipv6 in (Ipv6.UNTRANSLATED, Ipv6.TRANSLATED)
         maps = any(verdict.port_mapping.values())
-        yield Side(mapping, filtering, allocation, order and can_be, udp, has_ipv6, maps)
+        yield Nat(mapping, filtering, allocation, order and can_be, udp, has_ipv6, maps)
 
 
-def _side(id_: str) -> Side:
+def _nat(id_: str) -> Nat:
     mapping, filtering = id_.split("+")
-    return Side(
+    return Nat(
         next(term for term, short in MAPPING_IDS.items() if short == mapping),
         next(term for term, short in FILTERING_IDS.items() if short == filtering),
         PortAllocation.PRESERVING if mapping == "EIM" else PortAllocation.RANDOM,
     )
 
 
-_STRICT = _side("APDM+APDF")
+_STRICT = _nat("APDM+APDF")
 PEERS = {
-    "a public host": Side(),
+    "a public host": Nat(),
     **{
-        f"{mapping}+{filtering}": _side(f"{mapping}+{filtering}")
+        f"{mapping}+{filtering}": _nat(f"{mapping}+{filtering}")
         for mapping in MAPPING_IDS.values()
         for filtering in FILTERING_IDS.values()
     },
-    "EIM+APDF+order-sensitive": Side(
+    "EIM+APDF+order-sensitive": Nat(
         filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT, order_sensitive=True
     ),
-    "APDM+APDF+sequential": Side(
+    "APDM+APDF+sequential": Nat(
         Mapping.ADDRESS_AND_PORT_DEPENDENT,
         Filtering.ADDRESS_AND_PORT_DEPENDENT,
         PortAllocation.SEQUENTIAL,
     ),
     "APDM+APDF, with IPv6": replace(_STRICT, ipv6=True),
     "APDM+APDF, mapping ports": replace(_STRICT, maps_ports=True),
-    "UDP blocked": Side(passes_udp=False),
+    "UDP blocked": Nat(passes_udp=False),
 }
 """Kinds of peers by their names: as ids have them, with random ports where a NAT maps by destination."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nat_traversal.check.rungs import Side, guessed, rung
+from nat_traversal.check.rungs import Nat, guessed, rung
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 from nat_traversal.wire.methods import MethodName
 from nat_traversal.wire.nat_facts import NatFacts
@@ -33,7 +33,7 @@ class Explanation:
 
 def explain(mine: NatFacts | None, theirs: NatFacts | None) -> Explanation | None:
     """None where too little is known to say anything."""
-    here, there = _side(mine), _side(theirs)
+    here, there = _nat(mine), _nat(theirs)
     if here is None or there is None:
         return _half(mine, theirs)
     found = rung(here, there)
@@ -49,7 +49,7 @@ def explain(mine: NatFacts | None, theirs: NatFacts | None) -> Explanation | Non
     return Explanation(reason, _FORWARD, found)
 
 
-def _unknown_ports(here: Side, there: Side) -> str:
+def _unknown_ports(here: Nat, there: Nat) -> str:
     whose = guessed(here, there)
     if whose == {"mine"}:
         return f"your NAT gives {_GIVES[here.mapping]}, and theirs {_FILTERS[there.filtering]}"
@@ -68,12 +68,12 @@ def _half(mine: NatFacts | None, theirs: NatFacts | None) -> Explanation | None:
     return None
 
 
-def _side(facts: NatFacts | None) -> Side | None:
+def _nat(facts: NatFacts | None) -> Nat | None:
     if facts is None or facts.mapping is None or facts.filtering is None:
         return None
     is_fixed = facts.mapping is Mapping.ENDPOINT_INDEPENDENT
     usual = PortAllocation.PRESERVING if is_fixed else PortAllocation.RANDOM
-    return Side(
+    return Nat(
         facts.mapping,
         facts.filtering,
         facts.allocation or usual,

@@ -96,7 +96,7 @@ ROWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Medians:
     """One chain in one row: medians of its runs."""
 
     rate: float
@@ -123,7 +123,7 @@ class Measured:
 
     name: str
     title: str
-    sides: dict[str, Side]
+    medians: dict[str, Medians]
 
 
 def measure(names: Sequence[str], pairs: int) -> list[Measured]:
@@ -190,18 +190,20 @@ def _measure(row: Row, chains: Mapping[str, Chain], pairs: int) -> Measured:
             used = chains[name].processor_time() - before
             runs[name].append((carried, 1e6 * used / carried.received))
     socat = [carried for carried, _ in runs[SOCAT]]
-    sides = {name: _side(some, socat, row.flows) for name, some in runs.items()}
-    return Measured(row.name, row.title, sides)
+    medians = {name: _medians(some, socat, row.flows) for name, some in runs.items()}
+    return Measured(row.name, row.title, medians)
 
 
 def _carried(row: Row, over: Chain, load: Load) -> Carried:
     return iperf.carry(over, load) if row.by_iperf3 else over.carry(load, row.way)
 
 
-def _side(runs: Sequence[tuple[Carried, float]], socat: Sequence[Carried], flows: int) -> Side:
+def _medians(
+    runs: Sequence[tuple[Carried, float]], socat: Sequence[Carried], flows: int
+) -> Medians:
     carried = [each for each, _ in runs]
     median = statistics.median
-    return Side(
+    return Medians(
         rate=median(each.rate for each in carried),
         loss=median(each.loss for each in carried),
         delay=median(each.delay for each in carried),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from natlab.bench import rows
-from natlab.bench.rows import ROWS, SEALED, Measured, Side
+from natlab.bench.rows import ROWS, SEALED, Measured, Medians
 from natlab.sandbox import sandbox
 
 _TIMEOUT = 1_200.0
@@ -38,25 +38,27 @@ def measure_memory(flows: int = rows.MOST_FLOWS) -> dict[int, int]:
 
 def headline(measured: Sequence[Measured]) -> float | None:
     """The sealed ratio of the first row; None if that was not measured."""
-    return next((row.sides[SEALED].ratio for row in measured if row.name == HEADLINE), None)
+    return next((row.medians[SEALED].ratio for row in measured if row.name == HEADLINE), None)
 
 
-def lines(title: str, sides: Mapping[str, Side], goals: Mapping[str, float]) -> list[list[str]]:
+def lines(
+    title: str, medians: Mapping[str, Medians], goals: Mapping[str, float]
+) -> list[list[str]]:
     """A row's lines in the order of `COLUMNS`, one for each chain."""
     made = []
-    for number, (chain, side) in enumerate(sides.items()):
-        delays = [f"{value:,.0f}" if value else "" for value in (side.delay, side.delay_99)]
+    for number, (chain, found) in enumerate(medians.items()):
+        delays = [f"{value:,.0f}" if value else "" for value in (found.delay, found.delay_99)]
         goal = f">= {goals[chain]:.1f}" if chain in goals else ""
-        slowest = f"{side.slowest:.2f} x" if side.flows > 1 else ""
+        slowest = f"{found.slowest:.2f} x" if found.flows > 1 else ""
         made.append(
             [
                 "" if number else title,
                 chain,
-                f"{side.rate:,.0f}",
-                f"{side.ratio:.2f}",
-                f"{100 * side.loss:.2f} %",
+                f"{found.rate:,.0f}",
+                f"{found.ratio:.2f}",
+                f"{100 * found.loss:.2f} %",
                 *delays,
-                f"{side.processor:.1f}",
+                f"{found.processor:.1f}",
                 slowest,
                 goal,
             ]
@@ -71,7 +73,7 @@ def forwarding_table(measured: Sequence[Measured]) -> Table:
         table.add_column(heading, justify="left" if heading in {"row", "chain"} else "right")
     goals = {row.name: row.goals for row in ROWS}
     for row in measured:
-        for line in lines(row.title, row.sides, goals.get(row.name, {})):
+        for line in lines(row.title, row.medians, goals.get(row.name, {})):
             table.add_row(*line)
         table.add_section()
     return table

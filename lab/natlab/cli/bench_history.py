@@ -74,8 +74,8 @@ def row_now(
         forwarding=None if forwarding is None else round(forwarding, 2),
         rows={
             row.title: {
-                chain: {name: _rounded(value) for name, value in asdict(side).items()}
-                for chain, side in row.sides.items()
+                chain: {name: _rounded(value) for name, value in asdict(found).items()}
+                for chain, found in row.medians.items()
             }
             for row in measured
         },
@@ -146,12 +146,12 @@ def _whole(row: Row) -> str:
     headings = ["row", "chain", "per second", "x socat", "lost", "delay µs", "99 %", "CPU µs"]
     headings += ["smallest flow"]
     lines = [headings, ["---"] * len(headings)]
-    for title, sides in row.rows.items():
-        for chain, side in sides.items():
-            shown = [f"{side['rate']:,.0f}", f"{side['ratio']:.2f}", f"{side['loss']:.2%}"]
-            shown += [f"{side[name]:,.0f}" for name in ("delay", "delay_99")]
-            slowest = f"{side['slowest']:.2f} x" if side.get("flows", 1) > 1 else ""
-            lines.append([title, chain, *shown, f"{side['processor']:.1f}", slowest])
+    for title, medians in row.rows.items():
+        for chain, found in medians.items():
+            shown = [f"{found['rate']:,.0f}", f"{found['ratio']:.2f}", f"{found['loss']:.2%}"]
+            shown += [f"{found[name]:,.0f}" for name in ("delay", "delay_99")]
+            slowest = f"{found['slowest']:.2f} x" if found.get("flows", 1) > 1 else ""
+            lines.append([title, chain, *shown, f"{found['processor']:.1f}", slowest])
     memory = ", ".join(
         f"{octets / 2**20:.1f} MiB with {int(flows):,} flows"
         for flows, octets in row.memory.items()

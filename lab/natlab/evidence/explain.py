@@ -12,14 +12,14 @@ from nat_traversal.wire.behavior import Filtering
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.opener import Opener
 from natlab.behavior import NatBehavior, Unsolicited
-from natlab.evidence.journey import SIDES, Fate, Passage
+from natlab.evidence.journey import HOMES, Fate, Passage
 from natlab.evidence.methods.bursts import guesses_at_random
 from natlab.evidence.methods.ordered_hello_round import Round, hello_of
 from natlab.evidence.trace import Trace
 from natlab.presets import preset
 
-_NAT_OF = {side.host: side.nat for side in SIDES}
-_WAN_OF = {side.host: side.wan for side in SIDES}
+_NAT_OF = {home.host: home.nat for home in HOMES}
+_WAN_OF = {home.host: home.wan for home in HOMES}
 
 
 def explain(trace: Trace, nat_a: str, nat_b: str) -> str:
@@ -121,8 +121,8 @@ class _Reasons:
         self._passages = trace.passages()
         self._announces = trace.announces
         self._hellos = [hello for round_ in trace.rounds for hello in round_.hellos]
-        names = zip(SIDES, (nat_a, nat_b), strict=True)
-        self._behaviors = {side.host: preset(name).behavior for side, name in names}
+        names = zip(HOMES, (nat_a, nat_b), strict=True)
+        self._behaviors = {home.host: preset(name).behavior for home, name in names}
 
     def at(self, time: float | None) -> str:
         """`` at 0.043 s``, or nothing for a time that there is not."""

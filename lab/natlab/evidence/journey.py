@@ -41,7 +41,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Home:
     """A host, its NAT, and the interfaces on which packets between the two were captured."""
 
     host: str
@@ -51,14 +51,14 @@ class Side:
     wan: str
 
 
-SIDES = tuple(
-    Side(f"host_{x}", f"host_{x}-eth0", f"nat_{x}", f"nat_{x}-lan", f"nat_{x}-wan") for x in "ab"
+HOMES = tuple(
+    Home(f"host_{x}", f"host_{x}-eth0", f"nat_{x}", f"nat_{x}-lan", f"nat_{x}-wan") for x in "ab"
 )
 SERVER_LINK = "server-eth0"
 TURN_LINK = "turn-eth0"
 CAPTURE_POINTS = {
-    **{side.host_link: side.host for side in SIDES},
-    **{point: side.nat for side in SIDES for point in (side.lan, side.wan)},
+    **{home.host_link: home.host for home in HOMES},
+    **{point: home.nat for home in HOMES for point in (home.lan, home.wan)},
     SERVER_LINK: "server",
 }
 """The interfaces that `reconstruct` reads, each with its node."""
@@ -100,7 +100,7 @@ def follow_all(packets: Iterable[Packet]) -> tuple[Passage, ...]:
     """
     ordered = list(packets)
     sightings = _Sightings(ordered)
-    first, second = SIDES
+    first, second = HOMES
     found: list[Passage] = []
     for own, peer in ((first, second), (second, first)):
         for sent, datagram, until in _transmissions(ordered, own):
@@ -138,7 +138,7 @@ class _Sightings:
                 self._quoted[packet.point, packet.outgoing].add(error.payload)
 
     def follow(
-        self, sent: Packet, datagram: datagrams.Datagram, own: Side, peer: Side, until: float
+        self, sent: Packet, datagram: datagrams.Datagram, own: Home, peer: Home, until: float
     ) -> Passage:
         """From host to host. `until`: when the sender next sent the same octets to the same place."""
         entered = self._next(sent, own.lan, False, until, source=sent.source)
@@ -162,7 +162,7 @@ class _Sightings:
             _seen(sent, entered, left, reached, inside, arrived),
         )
 
-    def _between(self, left: Packet, peer: Side, until: float) -> tuple[Packet | None, float]:
+    def _between(self, left: Packet, peer: Home, until: float) -> tuple[Packet | None, float]:
         """The same datagram where it comes to the peer's NAT, and when the next of the same octets comes there.
 
         Far away the next one leaves before this one comes. Where as many have come as have left, they came in their order.
@@ -178,7 +178,7 @@ class _Sightings:
         return came[place], came[place + 1].time if came[place + 1 :] else inf
 
     def follow_to_server(
-        self, sent: Packet, datagram: datagrams.Datagram, own: Side, until: float
+        self, sent: Packet, datagram: datagrams.Datagram, own: Home, until: float
     ) -> Passage:
         """From host to server, which announces the source that it sees to the peer."""
         entered = self._next(sent, own.lan, False, until, source=sent.source)
@@ -221,7 +221,7 @@ class _Sightings:
                 return packet
         return None
 
-    def _fate_inside(self, entered: Packet | None, own: Side) -> Fate:
+    def _fate_inside(self, entered: Packet | None, own: Home) -> Fate:
         """Of one that never left the sender's NAT."""
         expired = entered and self._errors(own.lan, Icmp.TIME_EXCEEDED, entered)
         return Fate.EXPIRED if expired else Fate.BLOCKED
@@ -231,8 +231,8 @@ class _Sightings:
         left: Packet,
         reached: Packet | None,
         arrived: Packet | None,
-        own: Side,
-        peer: Side,
+        own: Home,
+        peer: Home,
     ) -> Fate:
         if reached is None:
             expired = self._errors(own.wan, Icmp.TIME_EXCEEDED, left)
@@ -265,7 +265,7 @@ def _seen(*packets: Packet | None) -> tuple[tuple[str, float], ...]:
 
 
 def _transmissions(
-    packets: list[Packet], own: Side
+    packets: list[Packet], own: Home
 ) -> Iterator[tuple[Packet, datagrams.Datagram, float]]:
     """The datagrams of `own`'s host, and for each when the same was sent again (infinity: never)."""
     sent = [

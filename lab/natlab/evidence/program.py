@@ -16,7 +16,7 @@ from natlab.evidence.check import LINKS_KEPT, Check
 from natlab.evidence.entries import entries_made
 from natlab.evidence.fates import Fates
 from natlab.evidence.hops import Scene
-from natlab.evidence.journey import SIDES
+from natlab.evidence.journey import HOMES
 from natlab.evidence.records import records_of
 from natlab.evidence.result import Beside, CellResult, begun
 from natlab.evidence.times import COUNTED, both_began, milliseconds
@@ -161,8 +161,8 @@ def _idle(
 
 def _entries(case: ProgramCase, fates: Fates, scene: Scene) -> Mapping[str, int]:
     public = {
-        side.nat
-        for side, name in zip(SIDES, (case.nat_a, case.nat_b), strict=True)
+        home.nat
+        for home, name in zip(HOMES, (case.nat_a, case.nat_b), strict=True)
         if case.is_a_pair and preset(name).behavior is None
     }
     made = entries_made(fates, scene)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
 from natlab.evidence.hops import Scene
-from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
+from natlab.evidence.journey import HOMES, SERVER_LINK, Fate
 from natlab.evidence.packet_records import PacketRecord
 from natlab.oracle.prediction import SERVER
 
 MOST = 400
 """Records of a cell; the capture has the others."""
-_HOSTS = {side.host: side for side in SIDES}
-_NATS = {side.nat: side.host for side in SIDES}
+_HOSTS = {home.host: home for home in HOMES}
+_NATS = {home.nat: home.host for home in HOMES}
 _SERVER = SERVER_LINK.partition("-")[0]
 _SERVERS = f"{SERVER.address.rpartition('.')[0]}."
 """How the addresses of the server begin."""

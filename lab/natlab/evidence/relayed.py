@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nat_traversal.errors import WireError
 from nat_traversal.wire import DEFAULT_PORT, datagrams
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.journey import SERVER_LINK, SIDES, TURN_LINK, TURN_POINTS
+from natlab.evidence.journey import HOMES, SERVER_LINK, TURN_LINK, TURN_POINTS
 from natlab.oracle.turn import TURN
 
 _LENGTH = 2
@@ -39,10 +39,10 @@ def handed_on(packets: Iterable[Packet]) -> Iterator[Handed]:
     host has them by TCP, or in a channel.
     """
     ordered = [each for packet in packets for each in _datagrams(packet)]
-    left = _first(ordered, {side.host_link for side in SIDES})
+    left = _first(ordered, {home.host_link for home in HOMES})
     through = _first(ordered, {SERVER_LINK, TURN_LINK})
-    hosts = {side.host_link: side.host for side in SIDES}
-    other = {side.host_link: peer.host_link for side, peer in (SIDES, SIDES[::-1])}
+    hosts = {home.host_link: home.host for home in HOMES}
+    other = {home.host_link: peer.host_link for home, peer in (HOMES, HOMES[::-1])}
     seen: set[bytes] = set()
     for packet in ordered:
         payload = packet.payload

@@ -15,7 +15,7 @@ from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.knock import Knock
 from nat_traversal.wire.opener import Opener
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.journey import SERVER_LINK, SIDES, Passage, decode, follow_all
+from natlab.evidence.journey import HOMES, SERVER_LINK, Passage, decode, follow_all
 from natlab.evidence.methods.ordered_hello_round import Round, rounds_of
 from natlab.evidence.relayed import Handed, handed_on
 from natlab.evidence.way import Kind
@@ -214,7 +214,7 @@ def reconstruct(packets: Iterable[Packet]) -> Trace:
 
 
 def _knocks(packets: Iterable[Packet]) -> Iterator[Knocked]:
-    hosts = {side.host_link: side.host for side in SIDES}
+    hosts = {home.host_link: home.host for home in HOMES}
     sent: dict[bytes, Packet] = {}
     for packet in packets:
         if not isinstance(decode(packet), Knock):
@@ -228,7 +228,7 @@ def _knocks(packets: Iterable[Packet]) -> Iterator[Knocked]:
 
 
 def _both_began(packets: Iterable[Packet]) -> float | None:
-    hosts = {side.host_link for side in SIDES}
+    hosts = {home.host_link for home in HOMES}
     first: dict[str, float] = {}
     for packet in packets:
         if packet.point in hosts and packet.outgoing and packet.protocol in _COUNTED:
@@ -237,7 +237,7 @@ def _both_began(packets: Iterable[Packet]) -> float | None:
 
 
 def _said(packets: list[Packet]) -> Iterator[Said]:
-    hosts = {side.host_link: side.host for side in SIDES}
+    hosts = {home.host_link: home.host for home in HOMES}
     for packet in packets:
         if (
             packet.protocol is Protocol.TCP
@@ -257,7 +257,7 @@ def _said(packets: list[Packet]) -> Iterator[Said]:
 def _strangers(packets: list[Packet], passages: Iterable[Passage]) -> Iterator[Packet]:
     # By what it is and where from, not by when: a link may deliver one packet twice.
     known = {(passage.receiver, passage.translated, passage.datagram) for passage in passages}
-    hosts = {side.host_link: side.host for side in SIDES}
+    hosts = {home.host_link: home.host for home in HOMES}
     for packet in packets:
         if packet.outgoing or packet.point not in hosts:
             continue

@@ -35,7 +35,7 @@ Link = tuple[str, str]
 _ANSWER_WITHIN = 20.0
 
 
-class Method(StrEnum):
+class Means(StrEnum):
     """The mechanism that makes the conditions."""
 
     PLAIN = "plain veth"
@@ -70,12 +70,12 @@ class Conditioned:
     """The links of one `conditioned` block."""
 
     conditions: Mapping[Link, LinkConditions]
-    method: Method
+    means: Means
     relay: _Relay | None = None
 
     def __str__(self) -> str:
         links = (f"{a}-{b}: {each}" for (a, b), each in self.conditions.items())
-        return f"{self.method}: {'; '.join(links)}"
+        return f"{self.means}: {'; '.join(links)}"
 
     def carried(self) -> list[Carried]:
         """The delay line's work so far, one value for each direction; empty without a delay line.
@@ -109,7 +109,7 @@ def conditioned(
     network: Network,
     conditions: Mapping[Link, LinkConditions],
     *,
-    method: Method | None = None,
+    means: Means | None = None,
     restore: bool = True,
 ) -> Iterator[Conditioned]:
     """Put `conditions` on links of `network` for the block, and make them what they were after it.
@@ -124,15 +124,15 @@ def conditioned(
     `NetworkError` if the kernel refuses, or the delay line broke.
     """
     ends = {link: _ends(network, link) for link in conditions}
-    chosen = method or method_for(list(conditions.values()))
+    chosen = means or means_for(list(conditions.values()))
     with ExitStack() as stack:
-        if chosen is Method.PLAIN:
+        if chosen is Means.PLAIN:
             for link, pair in ends.items():
                 _set_mtu(pair, conditions[link].mtu, stack)
             yield Conditioned(conditions, chosen)
             return
         # It takes a while to start; meanwhile the links are opened.
-        relay = stack.enter_context(_Relay()) if chosen is Method.DELAY_LINE else None
+        relay = stack.enter_context(_Relay()) if chosen is Means.DELAY_LINE else None
         directions = []
         for link, pair in ends.items():
             opened, ways = _opened(network, link, pair, conditions[link])
@@ -164,18 +164,18 @@ class _Direction:
     seed: str
 
 
-def method_for(conditions: Sequence[LinkConditions]) -> Method:
+def means_for(conditions: Sequence[LinkConditions]) -> Means:
     """The mechanism that this machine has for these conditions. Call it inside `natlab.sandbox.sandbox.call`."""
     ways = [way for each in conditions for way in (each.out, each.back)]
     if all(way.is_plain for way in ways):
-        return Method.PLAIN
+        return Means.PLAIN
     if not all(map(can, ways)):
-        return Method.DELAY_LINE
+        return Means.DELAY_LINE
     try:
         try_out(random=any(way.is_random for way in ways))
     except NetworkError:
-        return Method.DELAY_LINE
-    return Method.NETEM
+        return Means.DELAY_LINE
+    return Means.NETEM
 
 
 def _ends(network: Network, link: Link) -> tuple[End, End]:

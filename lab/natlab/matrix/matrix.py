@@ -23,7 +23,7 @@ from natlab.evidence.neighbours import broken_neighbours
 from natlab.evidence.program import broken_program
 from natlab.evidence.result import Case, CellResult, Report, broken, merge
 from natlab.evidence.way import Kind
-from natlab.links.apply import method_for
+from natlab.links.apply import means_for
 from natlab.links.conditions import DEFAULT_LINKS, PLAIN, LinkConditions
 from natlab.matrix.conversation import PRELOADED
 from natlab.matrix.jobs import TOPOLOGY, CellJob, NeighbourJob, ProgramJob
@@ -206,8 +206,8 @@ def _links(conditions: LinkConditions) -> str:
     """The links between NATs and the internet, for the report's reader."""
     if conditions == PLAIN:
         return "virtual Ethernet without added delay or loss"
-    method = call(30.0, method_for, [conditions])
-    return f"NATs to internet by {method}: {conditions}"
+    means = call(30.0, means_for, [conditions])
+    return f"NATs to internet by {means}: {conditions}"
 
 
 def _header(plan: Plan, links: str, seconds: float) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from natlab.evidence.category import Category
-from natlab.evidence.journey import SERVER_LINK, SIDES
+from natlab.evidence.journey import HOMES, SERVER_LINK
 from natlab.evidence.result import CellResult, Report
 from natlab.evidence.way import Kind
 from natlab.oracle.methods.simultaneous import counted
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_A, _B = SIDES
+_A, _B = HOMES
 _POINTS = (_A.host_link, _A.lan, _A.wan, SERVER_LINK, _B.wan, _B.lan, _B.host_link)
 _OUTCOMES = {
     "round-1": "round 1",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from natlab.evidence.journey import SIDES
+from natlab.evidence.journey import HOMES
 from natlab.evidence.result import CellResult
 from natlab.report.steps import Line, Step, steps_of
 
@@ -36,7 +36,7 @@ class Replay:
                 "fate": step.fate,
                 "what": step.what,
                 "text": step.sentence,
-                "tables": [tables.setdefault(step.tables[side.nat], len(tables)) for side in SIDES],
+                "tables": [tables.setdefault(step.tables[home.nat], len(tables)) for home in HOMES],
             }
             for step in self.steps
         ]

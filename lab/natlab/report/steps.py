@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from nat_traversal.wire.behavior import Filtering, Mapping
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.behavior import NatBehavior, Unsolicited
-from natlab.evidence.journey import SIDES, Fate
+from natlab.evidence.journey import HOMES, Fate
 from natlab.evidence.packet_records import PacketRecord
 from natlab.evidence.result import CellResult
 from natlab.oracle.model import Admission, Entry, ModelNat
@@ -21,7 +21,7 @@ from natlab.report.svg_ladder import Row, rows_of
 
 LIKE_PAIRS = frozenset({"two_nats", "regions"})
 """The topologies in which each host has a NAT of its own, with the same addresses outside."""
-_SIDE = {side.host: side for side in SIDES}
+_HOME = {home.host: home for home in HOMES}
 _UDP = frozenset({"HELLO", "CONFIRM", "ANNOUNCE", "OPENER", "DATA", "UDP"})
 
 
@@ -126,7 +126,7 @@ class _Story:
         if record.sender not in self.nats:
             self.sources[place] = source
             return None
-        nat, name = self.nats[record.sender], _SIDE[record.sender].nat
+        nat, name = self.nats[record.sender], _HOME[record.sender].nat
         known = {entry.port: entry for entry in nat.table(now) if entry.internal == source}
         target = self.modelled.get(destination, destination)
         shown = self.sources[place] = nat.outbound(source, target, now)
@@ -170,7 +170,7 @@ class _Story:
             return f"Its TTL ends between the NATs, as it should: {_name(record)} only opens its own NAT."
         if record.receiver not in self.nats:
             return f"The server receives it, and sees {record.sender} at {shown}."
-        nat, name = self.nats[record.receiver], _SIDE[record.receiver].nat
+        nat, name = self.nats[record.receiver], _HOME[record.receiver].nat
         destination = _endpoint(record.destination)
         target = self.modelled.get(destination, destination)
         verdict = nat.judge(self.sources[place], target, now)
@@ -206,10 +206,10 @@ class _Story:
 
     def _tables(self, now: float) -> dict[str, tuple[Line, ...]]:
         return {
-            side.nat: tuple(
-                self._line(self.nats[side.host], each) for each in self.nats[side.host].table(now)
+            home.nat: tuple(
+                self._line(self.nats[home.host], each) for each in self.nats[home.host].table(now)
             )
-            for side in SIDES
+            for home in HOMES
         }
 
     def _line(self, nat: ModelNat, entry: Entry) -> Line:
@@ -255,8 +255,8 @@ def _row_like(rows: tuple[Row, ...], record: PacketRecord) -> int:
 
 def _left(record: PacketRecord) -> float:
     """When the sender's NAT had it."""
-    side = _SIDE.get(record.sender)
-    return record.seen.get(side.wan, record.t) if side else record.t
+    home = _HOME.get(record.sender)
+    return record.seen.get(home.wan, record.t) if home else record.t
 
 
 def _ended(record: PacketRecord) -> float:
@@ -265,7 +265,7 @@ def _ended(record: PacketRecord) -> float:
 
 
 def _way(record: PacketRecord, is_end: bool) -> tuple[str, str]:
-    own, peer = _SIDE.get(record.sender), _SIDE.get(record.receiver)
+    own, peer = _HOME.get(record.sender), _HOME.get(record.receiver)
     left = own.nat if own else "internet"
     if not is_end:
         return record.sender, left
@@ -281,7 +281,7 @@ def _way(record: PacketRecord, is_end: bool) -> tuple[str, str]:
 def _name(record: PacketRecord) -> str:
     step = f" {record.step}" if record.step else ""
     kind = "a datagram" if record.kind == "UDP" else f"{record.kind}{step}"
-    return f"{kind} of {'the server' if record.sender not in _SIDE else record.sender}"
+    return f"{kind} of {'the server' if record.sender not in _HOME else record.sender}"
 
 
 def _for_whom(behavior: NatBehavior, destination: Endpoint) -> str:

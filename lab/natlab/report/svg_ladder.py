@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from natlab.evidence.journey import SERVER_LINK, SIDES, Fate
+from natlab.evidence.journey import HOMES, SERVER_LINK, Fate
 from natlab.evidence.packet_records import PacketRecord
 from natlab.evidence.result import CellResult
 
-_A, _B = SIDES
+_A, _B = HOMES
 _X = {
     _A.host: 150,
     _A.lan: 320,
@@ -33,7 +33,7 @@ _END_X = {**_X, "server": _X["internet"]}
 """The server hangs on the internet router: what goes to it ends in that column."""
 _POINT_X = {_A.host_link: _X[_A.host], _B.host_link: _X[_B.host], SERVER_LINK: _X["internet"], **_X}
 _NAT_SIDES = (_A.lan, _A.wan, _B.wan, _B.lan)
-_SIDE = {side.host: side for side in SIDES}
+_HOME = {home.host: home for home in HOMES}
 _TIME_X = 84
 _HEAD = 58
 _ROW = 46
@@ -125,13 +125,13 @@ def _break(seconds: float, y: int) -> Markup:
 
 
 def _head(cell: CellResult, bottom: int) -> Iterator[Markup]:
-    for side, preset in ((_A, cell.nat_a), (_B, cell.nat_b)):
-        left, right = sorted((_X[side.lan], _X[side.wan]))
+    for home, preset in ((_A, cell.nat_a), (_B, cell.nat_b)):
+        left, right = sorted((_X[home.lan], _X[home.wan]))
         middle = (left + right) // 2
         yield Markup('<rect class="box" x="{}" y="{}" width="{}" height="{}"/>').format(
             left, _HEAD - 8, right - left, bottom - _HEAD + 8
         )
-        yield Markup('<text class="node" x="{}" y="16">{}</text>').format(middle, side.nat)
+        yield Markup('<text class="node" x="{}" y="16">{}</text>').format(middle, home.nat)
         yield Markup('<text class="preset" x="{}" y="32">{}</text>').format(middle, preset)
     for name, x in _X.items():
         yield Markup('<line class="life" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>').format(
@@ -186,8 +186,8 @@ def _arrow(row: Row, y: int, number: int) -> Iterator[Markup]:
     yield _text("to", start + 8 * side, y + 17, anchor, f"to {record.destination}")
     if record.payload is not None:
         yield _text("to", start + 8 * side, y + 30, anchor, record.payload)
-    if record.translated and record.translated != record.source and record.sender in _SIDE:
-        nat = _X[_SIDE[record.sender].wan]
+    if record.translated and record.translated != record.source and record.sender in _HOME:
+        nat = _X[_HOME[record.sender].wan]
         y_nat = y + round(_SLANT * abs(nat - start) / full)
         yield Markup('<circle class="nat" cx="{}" cy="{}" r="4"/>').format(nat, y_nat)
         yield _text("from", nat + 8 * side, y_nat + 17, anchor, f"as {record.translated}")
@@ -217,13 +217,13 @@ def _end(record: PacketRecord) -> int:
         case Fate.DELIVERED | Fate.PORT_CLOSED:
             return _END_X[receiver]
         case Fate.DROPPED | Fate.TAKEN_BY_ROUTER:
-            return _X[_SIDE[receiver].wan]
-        case Fate.EXPIRED | Fate.LOST if sender in _SIDE:
+            return _X[_HOME[receiver].wan]
+        case Fate.EXPIRED | Fate.LOST if sender in _HOME:
             return _X["internet"]
-        case Fate.BLOCKED if sender in _SIDE:
-            return _X[_SIDE[sender].lan]
+        case Fate.BLOCKED if sender in _HOME:
+            return _X[_HOME[sender].lan]
         case _:  # the server's own ended on the way to the NAT
-            return (_X["internet"] + _X[_SIDE[receiver].wan]) // 2
+            return (_X["internet"] + _X[_HOME[receiver].wan]) // 2
 
 
 def _tip(x: int, y: int, forward: bool) -> Markup:

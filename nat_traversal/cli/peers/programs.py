@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nat_traversal.aio.connector import Connector
 from nat_traversal.aio.datapath import Problem
-from nat_traversal.aio.forwarder import Listener, ProgramForwarder
-from nat_traversal.aio.forwarder import Side as ProgramSide
+from nat_traversal.aio.forwarder import Listener, ProgramForwarder, ServiceEnd
 from nat_traversal.aio.packet_io import open_udp
 from nat_traversal.aio.ports import bind_tcp
 from nat_traversal.aio.service import NamedService, Service, service_at
@@ -43,7 +42,7 @@ class Opened:
 
     named: NamedEnd
     number: int
-    side: ProgramSide
+    side: ServiceEnd
 
 
 class Programs:
@@ -159,7 +158,7 @@ class Programs:
             self._problem(f"service {named.name}: {text}")
 
         if named.kind is ServiceKind.TCP:
-            side: ProgramSide | Exit = await self._tcp_side(named, problem, number)
+            side: ServiceEnd | Exit = await self._tcp_side(named, problem, number)
         elif named.side is Side.LISTEN:
             side = await self._listener(named.at, problem)
         else:
@@ -217,7 +216,7 @@ class Programs:
         changed = partial(self._changed, number=number)
         return Connector(service, self._counters, problem, self._options.settings, changed)
 
-    async def _tcp_side(self, named: NamedEnd, problem: Problem, number: int) -> ProgramSide | Exit:
+    async def _tcp_side(self, named: NamedEnd, problem: Problem, number: int) -> ServiceEnd | Exit:
         if self._tcp is None:
             from nat_traversal.aio.tcp_programs import TcpPrograms  # noqa: PLC0415 - few need QUIC
 
@@ -277,6 +276,6 @@ def check_free(kind: ServiceKind, at: HostPort) -> None:
     sock.close()
 
 
-def _close(side: ProgramSide | Exit | None) -> None:
+def _close(side: ServiceEnd | Exit | None) -> None:
     if side is not None and not isinstance(side, Exit):
         side.close()

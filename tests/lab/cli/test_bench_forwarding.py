@@ -60,12 +60,12 @@ def test_iperf3_tells_what_came_or_why_not() -> None:
 def test_a_row_has_each_of_its_chains_beside_socat() -> None:
     row = ROWS[0]
     (measured,) = measure_forwarding([row.name], pairs=1)
-    assert tuple(measured.sides) == row.chains
-    assert measured.sides["socat"].ratio == 1.0
-    for side in measured.sides.values():
-        assert side.rate > 0
-        assert side.processor > 0
-    drawn = lines(measured.title, measured.sides, row.goals)
+    assert tuple(measured.medians) == row.chains
+    assert measured.medians["socat"].ratio == 1.0
+    for found in measured.medians.values():
+        assert found.rate > 0
+        assert found.processor > 0
+    drawn = lines(measured.title, measured.medians, row.goals)
     assert all(len(line) == len(COLUMNS) for line in drawn)
     assert forwarding_table([measured]).row_count == len(row.chains)
 

@@ -30,19 +30,19 @@ pytestmark = pytest.mark.measures_time
 
 _TIMEOUT = 50.0
 _DELAY_LINE = "delay line"
-"""`natlab.links.apply.Method` by its value. Where none is named, it is what this machine has."""
+"""`natlab.links.apply.Means` by its value. Where none is named, it is what this machine has."""
 
 
 def _measured(
-    conditions: LinkConditions | None, count: int, gap: float, method: str | None = None
+    conditions: LinkConditions | None, count: int, gap: float, means: str | None = None
 ) -> list[float]:
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("port-restricted-cone", "none") as network, ExitStack() as stack:
         if conditions is not None:
-            chosen = Method(method) if method else None
-            stack.enter_context(conditioned(network, {LINK: conditions}, method=chosen))
+            chosen = Means(means) if means else None
+            stack.enter_context(conditioned(network, {LINK: conditions}, means=chosen))
         with capture_link(network) as capture:
             send_and_wait(network, count, gap)
         return [time for times in crossings(capture).values() for time in times]
@@ -131,15 +131,15 @@ def test_every_frame_gets_the_jitter_that_the_seed_gives_it() -> None:
 
 
 def _fates(
-    way: Way, expected: int, method: str | None = _DELAY_LINE, seed: int = 5
+    way: Way, expected: int, means: str | None = _DELAY_LINE, seed: int = 5
 ) -> tuple[list[int], list[Carried]]:
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.topologies.two_nats import two_nats_network
 
-    chosen = Method(method) if method else None
+    chosen = Means(means) if means else None
     with (
         two_nats_network("port-restricted-cone", "none") as network,
-        conditioned(network, {LINK: LinkConditions(way, seed=seed)}, method=chosen) as used,
+        conditioned(network, {LINK: LinkConditions(way, seed=seed)}, means=chosen) as used,
     ):
         arrived = send_and_wait(network, 400, 0.002, expected=expected)
         assert used.untruths() == []

@@ -20,7 +20,7 @@ from tests.lab.links.frames import LINK, capture_link, crossings, send_and_wait
 
 _TIMEOUT = 50.0
 _DELAY_LINE = "delay line"
-"""`natlab.links.apply.Method` by its value. Where none is named, it is what this machine has."""
+"""`natlab.links.apply.Means` by its value. Where none is named, it is what this machine has."""
 
 
 def _stream() -> tuple[bytes, int]:
@@ -69,7 +69,7 @@ def test_tcp_crosses_whole_in_frames_of_the_mtu() -> None:
 
 
 def _state() -> list[str]:
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.sandbox.netns import in_namespace
     from natlab.topologies.two_nats import two_nats_network
 
@@ -90,7 +90,7 @@ def _state() -> list[str]:
 
         look()
         with conditioned(network, {LINK: LinkConditions(mtu=1400)}) as used:
-            assert used.method is Method.PLAIN
+            assert used.means is Means.PLAIN
             look()
         look()
         with conditioned(network, {LINK: LinkConditions(Way(delay=0.01), mtu=1300)}):
@@ -108,16 +108,16 @@ def test_nothing_is_left_of_the_conditions() -> None:
     assert "PERMANENT" in delayed
 
 
-def _down_and_up(method: str | None) -> tuple[list[list[int]], list[int]]:
+def _down_and_up(means: str | None) -> tuple[list[list[int]], list[int]]:
     """What arrived before the link went down, meanwhile, and after it came up; frames in the delay line."""
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.sandbox.netns import Command, run_together
     from natlab.topologies.two_nats import two_nats_network
 
-    chosen = Method(method) if method else None
+    chosen = Means(means) if means else None
     with (
         two_nats_network("none", "none") as network,
-        conditioned(network, {LINK: LinkConditions(Way(delay=0.005))}, method=chosen) as used,
+        conditioned(network, {LINK: LinkConditions(Way(delay=0.005))}, means=chosen) as used,
     ):
 
         def configure(lines: str) -> None:
@@ -149,9 +149,9 @@ def _wait_until_inner_interfaces_send() -> None:
             compute_checksums(handle, name)
 
 
-@pytest.mark.parametrize("method", [None, _DELAY_LINE])
-def test_a_conditioned_link_goes_down_and_comes_up(method: str | None) -> None:
-    arrived, in_the_delay_line = warm.call(_TIMEOUT, _down_and_up, method)
+@pytest.mark.parametrize("means", [None, _DELAY_LINE])
+def test_a_conditioned_link_goes_down_and_comes_up(means: str | None) -> None:
+    arrived, in_the_delay_line = warm.call(_TIMEOUT, _down_and_up, means)
     assert arrived == [[0, 1, 2], [], [0, 1, 2]]
     assert in_the_delay_line in ([9], [])
 
@@ -176,13 +176,13 @@ def _killed() -> None:
     import os
     import signal
 
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.topologies.two_nats import two_nats_network
 
     slow = LinkConditions(Way(delay=0.005))
     with (
         two_nats_network("none", "none") as network,
-        conditioned(network, {LINK: slow}, method=Method.DELAY_LINE) as links,
+        conditioned(network, {LINK: slow}, means=Means.DELAY_LINE) as links,
     ):
         assert links.relay is not None
         os.kill(links.relay.pid, signal.SIGKILL)
@@ -224,13 +224,13 @@ def test_the_kernel_carries_frames_between_the_inner_interfaces() -> None:
 
 
 def _by_netem() -> str:
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.topologies.two_nats import two_nats_network
 
     with two_nats_network("port-restricted-cone", "none") as network:
         try:
             with (
-                conditioned(network, {LINK: LinkConditions(Way(delay=0.05))}, method=Method.NETEM),
+                conditioned(network, {LINK: LinkConditions(Way(delay=0.05))}, means=Means.NETEM),
                 capture_link(network) as capture,
             ):
                 send_and_wait(network, 100, 0.003)
@@ -248,7 +248,7 @@ def test_netem_is_true_where_the_kernel_has_it_and_else_refused_without_traces()
 
 def _bottleneck() -> tuple[list[int], list[int], list[str], float]:
     """What came of small and of large datagrams, the protocols on the wire, and the last one's seconds."""
-    from natlab.links.apply import Method, conditioned
+    from natlab.links.apply import Means, conditioned
     from natlab.topologies.two_nats import two_nats_network
 
     narrow = LinkConditions(Way(rate=1_000_000, queue=5, black_hole=1280), Way())
@@ -256,7 +256,7 @@ def _bottleneck() -> tuple[list[int], list[int], list[str], float]:
         two_nats_network("port-restricted-cone", "none") as network,
         conditioned(network, {LINK: narrow}) as links,
     ):
-        assert links.method is Method.DELAY_LINE
+        assert links.means is Means.DELAY_LINE
         with capture_link(network) as capture:
             small = send_and_wait(network, 20, 0.0, 1000, expected=5)
             large = send_and_wait(network, 3, 0.01, 1300, expected=0)

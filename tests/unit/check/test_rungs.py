@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from nat_traversal.check.rungs import GUESSED, PEERS, Row, Side, rows, rung
+from nat_traversal.check.rungs import GUESSED, PEERS, Nat, Row, rows, rung
 from nat_traversal.check.verdict import Ipv6, Udp, Verdict
 from nat_traversal.wire.behavior import Filtering, Mapping, PortAllocation
 from nat_traversal.wire.endpoint import Endpoint
@@ -30,11 +30,11 @@ STRICT = Verdict(
 )
 
 
-def side(nat: str) -> Side:
-    behavior = preset(nat).behavior
+def nat_of(name: str) -> Nat:
+    behavior = preset(name).behavior
     if behavior is None:
-        return Side()
-    return Side(
+        return Nat()
+    return Nat(
         behavior.mapping,
         behavior.filtering,
         behavior.allocation,
@@ -55,7 +55,7 @@ def test_the_pairs_that_need_a_guess_are_those_of_the_page() -> None:
 def test_every_pair_of_the_nine_is_the_oracles(allocation: PortAllocation) -> None:
     for pair in itertools.product(NINE, repeat=2):
         nats = [nat if nat.startswith("EIM") else f"{nat}+{allocation}" for nat in pair]
-        assert rung(*map(side, nats)) == oracle.rung(*nats), nats
+        assert rung(*map(nat_of, nats)) == oracle.rung(*nats), nats
 
 
 @pytest.mark.parametrize("mixed", [("sequential", "random"), ("random", "sequential")])
@@ -63,12 +63,12 @@ def test_two_allocations_are_the_oracles(mixed: tuple[str, str]) -> None:
     dependent = [nat for nat in NINE if not nat.startswith("EIM")]
     for pair in itertools.combinations_with_replacement(dependent, 2):
         nats = [f"{nat}+{allocation}" for nat, allocation in zip(pair, mixed, strict=True)]
-        assert rung(*map(side, nats)) == oracle.rung(*nats), nats
+        assert rung(*map(nat_of, nats)) == oracle.rung(*nats), nats
 
 
 def test_every_pair_of_presets_is_the_oracles() -> None:
     for pair in itertools.product(PRESETS, repeat=2):
-        assert rung(*map(side, pair)) == oracle.rung(*pair), pair
+        assert rung(*map(nat_of, pair)) == oracle.rung(*pair), pair
 
 
 def by_peer(verdict: Verdict) -> dict[str, Row]:

@@ -8,12 +8,12 @@ from nat_traversal.wire import control, messages
 from nat_traversal.wire.datagrams import Announce, Confirm, Datagram, Frame, Hello, Kind, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol, Refused
-from natlab.evidence.journey import SERVER_LINK, SIDES, Fate, Side
+from natlab.evidence.journey import HOMES, SERVER_LINK, Fate, Home
 from natlab.evidence.trace import Trace, reconstruct
 from tests.sim.offers import register
 
-A, B = SIDES
-SIDE_OF = {side.host: side for side in SIDES}
+A, B = HOMES
+HOME_OF = {home.host: home for home in HOMES}
 SERVER = Endpoint("192.0.2.2", 6545)
 TAGS = {1: b"1" * 8, 2: b"2" * 8}
 INSIDE = {"host_a": "10.0.1.2", "host_b": "10.0.2.2"}
@@ -69,12 +69,12 @@ class Scene:
         )
 
     def leave(
-        self, side: Side, source: Endpoint, destination: Endpoint, payload: bytes, to: Endpoint
+        self, home: Home, source: Endpoint, destination: Endpoint, payload: bytes, to: Endpoint
     ) -> None:
         """From the host through its NAT, which shows `to` as the source."""
-        self.see(side.host_link, True, source, destination, payload=payload)
-        self.see(side.lan, False, source, destination, payload=payload)
-        self.see(side.wan, True, to, destination, payload=payload)
+        self.see(home.host_link, True, source, destination, payload=payload)
+        self.see(home.lan, False, source, destination, payload=payload)
+        self.see(home.wan, True, to, destination, payload=payload)
 
     def send(
         self,
@@ -87,7 +87,7 @@ class Scene:
         translated: Endpoint | None = None,
     ) -> None:
         """One datagram from host to host that ends as `fate` says."""
-        own, peer = SIDE_OF[sender], SIDE_OF[other(sender)]
+        own, peer = HOME_OF[sender], HOME_OF[other(sender)]
         source = inside(sender, round_)
         target = destination or outside(peer.host, round_)
         shown = translated or outside(sender, round_)
@@ -123,17 +123,17 @@ class Scene:
         self.see(point, outgoing, router, complains_to, protocol=Protocol.ICMP, refused=quoted)
 
     def announce(self, host: str, round_: int) -> None:
-        side, payload = (
-            SIDE_OF[host],
+        home, payload = (
+            HOME_OF[host],
             encode(Announce(b"r" * 16, number(host, round_), round_)),
         )
-        self.leave(side, inside(host, round_), SERVER, payload, outside(host, round_))
+        self.leave(home, inside(host, round_), SERVER, payload, outside(host, round_))
         self.see(SERVER_LINK, False, outside(host, round_), SERVER, payload=payload)
 
     def say(self, host: str, message: messages.Message) -> None:
-        side = SIDE_OF[host]
+        home = HOME_OF[host]
         self.see(
-            side.host_link,
+            home.host_link,
             True,
             Endpoint(INSIDE[host], 33_000),
             SERVER,
@@ -142,7 +142,7 @@ class Scene:
         )
 
     def register(self) -> None:
-        for host in SIDE_OF:
+        for host in HOME_OF:
             self.say(host, register(host, other(host), b"r" * 32, 1))
 
     def hello(
@@ -191,7 +191,7 @@ def opened(*rounds: int) -> Scene:
     scene = Scene()
     scene.register()
     for round_ in rounds:
-        for host in SIDE_OF:
+        for host in HOME_OF:
             scene.announce(host, round_)
     return scene
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -280,3 +281,18 @@ def test_architecture_page_maps_every_room() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     every = [f"{package}/{name}" for package, those in MAY_IMPORT.items() for name in those]
     assert [name for name in every if f"`{name}" not in page] == []
+
+
+def test_architecture_page_draws_every_room_above_those_that_it_imports() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = re.search(
+        r"^    nat_traversal +(.*)\n    natlab +(.*(?:\n +->.*)*)", page, re.MULTILINE
+    )
+    assert drawn is not None
+    for package, line in zip(FOLDERS, drawn.groups(), strict=True):
+        steps = [step.split(", ") for step in re.split(r"\s*->\s*", line)]
+        floor = {name.strip(): number for number, step in enumerate(steps) for name in step}
+        graph = rooms(FOLDERS[package])
+        assert floor.keys() == graph.keys()
+        wrong = [(a, b) for a, those in graph.items() for b in those if floor[b] > floor[a]]
+        assert wrong == []

@@ -79,6 +79,17 @@ def is_long(sentence: str) -> bool:
     return len(sentence.split()) > LONGEST_SENTENCE
 
 
+def test_a_word_that_had_several_meanings_is_one_class() -> None:
+    once = ("Attempt", "Counters", "Fate", "Round", "Run", "Session", "Side")
+    classes = [
+        each.name
+        for name in NAMES
+        for each in statements(parsed(name))
+        if isinstance(each, ast.ClassDef)
+    ]
+    assert {word: classes.count(word) for word in once} == dict.fromkeys(once, 1)
+
+
 def test_the_rules_find_what_they_are_about() -> None:
     tree = ast.parse("""def f() -> None:
     '''Drop it.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nat_traversal.wire.datagrams import encode
 from natlab.evidence.check import Check
-from natlab.evidence.journey import SIDES, Passage
+from natlab.evidence.journey import HOMES, Passage
 from natlab.evidence.methods import ordered_hello
 from natlab.evidence.methods.bursts import guesses_at_random
 from natlab.evidence.methods.ordered_hello_round import Round
@@ -64,10 +64,10 @@ def no_second_had_too_many(round_: Round) -> Check:
     """Of either side."""
     name = "no second had too many of them"
     told = []
-    for side in SIDES:
-        times = sorted(each.sent for each in _said(round_) if each.sender == side.host)
+    for home in HOMES:
+        times = sorted(each.sent for each in _said(round_) if each.sender == home.host)
         told.append(_most_in_a_second(times))
-    why = ", ".join(f"{side.host}: {most}" for side, most in zip(SIDES, told, strict=True))
+    why = ", ".join(f"{home.host}: {most}" for home, most in zip(HOMES, told, strict=True))
     return Check(name, max(told) <= MOST_A_SECOND, why)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from natlab.evidence.check import Check
-from natlab.evidence.journey import SIDES
+from natlab.evidence.journey import HOMES
 from natlab.evidence.methods.ordered_hello_round import Round
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import ROUNDS
@@ -50,16 +50,16 @@ def all_aimed_at_one_port(trace: Trace) -> Check:
     name = "all sockets of a side aimed at one port"
     told = []
     for round_ in filter(guesses, trace.rounds):
-        for side in SIDES if not guesses_at_random(round_) else ():
+        for home in HOMES if not guesses_at_random(round_) else ():
             first = {
-                each.source: each for each in reversed(round_.hellos) if each.sender == side.host
+                each.source: each for each in reversed(round_.hellos) if each.sender == home.host
             }
             if not first:
-                return Check(name, False, f"{side.host} said nothing in round {round_.number}")
+                return Check(name, False, f"{home.host} said nothing in round {round_.number}")
             ports = {each.destination for each in first.values()}
             times = [each.sent for each in first.values()]
             took = (max(times) - min(times)) * 1000
-            seen = f"{side.host}: {len(first)} sockets in {took:.1f} ms to {len(ports)} port"
+            seen = f"{home.host}: {len(first)} sockets in {took:.1f} ms to {len(ports)} port"
             if len(first) > MOST_SOCKETS or len(ports) > 1:
                 return Check(name, False, f"{seen}s")
             told.append(seen)

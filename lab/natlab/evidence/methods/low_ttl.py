@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nat_traversal.wire.opener import Opener
 from natlab.evidence.check import Check
-from natlab.evidence.journey import SIDES, Fate, Passage
+from natlab.evidence.journey import HOMES, Fate, Passage
 from natlab.evidence.methods import ordered_hello
 from natlab.evidence.methods.ordered_hello_round import Round
 from natlab.evidence.trace import Trace
@@ -26,14 +26,14 @@ def openers_ended_between(trace: Trace) -> Check:
     if round_ is None:
         return Check(name, False, "no round connected")
     told = []
-    for side, other in (SIDES, SIDES[::-1]):
-        openers = _of_the_round(trace, round_, side.host)
+    for home, other in (HOMES, HOMES[::-1]):
+        openers = _of_the_round(trace, round_, home.host)
         came = [each for each in openers if each.reached is not None]
         if not openers or came:
             text = "none" if not openers else f"one that came to {other.nat}"
-            return Check(name, False, f"{side.host} sent {text}")
+            return Check(name, False, f"{home.host} sent {text}")
         if any(each.fate is not Fate.EXPIRED or each.translated is None for each in openers):
-            return Check(name, False, f"an opener of {side.host} did not end as its TTL wanted")
+            return Check(name, False, f"an opener of {home.host} did not end as its TTL wanted")
         reached = [
             each.reached
             for each in round_.hellos
@@ -41,9 +41,9 @@ def openers_ended_between(trace: Trace) -> Check:
         ]
         early = min(reached, default=0.0) - max(each.sent for each in openers)
         if early <= 0:
-            return Check(name, False, f"a HELLO came to {side.nat} before its host had opened it")
+            return Check(name, False, f"a HELLO came to {home.nat} before its host had opened it")
         hops = ", ".join(str(_opener(each).hops) for each in openers)
-        told.append(f"{side.host}: at hop {hops}, {early * 1000:.1f} ms before a HELLO came")
+        told.append(f"{home.host}: at hop {hops}, {early * 1000:.1f} ms before a HELLO came")
     return Check(name, True, "; ".join(told))
 
 

@@ -11,14 +11,14 @@ from math import inf
 from nat_traversal.wire import messages
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.evidence.check import Check
-from natlab.evidence.journey import SIDES, Passage
+from natlab.evidence.journey import HOMES, Passage
 from natlab.evidence.methods import bursts
 from natlab.evidence.methods.ordered_hello_round import Round, confirm_of, hello_of
 from natlab.evidence.trace import Trace
 from natlab.oracle.methods.ordered_hello import ROUNDS
 from natlab.oracle.prediction import NAT_ADDRESS
 
-_HOSTS = tuple(side.host for side in SIDES)
+_HOSTS = tuple(home.host for home in HOMES)
 """The first decides for one of two rounds that both have proof."""
 _HOLD = 0.29
 """Seconds for which the other says nothing in another round, after its own proof: 0.3 of its clock."""

@@ -9,9 +9,9 @@ from math import inf
 
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
-from natlab.evidence.journey import SIDES, Passage
+from natlab.evidence.journey import HOMES, Passage
 
-_WAN = {side.host: side.wan for side in SIDES}
+_WAN = {home.host: home.wan for home in HOMES}
 _MOST_AIMS = 16
 """Candidates of one round, and those from which the peer was heard."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from natlab.bench.rows import Measured, Side
+from natlab.bench.rows import Measured, Medians
 from natlab.cli import bench_history
 from natlab.cli.bench_history import Row
 from natlab.cli.bench_lab import PAIRS
@@ -68,14 +68,14 @@ def test_the_page_of_this_checkout_is_made_from_its_history() -> None:
     assert set(rows[-1].network) <= {", ".join(pair) for pair in PAIRS}
 
 
-SIDE = Side(1000.4, 0.0, 12.3456, 20.0, 1.0, 2.5, 1.0)
-MANY = replace(SIDE, flows=200, slowest=1.25)
+MEDIANS = Medians(1000.4, 0.0, 12.3456, 20.0, 1.0, 2.5, 1.0)
+MANY = replace(MEDIANS, flows=200, slowest=1.25)
 
 
 def test_shares_of_one_run_meet_in_one_row_and_are_shown_in_full(tmp_path: Path) -> None:
     path = tmp_path / "history.json"
     first = bench_history.row_now(
-        {"none, none": 1.0}, 2.5, [Measured("a", "Row A", {"sealed": SIDE})]
+        {"none, none": 1.0}, 2.5, [Measured("a", "Row A", {"sealed": MEDIANS})]
     )
     second = bench_history.row_now(
         {}, None, [Measured("b", "Row B", {"socat": MANY})], {4000: 2**20}

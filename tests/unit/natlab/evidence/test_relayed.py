@@ -15,7 +15,7 @@ from natlab.evidence.result import Case, conclude
 from natlab.evidence.way import Kind as Way
 from natlab.oracle.predict import BY_TURN
 from natlab.oracle.turn import RELAYED, TURN, parse_turn
-from tests.unit.natlab.scenes import SERVER, SIDE_OF, Scene, inside, other, outside
+from tests.unit.natlab.scenes import HOME_OF, SERVER, Scene, inside, other, outside
 
 TO_B = bytes([Kind.DATA]) + b"0123456789 from a to b" + bytes(16)
 TO_A = bytes([Kind.DATA]) + b"0123456789 from b to a" + bytes(16)
@@ -31,13 +31,13 @@ def leg(
 ) -> None:
     """A frame between a host and a relay, by the links of the host and of the relay."""
     at, link = relay
-    side, own, shown = SIDE_OF[host], inside(host, 1), outside(host, 1)
+    home, own, shown = HOME_OF[host], inside(host, 1), outside(host, 1)
     if up:
-        scene.see(side.host_link, True, own, at, payload=frame, protocol=by)
+        scene.see(home.host_link, True, own, at, payload=frame, protocol=by)
         scene.see(link, False, shown, at, payload=frame, protocol=by)
         return
     scene.see(link, True, at, shown, payload=frame, protocol=by)
-    scene.see(side.host_link, False, at, own, payload=frame, protocol=by)
+    scene.see(home.host_link, False, at, own, payload=frame, protocol=by)
 
 
 def turned(

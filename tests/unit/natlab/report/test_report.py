@@ -14,7 +14,7 @@ from nat_traversal.wire.datagrams import Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
 from natlab.evidence.category import Category
-from natlab.evidence.journey import SIDES, Fate
+from natlab.evidence.journey import HOMES, Fate
 from natlab.evidence.result import Case, CellResult, Report, conclude, merge
 from natlab.evidence.trace import reconstruct
 from natlab.oracle.outcome import Outcome
@@ -42,7 +42,7 @@ def test_cell_is_ok_only_if_all_of_it_is() -> None:
 def test_cell_is_observed_from_its_packets() -> None:
     payload = encode(Hello(b"t" * 8, 1, 1, False))
     source, target = Endpoint("10.0.1.2", 1), Endpoint("198.51.100.2", 2)
-    sent = Packet(5.0, SIDES[0].host_link, True, Protocol.UDP, source, target, payload)
+    sent = Packet(5.0, HOMES[0].host_link, True, Protocol.UDP, source, target, payload)
     result = conclude(Case.of("symmetric", "symmetric", "two_nats"), reconstruct([sent]))
     assert (result.predicted, result.observed) == (Outcome.FAILED, Outcome.FAILED)
     (record,) = result.hellos
