@@ -72,6 +72,8 @@ class ClientSettings:
     """Pause after the first failed attempt; doubling, each shortened by up to half."""
     retry_most: float = seconds(300.0, 0.001)
     """The longest such pause."""
+    pair_again: float = seconds(2.0, 0.001)
+    """Until ``invite`` and ``accept`` try again to reach the server or the other host."""
 
     hello_interval: float = seconds(0.3, 0.001)
     """Between repetitions of a HELLO. Above most round trips between peers, so that a loss costs little and
@@ -282,6 +284,8 @@ class ServerSettings:
     """Until connections are taken again after one for which this process had no room."""
     monitor_within: float = seconds(5.0, 0.001)
     """For a request at ``--metrics`` to come, and for its answer to go."""
+    status_every: float = seconds(5.0, 0.001)
+    """Between two status lines to the service manager."""
     datagram_burst: int = number(64, 1, 65_536)
     """Datagrams read before the event loop looks after the others again."""
     sources: int = number(65_536, 16, 10_000_000)

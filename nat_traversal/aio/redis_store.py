@@ -255,13 +255,8 @@ class RedisStore:
                 raise TimeoutError(f"no answer within {within:g} s")
 
     def _lease(self) -> tuple[Any, ...]:
-        return (
-            "SET",
-            f"{_KEY}server:{self._name}",
-            "1",
-            "PX",
-            int(self._settings.store_lease * 1000),
-        )
+        lease = int(self._settings.store_lease * 1000)
+        return "SET", f"{_KEY}server:{self._name}", "1", "PX", lease
 
 
 def _uncancel() -> None:

@@ -50,7 +50,7 @@ REASONS = 100
 """Refused connections a second that are told why; the others are reset."""
 _AT_START = frozenset(
     {"accept_again", "accept_backlog", "accept_burst"}
-    | {"log_burst", "log_every", "log_most", "monitor_within"}
+    | {"log_burst", "log_every", "log_most", "monitor_within", "status_every"}
     | {each.name for each in fields(ServerSettings) if each.name.startswith("store_")}
 )
 """Settings that a running server cannot change."""

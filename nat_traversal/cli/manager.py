@@ -30,10 +30,11 @@ class Manager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._watchdog = _watchdog(environment)
         self._timer: asyncio.TimerHandle | None = None
-        self._status = ""
+        self._status, self._every = "", STATUS_EVERY
 
-    def ready(self, status: Callable[[], str]) -> None:
-        """The service works. From now on `status` tells what it does, every few seconds."""
+    def ready(self, status: Callable[[], str], every: float = STATUS_EVERY) -> None:
+        """The service works. From now on `status` tells what it does, every so many seconds."""
+        self._every = every
         self._notify("READY=1", f"STATUS={status()}")
         if self._address:
             self._go_on(asyncio.get_running_loop(), status)
@@ -62,7 +63,7 @@ class Manager:
         changed = [f"STATUS={now}"] if now != self._status else []
         self._status = now
         self._notify(*(["WATCHDOG=1"] if self._watchdog else []), *changed)
-        pause = min(STATUS_EVERY, self._watchdog / 2 if self._watchdog else STATUS_EVERY)
+        pause = min(self._every, self._watchdog / 2 if self._watchdog else self._every)
         self._timer = loop.call_later(pause, self._go_on, loop, status)
 
     def _notify(self, *lines: str) -> None:

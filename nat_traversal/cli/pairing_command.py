@@ -36,9 +36,6 @@ from nat_traversal.wire.messages import ErrorCode, Relaying
 from nat_traversal.wire.services import ServiceKind, Side
 from nat_traversal.wire.turn import TurnServer
 
-AGAIN = 2.0
-"""Seconds until the next try, where the server or the other host could not be reached."""
-
 
 async def run(options: PairingOptions, console: Console, environment: dict[str, str]) -> Exit:
     """Pair, then connect. Raises `UsageError`."""
@@ -180,7 +177,7 @@ async def _pair(
                 if str(error) != told:
                     told = str(error)
                     console.say(f"{told}; trying again")
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(then.settings.pair_again)
 
 
 def _invitation(then: ClientOptions, public: bytes, valid: float) -> Invitation:

@@ -68,7 +68,7 @@ async def run(
         _tell(server, console)
         if reloading is not None:
             reloading.begin(server)
-        manager.ready(lambda: _status(server))
+        manager.ready(lambda: _status(server), settings.status_every)
         status = await stop
         manager.stopping(f"draining {_status(server)}")
         if status is Exit.OK:

@@ -34,8 +34,7 @@ class Trust:
             self._pause = s.store_retry_first
             return self._pause
         if not was_late:
-            return (
-                s.store_retry_first
-            )  # a store that has just ended refuses connections, and costs nothing
+            # A store that has just ended refuses connections, and costs nothing.
+            return s.store_retry_first
         self._pause = min(2.0 * self._pause, s.store_retry_most)
         return self._pause

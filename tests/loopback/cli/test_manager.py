@@ -72,8 +72,7 @@ async def test_the_manager_hears_each_change_of_a_service(
     with manager(f"\0{path}" if abstract else path) as notified:
         where = f"@{path}" if abstract else path
         words = ("python3", *SERVER, "--config", str(file))
-        soon = "from nat_traversal.cli import manager; manager.STATUS_EVERY = 0.2"
-        async with Command.run(*words, before=soon, NOTIFY_SOCKET=where) as server:
+        async with Command.run(*words, "--set=status-every=200ms", NOTIFY_SOCKET=where) as server:
             at = await server.event("listening")
             await notified.until("READY=1", "STATUS=0 hosts on 0 connections, 0 attempts")
             server.process.send_signal(signal.SIGHUP)

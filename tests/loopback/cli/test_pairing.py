@@ -42,10 +42,10 @@ async def invited(
     server: Endpoint, home: Path, *words: str, cold: bool = False
 ) -> AsyncIterator[tuple[Command, str]]:
     """An inviter with its own state, and the line that it printed."""
-    command = (*INVITE, "--server", str(server), "--id", "home", *words)
-    soon = "" if cold else "from nat_traversal.cli import pairing_command as it; it.AGAIN = 0.2"
+    soon = () if cold else ("--set=pair-again=200ms",)
+    command = (*INVITE, "--server", str(server), "--id", "home", *soon, *words)
     state = {"XDG_STATE_HOME": str(home)}
-    async with Command.run(*command, cold=cold, before=soon, typed=None, **state) as inviter:
+    async with Command.run(*command, cold=cold, typed=None, **state) as inviter:
         line = (await inviter.event("invitation"))["line"]
         yield inviter, line
 
