@@ -8,7 +8,6 @@ import pytest
 
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Frame, Kind
-from tests.sim import clock
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 
 
-def idle(nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[World, Client, Client]:
+def idle(nats: tuple[str, str]) -> tuple[World, Client, Client]:
     """A pair whose path nobody has used for ten minutes."""
-    monkeypatch.setattr(clock, "MAX_STEPS", 10_000_000)
     world = World(nat_a=nats[0], nat_b=nats[1], r=0.05, p=0.04)
+    world.clock.most_steps = 10_000_000
     a, b = world.pair()
     world.connect(a, b)
     world.run(600.0)
@@ -35,11 +34,9 @@ def packets(world: World, host: str, since: float) -> int:
 
 
 @pytest.mark.long
-def test_an_idle_path_takes_one_packet_a_minute_and_direction_and_lives_for_a_day(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_idle_path_takes_one_packet_a_minute_and_direction_and_lives_for_a_day() -> None:
     """Through NATs of 120 s that give another port once a mapping has ended."""
-    world, a, b = idle(("EIM+APDF+random", "EIM+ADF+random"), monkeypatch)
+    world, a, b = idle(("EIM+APDF+random", "EIM+ADF+random"))
     since = world.clock.now
     world.run(DAY)
     for host in ("host_a", "host_b"):
@@ -50,10 +47,8 @@ def test_an_idle_path_takes_one_packet_a_minute_and_direction_and_lives_for_a_da
     assert world.carries_data(b, a)
 
 
-def test_what_shorter_lifetimes_bear_is_learned_from_one_path_that_dies(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world, a, b = idle(("EIM+APDF+random+30s", "EIM+ADF+random+30s"), monkeypatch)
+def test_what_shorter_lifetimes_bear_is_learned_from_one_path_that_dies() -> None:
+    world, a, b = idle(("EIM+APDF+random+30s", "EIM+ADF+random+30s"))
     lost = len(a.told(note.PathEstablished))
     assert lost <= 3
     since = world.clock.now
@@ -64,8 +59,8 @@ def test_what_shorter_lifetimes_bear_is_learned_from_one_path_that_dies(
     assert world.carries_data(b, a)
 
 
-def test_a_path_that_is_used_again_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, a, b = idle(("EIM+APDF", "EIM+ADF"), monkeypatch)
+def test_a_path_that_is_used_again_is_asked_at_once() -> None:
+    world, a, b = idle(("EIM+APDF", "EIM+ADF"))
     since = world.clock.now
     b.vanish()
     a.send_frame(Kind.DATA, b"01234?")

@@ -10,7 +10,6 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from nat_traversal.wire.datagrams import Kind
 from nat_traversal.wire.messages import Relaying
-from tests.sim import clock
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -70,11 +69,9 @@ def lost_until_now(world: World, flows: tuple[Flow, Flow], since: list[int]) -> 
 
 
 @pytest.mark.parametrize("nats", CELLS)
-def test_nothing_is_lost_where_the_age_is_told(
-    nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clock, "MAX_STEPS", 10_000_000)
+def test_nothing_is_lost_where_the_age_is_told(nats: tuple[str, str]) -> None:
     world, a, _, flows = flowing(nats, 5.0, ClientSettings(mapping_age=60.0))
+    world.clock.most_steps = 10_000_000
     world.run(200.0)
     assert lost_until_now(world, flows, [0, 0]) == [[], []]
     opened = len(a.told(note.PathEstablished))
@@ -83,11 +80,9 @@ def test_nothing_is_lost_where_the_age_is_told(
 
 
 @pytest.mark.parametrize("nats", CELLS[::2])
-def test_the_age_is_learned_from_two_paths_that_die_at_it(
-    nats: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clock, "MAX_STEPS", 10_000_000)
+def test_the_age_is_learned_from_two_paths_that_die_at_it(nats: tuple[str, str]) -> None:
     world, _, _, flows = flowing(nats, 5.0)
+    world.clock.most_steps = 10_000_000
     world.run(150.0)
     since = [flow.sent for flow in flows]
     assert any(flow.lost() for flow in flows), "else nothing had to be learned"
