@@ -60,41 +60,48 @@ class Played:
     """By scene: what was sent again."""
     strays: list[bytes]
     """Datagrams that came out of the tunnel although no program had sent them."""
-    carried: list[bool]
-    """Whether the pair's programs reached each other, after each scene with them."""
+    crossed: list[str]
+    """The scenes after which the pair's programs reached each other."""
+    lost: list[str]
+    """Those after which they did not."""
     askers: set[tuple[str, int]]
     """Where the service was asked from."""
 
 
 def play(directory: Path) -> Played:
     replayed: dict[str, list[Packet]] = {}
-    carried: list[bool] = []
+    crossed: list[str] = []
+    lost: list[str] = []
     strays: list[bytes] = []
     with stage(directory) as on, ExitStack() as stack:
         start_server(on.network, on, "--set", "verdict-within=1.5s")
         with on.scene("recorded"):
             made = stack.enter_context(tunnels(on.network, on, PAIR, options=QUICK))
             tunnel = made[PAIR]
+
+            def programs_speak_after(scene: str) -> None:
+                (crossed if tunnel.carries(scene.encode()) else lost).append(scene)
+
             assert tunnel.verdicts() == {"path-established"}
             for client in tunnel.clients.values():
                 # the many pings that look for the size of frames are over, and answered
                 client.wait_for_line('"path-sized"', timeout=READY_WITHIN)
         while not kinds(on.windows["recorded"]) >= RECORDED:
             with on.scene("recorded"):
-                carried.append(tunnel.carries(b"recorded"))
+                programs_speak_after("recorded")
                 time.sleep(0.3)  # a ping's turn may come
         spoken = [each for node in SPEAKERS for each in on.windows["recorded"].sent_by(node)]
         for place in PLACES:
             replayed[place] = spoken
             _replay(on, place, spoken * TIMES, is_own=place == PLACES[0])
             strays += tunnel.strays()
-            carried.append(tunnel.carries(place.encode()))
+            programs_speak_after(place)
         _register_again(on)
         with on.scene("strangers"):
             on.attack("strangers", "strangers", ID_1, ID_2, str(STRANGERS))
-        carried.append(tunnel.carries(b"strangers"))
+        programs_speak_after("strangers")
         _overtaken(on, tunnel)
-        carried.append(tunnel.carries(b"overtaken"))
+        programs_speak_after("overtaken")
         said_of_a = list(events(on.programs[ID_1]))
         _bye_again(on, tunnel, replayed)
         _squatted(on)
@@ -102,7 +109,9 @@ def play(directory: Path) -> Played:
         _aimed_by_a_server(on)
         names = (ID_2, "again", "rightful", "aimed")
         told = {name: list(events(on.programs[name])) for name in names} | {ID_1: said_of_a}
-        return Played(on.windows, on.told, told, replayed, strays, carried, set(tunnel.askers))
+        return Played(
+            on.windows, on.told, told, replayed, strays, crossed, lost, set(tunnel.askers)
+        )
 
 
 def kinds(window: Window) -> set[Kind]:

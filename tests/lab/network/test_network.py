@@ -131,26 +131,29 @@ def test_an_unknown_preset_is_refused() -> None:
         warm.call(_TIMEOUT, _unknown_preset)
 
 
-def _namespaces() -> tuple[bool, bool, bool]:
+def _namespaces() -> dict[str, str]:
+    """The namespace of this thread at each moment."""
     from natlab.sandbox.netns import in_namespace
     from natlab.topologies.two_nats import two_nats_network
 
     def here() -> str:
         return os.readlink("/proc/thread-self/ns/net")  # noqa: PTH115 - no path, a name
 
-    home = here()
+    at = {"home": here()}
     with two_nats_network("none", "none") as network:
         with in_namespace(network.pid("server")):
-            away = here()
+            at["away"] = here()
             socket.create_server((str(SERVER.ip), 0)).close()
-        back = here()
+        at["back"] = here()
         with suppress(ValueError), in_namespace(network.pid("host_a")):
             raise ValueError
-    return away != home, back == home, here() == home
+    return at | {"back after an error": here()}
 
 
 def test_a_thread_comes_back_from_a_namespace_also_after_an_error() -> None:
-    assert warm.call(_TIMEOUT, _namespaces) == (True, True, True)
+    at = warm.call(_TIMEOUT, _namespaces)
+    assert at["away"] != at["home"]
+    assert at["back"] == at["back after an error"] == at["home"]
 
 
 def _enter_the_dead() -> None:
