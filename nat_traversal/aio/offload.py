@@ -98,10 +98,6 @@ class RunSocket:
         self.receives_runs = offload and self._turn_on()
         self._ancillary = _WITH_PKTINFO if pktinfo else _ANCILLARY if self.receives_runs else 0
 
-    @property
-    def batch_size(self) -> int:
-        return BATCH
-
     def _turn_on(self) -> bool:
         try:
             set_linux_option(self.sock, *_GRO, 1)

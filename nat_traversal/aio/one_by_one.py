@@ -11,8 +11,6 @@ from nat_traversal.aio.packet_io import Batch
 class OneByOne(ABC):
     """A `PacketIO` but for its socket. `push` sends."""
 
-    batch_size = 1
-
     @abstractmethod
     def push(self, datagram: memoryview) -> None:
         """Send one datagram, or lose it."""

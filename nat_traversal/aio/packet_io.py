@@ -156,10 +156,6 @@ Origin = tuple[tuple[str, int], bytes]
 class PacketIO(Protocol):
     """A connected socket, or what stands for one: the seam for reading and writing many datagrams at once."""
 
-    @property
-    def batch_size(self) -> int:
-        """About the most datagrams that `receive` gives: one run of the kernel's may be above it."""
-
     def receive(self, most: int = ..., *, again: bool = False) -> Batch:
         """The datagrams that are there, about `most` of them. `again`: the caller has just had some, so that none
         are no sign of an error."""

@@ -58,11 +58,6 @@ class Incoming:
         self._lines = LineDecoder()
         self._datagrams: StreamDecoder | None = None
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether datagrams come."""
-        return self._datagrams is not None
-
     def use_stream(self) -> None:
         """The octets after the line that came last are datagrams."""
         self._datagrams = StreamDecoder()

@@ -15,7 +15,7 @@ from nat_traversal.aio.datapath import DataPath
 from nat_traversal.aio.forwarder import Listener, ProgramForwarder
 from nat_traversal.aio.open_socket import OpenSocket
 from nat_traversal.aio.platform import Platform
-from nat_traversal.aio.service import FixedService
+from nat_traversal.aio.service import FixedService, Service
 from nat_traversal.aio.tcp_programs import TcpPrograms
 from nat_traversal.aio.tcp_service import TcpListener
 from nat_traversal.aio.tcp_side import TcpSide
@@ -66,7 +66,7 @@ class Host:
         relaying: Relaying = Relaying.AUTO,
         platform: Platform | None = None,
         services: Mapping[str, Endpoint | None] | None = None,
-        tcp: Mapping[str, Endpoint | None] | None = None,
+        tcp: Mapping[str, Endpoint | Service | None] | None = None,
         trunk: Trunk | None = None,
     ) -> None:
         """`services`: the named ones, each with its service's address; None: this side listens for it. `tcp`: those
@@ -96,15 +96,18 @@ class Host:
             offers.append(ServiceOffer(number, name, Side.LISTEN if at is None else Side.CONNECT))
         self.tcp: dict[str, TcpSide] = {}
         programs = TcpPrograms(settings, lambda: self.forwarder.certificate) if tcp else None
-        for number, (name, at) in enumerate((tcp or {}).items(), len(offers) + 1):
+        for number, (name, end) in enumerate((tcp or {}).items(), len(offers) + 1):
             assert programs is not None
             self.tcp[name] = (
                 programs.listener(HostPort("127.0.0.1", 0), tell)
-                if at is None
-                else programs.connector(FixedService([at]), tell, partial(self._changed, number))
+                if end is None
+                else programs.connector(
+                    FixedService([end]) if isinstance(end, Endpoint) else end,
+                    *(tell, partial(self._changed, number)),
+                )
             )
-            self.forwarder.add(number, self.tcp[name], listens=at is None)
-            listens = Side.LISTEN if at is None else Side.CONNECT
+            self.forwarder.add(number, self.tcp[name], listens=end is None)
+            listens = Side.LISTEN if end is None else Side.CONNECT
             offers.append(ServiceOffer(number, name, listens, ServiceKind.TCP))
         config = ClientConfig(
             HostPort(*server.sockaddr),

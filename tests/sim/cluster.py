@@ -37,8 +37,6 @@ class Store:
         self._up_since: float | None = 0.0
         self.cut: set[str] = set()
         """Servers whose way to the store is cut."""
-        self.double_holders = 0.0
-        """When two servers last both had a lease on one id by their own clocks."""
 
     def is_reached_by(self, server: MemberServer) -> bool:
         here = self._up_since is not None and server.is_up and server.name not in self.cut

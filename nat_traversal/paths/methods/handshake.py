@@ -120,7 +120,6 @@ class Handshake:
             _S.WAITING,
             TABLE_A if start.role is Role.A else TABLE_B,
         )
-        self._is_a = start.role is Role.A
         self._announced = tuple(candidate.endpoint for candidate in start.candidates)
         self._added: dict[Endpoint, int] = {}
         """Candidates that came after the round's begin, each with how many HELLOs it may get until the peer is heard."""

@@ -276,8 +276,6 @@ class _Path:
 
 
 class _NoSocket:
-    batch_size = 1
-
     def receive(self, most: int = 1, *, again: bool = False) -> Batch:
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nat_traversal import Endpoint
+from nat_traversal.aio.service import Service
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
 from tests.loopback.aio.tcp_programs import Conversation, a_tcp_service, echo
@@ -14,7 +15,7 @@ from tests.loopback.hosts import Host, a_server
 
 @asynccontextmanager
 async def two_sides(
-    service: Endpoint, settings: ClientSettings | None = None
+    service: Endpoint | Service, settings: ClientSettings | None = None
 ) -> AsyncIterator[tuple[Host, Host]]:
     """host_a listens for programs, host_b connects to `service`."""
     async with a_server() as (server, _):

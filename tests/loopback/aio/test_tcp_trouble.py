@@ -11,7 +11,6 @@ from aioquic.quic.connection import QuicConnection
 from nat_traversal import Endpoint
 from nat_traversal.aio import tcp_service
 from nat_traversal.aio.service import NamedService
-from nat_traversal.aio.tcp_service import TcpConnector
 from nat_traversal.errors import NameUnresolvedError
 from nat_traversal.machine import notices as note
 from nat_traversal.settings import ClientSettings
@@ -21,7 +20,7 @@ from nat_traversal.streams.credit import INITIAL_CREDIT, MOST_WINDOW
 from nat_traversal.wire import messages as m
 from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.aio.tcp_programs import a_connection, a_tcp_service, asked, echoes, reset
-from tests.loopback.aio.tcp_sides import through
+from tests.loopback.aio.tcp_sides import through, two_sides
 from tests.loopback.hosts import Host, a_server
 from tests.loopback.support import eventually
 
@@ -175,20 +174,17 @@ async def test_a_peer_that_begins_anew_without_end_gets_a_few_handshakes(
         assert made, "after a while another one may begin"
 
 
-async def test_a_service_whose_name_nobody_knows_resets_connections(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_service_whose_name_nobody_knows_resets_connections() -> None:
     async def unknown(name: HostPort) -> list[Endpoint]:
         raise NameUnresolvedError(f"{name.host}: no such name", is_temporary=False)
 
-    async with through() as (a, b):
-        side = b.tcp["web"]
-        assert isinstance(side, TcpConnector)
-        name = HostPort("web.example", 80)
-        service = NamedService(name, ClientSettings(), b.problems.append, look_up=unknown)
-        monkeypatch.setattr(side, "_service", service)
+    told: list[str] = []
+    name = HostPort("web.example", 80)
+    service = NamedService(name, ClientSettings(), told.append, look_up=unknown)
+    async with two_sides(service) as (a, b):
         with pytest.raises(ConnectionResetError):
             async with asyncio.timeout(5.0):
                 await asked(b"1", a.tcp_port("web"))
-        assert b.problems == ["--connect web.example:80: web.example: no such name"]
+        assert told == ["--connect web.example:80: web.example: no such name"]
+        assert b.problems == []
         await eventually(lambda: not a.tcp["web"].flows + b.tcp["web"].flows, "nothing is left")

@@ -211,9 +211,12 @@ async def test_a_refresh_that_is_refused_ends_it() -> None:
 async def test_a_lifetime_of_nothing_is_not_asked_for_again_and_again() -> None:
     async with turn_server() as (server, at):
         server.lifetime = 0
-        async with an_end(at) as (_, told):
+        async with an_end(at) as (end, told):
             await eventually(lambda: told.events, "an address")
-            await asyncio.sleep(0.1)
+            server.deliver(FIRST, b"some turns of the loop")
+            await eventually(lambda: told.came, "the datagram")
+            end.send(b"a fence", PEER)  # it comes to the server behind all that was due before
+            await eventually(lambda: server.came, "the fence")
             assert [seconds for method, seconds in server.asked if method is Method.REFRESH] == []
 
 
