@@ -7,7 +7,7 @@ from bisect import bisect_left
 from nat_traversal.machine import notices as note
 from nat_traversal.wire.datagrams import Confirm, Hello
 from tests.sim.client import Client
-from tests.sim.network import Packet
+from tests.sim.network import Host, Packet
 from tests.sim.world import World
 
 LAST_OF_CONTRACT = 2
@@ -40,3 +40,8 @@ def most_within(seconds: float, sent: list[Packet]) -> int:
     return max(
         (bisect_left(times, at + seconds) - place for place, at in enumerate(times)), default=0
     )
+
+
+def entries(world: World, host: Host) -> int:
+    """As a router with connection tracking has them: one for each remote endpoint of each mapping, and of its own."""
+    return sum(max(1, len(each.admits)) for each in host.nat.table(world.clock.now))

@@ -71,3 +71,9 @@ class Process(Driver):
     def time_of(self, kind: type[note.Notice]) -> float:
         """When the last notice of this kind was told."""
         return next(at for at, notice in reversed(self.notices) if isinstance(notice, kind))
+
+
+def connected_at(client: Process) -> float:
+    """When its only path was established."""
+    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
+    return at

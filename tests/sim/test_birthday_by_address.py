@@ -12,8 +12,8 @@ from nat_traversal.wire.nat_facts import NatFacts
 from natlab.presets import preset
 from tests.seeds import every, seeds
 from tests.sim.client import Client
-from tests.sim.guesses import granted_at, guesses, most_within
-from tests.sim.network import Host, Weather
+from tests.sim.guesses import entries, granted_at, guesses, most_within
+from tests.sim.network import Weather
 from tests.sim.world import World
 
 METHODS = (MethodName.PREDICTION.value, MethodName.BIRTHDAY.value)
@@ -64,11 +64,6 @@ def a_pair(
 
 def is_direct(client: Client) -> bool:
     return any(told.method == "birthday" for told in client.told(note.PathEstablished))
-
-
-def entries(world: World, host: Host) -> int:
-    """As a router with connection tracking has them."""
-    return sum(max(1, len(each.admits)) for each in host.nat.table(world.clock.now))
 
 
 @pytest.mark.parametrize(("nats", "swapped"), SIDES)

@@ -21,7 +21,7 @@ from nat_traversal.wire.datagrams import Announced, Hello, encode
 from nat_traversal.wire.endpoint import Endpoint
 from nat_traversal.wire.methods import MethodName
 from natlab.oracle.model import NoRoomError
-from tests.sim.guesses import most_within
+from tests.sim.guesses import entries, most_within
 from tests.sim.network import Host
 from tests.sim.world import World
 
@@ -220,11 +220,6 @@ def test_neither_router_gets_more_than_1300_entries_nor_any_second_more_than_150
         ]
         assert len(said) >= guessing.SOCKETS
         assert most_within(1.0, said) <= MOST_A_SECOND
-
-
-def entries(world: World, host: Host) -> int:
-    """As a router with connection tracking has them: one for each remote endpoint of each mapping, and of its own."""
-    return sum(max(1, len(each.admits)) for each in host.nat.table(world.clock.now))
 
 
 def test_a_host_without_room_for_the_sockets_goes_on_with_those_that_it_has() -> None:

@@ -8,15 +8,11 @@ from nat_traversal.machine import events as e
 from nat_traversal.machine import notices as note
 from tests.sim.client import Client
 from tests.sim.cluster import ClusterWorld
+from tests.sim.process import connected_at
 from tests.sim.world import keeps_alive
 
 DISTANCES = [(1 / 16, 1 / 32, 1 / 128), (1 / 8, 1 / 64, 1 / 32), (1 / 32, 1 / 32, 1 / 256)]
 """R, P, and X: from a server to the store and back, in seconds. P < 2 R."""
-
-
-def told_at(client: Client) -> float:
-    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
-    return at
 
 
 @pytest.mark.parametrize("newcomer", ["host_a", "host_b"])
@@ -32,8 +28,8 @@ def test_peers_at_two_servers_cost_two_crossings_of_the_store_more(
     arriving = world.at(newcomer, waiter, server=1)
     world.run(10.0)
     a, b = sorted((waiting, arriving), key=lambda client: client.host.name)
-    assert told_at(b) - began == 3 * r + p + 2 * x
-    assert told_at(a) == told_at(b) + p / 2
+    assert connected_at(b) - began == 3 * r + p + 2 * x
+    assert connected_at(a) == connected_at(b) + p / 2
     assert world.serving(a) is not world.serving(b)
 
 

@@ -18,6 +18,7 @@ from nat_traversal.wire import messages as m
 from nat_traversal.wire.datagrams import Announce, Announced, Confirm, Datagram, Echo, Frame, Hello
 from tests.certificates import Authority
 from tests.sim.client import Client
+from tests.sim.process import connected_at
 from tests.sim.stream import End
 from tests.sim.world import World
 
@@ -54,11 +55,6 @@ def by_role(world: World) -> tuple[Client, Client]:
     return a, b
 
 
-def told_at(client: Client) -> float:
-    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
-    return at
-
-
 def said(end: End | None) -> list[m.Message | m.UnknownMessage]:
     assert end is not None
     return [control.decode(line) for line in b"".join(end.written).splitlines()]
@@ -75,8 +71,8 @@ def test_established_after_two_server_and_one_peer_round_trip(
     began = 40.0  # the TCP connect; the registration is sent one R later
     assert client.control is not None
     registration_sent = began + r
-    assert told_at(b) == registration_sent + 2 * r + p == began + 3 * r + p
-    assert told_at(a) == told_at(b) + p / 2
+    assert connected_at(b) == registration_sent + 2 * r + p == began + 3 * r + p
+    assert connected_at(a) == connected_at(b) + p / 2
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +97,8 @@ def test_tls_costs_one_server_round_trip_more_and_no_datagram(
     assert client.control is not None
     assert client.control.tls is not None
     assert client.control.tls.version == "TLSv1.3"
-    assert told_at(b) == 40.0 + 4 * r + p
-    assert told_at(a) == told_at(b) + p / 2
+    assert connected_at(b) == 40.0 + 4 * r + p
+    assert connected_at(a) == connected_at(b) + p / 2
     datagrams = Counter(type(packet.datagram) for packet in world.net.log)
     assert (datagrams[Hello], datagrams[Confirm]) == (3, 1)
 
@@ -123,8 +119,8 @@ def test_peers_far_from_each_other_keep_the_bound(newcomer: str, r: float, p: fl
     world, _ = waiting_then_newcomer(newcomer, r, p)
     world.run(10.0)
     a, b = by_role(world)
-    assert told_at(b) == 40.0 + 3 * r + p
-    assert told_at(a) == 40.0 + 4 * r + p < told_at(b) + p / 2
+    assert connected_at(b) == 40.0 + 3 * r + p
+    assert connected_at(a) == 40.0 + 4 * r + p < connected_at(b) + p / 2
     sent = Counter(type(packet.datagram) for packet in world.between_peers())
     assert (sent[Hello], sent[Confirm]) == (4, 3)
 
@@ -135,7 +131,7 @@ def test_nats_of_the_same_round_cost_the_same(nat: str) -> None:
     world, _ = waiting_then_newcomer("host_b", r, p, nat)
     world.run(10.0)
     _, b = by_role(world)
-    assert told_at(b) == 40.0 + 3 * r + p
+    assert connected_at(b) == 40.0 + 3 * r + p
 
 
 def test_both_cold_at_once_cost_no_more() -> None:
@@ -143,7 +139,7 @@ def test_both_cold_at_once_cost_no_more() -> None:
     world = World(r=r, p=p)
     a, b = world.pair()
     world.run(10.0)
-    assert (told_at(b), told_at(a)) == (3 * r + p, 3 * r + 1.5 * p)
+    assert (connected_at(b), connected_at(a)) == (3 * r + p, 3 * r + 1.5 * p)
 
 
 @pytest.mark.parametrize("newcomer", ["host_a", "host_b"])

@@ -14,6 +14,7 @@ from natlab.behavior import NINE
 from natlab.oracle.neighbours import with_ipv6
 from tests.sim.client import Client
 from tests.sim.network import Packet
+from tests.sim.process import connected_at
 from tests.sim.world import World
 
 PAIRS = [
@@ -29,11 +30,6 @@ def pair_with_ipv6(nats: tuple[str, str]) -> tuple[World, Client, Client]:
     return (world, *world.pair())
 
 
-def told_at(client: Client) -> float:
-    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
-    return at
-
-
 @pytest.mark.parametrize("nats", PAIRS, ids="x".join)
 def test_each_pair_meets_by_the_rung_that_the_model_names(
     nats: tuple[str, str],
@@ -45,7 +41,7 @@ def test_each_pair_meets_by_the_rung_that_the_model_names(
     for client in (a, b):
         assert [each.method for each in client.told(note.PathEstablished)] == [rung]
         assert client.told(note.AttemptFailed) == []
-        assert told_at(client) < 1.5
+        assert connected_at(client) < 1.5
     assert world.carries_data(a, b)
     assert world.carries_data(b, a)
 
@@ -65,4 +61,4 @@ def test_a_lost_confirm_comes_again_though_the_peer_was_heard_over_ipv4_too() ->
     assert confirms[0].destination.family == 6
     for client in (a, b):
         assert [each.method for each in client.told(note.PathEstablished)] == ["ipv6"]
-    assert told_at(b) - told_at(a) < 2 * ClientSettings().hello_interval
+    assert connected_at(b) - connected_at(a) < 2 * ClientSettings().hello_interval

@@ -8,19 +8,14 @@ from nat_traversal.machine import notices as note
 from nat_traversal.settings import ServerSettings
 from nat_traversal.wire.datagrams import Confirm, Hello
 from tests.seeds import seeds
-from tests.sim.client import Client
 from tests.sim.network import Packet, Weather
+from tests.sim.process import connected_at
 from tests.sim.test_relay import Stream
 from tests.sim.world import World
 
 SWAPPED = ("port-restricted-cone", "linux-masquerade")
 """Connected by the round in which host_b speaks first."""
 SETTINGS = ServerSettings()
-
-
-def connected_at(client: Client) -> float:
-    (at,) = (at for at, notice in client.notices if isinstance(notice, note.PathEstablished))
-    return at
 
 
 def is_of(round_: int, packet: Packet) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.hops import Hop, Scene, hops, icmp_error
+from natlab.evidence.hops import Hop, Scene, hops, icmp_error, place
 
 _MOST_SHOWN = 5
 _Key = tuple[str, Protocol, Endpoint]
@@ -93,7 +93,7 @@ class Fates:
             verb, _, reason = why.partition(" here")
             kind = {Protocol.UDP: "datagram", Protocol.TCP: "segment"}.get(protocol, "packet")
             what = f"{count} {kind}{'' if count == 1 else 's'}"
-            lines.append(f"{nat} {verb} {what} from {_place(source)}{reason}")
+            lines.append(f"{nat} {verb} {what} from {place(source)}{reason}")
         if len(counts) > _MOST_SHOWN:
             lines.append(f"... and {len(counts) - _MOST_SHOWN} more kinds of drops, in the capture")
         return lines
@@ -163,7 +163,3 @@ class Fates:
             return f"{did}: nothing had been sent from {came.destination}"
         only = " and ".join(places[:3]) + (" and others" if len(places) > 3 else "")
         return f"{did}: only {only} had been sent to from {came.destination}"
-
-
-def _place(endpoint: Endpoint) -> str:
-    return str(endpoint) if endpoint.port else endpoint.address

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Icmp, Packet, Protocol
 from natlab.evidence.journey import CAPTURE_POINTS
 
@@ -139,3 +140,8 @@ def icmp_error(packet: Packet) -> str:
         case _:
             text = error.type.name.lower().replace("_", " ")
     return text if error.mtu is None else f"{text} (MTU {error.mtu})"
+
+
+def place(endpoint: Endpoint) -> str:
+    """In words: of what has no ports, the address alone."""
+    return str(endpoint) if endpoint.port else endpoint.address

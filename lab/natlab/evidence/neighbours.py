@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from nat_traversal.errors import WireError
 from nat_traversal.wire import datagrams
 from nat_traversal.wire.endpoint import Endpoint
-from nat_traversal.wire.methods import RELAYS, MethodName
+from nat_traversal.wire.methods import MethodName
 from natlab.capture.packet import Packet
 from natlab.evidence.category import Category
 from natlab.evidence.check import LINKS_KEPT, Check
@@ -20,7 +20,7 @@ from natlab.evidence.fates import Fates, Travel
 from natlab.evidence.relayed import carries_program
 from natlab.evidence.result import Beside, CellResult, begun
 from natlab.evidence.times import milliseconds
-from natlab.evidence.way import Kind, PathFound, path_between
+from natlab.evidence.way import Kind, PathFound, path_between, way_of
 from natlab.oracle.outcome import Outcome
 
 
@@ -41,9 +41,7 @@ class NeighbourCase:
     @property
     def path(self) -> Kind:
         """By which way datagrams go at the end."""
-        if self.method is None:
-            return Kind.NONE
-        return Kind.RELAYED if self.method in RELAYS else Kind.DIRECT
+        return way_of(self.method)
 
     @property
     def predicted(self) -> Outcome:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from statistics import median, median_low
 from typing import Protocol
 
-from nat_traversal.wire.methods import RELAYS, MethodName
+from nat_traversal.wire.methods import MethodName
 from natlab.evidence.category import Category, categorize
 from natlab.evidence.check import Check
 from natlab.evidence.checks import run_checks
 from natlab.evidence.explain import cause, explain, reason
 from natlab.evidence.packet_records import PacketRecord, records_of
 from natlab.evidence.trace import Trace
-from natlab.evidence.way import Kind
+from natlab.evidence.way import Kind, way_of
 from natlab.oracle.methods.ordered_hello import ROUNDS
 from natlab.oracle.methods.simultaneous import counted
 from natlab.oracle.outcome import Outcome
@@ -244,9 +244,7 @@ class Case:
     @property
     def path(self) -> Kind:
         """By which way datagrams go at the end."""
-        if self.method is None:
-            return Kind.NONE
-        return Kind.RELAYED if self.method in RELAYS else Kind.DIRECT
+        return way_of(self.method)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from math import inf
 from operator import attrgetter
 
+from nat_traversal.wire.methods import RELAYS, MethodName
 from natlab.capture.packet import Protocol
 from natlab.evidence.fates import Fates, Travel
 
@@ -35,6 +36,13 @@ class Kind(StrEnum):
     DIRECT = "direct"
     RELAYED = "relayed"
     NONE = "none"
+
+
+def way_of(method: MethodName | None) -> Kind:
+    """By which way datagrams go on that rung; None: on none."""
+    if method is None:
+        return Kind.NONE
+    return Kind.RELAYED if method in RELAYS else Kind.DIRECT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nat_traversal.wire.endpoint import Endpoint
 from natlab.capture.packet import Packet, Protocol
-from natlab.evidence.hops import TWO_NATS_SCENE, Hop, Scene, hops, icmp_error
+from natlab.evidence.hops import TWO_NATS_SCENE, Hop, Scene, hops, icmp_error, place
 
 _LEAST_WIDTH = 12
 _SHOWN_OCTETS = 16
@@ -107,7 +106,7 @@ def described(packet: Packet) -> str:
     """One line: what it is, from where to where, how long, and how it begins."""
     if packet.refused is not None:
         error = packet.refused
-        about = f"{_place(error.source)} > {_place(error.destination)}"
+        about = f"{place(error.source)} > {place(error.destination)}"
         return f"ICMP {icmp_error(packet)} from {packet.source.address} about {about}"
     if packet.echo is not None:
         kind = "request" if packet.echo.is_request else "reply"
@@ -116,7 +115,7 @@ def described(packet: Packet) -> str:
         name = "fragment"
     else:
         name = Protocol(packet.protocol).name
-    ways = f"{_place(packet.source)} > {_place(packet.destination)}"
+    ways = f"{place(packet.source)} > {place(packet.destination)}"
     text = f"{name} {ways}, {len(packet.payload)} octets"
     if packet.fragment is not None:
         end = "" if packet.fragment.more else ", the last"
@@ -125,7 +124,3 @@ def described(packet: Packet) -> str:
     if shown:
         text += " " + "".join(chr(octet) if 32 < octet < 127 else "." for octet in shown)
     return text
-
-
-def _place(endpoint: Endpoint) -> str:
-    return str(endpoint) if endpoint.port else endpoint.address

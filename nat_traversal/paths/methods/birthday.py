@@ -60,7 +60,7 @@ class Birthday(OrderedHello):
     @property
     def deadline(self) -> float | None:
         """When the next word is due, or once the peer was heard, has to be repeated."""
-        return super().deadline if self._is_heard else self._next_at
+        return super().deadline if self._is_heard() else self._next_at
 
     def start(
         self, start: m.StartRound, keys: HandshakeKeys, budget: TrafficBudget, now: float
@@ -94,7 +94,7 @@ class Birthday(OrderedHello):
         is_mine = order.step == (2 if self._is_opener else 1)
         if not self._has_agreed or not is_mine:
             return []
-        if self._is_heard:
+        if self._is_heard():
             return [do.SendMessage(m.HelloSent(order.transaction, heard=True))]
         # A prober's word to the one port that is known is the first of many.
         said = [] if self._is_opener else handshake.ordered(order.step, now)
@@ -108,7 +108,7 @@ class Birthday(OrderedHello):
         self, datagram: Datagram, source: Endpoint, generation: int, now: float
     ) -> list[Output]:
         """A datagram came in by one of the sockets: the opener's first that hears the peer stays."""
-        was_heard, before = self._is_heard, (self._socket, self._handshake)
+        was_heard, before = self._is_heard(), (self._socket, self._handshake)
         if not was_heard and self._is_opener:
             self._socket = UdpSocket(generation)
             self._handshake = self._open.get(self._socket)
@@ -119,14 +119,14 @@ class Birthday(OrderedHello):
             outputs = []
         if was_heard:
             return outputs
-        if not self._is_heard:
+        if not self._is_heard():
             self._socket, self._handshake = before
             return outputs
         return [*outputs, *self._settle()]
 
     def due(self, now: float) -> list[Output]:
         """The next words, or the last ones again."""
-        return super().due(now) if self._is_heard else self._go_on(now)
+        return super().due(now) if self._is_heard() else self._go_on(now)
 
     def not_opened(self, generation: int) -> bool:
         """There was no room for that socket: those that are open have to do."""
@@ -134,21 +134,16 @@ class Birthday(OrderedHello):
         self._left = min(self._left, 1)
         return self._open.pop(UdpSocket(generation), None) is not None
 
-    @property
-    def _is_heard(self) -> bool:
-        """The peer was, by this round's key."""
-        return self._handshake is not None and self._handshake.remote is not None
-
     def _is_another(self, datagram: Datagram, source: Endpoint) -> bool:
         """The prober has heard one of the opener's sockets, and this is from another: it is being closed."""
         handshake = self._handshake
-        is_late = isinstance(datagram, Hello) and datagram.step == 2 and self._is_heard
+        is_late = isinstance(datagram, Hello) and datagram.step == 2 and self._is_heard()
         return is_late and handshake is not None and source != handshake.remote
 
     def _go_on(self, now: float) -> list[Output]:
         """As many words as the pace allows now."""
         outputs: list[Output] = []
-        while self._left and not self._is_heard:
+        while self._left and not self._is_heard():
             wait = self._pace.take(now)
             if wait:
                 self._next_at = now + wait
@@ -197,7 +192,7 @@ class Birthday(OrderedHello):
         return (
             []
             if order is None
-            else [do.SendMessage(m.HelloSent(order.transaction, self._is_heard))]
+            else [do.SendMessage(m.HelloSent(order.transaction, self._is_heard()))]
         )
 
 

@@ -66,6 +66,10 @@ class OrderedHello:
         """The peer has sent what only a host with proof sends."""
         return self._handshake is not None and self._handshake.peer_has_proof
 
+    def _is_heard(self) -> bool:
+        """The peer was, by this round's key."""
+        return self._handshake is not None and self._handshake.remote is not None
+
     @property
     def forged(self) -> int:
         """How many datagrams of this round came that the peer's key has not made."""

@@ -84,10 +84,6 @@ class Prediction(OrderedHello):
         self._speaking = (self._socket,)
         return [*outputs, *(each.close() for each in left)]
 
-    def _is_heard(self) -> bool:
-        """The peer was, by this round's key."""
-        return self._handshake is not None and self._handshake.remote is not None
-
     def _send(self, said: Iterable[h.Output]) -> list[Output]:
         """From the socket that has heard the peer; before, from each of them in turn."""
         if self._is_heard():

@@ -232,10 +232,6 @@ class Birthday(Staged[BirthdayState, BirthdayTrigger]):
             self._machine.fire(_T.HEARD)
             self._wait(self._attempt.settings.verdict_within, now)
 
-    def _wait(self, seconds: float, now: float) -> None:
-        """So long above both round trips."""
-        self._deadline = now + seconds + self._ways
-
 
 def _without(why: str) -> NoPath:
     """No round, and so no path by this method."""

@@ -56,7 +56,7 @@ class LowTtl(Simultaneous):
         """The round has begun: order the openers."""
         self._machine.fire(_T.OPEN)
         self._opened.clear()
-        self._deadline = now + OPEN_WITHIN + self._ways
+        self._wait(OPEN_WITHIN, now)
         return [self._order(each, now, opens=True) for each in self._attempt.members]
 
     def _openers_left(self, now: float) -> list[do.Action]:

@@ -155,7 +155,3 @@ class Simultaneous(Staged[CrossingState, CrossingTrigger]):
             self._machine.fire(_T.PROVEN)
         else:
             self._wait(self._settings.verdict_within, now)
-
-    def _wait(self, seconds: float, now: float) -> None:
-        """For proof, so long above both round trips."""
-        self._deadline = now + seconds + self._ways

@@ -67,6 +67,10 @@ class Staged(Generic[State, Trigger]):
         """Seconds of both hosts' round trips."""
         return sum(each.round_trip for each in self._attempt.members)
 
+    def _wait(self, seconds: float, now: float) -> None:
+        """So long above both round trips."""
+        self._deadline = now + seconds + self._ways
+
     def _fail(self, outcome: NoPath) -> list[do.Action]:
         """It ends so."""
         self._machine.fire(self._trigger_of_failure)
