@@ -1,6 +1,6 @@
 """A command that starts warm, with any files as its streams, closed ones too, and with the interpreter's own end.
 
-Whatever Python does as it ends, with words that nobody takes, is done here as where Python was started for it.
+As Python ends, with words that nobody takes, all is done here as where Python was started for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sandboxes of a process that has read the lab's modules: forks in new namespaces, where others start Python anew.
 
-What begins inside is the lab's own `serve`, with the same streams, group of processes and end. Commands and runs of
+A process that begins inside is the lab's own `serve`, with the same streams, group of processes and end. Commands and runs of
 pytest that tests start warm have such ones.
 """
 

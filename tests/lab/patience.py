@@ -13,7 +13,7 @@ _BAD_AT_MOST = 2
 def measured_mostly(is_true: Callable[[T], bool], measure: Callable[[], T]) -> T:
     """The measurement by which more were as they should be than not, or the third that was not.
 
-    What is wrong is wrong mostly; what was only late, because another process had the CPU, is not.
+    A fault shows mostly; a delay, because another process had the CPU, does not.
     """
     good = bad = 0
     while True:

@@ -181,7 +181,7 @@ class ScriptedPeer:
                 return
 
     async def hears_frame(self, kind: datagrams.Kind, plain: bytes = b"") -> None:
-        """Read until that frame comes. Whatever else comes may be anything."""
+        """Read until that frame comes. All else that comes may be anything."""
         while True:
             octets, _ = await self.program.receive()
             is_frame = isinstance(datagrams.decode(octets), datagrams.Frame)

@@ -115,7 +115,7 @@ class Host:
         return None
 
     def move(self, nat: str, public: str, inside: str, *, keeps: bool) -> None:
-        """To another network. What comes to the old one still arrives if the host `keeps` it."""
+        """To another network. All that comes to the old one still arrives if the host `keeps` it."""
         behavior = preset(nat).behavior
         self.left = [self.nat] if keeps else []
         self.nat = ModelNat(behavior, public, self._rng)

@@ -46,7 +46,7 @@ class End:
             self._send(data)
 
     def close(self) -> None:
-        """What is written still arrives, then the other end sees the end of the stream."""
+        """All that is written still arrives, then the other end sees the end of the stream."""
         if not self.is_gone:
             self._send(None)
             self.forget()

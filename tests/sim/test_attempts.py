@@ -307,7 +307,7 @@ def test_blocked_udp_fails_the_attempt_with_the_host_by_name() -> None:
 
 @pytest.mark.parametrize("first_to_retry", ["host_a", "host_b"])
 def test_unblocked_udp_connects_at_the_next_attempt(first_to_retry: str) -> None:
-    """Whoever asks for it: the other one's socket is closed, or was never seen."""
+    """No matter who asks for it: the other one's socket is closed, or was never seen."""
     world = World()
     world.net.hosts["host_b"].udp_blocked = True
     patient = ClientSettings(retry_first=1000.0, retry_most=1000.0)

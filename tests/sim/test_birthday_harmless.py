@@ -48,7 +48,7 @@ def a_world(nats: tuple[str, str]) -> tuple[World, Client, Client]:
 
 
 def peer_lies(world: World) -> None:
-    """Whatever host_b sends bears the victim's address, towards the server as well."""
+    """Each datagram of host_b bears the victim's address, towards the server as well."""
     nat = world.net.hosts["host_b"].nat
     nat.outbound = lambda *_: VICTIM  # type: ignore[method-assign]
 
@@ -141,7 +141,7 @@ def test_a_server_that_lies_to_one_host_makes_nothing_of_the_other_one_s_agreeme
 
 
 def is_told_that_it_is_the_victim(client: Client) -> None:
-    """Whatever it announces, the server answers that it is seen there."""
+    """The server answers for each address that it announces that it is seen there."""
     feed, (peer,) = client.feed, client.agent.peers.values()
 
     def lied_to(event: e.Event) -> None:

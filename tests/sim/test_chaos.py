@@ -1,4 +1,4 @@
-"""Faults at random moments. Whatever happened: when it is over, the pair finds its way back."""
+"""Faults at random moments. No matter what happened: when it is over, the pair finds its way back."""
 
 from __future__ import annotations
 

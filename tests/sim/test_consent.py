@@ -1,7 +1,7 @@
 """A path that one side claims carries something both ways within each consent time.
 
-Nine mappings and filterings against each other (all pairs in `make fuzz`), in bad weather, and with one direction cut. What
-arrived is read from the network's own record, not from what the clients say.
+Nine mappings and filterings against each other (all pairs in `make fuzz`), in bad weather, and with one direction cut. The
+arrivals are read from the network's own record, not from what the clients say.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PAIRS = [
     *((*pair, HASTY) for pair in every(8, list(itertools.product(NINE, repeat=2)))),
     *((nat, nat, SETTINGS) for nat in every(4, NINE)),
 ]
-"""Each with one or all, in either place, and some or each with its like as long as consent lasts by default. What differs by
-pair here is the way to a path, which `test_matrix.py` has for all; consent does not know the NATs."""
+"""Each with one or all, in either place, and some or each with its like as long as consent lasts by default. Pairs differ
+only in the way to a path, which `test_matrix.py` has for all; consent does not know the NATs."""
 ROUNDING = 1e-9
 WEATHER = Weather(loss=0.2, duplication=0.3, reordering=0.1, jitter=0.05, segments=True)
 STORM = Weather(loss=0.4, duplication=0.4, reordering=0.2, jitter=0.2, segments=True)
@@ -58,7 +58,7 @@ def longest_gap(times: Iterable[float], began: float, ended: float) -> float:
 
 
 def assert_no_claim_outlives_consent(world: World, consent: float) -> None:
-    """What counts are datagrams between the hosts, of whatever kind, that reached a socket."""
+    """Only datagrams count between the hosts, of whatever kind, that reached a socket."""
     for client in world.clients:
         for path, began, ended in claims(world, client):
             packets = world.between_peers()

@@ -118,7 +118,7 @@ def test_lost_confirm_is_said_again_when_hello_3_is_repeated() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.DATA, Kind.BUNDLE, Kind.PING])
 def test_frames_that_overtake_the_confirm_prove_nothing_and_are_not_lost(kind: Kind) -> None:
-    """Only one's own nonce is proof. What came before it is opened after it."""
+    """Only one's own nonce is proof. A frame that came before it is opened after it."""
     world = World()
     world.net.drop(lambda packet: isinstance(packet.datagram, Confirm), nth=1)
     a, b = world.pair()

@@ -49,7 +49,7 @@ def a_world(nats: tuple[str, str]) -> tuple[World, Client, Client]:
 
 
 def peer_lies(world: World) -> None:
-    """Whatever host_b sends bears the victim's address, towards the server as well."""
+    """Each datagram of host_b bears the victim's address, towards the server as well."""
     nat = world.net.hosts["host_b"].nat
     nat.outbound = lambda *_: VICTIM  # type: ignore[method-assign]
 

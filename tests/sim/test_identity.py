@@ -1,4 +1,4 @@
-"""Who holds an id at a server that can check keys: the key that came first, and nobody else while it lives."""
+"""The holder of an id at a server that can check keys: the key that came first, and nobody else while it lives."""
 
 from __future__ import annotations
 

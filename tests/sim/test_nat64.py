@@ -35,7 +35,7 @@ def translated(endpoint: Endpoint) -> Endpoint:
 
 
 class Ipv6Host(Host):
-    """What it sends to IPv4 is lost; the translator leads what it sends within the prefix, and brings what comes."""
+    """Its datagrams to IPv4 are lost; the translator leads what it sends within the prefix, and brings what comes."""
 
     def open(self, receive: Receive) -> Endpoint:
         return super().open(lambda data, source: receive(data, translated(source)))

@@ -168,7 +168,7 @@ def test_lost_samples_are_waited_for_a_moment_and_three_ports_will_do() -> None:
 
 
 def test_recorded_samples_tell_the_server_nothing_new() -> None:
-    """Whoever hears them sends each again from a port of its own, ahead of it: the ports would be no sequence."""
+    """An attacker hears them, and sends each again from a port of its own, ahead of it: the ports would be no sequence."""
     world = a_world(SEQUENTIAL, SEQUENTIAL)
     a, b = world.pair()
     world.run(4.3)

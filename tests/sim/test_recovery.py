@@ -1,4 +1,4 @@
-"""Whatever has stopped a pair: three seconds after it is over, datagrams arrive again. `docs/recovery.md` has the table."""
+"""No matter what has stopped a pair: three seconds after it is over, datagrams arrive again. `docs/recovery.md` has the table."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_unconnected_clients_wait_for_a_server_that_is_down() -> None:
 
 
 def test_frames_of_a_stranger_and_replayed_ones_end_nothing() -> None:
-    """Whoever has seen the frames of a path can say them again from anywhere, and nothing comes of it."""
+    """An attacker that has seen the frames of a path can say them again from anywhere, and nothing comes of it."""
     world, a, b = connected()
     world.run(60.0)
     frames = [

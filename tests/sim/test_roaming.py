@@ -1,6 +1,6 @@
 """The peer's address changes and the path goes on; whoever copies its frames gets next to nothing.
 
-What was sent where is read from the network's own record.
+All datagrams and their targets are read from the network's own record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who holds an id where keys cannot tell: the holder is asked whether it lives."""
+"""The holder of an id where keys cannot tell: the holder is asked whether it lives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_id_of_a_silent_holder_is_free_after_the_question() -> None:
 
 
 def test_not_even_the_same_process_takes_a_living_connection_over_without_the_question() -> None:
-    """What it can show, a stranger may have recorded."""
+    """A stranger may have recorded all that it can show."""
     world = World(bare=True)
     first = holder(world)
     assert first.control is not None

@@ -19,7 +19,7 @@ IDS = ("host_a", "host_b", "host_x")
 
 
 class Attacker:
-    """What it does follows from `seed` and its steps."""
+    """Its deeds follow from `seed` and its steps."""
 
     def __init__(self, walk: Walk, seed: int) -> None:
         self._walk = walk

@@ -122,7 +122,7 @@ def test_a_squatters_victim_says_who_has_its_id_and_gets_it_when_that_one_leaves
 
 
 def test_a_peer_that_lies_about_its_address_aims_ten_datagrams_at_a_victim(played: Played) -> None:
-    """What the server itself sends there is no more than what the liar sent to the server in the victim's name."""
+    """The server itself sends no more there than what the liar sent to the server in the victim's name."""
     window = played.windows["lying peer"]
     server = [len(each.payload) for each in window.got_by(VICTIM, Kind.ANNOUNCED)]
     aimed = [len(each.payload) for each in window.got_by(VICTIM, Kind.HELLO, Kind.CONFIRM)]

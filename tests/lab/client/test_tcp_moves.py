@@ -39,7 +39,7 @@ LINKS = {"internet_a-b": "direct", "internet_a-s": "relay"}
 WAYS = ["relay", "ordered-hello", "relay", "ordered-hello"]
 MOVED_WITHIN = 90.0
 TIMES = 100
-"""What each end says in two seconds is heard by each way."""
+"""Each end hears by each way all that the other says in two seconds."""
 LARGE = 600
 """Octets of a frame that has some of the connection's: it has 1,024 of them in each datagram."""
 

@@ -50,7 +50,7 @@ def _run(
     nats: tuple[str, str] = ("symmetric", "symmetric"),
     more: tuple[str, ...] = _PLAIN,
 ) -> Seen:
-    """A pair at a server that relays nothing, and what the packets and coturn say of it. What was allocated is given back."""
+    """A pair at a server that relays nothing, and what the packets and coturn say of it. The allocation is given back."""
     from natlab.capture.taps import Capture, Tap
     from natlab.evidence.journey import CAPTURE_POINTS
     from natlab.programs.programs import Programs

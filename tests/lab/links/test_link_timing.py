@@ -1,4 +1,4 @@
-"""How true the conditions on links are. What is measured here, other tests beside it would disturb.
+"""How true the conditions on links are. Other tests beside it would disturb the times that are measured here.
 
 Times are read from captures at both ends of one link, stamped by the kernel with one clock.
 """

@@ -42,7 +42,7 @@ HERE = [
     *(name for name in EVERY if not is_crowded(name) and name not in ELSEWHERE),
     *(CROWDED, "EIM+EIF+sessions-256"),
 ]
-"""What is left out has other values of the same flags at most; every night `lab conformance` asks all."""
+"""The ids that are left out have other values of the same flags at most; every night `lab conformance` asks all."""
 
 
 _SIDE_BY_SIDE = 6

@@ -1,6 +1,6 @@
 """A judge of RFC 3489: Debian's stun-client inside classifies each NAT, its stun-server is outside.
 
-Its method (section 10.1) has four words for NATs. What it cannot tell apart says the same here: ADM
+Its method (section 10.1) has four words for NATs. NATs that it cannot tell apart say the same here: ADM
 and APDM, which it calls dependent, as it asks two addresses on one port; random, sequential and
 block-per-host ports; no hairpinning and that with the internal source (see the test of it). It has
 no word for the filter behind a dependent mapping, but the tests that would show it are made, from a

@@ -1,4 +1,4 @@
-"""What the lab tells the kernel about links, addresses and routes is what `ip` would tell it."""
+"""The lab tells the kernel the same about links, addresses and routes as `ip` would tell it."""
 
 from __future__ import annotations
 

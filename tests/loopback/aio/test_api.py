@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class TestDatagrams:
-    """What goes in at one end comes out at the other."""
+    """All that goes in at one end comes out at the other."""
 
     async def test_datagrams_of_every_length_cross_both_ways(self) -> None:
         async with two_ends() as ends:

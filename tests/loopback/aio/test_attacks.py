@@ -27,7 +27,7 @@ from tests.loopback.support import DEADLINE, eventually
 
 DEFAULT = ServerSettings()
 FREE = ServerSettings(connects_burst=10_000, connects_per_source=10_000, connects_in_all=10_000)
-"""Whoever wants to may come: other budgets have to do."""
+"""Everybody may come: other budgets have to do."""
 RATE = 20_000
 """Datagrams a second that the attackers here try for."""
 

@@ -30,7 +30,7 @@ FULL = "this process has no file descriptor left: raise `ulimit -n`, or let it d
 
 
 class TestTrouble:
-    """What cannot be delivered is counted and told, and stops nothing else."""
+    """A datagram that cannot be delivered is counted and told, and stops nothing else."""
 
     async def test_a_closed_target_port_works_as_soon_as_the_service_starts(self) -> None:
         target = unused()

@@ -1,4 +1,4 @@
-"""What answers as the store may be no Redis, or a broken one: that costs one reason each time, and the store is tried again."""
+"""The program that answers as the store may be no Redis, or a broken one: that costs one reason each time, and the store is tried again."""
 
 from __future__ import annotations
 

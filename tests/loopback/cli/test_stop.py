@@ -132,7 +132,7 @@ class TestStop:
     ) -> None:
         """Until the event loop answers Ctrl-C, a start is nothing but imports.
 
-        What a script of pip's or `runpy` imports before it calls this package is theirs.
+        The imports of a script of pip's or `runpy` before it calls this package are theirs.
         """
         (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT_IMPORTS)
         first = "nat_traversal" if client_words == CLIENT else "nat_traversal.cli.main"

@@ -1,4 +1,4 @@
-"""What answers at a client's local socket may be another program, or a client of another version: one line tells so."""
+"""The program that answers at a client's local socket may be another program, or a client of another version: one line tells so."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_any_order_of_frames_gives_each_datagram_back_once(
 def test_frames_of_one_size_together_are_the_same_as_one_by_one(
     datagrams: list[Datagram], content: int, data: st.DataObject
 ) -> None:
-    """Whatever the frames are cut into, and in whatever order these come; also where some octets are wrong."""
+    """However the frames are cut, and in whatever order these come; also where some octets are wrong."""
     octets = bytearray(b"".join(bundled(datagrams, content)))
     step = content + 2
     count = -(-len(octets) // step)

@@ -166,7 +166,7 @@ def test_a_peer_that_forges_every_port_of_an_address_draws_a_datagram_in_six_sec
 
 
 def test_a_peer_whose_nat_gives_it_a_new_port_each_few_seconds_is_followed_for_an_hour() -> None:
-    """What it has answered does not count for its address."""
+    """Its answers do not count for its address."""
     rig = Rig()
     for port in range(1, 601):
         rig.roaming.pair = replace(rig.roaming.pair, remote=Endpoint(NEW.address, port))

@@ -1,4 +1,4 @@
-"""What is imported for what: a start costs what is imported."""
+"""The imports of each command: a start costs as much as it imports."""
 
 from __future__ import annotations
 

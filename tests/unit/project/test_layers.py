@@ -237,7 +237,7 @@ def dotted(path: Path) -> str:
 
 
 def test_oracle_shares_no_code_with_the_rules() -> None:
-    """What ought to happen is worked out by other code than what makes it happen: only words are shared."""
+    """The due outcome is worked out by other code than the real one: only words are shared."""
     words = {"nat_traversal.errors", "nat_traversal.wire.behavior", "nat_traversal.wire.endpoint"}
     words |= {"nat_traversal", "nat_traversal.wire"}  # the folders of these words
     words |= {"natlab.terms", "natlab.behavior", "natlab.presets"}

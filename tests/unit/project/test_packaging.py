@@ -1,4 +1,4 @@
-"""What is installed, pinned, deployed and run by CI agrees with the code."""
+"""The things that are installed, pinned, deployed and run by CI agree with the code."""
 
 from __future__ import annotations
 
