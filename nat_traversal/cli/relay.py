@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import fields
 
+from nat_traversal.arguments.durations import parse_duration
 from nat_traversal.arguments.parser import checked
 from nat_traversal.arguments.ranges import parse as parse_settings
 from nat_traversal.errors import UsageError
@@ -100,7 +101,11 @@ def server_words(options: argparse.Namespace) -> list[str]:
 
 
 def _checker(name: str) -> Callable[[str], str]:
+    is_duration = BOUNDS[name][0] == "DURATION"
+
     def parse(text: str) -> str:
+        if is_duration:
+            parse_duration(text)  # else the error of what is none would name the option twice
         parse_settings(ServerSettings, [f"{_key(name)}={text}"])
         return text
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # nebula: a virtual network with a lighthouse, which may be a relay too. nebula.sh lighthouse|a|b relay|direct
-# What is not here is as in the example configuration of its package.
+# All that is not here is as in the example configuration of its package.
 set -eu
 respond=
 [ "$2" = direct ] || respond=", respond: true"

@@ -39,7 +39,7 @@ def reason(trace: Trace, nat_a: str, nat_b: str) -> str:
     for round_ in trace.rounds:
         last = max(hello_of(hello).step for hello in round_.hellos)
         copies = [hello for hello in round_.hellos if hello_of(hello).step == last]
-        # What a link lost decides nothing if a later copy came to the NAT.
+        # A packet that a link lost decides nothing if a later copy came to the NAT.
         met = next((hello for hello in copies if hello.reached is not None), copies[0])
         said = reasons.clause(last, round_.arrival or met)
         if round_.arrival and not round_.conclusion and round_.confirms:

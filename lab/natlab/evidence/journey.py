@@ -240,7 +240,7 @@ class _Sightings:
         if arrived is None and self._errors(peer.wan, Icmp.TIME_EXCEEDED, reached):
             return Fate.EXPIRED
         if arrived is None:
-            # What the host itself refuses passes here too, translated; it came in from the LAN.
+            # A packet that the host itself refuses passes here too, translated; it came in from the LAN.
             from_host = self._quoted[peer.lan, False]
             refused = any(
                 error.refused and error.refused.payload not in from_host

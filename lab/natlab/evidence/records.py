@@ -44,7 +44,7 @@ def _record(travel: Travel, scene: Scene, zero: float) -> PacketRecord | None:
     if receiver is None or receiver == first.sender:
         return None
     out = next((hop for hop in travel.hops if hop.packet.point in scene.wans), None)
-    # What came to the receiver's NAT; to the server, or a host behind none, as it arrived.
+    # The packet as it came to the receiver's NAT; to the server, or a host behind none, as it arrived.
     reached = next(
         (
             hop.arrival.time

@@ -34,7 +34,7 @@ def forget_endpoint(pid: int, address: str, port: int | None = None) -> int:
             return max(len(ports), min(flows, 1))
         done = _run(pid, ["nft", "-f", "-"], "".join(lines))
         if done.returncode == 0:
-            # What was forwarded meanwhile has made flows, but no mapping that was not there.
+            # Packets that were forwarded meanwhile have made flows, but no mapping that was not there.
             for way in ("orig", "reply"):
                 _forget_flows(pid, way, address, port)
             return len(ports)

@@ -289,7 +289,7 @@ class _Table:
             *snat(f"ip saddr . udp sport{remote}"),
             *ports.rules(self.behavior.allocation),
             *chooses,
-            # Who comes second with a packet of the same mapping takes the port of the first.
+            # The host that comes second with a packet of the same mapping takes the port of the first.
             f"{udp} add @mapped {{ {inside}{remote} : udp sport }}",
             *snat(f"{inside}{remote}"),
         )

@@ -111,7 +111,7 @@ def _cell_to_json(cell: CellResult) -> dict[str, Any]:
 
 
 def _cell_from_json(values: Mapping[str, Any]) -> CellResult:
-    # What reports of this format have only had since, and have a default for.
+    # Fields that reports of this format have only had since, and have a default for.
     known = {name: values[name] for name in _names(CellResult) if name in values}
     return CellResult(
         **{

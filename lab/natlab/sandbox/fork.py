@@ -60,7 +60,7 @@ def forked(body: Callable[[], int]) -> int:
 
 def _first_process(work: Callable[[], None], handler: Any) -> int:
     die_with_parent()
-    # What is there shows the processes of whoever mounted it.
+    # The present one shows the processes of whoever mounted it.
     mount("proc", "/proc")
     signal.signal(signal.SIGINT, handler)
     work()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -40,3 +41,30 @@ def test_the_manual_page_has_every_command_and_option(parser: Parser) -> None:
     page = str(Manpage(parser, {"prog": parser.prog})).replace("\\-", "-")
     wanted = set(options(parser)) - {"--help"}  # as manual pages have it
     assert {word for word in wanted if word not in page} == set()
+
+
+def timed(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    """The options of `parser` and its subcommands that take a time, each with its command."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from timed(command)
+        elif re.search("DURATION|TIME|SECOND|MINUTE", str(action.metavar)):
+            yield parser.prog, action
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda it: it.prog)
+def test_every_option_that_takes_a_time_takes_it_in_the_one_syntax(parser: Parser) -> None:
+    found = list(timed(parser))
+    assert len(found) >= 2
+    assert {action.metavar for _, action in found} == {"DURATION"}
+    for command, action in found:
+        read = action.type
+        assert callable(read), (command, action.option_strings)
+        for text in ("1m", "60s", "60", "60.0", "60000ms"):
+            assert read(text) in (60.0, text), (command, action.option_strings)
+        for text in ("1 m", "60sec", "1min", ".5", "6e1", "-60"):
+            with pytest.raises(
+                argparse.ArgumentTypeError, match=f"^'{text}' is no duration: write it"
+            ):
+                read(text)
