@@ -92,7 +92,7 @@ def test_back_and_forth_the_path_is_the_same() -> None:
         f"198.18.3.{2 + number}" for number in range(4)
     ]
     assert len(b.told(note.PathEstablished)) == 1
-    assert all(longest_gap(stream) <= SECOND // 2 for stream in streams)
+    assert max(map(longest_gap, streams)) <= SECOND // 2
 
 
 def test_while_the_old_interface_still_works_nothing_is_lost_and_the_peer_leaves_it_as_well() -> (
@@ -103,7 +103,7 @@ def test_while_the_old_interface_still_works_nothing_is_lost_and_the_peer_leaves
     world.run(12.0)
     (roamed,) = b.told(note.PeerRoamed)
     assert roamed.remote.address == CELLULAR[0]
-    assert all(longest_gap(stream) == 0 for stream in streams)
+    assert [*map(longest_gap, streams)] == [0] * len(streams)
 
 
 def test_the_server_s_absence_does_not_hinder_it() -> None:
@@ -112,4 +112,4 @@ def test_the_server_s_absence_does_not_hinder_it() -> None:
     a.hand_over("full-cone", *CELLULAR)
     world.run(12.0)
     assert len(b.told(note.PeerRoamed)) == 1
-    assert all(longest_gap(stream) <= SECOND // 2 for stream in streams)
+    assert max(map(longest_gap, streams)) <= SECOND // 2

@@ -145,7 +145,7 @@ def test_path_outlives_a_server_that_never_returns() -> None:
     assert a.is_connected
     assert b.is_connected
     pauses = [notice.retry_in for notice in a.told(note.ServerLost)]
-    assert all(pause is not None and pause <= 60.0 for pause in pauses)
+    assert [pause for pause in pauses if pause is None or pause > 60.0] == []
     assert len(pauses) > 60
     world.server.restart()
     world.until(lambda: len(world.server.rendezvous.registered) == 2, within=62.0)
@@ -194,7 +194,7 @@ def test_pauses_begin_small_again_once_registered() -> None:
         if isinstance(notice, note.ServerLost) and at > 201.0
     ]
     assert last
-    assert all(pause is not None and pause <= 2.0 for pause in last)
+    assert [pause for pause in last if pause is None or pause > 2.0] == []
 
 
 def test_unconnected_clients_wait_for_a_server_that_is_down() -> None:

@@ -98,7 +98,7 @@ def test_both_hosts_at_new_ports_meet_again_without_the_server() -> None:
     world.run(5.0)
     assert a.told(note.PeerRoamed)[-1].remote.address == "198.51.100.77"
     assert b.told(note.PeerRoamed)[-1].remote.address == "203.0.113.77"
-    assert all(len(lost(stream)) <= 0.5 / EVERY for stream in streams)
+    assert max(len(lost(stream)) for stream in streams) <= 0.5 / EVERY
 
 
 def test_a_new_address_has_to_carry_the_sizes_anew() -> None:
@@ -181,7 +181,7 @@ def test_copies_from_ever_new_ports_of_an_address_draw_forty_datagrams_there() -
         p for p in world.net.log if p.sent_at >= began and p.destination.address == "203.0.113.200"
     ]
     assert len(drawn) <= ADDRESS_DATAGRAMS + 30 / ADDRESS_EVERY
-    assert all(is_frame(p, Kind.PING, Kind.PONG) for p in drawn)
+    assert [p for p in drawn if not is_frame(p, Kind.PING, Kind.PONG)] == []
     assert_all_arrived(*streams)
     assert not b.told(note.PeerRoamed)
 

@@ -131,9 +131,11 @@ def test_a_private_address_that_the_peer_cannot_use_is_told_once_by_the_host_of_
         told = [told.reason for told in client.told(note.TurnFailed)]
         has = parts[client.host.name] is TurnPart.HAS
         assert len(told) == has, told
-        assert all(
-            "the server relays at 172.17.0.2:50000, a private address" in each for each in told
-        )
+        assert [
+            each
+            for each in told
+            if "the server relays at 172.17.0.2:50000, a private address" not in each
+        ] == []
     assert len(world.turn.asked) > 2, "asked again with each attempt"
 
 
@@ -198,7 +200,7 @@ def test_an_address_that_answers_nothing_gets_five_small_datagrams() -> None:
     world.run(16.0)
     sent = [each for each in world.net.log if each.destination.address == ADDRESS]
     assert len(sent) == 5
-    assert all(isinstance(each.datagram, Link) for each in sent)
+    assert [each for each in sent if not isinstance(each.datagram, Link)] == []
     assert [each for each in world.net.log if each.sender == "turn"] == []
 
 

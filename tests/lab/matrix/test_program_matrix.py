@@ -120,7 +120,7 @@ def test_a_sealed_program_s_path_is_known_by_the_sizes_of_the_lab_s_datagrams(
     assert cell["path"] == "direct"
     assert [each.partition(":")[0] for each in cell["endpoints"]] == ["203.0.113.2", "198.51.100.2"]
     assert cell["recovery_ms"] is not None
-    assert all(check["ok"] for check in cell["checks"])
+    assert [check for check in cell["checks"] if not check["ok"]] == []
 
 
 @pytest.mark.timeout(120)

@@ -35,7 +35,7 @@ def test_report_keeps_to_its_published_schema(directory: Path) -> None:
     (cell,) = content["cells"]
     assert len(cell["runs"]) == len(cell["timing"]["values"]) == 2
     assert len({run["pcap"] for run in cell["runs"]}) == 2
-    assert all((directory / run["pcap"]).is_file() for run in cell["runs"])
+    assert [run for run in cell["runs"] if not (directory / run["pcap"]).is_file()] == []
 
 
 def test_every_hello_passed_both_sides_of_each_nat_on_its_way(directory: Path) -> None:

@@ -124,9 +124,11 @@ def test_a_value_nested_however_deep_is_read_or_told(opened: str, closed: str) -
 
     too_deep = bisect_left(range(1000), 1, key=lambda depth: bool(told(depth)))
     said = {told(depth) for depth in (*range(too_deep - 5, too_deep + 30), 10_000)}
-    assert all(
-        "f.toml:1: no TOML: maximum recursion depth exceeded" in each for each in said - {""}
-    )
+    assert [
+        each
+        for each in said - {""}
+        if "f.toml:1: no TOML: maximum recursion depth exceeded" not in each
+    ] == []
     assert said > {""}, "some are read"
 
 

@@ -48,7 +48,7 @@ def lost(rig: Rig) -> list[str]:
 def to(rig: Rig, endpoint: Endpoint) -> int:
     """How many datagrams of the handshake went there."""
     sent = [each for each in rig.done(do.SendDatagram) if each.destination == endpoint]
-    assert all(isinstance(each.datagram, Hello | Confirm) for each in sent)
+    assert [each for each in sent if not isinstance(each.datagram, Hello | Confirm)] == []
     return len(sent)
 
 
@@ -70,7 +70,7 @@ def test_a_server_that_names_a_victim_for_a_relay_gets_a_few_small_datagrams_and
     rig.wait(SETTINGS.relay_within)
     sent = [each for each in rig.done(do.SendDatagram) if each.destination == VICTIMS[0]]
     assert RELAY_BURST <= len(sent) <= 6 * RELAY_BURST
-    assert all(len(encode(each.datagram)) <= 64 for each in sent)
+    assert [each for each in sent if len(encode(each.datagram)) > 64] == []
 
 
 @pytest.mark.parametrize("address", ["169.254.7.7", "127.0.0.1", "10.1.2.3", "224.0.0.1"])

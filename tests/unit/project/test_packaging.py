@@ -89,7 +89,9 @@ def test_every_data_file_of_the_tree_is_in_the_wheel() -> None:
 def test_the_changelog_begins_with_what_is_unreleased_and_the_version_of_the_package() -> None:
     headings = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)
     assert headings[0] == f"Unreleased ({nat_traversal.__version__})"
-    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", each) for each in headings[1:])
+    assert [
+        each for each in headings[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", each)
+    ] == []
 
 
 def test_the_changelog_sorts_its_lines_under_the_usual_headings() -> None:

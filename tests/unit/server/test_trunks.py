@@ -70,7 +70,7 @@ def test_each_registration_has_its_own_peer_and_orders() -> None:
     assert any(isinstance(each, m.StartRound) for each in told(rig, BEN))
     orders = told(rig, HUB)
     assert orders
-    assert all(isinstance(each, m.ForPair) and each.pair == 7 for each in orders)
+    assert [each for each in orders if not (isinstance(each, m.ForPair) and each.pair == 7)] == []
     assert rig.machine.attempts == 1
     assert rig.machine.registered == {"hub", "ben"}
 

@@ -112,7 +112,7 @@ def state_rows(table: Mapping[tuple[Any, Any], Any]) -> list[list[str]]:
 def test_state_table_is_the_one_in_the_code(name: str) -> None:
     documented = rows(name)
     assert [[state, exits] for state, _, exits in documented] == state_rows(TABLES[name])
-    assert all(meaning for _, meaning, _ in documented)
+    assert [row for row in documented if not row[1]] == []
 
 
 def test_control_messages_are_listed_with_their_fields() -> None:
