@@ -145,7 +145,9 @@ class RedisStore:
         while True:
             reason, was_late = "it ended", False
             try:
-                await self._serve()
+                # In a task of its own: Python 3.11's TaskGroup leaves its own request to cancel its task behind,
+                # and in 3.11.2 no time-out ends as one then.
+                await self._loop.create_task(self._serve())
             except* (RedisError, OSError, EOFError, WireError, TimeoutError) as group:
                 was_late = isinstance(group.exceptions[0], TimeoutError)
                 reason = str(group.exceptions[0]) or "no answer in time"
@@ -158,9 +160,8 @@ class RedisStore:
             finally:
                 self._commands = None
                 self._waiting.clear()
-            if self._is_closed:  # an error at the same moment may hide the cancellation
+            if self._is_closed or _is_cancelled():  # an error at the same moment hides the latter
                 return
-            _uncancel()
             self._feed(w.StoreLost(reason))
             await asyncio.sleep(self._trust.lost(self._loop.time(), was_late=was_late))
 
@@ -259,11 +260,9 @@ class RedisStore:
         return "SET", f"{_KEY}server:{self._name}", "1", "PX", lease
 
 
-def _uncancel() -> None:
-    """Python 3.11's TaskGroup leaves its own request to cancel this task behind, and in 3.11.2 no time-out ends as one then."""
+def _is_cancelled() -> bool:
     task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
+    return task is not None and task.cancelling() > 0
 
 
 async def _call(connection: AbstractConnection, *words: Any) -> Any:

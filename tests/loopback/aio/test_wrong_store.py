@@ -11,6 +11,7 @@ from nat_traversal.aio.redis_store import RedisStore
 from nat_traversal.server.cluster import words as w
 from tests.loopback.aio.store_times import SHORTER
 from tests.loopback.support import eventually
+from tests.unit.server.test_guests import registers
 
 RIGHT = {
     b"SUBSCRIBE": b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n",
@@ -62,6 +63,26 @@ async def test_a_store_whose_clock_was_set_keeps_nobody_out_for_longer_than_a_le
         await eventually(lambda: told, "a store")
         await client.close()
     assert told == [w.StoreReached(admit_in)]
+
+
+async def test_an_error_at_the_moment_of_the_end_does_not_hide_it() -> None:
+    store, told, before = Store(), list[w.StoreAnswer](), asyncio.all_tasks()
+    store.answers[b"EVALSHA"] = b"*1\r\n:1\r\n"
+
+    def fails_at_the_end(answer: w.StoreAnswer) -> None:
+        told.append(answer)
+        if told[1:]:
+            task.cancel()
+            raise RuntimeError
+
+    async with await asyncio.start_server(store.accepted, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = RedisStore(f"redis://127.0.0.1:{port}", "one", fails_at_the_end, SHORTER)
+        (task,) = asyncio.all_tasks() - before
+        await eventually(lambda: told, "a store")
+        client.request(w.ClaimId(1, w.Card(registers("host_b", "host_a", 0), "192.0.2.7")))
+        await eventually(task.done, "its end")
+    assert told[1:] == [w.Granted(1, "host_b", None)]
 
 
 @pytest.mark.parametrize(
