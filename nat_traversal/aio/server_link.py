@@ -102,7 +102,10 @@ class ServerLink:
         match event:
             case e.ControlReached() | e.ControlOpened() if self.control is not None:
                 # UDP goes to the very address that answered: a name may stand for several servers.
-                self.udp = endpoint_of(self.control.transport.get_extra_info("peername"))
+                answered = self.control.transport.get_extra_info("peername")
+                if answered is None:  # it is gone already, which is heard next
+                    return
+                self.udp = endpoint_of(answered)
                 self._on_trial = self.udp
                 self.nat64.reached(self.udp)
                 if isinstance(event, e.ControlOpened):
