@@ -32,11 +32,11 @@ test: ## all tests but those of test-measured; PYTEST_ARGS="-k swap" picks
 	@$(side_by_side) $(computing) $(PYTEST_ARGS) --and $(loopback) $(PYTEST_ARGS) --and $(in_lab) -m 'not measures_time' $(PYTEST_ARGS)
 
 # One after the other, with nothing beside them: most of it is waiting.
-test-measured: ## the tests that measure time in the lab, which others beside them would disturb: about a minute
+test-measured: ## the tests that measure time in the lab, which others beside them would disturb: about three minutes
 	@scripts/setup.sh test
 	@$(python) -m pytest -m measures_time tests/lab $(PYTEST_ARGS)
 
-test-fast: ## units, virtual clock and loopback, in about a minute: no build, and none that is marked long
+test-fast: ## units, virtual clock and loopback, in under a minute: no build, and none that is marked long
 	@scripts/setup.sh check
 	@$(side_by_side) $(computing) $(daily) $(PYTEST_ARGS) --and $(loopback) $(daily) $(PYTEST_ARGS)
 
