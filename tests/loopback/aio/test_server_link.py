@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 from nat_traversal import Endpoint
 from nat_traversal.aio.client_config import ClientConfig
-from nat_traversal.aio.control_connection import ConnectionSettings, ControlProtocol
+from nat_traversal.aio.control_connection import ControlProtocol
 from nat_traversal.aio.platform import Platform
 from nat_traversal.aio.server_link import ServerLink
-from nat_traversal.aio.tls import TlsStream
-from nat_traversal.aio.trunk import Alone, Control, Feed
+from nat_traversal.aio.trunk import Alone
 from nat_traversal.machine import events as e
 from nat_traversal.wire.endpoint import HostPort
 from tests.loopback.support import eventually
@@ -29,21 +28,7 @@ class GoneAtOnce(Alone):
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
 
-    async def join(
-        self,
-        addresses: list[Endpoint],
-        host: str,
-        feed: Feed,
-        made: Callable[[Control], None],
-        *,
-        settings: ConnectionSettings,
-        tls: TlsStream | None,
-    ) -> None:
-        def new() -> ControlProtocol:
-            protocol = ControlProtocol(0, feed, settings, tls)
-            made(protocol)
-            return protocol
-
+    async def _dial(self, addresses: list[Endpoint], new: Callable[[], ControlProtocol]) -> None:
         sock = socket.create_connection(addresses[0].sockaddr)
         there, _ = self._listener.accept()
         there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

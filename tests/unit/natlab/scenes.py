@@ -196,10 +196,10 @@ def opened(*rounds: int) -> Scene:
     return scene
 
 
-def connected() -> Scene:
-    """Two port-restricted cones: round 1 opens the hole."""
+def connected(first: Fate = Fate.DROPPED) -> Scene:
+    """Two port-restricted cones: round 1 opens the hole, whatever becomes of HELLO 1."""
     scene = opened(1)
-    scene.hello(1, 1, Fate.DROPPED)
+    scene.hello(1, 1, first)
     scene.hello(1, 2)
     scene.hello(1, 3)
     scene.conclude(1)
